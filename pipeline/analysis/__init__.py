@@ -1,0 +1,1 @@
+"""Looking at an embedding space: projections, neighbours, errors."""

@@ -1,0 +1,140 @@
+"""Settings of every stage: frozen, validated where they are made, stored whole with each run."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from pipeline.errors import InputError
+
+Config = TypeVar("Config")
+MaskRule = Literal["none", "phi", "gist_absolute", "gist_relative", "released"]
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise InputError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationConfig:
+    """Stage 1: how a positive and a hard negative are written for each premise."""
+
+    llm: str = "smollm2-135m"
+    """Registered name of the LLM, or the path of a GGUF file."""
+    prompt_set: str = "default"
+    """Id of the prompt set that holds instructions and few-shot examples."""
+    omega: float = 0.6
+    """Weight of the opposite instruction in z = l - omega * l^; 0 is plain generation; range [0, 1)."""
+    plausibility: float = 0.1
+    """Tokens less likely than this share of the best own token are excluded; 0 switches it off; range [0, 1]."""
+    temperature: float = 0.0
+    """Softmax temperature over z; 0 chooses the best token."""
+    top_p: float = 1.0
+    """Nucleus mass kept when sampling; range (0, 1]."""
+    seed: int = 0
+    """Seed of the sampler; the same seed, batch size and backend give the same text."""
+    max_new_tokens: int = 48
+    """Longest reply in tokens; a reply cut there has the outcome truncated."""
+    batch_size: int = 32
+    """Replies decoded side by side; each takes two rows (own and opposite prompt) while omega > 0."""
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.omega < 1, f"omega must be at least 0 and below 1, got {self.omega}.")
+        _require(0 <= self.plausibility <= 1, f"plausibility must lie in 0..1, got {self.plausibility}.")
+        _require(self.temperature >= 0, f"temperature must not be negative, got {self.temperature}.")
+        _require(0 < self.top_p <= 1, f"top_p must lie above 0 and at most 1, got {self.top_p}.")
+        _require(self.max_new_tokens >= 1, f"max_new_tokens must be at least 1, got {self.max_new_tokens}.")
+        _require(self.batch_size >= 1, f"batch_size must be at least 1, got {self.batch_size}.")
+
+
+@dataclass(frozen=True, slots=True)
+class CurationRule:
+    """Stage 2: a triplet is kept when a >= alpha, b <= beta and a >= b + gamma (scores on 0..5)."""
+
+    alpha: float = 3.0
+    """Least score a of (premise, positive)."""
+    beta: float = 3.0
+    """Greatest score b of (premise, hard negative)."""
+    gamma: float = 0.1
+    """Least gap a - b."""
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "beta"):
+            _require(0 <= getattr(self, name) <= 5, f"{name} must lie in 0..5, got {getattr(self, name)}.")
+        _require(-5 <= self.gamma <= 5, f"gamma must lie in -5..5, got {self.gamma}.")
+
+
+RULE_PRESETS: dict[str, CurationRule] = {
+    "released default": CurationRule(alpha=3.0, beta=3.0, gamma=0.1),
+    "gap only": CurationRule(alpha=0.0, beta=5.0, gamma=0.1),
+    "keep all": CurationRule(alpha=0.0, beta=5.0, gamma=-5.0),
+}
+"""Named starting points; the released code asks for a gap above zero, here the least visible step."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """Stage 3: contrastive training of an encoder on triplets, false negatives masked by a guide model."""
+
+    encoder: str = "static-minilm"
+    """Built-in name, or the folder of a sentence-transformers or transformers model."""
+    steps: int = 200
+    """Optimizer steps; arms of a comparison are run at equal steps."""
+    batch_size: int = 128
+    """Triplets per step; each anchor sees batch_size positives and batch_size hard negatives."""
+    learning_rate: float | None = None
+    """Peak learning rate; None takes the encoder's own default."""
+    warmup_steps: int = 0
+    """Optimizer steps of linear warm-up; after it the rate falls linearly to zero."""
+    temperature: float = 0.05
+    """Divisor tau of the cosine in the loss."""
+    mask_rule: MaskRule = "phi"
+    """Which candidates count as false negatives: none, guide cosine above phi, a GIST margin, or the released code."""
+    mask_threshold: float = 0.8
+    """phi, or the GIST margin: compared with the guide's raw cosine."""
+    protect_own_hard_negative: bool = False
+    """Whether a premise's own hard negative is never masked."""
+    guide: str = "all-MiniLM-L6-v2"
+    """Encoder that judges which candidates are false negatives; frozen."""
+    pooling: Literal["mean", "cls"] = "mean"
+    """Pooling of a transformers encoder; cls adds a Linear+Tanh head used in training only."""
+    max_seq_length: int = 64
+    """Longest text in tokens while training."""
+    seed: int = 0
+    """Seed of batching, dropout and any new weights."""
+    device: str = "auto"
+    """auto, cpu, or a torch device such as cuda:0."""
+    eval_every: int = 0
+    """Steps between dev scores; 0 scores only at the end."""
+
+    def __post_init__(self) -> None:
+        _require(self.steps >= 1, f"steps must be at least 1, got {self.steps}.")
+        _require(self.batch_size >= 1, f"batch_size must be at least 1, got {self.batch_size}.")
+        _require(self.temperature > 0, f"temperature must be above 0, got {self.temperature}.")
+        _require(-1 <= self.mask_threshold <= 2, f"mask_threshold must lie in -1..2, got {self.mask_threshold}.")
+        _require(
+            self.learning_rate is None or self.learning_rate > 0,
+            f"learning_rate must be above 0, got {self.learning_rate}.",
+        )
+        _require(
+            0 <= self.warmup_steps <= self.steps,
+            f"warmup_steps must lie in 0..steps, got {self.warmup_steps} of {self.steps}.",
+        )
+        _require(self.max_seq_length >= 2, f"max_seq_length must be at least 2, got {self.max_seq_length}.")
+
+
+TRAIN_PRESETS: dict[str, TrainConfig] = {
+    "no mask": TrainConfig(mask_rule="none"),
+    "guide mask": TrainConfig(mask_rule="phi", mask_threshold=0.8),
+    "GIST": TrainConfig(mask_rule="gist_absolute", mask_threshold=0.0),
+    "released code": TrainConfig(mask_rule="released", mask_threshold=0.95),
+}
+"""Named losses to compare; each differs from the first in the mask alone."""
+
+
+def from_fields(kind: type[Config], fields: dict[str, Any]) -> Config:
+    """Build a config of this kind from stored or typed fields; an unknown field is an InputError that names it."""
+    known = kind.__dataclass_fields__.keys()  # type: ignore[attr-defined]
+    unknown = sorted(set(fields) - set(known))
+    _require(not unknown, f"{kind.__name__} has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
+    return kind(**fields)
+

@@ -1,0 +1,1 @@
+"""Stage 2: judges, calibration and the curation rule."""

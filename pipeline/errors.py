@@ -1,0 +1,13 @@
+"""The few exceptions that callers catch. Every message is one sentence: what, where, what to do."""
+
+
+class InputError(ValueError):
+    """Seen by the person who supplied the input: a file, a setting or a name that cannot be used."""
+
+
+class WeightsError(InputError):
+    """Seen by the person who chose a model: its files are missing, damaged or of a kind not accepted."""
+
+
+class StorageError(OSError):
+    """Seen by the person whose disk is full or whose folder cannot be written."""

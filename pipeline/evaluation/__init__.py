@@ -1,0 +1,1 @@
+"""STS evaluation and the statistics around it."""

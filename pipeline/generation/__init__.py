@@ -1,0 +1,1 @@
+"""Stage 1: contrastively refined generation of positives and hard negatives."""

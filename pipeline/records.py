@@ -1,0 +1,93 @@
+"""Records that cross the borders between stages. All are frozen: a stage answers with new ones."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import blake2b
+
+
+class Side(StrEnum):
+    """Which sentence of a triplet is meant."""
+
+    POSITIVE = "positive"
+    HARD_NEGATIVE = "hard_negative"
+
+
+class Outcome(StrEnum):
+    """How the generation of one side ended; every premise gets exactly one per side."""
+
+    OK = "ok"
+    COPY = "copy"
+    EMPTY = "empty"
+    TRUNCATED = "truncated"
+    REFUSED = "refused"
+    TOO_LONG = "too_long"
+    FAILED = "failed"
+
+
+class Contrast(StrEnum):
+    """How the opposite instruction took part: per token, by reranking whole sentences, or not at all."""
+
+    TOKEN = "token"
+    SEQUENCE = "sequence"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Premise:
+    """One input sentence, identified by its text."""
+
+    premise_id: str
+    text: str
+
+    @classmethod
+    def from_text(cls, text: str) -> "Premise":
+        """Build a premise whose id is a hash of its text, so that equal texts are one premise."""
+        return cls(premise_id=text_id(text), text=text)
+
+
+@dataclass(frozen=True, slots=True)
+class SideResult:
+    """What generation gave for one side: cleaned text, text as it came, how it ended, tokens spent."""
+
+    text: str
+    raw: str
+    outcome: Outcome
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedTriplet:
+    """A premise with both generated sides; usable for training only when both outcomes are ok."""
+
+    premise: Premise
+    positive: SideResult
+    hard_negative: SideResult
+    contrast: Contrast
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether both sides ended well."""
+        return self.positive.outcome is Outcome.OK and self.hard_negative.outcome is Outcome.OK
+
+
+@dataclass(frozen=True, slots=True)
+class Triplet:
+    """(premise, positive, hard negative) as plain text: the unit of training."""
+
+    premise: str
+    positive: str
+    hard_negative: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvalScore:
+    """Spearman of one encoder on one task: a fraction in [-1, 1]; multiplied by 100 only on screen."""
+
+    task: str
+    spearman: float
+    pairs: int
+
+
+def text_id(text: str) -> str:
+    """Return 16 hex digits of BLAKE2b over the UTF-8 text: the id of a premise."""
+    return blake2b(text.encode(), digest_size=8).hexdigest()

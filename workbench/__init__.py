@@ -1,0 +1,1 @@
+"""The application: store, jobs, actions, command line and Streamlit components."""

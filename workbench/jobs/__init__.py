@@ -1,0 +1,1 @@
+"""Detached worker processes: job folder, journal, runner, ingester."""

@@ -1,0 +1,1 @@
+"""What a worker process does for each kind of job."""

@@ -1,0 +1,1 @@
+"""DuckDB tables: one module per table, each holding all of its SQL."""
