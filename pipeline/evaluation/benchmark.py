@@ -1,0 +1,105 @@
+"""An encoder against STS tasks: one Spearman correlation per task, all subsets concatenated."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from math import isnan
+from typing import Any, Protocol
+
+import numpy as np
+
+from pipeline.evaluation.metrics import row_cosine, spearman
+from pipeline.evaluation.sts import STANDARD_TASKS, StsTask
+from pipeline.records import EvalScore, Triplet
+
+
+class Encoder(Protocol):
+    """What evaluation asks of an encoder; a SentenceTransformer is one."""
+
+    def encode(self, sentences: list[str], *, batch_size: int, **options: Any) -> np.ndarray:
+        """Return float32 (len(sentences), d)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """Score of one task with what the pages need to look into it."""
+
+    score: EvalScore
+    predicted: np.ndarray
+    """Cosines, float64 (pairs,), in the order of the task."""
+    task: StsTask
+
+
+@dataclass(slots=True)
+class SentenceVectors:
+    """Vectors of the sentences seen so far: tasks share sentences, and each is encoded once."""
+
+    encoder: Encoder
+    batch_size: int = 64
+    _vectors: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __call__(self, sentences: Sequence[str]) -> np.ndarray:
+        """Return float32 (len(sentences), d), encoding only sentences not met before."""
+        # Longest first: batches are then padded little, and running out of memory shows at once.
+        new = sorted(dict.fromkeys(s for s in sentences if s not in self._vectors), key=len, reverse=True)
+        if new:
+            encoded = self.encoder.encode(new, batch_size=self.batch_size, show_progress_bar=False)
+            self._vectors.update(zip(new, np.asarray(encoded, dtype=np.float32), strict=True))
+        return np.stack([self._vectors[sentence] for sentence in sentences])
+
+
+def evaluate(
+    encoder: Encoder,
+    tasks: Iterable[StsTask],
+    *,
+    batch_size: int = 64,
+    on_task: Callable[[str], None] | None = None,
+) -> Iterator[TaskResult]:
+    """Score an encoder on each task: Spearman of the cosines with gold over all pairs ("all" protocol of SimCSE).
+
+    Texts are cut only at the encoder's own maximum length. `on_task` is called with a task's name before its work.
+    """
+    vectors = SentenceVectors(encoder, batch_size)
+    for task in tasks:
+        if on_task is not None:
+            on_task(task.name)
+        predicted = row_cosine(vectors(task.sentence1), vectors(task.sentence2))
+        yield TaskResult(EvalScore(task.name, spearman(predicted, task.gold), len(task)), predicted, task)
+
+
+def summary(scores: Iterable[EvalScore]) -> dict[str, Any]:
+    """Gather scores into a table of JSON values with Spearman x 100, rounded to two digits as in published tables.
+
+    The average is the mean of the rounded scores over the standard tasks present, or over all tasks when none is
+    standard; a missing or undefined score is listed in `missing` and counts nowhere.
+    """
+    scores = list(scores)
+    tasks = {
+        score.task: {"spearman": round(100 * score.spearman, 2), "pairs": score.pairs}
+        for score in scores
+        if not isnan(score.spearman)
+    }
+    averaged = [name for name in STANDARD_TASKS if name in tasks] or list(tasks)
+    undefined = [score.task for score in scores if isnan(score.spearman) and score.task not in STANDARD_TASKS]
+    return {
+        "tasks": tasks,
+        "average": round(float(np.mean([tasks[name]["spearman"] for name in averaged])), 2) if averaged else None,
+        "averaged_over": averaged,
+        "missing": [name for name in STANDARD_TASKS if name not in tasks] + undefined,
+    }
+
+
+def held_out_accuracy(encoder: Encoder, triplets: Sequence[Triplet], *, batch_size: int = 64) -> float:
+    """Share of triplets with cos(premise, positive) > cos(premise, hard negative); NaN without triplets."""
+    if not triplets:
+        return float("nan")
+    vectors = SentenceVectors(encoder, batch_size)
+    vectors([text for t in triplets for text in (t.premise, t.positive, t.hard_negative)])
+    premise = vectors([t.premise for t in triplets])
+    near = row_cosine(premise, vectors([t.positive for t in triplets]))
+    far = row_cosine(premise, vectors([t.hard_negative for t in triplets]))
+    return float(np.mean(near > far))
+
+
+def dev_score(task: StsTask, *, batch_size: int = 64) -> Callable[[Encoder], float]:
+    """Return the function that training calls for a dev score: the encoder's Spearman on this task."""
+    return lambda encoder: next(evaluate(encoder, [task], batch_size=batch_size)).score.spearman

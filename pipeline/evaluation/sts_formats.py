@@ -1,0 +1,143 @@
+"""The file formats STS data comes in: our TSV and the four layouts of SentEval.
+
+Every reader returns one Row or one RowError per data line, so that counts add up to the file.
+Lines are split at newlines only: `str.splitlines` also splits at characters that occur inside sentences, and one
+such character would shift every later gold score of SentEval's paired files.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+
+from pipeline.errors import InputError
+
+_TSV_COLUMNS = ("score", "sentence1", "sentence2")
+_SICK_COLUMNS = ("relatedness_score", "sentence_A", "sentence_B")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One usable sentence pair."""
+
+    subset: str
+    score: float
+    sentence1: str
+    sentence2: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowError:
+    """One line that could not be used: 1-based line number and the reason."""
+
+    file: str
+    line: int
+    reason: str
+
+
+def read_tsv(path: Path) -> list[Row | RowError]:
+    """Read our format: a header with score, sentence1, sentence2 (subset optional), tabs, no quoting."""
+    return _read_table(path, _TSV_COLUMNS, subset_column="subset")
+
+
+def read_text_table(path: Path) -> list[Row | RowError]:
+    """Read SICK's text files: a header with sentence_A, sentence_B, relatedness_score."""
+    return _read_table(path, _SICK_COLUMNS, subset_column="entailment_judgment")
+
+
+def read_benchmark_csv(path: Path) -> list[Row | RowError]:
+    """Read the STS benchmark: tabs in spite of its name, no header: genre, file, year, id, score, two sentences."""
+    rows: list[Row | RowError] = []
+    for number, line in _numbered_lines(path):
+        cells = line.split("\t")
+        if len(cells) < 7:
+            rows.append(RowError(str(path), number, f"{len(cells)} columns where 7 are expected"))
+        else:
+            rows.append(_row(path, number, f"{cells[0]}/{cells[1]}", cells[4], cells[5], cells[6]))
+    return rows
+
+
+def read_year_folder(folder: Path) -> list[Row | RowError]:
+    """Read a SemEval year: `STS.input.NAME.txt` beside `STS.gs.NAME.txt`; pairs with an empty gold line are skipped.
+
+    Raises InputError when a gold file is missing or has another number of lines than its input.
+    """
+    inputs = sorted(folder.glob("STS.input.*.txt"))
+    if not inputs:
+        raise InputError(f"The folder {folder} holds no STS.input.*.txt file; it is not one of SentEval's STS years.")
+    return [row for path in inputs for row in _read_pair_of_files(path)]
+
+
+def _read_pair_of_files(inputs: Path) -> Iterable[Row | RowError]:
+    subset = inputs.name.removeprefix("STS.input.").removesuffix(".txt")
+    gold = inputs.with_name(f"STS.gs.{subset}.txt")
+    if not gold.is_file():
+        raise InputError(f"The gold scores {gold} are missing; they belong to {inputs.name}.")
+    texts, scores = _lines(inputs), _lines(gold)
+    if len(texts) != len(scores):
+        raise InputError(f"{inputs} has {len(texts)} lines but {gold.name} has {len(scores)}; they must be parallel.")
+    for number, (text, score) in enumerate(zip(texts, scores, strict=True), start=1):
+        if not score.strip():
+            continue
+        cells = text.split("\t")
+        if len(cells) < 2:
+            yield RowError(str(inputs), number, "no tab between two sentences")
+        else:
+            yield _row(inputs, number, subset, score, cells[0], cells[1])
+
+
+def _read_table(path: Path, columns: tuple[str, str, str], *, subset_column: str) -> list[Row | RowError]:
+    lines = _lines(path)
+    header = lines[0].split("\t") if lines else []
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise InputError(
+            f"{path} line 1 lacks the column {' and '.join(missing)}; it has: {', '.join(header) or 'nothing'}."
+        )
+    score_at, first_at, second_at = (header.index(name) for name in columns)
+    subset_at = header.index(subset_column) if subset_column in header else None
+    rows: list[Row | RowError] = []
+    for number, line in _numbered_lines(path, skip=1):
+        cells = line.split("\t")
+        if len(cells) != len(header):
+            rows.append(RowError(str(path), number, f"{len(cells)} columns where the header has {len(header)}"))
+            continue
+        subset = "" if subset_at is None else cells[subset_at]
+        rows.append(_row(path, number, subset, cells[score_at], cells[first_at], cells[second_at]))
+    return rows
+
+
+def _row(path: Path, number: int, subset: str, score: str, sentence1: str, sentence2: str) -> Row | RowError:
+    try:
+        value = float(score)
+    except ValueError:
+        return RowError(str(path), number, f"the score {score[:40]!r} is not a number")
+    if not isfinite(value):
+        return RowError(str(path), number, f"the score {score!r} is not finite")
+    # SentEval splits at white space and joins again; the check values hold for texts read this way.
+    first, second = " ".join(sentence1.split()), " ".join(sentence2.split())
+    if not first or not second:
+        return RowError(str(path), number, "a sentence is empty")
+    return Row(subset, value, first, second)
+
+
+def _numbered_lines(path: Path, skip: int = 0) -> list[tuple[int, str]]:
+    return [(number, line) for number, line in enumerate(_lines(path), start=1) if number > skip and line.strip()]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8.") from error
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    return lines[:-1] if lines and not lines[-1] else lines
+
+
+ROW_READERS: dict[str, Callable[[Path], list[Row | RowError]]] = {
+    ".tsv": read_tsv,
+    ".txt": read_text_table,
+    ".csv": read_benchmark_csv,
+    "folder": read_year_folder,
+}
+"""Reader by file suffix, or `folder` for a SemEval year."""
