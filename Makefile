@@ -1,0 +1,58 @@
+# `make demo` and `make test` are the two commands of the README; the rest is for daily work.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+SERVE ?= 1
+STS_DIR ?=
+WORKSPACE ?=
+PORT ?= 8501
+# Portable x86-64 build of llama.cpp: code for the exact CPU at hand (AMX above all) is killed in some virtual machines.
+# CUDA variant: make install LLAMA_FLAGS="-DGGML_CUDA=ON"
+LLAMA_FLAGS ?= $(if $(filter x86_64,$(shell uname -m)),-DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON)
+CMAKE_ARGS := -DGGML_NATIVE=OFF $(LLAMA_FLAGS) -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAVA_BUILD=OFF
+RUN := $(VENV)/bin/python
+WORKSPACE_FLAG := $(if $(WORKSPACE),--workspace "$(WORKSPACE)")
+
+.PHONY: demo run test install install-test check lint format bench clean
+
+demo: install  ## install, run the main job on the embedded models, print its table, serve the result
+	$(RUN) -m workbench demo $(WORKSPACE_FLAG) $(if $(STS_DIR),--sts-dir "$(STS_DIR)")
+	$(if $(filter 0,$(SERVE)),@true,$(RUN) -m workbench serve $(WORKSPACE_FLAG) --port $(PORT))
+
+run: install  ## serve an existing workspace
+	$(RUN) -m workbench serve $(WORKSPACE_FLAG) --port $(PORT)
+
+install: $(VENV)/.installed
+
+# The requirements' text decides: an unchanged file installs nothing.
+$(VENV)/.installed: requirements.txt
+	@$(PYTHON) workbench/preflight.py "$(CURDIR)"
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --upgrade pip
+	CMAKE_ARGS="$(CMAKE_ARGS)" $(RUN) -m pip install --quiet --progress-bar off -r requirements.txt
+	@touch $@
+
+install-test: $(VENV)/.installed-test
+
+$(VENV)/.installed-test: $(VENV)/.installed tests/requirements.txt
+	$(RUN) -m pip install --quiet --progress-bar off -r tests/requirements.txt
+	@touch $@
+
+test: install-test lint  ## its own set-up, then every test; BROWSER=1 installs chromium where it can
+	$(if $(filter 1,$(BROWSER)),bash tests/install_browser.sh)
+	$(RUN) -m pytest $(if $(filter 1,$(BROWSER)),,-m "not browser")
+
+lint: install-test
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+format: install-test
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+bench: install-test  ## every benchmark, each against its baseline in the same run
+	for file in benchmarks/*.py; do echo "== $$file"; $(RUN) "$$file" || exit 1; done
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

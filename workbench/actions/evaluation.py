@@ -1,0 +1,75 @@
+"""Scores and maps of encoders."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import InputError
+from pipeline.evaluation.sts import find_tasks
+from pipeline.names import BUILT_IN_ENCODERS
+from workbench.store.triplets import TripletFilter
+from workbench.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderRef:
+    """What a job needs to load an encoder, and the id its scores are filed under."""
+
+    encoder_id: str
+    folder: str
+
+
+def find_encoder(workspace: Workspace, encoder: str) -> EncoderRef:
+    """Return an encoder by id, name or folder. Raises InputError that lists those there are."""
+    if encoder in BUILT_IN_ENCODERS:
+        return EncoderRef(encoder, encoder)
+    known = workspace.store.encoders.list()
+    match = known[(known["encoder_id"] == encoder) | (known["name"] == encoder)]
+    if not match.empty:
+        row = match.iloc[-1]
+        return EncoderRef(row["encoder_id"], row["folder"])
+    if Path(encoder).is_dir():
+        return EncoderRef(encoder, encoder)
+    names = ", ".join([*BUILT_IN_ENCODERS, *known["name"]])
+    raise InputError(f"There is no encoder {encoder!r}: choose one of {names}, or name a folder.")
+
+
+def checked_folder(sts_dir: str) -> Path:
+    """Return the absolute folder of STS tasks. Raises InputError when it is missing or holds no task."""
+    folder = Path(sts_dir).expanduser().resolve()
+    find_tasks(folder)
+    return folder
+
+
+def start_evaluate(workspace: Workspace, *, encoder: str, sts_dir: str, title: str = "") -> dict[str, Any]:
+    """Queue the evaluation of an encoder on a folder of STS tasks."""
+    found = find_encoder(workspace, encoder)
+    spec = {"encoder": found.folder, "encoder_id": found.encoder_id, "sts_dir": str(checked_folder(sts_dir))}
+    job_id = workspace.jobs.submit("evaluate", spec, title=title or f"{encoder} on {Path(sts_dir).name}")
+    return {"job_id": job_id, "encoder_id": found.encoder_id}
+
+
+def start_projection(
+    workspace: Workspace,
+    *,
+    encoder: str,
+    attempt_id: str | None = None,
+    snapshot_id: str | None = None,
+    method: str = "umap",
+    limit: int = 5000,
+) -> dict[str, Any]:
+    """Queue a 2-D map of the sentences of an attempt or a snapshot."""
+    found = find_encoder(workspace, encoder)
+    if snapshot_id:
+        frame, corpus = workspace.store.snapshots.rows(snapshot_id), snapshot_id
+    elif attempt_id:
+        chosen = TripletFilter(attempt_ids=(attempt_id,), outcome="ok")
+        frame, corpus = workspace.store.triplets.rows(chosen), attempt_id
+    else:
+        raise InputError("A map needs sentences: name an attempt or a snapshot.")
+    if frame.empty:
+        raise InputError(f"{corpus} holds no triplet with both sides ok: generate some first.")
+    spec = {"encoder": found.folder, "encoder_id": found.encoder_id, "method": method, "corpus": corpus}
+    columns = ["triplet_id", "premise", "positive", "hard_negative"]
+    job_id = workspace.jobs.submit("project", spec, frame[columns].head(limit), title=f"{method} of {corpus}, {encoder}")
+    return {"job_id": job_id, "projection_id": job_id}

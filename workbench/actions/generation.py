@@ -1,0 +1,33 @@
+"""Stage 1: start a generation job over a corpus."""
+
+from dataclasses import asdict
+from typing import Any
+
+from pipeline.config import GenerationConfig, from_fields
+from pipeline.errors import InputError
+from workbench.workspace import Workspace
+
+
+def start_generate(
+    workspace: Workspace, *, corpus_id: str, config: dict[str, Any], limit: int | None = None, title: str = ""
+) -> dict[str, Any]:
+    """Queue the generation of one triplet for each of the first `limit` premises of a corpus."""
+    settings = from_fields(GenerationConfig, config)
+    if limit is not None and limit < 1:
+        raise InputError(f"The number of premises must be at least 1, got {limit}.")
+    corpus = find_corpus(workspace, corpus_id)
+    frame = workspace.store.premises.rows(corpus.corpus_id, limit=limit)
+    title = title or f"{corpus.name}, {settings.llm}, omega {settings.omega:g}"
+    spec = {"config": asdict(settings), "corpus_id": corpus.corpus_id, "corpus": corpus.name}
+    job_id = workspace.jobs.submit("generate", spec, frame, title=title)
+    return {"job_id": job_id, "attempt_id": job_id, "premises": len(frame)}
+
+
+def find_corpus(workspace: Workspace, corpus_id: str) -> Any:
+    """Return a corpus by id or by name. Raises InputError that lists those there are."""
+    corpora = workspace.store.premises.corpora()
+    for corpus in corpora:
+        if corpus_id in (corpus.corpus_id, corpus.name):
+            return corpus
+    names = ", ".join(corpus.name for corpus in corpora) or "none yet"
+    raise InputError(f"There is no corpus {corpus_id!r} in this workspace (it has {names}): import premises first.")

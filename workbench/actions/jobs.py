@@ -1,0 +1,51 @@
+"""Looking at the workspace and steering its jobs."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from workbench.workspace import Workspace
+
+
+def overview(workspace: Workspace) -> dict[str, Any]:
+    """Return the counts that Home shows."""
+    return workspace.store.overview()
+
+
+def jobs(workspace: Workspace) -> dict[str, Any]:
+    """Return every job, newest first."""
+    return {"jobs": [asdict(view) for view in workspace.jobs.list()]}
+
+
+def job(workspace: Workspace, *, job_id: str) -> dict[str, Any]:
+    """Return one job."""
+    return asdict(workspace.jobs.get(job_id))
+
+
+def pause(workspace: Workspace, *, job_id: str) -> dict[str, Any]:
+    """Ask a running job to stop at its next safe point; it can be resumed."""
+    workspace.jobs.pause(job_id)
+    return job(workspace, job_id=job_id)
+
+
+def cancel(workspace: Workspace, *, job_id: str) -> dict[str, Any]:
+    """Ask a job to stop for good; what it wrote stays."""
+    workspace.jobs.cancel(job_id)
+    return job(workspace, job_id=job_id)
+
+
+def resume(workspace: Workspace, *, job_id: str) -> dict[str, Any]:
+    """Queue a paused, interrupted or failed job again; it goes on where its journal ends."""
+    workspace.jobs.resume(job_id)
+    return job(workspace, job_id=job_id)
+
+
+def backup(workspace: Workspace, *, path: str) -> dict[str, Any]:
+    """Copy the database into a new file while the workspace is in use."""
+    workspace.store.backup(Path(path))
+    return {"path": path}
+
+
+def scores(workspace: Workspace) -> dict[str, Any]:
+    """Return every score: encoder, task, Spearman, pairs."""
+    return {"scores": workspace.store.scores.matrix().to_dict(orient="records")}

@@ -1,0 +1,62 @@
+"""Bringing premises in."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.errors import InputError
+from pipeline.premises import PremiseFile, read_premises
+from workbench.paths import SAMPLE_PREMISES
+from workbench.workspace import Workspace
+
+
+def import_premises(
+    workspace: Workspace,
+    *,
+    path: str | None = None,
+    text: str | None = None,
+    column: str | None = None,
+    name: str | None = None,
+) -> dict[str, Any]:
+    """Import a file, or pasted text, as a corpus; the answer counts what was kept, doubled and rejected by reason."""
+    if path is not None:
+        source = Path(path)
+        read = read_premises(source, name=source.name, column=column)
+    elif text is not None:
+        source = Path("pasted.txt")
+        read = read_premises(text.encode(), name=source.name)
+    else:
+        raise InputError("Nothing to import: name a file or give some text.")
+    return keep(workspace, read, name=name or source.stem, source=source.name)
+
+
+def import_upload(workspace: Workspace, *, data: bytes, filename: str, column: str | None, name: str) -> dict[str, Any]:
+    """Import an uploaded file, whose name serves as its type and as data only."""
+    return keep(workspace, read_premises(data, name=filename, column=column), name=name, source=filename)
+
+
+def import_sample(workspace: Workspace) -> dict[str, Any]:
+    """Import the shipped premises, or answer with the corpus they already are."""
+    for corpus in workspace.store.premises.corpora():
+        if corpus.name == "sample":
+            return {"corpus_id": corpus.corpus_id, "name": corpus.name, "premises": corpus.premises}
+    return import_premises(workspace, path=str(SAMPLE_PREMISES), name="sample")
+
+
+def keep(workspace: Workspace, read: PremiseFile, *, name: str, source: str) -> dict[str, Any]:
+    """Store a file that was read; a file without a single usable premise is refused with its reasons."""
+    reasons = pd.Series([str(item.reason) for item in read.rejected], dtype=str).value_counts().to_dict()
+    if not read.premises:
+        told = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "it is empty"
+        raise InputError(f"{source} holds no usable premise ({told}): choose another file or column.")
+    frame = pd.DataFrame({"premise_id": [p.premise_id for p in read.premises], "text": [p.text for p in read.premises]})
+    corpus = workspace.store.premises.add_corpus(name, source, frame, reasons, read.duplicates)
+    return {
+        "corpus_id": corpus.corpus_id,
+        "name": corpus.name,
+        "premises": len(frame),
+        "duplicates": read.duplicates,
+        "rejected": reasons,
+        "lines": read.lines,
+    }

@@ -1,0 +1,68 @@
+"""Evaluation as a job: one score row per task, and every pair's prediction beside it for the error pages."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.evaluation.benchmark import TaskResult, evaluate
+from pipeline.evaluation.sts import StsTask, find_tasks, read_task
+from pipeline.training.encoders import load_encoder
+from workbench.jobs.context import JobContext
+
+DEV_TASK = "STSB-dev"
+
+
+def run(context: JobContext) -> None:
+    """Evaluate the encoder of the spec on the tasks of its folder."""
+    spec = context.spec
+    evaluate_folder(context, spec["encoder"], spec["encoder_id"], Path(spec["sts_dir"]))
+
+
+def evaluate_folder(context: JobContext, encoder: str, encoder_id: str, sts_dir: Path) -> None:
+    """Score the tasks that the journal does not hold yet; predictions go to out/pairs-TASK.parquet."""
+    tasks = find_tasks(sts_dir)
+    done = context.done("scores", "task")
+    model = load_encoder(encoder)
+    waiting = [read_task(name, path) for name, path in sorted(tasks.items()) if name not in done]
+    for finished, result in enumerate(evaluate(model, waiting), start=len(done) + 1):
+        keep_pairs(context, result)
+        context.write(
+            [
+                {
+                    "table": "scores",
+                    "encoder_id": encoder_id,
+                    "task": result.score.task,
+                    "spearman": result.score.spearman,
+                    "pairs": result.score.pairs,
+                    "job_id": context.job_id,
+                }
+            ]
+        )
+        context.progress(finished, len(tasks), message=f"Evaluated {result.score.task}")
+        if context.stop_requested():
+            return
+
+
+def keep_pairs(context: JobContext, result: TaskResult) -> None:
+    """Write the predictions of one task, whole or not at all."""
+    frame = pd.DataFrame(
+        {
+            "sentence1": result.task.sentence1,
+            "sentence2": result.task.sentence2,
+            "subset": result.task.subset,
+            "gold": result.task.gold,
+            "predicted": result.predicted,
+        }
+    )
+    target = context.out / f"pairs-{result.score.task}.parquet"
+    partial = target.with_suffix(".partial")
+    frame.to_parquet(partial, index=False)
+    partial.replace(target)
+
+
+def pick_dev(sts_dir: str | None) -> StsTask | None:
+    """Return STSB-dev of this folder for scores during training, or None when it has none."""
+    if not sts_dir:
+        return None
+    path = find_tasks(Path(sts_dir), splits=("dev",)).get(DEV_TASK)
+    return read_task(DEV_TASK, path) if path else None

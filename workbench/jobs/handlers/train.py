@@ -1,0 +1,64 @@
+"""Stage 3 as a job: train on a snapshot, keep the curve, register the encoder, score it when STS data is named."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.config import TrainConfig, from_fields
+from pipeline.records import Triplet
+from pipeline.training.train import StepEvent, train
+from workbench.jobs.context import JobContext
+from workbench.jobs.handlers.evaluate import evaluate_folder, pick_dev
+
+
+def run(context: JobContext) -> None:
+    """Train, then evaluate; a paused run goes on from its last checkpoint."""
+    config = from_fields(TrainConfig, context.spec["config"])
+    sts_dir = context.spec.get("sts_dir")
+    recorded = {int(step) for step in context.done("train_steps", "step")}
+
+    def record(event: StepEvent) -> None:
+        # A resumed run repeats the steps after its last checkpoint: their values are the same, one row each is enough.
+        if event.step not in recorded:
+            recorded.add(event.step)
+            context.write([{"table": "train_steps", "run_id": context.spec["run_id"], **asdict(event)}])
+        context.progress(event.step, config.steps, message="Training", loss=event.loss, dev_score=event.dev_score)
+
+    result = train(
+        triplets_of(context.input()),
+        config,
+        output_dir=context.out,
+        dev=pick_dev(sts_dir),
+        on_event=record,
+        should_stop=context.stop_requested,
+    )
+    if result.state == "finished":
+        register(context, config, result.model_folder)
+        if sts_dir:
+            context.progress(config.steps, config.steps, message="Evaluating")
+            evaluate_folder(context, str(result.model_folder), context.spec["run_id"], Path(sts_dir))
+
+
+def triplets_of(frame: pd.DataFrame) -> list[Triplet]:
+    """Return the rows of a snapshot as triplets."""
+    columns = ["premise", "positive", "hard_negative"]
+    return [Triplet(*row) for row in frame[columns].itertuples(index=False, name=None)]
+
+
+def register(context: JobContext, config: TrainConfig, folder: Path) -> None:
+    """Add the trained encoder to the workspace; its id is the run's."""
+    spec: dict[str, Any] = context.spec
+    encoder = {
+        "encoder_id": spec["run_id"],
+        "name": spec["name"],
+        "folder": str(folder),
+        "run_id": spec["run_id"],
+        "snapshot_id": spec.get("snapshot_id"),
+        "base": config.encoder,
+        "created_at": datetime.now(UTC).isoformat(),
+    }
+    if encoder["encoder_id"] not in context.done("encoders", "encoder_id"):
+        context.write([{"table": "encoders", **encoder}])

@@ -1,0 +1,8 @@
+"""Where the shipped files lie."""
+
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+ASSETS = PROJECT / "assets"
+SAMPLE_PREMISES = ASSETS / "premises.txt"
+ENTRY_PAGE = PROJECT / "streamlit_app.py"
