@@ -1,0 +1,155 @@
+"""Triplets to and from csv, jsonl and parquet, so that other tools can read ours and we can read theirs."""
+
+import csv
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import IO
+
+from pipeline.errors import InputError, StorageError
+from pipeline.files.rows import Rejected, column_names, read_rows
+from pipeline.files.source import MAX_LINE_BYTES, Source, make_source
+from pipeline.files.text import text_fault
+from pipeline.records import Triplet
+
+RECORD_COLUMNS = ("premise", "positive", "hard_negative")
+SIMCSE_COLUMNS = ("sent0", "sent1", "hard_neg")
+"""Column names of SimCSE's and SynCSE's csv files; ours are written under these names too."""
+
+EXPORT_KINDS = (".csv", ".jsonl", ".parquet")
+MAX_TEXT_CHARS = 10_000
+
+# A spreadsheet runs a cell that starts with one of = + - @ TAB CR as a formula. One ' in front makes it text. A cell
+# that already has such a ' gets another, so that taking one away on reading always gives the text back.
+_NEEDS_QUOTE = re.compile(r"'*[=+\-@\t\r]")
+_HAS_QUOTE = re.compile(r"'+[=+\-@\t\r]")
+
+
+@dataclass(frozen=True, slots=True)
+class TripletFile:
+    """What a file gave; len(triplets) + duplicates + len(rejected) == lines."""
+
+    triplets: list[Triplet]
+    rejected: list[Rejected]
+    duplicates: int
+    lines: int
+
+    def reasons(self) -> dict[str, int]:
+        """Count the rejected rows by reason, the most frequent first."""
+        return dict(Counter(row.reason for row in self.rejected).most_common())
+
+
+def read_triplets(
+    content: Path | str | bytes, *, name: str = "", max_line_bytes: int = MAX_LINE_BYTES
+) -> TripletFile:
+    """Read triplets from csv, tsv, jsonl or parquet with the columns of either naming.
+
+    Texts are kept to the letter (of csv cells the mark against formulas is taken off, see formula_safe). Of equal
+    triplets the first is kept and the others are counted. Raises InputError where the whole file cannot be used.
+    """
+    source = make_source(content, name, max_line_bytes)
+    names = _naming(source)
+    triplets: dict[Triplet, None] = {}
+    rejected: list[Rejected] = []
+    rows = 0
+    for row in read_rows(source, names):
+        rows += 1
+        if isinstance(row, Rejected):
+            rejected.append(row)
+            continue
+        texts = [formula_restored(row.cells[name]) if source.kind == "csv" else row.cells[name] for name in names]
+        fault = _fault(texts)
+        if fault:
+            rejected.append(Rejected.of(row.line, fault, " | ".join(texts)))
+        else:
+            triplets.setdefault(Triplet(*texts))
+    return TripletFile(list(triplets), rejected, rows - len(rejected) - len(triplets), rows)
+
+
+def write_triplets(path: Path, triplets: Iterable[Triplet]) -> int:
+    """Write triplets to a .csv, .jsonl or .parquet file and return how many; a reader never sees half a file.
+
+    Raises InputError for another ending and StorageError when the disk is full or the folder cannot be written.
+    """
+    suffix = PurePath(path).suffix.lower()
+    if suffix not in EXPORT_KINDS:
+        raise InputError(f"{path.name} names no export format; end the name with one of {', '.join(EXPORT_KINDS)}.")
+    write = {".csv": _write_csv, ".jsonl": _write_jsonl, ".parquet": _write_parquet}[suffix]
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        with unfinished.open("wb") as stream:
+            count = write(stream, triplets)
+            stream.flush()
+            os.fsync(stream.fileno())
+        unfinished.replace(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(f"{path} cannot be written ({reason}); free space or choose another folder.") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return count
+
+
+def formula_safe(text: str) -> str:
+    """Return the cell to write: with a ' in front where a spreadsheet would take the text for a formula."""
+    return "'" + text if _NEEDS_QUOTE.match(text) else text
+
+
+def formula_restored(cell: str) -> str:
+    """Undo `formula_safe`; restoring a cell made safe gives the text back, whatever the text."""
+    return cell[1:] if _HAS_QUOTE.match(cell) else cell
+
+
+def _naming(source: Source) -> Sequence[str]:
+    offered = column_names(source)
+    naming = next((names for names in (RECORD_COLUMNS, SIMCSE_COLUMNS) if set(names) <= set(offered)), None)
+    if naming is None:
+        has = ", ".join(offered[:30]) or "none"
+        wanted = " or ".join(", ".join(names) for names in (SIMCSE_COLUMNS, RECORD_COLUMNS))
+        raise InputError(f"{source.name} holds no triplets (columns: {has}); rename its columns to {wanted}.")
+    return naming
+
+
+def _fault(texts: Sequence[str]) -> str:
+    faults = (
+        (name, text_fault(text, max_chars=MAX_TEXT_CHARS)) for name, text in zip(RECORD_COLUMNS, texts, strict=True)
+    )
+    return next((f"{name}: {fault}" for name, fault in faults if fault), "")
+
+
+def _sides(triplets: Iterable[Triplet]) -> Iterator[tuple[str, str, str]]:
+    return ((triplet.premise, triplet.positive, triplet.hard_negative) for triplet in triplets)
+
+
+def _write_csv(stream: IO[bytes], triplets: Iterable[Triplet]) -> int:
+    import io
+
+    text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
+    writer = csv.writer(text)
+    writer.writerow(SIMCSE_COLUMNS)
+    count = 0
+    for count, sides in enumerate(_sides(triplets), start=1):  # noqa: B007  (the count is the answer)
+        writer.writerow([formula_safe(side) for side in sides])
+    text.detach()
+    return count
+
+
+def _write_jsonl(stream: IO[bytes], triplets: Iterable[Triplet]) -> int:
+    count = 0
+    for count, sides in enumerate(_sides(triplets), start=1):  # noqa: B007
+        stream.write(json.dumps(dict(zip(RECORD_COLUMNS, sides, strict=True)), ensure_ascii=False).encode() + b"\n")
+    return count
+
+
+def _write_parquet(stream: IO[bytes], triplets: Iterable[Triplet]) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [dict(zip(RECORD_COLUMNS, sides, strict=True)) for sides in _sides(triplets)]
+    table = pa.Table.from_pylist(rows, schema=pa.schema([(name, pa.string()) for name in RECORD_COLUMNS]))
+    pq.write_table(table, stream)
+    return len(rows)

@@ -1,0 +1,1 @@
+"""Reading rows out of files that people supply: bounded memory, one outcome per row, no code run from a file."""

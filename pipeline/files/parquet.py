@@ -1,0 +1,71 @@
+"""Rows of parquet files through pyarrow: data only, a batch of rows in memory at a time."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import InputError
+from pipeline.files.source import Source
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BATCH_ROWS = 1_024
+_MAX_ROW_GROUP_BYTES = 2_000_000_000
+"""Uncompressed size above which a row group is refused: a small file can unpack to any size."""
+
+
+def parquet_columns(source: Source) -> list[str]:
+    """Names of the columns whatever their type; raises InputError when the file cannot be read."""
+    with _opened(source) as file:
+        return list(file.schema_arrow.names)
+
+
+def parquet_records(source: Source, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (place from 1, cells) of every row; strings come as bytes, so that each is decoded and judged alone."""
+    import pyarrow as pa
+
+    with _opened(source) as file:
+        place = 0
+        try:
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns)):
+                values = [_undecoded(column) for column in batch.columns]
+                for cells in zip(*values, strict=True):
+                    place += 1
+                    yield place, dict(zip(batch.schema.names, cells, strict=True))
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(
+                f"{source.name} is a damaged parquet file (row {place + 1}); export it again."
+            ) from error
+
+
+def _undecoded(column: "pa.Array") -> list[Any]:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_string_view(kind):
+        return column.cast(pa.binary()).to_pylist()
+    if pa.types.is_large_string(kind):
+        return column.cast(pa.large_binary()).to_pylist()
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):  # how some writers store text
+        return column.to_pylist()
+    return [0 if is_valid else None for is_valid in column.is_valid().to_pylist()]  # a number is not text
+
+
+def _opened(source: Source) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    source.open().close()  # a missing file gets its own sentence
+    content = pa.BufferReader(source.content) if isinstance(source.content, bytes) else source.content
+    try:
+        file = pq.ParquetFile(content)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{source.name} is not a readable parquet file; export it again or use csv.") from error
+    if not file.metadata.num_rows:
+        raise InputError(f"{source.name} is empty; choose a file with at least one row.")
+    groups = range(file.metadata.num_row_groups)
+    if any(file.metadata.row_group(group).total_byte_size > _MAX_ROW_GROUP_BYTES for group in groups):
+        raise InputError(f"{source.name} unpacks to more than 2 GB per row group; write it in smaller row groups.")
+    return file

@@ -1,0 +1,106 @@
+"""Premises out of a file or pasted text: every row becomes a premise, a duplicate or a rejection with a reason."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from pipeline.errors import InputError
+from pipeline.files.rows import Rejected, Row, column_names, read_rows
+from pipeline.files.source import MAX_LINE_BYTES, Source, make_source
+from pipeline.files.text import text_fault
+from pipeline.records import Premise
+
+MAX_PREMISE_CHARS = 2_000
+"""Longest premise accepted, in characters."""
+
+USUAL_COLUMNS = ("premise", "text", "sentence", "sent0", "sentence1")
+"""Column taken when several exist and none was chosen; the first of these that the file has."""
+
+
+@dataclass(frozen=True, slots=True)
+class PremiseFile:
+    """What a file gave; len(premises) + duplicates + len(rejected) == lines."""
+
+    premises: list[Premise]
+    rejected: list[Rejected]
+    duplicates: int
+    lines: int
+
+    def reasons(self) -> dict[str, int]:
+        """Count the rejected rows by reason, the most frequent first."""
+        return dict(Counter(row.reason for row in self.rejected).most_common())
+
+
+def columns(content: Path | str | bytes, *, name: str = "") -> list[str]:
+    """Names of the columns to choose from; a plain text file has the one column "text". Raises InputError."""
+    return column_names(make_source(content, name))
+
+
+def preview(content: Path | str | bytes, column: str | None = None, rows: int = 10, *, name: str = "") -> list[str]:
+    """Return the first premises as they would be imported; reads no further than it must. Raises InputError."""
+    source = make_source(content, name)
+    accepted = (row.cells[""] for row in _premise_rows(source, column) if isinstance(row, Row))
+    return list(islice(accepted, rows))
+
+
+def read_premises(
+    content: Path | str | bytes,
+    *,
+    name: str = "",
+    column: str | None = None,
+    max_line_bytes: int = MAX_LINE_BYTES,
+) -> PremiseFile:
+    """Read premises from txt, csv, tsv, jsonl or parquet.
+
+    White space at the ends is dropped and runs of it become one space; nothing else is changed. Of equal premises
+    the first is kept and the others are counted as duplicates. A row is one line, or one record of a csv or parquet
+    file; a header is not a row. At most max_line_bytes of one line are held in memory.
+
+    Args:
+        content: path of the file, or its bytes (an upload, pasted text encoded as UTF-8).
+        name: name of the file as people know it; its ending decides the format. Empty: the path's own name.
+        column: column or field that holds the premise; None takes the only one, or the first of USUAL_COLUMNS.
+        max_line_bytes: longest line read; a longer one is rejected.
+
+    Raises:
+        InputError: the file as a whole cannot be used: missing, empty, binary, of unknown type, without the column.
+    """
+    premises: dict[str, Premise] = {}
+    rejected: list[Rejected] = []
+    rows = 0
+    for row in _premise_rows(make_source(content, name, max_line_bytes), column):
+        rows += 1
+        if isinstance(row, Rejected):
+            rejected.append(row)
+        else:
+            premises.setdefault(row.cells[""], Premise.from_text(row.cells[""]))
+    duplicates = rows - len(rejected) - len(premises)
+    return PremiseFile(list(premises.values()), rejected, duplicates, rows)
+
+
+def _premise_rows(source: Source, column: str | None) -> Iterator[Row | Rejected]:
+    """Every row of the file: accepted ones with the cleaned premise as their only cell, named ""."""
+    chosen = column or _usual_column(source)
+    for row in read_rows(source, (chosen,)):
+        yield row if isinstance(row, Rejected) else _cleaned(row, chosen)
+
+
+def _cleaned(row: Row, column: str) -> Row | Rejected:
+    text = " ".join(row.cells[column].split())
+    fault = text_fault(text, max_chars=MAX_PREMISE_CHARS)
+    return Rejected.of(row.line, fault, text) if fault else Row(row.line, {"": text})
+
+
+def _usual_column(source: Source) -> str:
+    offered = column_names(source)
+    if len(offered) == 1:
+        return offered[0]
+    usual = next((name for name in USUAL_COLUMNS if name in offered), None)
+    if usual is None:
+        has = ", ".join(offered[:30]) or "none"
+        raise InputError(
+            f"{source.name} does not say which column holds the premise; choose one of its columns: {has}."
+        )
+    return usual
