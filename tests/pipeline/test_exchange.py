@@ -1,0 +1,117 @@
+import csv
+import io
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import InputError, StorageError
+from pipeline.exchange import formula_restored, formula_safe, read_triplets, write_triplets
+from pipeline.records import Triplet
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+sentences = st.text(
+    alphabet=st.one_of(st.sampled_from("=+-@'\t\r\n\",;ab"), st.characters(codec="utf-8", exclude_categories=["Cc"])),
+    min_size=1,
+    max_size=30,
+).filter(lambda text: any(c.isalnum() for c in text))
+triplets = st.lists(st.builds(Triplet, sentences, sentences, sentences), min_size=1, max_size=8, unique=True)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_round_trip_gives_every_text_back(suffix, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exchange")
+
+    @settings(max_examples=120, deadline=None)
+    @given(triplets)
+    @example([Triplet("=1+1", "'=1+1", "''@a"), Triplet("a\r\nb", '"quoted", "twice"', "\ta\rb")])
+    def round_trip(rows):
+        path = folder / f"triplets{suffix}"
+        assert write_triplets(path, rows) == len(rows)
+        file = read_triplets(path)
+        assert file.rejected == [] and file.duplicates == 0
+        assert file.triplets == rows
+
+    round_trip()
+    assert [path.name for path in folder.iterdir()] == [f"triplets{suffix}"]
+
+
+@settings(max_examples=300)
+@given(st.text(alphabet=st.one_of(st.sampled_from("'=+-@\t\r"), st.characters()), max_size=12))
+def test_cells_are_never_formulas_and_always_come_back(text):
+    cell = formula_safe(text)
+    assert not cell.startswith(FORMULA_STARTS)
+    assert formula_restored(cell) == text
+    assert cell.removeprefix("'") == text or cell == text
+
+
+def test_csv_is_what_other_tools_expect(tmp_path):
+    path = tmp_path / "t.csv"
+    write_triplets(path, [Triplet("A dog barks.", '-5 degrees, "cold"', "=HYPERLINK(1)")])
+    rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+    assert rows == [
+        ["sent0", "sent1", "hard_neg"],
+        ["A dog barks.", '\'-5 degrees, "cold"', "'=HYPERLINK(1)"],
+    ]
+    (tmp_path / "t.tsv").write_text("sent0\tsent1\thard_neg\n'-ing\tb\tc\n", encoding="utf-8")
+    assert read_triplets(tmp_path / "t.tsv").triplets == [Triplet("'-ing", "b", "c")]
+
+
+def test_rows_that_cannot_be_used_are_counted_with_side_and_reason():
+    content = (
+        b"hard_neg,sent0,extra,sent1\n"
+        b"no,yes,,also\n"
+        b"no,yes,other,also\n"  # the same triplet
+        b",yes,,also\n"
+        b"no,yes,also\n"
+        b"no,ye\x00s,,also\n"
+        b"no,yes,,\xff\n"
+        b'no,"yes,,also\n'
+        b"last,one,,counts\n"
+    )
+    file = read_triplets(content, name="t.csv")
+    assert file.triplets == [Triplet("yes", "also", "no"), Triplet("one", "counts", "last")]
+    assert [(row.line, row.reason) for row in file.rejected] == [
+        (4, "hard_negative: empty"),
+        (5, "wrong number of columns"),
+        (6, "premise: control characters"),
+        (7, "not UTF-8"),
+        (8, "malformed csv"),
+    ]
+    assert file.duplicates == 1 and file.lines == 8
+    assert file.reasons()["malformed csv"] == 1
+
+
+def test_generated_jsonl_with_other_fields_is_read():
+    content = (
+        b'{"premise": "a", "positive": "b", "hard_negative": "c", "seed": 0}\n{"premise": "a", "positive": ""}\n'
+    )
+    file = read_triplets(content, name="t.jsonl")
+    assert file.triplets == [Triplet("a", "b", "c")]
+    assert [row.reason for row in file.rejected] == ["missing field"]
+
+
+def test_whole_file_errors():
+    with pytest.raises(InputError, match=r"holds no triplets \(columns: sent0, sent1\)"):
+        read_triplets(b"sent0,sent1\na,b\n", name="t.csv")
+    with pytest.raises(InputError, match="names no export format"):
+        write_triplets(Path("t.xlsx"), [])
+
+
+def test_a_failed_export_leaves_the_old_file_alone(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("old", encoding="utf-8")
+
+    def breaks():
+        yield Triplet("a", "b", "c")
+        raise RuntimeError("the source of the rows went away")
+
+    with pytest.raises(RuntimeError):
+        write_triplets(path, breaks())
+    assert path.read_text(encoding="utf-8") == "old"
+    assert os.listdir(tmp_path) == ["t.csv"]  # noqa: PTH208
+    with pytest.raises(StorageError, match="cannot be written"):
+        write_triplets(tmp_path / "no folder" / "t.csv", [])
