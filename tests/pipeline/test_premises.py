@@ -200,7 +200,7 @@ def test_damaged_and_empty_parquet():
         read_premises(parquet_bytes(text=pa.array([], pa.string())), name="x.parquet")
     content = bytearray(parquet_bytes(text=[f"sentence number {n}" for n in range(5_000)]))
     content[100:4_000] = bytes(3_900)
-    with pytest.raises(InputError, match="damaged|not a readable"):
+    with pytest.raises(InputError, match=r"damaged|not a readable"):
         read_premises(bytes(content), name="x.parquet")
 
 
