@@ -1,4 +1,4 @@
-"""What must be true before anything is installed: run by the system's Python, so it imports the standard library only."""
+"""What must be true before anything is installed; run by the system's Python, hence the standard library only."""
 
 import shutil
 import sys
@@ -22,7 +22,9 @@ def problems(folder: Path, *, python: tuple[int, int], which=shutil.which, disk=
             found.append(f"No {language} compiler was found: install one (Debian: apt-get install build-essential).")
     free_gb = disk(folder).free / 1e9
     if free_gb < DISK_GB:
-        found.append(f"{folder} has {free_gb:.1f} GB free, {DISK_GB} GB are needed: free some space or move the project.")
+        found.append(
+            f"{folder} has {free_gb:.1f} GB free, {DISK_GB} GB are needed: free some space or move the project."
+        )
     return found
 
 

@@ -1,7 +1,7 @@
 """Use cases: what pages and the command line ask of a workspace.
 
 Each is a function of a workspace and plain arguments that answers with a JSON-able dict, so that the command line can
-call it in its own process or, while a server owns the workspace, over HTTP. ACTIONS is the whole list of what can be asked.
+call it in its own process or, while a server owns the workspace, over HTTP. ACTIONS is all that can be asked.
 """
 
 from collections.abc import Callable
@@ -11,13 +11,14 @@ from workbench.actions.curation import curate, start_judge
 from workbench.actions.evaluation import start_evaluate, start_projection
 from workbench.actions.exchange import export_triplets, import_triplets
 from workbench.actions.generation import start_generate
-from workbench.actions.jobs import backup, cancel, job, jobs, overview, pause, resume, scores
+from workbench.actions.jobs import attempts, backup, cancel, job, jobs, overview, pause, resume, scores
 from workbench.actions.premises import import_premises, import_sample
 from workbench.actions.training import start_train
 
 ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
     action.__name__: action
     for action in (
+        attempts,
         backup,
         cancel,
         curate,

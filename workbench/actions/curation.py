@@ -28,7 +28,9 @@ def start_judge(
     chosen = list(judges or EMBEDDED_JUDGES)
     spec = {"judges": chosen, "gold_dir": gold_dir, "attempt_ids": list(attempt_ids)}
     columns = ["triplet_id", "premise", "positive", "hard_negative"]
-    job_id = workspace.jobs.submit("judge", spec, frame[columns], title=title or f"{len(frame)} triplets, {', '.join(chosen)}")
+    job_id = workspace.jobs.submit(
+        "judge", spec, frame[columns], title=title or f"{len(frame)} triplets, {', '.join(chosen)}"
+    )
     return {"job_id": job_id, "triplets": len(frame)}
 
 
@@ -40,7 +42,7 @@ def curate(
     judge_id: str | None = None,
     rule: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Freeze the triplets that the rule keeps and people did not reject; without a judge every ok triplet counts as kept."""
+    """Freeze the triplets that the rule keeps and people did not reject; without a judge every ok triplet is kept."""
     settings = from_fields(CurationRule, rule or {}) if judge_id else None
     frame = final_set(workspace, attempt_ids, judge_id, settings)
     kept = frame[frame["kept"]]
@@ -51,7 +53,13 @@ def curate(
         name, list(attempt_ids), judge_id, asdict(settings) if settings else None, kept[columns]
     )
     counts = frame["reason"].value_counts().to_dict()
-    return {"snapshot_id": snapshot.snapshot_id, "name": name, "triplets": len(kept), "of": len(frame), "reasons": counts}
+    return {
+        "snapshot_id": snapshot.snapshot_id,
+        "name": name,
+        "triplets": len(kept),
+        "of": len(frame),
+        "reasons": counts,
+    }
 
 
 def final_set(

@@ -71,5 +71,7 @@ def start_projection(
         raise InputError(f"{corpus} holds no triplet with both sides ok: generate some first.")
     spec = {"encoder": found.folder, "encoder_id": found.encoder_id, "method": method, "corpus": corpus}
     columns = ["triplet_id", "premise", "positive", "hard_negative"]
-    job_id = workspace.jobs.submit("project", spec, frame[columns].head(limit), title=f"{method} of {corpus}, {encoder}")
+    job_id = workspace.jobs.submit(
+        "project", spec, frame[columns].head(limit), title=f"{method} of {corpus}, {encoder}"
+    )
     return {"job_id": job_id, "projection_id": job_id}

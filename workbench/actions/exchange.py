@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-
 from pipeline.errors import InputError
 from pipeline.exchange import read_triplets, write_triplets
 from pipeline.records import Triplet, text_id
@@ -21,7 +20,12 @@ def import_triplets(workspace: Workspace, *, path: str, name: str | None = None)
     attempt_id = workspace.store.triplets.import_rows(
         name or source.stem, [row(triplet) for triplet in read.triplets], source=source.name
     )
-    return {"attempt_id": attempt_id, "triplets": len(read.triplets), "rejected": len(read.rejected), "lines": read.lines}
+    return {
+        "attempt_id": attempt_id,
+        "triplets": len(read.triplets),
+        "rejected": len(read.rejected),
+        "lines": read.lines,
+    }
 
 
 def row(triplet: Triplet) -> dict[str, Any]:
@@ -59,5 +63,3 @@ def export_triplets(
     triplets = [Triplet(*values) for values in frame[columns].itertuples(index=False, name=None)]
     write_triplets(Path(path), triplets)
     return {"path": str(path), "triplets": len(triplets)}
-
-

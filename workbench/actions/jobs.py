@@ -1,5 +1,6 @@
 """Looking at the workspace and steering its jobs."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -49,3 +50,9 @@ def backup(workspace: Workspace, *, path: str) -> dict[str, Any]:
 def scores(workspace: Workspace) -> dict[str, Any]:
     """Return every score: encoder, task, Spearman, pairs."""
     return {"scores": workspace.store.scores.matrix().to_dict(orient="records")}
+
+
+def attempts(workspace: Workspace) -> dict[str, Any]:
+    """Return every generation attempt and import, newest first."""
+    frame = workspace.store.triplets.attempts()
+    return {"attempts": json.loads(frame.to_json(orient="records", date_format="iso"))}

@@ -31,7 +31,9 @@ def import_premises(
     return keep(workspace, read, name=name or source.stem, source=source.name)
 
 
-def import_upload(workspace: Workspace, *, data: bytes, filename: str, column: str | None, name: str) -> dict[str, Any]:
+def import_upload(
+    workspace: Workspace, *, data: bytes, filename: str, column: str | None, name: str
+) -> dict[str, Any]:
     """Import an uploaded file, whose name serves as its type and as data only."""
     return keep(workspace, read_premises(data, name=filename, column=column), name=name, source=filename)
 
@@ -50,7 +52,9 @@ def keep(workspace: Workspace, read: PremiseFile, *, name: str, source: str) -> 
     if not read.premises:
         told = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "it is empty"
         raise InputError(f"{source} holds no usable premise ({told}): choose another file or column.")
-    frame = pd.DataFrame({"premise_id": [p.premise_id for p in read.premises], "text": [p.text for p in read.premises]})
+    frame = pd.DataFrame(
+        {"premise_id": [p.premise_id for p in read.premises], "text": [p.text for p in read.premises]}
+    )
     corpus = workspace.store.premises.add_corpus(name, source, frame, reasons, read.duplicates)
     return {
         "corpus_id": corpus.corpus_id,

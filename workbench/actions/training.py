@@ -39,4 +39,6 @@ def find_snapshot(workspace: Workspace, snapshot_id: str) -> Any:
         if snapshot_id in (snapshot.snapshot_id, snapshot.name):
             return snapshot
     names = ", ".join(snapshot.name for snapshot in snapshots) or "none yet"
-    raise InputError(f"There is no snapshot {snapshot_id!r} in this workspace (it has {names}): curate triplets first.")
+    raise InputError(
+        f"There is no snapshot {snapshot_id!r} in this workspace (it has {names}): curate triplets first."
+    )

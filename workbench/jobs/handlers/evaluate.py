@@ -5,11 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.evaluation.benchmark import TaskResult, evaluate
-from pipeline.evaluation.sts import StsTask, find_tasks, read_task
+from pipeline.evaluation.sts import find_tasks, read_task
 from pipeline.training.encoders import load_encoder
 from workbench.jobs.context import JobContext
-
-DEV_TASK = "STSB-dev"
 
 
 def run(context: JobContext) -> None:
@@ -58,11 +56,3 @@ def keep_pairs(context: JobContext, result: TaskResult) -> None:
     partial = target.with_suffix(".partial")
     frame.to_parquet(partial, index=False)
     partial.replace(target)
-
-
-def pick_dev(sts_dir: str | None) -> StsTask | None:
-    """Return STSB-dev of this folder for scores during training, or None when it has none."""
-    if not sts_dir:
-        return None
-    path = find_tasks(Path(sts_dir), splits=("dev",)).get(DEV_TASK)
-    return read_task(DEV_TASK, path) if path else None

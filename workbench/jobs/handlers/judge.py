@@ -77,9 +77,13 @@ def calibrate(context: JobContext, judge: Judge) -> Calibration:
 
 def fitted(judge: Judge, folder: Path) -> Calibration:
     """Fit on the first gold file meant for it (a -dev split, else -train) of this folder."""
-    tasks = find_tasks(folder, splits=("dev", "train"))
+    tasks = {
+        name: path for name, path in find_tasks(folder, for_tuning=True).items() if name.endswith(("-dev", "-train"))
+    }
     if not tasks:
-        raise InputError(f"{folder} holds no -dev or -train file to calibrate a judge on: add one, or leave the folder out.")
+        raise InputError(
+            f"{folder} holds no -dev or -train file to calibrate a judge on: add one, or leave the folder out."
+        )
     name = sorted(tasks, key=lambda task: (not task.endswith("-dev"), task != "STSB-dev", task))[0]
     task = read_task(name, tasks[name])
     chosen = np.random.default_rng(0).permutation(len(task.gold))[:GOLD_PAIRS]
@@ -92,8 +96,6 @@ def shipped(judge: Judge) -> Calibration:
     calibration = default_calibration(judge.judge_id)
     if calibration is None:
         raise InputError(
-            f"No calibration is known for judge {judge.judge_id}: name a folder with gold pairs (for example STSB-dev.tsv)."
+            f"No calibration is known for judge {judge.judge_id}: name a folder with gold pairs such as STSB-dev.tsv."
         )
     return calibration
-
-

@@ -8,20 +8,21 @@ from typing import Any
 import pandas as pd
 
 from pipeline.config import TrainConfig, from_fields
+from pipeline.evaluation.dev import folder_dev_score
 from pipeline.records import Triplet
 from pipeline.training.train import StepEvent, train
 from workbench.jobs.context import JobContext
-from workbench.jobs.handlers.evaluate import evaluate_folder, pick_dev
+from workbench.jobs.handlers.evaluate import evaluate_folder
 
 
 def run(context: JobContext) -> None:
     """Train, then evaluate; a paused run goes on from its last checkpoint."""
     config = from_fields(TrainConfig, context.spec["config"])
-    sts_dir = context.spec.get("sts_dir")
+    sts_dir = Path(context.spec["sts_dir"]) if context.spec.get("sts_dir") else None
     recorded = {int(step) for step in context.done("train_steps", "step")}
 
     def record(event: StepEvent) -> None:
-        # A resumed run repeats the steps after its last checkpoint: their values are the same, one row each is enough.
+        # A resumed run repeats the steps after its last checkpoint with the same values: one row each is enough.
         if event.step not in recorded:
             recorded.add(event.step)
             context.write([{"table": "train_steps", "run_id": context.spec["run_id"], **asdict(event)}])
@@ -31,7 +32,7 @@ def run(context: JobContext) -> None:
         triplets_of(context.input()),
         config,
         output_dir=context.out,
-        dev=pick_dev(sts_dir),
+        dev=folder_dev_score(sts_dir),
         on_event=record,
         should_stop=context.stop_requested,
     )
@@ -39,7 +40,7 @@ def run(context: JobContext) -> None:
         register(context, config, result.model_folder)
         if sts_dir:
             context.progress(config.steps, config.steps, message="Evaluating")
-            evaluate_folder(context, str(result.model_folder), context.spec["run_id"], Path(sts_dir))
+            evaluate_folder(context, str(result.model_folder), context.spec["run_id"], sts_dir)
 
 
 def triplets_of(frame: pd.DataFrame) -> list[Triplet]:

@@ -1,0 +1,134 @@
+"""`demo`: the main job on the embedded models, from the sample premises to a table of arms.
+
+The arms add one stage after the other and are trained at equal steps, several seeds each. With an STS folder the score
+is the STS average; without one it is the share of held-out triplets whose positive is nearer than the hard negative.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from statistics import mean
+from typing import Any
+
+from pipeline.config import CurationRule, TrainConfig
+from pipeline.curation.judges import EMBEDDED_JUDGES, LIKELIHOOD
+from pipeline.evaluation.seeds import mean_interval
+from workbench.cli.access import Call, access
+from workbench.cli.output import print_line, print_table, write_json
+from workbench.cli.watch import watch
+from workbench.workspace import workspace_root
+
+ENCODER = "static-minilm"
+OMEGA = 0.6
+RULE = CurationRule(alpha=2.0, beta=4.5, gamma=0.0)
+STEPS, BATCH_SIZE = 60, 128
+MASK_THRESHOLD = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One row of the table: its name, the snapshot it trains on, whether false negatives are masked."""
+
+    name: str
+    snapshot_id: str
+    triplets: int
+    masked: bool
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run every stage as jobs of the workspace and print the table."""
+    sts_dir = str(options.sts_dir.resolve()) if options.sts_dir else None
+    if sts_dir is None:
+        print_line("No folder of STS tasks was named (STS_DIR=folder): encoders are compared on held-out triplets.")
+    with access(workspace_root(options.workspace)) as call:
+        arms = prepare(call, options.limit)
+        # Held-out triplets come from the best data there is; every arm leaves their premises out of training.
+        goal = {"sts_dir": sts_dir} if sts_dir else {"held_out": arms[-1].snapshot_id}
+        rows = [untrained(call, goal)]
+        for arm in arms:
+            rows.append(train_arm(call, arm, options.seeds, goal))
+        call("start_projection", encoder=rows[-1]["encoders"][0], snapshot_id=arms[-1].snapshot_id)
+    answer = {"metric": metric_name(sts_dir), "steps": STEPS, "batch_size": BATCH_SIZE, "arms": rows}
+    print_result(answer)
+    write_json(options.json, answer)
+
+
+def metric_name(sts_dir: str | None) -> str:
+    """Say what the scores are."""
+    return "STS average, Spearman x100" if sts_dir else "held-out triplets with the positive nearer, %"
+
+
+def prepare(call: Call, limit: int | None) -> list[Arm]:
+    """Generate without and with the opposite instruction, judge, and freeze the triplets of each arm."""
+    corpus = call("import_sample")
+    plain = generate(call, corpus["corpus_id"], omega=0.0, limit=limit)
+    refined = generate(call, corpus["corpus_id"], omega=OMEGA, limit=limit)
+    judging = call("start_judge", attempt_ids=[refined], judges=list(EMBEDDED_JUDGES))
+    watch(call, judging["job_id"], label="Stage 2: judging")
+    first = call("curate", attempt_ids=[plain], name="plain")
+    second = call("curate", attempt_ids=[refined], name="stage 1")
+    third = call("curate", attempt_ids=[refined], name="stages 1 and 2", judge_id=LIKELIHOOD, rule=asdict(RULE))
+    return [
+        Arm("plain generation", first["snapshot_id"], first["triplets"], masked=False),
+        Arm("+ stage 1 (contrastive generation)", second["snapshot_id"], second["triplets"], masked=False),
+        Arm("+ stage 2 (self-curation)", third["snapshot_id"], third["triplets"], masked=False),
+        Arm("+ stage 3 (false negatives masked)", third["snapshot_id"], third["triplets"], masked=True),
+    ]
+
+
+def generate(call: Call, corpus_id: str, *, omega: float, limit: int | None) -> str:
+    """Run one generation job to its end and return its attempt."""
+    name = "plain" if omega == 0 else f"omega {omega:g}"
+    started = call("start_generate", corpus_id=corpus_id, config={"omega": omega}, limit=limit, title=f"sample, {name}")
+    watch(call, started["job_id"], label=f"Stage 1: generating, omega {omega:g}")
+    return started["attempt_id"]
+
+
+def untrained(call: Call, goal: dict[str, Any]) -> dict[str, Any]:
+    """Score the encoder before any training."""
+    started = call("start_evaluate", encoder=ENCODER, **goal)
+    watch(call, started["job_id"], label=f"Evaluating {ENCODER}, untrained")
+    value = score(call, started["encoder_id"])
+    return {"arm": "untrained", "triplets": None, "scores": [value], "encoders": [started["encoder_id"]]}
+
+
+def train_arm(call: Call, arm: Arm, seeds: int, goal: dict[str, Any]) -> dict[str, Any]:
+    """Train and score one arm once per seed, at the same number of steps as every other arm."""
+    encoders = []
+    for seed in range(seeds):
+        config = TrainConfig(
+            encoder=ENCODER,
+            steps=STEPS,
+            batch_size=BATCH_SIZE,
+            mask_rule="phi" if arm.masked else "none",
+            mask_threshold=MASK_THRESHOLD,
+            seed=seed,
+        )
+        title = f"{arm.name}, seed {seed}"
+        started = call("start_train", snapshot_id=arm.snapshot_id, config=asdict(config), title=title, **goal)
+        watch(call, started["job_id"], label=f"Stage 3: training, {title}")
+        encoders.append(started["run_id"])
+    scores = [score(call, encoder) for encoder in encoders]
+    return {"arm": arm.name, "triplets": arm.triplets, "scores": scores, "encoders": encoders}
+
+
+def score(call: Call, encoder_id: str) -> float:
+    """Return the mean of an encoder's task scores, x100."""
+    rows = [row for row in call("scores")["scores"] if row["encoder_id"] == encoder_id]
+    return 100 * mean(row["value"] for row in rows)
+
+
+def print_result(answer: dict[str, Any]) -> None:
+    """Print the table of arms."""
+    rows = [
+        (row["arm"], row["triplets"], *told(row["scores"], answer["arms"][0]["scores"][0])) for row in answer["arms"]
+    ]
+    title = f"{ENCODER}, {STEPS} steps of {BATCH_SIZE}: {answer['metric']}"
+    print_table(title, ("arm", "triplets", "score", "95 % interval", "gain over untrained"), rows)
+
+
+def told(scores: Sequence[float], base: float) -> tuple[str, str, str]:
+    """Return mean, interval over seeds and gain as text."""
+    low, high = mean_interval(scores)
+    interval = f"{low:.2f} to {high:.2f}" if len(scores) > 1 else "-"
+    return f"{mean(scores):.2f}", interval, f"{mean(scores) - base:+.2f}"

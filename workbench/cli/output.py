@@ -1,0 +1,35 @@
+"""What a command prints: a table for people, JSON for machines."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def write_json(path: Path | None, answer: Any) -> None:
+    """Write the answer to the file that --json names, whole or not at all."""
+    if path is None:
+        return
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(answer, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table; texts are shown as they are, never read as markup."""
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left")
+    for position, name in enumerate(header):
+        table.add_column(name, justify="left" if position == 0 else "right")
+    for row in rows:
+        table.add_row(*(Text("-" if value is None else str(value)) for value in row))
+    Console().print(table)
+
+
+def print_line(text: str) -> None:
+    """Print one plain line."""
+    Console(highlight=False).print(text, markup=False)

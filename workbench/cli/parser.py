@@ -1,0 +1,141 @@
+"""The commands and their options; settings become options by themselves, with their own sentence as help."""
+
+import argparse
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pipeline.config import CurationRule, GenerationConfig, TrainConfig
+from pipeline.field_docs import field_docs
+
+OPTION_ALIASES = {"mask_threshold": ("--mask-phi",)}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser; each command carries `run`, a function of the parsed options."""
+    parser = argparse.ArgumentParser(
+        prog="python -m workbench", description="The MultiCSR workbench without a browser."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_application(commands)
+    add_stages(commands)
+    add_exchange(commands)
+    return parser
+
+
+def add_application(commands: Any) -> None:
+    """Commands about the application itself."""
+    demo = command(commands, "demo", "demo", "run the main job on the embedded models and print its table")
+    demo.add_argument("--sts-dir", type=Path, help="folder of STS tasks; without it held-out triplets are used")
+    demo.add_argument("--limit", type=int, default=None, help="premises taken from the sample corpus (default: all)")
+    demo.add_argument("--seeds", type=int, default=3, help="training runs per arm")
+    serve = command(commands, "serve", "serve", "serve the app on this workspace")
+    serve.add_argument("--port", type=int, default=8501)
+    serve.add_argument(
+        "--address", default="127.0.0.1", help="address to listen on; beyond loopback there is no login"
+    )
+    command(commands, "doctor", "doctor", "check Python, CPU, GPU, disk, weights and the workspace")
+    command(commands, "jobs", "jobs", "list the jobs of the workspace")
+    for name, told in (("pause", "pause a job"), ("resume", "go on with a job"), ("cancel", "stop a job for good")):
+        command(commands, name, f"jobs:{name}", told).add_argument("job_id")
+    backup = command(commands, "backup", "maintenance:backup", "copy the database into a new file")
+    backup.add_argument("file", type=Path)
+    command(commands, "rebuild", "maintenance:rebuild", "build a fresh database from journals and decisions")
+
+
+def add_stages(commands: Any) -> None:
+    """Commands of the pipeline."""
+    generate = command(commands, "generate", "generate", "stage 1: write positives and hard negatives")
+    generate.add_argument("--corpus", help="name of a corpus of the workspace")
+    generate.add_argument("--premises", type=Path, help="file of premises; with --out no workspace is needed")
+    generate.add_argument("--column", help="column of the premises in a csv, tsv, jsonl or parquet file")
+    generate.add_argument("--out", type=Path, help="JSON lines, one per premise")
+    generate.add_argument("--limit", type=int, help="take only the first N premises")
+    add_settings(generate, GenerationConfig)
+
+    judge = command(commands, "judge", "stages:judge", "stage 2: score generated triplets on the 0-5 scale")
+    judge.add_argument("--attempt", action="append", help="generation attempt, repeatable (default: all)")
+    judge.add_argument("--judge", action="append", help="likelihood:LLM or guide:ENCODER, repeatable")
+    judge.add_argument("--gold-dir", type=Path, help="folder with gold pairs to calibrate on")
+
+    curate = command(commands, "curate", "stages:curate", "stage 2: apply rule and decisions, freeze a snapshot")
+    curate.add_argument("--attempt", action="append", help="generation attempt, repeatable (default: all)")
+    curate.add_argument("--judge", help="judge whose scores the rule reads; without it every ok triplet is kept")
+    curate.add_argument("--name", required=True, help="name of the snapshot")
+    add_settings(curate, CurationRule)
+
+    train = command(commands, "train", "train", "stage 3: train an encoder on triplets")
+    train.add_argument("--snapshot", help="snapshot of the workspace")
+    train.add_argument(
+        "--triplets", type=Path, help="csv, jsonl or parquet of triplets; with --out no workspace is needed"
+    )
+    train.add_argument("--out", type=Path, help="folder that receives the encoder")
+    train.add_argument("--sts-dir", type=Path, help="folder of STS tasks to score the encoder on")
+    add_settings(train, TrainConfig)
+
+    evaluate = command(commands, "evaluate", "evaluate", "score an encoder on STS tasks")
+    evaluate.add_argument("--encoder", required=True, help="built-in name, encoder of the workspace, or folder")
+    evaluate.add_argument("--sts-dir", type=Path, required=True, help="folder of TSV files or in SentEval's layout")
+
+
+def add_exchange(commands: Any) -> None:
+    """Commands that move data in and out."""
+    premises = command(
+        commands, "import-premises", "exchange:import_premises", "import a file of premises as a corpus"
+    )
+    premises.add_argument("file", type=Path)
+    premises.add_argument("--column", help="column of a csv, tsv, jsonl or parquet file")
+    premises.add_argument("--name", help="name of the corpus (default: the file's)")
+    triplets = command(commands, "import", "exchange:import_triplets", "import triplets (sent0, sent1, hard_neg)")
+    triplets.add_argument("file", type=Path)
+    triplets.add_argument("--name", help="name of the attempt (default: the file's)")
+    export = command(commands, "export", "exchange:export", "write a snapshot or attempts as csv, jsonl or parquet")
+    export.add_argument("file", type=Path)
+    export.add_argument("--snapshot", help="snapshot of the workspace")
+    export.add_argument("--attempt", action="append", help="generation attempt, repeatable")
+
+
+def command(commands: Any, name: str, target: str, told: str) -> argparse.ArgumentParser:
+    """Add a command run by workbench.cli.<module>:<function>, imported only when it is used."""
+    parser = commands.add_parser(name, help=told, description=told[0].upper() + told[1:] + ".")
+    parser.add_argument("--workspace", type=Path, help="folder of the workspace (default: in the user's data folder)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
+    module, _, function = target.partition(":")
+
+    def run(options: argparse.Namespace) -> int | None:
+        return getattr(import_module(f"workbench.cli.{module}"), function or "run")(options)
+
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_settings(parser: argparse.ArgumentParser, kind: type) -> None:
+    """Add one option per field of a settings class; options left out keep the class's defaults."""
+    docs = field_docs(kind)
+    for field in fields(kind):
+        names = [f"--{field.name.replace('_', '-')}", *OPTION_ALIASES.get(field.name, ())]
+        told = f"{docs[field.name]} (default: {field.default})".replace("%", "%%")
+        options: dict[str, Any] = {"dest": f"setting_{field.name}", "default": None, "help": told}
+        if field.type is bool:
+            parser.add_argument(*names, action=argparse.BooleanOptionalAction, **options)
+        elif get_args(field.type) and get_origin(field.type) is not None and field.default in get_args(field.type):
+            parser.add_argument(*names, choices=get_args(field.type), **options)
+        else:
+            parser.add_argument(*names, type=plain_type(field.type), **options)
+
+
+def plain_type(annotation: Any) -> type:
+    """Return the type that parses an option: the first that is not None of a union."""
+    choices = [kind for kind in get_args(annotation) if kind is not type(None)]
+    return choices[0] if choices else annotation
+
+
+def settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that were given, by field name."""
+    prefix = "setting_"
+    return {
+        name.removeprefix(prefix): value
+        for name, value in vars(options).items()
+        if name.startswith(prefix) and value is not None
+    }

@@ -1,0 +1,65 @@
+"""`train`: stage 3, in a workspace or from a file to a folder."""
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from pipeline.config import TrainConfig, from_fields
+from pipeline.errors import InputError
+from workbench.cli.access import access
+from workbench.cli.output import print_line, print_table, write_json
+from workbench.cli.parser import settings
+from workbench.cli.watch import require_file, watch
+from workbench.workspace import workspace_root
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train from a file to a folder, or as a job of the workspace."""
+    config = from_fields(TrainConfig, settings(options))
+    answer = to_folder(options, config) if options.triplets is not None else in_workspace(options)
+    write_json(options.json, answer)
+
+
+def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
+    """Queue the run, follow it, print its scores."""
+    if options.snapshot is None:
+        raise InputError("train needs --snapshot NAME of the workspace, or --triplets FILE with --out DIR.")
+    sts_dir = str(options.sts_dir.resolve()) if options.sts_dir else None
+    with access(workspace_root(options.workspace)) as call:
+        started = call("start_train", snapshot_id=options.snapshot, config=settings(options), sts_dir=sts_dir)
+        watch(call, started["job_id"], label="Training")
+        scores = [row for row in call("scores")["scores"] if row["encoder_id"] == started["run_id"]]
+    rows = [(row["task"], f"{100 * row['spearman']:.2f}", row["pairs"]) for row in scores]
+    print_table("Spearman x100", ("task", "score", "pairs"), rows)
+    return {**started, "scores": scores}
+
+
+def to_folder(options: argparse.Namespace, config: TrainConfig) -> dict[str, Any]:
+    """Train without a workspace; the folder gets the encoder itself."""
+    if options.out is None:
+        raise InputError("train --triplets needs --out DIR.")
+    from pipeline.evaluation.dev import folder_dev_score
+    from pipeline.exchange import read_triplets
+    from pipeline.training.train import StepEvent, train
+
+    read = read_triplets(require_file(options.triplets))
+    with Progress(console=Console(stderr=True)) as progress:
+        bar = progress.add_task("Training", total=config.steps)
+
+        def show(event: StepEvent) -> None:
+            progress.update(bar, completed=event.step, description=f"Training, loss {event.loss:.3f}")
+
+        result = train(
+            read.triplets,
+            config,
+            output_dir=options.out,
+            dev=folder_dev_score(options.sts_dir),
+            on_event=show,
+            should_stop=lambda: None,
+        )
+    print_line(f"{len(read.triplets)} triplets, {config.steps} steps: {result.model_folder}")
+    return {"model": str(Path(result.model_folder)), "triplets": len(read.triplets), "config": asdict(config)}
