@@ -1,0 +1,85 @@
+"""The workspace: its folder, its owner, its database, its jobs."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+from workbench.doctor.finding import Finding
+from workbench.doctor.probe import ProbeResult, run_probe
+
+
+def examine_workspace(root: Path) -> list[Finding]:
+    """Look at the folder without becoming its owner."""
+    if not root.exists():
+        return [Finding("Workspace", "ok", f"{root} does not exist yet; the first command creates it")]
+    findings = [folder(root)]
+    database_file = root / "state.duckdb"
+    if database_file.exists():
+        findings.append(database(root, run_probe("database", str(database_file))))
+    return [*findings, jobs(root)]
+
+
+def folder(root: Path) -> Finding:
+    """Whether the folder can be used."""
+    if not root.is_dir():
+        return Finding("Workspace", "error", f"{root} is not a folder", "Choose a folder with --workspace.")
+    if not os.access(root, os.R_OK | os.W_OK | os.X_OK):
+        return Finding(
+            "Workspace",
+            "error",
+            f"{root} cannot be written",
+            "Change its permissions, or choose another --workspace.",
+        )
+    return Finding("Workspace", "ok", str(root))
+
+
+def database(root: Path, result: ProbeResult) -> Finding:
+    """Whether the database opens, or which process has it open."""
+    error = str(result.answer.get("error", "")) or result.failure
+    if not error:
+        return Finding("Database", "ok", f"opens; tables: {result.answer['tables']}")
+    if holder := re.search(r"lock.*\(PID (\d+)\)", error, re.DOTALL):
+        return Finding("Database", "ok", f"in use by process {holder[1]}; commands go through it")
+    return Finding(
+        "Database",
+        "error",
+        error.splitlines()[0],
+        f"Run `python -m workbench rebuild --workspace {root}`: it builds the database anew from the journals.",
+    )
+
+
+def jobs(root: Path) -> Finding:
+    """How many jobs run, and which were interrupted: said to run while nobody holds their lock."""
+    folders = [path.parent for path in sorted(root.glob("jobs/*/status.json"))]
+    states = {job.name: _job_state(job) for job in folders}
+    interrupted = [name for name, state in states.items() if state == "interrupted"]
+    unreadable = [name for name, state in states.items() if state == "unreadable"]
+    running = sum(state == "running" for state in states.values())
+    detail = f"{len(states)} in all, {running} running"
+    if unreadable:
+        advice = "Their journals are whole; resume them, or restore status.json from a backup."
+        return Finding("Jobs", "warning", f"{detail}; status unreadable: {', '.join(unreadable)}", advice)
+    if interrupted:
+        advice = "Resume them on the Home page or with `python -m workbench jobs`; nothing acknowledged was lost."
+        return Finding("Jobs", "warning", f"{detail}; interrupted: {', '.join(interrupted)}", advice)
+    return Finding("Jobs", "ok", detail)
+
+
+def _job_state(job: Path) -> str:
+    try:
+        state = json.loads((job / "status.json").read_text(encoding="utf-8"))["state"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "unreadable"
+    return "interrupted" if state == "running" and not _is_locked(job / "lock") else str(state)
+
+
+def _is_locked(lock: Path) -> bool:
+    """Whether a worker holds the lock. Asks the kernel's table, for taking the lock could turn a worker away.
+
+    Only the inode is compared: on layered file systems the device number in the table is another one.
+    """
+    if not lock.exists():
+        return False
+    held = Path("/proc/locks").read_text(encoding="ascii")
+    return re.search(rf":{lock.stat().st_ino}\b", held) is not None
