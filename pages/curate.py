@@ -1,0 +1,37 @@
+"""Curate: judge triplets, set the rule, decide single ones, freeze a snapshot."""
+
+import streamlit as st
+
+from workbench import shell, state
+from workbench.components import links
+from workbench.components.curation_scope import choose_scope
+from workbench.components.judging import judging
+from workbench.components.notice import empty_state
+from workbench.components.rule_view import rule_view
+from workbench.components.snapshot_list import snapshot_list
+from workbench.components.triplet_list import triplet_list
+from workbench.components.triplet_queue import triplet_queue
+
+workspace = shell.begin("Curate")
+attempts = workspace.store.triplets.attempts()
+if attempts.empty:
+    empty_state(
+        "No triplets yet",
+        hint="Curation starts from generated or imported triplets.",
+        icon=":material/rule:",
+        page=links.GENERATE,
+        action="Generate triplets",
+    )
+    st.stop()
+
+scope = choose_scope(workspace, attempts)
+judging(workspace, scope)
+view = state.tabs(["Rule", "Queue", "List", "Snapshots"], name=state.VIEW)
+if view == "Rule":
+    rule_view(workspace, scope)
+elif view == "Queue":
+    triplet_queue(workspace, scope)
+elif view == "List":
+    triplet_list(workspace, scope)
+else:
+    snapshot_list(workspace)

@@ -1,0 +1,17 @@
+"""Home: what the workspace holds, what runs, what to do next."""
+
+from workbench import shell
+from workbench.components.job_list import job_list
+from workbench.components.last_result import last_result
+from workbench.components.pipeline_strip import pipeline_strip
+from workbench.components.premises_import import import_dialog, welcome
+
+workspace = shell.begin("Home")
+overview = workspace.store.overview()
+
+if not overview["premises"]:
+    welcome(workspace)
+else:
+    pipeline_strip(overview, on_import=lambda: import_dialog(workspace))
+    last_result(workspace)
+job_list(workspace)

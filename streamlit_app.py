@@ -1,0 +1,5 @@
+"""Entry script: navigation only."""
+
+from workbench.shell import navigation
+
+navigation().run()

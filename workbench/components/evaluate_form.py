@@ -1,0 +1,57 @@
+"""Starting an evaluation on a folder of STS tasks."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from pipeline.evaluation.sts import find_tasks
+from workbench import state
+from workbench.actions.evaluation import start_evaluate
+from workbench.components.encoder_names import encoder_names
+from workbench.components.job_progress import is_live, job_card, while_live
+from workbench.components.notice import errors_shown
+from workbench.components.text import plain
+from workbench.workspace import Workspace
+
+
+def evaluate_form(workspace: Workspace) -> None:
+    """Draw encoder, folder and start; while an evaluation runs, its progress."""
+    names = encoder_names(workspace)
+    encoder, folder, start = st.columns([2, 3, 1], vertical_alignment="bottom")
+    with encoder:
+        chosen = state.pick("Encoder", list(names), name=state.CANDIDATE, names=names)
+    with folder:
+        sts_dir = state.folder_input(
+            "STS folder",
+            name=state.STS_FOLDER,
+            help="Files such as STSB-test.tsv, or the tasks in SentEval's layout.",
+        )
+    pressed = start.button(
+        "Evaluate", type="primary", icon=":material/play_arrow:", disabled=not sts_dir, width="stretch"
+    )
+    if sts_dir:
+        with errors_shown():
+            tasks = find_tasks(Path(sts_dir).expanduser())
+            st.caption(plain(f"{len(tasks)} tasks in this folder: {', '.join(tasks)}"))
+            if pressed:
+                start_evaluate(workspace, encoder=str(chosen), sts_dir=sts_dir)
+                st.rerun()
+    _progress(workspace)
+
+
+def _progress(workspace: Workspace) -> None:
+    def live_jobs() -> list:
+        return [job for job in workspace.jobs.list() if job.kind == "evaluate" and is_live(job)]
+
+    def draw() -> bool:
+        jobs = live_jobs()
+        for job in jobs:
+            job_card(workspace, job, key="evaluating")
+        return bool(jobs)
+
+    if live_jobs():
+        while_live(draw, live=True)
+    else:
+        failed = next((job for job in workspace.jobs.list() if job.kind == "evaluate"), None)
+        if failed and failed.state == "failed":
+            job_card(workspace, failed, key="evaluating")

@@ -1,0 +1,59 @@
+"""Home's list of jobs: those that run with their controls, then the history as a table."""
+
+import pandas as pd
+import streamlit as st
+
+from workbench.components.job_progress import KIND_TITLES, RESUMABLE_STATES, is_live, job_card, while_live
+from workbench.components.wording import ago, duration
+from workbench.jobs.runner import JobView
+from workbench.workspace import Workspace
+
+_HISTORY_ROWS = 50
+
+
+def job_list(workspace: Workspace) -> None:
+    """Draw running, stopped and finished jobs; redraws itself while one runs."""
+    jobs = workspace.jobs.list()
+    if not jobs:
+        return
+
+    def draw() -> bool:
+        views = workspace.jobs.list()
+        live = [job for job in views if is_live(job)]
+        stopped = [job for job in views if job.state in RESUMABLE_STATES]
+        if live:
+            st.subheader("Running", anchor=False)
+            for job in live:
+                job_card(workspace, job, key="home")
+        if stopped:
+            st.subheader("Stopped, can go on", anchor=False)
+            for job in stopped[:5]:
+                job_card(workspace, job, key="home")
+        _history([job for job in views if not is_live(job)])
+        return bool(live)
+
+    while_live(draw, live=any(is_live(job) for job in jobs))
+
+
+def _history(jobs: list[JobView]) -> None:
+    if not jobs:
+        return
+    st.subheader("Past jobs", anchor=False)
+    rows = [
+        {
+            "job": KIND_TITLES.get(job.kind, job.kind),
+            "title": job.title,
+            "state": job.state,
+            "done": f"{job.done:,} of {job.total:,}",
+            "took": duration(_seconds(job)) if _seconds(job) is not None else "",
+            "ended": ago(job.finished_at),
+        }
+        for job in jobs[:_HISTORY_ROWS]
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Past jobs with their state")
+
+
+def _seconds(job: JobView) -> float | None:
+    if not (job.started_at and job.finished_at):
+        return None
+    return (pd.Timestamp(job.finished_at) - pd.Timestamp(job.started_at)).total_seconds()

@@ -1,0 +1,121 @@
+"""How a job looks: in the sidebar's strip, as a card with its controls, as a line of history."""
+
+from collections.abc import Callable
+from typing import Final
+
+import streamlit as st
+
+from workbench.components.notice import errors_shown
+from workbench.components.text import plain
+from workbench.components.wording import count, duration
+from workbench.jobs.runner import JobView
+from workbench.workspace import Workspace
+
+LIVE_STATES: Final = frozenset({"queued", "running"})
+RESUMABLE_STATES: Final = frozenset({"paused", "interrupted", "failed", "cancelled"})
+REFRESH_SECONDS: Final = 1.5
+
+KIND_TITLES: Final = {
+    "generate": "Generation",
+    "judge": "Judging",
+    "train": "Training",
+    "evaluate": "Evaluation",
+    "project": "Embedding map",
+}
+_STATE_LOOKS: Final = {
+    "queued": ("gray", ":material/schedule:"),
+    "running": ("blue", ":material/progress_activity:"),
+    "paused": ("orange", ":material/pause_circle:"),
+    "cancelled": ("gray", ":material/cancel:"),
+    "failed": ("red", ":material/error:"),
+    "finished": ("green", ":material/check_circle:"),
+    "interrupted": ("orange", ":material/power_off:"),
+}
+
+
+def is_live(job: JobView) -> bool:
+    """Whether this job can change by itself."""
+    return job.state in LIVE_STATES
+
+
+def while_live(draw: Callable[[], bool], *, live: bool) -> None:
+    """Draw a part of the page and redraw it by itself while something runs; rerun the page once when that ends.
+
+    `draw` returns whether it is still live.
+    """
+
+    def part() -> None:
+        still_live = draw()
+        if live and not still_live:
+            st.rerun()
+
+    st.fragment(part, run_every=REFRESH_SECONDS if live else None)()
+
+
+def running_now(workspace: Workspace) -> None:
+    """The strip in the sidebar: every job that runs or waits, on every page."""
+
+    def draw() -> bool:
+        jobs = [job for job in workspace.jobs.list() if is_live(job)]
+        for job in jobs:
+            st.progress(share(job), text=f"**{plain(_title(job))}**  \n{progress_words(job)}")
+        return bool(jobs)
+
+    while_live(draw, live=any(is_live(job) for job in workspace.jobs.list()))
+
+
+def share(job: JobView) -> float:
+    """Finished part of a job in 0..1."""
+    return min(1.0, job.done / job.total) if job.total else 0.0
+
+
+def progress_words(job: JobView) -> str:
+    """Percent, rate and time left, as far as they are known."""
+    if job.state == "queued":
+        return "waiting for its turn"
+    parts = [f"{share(job):.0%}"]
+    if job.rate:
+        parts.append(f"{job.rate:.1f}/s" if job.rate >= 0.1 else f"{job.rate * 60:.1f}/min")
+    if job.eta_s is not None and is_live(job):
+        parts.append(f"{duration(job.eta_s)} left")
+    return " · ".join(parts)
+
+
+def job_card(workspace: Workspace, job: JobView, *, key: str) -> None:
+    """One job with its state, progress, message and the controls that make sense now."""
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{plain(_title(job))}**", width="stretch")
+            colour, icon = _STATE_LOOKS.get(job.state, ("gray", ":material/help:"))
+            st.badge(job.state, color=colour, icon=icon)
+        if job.state != "finished":
+            st.progress(share(job), text=f"{count(job.done)} of {count(job.total)} · {progress_words(job)}")
+        if job.message and job.state == "failed":
+            st.error(plain(job.message))
+        elif job.message and job.state != "finished":
+            st.caption(plain(job.message))
+        controls(workspace, job, key=key)
+
+
+def controls(workspace: Workspace, job: JobView, *, key: str) -> None:
+    """Pause, resume and cancel; a press takes effect at the worker's next batch."""
+    offered: list[tuple[str, str, Callable[[str], None]]] = []
+    if is_live(job):
+        offered.append(("Pause", ":material/pause:", workspace.jobs.pause))
+    if job.state in RESUMABLE_STATES:
+        offered.append(("Resume", ":material/play_arrow:", workspace.jobs.resume))
+    if is_live(job) or job.state in {"paused", "interrupted"}:
+        offered.append(("Cancel", ":material/close:", workspace.jobs.cancel))
+    if not offered:
+        return
+    with st.container(horizontal=True):
+        for label, icon, act in offered:
+            if st.button(label, icon=icon, key=f"{key}_{label}_{job.job_id}"):
+                with errors_shown():
+                    act(job.job_id)
+                    st.rerun()
+
+
+def _title(job: JobView) -> str:
+    kind = KIND_TITLES.get(job.kind, job.kind)
+    return job.title or kind

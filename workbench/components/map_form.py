@@ -1,0 +1,66 @@
+"""Starting an embedding map, and its progress."""
+
+import streamlit as st
+
+from workbench import state
+from workbench.actions.evaluation import start_projection
+from workbench.components.encoder_names import encoder_names
+from workbench.components.job_progress import is_live, job_card, while_live
+from workbench.components.notice import errors_shown
+from workbench.components.wording import count
+from workbench.workspace import Workspace
+
+
+def sources(workspace: Workspace) -> dict[str, str]:
+    """Id -> name of what can be drawn: snapshots, then attempts with usable triplets."""
+    found = {
+        item.snapshot_id: f"Snapshot {item.name} ({count(item.rows)})" for item in workspace.store.snapshots.list()
+    }
+    attempts = workspace.store.triplets.attempts()
+    usable = attempts[attempts["ok"] > 0]
+    return found | {row.attempt_id: f"{row.title or row.attempt_id} ({count(row.ok)})" for row in usable.itertuples()}
+
+
+def map_form(workspace: Workspace, drawable: dict[str, str]) -> None:
+    """Draw encoder, sentences, method and start in one row."""
+    names = encoder_names(workspace)
+    encoder, sentences, method, start = st.columns([3, 4, 2, 2], vertical_alignment="bottom")
+    with encoder:
+        chosen = state.pick("Encoder", list(names), name=state.CANDIDATE, names=names)
+    with sentences:
+        source = state.pick("Sentences of", list(drawable), name=state.MAPPED, names=drawable)
+    with method:
+        how = st.segmented_control(
+            "Method", ["umap", "pca"], default="umap", required=True, format_func=str.upper, key="map_method"
+        )
+    if start.button("Draw", type="primary", icon=":material/scatter_plot:", width="stretch", key="map_start"):
+        with errors_shown():
+            is_snapshot = any(item.snapshot_id == source for item in workspace.store.snapshots.list())
+            made = start_projection(
+                workspace,
+                encoder=str(chosen),
+                snapshot_id=source if is_snapshot else None,
+                attempt_id=None if is_snapshot else source,
+                method=how,
+            )
+            state.select(state.PROJECTION, made["projection_id"])
+            st.rerun()
+    _progress(workspace)
+
+
+def _progress(workspace: Workspace) -> None:
+    def open_jobs() -> list:
+        jobs = [job for job in workspace.jobs.list() if job.kind == "project"]
+        return [job for job in jobs if is_live(job)] or [
+            job for job in jobs[:1] if job.state in {"failed", "interrupted"}
+        ]
+
+    def draw() -> bool:
+        jobs = open_jobs()
+        for job in jobs:
+            job_card(workspace, job, key="mapping")
+        return any(is_live(job) for job in jobs)
+
+    jobs = open_jobs()
+    if jobs:
+        while_live(draw, live=any(is_live(job) for job in jobs))

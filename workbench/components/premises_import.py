@@ -1,0 +1,101 @@
+"""Bringing premises in: the shipped sample, a file with a preview of what will be kept, or pasted text."""
+
+import pandas as pd
+import streamlit as st
+
+from pipeline.files.rows import column_names
+from pipeline.files.source import make_source
+from pipeline.premises import PremiseFile, read_premises
+from workbench import state
+from workbench.actions.premises import import_sample, import_upload
+from workbench.components.notice import errors_shown
+from workbench.components.text import plain
+from workbench.components.wording import count, counted
+from workbench.workspace import Workspace
+
+FILE_TYPES = ["txt", "csv", "tsv", "jsonl", "parquet"]
+_GOOD_NAMES = ("premise", "sentence", "text", "sent0", "sentence1", "caption")
+_SHOWN = 8
+
+
+def welcome(workspace: Workspace) -> None:
+    """First visit: one click to something alive, or one's own sentences."""
+    with st.container(border=True):
+        st.subheader("Start with premises", icon=":material/notes:", anchor=False)
+        st.markdown(
+            "A premise is a plain sentence. For each one the workbench writes a :green[**positive**] that it entails "
+            "and a :red[**hard negative**] that contradicts it, keeps the good triplets, and trains a sentence "
+            "encoder on them."
+        )
+        with st.container(horizontal=True):
+            if st.button("Open the sample premises", type="primary", icon=":material/library_books:"):
+                with errors_shown():
+                    made = import_sample(workspace)
+                    state.select(state.CORPUS, made["corpus_id"])
+                    st.rerun()
+            if st.button("Import my premises", icon=":material/upload_file:"):
+                import_dialog(workspace)
+
+
+@st.dialog("Import premises", width="large")
+def import_dialog(workspace: Workspace) -> None:
+    """Upload or paste, look at what would be kept, import."""
+    upload, paste = st.tabs(["Upload a file", "Paste text"])
+    with upload:
+        file = st.file_uploader(
+            "One premise per line, or a table with a column of sentences", type=FILE_TYPES, key="import_file"
+        )
+        if file:
+            with errors_shown():
+                _offer(workspace, file.getvalue(), file.name)
+    with paste:
+        text = st.text_area("One premise per line", height=180, key="import_text")
+        if text.strip():
+            with errors_shown():
+                _offer(workspace, text.encode(), "pasted.txt")
+
+
+def _offer(workspace: Workspace, data: bytes, filename: str) -> None:
+    column = _choose_column(data, filename)
+    read = _read(data, filename, column)
+    _preview(read)
+    name = st.text_input("Name of the corpus", value=filename.rsplit(".", 1)[0], max_chars=80, key=f"name_{filename}")
+    label = f"Import {counted(len(read.premises), 'premise')}"
+    if st.button(label, type="primary", disabled=not read.premises, key=f"import_{filename}"):
+        with errors_shown():
+            made = import_upload(
+                workspace, data=data, filename=filename, column=column, name=name.strip() or filename
+            )
+            state.select(state.CORPUS, made["corpus_id"])
+            st.rerun()
+
+
+def _choose_column(data: bytes, filename: str) -> str | None:
+    columns = column_names(make_source(data, filename))
+    if len(columns) < 2:
+        return columns[0] if columns and not filename.endswith(".txt") else None
+    likely = next((i for i, column in enumerate(columns) if column.lower() in _GOOD_NAMES), 0)
+    return st.selectbox("Column with the premises", columns, index=likely, key=f"column_{filename}")
+
+
+@st.cache_data(max_entries=4, show_spinner="Reading the file …")
+def _read(data: bytes, filename: str, column: str | None) -> PremiseFile:
+    return read_premises(data, name=filename, column=column)
+
+
+def _preview(read: PremiseFile) -> None:
+    with st.container(horizontal=True):
+        st.badge(f"{count(len(read.premises))} kept", color="green", icon=":material/check:")
+        if read.duplicates:
+            st.badge(f"{counted(read.duplicates, 'duplicate')} dropped", color="gray")
+        if read.rejected:
+            st.badge(f"{count(len(read.rejected))} rejected", color="orange", icon=":material/warning:")
+    first = pd.DataFrame({"premise": [premise.text for premise in read.premises[:_SHOWN]]})
+    st.dataframe(first, hide_index=True, alt="First premises of the file")
+    if not read.rejected:
+        return
+    with st.expander(f"Rejected rows ({count(len(read.rejected))})"):
+        reasons = pd.Series([str(row.reason) for row in read.rejected]).value_counts()
+        st.caption(plain(", ".join(f"{number} {reason}" for reason, number in reasons.items())))
+        rows = [{"line": row.line, "reason": str(row.reason), "begins": row.excerpt} for row in read.rejected[:200]]
+        st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Rejected rows with reasons")

@@ -1,0 +1,104 @@
+"""Where an encoder and people disagree: signed rank error of every pair, and the worst of them."""
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from workbench import theme
+from workbench.components.predictions import ERROR_SCALE, hover_texts
+from workbench.components.text import changes_marked, words
+from workbench.components.wording import count
+
+_WORST = 100
+_DIRECTIONS = {"both": "Both ways", "high": "Rated too close", "low": "Rated too far"}
+
+
+def residual_figure(pairs: pd.DataFrame) -> go.Figure:
+    """Signed rank error over the gold score: above zero the encoder finds the pair closer than people do."""
+    figure = theme.chart(
+        "Rank error over gold score",
+        x="gold score given by people",
+        y="predicted minus gold rank, share of all pairs",
+        height=420,
+    )
+    figure.add_hline(y=0, line={"color": theme.INK, "width": 1})
+    figure.add_trace(
+        go.Scattergl(
+            x=pairs["gold"],
+            y=pairs["error"],
+            mode="markers",
+            marker={
+                "size": 6,
+                "opacity": 0.7,
+                "color": pairs["error"],
+                "cmin": -1,
+                "cmax": 1,
+                "colorscale": ERROR_SCALE,
+            },
+            text=hover_texts(pairs),
+            hovertemplate="%{text}<extra></extra>",
+        )
+    )
+    figure.update_yaxes(range=[-1.02, 1.02])
+    return figure
+
+
+def worst(pairs: pd.DataFrame, direction: str, text: str) -> pd.DataFrame:
+    """Pairs with the largest rank error in a direction (both, high, low) whose sentences contain the text."""
+    chosen = pairs
+    if direction != "both":
+        chosen = chosen[chosen["error"] > 0] if direction == "high" else chosen[chosen["error"] < 0]
+    if text:
+        found = [chosen[name].str.contains(text, case=False, regex=False) for name in ("sentence1", "sentence2")]
+        chosen = chosen[found[0] | found[1]]
+    return chosen.loc[chosen["error"].abs().sort_values(ascending=False, kind="stable").index]
+
+
+def residual_view(pairs: pd.DataFrame) -> None:
+    """Draw the residuals, the table of the worst pairs, and the chosen pair."""
+    st.plotly_chart(residual_figure(pairs), key="residuals", config=theme.MODEBAR, alt="Rank error of every pair")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        direction = st.segmented_control(
+            "Direction",
+            list(_DIRECTIONS),
+            default="both",
+            required=True,
+            format_func=_DIRECTIONS.get,
+            key="error_direction",
+        )
+        text = st.text_input("Text", key="error_text", placeholder="in either sentence", icon=":material/search:")
+    rows = worst(pairs, str(direction), text.strip())
+    st.caption(f"The {count(min(_WORST, len(rows)))} largest of {count(len(rows))} pairs.")
+    shown = rows.head(_WORST)
+    event = st.dataframe(
+        shown[["error", "gold", "predicted", "sentence1", "sentence2", "subset"]],
+        hide_index=True,
+        key="worst_pairs",
+        on_select="rerun",
+        selection_mode="single-row",
+        row_height=38,
+        alt="Pairs with the largest rank error",
+        column_config={
+            "error": st.column_config.NumberColumn("Rank error", format="%+.2f", width="small"),
+            "gold": st.column_config.NumberColumn("Gold", format="%.2f", width="small"),
+            "predicted": st.column_config.NumberColumn("Cosine", format="%.3f", width="small"),
+            "sentence1": st.column_config.TextColumn("Sentence 1", width="large"),
+            "sentence2": st.column_config.TextColumn("Sentence 2", width="large"),
+            "subset": "Subset",
+        },
+    )
+    if not shown.empty:
+        selected = event.selection.rows
+        _pair(shown.iloc[selected[0] if selected and selected[0] < len(shown) else 0])
+
+
+def _pair(row: pd.Series) -> None:
+    way = "closer" if row["error"] > 0 else "farther apart"
+    first, second = str(row["sentence1"]), str(row["sentence2"])
+    with st.container(border=True):
+        st.caption(
+            f"Gold {row['gold']:.2f}, cosine {row['predicted']:.3f}: "
+            f"the encoder ranks this pair {way} than people do."
+        )
+        st.markdown(changes_marked(first, shared=words(second), colour="blue"))
+        st.markdown(changes_marked(second, shared=words(first), colour="blue"))

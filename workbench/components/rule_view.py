@@ -1,0 +1,137 @@
+"""The rule: thresholds over the judged plane, what they keep and lose, the triplets at the border, the snapshot."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pipeline.config import RULE_PRESETS, CurationRule
+from workbench import state
+from workbench.actions.curation import curate
+from workbench.components.curation_scope import Scope
+from workbench.components.notice import errors_shown
+from workbench.components.score_plane import score_plane
+from workbench.components.text import plain
+from workbench.components.triplet_rows import triplet_table
+from workbench.components.wording import count, counted, percent
+from workbench.workspace import Workspace
+
+_BINS = 50
+_AT_BORDER = 10
+_SAMPLE = 50_000
+"""Triplets looked through for the border; a larger set is sampled, always the same way."""
+
+
+def rule_view(workspace: Workspace, scope: Scope) -> None:
+    """Draw the plane, the sliders and what follows from them."""
+    if scope.judge_id is None:
+        st.info("Nobody has judged these triplets yet. Judge them above, then set the rule here.")
+        return
+    picture, settings = st.columns([3, 2], gap="large")
+    with settings:
+        rule = _sliders()
+        _funnel(workspace, scope, rule)
+        _freeze(workspace, scope, rule)
+    with picture:
+        counts = workspace.store.judgements.histogram(list(scope.attempt_ids), scope.judge_id, _BINS)
+        score_plane(np.asarray(counts), rule, key="plane")
+    _border(workspace, scope, rule)
+
+
+def _sliders() -> CurationRule:
+    preset = st.segmented_control("Start from", list(RULE_PRESETS), key="rule_preset", on_change=_use_preset)
+    del preset
+    default = CurationRule()
+    for name in ("alpha", "beta", "gamma"):
+        st.session_state.setdefault(f"rule_{name}", getattr(default, name))
+    alpha = st.slider("α  least score of the positive", 0.0, 5.0, step=0.05, key="rule_alpha")
+    beta = st.slider("β  greatest score of the hard negative", 0.0, 5.0, step=0.05, key="rule_beta")
+    gamma = st.slider("γ  least gap between them", -5.0, 5.0, step=0.05, key="rule_gamma")
+    return CurationRule(alpha=alpha, beta=beta, gamma=gamma)
+
+
+def _use_preset() -> None:
+    chosen = st.session_state.get("rule_preset")
+    if chosen:
+        for name, value in asdict(RULE_PRESETS[chosen]).items():
+            st.session_state[f"rule_{name}"] = value
+
+
+def _funnel(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
+    counts = workspace.store.judgements.rule_counts(list(scope.attempt_ids), scope.judge_id, rule)
+    judged, kept = counts["judged"], counts["kept"]
+    st.metric(
+        "Kept by the rule",
+        count(kept),
+        f"{percent(kept, judged)} of {count(judged)} judged",
+        delta_color="off",
+        delta_arrow="off",
+    )
+    rows = pd.DataFrame(
+        {
+            "condition": [f"a ≥ {rule.alpha:g}", f"b ≤ {rule.beta:g}", f"a ≥ b + {rule.gamma:g}"],
+            "lost": [counts["alpha"], counts["beta"], counts["gamma"]],
+        }
+    )
+    st.dataframe(
+        rows,
+        hide_index=True,
+        alt="Triplets lost by each condition",
+        column_config={
+            "condition": "Condition",
+            "lost": st.column_config.ProgressColumn(
+                "Lost, in this order", format="%d", min_value=0, max_value=max(1, int(judged))
+            ),
+        },
+    )
+
+
+def _freeze(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
+    with st.popover("Freeze a snapshot", icon=":material/ac_unit:", width="stretch"):
+        st.caption("A snapshot keeps exactly these triplets for training; people's decisions outrank the rule.")
+        name = st.text_input(
+            "Name", value=f"{rule.alpha:g}-{rule.beta:g}-{rule.gamma:g}", key="snapshot_name", max_chars=80
+        )
+        if st.button("Freeze", type="primary", key="freeze"):
+            with errors_shown():
+                made = curate(
+                    workspace,
+                    attempt_ids=list(scope.attempt_ids),
+                    judge_id=scope.judge_id,
+                    rule=asdict(rule),
+                    name=name.strip() or "snapshot",
+                )
+                state.select(state.SNAPSHOT, made["snapshot_id"])
+                st.toast(f"Snapshot {plain(made['name'])} holds {counted(made['triplets'], 'triplet')}.")
+                st.rerun()
+
+
+def _border(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
+    plane = workspace.store.judgements.plane(list(scope.attempt_ids), scope.judge_id, limit=_SAMPLE)
+    nearest = at_border(plane, rule, _AT_BORDER)
+    if nearest.empty:
+        return
+    st.subheader("At the border", anchor=False)
+    st.caption("The triplets that a small move of the rule would take in (+ kept now) or leave out (- lost now).")
+    texts = pd.DataFrame([workspace.store.triplets.get(triplet_id) for triplet_id in nearest["triplet_id"]])
+    texts = texts[["triplet_id", "premise", "positive", "hard_negative"]]
+    triplet_table(nearest.merge(texts, on="triplet_id"), key="border")
+
+
+def at_border(plane: pd.DataFrame, rule: CurationRule, limit: int) -> pd.DataFrame:
+    """Return the triplets with the smallest distance to being decided otherwise.
+
+    The margin of a triplet is the least of its three slacks: positive when kept, negative when lost, and
+    `nearest` names the threshold that binds it.
+    """
+    slack = pd.DataFrame(
+        {
+            "α": plane["a"] - rule.alpha,
+            "β": rule.beta - plane["b"],
+            "γ": plane["a"] - plane["b"] - rule.gamma,
+        }
+    )
+    result = plane.assign(margin=slack.min(axis=1))
+    result = result.loc[result["margin"].abs().sort_values(kind="stable").index[:limit]]
+    return result.assign(nearest=slack.loc[result.index].idxmin(axis=1))

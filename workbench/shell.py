@@ -1,0 +1,106 @@
+"""What every page begins with: page config, navigation, workspace, sidebar, title.
+
+Streamlit runs a file of pages/ without the entry script when it is opened by its own address before anybody has seen
+the root. So nothing here relies on the entry: each page calls `begin`, which sets up all of it.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import streamlit as st
+
+from pipeline.errors import InputError
+from workbench.components import links
+from workbench.components.job_progress import running_now
+from workbench.components.text import plain
+from workbench.paths import ASSETS
+from workbench.workspace import Workspace, current_workspace
+
+
+@dataclass(frozen=True, slots=True)
+class PageEntry:
+    """One page: where it is, how it is named, and the line that says what it is for."""
+
+    file: str
+    title: str
+    icon: str
+    purpose: str
+
+
+PAGES: Final[tuple[PageEntry, ...]] = (
+    PageEntry(links.HOME, "Home", ":material/home:", "What this workspace holds, what runs, and what to do next."),
+    PageEntry(
+        links.GENERATE,
+        "Generate",
+        ":material/edit_note:",
+        "Write a positive and a hard negative for each premise, refined against the opposite instruction.",
+    ),
+    PageEntry(
+        links.CURATE,
+        "Curate",
+        ":material/rule:",
+        "Judge the triplets, set the rule that keeps them, decide single ones, freeze a snapshot.",
+    ),
+    PageEntry(
+        links.TRAIN,
+        "Train",
+        ":material/model_training:",
+        "Train an encoder on a snapshot, with false negatives masked by a guide model.",
+    ),
+    PageEntry(
+        links.EVALUATE,
+        "Evaluate",
+        ":material/leaderboard:",
+        "Compare encoders on semantic textual similarity: Spearman x 100, all pairs of a task together.",
+    ),
+    PageEntry(
+        links.EMBEDDING_MAP,
+        "Embedding map",
+        ":material/scatter_plot:",
+        "See where an encoder puts premises, positives and hard negatives.",
+    ),
+    PageEntry(
+        links.ERRORS,
+        "Errors",
+        ":material/troubleshoot:",
+        "Find the sentence pairs that an encoder ranks most differently from people.",
+    ),
+)
+_BY_TITLE: Final = {page.title: page for page in PAGES}
+
+
+def navigation() -> st.Page:
+    """Declare the pages and return the one that was asked for."""
+    return st.navigation(
+        [
+            st.Page(
+                page.file,
+                title=page.title,
+                icon=page.icon,
+                help=page.purpose,
+                default=page.file == links.HOME,
+            )
+            for page in PAGES
+        ]
+    )
+
+
+def begin(title: str) -> Workspace:
+    """Open a page: call first on each page with its title; stops with one sentence when the workspace is unusable."""
+    page = _BY_TITLE[title]
+    st.set_page_config(page_title=f"{title} · MultiCSR", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+    navigation()
+    dark = st.context.theme.type == "dark"
+    st.logo(ASSETS / ("logo-dark.svg" if dark else "logo.svg"), icon_image=ASSETS / "icon.svg", size="large")
+    try:
+        workspace = current_workspace()
+    except (InputError, OSError) as error:
+        st.title(title)
+        st.error(plain(str(error)), icon=":material/lock:", title="The workspace could not be opened")
+        st.stop()
+    with st.sidebar:
+        st.caption(f"Workspace **{plain(workspace.root.name)}**", help=plain(str(workspace.root)))
+        running_now(workspace)
+    st.title(title, anchor=False)
+    st.caption(page.purpose)
+    return workspace

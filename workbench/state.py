@@ -1,0 +1,110 @@
+"""The only names of shared session keys and URL parameters, and the only code that touches either."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import streamlit as st
+
+CORPUS: Final = "corpus"
+ATTEMPT: Final = "attempt"
+JUDGE: Final = "judge"
+SNAPSHOT: Final = "snapshot"
+RUN: Final = "run"
+ENCODER: Final = "encoder"
+CANDIDATE: Final = "candidate"
+TASK: Final = "task"
+PROJECTION: Final = "map"
+MAPPED: Final = "sentences"
+TRIPLET: Final = "triplet"
+VIEW: Final = "view"
+
+ANNOTATOR: Final = "annotator"
+STS_FOLDER: Final = "sts_folder"
+
+_PREFIX: Final = "shared_"
+
+
+def recall(name: str) -> str | None:
+    """What the URL says, else what this session chose last, on whichever page."""
+    return st.query_params.get(name) or st.session_state.get(_PREFIX + name)
+
+
+def remember(name: str, value: str | None) -> None:
+    """Keep a choice for this session and put it into the URL, so that a copied link opens the same view."""
+    st.session_state[_PREFIX + name] = value
+    if value is None:
+        st.query_params.pop(name, None)
+    elif st.query_params.get(name) != value:
+        st.query_params[name] = value
+
+
+def keep(name: str, value: str) -> None:
+    """Keep a value that is not for the URL, such as a folder on this machine."""
+    st.session_state[_PREFIX + name] = value
+
+
+def select(name: str, value: str) -> None:
+    """Make the picker of this name show the value in the next run; a drawn widget cannot be changed in this one."""
+    st.session_state[f"{_PREFIX}next_{name}"] = value
+    st.session_state[_PREFIX + name] = value
+
+
+def pick(
+    label: str,
+    options: Sequence[str],
+    *,
+    name: str,
+    names: Mapping[str, str] | None = None,
+    help: str | None = None,
+    visible_label: bool = True,
+) -> str | None:
+    """Selectbox over ids that lives in the URL; an id that no longer exists falls back to the first option."""
+    ids = list(options)
+    if not ids:
+        return None
+    key = f"pick_{name}"
+    coming = st.session_state.pop(f"{_PREFIX}next_{name}", None)
+    if coming in ids:
+        st.session_state[key] = coming
+    elif st.session_state.get(key) not in ids:
+        st.session_state.pop(key, None)
+    wanted = recall(name)
+    if key not in st.session_state:
+        st.session_state[key] = wanted if wanted in ids else ids[0]
+    titles = names or {}
+    chosen = st.selectbox(
+        label,
+        ids,
+        format_func=lambda option: titles.get(option, option),
+        key=key,
+        help=help,
+        label_visibility="visible" if visible_label else "collapsed",
+    )
+    remember(name, chosen)
+    return chosen
+
+
+def annotator() -> str:
+    """Name under which this session's decisions are kept."""
+    return recall(ANNOTATOR) or "me"
+
+
+def tabs(options: Sequence[str], *, name: str) -> str:
+    """Views of one page as a segmented control that lives in the URL; only the chosen view is computed."""
+    key = f"tabs_{name}"
+    wanted = recall(name)
+    if key not in st.session_state:
+        st.session_state[key] = wanted if wanted in options else options[0]
+    chosen = st.segmented_control(name, options, key=key, required=True, label_visibility="collapsed")
+    remember(name, chosen)
+    return str(chosen)
+
+
+def folder_input(label: str, *, name: str, help: str) -> str:
+    """Text field for a folder of this machine, remembered for the session but never put into the URL."""
+    key = f"folder_{name}"
+    if key not in st.session_state:
+        st.session_state[key] = st.session_state.get(_PREFIX + name, "")
+    typed = st.text_input(label, key=key, help=help, placeholder="/path/to/sts")
+    keep(name, typed.strip())
+    return typed.strip()
