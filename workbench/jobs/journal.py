@@ -1,0 +1,120 @@
+"""Journals: JSON lines, appended and fsynced per batch, read back as whole lines by byte position."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import StorageError
+from workbench.durable import full_disk_message, is_full_disk, sync_folder
+
+Row = dict[str, Any]
+Rows = list[Row]
+_TAIL_BYTES = 256
+_BLOCK_BYTES = 64 * 1024
+
+
+class Journal:
+    """The single writer of one journal. What `append` returned from is on the disk."""
+
+    def __init__(self, path: Path) -> None:
+        is_new = not path.exists()
+        self.path = path
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        if is_new:
+            sync_folder(path.parent)
+        self._truncate_torn_tail()
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Append these rows as one batch; on a full disk the file keeps its old length and StorageError is raised."""
+        if not rows:
+            return
+        data = b"".join(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n" for row in rows)
+        start = os.fstat(self._descriptor).st_size
+        try:
+            _write_all(self._descriptor, data)
+            os.fsync(self._descriptor)
+        except OSError as error:
+            os.ftruncate(self._descriptor, start)
+            if is_full_disk(error):
+                raise StorageError(full_disk_message(self.path.parent, "free space and resume")) from error
+            raise
+
+    def close(self) -> None:
+        """Release the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _truncate_torn_tail(self) -> None:
+        """Cut what a killed writer left behind the last line end: it was never acknowledged."""
+        size = os.fstat(self._descriptor).st_size
+        whole = whole_size(self._descriptor, size)
+        if whole != size:
+            os.ftruncate(self._descriptor, whole)
+            os.fsync(self._descriptor)
+
+
+def whole_size(descriptor: int, size: int) -> int:
+    """Return the position after the last line end within the first `size` bytes."""
+    end = size
+    while end > 0:
+        start = max(0, end - _BLOCK_BYTES)
+        found = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
+
+
+def read_whole_lines(path: Path, position: int, limit_bytes: int = 8 << 20) -> bytes:
+    """Return whole lines from this byte position, about `limit_bytes` of them and at least one if there is one."""
+    with path.open("rb") as file:
+        file.seek(position)
+        chunk = file.read(limit_bytes)
+        end = chunk.rfind(b"\n")
+        if end < 0 and len(chunk) == limit_bytes:
+            chunk += file.readline()
+            end = len(chunk) - 1 if chunk.endswith(b"\n") else -1
+    return chunk[: end + 1]
+
+
+def tail_digest(path: Path, position: int) -> str:
+    """Hash the bytes just before this position: equal only while the journal is the one read so far."""
+    start = max(0, position - _TAIL_BYTES)
+    with path.open("rb") as file:
+        file.seek(start)
+        return blake2b(file.read(position - start), digest_size=8).hexdigest()
+
+
+def parse_lines(chunk: bytes) -> tuple[list[Row], int]:
+    """Return the rows of these lines and the number of lines that are no row of a table."""
+    rows: list[Row] = []
+    damaged = 0
+    for line in chunk.split(b"\n")[:-1]:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            damaged += 1
+            continue
+        if isinstance(row, dict) and isinstance(row.get("table"), str):
+            rows.append(row)
+        else:
+            damaged += 1
+    return rows, damaged
+
+
+def read_rows(path: Path) -> Iterable[Row]:
+    """Yield every whole row of a journal in order, a chunk in memory at a time."""
+    position = 0
+    while path.exists() and (chunk := read_whole_lines(path, position)):
+        yield from parse_lines(chunk)[0]
+        position += len(chunk)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:  # a nearly full disk takes a part first and reports the error on the next call
+        view = view[os.write(descriptor, view) :]

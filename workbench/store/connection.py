@@ -1,0 +1,153 @@
+"""The only connection to the database file: a fresh cursor per unit of work, one lock around writes."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import duckdb
+
+from pipeline.errors import InputError, StorageError
+from workbench.durable import full_disk_message, is_disk_full, is_full_disk
+
+Cursor = duckdb.DuckDBPyConnection
+_SETTINGS = {
+    "memory_limit": "2GB",  # models share the machine; DuckDB would take 80 % of it
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+
+
+class Database:
+    """Owner of the database file.
+
+    No other code may open the file, not even to read it: closing any handle to it in this process drops
+    DuckDB's lock, and a second writer would then destroy data without an error. One connection shared by
+    threads mixes up results, so every unit of work takes its own cursor through `read` or `write`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self._write_lock = Lock()
+        self._root: Cursor | None = self._connect()
+
+    @contextmanager
+    def read(self) -> Iterator[Cursor]:
+        """Lend a cursor in a read-only transaction: all queries of one unit see the same state."""
+        cursor = self._new_cursor()
+        try:
+            cursor.execute("BEGIN TRANSACTION READ ONLY").fetchall()
+            yield cursor
+        finally:
+            cursor.close()
+
+    @contextmanager
+    def write(self) -> Iterator[Cursor]:
+        """Lend a cursor in a transaction that commits at the end; any error rolls back all of it."""
+        with self._write_lock:
+            cursor = self._new_cursor()
+            try:
+                cursor.execute("BEGIN TRANSACTION").fetchall()
+                yield cursor
+                cursor.execute("COMMIT").fetchall()
+            except duckdb.Error as error:
+                self._recover(cursor, error)
+                raise
+            except BaseException:
+                cursor.execute("ROLLBACK").fetchall()
+                raise
+            finally:
+                cursor.close()
+
+    @contextmanager
+    def exclusive(self) -> Iterator[Cursor]:
+        """Lend a cursor outside a transaction while no write runs: for CHECKPOINT, ATTACH and copies."""
+        with self._write_lock:
+            cursor = self._new_cursor()
+            try:
+                yield cursor
+            finally:
+                cursor.close()
+
+    def close(self) -> None:
+        """Write the log into the file and release its lock."""
+        with self._write_lock:
+            if self._root is not None:
+                self._root.close()
+                self._root = None
+
+    def _connect(self) -> Cursor:
+        try:
+            root = duckdb.connect(str(self.path), config=dict(_SETTINGS))
+        except duckdb.Error as error:
+            raise self._opening_error(error) from error
+        for statement in self._restrictions():
+            root.execute(statement).fetchall()
+        return root
+
+    def _restrictions(self) -> list[str]:
+        """SQL reaches files inside the workspace only (backups, snapshots), and nobody can lift that."""
+        folder = str(self.path.parent).replace("'", "''")
+        return [
+            f"SET allowed_directories = ['{folder}/']",
+            "SET enable_external_access = false",
+            "SET lock_configuration = true",
+        ]
+
+    def _opening_error(self, error: duckdb.Error) -> Exception:
+        text = str(error)
+        if holder := re.search(r"lock.*\(PID (\d+)\)", text, re.DOTALL):
+            return InputError(
+                f"The workspace {self.path.parent} is in use by process {holder[1]}; "
+                "work through that server or stop it first."
+            )
+        if is_full_disk(error) or is_disk_full(self.path.parent):
+            return StorageError(full_disk_message(self.path.parent, "free space and open the workspace again"))
+        return InputError(
+            f"The database {self.path} cannot be opened ({text.splitlines()[0]}); "
+            "`python -m workbench rebuild` builds it anew from the journals."
+        )
+
+    def _new_cursor(self) -> Cursor:
+        root = self._root
+        if root is None:
+            raise InputError(f"The workspace {self.path.parent} is closed; open it again.")
+        return root.cursor()
+
+    def _recover(self, cursor: Cursor, error: duckdb.Error) -> None:
+        """Roll back after a failed statement; turn a full disk into the sentence people can act on."""
+        invalidated = isinstance(error, duckdb.FatalException) or "invalidated" in str(error)
+        if not invalidated:
+            try:
+                cursor.execute("ROLLBACK").fetchall()
+            except duckdb.TransactionException:
+                pass  # a failed COMMIT has rolled back already
+        full = is_full_disk(error) or is_disk_full(self.path.parent)
+        if invalidated:
+            self._reopen(cursor)
+        if full:
+            raise StorageError(
+                full_disk_message(self.path.parent, "free space and the work goes on by itself")
+            ) from error
+
+    def _reopen(self, cursor: Cursor) -> None:
+        """Open the file again: after a fatal error DuckDB refuses everything until then."""
+        cursor.close()
+        if self._root is not None:
+            self._root.close()
+        self._root = None
+        self._root = self._connect()
+
+
+def run(cursor: Cursor, sql: str, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+    """Execute one statement and fetch all of it: an unfinished result would block the cursor."""
+    return cursor.execute(sql, parameters or []).fetchall()
+
+
+def records(cursor: Cursor, sql: str, parameters: Sequence[Any] | None = None) -> list[dict[str, Any]]:
+    """Execute one statement and return its rows by column name."""
+    rows = run(cursor, sql, parameters)
+    names = [column[0] for column in cursor.description or []]
+    return [dict(zip(names, row, strict=True)) for row in rows]

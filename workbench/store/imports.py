@@ -1,0 +1,99 @@
+"""Imported corpora and triplet files: kept as journals of their own, so that a rebuild finds them."""
+
+import json
+import secrets
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.errors import StorageError
+from workbench.durable import full_disk_message, is_full_disk, sync_folder
+from workbench.jobs.journal import Journal, Row, Rows
+from workbench.store.connection import Cursor
+from workbench.store.journals import Journals
+from workbench.store.rows import COUNT, TEXT, checked, insert_new
+
+_BATCH_ROWS = 20_000
+_SCHEMA = pa.schema(
+    [
+        ("import_id", TEXT),
+        ("kind", TEXT),
+        ("name", TEXT),
+        ("source", TEXT),
+        ("duplicates", COUNT),
+        ("rejected", TEXT),
+        ("created_at", TEXT),
+    ]
+)
+
+
+class Imports:
+    """The folder of import journals and the table of their headers."""
+
+    def __init__(self, folder: Path, journals: Journals) -> None:
+        self.folder = folder
+        self._journals = journals
+        folder.mkdir(parents=True, exist_ok=True)
+        for abandoned in folder.glob("*.part"):  # an import cut short was never announced
+            abandoned.unlink()
+
+    def insert(self, cursor: Cursor, rows: Rows) -> int:
+        """Insert headers."""
+        named = [row | {"source": row.get("origin"), "rejected": json.dumps(row.get("rejected", {}))} for row in rows]
+        table, rejected = checked(named, _SCHEMA, ["import_id"])
+        insert_new(cursor, "imports", table)
+        return rejected
+
+    def add(self, header: Row, rows: Iterable[Row]) -> None:
+        """Keep an import as a journal, then store its rows."""
+        path = self._write(header, rows)
+        self._journals.ingest_all(f"imports/{path.stem}", path)
+
+    def catch_up(self) -> int:
+        """Store the lines of every import not read yet; return how many."""
+        total = 0
+        for path in sorted(self.folder.glob("*.jsonl")):
+            source = f"imports/{path.stem}"
+            if self._journals.is_behind(source, path):
+                total += self._journals.ingest_all(source, path)
+        return total
+
+    def _write(self, header: Row, rows: Iterable[Row]) -> Path:
+        """Write a whole import as one journal file that appears only when it is complete and on the disk."""
+        path = self.folder / f"{header['import_id']}.jsonl"
+        part = path.with_suffix(".part")
+        journal = Journal(part)
+        try:
+            journal.append([{"table": "imports", "created_at": now()} | header])
+            for batch in _batches(rows):
+                journal.append(batch)
+            part.replace(path)
+            sync_folder(self.folder)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            if is_full_disk(error):
+                raise StorageError(full_disk_message(self.folder, "free space and import again")) from error
+            raise
+        finally:
+            journal.close()
+        return path
+
+
+def new_id(kind: str) -> str:
+    """Return an id that sorts by time of making: date, time to the millisecond, kind, four random digits."""
+    moment = datetime.now(UTC)
+    return f"{moment:%Y%m%d-%H%M%S}-{moment.microsecond // 1000:03d}-{kind}-{secrets.token_hex(2)}"
+
+
+def now() -> str:
+    """Return the time in UTC as ISO 8601 text with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    iterator = iter(rows)
+    while batch := list(islice(iterator, _BATCH_ROWS)):
+        yield batch

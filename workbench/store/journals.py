@@ -1,0 +1,127 @@
+"""Journal lines into tables: the rows and the new position commit together, so every line counts exactly once."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from workbench.jobs.journal import Journal, Rows, parse_lines, read_whole_lines, tail_digest
+from workbench.store.connection import Cursor, Database, run
+from workbench.store.rows import COUNT, TEXT, insert
+
+
+class JournalTable(Protocol):
+    """A table fed by journals."""
+
+    def insert(self, cursor: Cursor, rows: Rows) -> int:
+        """Insert the rows inside the caller's transaction; return how many were unusable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How far a journal has been read, and what could not be used."""
+
+    position: int = 0
+    tail: str = ""
+    """Hash of the bytes before the position: shows whether the file still is the one read so far."""
+    rejected: int = 0
+    """Lines that are damaged or miss a value their table needs."""
+    unknown: dict[str, int] = field(default_factory=dict)
+    """Rows of tables that this version does not know, by name."""
+
+
+class Journals:
+    """Reads journals by byte position. One reader at a time: the ingester thread, or a rebuild."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._tables: dict[str, JournalTable] = {}
+        with database.read() as cursor:
+            rows = run(cursor, "SELECT source, position, tail, rejected, unknown FROM ingested")
+        self._readings = {row[0]: Reading(row[1], row[2], row[3], json.loads(row[4])) for row in rows}
+
+    def register(self, name: str, table: JournalTable) -> None:
+        """Let this table receive the journal rows that carry its name."""
+        self._tables[name] = table
+
+    def reading(self, source: str) -> Reading:
+        """Return how far this journal has been read."""
+        return self._readings.get(source, Reading())
+
+    def is_behind(self, source: str, path: Path) -> bool:
+        """Whether the file holds bytes not read yet; costs one stat."""
+        return path.exists() and path.stat().st_size != self.reading(source).position
+
+    def ingest(self, source: str, path: Path) -> int:
+        """Store the next whole lines of this journal in one transaction; return how many lines there were."""
+        before = self._checked_reading(source, path)
+        chunk = read_whole_lines(path, before.position)
+        if not chunk:
+            return 0
+        rows, damaged = parse_lines(chunk)
+        position = before.position + len(chunk)
+        with self._database.write() as cursor:
+            rejected, unknown = self._insert(cursor, source, rows)
+            after = Reading(
+                position=position,
+                tail=tail_digest(path, position),
+                rejected=before.rejected + damaged + rejected,
+                unknown=dict(Counter(before.unknown) + unknown),
+            )
+            save_reading(cursor, source, after)
+        self._readings[source] = after
+        return chunk.count(b"\n")
+
+    def ingest_all(self, source: str, path: Path) -> int:
+        """Store everything this journal holds now; return the number of lines."""
+        total = 0
+        while lines := self.ingest(source, path):
+            total += lines
+        return total
+
+    def _checked_reading(self, source: str, path: Path) -> Reading:
+        """Start over when the file is not the one read before; keys keep known rows from doubling."""
+        before = self.reading(source)
+        if before.position and (
+            path.stat().st_size < before.position or tail_digest(path, before.position) != before.tail
+        ):
+            return Reading()
+        return before
+
+    def _insert(self, cursor: Cursor, source: str, rows: Rows) -> tuple[int, Counter[str]]:
+        by_table: dict[str, Rows] = {}
+        for row in rows:
+            by_table.setdefault(row["table"], []).append(row | {"source": source})
+        rejected = 0
+        unknown: Counter[str] = Counter()
+        for name, group in by_table.items():
+            if name in self._tables:
+                rejected += self._tables[name].insert(cursor, group)
+            else:
+                unknown[name] += len(group)
+        return rejected, unknown
+
+
+_SCHEMA = pa.schema([("source", TEXT), ("position", COUNT), ("tail", TEXT), ("rejected", COUNT), ("unknown", TEXT)])
+
+
+def save_reading(cursor: Cursor, source: str, reading: Reading) -> None:
+    """Record how far a source has been read, inside the transaction that stores its rows."""
+    row = {
+        "source": source,
+        "position": reading.position,
+        "tail": reading.tail,
+        "rejected": reading.rejected,
+        "unknown": json.dumps(reading.unknown, sort_keys=True),
+    }
+    insert(
+        cursor,
+        pa.Table.from_pylist([row], schema=_SCHEMA),
+        "INSERT INTO ingested SELECT source, position, tail, rejected, unknown FROM incoming ON CONFLICT (source) "
+        "DO UPDATE SET position = excluded.position, tail = excluded.tail, rejected = excluded.rejected, "
+        "unknown = excluded.unknown",
+    )

@@ -1,0 +1,127 @@
+"""Scores a and b on 0..5 that judges gave to triplets."""
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from workbench.jobs.journal import Row, Rows
+from workbench.store.connection import Cursor, Database, run
+from workbench.store.filters import attempts_clause
+from workbench.store.rows import REAL, TEXT, checked, insert
+
+_SCHEMA = pa.schema(
+    [("triplet_id", TEXT), ("judge_id", TEXT), ("calibration", TEXT), ("a_raw", REAL), ("b_raw", REAL)]
+    + [("a", REAL), ("b", REAL), ("source", TEXT)]
+)
+_COLUMNS = ", ".join(_SCHEMA.names)
+_NEWER = ", ".join(f"{name} = excluded.{name}" for name in _SCHEMA.names[2:])
+_TOP = 5.0
+
+
+class Rule(Protocol):
+    """The thresholds of a curation rule."""
+
+    @property
+    def alpha(self) -> float:
+        """Least a."""
+        ...
+
+    @property
+    def beta(self) -> float:
+        """Greatest b."""
+        ...
+
+    @property
+    def gamma(self) -> float:
+        """Least a - b."""
+        ...
+
+
+class Judgements:
+    """The table of judgements: one row per triplet and judge, from the latest job that gave one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def insert(self, cursor: Cursor, rows: Rows) -> int:
+        """Insert judgements. Within a journal the first row of a key stays; a later job's row replaces it.
+
+        Job ids sort by time, so the outcome does not depend on the order in which journals are read.
+        """
+        table, rejected = checked([_without_nan(row) for row in rows], _SCHEMA, ["triplet_id", "judge_id"])
+        insert(
+            cursor,
+            table,
+            f"INSERT INTO judgements ({_COLUMNS}) SELECT {_COLUMNS} FROM incoming ON CONFLICT (triplet_id, judge_id) "
+            f"DO UPDATE SET {_NEWER} WHERE excluded.source > judgements.source",
+        )
+        return rejected
+
+    def judges(self, attempt_ids: Sequence[str] = ()) -> list[str]:
+        """Return the judges that scored any triplet of these attempts (no ids: of any attempt)."""
+        clause, parameters = _of_attempts(attempt_ids)
+        with self._database.read() as cursor:
+            rows = run(
+                cursor, f"SELECT DISTINCT judge_id FROM judgements WHERE {clause} ORDER BY judge_id", parameters
+            )
+        return [judge_id for (judge_id,) in rows]
+
+    def plane(self, attempt_ids: Sequence[str], judge_id: str, limit: int | None = None) -> pd.DataFrame:
+        """Return triplet_id, a, b of judged triplets; with a limit, a sample that stays the same."""
+        clause, parameters = _of_attempts(attempt_ids)
+        order = "ORDER BY hash(triplet_id)" if limit is not None else ""
+        with self._database.read() as cursor:
+            return cursor.execute(
+                f"SELECT triplet_id, a, b FROM judgements WHERE judge_id = ? AND {_JUDGED} AND {clause} {order} LIMIT ?",
+                [judge_id, *parameters, limit],
+            ).df()
+
+    def histogram(self, attempt_ids: Sequence[str], judge_id: str, bins: int = 50) -> np.ndarray:
+        """Return counts int64 (bins, bins) over [0, 5] x [0, 5]; first axis a, second axis b."""
+        clause, parameters = _of_attempts(attempt_ids)
+        cell = f"greatest(least(floor({{}} / {_TOP} * {bins:d}), {bins:d} - 1), 0)::BIGINT"
+        with self._database.read() as cursor:
+            cells = run(
+                cursor,
+                f"SELECT {cell.format('a')} AS i, {cell.format('b')} AS j, count(*) FROM judgements "
+                f"WHERE judge_id = ? AND {_JUDGED} AND {clause} GROUP BY i, j",
+                [judge_id, *parameters],
+            )
+        counts = np.zeros((bins, bins), dtype=np.int64)
+        for i, j, count in cells:
+            counts[i, j] = count
+        return counts
+
+    def rule_counts(self, attempt_ids: Sequence[str], judge_id: str, rule: Rule) -> dict[str, int]:
+        """Return judged, kept, alpha, beta, gamma: each lost triplet counts for the first limit it fails."""
+        clause, parameters = _of_attempts(attempt_ids)
+        with self._database.read() as cursor:
+            [counts] = run(
+                cursor,
+                "SELECT count(*), count(*) FILTER (a >= $alpha AND b <= $beta AND a >= b + $gamma), "
+                "count(*) FILTER (a < $alpha), count(*) FILTER (a >= $alpha AND b > $beta), "
+                "count(*) FILTER (a >= $alpha AND b <= $beta AND a < b + $gamma) FROM judgements "
+                f"WHERE judge_id = $judge_id AND {_JUDGED} AND {clause.replace('?', '$attempt_ids')}",
+                {"alpha": rule.alpha, "beta": rule.beta, "gamma": rule.gamma, "judge_id": judge_id}
+                | ({"attempt_ids": parameters[0]} if parameters else {}),
+            )
+        return dict(zip(("judged", "kept", "alpha", "beta", "gamma"), counts, strict=True))
+
+
+_JUDGED = "a IS NOT NULL AND b IS NOT NULL"
+
+
+def _of_attempts(attempt_ids: Sequence[str]) -> tuple[str, list[list[str]]]:
+    clause, parameters = attempts_clause(attempt_ids)
+    if not parameters:
+        return clause, []
+    return f"triplet_id IN (SELECT triplet_id FROM triplets WHERE {clause})", parameters
+
+
+def _without_nan(row: Row) -> Row:
+    """DuckDB sorts NaN above every number, so an unusable score would pass each lower limit."""
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}

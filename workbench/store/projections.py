@@ -1,0 +1,31 @@
+"""Two-dimensional maps of sentences: where their points lie on disk and how faithful they are."""
+
+import pandas as pd
+import pyarrow as pa
+
+from workbench.jobs.journal import Rows
+from workbench.store.connection import Cursor, Database
+from workbench.store.rows import COUNT, REAL, TEXT, checked, insert_new
+
+_SCHEMA = pa.schema(
+    [("projection_id", TEXT), ("encoder_id", TEXT), ("corpus", TEXT), ("method", TEXT), ("path", TEXT)]
+    + [("trustworthiness", REAL), ("neighbour_recall", REAL), ("points", COUNT)]
+)
+
+
+class Projections:
+    """The table of projections."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def insert(self, cursor: Cursor, rows: Rows) -> int:
+        """Insert projections; one whose id is already there is left as it was."""
+        table, rejected = checked(rows, _SCHEMA, ["projection_id"])
+        insert_new(cursor, "projections", table)
+        return rejected
+
+    def list(self) -> pd.DataFrame:
+        """Return every projection, newest first."""
+        with self._database.read() as cursor:
+            return cursor.execute("SELECT * FROM projections ORDER BY projection_id DESC").df()

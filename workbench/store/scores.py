@@ -1,0 +1,32 @@
+"""Scores of encoders on evaluation tasks."""
+
+import pandas as pd
+import pyarrow as pa
+
+from workbench.jobs.journal import Rows
+from workbench.store.connection import Cursor, Database
+from workbench.store.rows import COUNT, REAL, TEXT, checked, insert_new
+
+_SCHEMA = pa.schema([("encoder_id", TEXT), ("task", TEXT), ("spearman", REAL), ("pairs", COUNT), ("job_id", TEXT)])
+
+
+class Scores:
+    """The table of scores. Spearman is a fraction; it is multiplied by 100 only on screen."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def insert(self, cursor: Cursor, rows: Rows) -> int:
+        """Insert scores; one job gives one score per encoder and task."""
+        table, rejected = checked(rows, _SCHEMA, ["encoder_id", "task", "job_id"])
+        insert_new(cursor, "scores", table)
+        return rejected
+
+    def matrix(self) -> pd.DataFrame:
+        """Return encoder_id, task, spearman, pairs: the latest job's score of every encoder and task."""
+        with self._database.read() as cursor:
+            return cursor.execute(
+                "SELECT encoder_id, task, arg_max(spearman, job_id) AS spearman, arg_max(pairs, job_id) AS pairs "
+                "FROM scores WHERE spearman IS NOT NULL AND NOT isnan(spearman) "
+                "GROUP BY encoder_id, task ORDER BY encoder_id, task"
+            ).df()

@@ -1,0 +1,108 @@
+"""The store: one database file and a table object per table."""
+
+from pathlib import Path
+from typing import Any
+
+from workbench.store.backup import copy_database
+from workbench.store.connection import Database, records, run
+from workbench.store.decisions import Decisions
+from workbench.store.encoders import Encoders
+from workbench.store.filters import LATEST
+from workbench.store.imports import Imports
+from workbench.store.jobs import Jobs
+from workbench.store.journals import Journals
+from workbench.store.judgements import Judgements
+from workbench.store.migrations import migrate
+from workbench.store.premises import Premises
+from workbench.store.projections import Projections
+from workbench.store.runs import Runs
+from workbench.store.scores import Scores
+from workbench.store.snapshots import Snapshots
+from workbench.store.triplets import Triplets
+
+_OVERVIEW = f"""
+    SELECT
+        (SELECT count(*) FROM imports WHERE kind = 'corpus') AS corpora,
+        (SELECT count(*) FROM premises) AS premises,
+        (SELECT count(*) FROM triplets) AS triplets,
+        (SELECT count(*) FROM triplets WHERE positive_outcome = 'ok' AND hard_negative_outcome = 'ok') AS ok_triplets,
+        (SELECT count(*) FROM judgements) AS judgements,
+        (SELECT count(*) FROM ({LATEST}) WHERE latest.action <> 'reset') AS decided,
+        (SELECT count(*) FROM snapshots) AS snapshots,
+        (SELECT count(*) FROM jobs WHERE kind = 'train') AS runs,
+        (SELECT count(*) FROM encoders) AS encoders,
+        (SELECT count(DISTINCT encoder_id) FROM scores) AS scored_encoders,
+        (SELECT count(*) FROM projections) AS projections
+"""
+
+
+class Store:
+    """Everything the workbench remembers. The files of a workspace lie beside the database file."""
+
+    def __init__(self, path: Path, *, root: Path | None = None) -> None:
+        """Open or create the database at `path`; journals, imports and snapshots lie in `root`."""
+        root = root or path.parent
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.root = root
+        self.database = Database(path)
+        migrate(self.database)
+        self.journals = Journals(self.database)
+        self.imports = Imports(root / "imports", self.journals)
+        self.premises = Premises(self.database, self.imports)
+        self.triplets = Triplets(self.database, self.imports)
+        self.judgements = Judgements(self.database)
+        self.decisions = Decisions(self.database, self.journals, root / "decisions.jsonl")
+        self.snapshots = Snapshots(self.database, root / "snapshots")
+        self.runs = Runs(self.database)
+        self.encoders = Encoders(self.database)
+        self.scores = Scores(self.database)
+        self.projections = Projections(self.database)
+        self.jobs = Jobs(self.database)
+        self._register()
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Store imports, decisions and snapshots that reached the disk but not the database."""
+        self.imports.catch_up()
+        self.decisions.catch_up()
+        self.snapshots.catch_up()
+
+    def overview(self) -> dict[str, int]:
+        """Return the counts that the home page shows, in one query."""
+        with self.database.read() as cursor:
+            [counts] = records(cursor, _OVERVIEW)
+        return counts
+
+    def backup(self, target: Path) -> Path:
+        """Write a copy of the database to `target` while work goes on; return its path."""
+        return copy_database(self.database, target)
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of rows of every table."""
+        with self.database.read() as cursor:
+            names = [name for (name,) in run(cursor, "SELECT table_name FROM duckdb_tables() ORDER BY table_name")]
+            return {name: int(run(cursor, f'SELECT count(*) FROM "{name}"')[0][0]) for name in names}
+
+    def close(self) -> None:
+        """Close the database file."""
+        self.database.close()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def _register(self) -> None:
+        for name, table in {
+            "imports": self.imports,
+            "premises": self.premises,
+            "triplets": self.triplets,
+            "judgements": self.judgements,
+            "decisions": self.decisions,
+            "train_steps": self.runs,
+            "encoders": self.encoders,
+            "scores": self.scores,
+            "projections": self.projections,
+        }.items():
+            self.journals.register(name, table)

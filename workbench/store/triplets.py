@@ -1,0 +1,156 @@
+"""Triplets of every attempt: what generation gave and what people made of it."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from pipeline.errors import InputError
+from workbench.jobs.journal import Row, Rows
+from workbench.store.connection import Cursor, Database, records, run
+from workbench.store.filters import LATEST, TripletFilter, attempts_clause, source_and_conditions
+from workbench.store.imports import Imports, new_id
+from workbench.store.rows import COUNT, REAL, TEXT, checked, insert
+
+_TEXTS = ("triplet_id", "attempt_id", "premise_id", "premise", "positive", "hard_negative", "positive_raw",
+          "hard_negative_raw", "positive_outcome", "hard_negative_outcome", "contrast", "llm", "prompt_set", "origin")  # fmt: skip
+_SCHEMA = pa.schema([(name, TEXT) for name in _TEXTS] + [("omega", REAL), ("seed", COUNT), ("tokens", COUNT)])
+_INSERT = f"""
+    INSERT INTO triplets ({", ".join(_SCHEMA.names)}) SELECT {", ".join(_SCHEMA.names)} FROM incoming
+    WHERE triplet_id NOT IN (SELECT triplet_id FROM triplets WHERE triplet_id IN (SELECT triplet_id FROM incoming))
+    ORDER BY arrival
+"""
+"""Unlike ON CONFLICT DO NOTHING, which scrambles the rows of a batch, this keeps the order of arrival."""
+_SHOWN = """
+    SELECT t.position, t.triplet_id, t.attempt_id, t.premise_id, t.premise,
+        coalesce(d.latest.positive, t.positive) AS positive,
+        coalesce(d.latest.hard_negative, t.hard_negative) AS hard_negative,
+        t.positive_outcome, t.hard_negative_outcome, t.omega, t.llm,
+        nullif(d.latest.action, 'reset') AS decision, j.a, j.b
+    FROM chosen AS t
+    LEFT JOIN latest AS d ON d.triplet_id = t.triplet_id
+    LEFT JOIN scored AS j ON j.triplet_id = t.triplet_id
+    ORDER BY t.position
+"""
+
+
+class Triplets:
+    """The table of triplets. Append-only, so that the row number is a stable key for paging."""
+
+    def __init__(self, database: Database, imports: Imports) -> None:
+        self._database = database
+        self._imports = imports
+
+    def insert(self, cursor: Cursor, rows: Rows) -> int:
+        """Insert triplets; one whose id is already there is left as it was."""
+        table, rejected = checked(rows, _SCHEMA, ["triplet_id"])
+        insert(cursor, table.append_column("arrival", pa.array(range(table.num_rows))), _INSERT)
+        return rejected
+
+    def add_import(self, name: str, source: str, frame: pd.DataFrame, rejected: dict[str, int]) -> str:
+        """Store imported triplets (premise_id, premise, positive, hard_negative per row); return their attempt id."""
+        attempt_id = new_id("import")
+        header = {"import_id": attempt_id, "kind": "triplets", "name": name, "origin": source, "rejected": rejected}
+        self._imports.add(header | {"duplicates": 0}, _imported_rows(attempt_id, frame))
+        return attempt_id
+
+    def attempts(self) -> pd.DataFrame:
+        """Return attempt_id, title, llm, omega, seed, rows, ok, created_at of every attempt, newest first."""
+        with self._database.read() as cursor:
+            return cursor.execute(
+                "SELECT attempt_id, coalesce(jobs.title, imports.name, '') AS title, llm, omega, seed, rows, ok, "
+                "coalesce(jobs.created_at, imports.created_at, '') AS created_at FROM ("
+                "  SELECT attempt_id, any_value(llm) AS llm, any_value(omega) AS omega, any_value(seed) AS seed, "
+                "  count(*) AS rows, count(*) FILTER (positive_outcome = 'ok' AND hard_negative_outcome = 'ok') AS ok "
+                "  FROM triplets GROUP BY attempt_id) LEFT JOIN jobs ON jobs.job_id = attempt_id "
+                "LEFT JOIN imports ON imports.import_id = attempt_id ORDER BY attempt_id DESC"
+            ).df()
+
+    def outcome_counts(self, attempt_id: str) -> pd.DataFrame:
+        """Return side, outcome, count; each side's counts add up to the attempt's rows."""
+        sides = " UNION ALL ".join(
+            f"SELECT '{side}' AS side, {side}_outcome AS outcome, count(*) AS count FROM triplets "
+            f"WHERE attempt_id = $attempt_id GROUP BY {side}_outcome"
+            for side in ("positive", "hard_negative")
+        )
+        with self._database.read() as cursor:
+            return cursor.execute(
+                f"SELECT * FROM ({sides}) ORDER BY side DESC, count DESC, outcome", {"attempt_id": attempt_id}
+            ).df()
+
+    def count(self, chosen: TripletFilter) -> int:
+        """Return how many triplets the filter leaves."""
+        source, conditions, parameters = source_and_conditions(chosen)
+        with self._database.read() as cursor:
+            return run(cursor, f"SELECT count(*) FROM {source} WHERE {conditions}", parameters)[0][0]
+
+    def page(
+        self, chosen: TripletFilter, after: int | None = None, limit: int = 50, newest_first: bool = False
+    ) -> pd.DataFrame:
+        """Return the next triplets in order of arrival, texts as decided, with decision and scores.
+
+        Pass the last row's `position` as `after` to get the following page.
+        """
+        source, conditions, parameters = source_and_conditions(chosen)
+        if after is not None:
+            conditions += f" AND t.rowid {'<' if newest_first else '>'} ?"
+            parameters.append(after)
+        order = "DESC" if newest_first else "ASC"
+        with self._database.read() as cursor:
+            frame = cursor.execute(
+                f"WITH chosen AS (SELECT t.rowid AS position, t.* FROM {source} WHERE {conditions} "
+                f"ORDER BY t.rowid {order} LIMIT ?), {_additions()} {_SHOWN} {order}",
+                [*parameters, limit, chosen.judge_id],
+            ).df()
+        return frame
+
+    def rows(self, chosen: TripletFilter, limit: int | None = None) -> pd.DataFrame:
+        """Return every triplet the filter leaves, with the columns of a page."""
+        return self.page(chosen, limit=limit)  # type: ignore[arg-type]  # NULL means no limit
+
+    def get(self, triplet_id: str) -> dict[str, Any]:
+        """Return everything known of one triplet: as generated, latest decision, scores by judge."""
+        with self._database.read() as cursor:
+            found = records(cursor, "SELECT * FROM triplets WHERE triplet_id = ?", [triplet_id])
+            latest = run(cursor, f"SELECT latest FROM ({LATEST}) WHERE triplet_id = ?", [triplet_id])
+            scores = run(cursor, "SELECT judge_id, a, b FROM judgements WHERE triplet_id = ?", [triplet_id])
+        if not found:
+            raise InputError(f"There is no triplet {triplet_id}; it may belong to another workspace.")
+        return found[0] | {
+            "decision": latest[0][0] if latest else None,
+            "scores": {judge_id: {"a": a, "b": b} for judge_id, a, b in scores},
+        }
+
+    def has_attempts(self, attempt_ids: Sequence[str]) -> bool:
+        """Whether any triplet belongs to these attempts."""
+        clause, parameters = attempts_clause(attempt_ids)
+        with self._database.read() as cursor:
+            return bool(run(cursor, f"SELECT 1 FROM triplets WHERE {clause} LIMIT 1", parameters))
+
+
+def _additions() -> str:
+    """Decisions and scores of the chosen rows alone: a page must not pay for the whole table."""
+    latest = LATEST.replace("GROUP BY", "WHERE triplet_id IN (SELECT triplet_id FROM chosen) GROUP BY")
+    return (
+        f"latest AS ({latest}), scored AS (SELECT triplet_id, a, b FROM judgements "
+        "WHERE judge_id = ? AND triplet_id IN (SELECT triplet_id FROM chosen))"
+    )
+
+
+def _imported_rows(attempt_id: str, frame: pd.DataFrame) -> Iterator[Row]:
+    fields = ("premise_id", "premise", "positive", "hard_negative")
+    for number, values in enumerate(zip(*(frame[field] for field in fields), strict=True)):
+        texts = dict(zip(fields, map(str, values), strict=True))
+        yield texts | {
+            "table": "triplets",
+            "triplet_id": f"{attempt_id}-{number}",
+            "attempt_id": attempt_id,
+            "positive_raw": texts["positive"],
+            "hard_negative_raw": texts["hard_negative"],
+            "positive_outcome": "ok",
+            "hard_negative_outcome": "ok",
+            "contrast": "none",
+            "tokens": 0,
+            "origin": "import",
+        }
