@@ -1,0 +1,232 @@
+"""One llama.cpp model with a batched context: rows of tokens in, rows of logits out.
+
+The context is our own because the high-level `Llama` keeps one sequence only. All sequences share one key-value
+cache, so that a prompt decoded once is copied to any number of rows for nothing. On a CPU the attention kernel that
+skips other rows' cells is used below 64 rows per pass, hence UBATCH; measured in benchmarks/generation.py.
+"""
+
+import ctypes
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import llama_cpp
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import WeightsError
+
+SEQUENCES = 256
+"""Sequences of one context (llama.cpp's own maximum)."""
+PREFIXES = 8
+"""The first sequences, kept for shared prompt prefixes; rows use the others."""
+UBATCH = 62
+"""Tokens per pass; 64 and more would take a tiled attention kernel that visits every row's cells (3 times slower)."""
+WINDOW = 1024
+"""Longest sequence in tokens: prefix, premise and reply."""
+
+
+class CacheFullError(Exception):
+    """The key-value cache has no room for these tokens; nothing was decoded and the caller may try fewer."""
+
+
+class DecodeError(Exception):
+    """llama.cpp could not decode a batch for another reason than a full cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Tokens to append to one sequence at a position; logits come back for the last `outputs` of them."""
+
+    sequence: int
+    position: int
+    tokens: Sequence[int]
+    outputs: int = 1
+
+
+class LlamaLLM:
+    """A loaded GGUF and its batched context. Not thread-safe: one per process, one call at a time."""
+
+    def __init__(self, path: Path, *, name: str, threads: int | None = None, cells: int = 8192) -> None:
+        self.name = name
+        self.path = path
+        self.cells = cells
+        self.threads = threads or len(os.sched_getaffinity(0))
+        logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)  # its callback prints every line otherwise
+        self._model = _load_model(path)
+        self._vocab = llama_cpp.llama_model_get_vocab(self._model)
+        self.vocabulary: int = llama_cpp.llama_vocab_n_tokens(self._vocab)
+        self.window = min(WINDOW, llama_cpp.llama_model_n_ctx_train(self._model), cells)
+        self._context = _new_context(self._model, cells=cells, threads=self.threads, path=path)
+        self._memory = llama_cpp.llama_get_memory(self._context)
+        self._prefixes: dict[tuple[int, ...], int] = {}
+        self.ends = self._ends()
+        self._probe()
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return the tokens of a text; special tokens written in the text stay plain text."""
+        data = text.encode("utf-8", errors="replace")
+        room = len(data) + 8
+        tokens = (llama_cpp.llama_token * room)()
+        count = llama_cpp.llama_tokenize(self._vocab, data, len(data), tokens, room, False, False)
+        if count < 0:
+            raise DecodeError(f"tokenizing needs {-count} tokens where {room} were expected")
+        return list(tokens[:count])
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens; bytes of a cut character become U+FFFD."""
+        return b"".join(self._piece(token) for token in tokens).decode("utf-8", errors="replace")
+
+    def prefix(self, tokens: Sequence[int]) -> int:
+        """Return the sequence that holds these shared tokens, decoding them the first time."""
+        key = tuple(tokens)
+        if key not in self._prefixes:
+            if len(self._prefixes) == PREFIXES:
+                oldest, sequence = next(iter(self._prefixes.items()))
+                del self._prefixes[oldest]
+                self.forget(sequence)
+            else:
+                sequence = len(self._prefixes)
+            self.decode([Piece(sequence, 0, key, outputs=0)])
+            self._prefixes[key] = sequence
+        return self._prefixes[key]
+
+    @property
+    def prefix_cells(self) -> int:
+        """Cells taken by shared prefixes."""
+        return sum(map(len, self._prefixes))
+
+    def share(self, source: int, target: int) -> None:
+        """Let a target sequence see all cells of a source sequence; costs no memory."""
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+
+    def forget(self, sequence: int) -> None:
+        """Remove a sequence; cells that no other sequence sees become free."""
+        llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def decode(self, pieces: Sequence[Piece]) -> NDArray[np.float32]:
+        """Append pieces to their sequences and return float32 (outputs, vocabulary) in the order of the pieces.
+
+        The array is a view that the next call overwrites. Raises CacheFullError when there is no room (nothing
+        was decoded then) and DecodeError for any other failure.
+        """
+        batch, kept = _batch(pieces)
+        status = llama_cpp.llama_decode(self._context, batch)
+        del kept
+        if status == 1:
+            raise CacheFullError(f"no room for {batch.n_tokens} tokens in {self.cells} cells")
+        if status != 0:
+            raise DecodeError(f"llama_decode answered {status} for {batch.n_tokens} tokens")
+        outputs = sum(min(piece.outputs, len(piece.tokens)) for piece in pieces)
+        if outputs == 0:
+            return np.empty((0, self.vocabulary), dtype=np.float32)
+        logits = llama_cpp.llama_get_logits(self._context)  # waits for the computation
+        return np.ctypeslib.as_array(logits, shape=(outputs, self.vocabulary))
+
+    def close(self) -> None:
+        """Free context and model; calling it twice is harmless."""
+        if self._context is not None:
+            llama_cpp.llama_free(self._context)
+            self._context = None
+        if self._model is not None:
+            llama_cpp.llama_model_free(self._model)
+            self._model = None
+
+    def __enter__(self) -> "LlamaLLM":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _probe(self) -> None:
+        """Decode one token: weights damaged beyond the header show as logits that are not finite."""
+        row = self.decode([Piece(SEQUENCES - 1, 0, [0])])[0]
+        finite = bool(np.isfinite(row).all()) and float(np.ptp(row)) > 0
+        self.forget(SEQUENCES - 1)
+        if not finite:
+            self.close()
+            raise WeightsError(f"The weights {self.path} are damaged: the model's answers are not finite numbers.")
+
+    def _piece(self, token: int) -> bytes:
+        buffer = ctypes.create_string_buffer(256)
+        length = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
+        return buffer.raw[: max(length, 0)]
+
+    def _ends(self) -> NDArray[np.bool_]:
+        """Return which tokens end a reply: the model's own end tokens and all that hold a line break."""
+        return np.array(
+            [
+                llama_cpp.llama_vocab_is_eog(self._vocab, token) or b"\n" in self._piece(token)
+                for token in range(self.vocabulary)
+            ]
+        )
+
+
+def check_gguf(path: Path) -> None:
+    """Raise a WeightsError with a clear sentence when a path is not a readable GGUF file.
+
+    Truncated and garbled headers are llama.cpp's to refuse: of 60 randomly damaged files none brought it down.
+    """
+    try:
+        with path.open("rb") as stream:
+            magic = stream.read(4)
+    except OSError as error:
+        raise WeightsError(
+            f"Cannot read the weights {path}: {error.strerror}; name an existing GGUF file."
+        ) from error
+    if magic != b"GGUF":
+        raise WeightsError(f"{path} is not a GGUF file: name a model in llama.cpp's format.")
+
+
+def _load_model(path: Path) -> ctypes.c_void_p:
+    check_gguf(path)
+    settings = llama_cpp.llama_model_default_params()
+    settings.n_gpu_layers = 999 if llama_cpp.llama_supports_gpu_offload() else 0
+    model = llama_cpp.llama_model_load_from_file(os.fsencode(path), settings)
+    if not model:
+        raise WeightsError(f"llama.cpp cannot load {path}: its weights are damaged or of an unknown architecture.")
+    if not llama_cpp.llama_model_has_decoder(model):
+        llama_cpp.llama_model_free(model)
+        raise WeightsError(f"{path} is not a text-generating model: choose a GGUF of a decoder such as SmolLM2.")
+    return model
+
+
+def _new_context(model: ctypes.c_void_p, *, cells: int, threads: int, path: Path) -> ctypes.c_void_p:
+    settings = llama_cpp.llama_context_default_params()
+    settings.n_ctx = cells
+    settings.n_batch = cells  # one call may hold any number of rows; it is split into passes of n_ubatch
+    settings.n_ubatch = UBATCH
+    settings.n_seq_max = SEQUENCES
+    settings.n_threads = settings.n_threads_batch = threads
+    settings.kv_unified = True  # partial copies between separate streams abort the process
+    settings.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+    settings.no_perf = True
+    context = llama_cpp.llama_init_from_model(model, settings)
+    if not context:
+        llama_cpp.llama_model_free(model)
+        raise WeightsError(f"llama.cpp cannot make a context of {cells} cells for {path}: is there enough memory?")
+    return context
+
+
+def _batch(pieces: Sequence[Piece]) -> tuple[llama_cpp.llama_batch, list[NDArray]]:
+    """Lay pieces out as a llama_batch over numpy arrays, which the caller must keep until it is decoded."""
+    lengths = [len(piece.tokens) for piece in pieces]
+    total = sum(lengths)
+    token = np.fromiter((token for piece in pieces for token in piece.tokens), np.int32, total)
+    starts = np.repeat([piece.position for piece in pieces], lengths)
+    offsets = np.arange(total) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    position = (starts + offsets).astype(np.int32)
+    sequence = np.repeat([piece.sequence for piece in pieces], lengths).astype(np.int32)
+    wanted = np.repeat([piece.outputs for piece in pieces], lengths)
+    output = (offsets >= np.repeat(lengths, lengths) - wanted).astype(np.int8)
+    ones = np.ones(total, dtype=np.int32)
+    pointers = (sequence.ctypes.data + 4 * np.arange(total)).astype(np.uintp)  # each token names one sequence
+    batch = llama_cpp.llama_batch()
+    batch.n_tokens = total
+    fields = {"token": token, "pos": position, "n_seq_id": ones, "seq_id": pointers, "logits": output}
+    for name, array in fields.items():
+        kind = dict(llama_cpp.llama_batch._fields_)[name]
+        setattr(batch, name, ctypes.cast(array.ctypes.data, kind))
+    return batch, [*fields.values(), sequence]
