@@ -1,0 +1,167 @@
+"""From a judge's raw value to the scale 0..5: a monotone curve fitted on gold pairs, kept with its provenance."""
+
+import json
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import InputError
+from pipeline.evaluation.metrics import spearman
+
+LOWEST, HIGHEST = 0.0, 5.0
+MIN_PAIRS = 20
+
+_KNOTS = 8
+_HELD_OUT_SHARE = 0.2
+_FILE = "calibrations.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A monotone piecewise linear curve from a judge's raw value to 0..5."""
+
+    judge_id: str
+    version: str
+    """Hash of the knots: judgements made with another curve carry another version."""
+    raw: tuple[float, ...]
+    """Knots, strictly rising."""
+    score: tuple[float, ...]
+    """Scores at the knots, never falling, within 0..5."""
+    spearman: float
+    """Of the raw values with gold, on pairs held out of the fit."""
+    mean_absolute_error: float
+    """Of the calibrated scores, on pairs held out of the fit, on the scale 0..5."""
+    fitted_on: str
+    """Name of the gold pairs."""
+    pairs_fit: int
+    pairs_held_out: int
+
+    def __post_init__(self) -> None:
+        rises = all(x < y for x, y in zip(self.raw, self.raw[1:], strict=False))
+        never_falls = all(x <= y for x, y in zip(self.score, self.score[1:], strict=False))
+        inside = all(LOWEST <= value <= HIGHEST for value in self.score)
+        if not (len(self.raw) == len(self.score) >= 1 and rises and never_falls and inside):
+            raise InputError(f"The calibration of {self.judge_id} is no monotone curve to 0..5; fit it again.")
+
+    def apply(self, raw: np.ndarray) -> np.ndarray:
+        """Map raw values to scores, float64 in 0..5 of the same shape; level outside the knots, NaN stays NaN."""
+        return np.interp(np.asarray(raw, dtype=np.float64), self.raw, self.score)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values that `from_json` reads."""
+        return asdict(self) | {"raw": list(self.raw), "score": list(self.score)}
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Calibration":
+        """Build a calibration from `to_json`'s values; InputError if fields are missing or it is not monotone."""
+        try:
+            return cls(**(fields | {"raw": tuple(fields["raw"]), "score": tuple(fields["score"])}))
+        except (KeyError, TypeError) as error:
+            raise InputError(f"A stored calibration lacks or has too many fields ({error}); fit it again.") from error
+
+
+def fit_calibration(
+    judge_id: str,
+    raw: np.ndarray,
+    gold: np.ndarray,
+    *,
+    fitted_on: str,
+    seed: int,
+    gold_range: tuple[float, float] = (LOWEST, HIGHEST),
+) -> Calibration:
+    """Fit a calibration by isotonic regression, thinned to a few knots.
+
+    A fifth of the pairs is held out of the fit and gives the reported Spearman and mean absolute error.
+
+    Args:
+        judge_id: the judge whose raw values these are.
+        raw: float (n,), raw values; pairs whose raw value or gold is not finite are left out.
+        gold: float (n,), human scores.
+        fitted_on: name of the gold pairs, kept as provenance.
+        seed: of the split.
+        gold_range: lowest and highest possible gold score; mapped linearly onto 0..5 (SICK uses 1..5).
+
+    Raises:
+        InputError: for fewer than MIN_PAIRS usable pairs or raw values that are all the same.
+    """
+    raw, gold = _usable(judge_id, raw, gold, gold_range)
+    order = np.random.default_rng(seed).permutation(len(raw))
+    held_out, fitted = np.split(order, [int(len(raw) * _HELD_OUT_SHARE)])
+    knots, scores = _knots(raw[fitted], gold[fitted])
+    predicted = np.interp(raw[held_out], knots, scores)
+    return Calibration(
+        judge_id=judge_id,
+        version=_version(judge_id, knots, scores),
+        raw=tuple(knots.tolist()),
+        score=tuple(scores.tolist()),
+        spearman=round(spearman(raw[held_out], gold[held_out]), 4),
+        mean_absolute_error=round(float(np.mean(np.abs(predicted - gold[held_out]))), 4),
+        fitted_on=fitted_on,
+        pairs_fit=len(fitted),
+        pairs_held_out=len(held_out),
+    )
+
+
+def default_calibration(judge_id: str, folder: Path) -> Calibration | None:
+    """The calibration of a judge shipped in `folder`/calibrations.json; None if that judge has none."""
+    return next((c for c in read_calibrations(folder) if c.judge_id == judge_id), None)
+
+
+def read_calibrations(folder: Path) -> list[Calibration]:
+    """Read `folder`/calibrations.json; no file is no calibration. InputError if it is damaged."""
+    path = folder / _FILE
+    if not path.is_file():
+        return []
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))["calibrations"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} cannot be read ({error}); restore it from the repository.") from error
+    return [Calibration.from_json(entry) for entry in entries]
+
+
+def write_calibrations(calibrations: list[Calibration], folder: Path) -> None:
+    """Write `folder`/calibrations.json, judges in order of their ids."""
+    entries = [c.to_json() for c in sorted(calibrations, key=lambda c: c.judge_id)]
+    (folder / _FILE).write_text(json.dumps({"calibrations": entries}, indent=2) + "\n", encoding="utf-8")
+
+
+def _usable(
+    judge_id: str, raw: np.ndarray, gold: np.ndarray, gold_range: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    raw, gold = np.asarray(raw, dtype=np.float64), np.asarray(gold, dtype=np.float64)
+    if raw.shape != gold.shape or raw.ndim != 1:
+        raise ValueError(f"expected raw and gold of one length, got shapes {raw.shape} and {gold.shape}")
+    finite = np.isfinite(raw) & np.isfinite(gold)
+    raw, gold = raw[finite], gold[finite]
+    if len(raw) < MIN_PAIRS:
+        raise InputError(
+            f"{judge_id} has {len(raw)} usable gold pairs; at least {MIN_PAIRS} are needed to calibrate."
+        )
+    if np.ptp(raw) == 0:
+        raise InputError(f"{judge_id} gives the same value to every gold pair; it cannot be calibrated.")
+    low, high = gold_range
+    scaled = LOWEST + (gold - low) / (high - low) * (HIGHEST - LOWEST)
+    return raw, np.clip(scaled, LOWEST, HIGHEST)
+
+
+def _knots(raw: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fit isotonic steps and thin them to means over groups of like size: (knots,), (knots,)."""
+    from sklearn.isotonic import IsotonicRegression
+
+    curve = IsotonicRegression(y_min=LOWEST, y_max=HIGHEST, out_of_bounds="clip").fit(raw, gold)
+    groups = np.array_split(np.sort(raw), min(_KNOTS, len(raw) // 5))
+    centres = np.array([group.mean() for group in groups])
+    scores = np.array([curve.predict(group).mean() for group in groups])
+    # Means stop short of the ends: without end knots the best and the worst pairs would be levelled.
+    centres = np.concatenate([[raw.min()], centres, [raw.max()]])
+    scores = np.concatenate([curve.predict([raw.min()]), scores, curve.predict([raw.max()])])
+    centres, first = np.unique(centres.round(4), return_index=True)
+    return centres, np.maximum.accumulate(np.clip(scores[first], LOWEST, HIGHEST)).round(4)
+
+
+def _version(judge_id: str, knots: np.ndarray, scores: np.ndarray) -> str:
+    content = json.dumps([judge_id, knots.tolist(), scores.tolist()])
+    return blake2b(content.encode(), digest_size=6).hexdigest()

@@ -1,0 +1,172 @@
+"""The guide model's view of a training set: every text embedded once, looked up by row afterwards."""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.records import Triplet
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+logger = logging.getLogger(__name__)
+
+_CHUNK_TEXTS = 1024
+_PAIR_BLOCK = 65_536
+
+
+class Stopped(Exception):
+    """Raised when the caller's should_stop asks to stop while texts are being embedded."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuideTable:
+    """Guide vectors of the unique texts of a training set and, per triplet, where its three texts are."""
+
+    unit_ud: "torch.Tensor"
+    """float32 (unique texts, d), rows of length one."""
+    rows_n3: "torch.Tensor"
+    """int64 (triplets, 3): rows of premise, positive and hard negative."""
+
+    def cosines(self, triplet_rows: "torch.Tensor") -> "torch.Tensor":
+        """Cosines of each premise with all positives, then all hard negatives, of a batch: float32 (N, 2N)."""
+        import torch
+
+        rows_n3 = self.rows_n3[triplet_rows.to(self.rows_n3.device)]
+        premise_nd = self.unit_ud[rows_n3[:, 0]]
+        candidates_md = self.unit_ud[torch.cat([rows_n3[:, 1], rows_n3[:, 2]])]
+        return premise_nd @ candidates_md.T
+
+    def to(self, device: str) -> "GuideTable":
+        """Move the table to a device."""
+        return GuideTable(self.unit_ud.to(device), self.rows_n3.to(device))
+
+
+def guide_table(
+    triplets: Sequence[Triplet],
+    guide: "SentenceTransformer",
+    *,
+    cache: Path | None = None,
+    batch_size: int = 64,
+    should_stop: Callable[[], object] = lambda: None,
+) -> GuideTable:
+    """Embed the unique texts of the triplets with the guide, or read them from `cache` if they were before.
+
+    Raises:
+        Stopped: when should_stop returns something true between two chunks of texts.
+    """
+    import torch
+
+    texts = [text for t in triplets for text in (t.premise, t.positive, t.hard_negative)]
+    unique = list(dict.fromkeys(texts))
+    row_of = {text: row for row, text in enumerate(unique)}
+    rows_n3 = torch.tensor([row_of[text] for text in texts], dtype=torch.int64).reshape(-1, 3)
+    unit_ud = embed_texts(unique, guide, cache=cache, batch_size=batch_size, should_stop=should_stop)
+    return GuideTable(torch.from_numpy(unit_ud), rows_n3)
+
+
+def embed_texts(
+    texts: Sequence[str],
+    guide: "SentenceTransformer",
+    *,
+    cache: Path | None = None,
+    batch_size: int = 64,
+    should_stop: Callable[[], object] = lambda: None,
+) -> np.ndarray:
+    """Guide vectors of unique texts, float32 (n, d), rows of length one (a zero row stays zero).
+
+    With `cache`, they are kept in one .npy file there, named by the texts and the guide's weights.
+    """
+    path = None if cache is None else cache / f"guide-{_content_id(texts, guide)}.npy"
+    cached = _read_cached(path, len(texts))
+    if cached is not None:
+        return cached
+    vectors = _embed(texts, guide, batch_size, should_stop)
+    if path is not None:
+        _write_atomically(path, vectors)
+    return vectors
+
+
+def guide_identity(guide: "SentenceTransformer") -> str:
+    """Hash of everything that decides a guide's vectors: its modules and weights, and its longest text."""
+    digest = blake2b(f"{guide}|{guide.max_seq_length}".encode(), digest_size=16)
+    for name, tensor in sorted(guide.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(tensor.detach().cpu().float().numpy()))
+    return digest.hexdigest()
+
+
+def random_pair_cosines(unit_ud: np.ndarray, *, pairs: int, seed: int) -> np.ndarray:
+    """Cosines of random pairs of different rows, float32 (pairs,): what unrelated texts look like to this guide."""
+    if len(unit_ud) < 2:
+        raise ValueError(f"random pairs need at least two texts, got {len(unit_ud)}")
+    generator = np.random.default_rng(seed)
+    first = generator.integers(0, len(unit_ud), size=pairs)
+    second = (first + generator.integers(1, len(unit_ud), size=pairs)) % len(unit_ud)
+    blocks = [slice(start, start + _PAIR_BLOCK) for start in range(0, pairs, _PAIR_BLOCK)]
+    return np.concatenate([np.einsum("nd,nd->n", unit_ud[first[b]], unit_ud[second[b]]) for b in blocks])
+
+
+def phi_for_share(unit_ud: np.ndarray, share: float, *, seed: int, pairs: int = 200_000) -> float:
+    """The cosine that this share of random text pairs exceeds: phi in a unit that carries over between guides."""
+    if not 0 < share < 1:
+        raise ValueError(f"share must lie between 0 and 1, got {share}")
+    return float(np.quantile(random_pair_cosines(unit_ud, pairs=pairs, seed=seed), 1 - share))
+
+
+def share_above_phi(unit_ud: np.ndarray, phi: float, *, seed: int, pairs: int = 200_000) -> float:
+    """Share of random text pairs whose guide cosine exceeds phi: the inverse of `phi_for_share`."""
+    return float(np.mean(random_pair_cosines(unit_ud, pairs=pairs, seed=seed) > phi))
+
+
+def _embed(
+    texts: Sequence[str], guide: "SentenceTransformer", batch_size: int, should_stop: Callable[[], object]
+) -> np.ndarray:
+    guide.eval()
+    # Sorted as a whole, so that every chunk holds texts of like length and little is padding.
+    order = sorted(range(len(texts)), key=lambda row: len(texts[row]), reverse=True)
+    unit_ud = np.empty((len(texts), guide.get_embedding_dimension() or 0), dtype=np.float32)
+    for start in range(0, len(order), _CHUNK_TEXTS):
+        if should_stop():
+            raise Stopped
+        rows = order[start : start + _CHUNK_TEXTS]
+        vectors = guide.encode([texts[row] for row in rows], batch_size=batch_size, show_progress_bar=False)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit_ud[rows] = vectors / np.where(lengths > 0, lengths, 1.0)
+    return unit_ud
+
+
+def _content_id(texts: Sequence[str], guide: "SentenceTransformer") -> str:
+    digest = blake2b(guide_identity(guide).encode(), digest_size=16)
+    for text in texts:
+        encoded = text.encode()
+        digest.update(len(encoded).to_bytes(8, "little"))  # so that two texts are never one
+        digest.update(encoded)
+    return digest.hexdigest()
+
+
+def _read_cached(path: Path | None, rows: int) -> np.ndarray | None:
+    if path is None or not path.is_file():
+        return None
+    try:
+        vectors = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        logger.warning("%s is damaged (%s); its texts are embedded again", path, error)
+        return None
+    return vectors if len(vectors) == rows else None
+
+
+def _write_atomically(path: Path, vectors: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own per process: two runs may embed the same texts at the same time.
+    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+    with unfinished.open("wb") as file:
+        np.save(file, vectors)
+    unfinished.replace(path)

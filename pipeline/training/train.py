@@ -1,0 +1,228 @@
+"""Stage 3: train an encoder on triplets; stoppable at every step and resumable to the same weights."""
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from datasets import Dataset
+from sentence_transformers import SentenceTransformerTrainingArguments
+from transformers import PrinterCallback, set_seed
+
+from pipeline.config import TrainConfig
+from pipeline.errors import InputError
+from pipeline.records import Triplet
+from pipeline.training.batches import RowCollator, StepSampler
+from pipeline.training.checkpoints import CompleteMarker, StageThreeTrainer, latest_checkpoint, run_fingerprint
+from pipeline.training.encoders import is_static, load_encoder, resolve_device
+from pipeline.training.guide import GuideTable, Stopped, guide_table
+from pipeline.training.losses import GuideMaskedLoss, LossSettings
+from pipeline.training.model_card import model_card
+from pipeline.training.progress import ProgressCallback, StepEvent
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+logger = logging.getLogger(__name__)
+
+DevScore = Callable[["SentenceTransformer"], float]
+Status = Literal["finished", "paused", "cancelled"]
+
+STATIC_LEARNING_RATE = 0.05
+TRANSFORMER_LEARNING_RATE = 5e-5
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """How a run ended."""
+
+    status: Status
+    step: int
+    """Optimizer steps done."""
+    encoder_folder: Path | None
+    """Loads in SentenceTransformer; None unless finished."""
+    loss: float | None
+    """Of the last step."""
+    dev_score: float | None
+    seconds: float
+    """Wall clock of this call, loading and guide included."""
+    guide_seconds: float
+
+
+def train(
+    triplets: Sequence[Triplet],
+    config: TrainConfig,
+    *,
+    output_dir: Path,
+    dev: DevScore | None = None,
+    on_event: Callable[[StepEvent], None] = lambda event: None,
+    should_stop: Callable[[], str | None] = lambda: None,
+    cache: Path | None = None,
+    checkpoint_every_s: float = 120.0,
+) -> TrainResult:
+    """Train an encoder and write it to `output_dir`/model.
+
+    The same triplets, settings and seed give the same curve on the same machine. A paused or killed run goes on from
+    its newest complete checkpoint when called again with the same output_dir; events of steps since then come again.
+
+    Args:
+        triplets: the training set.
+        config: settings of stage 3.
+        output_dir: gets `model/` (stock sentence-transformers modules only) and, until then, `checkpoints/`.
+        dev: scores the encoder; called every config.eval_every steps and after the last one.
+        on_event: called after every step.
+        should_stop: polled after every step; "pause" writes a checkpoint and returns, "cancel" returns.
+        cache: where guide vectors are kept between runs; `output_dir`/cache by default.
+        checkpoint_every_s: least seconds between checkpoints against a kill.
+
+    Raises:
+        InputError: no triplets, an encoder that cannot be loaded, or a folder holding another run's checkpoints.
+    """
+    started = time.perf_counter()
+    if not triplets:
+        raise InputError("There are no triplets to train on; generate or import some, or loosen the curation rule.")
+    output_dir.mkdir(parents=True, exist_ok=True)
+    checkpoints = output_dir / "checkpoints"
+    fingerprint = run_fingerprint(list(triplets), config)
+    resume_from = latest_checkpoint(checkpoints, fingerprint)
+    set_seed(config.seed)  # before the encoder: a head is drawn at random
+    device = resolve_device(config.device)
+    encoder = load_encoder(config.encoder, pooling=config.pooling, device=device)
+    try:
+        guide = _load_guide(triplets, config, device, cache or output_dir / "cache", should_stop)
+    except Stopped:
+        status: Status = "cancelled" if should_stop() == "cancel" else "paused"
+        return TrainResult(status, 0, None, None, None, time.perf_counter() - started, time.perf_counter() - started)
+    guide_seconds = time.perf_counter() - started
+    loss = GuideMaskedLoss(encoder, LossSettings.of(config), guide, head=_has_head(encoder, config))
+    progress = ProgressCallback(
+        loss,
+        batch_size=min(config.batch_size, len(triplets)),
+        eval_every=config.eval_every,
+        score_dev=None if dev is None else lambda: _score(encoder, dev),
+        on_event=on_event,
+        should_stop=should_stop,
+        checkpoint_every_s=checkpoint_every_s,
+    )
+    _run(encoder, loss, triplets, config, device, checkpoints, [progress, CompleteMarker(fingerprint)], resume_from)
+    folder = None if progress.stopped else _write_encoder(encoder, triplets, config, output_dir)
+    if progress.stopped != "pause":
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    last = progress.last_event
+    return TrainResult(
+        status={"pause": "paused", "cancel": "cancelled"}.get(progress.stopped or "", "finished"),  # type: ignore[arg-type]
+        step=config.steps if last is None else last.step,
+        encoder_folder=folder,
+        loss=None if last is None else last.loss,
+        dev_score=None if last is None else last.dev_score,
+        seconds=time.perf_counter() - started,
+        guide_seconds=guide_seconds,
+    )
+
+
+def default_learning_rate(encoder: "SentenceTransformer") -> float:
+    """Peak learning rate when the settings leave it open; a table of vectors takes a far larger one."""
+    return STATIC_LEARNING_RATE if is_static(encoder) else TRANSFORMER_LEARNING_RATE
+
+
+def _load_guide(
+    triplets: Sequence[Triplet], config: TrainConfig, device: str, cache: Path, should_stop: Callable[[], str | None]
+) -> GuideTable | None:
+    if config.mask_rule == "none":
+        return None
+    guide = load_encoder(config.guide, device=device)
+    return guide_table(triplets, guide, cache=cache, should_stop=should_stop).to(device)
+
+
+def _has_head(encoder: "SentenceTransformer", config: TrainConfig) -> bool:
+    if config.pooling != "cls":
+        return False
+    if is_static(encoder):
+        logger.warning("pooling cls has no effect on %s: a static encoder has no [CLS] token", config.encoder)
+        return False
+    return True
+
+
+def _score(encoder: "SentenceTransformer", dev: DevScore) -> float:
+    was_training = encoder.training
+    encoder.eval()
+    score = dev(encoder)
+    encoder.train(was_training)
+    return score
+
+
+def _run(
+    encoder: "SentenceTransformer",
+    loss: GuideMaskedLoss,
+    triplets: Sequence[Triplet],
+    config: TrainConfig,
+    device: str,
+    checkpoints: Path,
+    callbacks: list,
+    resume_from: Path | None,
+) -> None:
+    arguments = _arguments(config, config.learning_rate or default_learning_rate(encoder), checkpoints, device)
+    arguments.batch_sampler = lambda dataset, **_: StepSampler(
+        len(dataset), batch_size=config.batch_size, steps=config.steps, seed=config.seed
+    )
+    trainer = StageThreeTrainer(
+        model=encoder,
+        args=arguments,
+        train_dataset=Dataset.from_dict({"label": list(range(len(triplets)))}),
+        loss=loss,
+        data_collator=RowCollator.of(encoder, triplets, config.max_seq_length),
+        callbacks=callbacks,
+    )
+    trainer.remove_callback(PrinterCallback)  # results go through events, not to standard output
+    trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
+
+
+def _arguments(
+    config: TrainConfig, learning_rate: float, checkpoints: Path, device: str
+) -> SentenceTransformerTrainingArguments:
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(checkpoints),
+        max_steps=config.steps,
+        per_device_train_batch_size=config.batch_size,
+        learning_rate=learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=config.warmup_steps,
+        max_grad_norm=1.0,
+        weight_decay=0.0,
+        seed=config.seed,
+        data_seed=config.seed,
+        use_cpu=device == "cpu",
+        dataloader_pin_memory=device != "cpu",
+        dataloader_drop_last=True,
+        logging_strategy="no",
+        logging_nan_inf_filter=False,
+        save_strategy="no",  # the callback asks for checkpoints
+        save_total_limit=2,  # the older one stays until the newer is marked complete
+        eval_strategy="no",
+        report_to="none",
+        push_to_hub=False,
+        disable_tqdm=True,
+    )
+    # With several GPUs visible the trainer would split each batch, and with it the negatives every premise sees.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
+
+
+def _write_encoder(
+    encoder: "SentenceTransformer", triplets: Sequence[Triplet], config: TrainConfig, output_dir: Path
+) -> Path:
+    folder, unfinished = output_dir / "model", output_dir / "model.unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    with torch.no_grad():
+        encoder.eval()
+        encoder.save_pretrained(str(unfinished), create_model_card=False)
+    (unfinished / "README.md").write_text(model_card(config, len(triplets)), encoding="utf-8")
+    (unfinished / "train_config.json").write_text(json.dumps(asdict(config), indent=2), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)
+    return folder

@@ -1,0 +1,194 @@
+"""The loss against double loops in float64, gradients included, and its edges on purpose."""
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.config import TrainConfig
+from pipeline.training.losses import LossSettings, MaskCounts, contrastive_loss, false_negatives, released_loss
+from tests.references import losses as reference
+
+RULES = ("none", "phi", "gist_absolute", "gist_relative", "released")
+THRESHOLD = {"none": 0.0, "phi": 0.3, "gist_absolute": 0.1, "gist_relative": 0.2, "released": 0.3}
+
+
+def batch(n, *, d=5, seed=0):
+    generator = np.random.default_rng(seed)
+    anchor, positive, negative = generator.normal(size=(3, n, d))
+    guide = generator.uniform(-0.2, 1.0, size=(n, 2 * n))
+    return anchor, positive, negative, guide
+
+
+def reference_loss(vectors, guide, settings):
+    arguments = {
+        "temperature": settings.temperature,
+        "threshold": settings.mask_threshold,
+        "protect": settings.protect_own_hard_negative,
+    }
+    if settings.mask_rule == "released":
+        return reference.released(*vectors, guide, **arguments)
+    return reference.info_nce(*vectors, guide, rule=settings.mask_rule, **arguments)
+
+
+def numeric_gradient(vectors, guide, settings, column, step=1e-5):
+    gradient = np.zeros_like(vectors[column])
+    for index in np.ndindex(gradient.shape):
+        moved = []
+        for sign in (1, -1):
+            shifted = [v.copy() for v in vectors]
+            shifted[column][index] += sign * step
+            moved.append(reference_loss([v.tolist() for v in shifted], guide, settings))
+        gradient[index] = (moved[0] - moved[1]) / (2 * step)
+    return gradient
+
+
+def torch_loss(vectors, guide, settings):
+    tensors = [torch.tensor(v, dtype=torch.float32, requires_grad=True) for v in vectors]
+    loss, mask = contrastive_loss(*tensors, torch.tensor(guide, dtype=torch.float32), settings)
+    loss.backward()
+    return loss, mask, [t.grad.numpy() for t in tensors]
+
+
+@pytest.mark.parametrize("n", [1, 2, 7])
+@pytest.mark.parametrize("temperature", [0.02, 0.05, 0.1])
+@pytest.mark.parametrize("protect", [False, True])
+@pytest.mark.parametrize("rule", RULES)
+def test_equals_the_double_loop(rule, protect, temperature, n):
+    *vectors, guide = batch(n, seed=n)
+    settings = LossSettings(temperature, rule, THRESHOLD[rule], protect)
+    expected = reference_loss([v.tolist() for v in vectors], guide.tolist(), settings)
+    loss, mask, _ = torch_loss(vectors, guide, settings)
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(expected, rel=2e-5, abs=1e-6)
+    expected_mask = [
+        [reference.is_masked(rule, THRESHOLD[rule], protect, guide.tolist(), i, k) for k in range(2 * n)]
+        for i in range(n)
+    ]
+    assert mask.tolist() == expected_mask
+    if n == 7 and rule != "none":
+        assert 0 < mask.sum() < mask.numel() - n, "the case must mask some candidates and leave some"
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_gradients_equal_finite_differences_of_the_double_loop(rule):
+    *vectors, guide = batch(4, d=3, seed=11)
+    settings = LossSettings(0.1, rule, THRESHOLD[rule])
+    _, _, gradients = torch_loss(vectors, guide, settings)
+    for column, gradient in enumerate(gradients):
+        expected = numeric_gradient(vectors, guide.tolist(), settings, column)
+        assert np.abs(expected).max() > 1e-3, "an empty truth would prove nothing"
+        np.testing.assert_allclose(gradient, expected, atol=2e-4, rtol=2e-3)
+
+
+@pytest.mark.parametrize("rule", ["phi", "gist_absolute", "gist_relative"])
+def test_everything_masked_leaves_the_own_positive_alone(rule):
+    *vectors, guide = batch(3)
+    guide[:] = 0.99
+    guide[np.arange(3), np.arange(3)] = 0.5
+    loss, mask, gradients = torch_loss(vectors, guide, LossSettings(0.05, rule, 0.1))
+    assert mask.sum() == 3 * 6 - 3
+    assert loss.item() == 0.0
+    assert all(np.all(g == 0) for g in gradients)
+
+
+def test_own_hard_negative_is_masked_unless_protected():
+    guide = torch.zeros(2, 4)
+    guide[0, 2] = 0.9
+    for protect, masked in ((False, 1), (True, 0)):
+        settings = LossSettings(mask_rule="phi", mask_threshold=0.8, protect_own_hard_negative=protect)
+        assert false_negatives(guide, settings, rows=2, device="cpu").sum() == masked
+
+
+@pytest.mark.parametrize("temperature", [0.02, 0.05, 0.1])
+@pytest.mark.parametrize("n", [1, 2, 8, 64])
+def test_released_form_survives_the_saturated_batches_that_gave_nan(n, temperature):
+    # The published code computes 0 * log(1 - p): once p rounds to 1 in float32, loss and gradients become NaN.
+    anchor = torch.nn.functional.one_hot(torch.arange(n), n + 1).float()
+    vectors = [anchor.numpy(), anchor.numpy(), -anchor.numpy()]
+    guide = np.zeros((n, 2 * n))
+    settings = LossSettings(temperature, "released", 0.95)
+    loss, _, gradients = torch_loss(vectors, guide, settings)
+    expected = reference_loss([v.tolist() for v in vectors], guide.tolist(), settings)
+    assert loss.item() == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    assert all(np.isfinite(g).all() for g in gradients)
+    p = torch.softmax(torch.cat([anchor @ anchor.T, -anchor @ anchor.T], dim=1) / temperature, dim=1)
+    published = torch.nn.functional.one_hot(torch.arange(n), 2 * n)
+    naive = published * p.log() + (1 - published) * torch.log(1 - p)
+    if n == 2 and temperature == 0.05:
+        assert naive.isnan().any(), "this batch must be one that breaks the published form"
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_extreme_rows_stay_finite(rule, sign):
+    anchor = torch.eye(4).numpy()
+    guide = np.zeros((4, 8))
+    loss, _, gradients = torch_loss([anchor, sign * anchor, anchor], guide, LossSettings(0.02, rule, 0.5))
+    assert torch.isfinite(loss)
+    assert all(np.isfinite(g).all() for g in gradients)
+
+
+def test_zero_vector_of_an_empty_text_stays_finite():
+    *vectors, guide = batch(3)
+    vectors[1][0] = 0.0
+    loss, _, gradients = torch_loss(vectors, guide, LossSettings(mask_rule="none"))
+    assert torch.isfinite(loss)
+    assert all(np.isfinite(g).all() for g in gradients)
+
+
+def test_temperature_does_not_move_the_mask():
+    # The published code compares cosine / temperature with phi * 20, so that at 0.1 it masked nothing.
+    *_, guide = batch(7)
+    masks = [
+        false_negatives(torch.tensor(guide), LossSettings(t, "released", 0.5), rows=7, device="cpu")
+        for t in (0.02, 0.05, 0.1)
+    ]
+    assert masks[0].any()
+    assert torch.equal(masks[0], masks[1])
+    assert torch.equal(masks[0], masks[2])
+
+
+def test_released_loss_equals_the_published_formula_where_that_is_finite():
+    *vectors, guide = batch(6, seed=3)
+    tensors = [torch.nn.functional.normalize(torch.tensor(v), dim=1) for v in vectors]
+    logits = tensors[0] @ torch.cat(tensors[1:]).T / 0.1
+    weight = (torch.tensor(guide) <= 0.5).double()
+    weight[torch.arange(6), torch.arange(6)] = 1
+    p = (logits * weight).softmax(dim=1)
+    y = torch.nn.functional.one_hot(torch.arange(6), 12)
+    published = -(y * p.log() + (1 - y) * (1 - p).log()).mean()
+    assert released_loss(logits, weight == 0).item() == pytest.approx(published.item(), rel=1e-9)
+
+
+def test_agrees_with_the_library_where_it_has_the_same_loss():
+    from sentence_transformers.util import cos_sim
+
+    *vectors, _ = batch(5, seed=5)
+    a, p, n = (torch.tensor(v, dtype=torch.float32) for v in vectors)
+    expected = torch.nn.functional.cross_entropy(cos_sim(a, torch.cat([p, n])) * 20, torch.arange(5))
+    loss, _ = contrastive_loss(a, p, n, None, LossSettings(0.05, "none"))
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_half_precision_vectors_give_a_float32_loss():
+    *vectors, guide = batch(4)
+    a, p, n = (torch.tensor(v, dtype=torch.bfloat16) for v in vectors)
+    loss, _ = contrastive_loss(a, p, n, torch.tensor(guide), LossSettings())
+    assert loss.dtype == torch.float32
+
+
+def test_counts_by_kind_add_up():
+    mask = torch.zeros(3, 6, dtype=torch.bool)
+    mask[0, 1] = mask[0, 3] = mask[1, 3] = True  # another positive, the own hard negative, another hard negative
+    counts = MaskCounts.of(mask)
+    assert counts.in_batch_positives == pytest.approx(1 / 6)
+    assert counts.own_hard_negatives == pytest.approx(1 / 3)
+    assert counts.in_batch_hard_negatives == pytest.approx(1 / 6)
+    assert counts.all_candidates == pytest.approx(3 / 15)
+
+
+def test_every_setting_of_the_loss_comes_from_the_config():
+    config = TrainConfig(
+        temperature=0.1, mask_rule="gist_relative", mask_threshold=0.2, protect_own_hard_negative=True
+    )
+    assert LossSettings.of(config) == LossSettings(0.1, "gist_relative", 0.2, True)
