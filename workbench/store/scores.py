@@ -23,10 +23,11 @@ class Scores:
         return rejected
 
     def matrix(self) -> pd.DataFrame:
-        """Return encoder_id, task, spearman, pairs: the latest job's score of every encoder and task."""
+        """Return encoder_id, task, spearman, pairs, job_id: the latest job's score of every encoder and task."""
         with self._database.read() as cursor:
             return cursor.execute(
-                "SELECT encoder_id, task, arg_max(spearman, job_id) AS spearman, arg_max(pairs, job_id) AS pairs "
+                "SELECT encoder_id, task, arg_max(spearman, job_id) AS spearman, arg_max(pairs, job_id) AS pairs, "
+                "max(job_id) AS job_id "
                 "FROM scores WHERE spearman IS NOT NULL AND NOT isnan(spearman) "
                 "GROUP BY encoder_id, task ORDER BY encoder_id, task"
             ).df()
