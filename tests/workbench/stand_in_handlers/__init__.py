@@ -1,0 +1,1 @@
+"""Quick handlers that behave like the real ones towards the job folder."""

@@ -1,0 +1,119 @@
+"""What a handler sees of its job: settings, input, journal, progress, and whether it should stop."""
+
+import json
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.jobs.folder import JobFolder, State, Status, Stop
+from workbench.jobs.journal import Journal, Row, read_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_REPORT_EVERY_S = 0.2
+_RESERVE_BYTES = 64 * 1024
+
+
+class JobContext:
+    """One run of a job inside its worker, which holds the job's lock."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = JobFolder(folder)
+        spec = self.folder.spec()
+        self.job_id = spec.job_id
+        self.kind = spec.kind
+        self.spec: dict[str, Any] = spec.settings
+        self.out = self.folder.out
+        self.stop_seen: Stop | None = None
+        self._status = self.folder.status()
+        self._asked_to_end = False
+        self._first: tuple[float, int] | None = None
+        self._reported_at = 0.0
+        self._reserve = folder / "reserve"
+        self._journal: Journal | None = None
+
+    def begin(self) -> None:
+        """Open the journal, cutting a torn tail, and say that the job runs."""
+        self._reserve.write_bytes(b"\0" * _RESERVE_BYTES)  # room to say that the disk is full
+        self._journal = Journal(self.folder.journal)
+        signal.signal(signal.SIGTERM, self._on_terminate)
+        started = self._status.started_at or _now()
+        self._status = replace(
+            self._status, state="running", started_at=started, finished_at=None, message="", rate=None, eta_s=None
+        )
+        self.folder.write_status(self._status)
+
+    def input(self) -> "pd.DataFrame":
+        """Read the table that came with the job."""
+        import pandas as pd
+
+        return pd.read_parquet(self.folder.input)
+
+    def done(self, table: str, key: str) -> set[str]:
+        """Return the keys of this table's rows that the journal already holds."""
+        return {str(row[key]) for row in read_rows(self.folder.journal) if row["table"] == table and key in row}
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Append rows, each with its "table"; when this returns they are on the disk and count as done."""
+        if self._journal is None:
+            raise RuntimeError("write() came before begin()")
+        self._journal.append(rows)
+
+    def progress(self, done: int, total: int, message: str = "", **details: Any) -> None:
+        """Say how far the job is; rate and time left are measured from the first report of this run."""
+        moment = time.monotonic()
+        if self._first is None:
+            self._first = (moment, done)
+        if moment - self._reported_at < _REPORT_EVERY_S and 0 < done < total:
+            return
+        self._reported_at = moment
+        elapsed_s, gained = moment - self._first[0], done - self._first[1]
+        rate = gained / elapsed_s if elapsed_s > 0 and gained > 0 else None
+        self._status = replace(
+            self._status,
+            done=done,
+            total=total,
+            rate=rate,
+            eta_s=(total - done) / rate if rate else None,
+            message=message,
+            details=self._status.details | _plain(details),
+        )
+        self.folder.write_status(self._status, sync=False)
+
+    def stop_requested(self) -> Stop | None:
+        """Return pause or cancel when the handler should write what it has and return."""
+        self.stop_seen = self.stop_seen or self.folder.control() or ("pause" if self._asked_to_end else None)
+        return self.stop_seen
+
+    def end(self, state: State, message: str = "") -> None:
+        """Write the last status of this run. Works on a full disk, thanks to the reserve."""
+        self._reserve.unlink(missing_ok=True)
+        self._status = replace(
+            self._status,
+            state=state,
+            message=message or (self._status.message if state == "finished" else ""),
+            eta_s=None,
+            finished_at=_now(),
+        )
+        self.folder.write_status(self._status)
+        if self._journal is not None:
+            self._journal.close()
+
+    def _on_terminate(self, *_: object) -> None:
+        self._asked_to_end = True
+
+
+def _plain(details: dict[str, Any]) -> dict[str, Any]:
+    """Turn numbers of NumPy or torch into plain ones, so that the status stays JSON."""
+    return json.loads(
+        json.dumps(details, default=lambda value: value.item() if hasattr(value, "item") else str(value))
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

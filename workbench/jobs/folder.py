@@ -1,0 +1,135 @@
+"""The folder of one job: the only thing its worker and the owner of the workspace share.
+
+spec.json never changes; input.parquet (optional) neither; journal.jsonl grows; status.json is replaced as a
+whole; control holds what people ask for; lock is held by the worker for its whole life; log takes what it
+prints; out/ what it makes.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from workbench.durable import sync_file, sync_folder, write_atomically
+from workbench.locks import FileLock
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+State = Literal["queued", "running", "paused", "cancelled", "failed", "finished", "interrupted"]
+Stop = Literal["pause", "cancel"]
+LANES = {"generate": "models", "judge": "models", "train": "models", "evaluate": "models", "project": "maps"}
+"""Kind of job -> lane; one job runs per lane, because models share the machine's cores and memory."""
+ENDED: frozenset[State] = frozenset({"cancelled", "failed", "finished"})
+RESUMABLE: frozenset[State] = frozenset({"paused", "failed", "interrupted"})
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a job is asked to do. Written once."""
+
+    job_id: str
+    kind: str
+    title: str
+    created_at: str
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How far a job says it is. Written by the worker while it holds the lock, by the owner otherwise."""
+
+    state: State = "queued"
+    done: int = 0
+    total: int = 0
+    rate: float | None = None
+    eta_s: float | None = None
+    message: str = ""
+    queued_at: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class JobFolder:
+    """Paths and small files of one job."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.journal = path / "journal.jsonl"
+        self.input = path / "input.parquet"
+        self.log = path / "log"
+        self.out = path / "out"
+        self._status = path / "status.json"
+        self._control = path / "control"
+        self._lock = path / "lock"
+
+    def create(self, spec: Spec, status: Status, table: "pd.DataFrame | None" = None) -> None:
+        """Make the folder appear complete: a job half written is never seen."""
+        draft = self.path.with_name(f".{self.path.name}")
+        try:
+            (draft / "out").mkdir(parents=True)
+            if table is not None:
+                table.to_parquet(draft / self.input.name, index=False)
+                sync_file(draft / self.input.name)
+            for name, record in (("spec.json", spec), ("status.json", status)):
+                write_atomically(draft / name, _json(asdict(record)))
+            draft.rename(self.path)
+            sync_folder(self.path.parent)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+
+    def spec(self) -> Spec:
+        """Read the spec."""
+        return Spec(**json.loads((self.path / "spec.json").read_bytes()))
+
+    def status(self) -> Status:
+        """Read the status."""
+        return Status(**json.loads(self._status.read_bytes()))
+
+    def status_version(self) -> tuple[int, int]:
+        """Return what changes whenever the status is replaced, for one stat."""
+        stat = self._status.stat()
+        return stat.st_mtime_ns, stat.st_ino
+
+    def write_status(self, status: Status, *, sync: bool = True) -> None:
+        """Replace the status as a whole."""
+        write_atomically(self._status, _json(asdict(status)), sync=sync)
+
+    def control(self) -> Stop | None:
+        """Return what people ask of the running worker."""
+        try:
+            word = self._control.read_text().strip()
+        except FileNotFoundError:
+            return None
+        return word if word in ("pause", "cancel") else None  # type: ignore[return-value]
+
+    def ask(self, stop: Stop | None) -> None:
+        """Ask the worker to pause or cancel; None takes the request back."""
+        write_atomically(self._control, (stop or "").encode())
+
+    @contextmanager
+    def held(self, wait_s: float = 0.0) -> Iterator[bool]:
+        """Hold the job's lock inside the block; gives False when a live worker has it.
+
+        The kernel frees the lock when its holder dies, however it dies, so no process id is ever guessed at.
+        """
+        lock = FileLock(self._lock)
+        taken = lock.acquire(wait_s)
+        try:
+            yield taken
+        finally:
+            lock.release()
+
+    def is_alive(self) -> bool:
+        """Whether a worker holds the lock."""
+        with self.held() as free:
+            return not free
+
+
+def _json(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, ensure_ascii=False, indent=1).encode("utf-8", "replace")

@@ -1,0 +1,189 @@
+"""Jobs: submit, queue, start, pause, cancel, resume. All state lies in the job folders."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from threading import Event, RLock
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import InputError, StorageError
+from workbench.durable import full_disk_message, is_full_disk
+from workbench.jobs.folder import ENDED, LANES, RESUMABLE, JobFolder, Spec, Status
+from workbench.jobs.ingest import Ingester
+from workbench.jobs.views import JobView, true_status, view_of
+from workbench.store.imports import new_id, now
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PROJECT = Path(__file__).resolve().parents[2]
+_BUSY = 75
+JobViews = list[JobView]
+
+
+class JobRunner:
+    """Starts workers and answers what they do. Workers outlive it: a new runner finds them by their locks."""
+
+    def __init__(self, jobs: Path, ingester: Ingester) -> None:
+        self._jobs = jobs
+        self._ingester = ingester
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._lock = RLock()
+        self._specs: dict[str, Spec] = {}
+        self._ended: dict[str, tuple[tuple[int, int], Status]] = {}
+        self.wake = Event()
+
+    def submit(self, kind: str, spec: dict[str, Any], input: "pd.DataFrame | None" = None, title: str = "") -> str:
+        """Write the job's folder and queue it; return the job id."""
+        if kind not in LANES:
+            raise InputError(f"There is no job of the kind {kind}; there are {', '.join(LANES)}.")
+        job_id, created_at = new_id(kind), now()
+        record = Spec(job_id=job_id, kind=kind, title=title or kind, created_at=created_at, settings=spec)
+        try:
+            self._folder(job_id).create(record, Status(queued_at=created_at), input)
+        except OSError as error:
+            if is_full_disk(error):
+                raise StorageError(full_disk_message(self._jobs, "free space and start the job again")) from error
+            raise
+        self.wake.set()
+        return job_id
+
+    def list(self) -> JobViews:
+        """Return every job, newest first."""
+        return [self._view(job_id) for job_id in sorted(self._job_ids(), reverse=True)]
+
+    def get(self, job_id: str) -> JobView:
+        """Return one job; an unknown id is an InputError."""
+        self._existing(job_id)
+        return self._view(job_id)
+
+    def pause(self, job_id: str) -> None:
+        """Stop the job at its next safe point, keeping its place; a queued job leaves the queue."""
+        self._stop(job_id, "pause")
+
+    def cancel(self, job_id: str) -> None:
+        """Stop the job for good; what it has saved stays."""
+        self._stop(job_id, "cancel")
+
+    def resume(self, job_id: str) -> None:
+        """Queue a paused, failed or interrupted job again; it goes on where its journal ends."""
+        folder = self._existing(job_id)
+        with self._lock, folder.held() as is_free:
+            status = folder.status()
+            state = "interrupted" if status.state == "running" and is_free else status.state
+            if state not in RESUMABLE or not is_free:
+                raise InputError(f"The job {job_id} is {state}; only a paused, failed or interrupted one can resume.")
+            folder.ask(None)
+            folder.write_status(
+                replace(status, state="queued", queued_at=now(), finished_at=None, message="", rate=None, eta_s=None)
+            )
+        self.wake.set()
+
+    def log(self, job_id: str, limit_bytes: int = 20_000) -> str:
+        """Return the end of what the worker printed."""
+        path = self._existing(job_id).log
+        if not path.exists():
+            return ""
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - limit_bytes))
+            return file.read().decode("utf-8", "replace")
+
+    def tick(self) -> None:
+        """Collect ended children and start the next queued job of every free lane."""
+        with self._lock:
+            self._reap()
+            statuses = {job_id: self._status(job_id) for job_id in self._job_ids()}
+            busy = {LANES[self._spec(job_id).kind] for job_id in self._children}
+            busy |= {
+                LANES[self._spec(job_id).kind] for job_id, status in statuses.items() if status.state == "running"
+            }
+            queued = [job_id for job_id, status in statuses.items() if status.state == "queued"]
+            for job_id in sorted(queued, key=lambda job_id: (statuses[job_id].queued_at or "", job_id)):
+                lane = LANES[self._spec(job_id).kind]
+                if lane not in busy:
+                    self._start(job_id)
+                    busy.add(lane)
+
+    def _stop(self, job_id: str, stop: Any) -> None:
+        folder = self._existing(job_id)
+        with self._lock, folder.held() as is_free:
+            status = folder.status()
+            if not is_free:
+                folder.ask(stop)
+                return
+            state = "interrupted" if status.state == "running" else status.state
+            if state in ENDED - ({"failed"} if stop == "cancel" else set()):
+                raise InputError(f"The job {job_id} is {state}; there is nothing to stop.")
+            if stop == "pause" and state != "queued":
+                raise InputError(f"The job {job_id} is {state}; only a queued or running one can be paused.")
+            ended = "paused" if stop == "pause" else "cancelled"
+            folder.write_status(replace(status, state=ended, rate=None, eta_s=None, finished_at=now()))
+
+    def _start(self, job_id: str) -> None:
+        folder = self._folder(job_id)
+        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+        with folder.log.open("ab") as log:  # a pipe would block or kill the worker once its reader is gone
+            self._children[job_id] = subprocess.Popen(
+                [sys.executable, "-m", "workbench.jobs.worker", str(folder.path)],
+                cwd=_PROJECT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C in the server's terminal must not reach the worker
+            )
+
+    def _reap(self) -> None:
+        for job_id, child in list(self._children.items()):
+            code = child.poll()
+            if code is None:
+                continue
+            del self._children[job_id]
+            folder = self._folder(job_id)
+            with folder.held() as is_free:
+                status = folder.status()
+                if is_free and code not in (0, _BUSY) and status.state == "queued":
+                    message = f"The worker ended before it began (exit status {code}); its log has the details."
+                    folder.write_status(replace(status, state="failed", message=message, finished_at=now()))
+
+    def _view(self, job_id: str) -> JobView:
+        view = view_of(self._spec(job_id), self._status(job_id))
+        reading, error = self._ingester.reading(job_id), self._ingester.error(job_id)
+        notes: dict[str, Any] = {}
+        if error:
+            notes["ingest_error"] = error
+        if reading.rejected or reading.unknown:
+            notes["rows_not_stored"] = {"unusable": reading.rejected} | reading.unknown
+        if view.state == "finished" and not error and self._ingester.is_behind(job_id):
+            view = replace(view, state="running", finished_at=None, message="Storing the last rows.")
+        return replace(view, details=view.details | notes) if notes else view
+
+    def _status(self, job_id: str) -> Status:
+        """Read the status, from memory for ended jobs whose file has not changed."""
+        folder = self._folder(job_id)
+        version = folder.status_version()
+        known = self._ended.get(job_id)
+        if known and known[0] == version:
+            return known[1]
+        status = true_status(folder)
+        if status.state in ENDED:
+            self._ended[job_id] = (version, status)
+        return status
+
+    def _spec(self, job_id: str) -> Spec:
+        if job_id not in self._specs:
+            self._specs[job_id] = self._folder(job_id).spec()
+        return self._specs[job_id]
+
+    def _existing(self, job_id: str) -> JobFolder:
+        if job_id not in self._job_ids():  # also keeps a path from being smuggled in as an id
+            raise InputError(f"There is no job {job_id}; it may belong to another workspace.")
+        return self._folder(job_id)
+
+    def _folder(self, job_id: str) -> JobFolder:
+        return JobFolder(self._jobs / job_id)
+
+    def _job_ids(self) -> set[str]:
+        return {path.name for path in self._jobs.iterdir() if not path.name.startswith(".")}

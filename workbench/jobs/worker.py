@@ -1,0 +1,72 @@
+"""Entry of a worker process: `python -m workbench.jobs.worker FOLDER`. Never opens the database."""
+
+import importlib
+import os
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from pipeline.errors import InputError, StorageError
+from workbench.durable import full_disk_message, is_disk_full, is_full_disk
+from workbench.jobs.context import JobContext
+from workbench.jobs.folder import LANES, JobFolder
+
+TEST_HANDLERS = "MULTICSR_TEST_HANDLERS"
+"""Environment variable that names a package of stand-in handlers; for tests only."""
+_LOCK_WAIT_S = 3.0
+_BUSY = 75
+
+
+def main(arguments: list[str]) -> int:
+    """Run the job in this folder; return the exit status."""
+    folder = JobFolder(Path(arguments[0]).resolve())
+    with folder.held(wait_s=_LOCK_WAIT_S) as is_mine:
+        if not is_mine:
+            return _BUSY
+        if folder.status().state != "queued":  # cancelled or paused between start and lock
+            return 0
+        context = JobContext(folder.path)
+        return _run(context)
+
+
+def _run(context: JobContext) -> int:
+    try:
+        context.begin()
+        _handler(context.kind).run(context)
+    except InputError as error:
+        context.end("failed", str(error))
+        return 1
+    except BaseException as error:
+        traceback.print_exc()
+        context.end("failed", _sentence(context, error))
+        return 1
+    stop = context.stop_seen
+    context.end("finished" if stop is None else "paused" if stop == "pause" else "cancelled")
+    return 0
+
+
+def _handler(kind: str) -> ModuleType:
+    """Import the handler of this kind; kinds are a fixed list, so a spec cannot name other code."""
+    if kind not in LANES:
+        raise InputError(f"There is no job of the kind {kind}; there are {', '.join(LANES)}.")
+    package = os.environ.get(TEST_HANDLERS, "workbench.jobs.handlers")
+    return importlib.import_module(f"{package}.{kind}")
+
+
+def _sentence(context: JobContext, error: BaseException) -> str:
+    folder = context.folder.path
+    if is_full_disk(error) or is_disk_full(folder):
+        return full_disk_message(folder, "free space and resume")
+    if isinstance(error, StorageError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "The machine ran out of memory; lower the batch size and resume."
+    if isinstance(error, KeyboardInterrupt):
+        return "The job was stopped from outside; resume it."
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return f"The job stopped on an unexpected {type(error).__name__} ({first[:200]}); its log has the details."
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
