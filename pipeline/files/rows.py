@@ -93,8 +93,8 @@ def _records(source: Source, columns: Sequence[str]) -> Iterator[tuple[int, dict
     if kind == "parquet":
         yield from parquet_records(source, columns)
     elif kind in ("csv", "tsv"):
-        for line, cells, broken in delimited_records(source):
-            yield line, _Broken(broken, b"|".join(cells.values())) if broken else cells
+        for start, cells, broken in delimited_records(source):
+            yield start, _Broken(broken, b"|".join(cells.values())) if broken else cells
     else:
         for line in lines(source):
             if line.is_overlong:

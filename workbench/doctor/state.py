@@ -1,12 +1,12 @@
 """The workspace: its folder, its owner, its database, its jobs."""
 
-import json
 import os
 import re
 from pathlib import Path
 
 from workbench.doctor.finding import Finding
 from workbench.doctor.probe import ProbeResult, run_probe
+from workbench.jobs.folder import JobFolder
 
 
 def examine_workspace(root: Path) -> list[Finding]:
@@ -52,7 +52,7 @@ def database(root: Path, result: ProbeResult) -> Finding:
 def jobs(root: Path) -> Finding:
     """How many jobs run, and which were interrupted: said to run while nobody holds their lock."""
     folders = [path.parent for path in sorted(root.glob("jobs/*/status.json"))]
-    states = {job.name: _job_state(job) for job in folders}
+    states = {path.name: _job_state(JobFolder(path)) for path in folders}
     interrupted = [name for name, state in states.items() if state == "interrupted"]
     unreadable = [name for name, state in states.items() if state == "unreadable"]
     running = sum(state == "running" for state in states.values())
@@ -66,20 +66,9 @@ def jobs(root: Path) -> Finding:
     return Finding("Jobs", "ok", detail)
 
 
-def _job_state(job: Path) -> str:
+def _job_state(folder: JobFolder) -> str:
     try:
-        state = json.loads((job / "status.json").read_text(encoding="utf-8"))["state"]
-    except (OSError, ValueError, KeyError, TypeError):
+        state = folder.status().state
+    except (OSError, ValueError, TypeError):  # no file, no JSON, other fields
         return "unreadable"
-    return "interrupted" if state == "running" and not _is_locked(job / "lock") else str(state)
-
-
-def _is_locked(lock: Path) -> bool:
-    """Whether a worker holds the lock. Asks the kernel's table, for taking the lock could turn a worker away.
-
-    Only the inode is compared: on layered file systems the device number in the table is another one.
-    """
-    if not lock.exists():
-        return False
-    held = Path("/proc/locks").read_text(encoding="ascii")
-    return re.search(rf":{lock.stat().st_ino}\b", held) is not None
+    return "interrupted" if state == "running" and not folder.is_alive() else state
