@@ -5,11 +5,13 @@ import os
 import time
 from pathlib import Path
 
+from pipeline.errors import InputError
+
 _RETRY_S = 0.02
 
 
 class FileLock:
-    """An exclusive lock on a file; the file itself stays and holds a note of its holder."""
+    """An exclusive lock on a file; the file itself stays."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -31,14 +33,18 @@ class FileLock:
                 self._descriptor = descriptor
                 return True
 
-    def write_note(self, text: str) -> None:
-        """Leave a note for whoever finds the lock taken."""
+    def take_or_explain(self) -> None:
+        """Take the lock of a workspace and leave our process id in it; a workspace in use is an InputError."""
+        if not self.acquire():
+            raise InputError(
+                f"The workspace {self.path.parent} is in use by process {self._holder()}; "
+                "work through that server or stop it first."
+            )
         os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, text.encode(), 0)
+        os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
 
-    def read_note(self) -> str:
-        """Read the note of the present or last holder."""
-        return self.path.read_text().strip() if self.path.exists() else ""
+    def _holder(self) -> str:
+        return self.path.read_text().strip() or "(unknown)"
 
     def release(self) -> None:
         """Let the lock go."""

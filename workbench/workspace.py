@@ -13,9 +13,8 @@ from pipeline.errors import InputError
 from workbench.jobs.folder import ENDED
 from workbench.jobs.ingest import Ingester
 from workbench.jobs.runner import JobRunner
-from workbench.jobs.views import JobView
+from workbench.jobs.views import JobView, row_of
 from workbench.locks import FileLock
-from workbench.mirror import mirrored
 from workbench.store import Store
 
 _POLL_S = 0.3
@@ -38,7 +37,7 @@ class Workspace:
     def open(self) -> "Workspace":
         """Open or create the folder and start its thread; a workspace in use is an InputError."""
         self.root.mkdir(parents=True, exist_ok=True)
-        take_ownership(self._lock)
+        self._lock.take_or_explain()
         try:
             self.store = Store(self.root / "state.duckdb")
             folder = self.root / "jobs"
@@ -98,30 +97,21 @@ class Workspace:
 
     def _mirror(self) -> None:
         """Copy what changed in the job folders to the table that SQL joins with."""
-        rows = {view.job_id: mirrored(view) for view in self.jobs.list()}
+        rows = {view.job_id: row_of(view) for view in self.jobs.list()}
         changed = [row for job_id, row in rows.items() if self._mirrored.get(job_id) != row]
         if changed:
             self.store.jobs.mirror(changed)
             self._mirrored = rows
 
 
-def take_ownership(lock: FileLock) -> None:
-    """Take the workspace's lock and leave our process id in it; a workspace in use is an InputError."""
-    if not lock.acquire():
-        raise InputError(
-            f"The workspace {lock.path.parent} is in use by process {lock.read_note() or '(unknown)'}; "
-            "work through that server or stop it first."
-        )
-    lock.write_note(str(os.getpid()))
+def workspace_root(named: Path | None = None) -> Path:
+    """Return the named folder, else the one in MULTICSR_WORKSPACE, else the default in the user's data folder."""
+    chosen = named or os.environ.get("MULTICSR_WORKSPACE")
+    if not chosen:
+        import platformdirs
 
-
-def default_root() -> Path:
-    """Return the folder named by MULTICSR_WORKSPACE, or the default one in the user's data folder."""
-    if named := os.environ.get("MULTICSR_WORKSPACE"):
-        return Path(named)
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("multicsr")) / "default"
+        chosen = Path(platformdirs.user_data_dir("multicsr")) / "default"
+    return Path(chosen).expanduser().resolve()
 
 
 _current: Workspace | None = None
@@ -132,7 +122,7 @@ def current_workspace() -> Workspace:
     """Return this process's workspace, opened on first use; pages and the server share it."""
     global _current
     with _current_lock:
-        root = default_root().expanduser().resolve()
+        root = workspace_root()
         if _current is not None and _current.root != root:  # the variable changed: tests do that
             _current.close()
             _current = None

@@ -93,7 +93,10 @@ class JobFolder:
 
     def status_version(self) -> tuple[int, int]:
         """Return what changes whenever the status is replaced, for one stat."""
-        stat = self._status.stat()
+        try:
+            stat = self._status.stat()
+        except FileNotFoundError:
+            return 0, 0
         return stat.st_mtime_ns, stat.st_ino
 
     def write_status(self, status: Status, *, sync: bool = True) -> None:

@@ -12,7 +12,7 @@ from pipeline.errors import InputError, StorageError
 from workbench.durable import full_disk_message, is_full_disk
 from workbench.jobs.folder import ENDED, LANES, RESUMABLE, JobFolder, Spec, Status
 from workbench.jobs.ingest import Ingester
-from workbench.jobs.views import JobView, true_status, view_of
+from workbench.jobs.views import JobView, stated, true_status, view_of
 from workbench.store.imports import new_id, now
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class JobRunner:
         """Queue a paused, failed or interrupted job again; it goes on where its journal ends."""
         folder = self._existing(job_id)
         with self._lock, folder.held() as is_free:
-            status = folder.status()
+            status = stated(folder)
             state = "interrupted" if status.state == "running" and is_free else status.state
             if state not in RESUMABLE or not is_free:
                 raise InputError(f"The job {job_id} is {state}; only a paused, failed or interrupted one can resume.")
@@ -109,7 +109,7 @@ class JobRunner:
     def _stop(self, job_id: str, stop: Any) -> None:
         folder = self._existing(job_id)
         with self._lock, folder.held() as is_free:
-            status = folder.status()
+            status = stated(folder)
             if not is_free:
                 folder.ask(stop)
                 return
@@ -143,7 +143,7 @@ class JobRunner:
             del self._children[job_id]
             folder = self._folder(job_id)
             with folder.held() as is_free:
-                status = folder.status()
+                status = stated(folder)
                 if is_free and code not in (0, _BUSY) and status.state == "queued":
                     message = f"The worker ended before it began (exit status {code}); its log has the details."
                     folder.write_status(replace(status, state="failed", message=message, finished_at=now()))

@@ -1,0 +1,72 @@
+"""The command line's way to the server that owns a workspace."""
+
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import InputError, StorageError
+from workbench import owner
+
+_HEALTH_TIMEOUT_S = 5.0
+_CALL_TIMEOUT_S = 600.0
+
+
+class RemoteFailure(RuntimeError):
+    """Seen by the person whose command failed inside the server; its log says more."""
+
+
+class RemoteWorkspace:
+    """A workspace reached through its server."""
+
+    def __init__(self, found: owner.Owner) -> None:
+        host = f"[{found.address}]" if ":" in found.address else found.address
+        self._address = f"http://{host}:{found.port}"
+        self._token = found.token
+        # A proxy from the environment must not see the token of a server on this machine.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    @classmethod
+    def find(cls, root: Path) -> "RemoteWorkspace | None":
+        """Return the live server of this workspace, or None."""
+        found = owner.find(root)
+        if found is None:
+            return None
+        remote = cls(found)
+        try:
+            answer = remote._send("/api/health", None, _HEALTH_TIMEOUT_S)
+        except (OSError, ValueError):  # nobody listens there, or something else does
+            return None
+        return remote if answer.get("workspace") == str(root.expanduser().resolve()) else None
+
+    def call(self, name: str, **arguments: Any) -> dict[str, Any]:
+        """Run an action in the server; its InputError or StorageError is raised here."""
+        body = json.dumps({"action": name, "arguments": arguments}).encode()
+        try:
+            return self._send("/api/call", body, _CALL_TIMEOUT_S)
+        except urllib.error.HTTPError as error:
+            raise _failure(error) from error
+        except urllib.error.URLError as error:
+            raise InputError(
+                f"The server at {self._address} went away ({error.reason}); start it again and repeat the command."
+            ) from error
+
+    def _send(self, path: str, body: bytes | None, timeout_s: float) -> dict[str, Any]:
+        request = urllib.request.Request(
+            self._address + path,
+            data=body,
+            headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+        )
+        with self._opener.open(request, timeout=timeout_s) as response:
+            return json.loads(response.read())
+
+
+def _failure(error: urllib.error.HTTPError) -> Exception:
+    try:
+        sentence = json.loads(error.read())["error"]
+    except (ValueError, KeyError, TypeError):
+        sentence = f"The server answered {error.code} {error.reason}."
+    if error.code == 507:
+        return StorageError(sentence)
+    return RemoteFailure(sentence) if error.code >= 500 else InputError(sentence)

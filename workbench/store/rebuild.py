@@ -1,0 +1,59 @@
+"""Building the database anew from what it was built from: journals, imports, decisions, snapshots."""
+
+import os
+from pathlib import Path
+
+from pipeline.errors import InputError
+from workbench.durable import sync_file, sync_folder
+from workbench.jobs.folder import JobFolder
+from workbench.jobs.views import row_of, true_status, view_of
+from workbench.locks import FileLock
+from workbench.store.imports import new_id
+from workbench.store.store import Store
+
+
+def rebuild(root: Path) -> dict[str, int]:
+    """Replace the database by a fresh one with the same rows; return the number of rows per table.
+
+    The old file is kept beside the new one under another name. A workspace in use is an InputError.
+    """
+    root = root.expanduser().resolve()
+    if not root.is_dir():
+        raise InputError(f"There is no workspace {root}; name an existing one with --workspace.")
+    lock = FileLock(root / "owner.lock")
+    lock.take_or_explain()
+    try:
+        draft = root / "state.rebuilt.duckdb"
+        _remove(draft)
+        counts = _fill(root, draft)
+        _swap(root / "state.duckdb", draft)
+    finally:
+        lock.release()
+    return counts
+
+
+def _fill(root: Path, draft: Path) -> dict[str, int]:
+    with Store(draft, root=root) as store:  # opening reads imports, decisions and snapshots
+        folders = [JobFolder(path) for path in sorted((root / "jobs").glob("[!.]*"))]
+        for folder in folders:
+            if folder.journal.exists():
+                store.journals.ingest_all(f"jobs/{folder.path.name}", folder.journal)
+        store.jobs.mirror([row_of(view_of(folder.spec(), true_status(folder))) for folder in folders])
+        return store.counts()
+
+
+def _swap(database: Path, draft: Path) -> None:
+    """Put the new file in place of the old one, whose log moves away with it."""
+    kept = database.with_name(f"{new_id('replaced')}.duckdb")
+    for suffix in (".wal", ""):  # the log first: a new file must never meet an old log
+        old = Path(f"{database}{suffix}")
+        if old.exists():
+            os.replace(old, f"{kept}{suffix}")
+    sync_file(draft)
+    draft.replace(database)
+    sync_folder(database.parent)
+
+
+def _remove(draft: Path) -> None:
+    for suffix in ("", ".wal"):
+        Path(f"{draft}{suffix}").unlink(missing_ok=True)
