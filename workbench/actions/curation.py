@@ -78,7 +78,7 @@ def final_set(
         frame["kept"] = judged & keeps(rule, frame["a"].to_numpy(), frame["b"].to_numpy())
         frame["reason"] = frame["kept"].map({True: "kept by rule", False: "lost by rule"})
         frame.loc[~judged, "reason"] = "not judged"
-    return apply_decisions(frame, workspace.store.decisions.latest(list(attempt_ids)))
+    return apply_decisions(frame, workspace.store.decisions.latest())
 
 
 def apply_decisions(frame: pd.DataFrame, latest: pd.DataFrame) -> pd.DataFrame:

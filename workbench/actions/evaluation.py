@@ -24,13 +24,12 @@ def find_encoder(workspace: Workspace, encoder: str) -> EncoderRef:
     if encoder in BUILT_IN_ENCODERS:
         return EncoderRef(encoder, encoder)
     known = workspace.store.encoders.list()
-    match = known[(known["encoder_id"] == encoder) | (known["name"] == encoder)]
-    if not match.empty:
-        row = match.iloc[-1]
-        return EncoderRef(row["encoder_id"], row["folder"])
+    for stored in known:
+        if encoder in (stored.encoder_id, stored.name):
+            return EncoderRef(stored.encoder_id, stored.folder)
     if Path(encoder).is_dir():
         return EncoderRef(encoder, encoder)
-    names = ", ".join([*BUILT_IN_ENCODERS, *known["name"]])
+    names = ", ".join([*BUILT_IN_ENCODERS, *(stored.name for stored in known)])
     raise InputError(f"There is no encoder {encoder!r}: choose one of {names}, or name a folder.")
 
 

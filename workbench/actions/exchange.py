@@ -1,7 +1,10 @@
 """Triplets in and out of the workspace."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from pipeline.errors import InputError
 from pipeline.exchange import read_triplets, write_triplets
@@ -17,34 +20,14 @@ def import_triplets(workspace: Workspace, *, path: str, name: str | None = None)
     read = read_triplets(source)
     if not read.triplets:
         raise InputError(f"{source.name} holds no usable triplet: it needs columns sent0, sent1, hard_neg.")
-    attempt_id = workspace.store.triplets.import_rows(
-        name or source.stem, [row(triplet) for triplet in read.triplets], source=source.name
-    )
+    frame = pd.DataFrame([{"premise_id": text_id(triplet.premise), **asdict(triplet)} for triplet in read.triplets])
+    attempt_id = workspace.store.triplets.add_import(name or source.stem, source.name, frame, read.reasons())
     return {
         "attempt_id": attempt_id,
         "triplets": len(read.triplets),
+        "duplicates": read.duplicates,
         "rejected": len(read.rejected),
         "lines": read.lines,
-    }
-
-
-def row(triplet: Triplet) -> dict[str, Any]:
-    """Return the table row of an imported triplet; the store adds its ids."""
-    return {
-        "premise_id": text_id(triplet.premise),
-        "premise": triplet.premise,
-        "positive": triplet.positive,
-        "hard_negative": triplet.hard_negative,
-        "positive_raw": triplet.positive,
-        "hard_negative_raw": triplet.hard_negative,
-        "positive_outcome": "ok",
-        "hard_negative_outcome": "ok",
-        "contrast": "none",
-        "omega": 0.0,
-        "seed": 0,
-        "llm": "imported",
-        "prompt_set": "",
-        "tokens": 0,
     }
 
 

@@ -19,8 +19,9 @@ def jobs(workspace: Workspace) -> dict[str, Any]:
 
 
 def job(workspace: Workspace, *, job_id: str) -> dict[str, Any]:
-    """Return one job."""
-    return asdict(workspace.jobs.get(job_id))
+    """Return one job; `settled` says that every row it wrote is in the tables."""
+    view = asdict(workspace.jobs.get(job_id))
+    return view | {"settled": bool(workspace.ingester.error(job_id)) or not workspace.ingester.is_behind(job_id)}
 
 
 def pause(workspace: Workspace, *, job_id: str) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def import_sample(workspace: Workspace) -> dict[str, Any]:
 
 def keep(workspace: Workspace, read: PremiseFile, *, name: str, source: str) -> dict[str, Any]:
     """Store a file that was read; a file without a single usable premise is refused with its reasons."""
-    reasons = pd.Series([str(item.reason) for item in read.rejected], dtype=str).value_counts().to_dict()
+    reasons = read.reasons()
     if not read.premises:
         told = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "it is empty"
         raise InputError(f"{source} holds no usable premise ({told}): choose another file or column.")

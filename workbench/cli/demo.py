@@ -1,7 +1,8 @@
 """`demo`: the main job on the embedded models, from the sample premises to a table of arms.
 
-The arms add one stage after the other and are trained at equal steps, several seeds each. With an STS folder the score
-is the STS average; without one it is the share of held-out triplets whose positive is nearer than the hard negative.
+The arms add one stage after the other and are trained at equal steps, several seeds each. With an STS folder the
+score is the STS average; without one it is the share of held-out triplets whose positive is nearer than the hard
+negative.
 """
 
 import argparse
@@ -13,10 +14,9 @@ from typing import Any
 from pipeline.config import CurationRule, TrainConfig
 from pipeline.curation.judges import EMBEDDED_JUDGES, LIKELIHOOD
 from pipeline.evaluation.seeds import mean_interval
-from workbench.cli.access import Call, access
+from workbench.cli.access import Call, access, workspace_root
 from workbench.cli.output import print_line, print_table, write_json
 from workbench.cli.watch import watch
-from workbench.workspace import workspace_root
 
 ENCODER = "static-minilm"
 OMEGA = 0.6
@@ -79,7 +79,9 @@ def prepare(call: Call, limit: int | None) -> list[Arm]:
 def generate(call: Call, corpus_id: str, *, omega: float, limit: int | None) -> str:
     """Run one generation job to its end and return its attempt."""
     name = "plain" if omega == 0 else f"omega {omega:g}"
-    started = call("start_generate", corpus_id=corpus_id, config={"omega": omega}, limit=limit, title=f"sample, {name}")
+    started = call(
+        "start_generate", corpus_id=corpus_id, config={"omega": omega}, limit=limit, title=f"sample, {name}"
+    )
     watch(call, started["job_id"], label=f"Stage 1: generating, omega {omega:g}")
     return started["attempt_id"]
 

@@ -6,10 +6,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from workbench.cli.access import access
+from workbench.cli.access import access, workspace_root
 from workbench.cli.output import print_line, print_table, write_json
 from workbench.cli.watch import watch
-from workbench.workspace import workspace_root
 
 
 def run(options: argparse.Namespace) -> None:
@@ -31,7 +30,7 @@ def on_its_own(options: argparse.Namespace) -> dict[str, Any]:
     scores = []
     with Progress(console=Console(stderr=True)) as progress:
         bar = progress.add_task("Evaluating", total=len(tasks))
-        for result in evaluate(encoder, [read_task(name, path) for name, path in sorted(tasks.items())]):
+        for result in evaluate(encoder, [read_task(name, path) for name, path in tasks.items()]):
             scores.append(result.score)
             progress.update(bar, advance=1, description=f"Evaluated {result.score.task}")
     return {"encoder": options.encoder, **summary(scores)}

@@ -2,10 +2,9 @@
 
 import argparse
 
-from workbench.cli.access import access
+from workbench.cli.access import access, workspace_root
 from workbench.cli.output import print_line, write_json
 from workbench.cli.watch import require_file
-from workbench.workspace import workspace_root
 
 
 def import_premises(options: argparse.Namespace) -> None:
@@ -27,7 +26,8 @@ def import_triplets(options: argparse.Namespace) -> None:
     with access(workspace_root(options.workspace)) as call:
         answer = call("import_triplets", path=path, name=options.name)
     print_line(
-        f"{answer['attempt_id']}: {answer['triplets']} triplets of {answer['lines']} lines, {answer['rejected']} rejected"
+        f"{answer['attempt_id']}: {answer['triplets']} triplets of {answer['lines']} lines, "
+        f"{answer['duplicates']} duplicates, {answer['rejected']} rejected"
     )
     write_json(options.json, answer)
 

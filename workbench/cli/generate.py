@@ -13,11 +13,10 @@ from rich.progress import track
 from pipeline.config import GenerationConfig, from_fields
 from pipeline.errors import InputError
 from pipeline.records import GeneratedTriplet
-from workbench.cli.access import access
+from workbench.cli.access import access, workspace_root
 from workbench.cli.output import print_line, print_table, write_json
 from workbench.cli.parser import settings
 from workbench.cli.watch import require_file, watch
-from workbench.workspace import workspace_root
 
 
 def run(options: argparse.Namespace) -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -10,11 +9,10 @@ from rich.progress import Progress
 
 from pipeline.config import TrainConfig, from_fields
 from pipeline.errors import InputError
-from workbench.cli.access import access
+from workbench.cli.access import access, workspace_root
 from workbench.cli.output import print_line, print_table, write_json
 from workbench.cli.parser import settings
 from workbench.cli.watch import require_file, watch
-from workbench.workspace import workspace_root
 
 
 def run(options: argparse.Namespace) -> None:
@@ -61,5 +59,5 @@ def to_folder(options: argparse.Namespace, config: TrainConfig) -> dict[str, Any
             on_event=show,
             should_stop=lambda: None,
         )
-    print_line(f"{len(read.triplets)} triplets, {config.steps} steps: {result.model_folder}")
-    return {"model": str(Path(result.model_folder)), "triplets": len(read.triplets), "config": asdict(config)}
+    print_line(f"{len(read.triplets)} triplets, {config.steps} steps: {result.encoder_folder}")
+    return {"model": str(result.encoder_folder), "triplets": len(read.triplets), "config": asdict(config)}

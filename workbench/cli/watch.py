@@ -52,7 +52,7 @@ def follow(call: Call, job_id: str, progress: Progress, bar: Any) -> dict[str, A
         view = call("job", job_id=job_id)
         rate = f"{view['rate']:.1f}/s" if view.get("rate") else ""
         progress.update(bar, completed=view["done"], total=view["total"] or None, rate=rate)
-        if view["state"] in ENDED:
+        if view["state"] in ENDED and view["settled"]:
             return view
         time.sleep(POLL_SECONDS)
 

@@ -21,7 +21,7 @@ def evaluate_folder(context: JobContext, encoder: str, encoder_id: str, sts_dir:
     tasks = find_tasks(sts_dir)
     done = context.done("scores", "task")
     model = load_encoder(encoder)
-    waiting = [read_task(name, path) for name, path in sorted(tasks.items()) if name not in done]
+    waiting = [read_task(name, path) for name, path in tasks.items() if name not in done]
     for finished, result in enumerate(evaluate(model, waiting), start=len(done) + 1):
         keep_pairs(context, result)
         context.write(

@@ -27,9 +27,7 @@ def run(context: JobContext) -> None:
     finished = len(done)
     stream = generate(waiting, config, llm, should_stop=lambda: context.stop_requested() is not None)
     for batch in in_batches(stream):
-        context.write(
-            [row(context.spec["attempt_id"], context.spec.get("origin", ""), config, item) for item in batch]
-        )
+        context.write([row(context.job_id, context.spec.get("origin", ""), config, item) for item in batch])
         finished += len(batch)
         for item in batch:
             counts[f"positive {item.positive.outcome}"] += 1

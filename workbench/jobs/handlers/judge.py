@@ -11,6 +11,7 @@ from pipeline.curation.judges import Judge, load_judge
 from pipeline.errors import InputError
 from pipeline.evaluation.sts import find_tasks, read_task
 from workbench.jobs.context import JobContext
+from workbench.paths import ASSETS
 
 BATCH_TRIPLETS = 32
 GOLD_PAIRS = 500
@@ -93,7 +94,7 @@ def fitted(judge: Judge, folder: Path) -> Calibration:
 
 def shipped(judge: Judge) -> Calibration:
     """Return the calibration that comes with the project for this judge."""
-    calibration = default_calibration(judge.judge_id)
+    calibration = default_calibration(judge.judge_id, ASSETS)
     if calibration is None:
         raise InputError(
             f"No calibration is known for judge {judge.judge_id}: name a folder with gold pairs such as STSB-dev.tsv."

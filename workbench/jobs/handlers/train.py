@@ -25,7 +25,7 @@ def run(context: JobContext) -> None:
         # A resumed run repeats the steps after its last checkpoint with the same values: one row each is enough.
         if event.step not in recorded:
             recorded.add(event.step)
-            context.write([{"table": "train_steps", "run_id": context.spec["run_id"], **asdict(event)}])
+            context.write([{"table": "train_steps", "run_id": context.job_id, **asdict(event)}])
         context.progress(event.step, config.steps, message="Training", loss=event.loss, dev_score=event.dev_score)
 
     result = train(
@@ -36,11 +36,11 @@ def run(context: JobContext) -> None:
         on_event=record,
         should_stop=context.stop_requested,
     )
-    if result.state == "finished":
-        register(context, config, result.model_folder)
+    if result.encoder_folder is not None:
+        register(context, config, result.encoder_folder)
         if sts_dir:
             context.progress(config.steps, config.steps, message="Evaluating")
-            evaluate_folder(context, str(result.model_folder), context.spec["run_id"], sts_dir)
+            evaluate_folder(context, str(result.encoder_folder), context.job_id, sts_dir)
 
 
 def triplets_of(frame: pd.DataFrame) -> list[Triplet]:
@@ -53,10 +53,10 @@ def register(context: JobContext, config: TrainConfig, folder: Path) -> None:
     """Add the trained encoder to the workspace; its id is the run's."""
     spec: dict[str, Any] = context.spec
     encoder = {
-        "encoder_id": spec["run_id"],
+        "encoder_id": context.job_id,
         "name": spec["name"],
         "folder": str(folder),
-        "run_id": spec["run_id"],
+        "run_id": context.job_id,
         "snapshot_id": spec.get("snapshot_id"),
         "base": config.encoder,
         "created_at": datetime.now(UTC).isoformat(),
