@@ -14,8 +14,8 @@ from workbench.store.filters import attempts_clause
 from workbench.store.rows import REAL, TEXT, checked, insert
 
 _SCHEMA = pa.schema(
-    [("triplet_id", TEXT), ("judge_id", TEXT), ("calibration", TEXT), ("a_raw", REAL), ("b_raw", REAL)]
-    + [("a", REAL), ("b", REAL), ("source", TEXT)]
+    [("triplet_id", TEXT), ("judge_id", TEXT), ("calibration", TEXT), ("source", TEXT)]
+    + [(name, REAL) for name in ("a_raw", "b_raw", "a", "b")]
 )
 _COLUMNS = ", ".join(_SCHEMA.names)
 _NEWER = ", ".join(f"{name} = excluded.{name}" for name in _SCHEMA.names[2:])
@@ -76,7 +76,8 @@ class Judgements:
         order = "ORDER BY hash(triplet_id)" if limit is not None else ""
         with self._database.read() as cursor:
             return cursor.execute(
-                f"SELECT triplet_id, a, b FROM judgements WHERE judge_id = ? AND {_JUDGED} AND {clause} {order} LIMIT ?",
+                f"SELECT triplet_id, a, b FROM judgements WHERE judge_id = ? AND {_JUDGED} AND {clause} "
+                f"{order} LIMIT ?",
                 [judge_id, *parameters, limit],
             ).df()
 

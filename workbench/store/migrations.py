@@ -42,7 +42,7 @@ STEPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
                 encoder_id VARCHAR PRIMARY KEY, name VARCHAR, folder VARCHAR, run_id VARCHAR,
                 snapshot_id VARCHAR, base VARCHAR, created_at VARCHAR)""",
             """CREATE TABLE scores (
-                encoder_id VARCHAR, task VARCHAR, spearman DOUBLE, pairs BIGINT, job_id VARCHAR,
+                encoder_id VARCHAR, task VARCHAR, spearman DOUBLE, accuracy DOUBLE, pairs BIGINT, job_id VARCHAR,
                 PRIMARY KEY (encoder_id, task, job_id))""",
             """CREATE TABLE projections (
                 projection_id VARCHAR PRIMARY KEY, encoder_id VARCHAR, corpus VARCHAR, method VARCHAR,

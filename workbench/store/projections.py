@@ -8,7 +8,7 @@ from workbench.store.connection import Cursor, Database
 from workbench.store.rows import COUNT, REAL, TEXT, checked, insert_new
 
 _SCHEMA = pa.schema(
-    [("projection_id", TEXT), ("encoder_id", TEXT), ("corpus", TEXT), ("method", TEXT), ("path", TEXT)]
+    [(name, TEXT) for name in ("projection_id", "encoder_id", "corpus", "method", "path")]
     + [("trustworthiness", REAL), ("neighbour_recall", REAL), ("points", COUNT)]
 )
 

@@ -1,6 +1,5 @@
 """Building the database anew from what it was built from: journals, imports, decisions, snapshots."""
 
-import os
 from pathlib import Path
 
 from pipeline.errors import InputError
@@ -48,7 +47,7 @@ def _swap(database: Path, draft: Path) -> None:
     for suffix in (".wal", ""):  # the log first: a new file must never meet an old log
         old = Path(f"{database}{suffix}")
         if old.exists():
-            os.replace(old, f"{kept}{suffix}")
+            old.replace(f"{kept}{suffix}")
     sync_file(draft)
     draft.replace(database)
     sync_folder(database.parent)

@@ -8,8 +8,8 @@ from workbench.store.connection import Cursor, Database
 from workbench.store.rows import COUNT, REAL, TEXT, checked, insert
 
 _SCHEMA = pa.schema(
-    [("run_id", TEXT), ("step", COUNT), ("steps", COUNT), ("loss", REAL), ("learning_rate", REAL)]
-    + [("masked_share", REAL), ("triplets_per_s", REAL), ("dev_score", REAL)]
+    [("run_id", TEXT), ("step", COUNT), ("steps", COUNT)]
+    + [(name, REAL) for name in ("loss", "learning_rate", "masked_share", "triplets_per_s", "dev_score")]
 )
 _COLUMNS = ", ".join(_SCHEMA.names)
 

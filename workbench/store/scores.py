@@ -7,7 +7,9 @@ from workbench.jobs.journal import Rows
 from workbench.store.connection import Cursor, Database
 from workbench.store.rows import COUNT, REAL, TEXT, checked, insert_new
 
-_SCHEMA = pa.schema([("encoder_id", TEXT), ("task", TEXT), ("spearman", REAL), ("pairs", COUNT), ("job_id", TEXT)])
+_SCHEMA = pa.schema(
+    [("encoder_id", TEXT), ("task", TEXT), ("spearman", REAL), ("accuracy", REAL), ("pairs", COUNT), ("job_id", TEXT)]
+)
 
 
 class Scores:
@@ -30,4 +32,12 @@ class Scores:
                 "max(job_id) AS job_id "
                 "FROM scores WHERE spearman IS NOT NULL AND NOT isnan(spearman) "
                 "GROUP BY encoder_id, task ORDER BY encoder_id, task"
+            ).df()
+
+    def held_out(self) -> pd.DataFrame:
+        """Return encoder_id, accuracy, triplets: the latest share of held-out triplets that each encoder orders right."""
+        with self._database.read() as cursor:
+            return cursor.execute(
+                "SELECT encoder_id, arg_max(accuracy, job_id) AS accuracy, arg_max(pairs, job_id) AS triplets "
+                "FROM scores WHERE accuracy IS NOT NULL GROUP BY encoder_id ORDER BY encoder_id"
             ).df()

@@ -13,8 +13,11 @@ from workbench.store.filters import LATEST, TripletFilter, attempts_clause, sour
 from workbench.store.imports import Imports, new_id
 from workbench.store.rows import COUNT, REAL, TEXT, checked, insert
 
-_TEXTS = ("triplet_id", "attempt_id", "premise_id", "premise", "positive", "hard_negative", "positive_raw",
-          "hard_negative_raw", "positive_outcome", "hard_negative_outcome", "contrast", "llm", "prompt_set", "origin")  # fmt: skip
+_TEXTS = (
+    *("triplet_id", "attempt_id", "premise_id", "premise", "positive", "hard_negative"),
+    *("positive_raw", "hard_negative_raw", "positive_outcome", "hard_negative_outcome"),
+    *("contrast", "llm", "prompt_set", "origin"),
+)
 _SCHEMA = pa.schema([(name, TEXT) for name in _TEXTS] + [("omega", REAL), ("seed", COUNT), ("tokens", COUNT)])
 _INSERT = f"""
     INSERT INTO triplets ({", ".join(_SCHEMA.names)}) SELECT {", ".join(_SCHEMA.names)} FROM incoming
@@ -22,6 +25,17 @@ _INSERT = f"""
     ORDER BY arrival
 """
 """Unlike ON CONFLICT DO NOTHING, which scrambles the rows of a batch, this keeps the order of arrival."""
+_ATTEMPTS = """
+    SELECT attempt_id, coalesce(jobs.title, imports.name, '') AS title, llm, omega, seed, rows, ok,
+        coalesce(jobs.created_at, imports.created_at, '') AS created_at
+    FROM (SELECT attempt_id, any_value(llm) AS llm, any_value(omega) AS omega, any_value(seed) AS seed,
+            count(*) AS rows,
+            count(*) FILTER (positive_outcome = 'ok' AND hard_negative_outcome = 'ok') AS ok
+        FROM triplets GROUP BY attempt_id)
+    LEFT JOIN jobs ON jobs.job_id = attempt_id
+    LEFT JOIN imports ON imports.import_id = attempt_id
+    ORDER BY attempt_id DESC
+"""
 _SHOWN = """
     SELECT t.position, t.triplet_id, t.attempt_id, t.premise_id, t.premise,
         coalesce(d.latest.positive, t.positive) AS positive,
@@ -58,14 +72,7 @@ class Triplets:
     def attempts(self) -> pd.DataFrame:
         """Return attempt_id, title, llm, omega, seed, rows, ok, created_at of every attempt, newest first."""
         with self._database.read() as cursor:
-            return cursor.execute(
-                "SELECT attempt_id, coalesce(jobs.title, imports.name, '') AS title, llm, omega, seed, rows, ok, "
-                "coalesce(jobs.created_at, imports.created_at, '') AS created_at FROM ("
-                "  SELECT attempt_id, any_value(llm) AS llm, any_value(omega) AS omega, any_value(seed) AS seed, "
-                "  count(*) AS rows, count(*) FILTER (positive_outcome = 'ok' AND hard_negative_outcome = 'ok') AS ok "
-                "  FROM triplets GROUP BY attempt_id) LEFT JOIN jobs ON jobs.job_id = attempt_id "
-                "LEFT JOIN imports ON imports.import_id = attempt_id ORDER BY attempt_id DESC"
-            ).df()
+            return cursor.execute(_ATTEMPTS).df()
 
     def outcome_counts(self, attempt_id: str) -> pd.DataFrame:
         """Return side, outcome, count; each side's counts add up to the attempt's rows."""
