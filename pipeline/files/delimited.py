@@ -26,6 +26,7 @@ class _GivenBackLines:
         self._waiting: deque[Line] = deque()
         self._limit = min(source.max_line_bytes, csv.field_size_limit())
         self.taken: list[Line] = []
+        self._taken_bytes = 0
 
     def __iter__(self) -> "_GivenBackLines":
         return self
@@ -33,9 +34,14 @@ class _GivenBackLines:
     def __next__(self) -> str:
         line = self._waiting.popleft() if self._waiting else next(self._lines)
         self.taken.append(line)
-        if line.is_overlong or sum(len(part.data) + 2 for part in self.taken) > self._limit + 2:
+        self._taken_bytes += len(line.data) + 2
+        if line.is_overlong or self._taken_bytes > self._limit + 2:
             raise _OverlongError
         return (line.data + line.ended_by).decode("latin-1")
+
+    def begin_record(self) -> None:
+        """Forget the lines of the record before."""
+        self.taken, self._taken_bytes = [], 0
 
     def give_back_all_but_first(self) -> Line:
         """Queue the record's later lines to be read again; return its first."""
@@ -101,7 +107,7 @@ def _delimiter(source: Source) -> str:
 
 
 def _next_record(reader: Any, feed: _GivenBackLines) -> tuple[Line, list[str], str] | None:
-    feed.taken = []
+    feed.begin_record()
     try:
         cells = next(reader)
     except StopIteration:
