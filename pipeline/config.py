@@ -88,7 +88,7 @@ class TrainConfig:
     temperature: float = 0.05
     """Divisor tau of the cosine in the loss."""
     mask_rule: MaskRule = "phi"
-    """Which candidates count as false negatives: none, guide cosine above phi, a GIST margin, or the released code."""
+    """What makes a candidate a false negative: none, a guide cosine above phi, a GIST margin, or the released code."""
     mask_threshold: float = 0.8
     """phi, or the GIST margin: compared with the guide's raw cosine."""
     protect_own_hard_negative: bool = False

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from pipeline.errors import InputError
+from pipeline.evaluation.held_out import is_held_out
 from pipeline.evaluation.sts import find_tasks
 from pipeline.names import BUILT_IN_ENCODERS
 from workbench.store.triplets import TripletFilter
@@ -40,12 +43,31 @@ def checked_folder(sts_dir: str) -> Path:
     return folder
 
 
-def start_evaluate(workspace: Workspace, *, encoder: str, sts_dir: str, title: str = "") -> dict[str, Any]:
-    """Queue the evaluation of an encoder on a folder of STS tasks."""
+def start_evaluate(
+    workspace: Workspace, *, encoder: str, sts_dir: str | None = None, held_out: str | None = None, title: str = ""
+) -> dict[str, Any]:
+    """Queue the evaluation of an encoder on a folder of STS tasks, or on the held-out triplets of a snapshot."""
     found = find_encoder(workspace, encoder)
-    spec = {"encoder": found.folder, "encoder_id": found.encoder_id, "sts_dir": str(checked_folder(sts_dir))}
-    job_id = workspace.jobs.submit("evaluate", spec, title=title or f"{encoder} on {Path(sts_dir).name}")
+    spec: dict[str, Any] = {"encoder": found.folder, "encoder_id": found.encoder_id}
+    if sts_dir:
+        spec["sts_dir"], frame, where = str(checked_folder(sts_dir)), None, Path(sts_dir).name
+    elif held_out:
+        frame, where = held_out_rows(workspace, held_out), "held-out triplets"
+    else:
+        raise InputError("An evaluation needs a folder of STS tasks, or a snapshot to hold triplets out of.")
+    job_id = workspace.jobs.submit("evaluate", spec, frame, title=title or f"{encoder} on {where}")
     return {"job_id": job_id, "encoder_id": found.encoder_id}
+
+
+def held_out_rows(workspace: Workspace, snapshot_id: str) -> pd.DataFrame:
+    """Return the held-out triplets of a snapshot. Raises InputError when it is too small to have any."""
+    frame = workspace.store.snapshots.rows(find_snapshot(workspace, snapshot_id).snapshot_id)
+    chosen = frame[frame["premise"].map(is_held_out)].copy()
+    if chosen.empty:
+        raise InputError(
+            f"The snapshot {snapshot_id} has too few triplets ({len(frame)}) to hold some out: generate more."
+        )
+    return chosen.assign(split="held_out")
 
 
 def start_projection(
@@ -74,3 +96,15 @@ def start_projection(
         "project", spec, frame[columns].head(limit), title=f"{method} of {corpus}, {encoder}"
     )
     return {"job_id": job_id, "projection_id": job_id}
+
+
+def find_snapshot(workspace: Workspace, snapshot_id: str) -> Any:
+    """Return a snapshot by id or by name. Raises InputError that lists those there are."""
+    snapshots = workspace.store.snapshots.list()
+    for snapshot in snapshots:
+        if snapshot_id in (snapshot.snapshot_id, snapshot.name):
+            return snapshot
+    names = ", ".join(snapshot.name for snapshot in snapshots) or "none yet"
+    raise InputError(
+        f"There is no snapshot {snapshot_id!r} in this workspace (it has {names}): curate triplets first."
+    )

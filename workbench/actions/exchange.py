@@ -10,7 +10,7 @@ from pipeline.errors import InputError
 from pipeline.exchange import read_triplets, write_triplets
 from pipeline.records import Triplet, text_id
 from workbench.actions.curation import final_set
-from workbench.actions.training import find_snapshot
+from workbench.actions.evaluation import find_snapshot
 from workbench.workspace import Workspace
 
 

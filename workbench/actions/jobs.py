@@ -49,8 +49,12 @@ def backup(workspace: Workspace, *, path: str) -> dict[str, Any]:
 
 
 def scores(workspace: Workspace) -> dict[str, Any]:
-    """Return every score: encoder, task, Spearman, pairs."""
-    return {"scores": workspace.store.scores.matrix().to_dict(orient="records")}
+    """Return every score: per encoder and task a Spearman (a fraction), and per encoder the held-out accuracy."""
+    table = workspace.store.scores
+    return {
+        "scores": table.matrix().to_dict(orient="records"),
+        "held_out": table.held_out().to_dict(orient="records"),
+    }
 
 
 def attempts(workspace: Workspace) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from dataclasses import asdict
 from typing import Any
 
+import pandas as pd
+
 from pipeline.config import TrainConfig, from_fields
-from pipeline.errors import InputError
-from workbench.actions.evaluation import checked_folder
+from pipeline.evaluation.held_out import is_held_out
+from workbench.actions.evaluation import checked_folder, find_snapshot, held_out_rows
 from workbench.workspace import Workspace
 
 
@@ -15,12 +17,19 @@ def start_train(
     snapshot_id: str,
     config: dict[str, Any],
     sts_dir: str | None = None,
+    held_out: str | None = None,
     title: str = "",
 ) -> dict[str, Any]:
-    """Queue a training run; with an STS folder its encoder is scored right after training."""
+    """Queue a training run; its encoder is scored right after, on an STS folder or on a snapshot's held-out triplets.
+
+    With `held_out` (a snapshot) the held-out fifth of the premises takes no part in training.
+    """
     settings = from_fields(TrainConfig, config)
     snapshot = find_snapshot(workspace, snapshot_id)
     frame = workspace.store.snapshots.rows(snapshot.snapshot_id)
+    frame["split"] = "train"
+    if held_out:
+        frame = pd.concat([frame[~frame["premise"].map(is_held_out)], held_out_rows(workspace, held_out)])
     title = title or f"{settings.encoder} on {snapshot.name}, mask {settings.mask_rule}, seed {settings.seed}"
     spec = {
         "config": asdict(settings),
@@ -29,16 +38,4 @@ def start_train(
         "sts_dir": str(checked_folder(sts_dir)) if sts_dir else None,
     }
     job_id = workspace.jobs.submit("train", spec, frame, title=title)
-    return {"job_id": job_id, "run_id": job_id, "triplets": len(frame)}
-
-
-def find_snapshot(workspace: Workspace, snapshot_id: str) -> Any:
-    """Return a snapshot by id or by name. Raises InputError that lists those there are."""
-    snapshots = workspace.store.snapshots.list()
-    for snapshot in snapshots:
-        if snapshot_id in (snapshot.snapshot_id, snapshot.name):
-            return snapshot
-    names = ", ".join(snapshot.name for snapshot in snapshots) or "none yet"
-    raise InputError(
-        f"There is no snapshot {snapshot_id!r} in this workspace (it has {names}): curate triplets first."
-    )
+    return {"job_id": job_id, "run_id": job_id, "triplets": int((frame["split"] == "train").sum())}

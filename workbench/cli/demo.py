@@ -115,9 +115,11 @@ def train_arm(call: Call, arm: Arm, seeds: int, goal: dict[str, Any]) -> dict[st
 
 
 def score(call: Call, encoder_id: str) -> float:
-    """Return the mean of an encoder's task scores, x100."""
-    rows = [row for row in call("scores")["scores"] if row["encoder_id"] == encoder_id]
-    return 100 * mean(row["value"] for row in rows)
+    """Return an encoder's mean over the tasks, or its share of held-out triplets, x100."""
+    answer = call("scores")
+    tasks = [row["spearman"] for row in answer["scores"] if row["encoder_id"] == encoder_id]
+    held_out = [row["accuracy"] for row in answer["held_out"] if row["encoder_id"] == encoder_id]
+    return 100 * mean(tasks or held_out)
 
 
 def print_result(answer: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ class Scores:
             ).df()
 
     def held_out(self) -> pd.DataFrame:
-        """Return encoder_id, accuracy, triplets: the latest share of held-out triplets that each encoder orders right."""
+        """Return encoder_id, accuracy, triplets: the latest share of held-out triplets each encoder orders right."""
         with self._database.read() as cursor:
             return cursor.execute(
                 "SELECT encoder_id, arg_max(accuracy, job_id) AS accuracy, arg_max(pairs, job_id) AS triplets "

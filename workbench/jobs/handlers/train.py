@@ -5,14 +5,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from pipeline.config import TrainConfig, from_fields
-from pipeline.evaluation.dev import folder_dev_score
-from pipeline.records import Triplet
+from pipeline.evaluation.dev import folder_dev_score, held_out_score
 from pipeline.training.train import StepEvent, train
 from workbench.jobs.context import JobContext
-from workbench.jobs.handlers.evaluate import evaluate_folder
+from workbench.jobs.handlers.evaluate import evaluate_folder, evaluate_held_out, held_out_of, triplets_of
 
 
 def run(context: JobContext) -> None:
@@ -28,11 +25,14 @@ def run(context: JobContext) -> None:
             context.write([{"table": "train_steps", "run_id": context.job_id, **asdict(event)}])
         context.progress(event.step, config.steps, message="Training", loss=event.loss, dev_score=event.dev_score)
 
+    frame = context.input()
+    held_out = held_out_of(frame)
+    dev = folder_dev_score(sts_dir) or held_out_score(held_out)
     result = train(
-        triplets_of(context.input()),
+        triplets_of(frame[frame["split"] == "train"]),
         config,
         output_dir=context.out,
-        dev=folder_dev_score(sts_dir),
+        dev=dev,
         on_event=record,
         should_stop=context.stop_requested,
     )
@@ -41,12 +41,8 @@ def run(context: JobContext) -> None:
         if sts_dir:
             context.progress(config.steps, config.steps, message="Evaluating")
             evaluate_folder(context, str(result.encoder_folder), context.job_id, sts_dir)
-
-
-def triplets_of(frame: pd.DataFrame) -> list[Triplet]:
-    """Return the rows of a snapshot as triplets."""
-    columns = ["premise", "positive", "hard_negative"]
-    return [Triplet(*row) for row in frame[columns].itertuples(index=False, name=None)]
+        elif held_out:
+            evaluate_held_out(context, str(result.encoder_folder), context.job_id, held_out)
 
 
 def register(context: JobContext, config: TrainConfig, folder: Path) -> None:
