@@ -21,8 +21,6 @@ MAY_USE_STREAMLIT = (
     "workbench.server",
 )
 MAY_LOAD_MODELS = ("workbench.jobs.handlers", "workbench.doctor.probe")
-SHARED_FORMATS = ("workbench.jobs.journal",)
-"""Modules that stand for themselves and not for their folder: both sides of a border read and write this format."""
 LONGEST_FILE_LINES = 350
 
 
@@ -164,13 +162,12 @@ def test_only_the_owner_of_the_database_imports_it():
     assert {user for user in users if not within(user, ("workbench.store", "workbench.doctor.probe"))} == set()
 
 
-@pytest.mark.parametrize("layer", ["pipeline", "workbench"])
-def test_no_two_folders_of_a_layer_need_each_other_to_load(layer):
-    """A folder may use another one or be used by it when it is imported, not both."""
+def test_no_two_folders_of_the_pipeline_need_each_other_to_load():
+    """A stage may use another one or be used by it when it is imported, not both."""
     needs = defaultdict(set)
     for module in sources():
         for name in imports(module, top_level=True):
-            if package(module) == package(name) == layer and name.count(".") and module.count("."):
+            if package(module) == package(name) == "pipeline" and name.count(".") and module.count("."):
                 needs[folder(module)].add(folder(name))
     cycles = {
         tuple(sorted((one, other)))
@@ -183,7 +180,7 @@ def test_no_two_folders_of_a_layer_need_each_other_to_load(layer):
 
 def folder(module: str) -> str:
     """The part of a layer that a module belongs to: its folder, or the module itself at the top of the layer."""
-    return module if module in SHARED_FORMATS else ".".join(module.split(".")[:2])
+    return ".".join(module.split(".")[:2])
 
 
 def test_no_module_needs_itself_to_load():
