@@ -7,7 +7,7 @@ import streamlit as st
 from workbench import shell, state
 from workbench.components import links
 from workbench.components.encoder_names import encoder_names, scored_name
-from workbench.components.map_form import map_form, sources
+from workbench.components.map_form import map_form, map_progress, sources
 from workbench.components.notice import empty_state
 from workbench.components.sentence_map import read_points, sentence_map
 
@@ -23,14 +23,13 @@ if not drawable:
     )
     st.stop()
 
-map_form(workspace, drawable)
 maps = workspace.store.projections.list()
+map_progress(workspace)
 if maps.empty:
-    empty_state(
-        "No map yet",
-        hint="Choose an encoder and sentences above; a map of a thousand triplets takes under a minute.",
-        icon=":material/scatter_plot:",
-    )
+    with st.container(border=True):
+        st.subheader("Draw a first map", icon=":material/scatter_plot:", anchor=False)
+        st.caption("A map of a thousand triplets takes under a minute.")
+        map_form(workspace, drawable)
     st.stop()
 
 encoders = encoder_names(workspace)
@@ -40,7 +39,10 @@ names = {
     )
     for row in maps.itertuples()
 }
-chosen = state.pick("Map", list(names), name=state.PROJECTION, names=names, visible_label=False)
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    chosen = state.pick("Map", list(names), name=state.PROJECTION, names=names)
+    with st.popover("Draw another map", icon=":material/add:"):
+        map_form(workspace, drawable)
 row = maps.set_index("projection_id").loc[chosen]
 path = Path(row["path"])
 if path.exists():

@@ -7,11 +7,10 @@ from workbench.components.pipeline_strip import pipeline_strip
 from workbench.components.premises_import import import_dialog, welcome
 
 workspace = shell.begin("Home")
-overview = workspace.store.overview()
 
-if not overview["premises"]:
+if not workspace.store.overview()["premises"]:
     welcome(workspace)
 else:
-    pipeline_strip(overview, on_import=lambda: import_dialog(workspace))
+    pipeline_strip(workspace, on_import=lambda: import_dialog(workspace))
     last_result(workspace)
 job_list(workspace)

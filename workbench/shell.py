@@ -70,19 +70,15 @@ _BY_TITLE: Final = {page.title: page for page in PAGES}
 
 
 def navigation() -> st.Page:
-    """Declare the pages and return the one that was asked for."""
-    return st.navigation(
-        [
-            st.Page(
-                page.file,
-                title=page.title,
-                icon=page.icon,
-                help=page.purpose,
-                default=page.file == links.HOME,
-            )
-            for page in PAGES
-        ]
-    )
+    """Declare the pages and return the one that was asked for.
+
+    Streamlit's own menu is hidden: it would fetch each page's icon from the network to use it as the tab's icon.
+    The sidebar's links show the same icons from Streamlit's bundled font.
+    """
+    pages = [
+        st.Page(page.file, title=page.title, help=page.purpose, default=page.file == links.HOME) for page in PAGES
+    ]
+    return st.navigation(pages, position="hidden")
 
 
 def begin(title: str) -> Workspace:
@@ -99,6 +95,9 @@ def begin(title: str) -> Workspace:
         st.error(plain(str(error)), icon=":material/lock:", title="The workspace could not be opened")
         st.stop()
     with st.sidebar:
+        with st.container(gap="xxsmall"):
+            for entry in PAGES:
+                st.page_link(entry.file, label=entry.title, icon=entry.icon, width="stretch")
         st.caption(f"Workspace **{plain(workspace.root.name)}**", help=plain(str(workspace.root)))
         running_now(workspace)
     st.title(title, anchor=False)

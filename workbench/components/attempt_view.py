@@ -7,7 +7,7 @@ from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.outcome_bars import outcome_bars
 from workbench.components.triplet_rows import triplet_table
 from workbench.components.wording import counted
-from workbench.jobs.runner import JobView
+from workbench.jobs.views import JobView
 from workbench.store.filters import TripletFilter
 from workbench.workspace import Workspace
 

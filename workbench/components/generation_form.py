@@ -10,7 +10,7 @@ from workbench import state
 from workbench.actions.generation import start_generate
 from workbench.components.notice import errors_shown
 from workbench.components.wording import count, counted, duration
-from workbench.jobs.runner import JobView
+from workbench.jobs.views import JobView
 from workbench.workspace import Workspace
 
 _DEFAULT = GenerationConfig()

@@ -3,9 +3,10 @@
 import pandas as pd
 import streamlit as st
 
-from workbench.components.job_progress import KIND_TITLES, RESUMABLE_STATES, is_live, job_card, while_live
+from workbench.components.job_progress import KIND_TITLES, is_live, job_card, while_live
 from workbench.components.wording import ago, duration
-from workbench.jobs.runner import JobView
+from workbench.jobs.folder import RESUMABLE
+from workbench.jobs.views import JobView
 from workbench.workspace import Workspace
 
 _HISTORY_ROWS = 50
@@ -20,7 +21,7 @@ def job_list(workspace: Workspace) -> None:
     def draw() -> bool:
         views = workspace.jobs.list()
         live = [job for job in views if is_live(job)]
-        stopped = [job for job in views if job.state in RESUMABLE_STATES]
+        stopped = [job for job in views if job.state in RESUMABLE]
         if live:
             st.subheader("Running", anchor=False)
             for job in live:
@@ -41,12 +42,12 @@ def _history(jobs: list[JobView]) -> None:
     st.subheader("Past jobs", anchor=False)
     rows = [
         {
-            "job": KIND_TITLES.get(job.kind, job.kind),
-            "title": job.title,
-            "state": job.state,
-            "done": f"{job.done:,} of {job.total:,}",
-            "took": duration(_seconds(job)) if _seconds(job) is not None else "",
-            "ended": ago(job.finished_at),
+            "Job": KIND_TITLES.get(job.kind, job.kind),
+            "What": job.title,
+            "State": job.state,
+            "Done": f"{job.done:,} of {job.total:,}",
+            "Took": duration(_seconds(job)) if _seconds(job) is not None else "",
+            "Ended": ago(job.finished_at),
         }
         for job in jobs[:_HISTORY_ROWS]
     ]

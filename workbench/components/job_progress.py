@@ -8,11 +8,11 @@ import streamlit as st
 from workbench.components.notice import errors_shown
 from workbench.components.text import plain
 from workbench.components.wording import count, duration
-from workbench.jobs.runner import JobView
+from workbench.jobs.folder import RESUMABLE
+from workbench.jobs.views import JobView
 from workbench.workspace import Workspace
 
 LIVE_STATES: Final = frozenset({"queued", "running"})
-RESUMABLE_STATES: Final = frozenset({"paused", "interrupted", "failed", "cancelled"})
 REFRESH_SECONDS: Final = 1.5
 
 KIND_TITLES: Final = {
@@ -102,7 +102,7 @@ def controls(workspace: Workspace, job: JobView, *, key: str) -> None:
     offered: list[tuple[str, str, Callable[[str], None]]] = []
     if is_live(job):
         offered.append(("Pause", ":material/pause:", workspace.jobs.pause))
-    if job.state in RESUMABLE_STATES:
+    if job.state in RESUMABLE:
         offered.append(("Resume", ":material/play_arrow:", workspace.jobs.resume))
     if is_live(job) or job.state in {"paused", "interrupted"}:
         offered.append(("Cancel", ":material/close:", workspace.jobs.cancel))

@@ -6,9 +6,10 @@ from pipeline.curation.judges import EMBEDDED_JUDGES
 from workbench import state
 from workbench.actions.curation import start_judge
 from workbench.components.curation_scope import Scope, judge_name
-from workbench.components.job_progress import RESUMABLE_STATES, is_live, job_card, while_live
+from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.notice import errors_shown
-from workbench.jobs.runner import JobView
+from workbench.jobs.folder import RESUMABLE
+from workbench.jobs.views import JobView
 from workbench.workspace import Workspace
 
 
@@ -58,5 +59,5 @@ def _start(workspace: Workspace, scope: Scope, *, primary: bool) -> None:
 def _open_jobs(workspace: Workspace) -> list[JobView]:
     judge_jobs = [job for job in workspace.jobs.list() if job.kind == "judge"]
     newest = judge_jobs[:1]
-    stopped = [job for job in newest if job.state in RESUMABLE_STATES]
+    stopped = [job for job in newest if job.state in RESUMABLE]
     return [job for job in judge_jobs if is_live(job)] or stopped

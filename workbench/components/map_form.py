@@ -22,18 +22,16 @@ def sources(workspace: Workspace) -> dict[str, str]:
 
 
 def map_form(workspace: Workspace, drawable: dict[str, str]) -> None:
-    """Draw encoder, sentences, method and start in one row."""
+    """Draw encoder, sentences, method and start."""
     names = encoder_names(workspace)
-    encoder, sentences, method, start = st.columns([3, 4, 2, 2], vertical_alignment="bottom")
-    with encoder:
+    with st.container(width=520):
         chosen = state.pick("Encoder", list(names), name=state.CANDIDATE, names=names)
-    with sentences:
         source = state.pick("Sentences of", list(drawable), name=state.MAPPED, names=drawable)
-    with method:
         how = st.segmented_control(
             "Method", ["umap", "pca"], default="umap", required=True, format_func=str.upper, key="map_method"
         )
-    if start.button("Draw", type="primary", icon=":material/scatter_plot:", width="stretch", key="map_start"):
+        pressed = st.button("Draw the map", type="primary", icon=":material/scatter_plot:", key="map_start")
+    if pressed:
         with errors_shown():
             is_snapshot = any(item.snapshot_id == source for item in workspace.store.snapshots.list())
             made = start_projection(
@@ -45,10 +43,11 @@ def map_form(workspace: Workspace, drawable: dict[str, str]) -> None:
             )
             state.select(state.PROJECTION, made["projection_id"])
             st.rerun()
-    _progress(workspace)
 
 
-def _progress(workspace: Workspace) -> None:
+def map_progress(workspace: Workspace) -> None:
+    """Draw the map that is being made, or that failed."""
+
     def open_jobs() -> list:
         jobs = [job for job in workspace.jobs.list() if job.kind == "project"]
         return [job for job in jobs if is_live(job)] or [

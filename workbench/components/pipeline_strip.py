@@ -85,7 +85,7 @@ def pipeline_strip(workspace: Workspace, *, on_import: Callable[[], None]) -> No
     """Draw the boxes; the first stage that holds nothing is the one whose button stands out."""
     drawn = boxes(workspace)
     waiting = next((box.name for box in drawn if not box.reached), None)
-    with st.grid(5, min_column_width=190):
+    with st.grid(5, min_column_width=165):
         for box in drawn:
             with st.container(border=True, height="stretch", gap="xsmall"):
                 st.markdown(f"{box.icon} **{box.name}**")

@@ -61,8 +61,8 @@ def gold_figure(pairs: pd.DataFrame, title: str) -> go.Figure:
     return figure
 
 
-ERROR_SCALE = [[0.0, theme.HARD_NEGATIVE], [0.5, "#A9B1BC"], [1.0, theme.HUMAN]]
-"""Vermilion: predicted too low; blue: too high; grey: the ranks agree."""
+ERROR_SCALE = [[0.0, "#A38A00"], [0.5, "#A9B1BC"], [1.0, "#6A63D6"]]
+"""Olive: predicted too low; indigo: too high; grey: the ranks agree. None of them is the colour of a role."""
 
 
 def hover_texts(pairs: pd.DataFrame) -> list[str]:

@@ -100,5 +100,5 @@ def _pair(row: pd.Series) -> None:
             f"Gold {row['gold']:.2f}, cosine {row['predicted']:.3f}: "
             f"the encoder ranks this pair {way} than people do."
         )
-        st.markdown(changes_marked(first, shared=words(second), colour="blue"))
-        st.markdown(changes_marked(second, shared=words(first), colour="blue"))
+        st.markdown(changes_marked(first, shared=words(second)))
+        st.markdown(changes_marked(second, shared=words(first)))

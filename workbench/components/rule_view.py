@@ -116,7 +116,7 @@ def _border(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
     st.caption("The triplets that a small move of the rule would take in (+ kept now) or leave out (- lost now).")
     texts = pd.DataFrame([workspace.store.triplets.get(triplet_id) for triplet_id in nearest["triplet_id"]])
     texts = texts[["triplet_id", "premise", "positive", "hard_negative"]]
-    triplet_table(nearest.merge(texts, on="triplet_id"), key="border")
+    triplet_table(nearest.merge(texts, on="triplet_id"), key="border", first=("margin", "nearest"))
 
 
 def at_border(plane: pd.DataFrame, rule: CurationRule, limit: int) -> pd.DataFrame:

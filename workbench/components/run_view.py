@@ -30,22 +30,14 @@ def _result(workspace: Workspace, run_id: str) -> None:
     curve = workspace.store.runs.curve(run_id)
     matrix = workspace.store.scores.matrix()
     scores = matrix[matrix["encoder_id"] == run_id]
-    with st.container(horizontal=True, gap="large"):
-        if not scores.empty:
-            st.metric(
-                "STS average x 100",
-                spearman(scores["spearman"].mean()),
-                help=f"Mean of {len(scores)} tasks.",
-                width="content",
-            )
-        if not curve.empty:
-            last = curve.iloc[-1]
-            dev = curve["dev_score"].dropna()
-            if len(dev):
-                st.metric("Dev score x 100", spearman(dev.iloc[-1]), width="content")
-            st.metric("Steps", count(last["step"]), width="content")
-            st.metric("Final loss", f"{last['loss']:.3f}", width="content")
-            st.metric("Masked", f"{curve['masked_share'].mean():.2%}", width="content")
+    dev = curve["dev_score"].dropna()
+    with st.grid(4, min_column_width=110):
+        st.metric("STS average x 100", spearman(scores["spearman"].mean()), help=f"Mean of {len(scores)} tasks.")
+        st.metric("Dev score x 100", spearman(dev.iloc[-1] if len(dev) else None))
+        st.metric("Final loss", "–" if curve.empty else f"{curve['loss'].iloc[-1]:.3f}")
+        st.metric(
+            "Masked", "–" if curve.empty else f"{curve['masked_share'].mean():.2%}", help="Mean over the steps."
+        )
     with st.container(horizontal=True):
         st.page_link(links.EVALUATE, label="See it beside other encoders", icon=":material/leaderboard:")
         st.page_link(links.EMBEDDING_MAP, label="Look at its map", icon=":material/scatter_plot:")

@@ -25,12 +25,12 @@ def matrix_table(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def marked(table: pd.DataFrame) -> Styler:
-    """Format the matrix: two decimals, a dash for missing, best of each column marked.
+    """Format the matrix: two decimals, best of each column marked.
 
     The best mean is marked among encoders that cover the most tasks; other means are not comparable with it.
     """
     numbers = [column for column in table if column != COVERED]
-    style = table.style.format(dict.fromkeys(numbers, "{:.2f}") | {COVERED: "{:.0f}"}, na_rep="–")
+    style = table.style.format(dict.fromkeys(numbers, "{:.2f}") | {COVERED: "{:.0f}"})
     mark = f"font-weight: 700; background-color: {theme.see_through(theme.POSITIVE, 0.22)}"
     comparable = table.index[table[COVERED] == table[COVERED].max()]
     for column in numbers:
@@ -50,6 +50,7 @@ def score_matrix(scores: pd.DataFrame, names: dict[str, str]) -> tuple[str, str]
         key="score_matrix",
         on_select="rerun",
         selection_mode="single-cell",
+        placeholder="–",
         alt="Spearman by encoder and task",
         column_config={"Encoder": st.column_config.TextColumn(width="large")},
     )

@@ -8,9 +8,10 @@ from pipeline.config import CurationRule
 from workbench import theme
 
 TOP = 5.0
+Point = tuple[float, float]
 
 
-def kept_corner(rule: CurationRule) -> list[tuple[float, float]]:
+def kept_corner(rule: CurationRule) -> list[Point]:
     """Corners (a, b) of the region a >= alpha, b <= beta, a >= b + gamma on 0..5; empty when nothing can be kept.
 
     The region is the square cut by the line b = a - gamma (Sutherland-Hodgman with one cutting line).
@@ -18,7 +19,7 @@ def kept_corner(rule: CurationRule) -> list[tuple[float, float]]:
     if rule.alpha > TOP or rule.beta < 0:
         return []
     square = [(rule.alpha, 0.0), (TOP, 0.0), (TOP, rule.beta), (rule.alpha, rule.beta)]
-    corners: list[tuple[float, float]] = []
+    corners: list[Point] = []
     for (a0, b0), (a1, b1) in zip(square, [*square[1:], square[0]], strict=True):
         room0, room1 = a0 - b0 - rule.gamma, a1 - b1 - rule.gamma
         if room0 >= 0:
@@ -37,7 +38,7 @@ def plane_figure(counts: np.ndarray, rule: CurationRule) -> go.Figure:
         "Judged triplets and the part the rule keeps",
         x="a: premise and positive, score 0 to 5",
         y="b: premise and hard negative, score 0 to 5",
-        height=470,
+        height=600,
     )
     # log1p lets single triplets show beside a crowded bin; empty bins stay transparent.
     figure.add_heatmap(
@@ -52,37 +53,36 @@ def plane_figure(counts: np.ndarray, rule: CurationRule) -> go.Figure:
     )
     corners = kept_corner(rule)
     if corners:
-        a, b = zip(*[*corners, corners[0]], strict=True)
-        figure.add_scatter(
-            x=a,
-            y=b,
-            mode="lines",
-            fill="toself",
-            fillcolor=theme.see_through(theme.HUMAN, 0.16),
-            line={"color": theme.HUMAN, "width": 2},
-            name="kept",
-            hoverinfo="skip",
+        path = "M " + " L ".join(f"{a},{b}" for a, b in corners) + " Z"
+        tint = theme.see_through(theme.HUMAN, 0.18)
+        figure.add_shape(
+            type="path", path=path, fillcolor=tint, line={"color": theme.HUMAN, "width": 2}, layer="below"
         )
-    _line(figure, "α", x=(rule.alpha, rule.alpha), y=(0, TOP), colour=theme.POSITIVE)
-    _line(figure, "β", x=(0, TOP), y=(rule.beta, rule.beta), colour=theme.HARD_NEGATIVE)
-    _line(figure, "γ", x=(max(0, rule.gamma), TOP), y=(max(0, -rule.gamma), TOP - rule.gamma), colour=theme.INK)
+    _line(figure, "α", ends=((rule.alpha, 0), (rule.alpha, TOP)), colour=theme.POSITIVE)
+    _line(figure, "β", ends=((0, rule.beta), (TOP, rule.beta)), colour=theme.HARD_NEGATIVE)
+    start = (max(0.0, rule.gamma), max(0.0, -rule.gamma))
+    end = (min(TOP, TOP + rule.gamma), min(TOP, TOP - rule.gamma))
+    _line(figure, "γ", ends=(start, end), colour=theme.INK)
     figure.update_layout(showlegend=False, coloraxis={"showscale": False})
     figure.update_xaxes(range=[0, TOP], dtick=1, constrain="domain")
     figure.update_yaxes(range=[0, TOP], dtick=1, scaleanchor="x", constrain="domain")
     return figure
 
 
-def _line(figure: go.Figure, name: str, *, x: tuple[float, float], y: tuple[float, float], colour: str) -> None:
-    figure.add_scatter(
-        x=x,
-        y=y,
-        mode="lines+text",
-        line={"color": colour, "width": 1.5, "dash": "dot"},
-        text=["", f"<b>{name}</b>"],
-        textposition="bottom left",
-        textfont={"color": colour, "size": 16},
-        hoverinfo="skip",
-        cliponaxis=False,
+def _line(figure: go.Figure, name: str, *, ends: tuple[Point, Point], colour: str) -> None:
+    """Draw a threshold and write its letter just outside the plane, where the line leaves it."""
+    (a0, b0), (a1, b1) = ends
+    figure.add_shape(type="line", x0=a0, y0=b0, x1=a1, y1=b1, line={"color": colour, "width": 2, "dash": "dot"})
+    leaves_right = a1 >= TOP and b1 < TOP
+    figure.add_annotation(
+        x=a1,
+        y=b1,
+        text=f"<b>{name}</b>",
+        font={"color": colour, "size": 17},
+        showarrow=False,
+        xanchor="left" if leaves_right else "center",
+        yanchor="middle" if leaves_right else "bottom",
+        xshift=4 if leaves_right else 0,
     )
 
 

@@ -39,12 +39,13 @@ def words(text: str) -> set[str]:
     return {word.lower() for word in _WORD.findall(text)}
 
 
-def changes_marked(text: str, *, shared: Collection[str], colour: str) -> str:
-    """Markdown of a sentence: words missing from `shared` bold in a theme colour, the others grey."""
+def changes_marked(text: str, *, shared: Collection[str], colour: str | None = None) -> str:
+    """Markdown of a sentence: words missing from `shared` bold, in a theme colour if one is named, the others grey."""
     parts: list[str] = []
     for piece in text.split():
         known = words(piece) <= set(shared)
-        parts.append(f":gray[{plain(piece)}]" if known else f":{colour}[**{plain(piece)}**]")
+        bold = f"**{plain(piece)}**"
+        parts.append(f":gray[{plain(piece)}]" if known else f":{colour}[{bold}]" if colour else bold)
     return " ".join(parts)
 
 

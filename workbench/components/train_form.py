@@ -12,7 +12,7 @@ from workbench import state
 from workbench.actions.training import start_train
 from workbench.components.notice import errors_shown
 from workbench.components.wording import count, duration
-from workbench.jobs.runner import JobView
+from workbench.jobs.views import JobView
 from workbench.workspace import Workspace
 
 _PRESET_WORDS = {

@@ -3,10 +3,12 @@
 import pandas as pd
 import streamlit as st
 
+_SENTENCE = 270  # pixels: three sentences and two scores fit a laptop's width
+
 COLUMNS = {
-    "premise": st.column_config.TextColumn("Premise", width="large"),
-    "positive": st.column_config.TextColumn("Positive", width="large"),
-    "hard_negative": st.column_config.TextColumn("Hard negative", width="large"),
+    "premise": st.column_config.TextColumn("Premise", width=_SENTENCE),
+    "positive": st.column_config.TextColumn("Positive", width=_SENTENCE),
+    "hard_negative": st.column_config.TextColumn("Hard negative", width=_SENTENCE),
     "positive_outcome": st.column_config.TextColumn("Positive ended", width="small"),
     "hard_negative_outcome": st.column_config.TextColumn("Hard negative ended", width="small"),
     "a": st.column_config.NumberColumn(
@@ -21,9 +23,11 @@ COLUMNS = {
 }
 
 
-def triplet_table(rows: pd.DataFrame, *, key: str, selectable: bool = False) -> int | None:
-    """Draw the columns that are there, in a fixed order; returns the position of the selected row, if any."""
-    shown = [name for name in COLUMNS if name in rows.columns]
+def triplet_table(
+    rows: pd.DataFrame, *, key: str, selectable: bool = False, first: tuple[str, ...] = ()
+) -> int | None:
+    """Draw the columns that are there, in a fixed order after those named `first`; returns the position of the selected row, if any."""
+    shown = [*first, *(name for name in COLUMNS if name in rows.columns and name not in first)]
     event = st.dataframe(
         rows[shown],
         hide_index=True,
