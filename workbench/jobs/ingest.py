@@ -8,7 +8,7 @@ from workbench.jobs.folder import JobFolder
 from workbench.store.journals import Reading
 from workbench.store.store import Store
 
-_RETRY_AFTER_S = 5.0
+_RETRY_AFTER_S = 2.0
 _log = logging.getLogger(__name__)
 
 
@@ -36,6 +36,10 @@ class Ingester:
     def error(self, job_id: str) -> str:
         """Return why this job's journal could not be stored; empty when it could."""
         return self._errors.get(job_id, ("", 0.0))[0]
+
+    def retry(self, job_id: str) -> None:
+        """Try this journal again at once: whoever resumes a job has removed what stopped it."""
+        self._errors.pop(job_id, None)
 
     def reading(self, job_id: str) -> Reading:
         """Return how far this job's journal has been read and what was unusable in it."""

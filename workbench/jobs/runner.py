@@ -79,6 +79,7 @@ class JobRunner:
             folder.write_status(
                 replace(status, state="queued", queued_at=now(), finished_at=None, message="", rate=None, eta_s=None)
             )
+        self._ingester.retry(job_id)
         self.wake.set()
 
     def log(self, job_id: str, limit_bytes: int = 20_000) -> str:

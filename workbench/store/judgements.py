@@ -18,7 +18,17 @@ _SCHEMA = pa.schema(
     + [(name, REAL) for name in ("a_raw", "b_raw", "a", "b")]
 )
 _COLUMNS = ", ".join(_SCHEMA.names)
-_NEWER = ", ".join(f"{name} = excluded.{name}" for name in _SCHEMA.names[2:])
+_INSERT = f"""
+    WITH judged AS (SELECT triplet_id, attempt_id FROM triplets
+        WHERE triplet_id IN (SELECT triplet_id FROM incoming))
+    INSERT INTO judgements ({_COLUMNS}, attempt_id)
+    SELECT {", ".join(f"incoming.{name}" for name in _SCHEMA.names)}, judged.attempt_id
+    FROM incoming LEFT JOIN judged USING (triplet_id)
+    ON CONFLICT (triplet_id, judge_id)
+    DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _SCHEMA.names[2:])}
+    WHERE excluded.source > judgements.source
+"""
+"""The attempt is stored with each score, so that a look at one attempt joins nothing."""
 _TOP = 5.0
 
 
@@ -53,17 +63,12 @@ class Judgements:
         Job ids sort by time, so the outcome does not depend on the order in which journals are read.
         """
         table, rejected = checked([_without_nan(row) for row in rows], _SCHEMA, ["triplet_id", "judge_id"])
-        insert(
-            cursor,
-            table,
-            f"INSERT INTO judgements ({_COLUMNS}) SELECT {_COLUMNS} FROM incoming ON CONFLICT (triplet_id, judge_id) "
-            f"DO UPDATE SET {_NEWER} WHERE excluded.source > judgements.source",
-        )
+        insert(cursor, table, _INSERT)
         return rejected
 
     def judges(self, attempt_ids: Sequence[str] = ()) -> list[str]:
         """Return the judges that scored any triplet of these attempts (no ids: of any attempt)."""
-        clause, parameters = _of_attempts(attempt_ids)
+        clause, parameters = attempts_clause(attempt_ids)
         with self._database.read() as cursor:
             rows = run(
                 cursor, f"SELECT DISTINCT judge_id FROM judgements WHERE {clause} ORDER BY judge_id", parameters
@@ -72,7 +77,7 @@ class Judgements:
 
     def plane(self, attempt_ids: Sequence[str], judge_id: str, limit: int | None = None) -> pd.DataFrame:
         """Return triplet_id, a, b of judged triplets; with a limit, a sample that stays the same."""
-        clause, parameters = _of_attempts(attempt_ids)
+        clause, parameters = attempts_clause(attempt_ids)
         order = "ORDER BY hash(triplet_id)" if limit is not None else ""
         with self._database.read() as cursor:
             return cursor.execute(
@@ -83,7 +88,7 @@ class Judgements:
 
     def histogram(self, attempt_ids: Sequence[str], judge_id: str, bins: int = 50) -> np.ndarray:
         """Return counts int64 (bins, bins) over [0, 5] x [0, 5]; first axis a, second axis b."""
-        clause, parameters = _of_attempts(attempt_ids)
+        clause, parameters = attempts_clause(attempt_ids)
         cell = f"greatest(least(floor({{}} / {_TOP} * {bins:d}), {bins:d} - 1), 0)::BIGINT"
         with self._database.read() as cursor:
             cells = run(
@@ -99,7 +104,7 @@ class Judgements:
 
     def rule_counts(self, attempt_ids: Sequence[str], judge_id: str, rule: Rule) -> dict[str, int]:
         """Return judged, kept, alpha, beta, gamma: each lost triplet counts for the first limit it fails."""
-        clause, parameters = _of_attempts(attempt_ids)
+        clause, parameters = attempts_clause(attempt_ids)
         with self._database.read() as cursor:
             [counts] = run(
                 cursor,
@@ -114,13 +119,6 @@ class Judgements:
 
 
 _JUDGED = "a IS NOT NULL AND b IS NOT NULL"
-
-
-def _of_attempts(attempt_ids: Sequence[str]) -> tuple[str, list[list[str]]]:
-    clause, parameters = attempts_clause(attempt_ids)
-    if not parameters:
-        return clause, []
-    return f"triplet_id IN (SELECT triplet_id FROM triplets WHERE {clause})", parameters
 
 
 def _without_nan(row: Row) -> Row:

@@ -27,8 +27,8 @@ STEPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
                 positive_outcome VARCHAR, hard_negative_outcome VARCHAR, contrast VARCHAR, omega DOUBLE,
                 seed BIGINT, llm VARCHAR, prompt_set VARCHAR, tokens BIGINT, origin VARCHAR)""",
             """CREATE TABLE judgements (
-                triplet_id VARCHAR, judge_id VARCHAR, calibration VARCHAR, a_raw DOUBLE, b_raw DOUBLE,
-                a DOUBLE, b DOUBLE, source VARCHAR, PRIMARY KEY (triplet_id, judge_id))""",
+                triplet_id VARCHAR, judge_id VARCHAR, attempt_id VARCHAR, calibration VARCHAR, a_raw DOUBLE,
+                b_raw DOUBLE, a DOUBLE, b DOUBLE, source VARCHAR, PRIMARY KEY (triplet_id, judge_id))""",
             """CREATE TABLE decisions (
                 sequence BIGINT PRIMARY KEY, batch_id VARCHAR, triplet_id VARCHAR, action VARCHAR, positive VARCHAR,
                 hard_negative VARCHAR, annotator VARCHAR, reason VARCHAR, created_at VARCHAR, reverts VARCHAR)""",
