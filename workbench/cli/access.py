@@ -9,15 +9,6 @@ Call = Callable[..., dict[str, Any]]
 """call(action_name, **arguments) -> the action's answer."""
 
 
-def workspace_root(named: Path | None) -> Path:
-    """Return the folder that --workspace names, else the one of the environment or the user's default."""
-    if named is not None:
-        return named
-    from workbench.workspace import default_root  # the database's library is not loaded to print a help text
-
-    return default_root()
-
-
 @contextmanager
 def access(root: Path) -> Iterator[Call]:
     """Yield a function that runs an action on this workspace, wherever its owner lives."""

@@ -14,9 +14,10 @@ from typing import Any
 from pipeline.config import CurationRule, TrainConfig
 from pipeline.curation.judges import EMBEDDED_JUDGES, LIKELIHOOD
 from pipeline.evaluation.seeds import mean_interval
-from workbench.cli.access import Call, access, workspace_root
+from workbench.cli.access import Call, access
 from workbench.cli.output import print_line, print_table, write_json
 from workbench.cli.watch import watch
+from workbench.workspace import workspace_root
 
 ENCODER = "static-minilm"
 OMEGA = 0.6

@@ -3,9 +3,9 @@
 import argparse
 from dataclasses import asdict
 
-from workbench.cli.access import workspace_root
 from workbench.cli.output import print_table, write_json
 from workbench.doctor import examine
+from workbench.workspace import workspace_root
 
 
 def run(options: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from workbench.cli.access import access, workspace_root
+from workbench.cli.access import access
 from workbench.cli.output import print_line, print_table, write_json
 from workbench.cli.watch import watch
 
@@ -40,6 +40,7 @@ def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
     """Evaluate as a job of the workspace."""
     from pipeline.evaluation.benchmark import summary
     from pipeline.records import EvalScore
+    from workbench.workspace import workspace_root
 
     with access(workspace_root(options.workspace)) as call:
         started = call("start_evaluate", encoder=options.encoder, sts_dir=str(options.sts_dir.resolve()))

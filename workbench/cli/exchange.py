@@ -2,9 +2,10 @@
 
 import argparse
 
-from workbench.cli.access import access, workspace_root
+from workbench.cli.access import access
 from workbench.cli.output import print_line, write_json
 from workbench.cli.watch import require_file
+from workbench.workspace import workspace_root
 
 
 def import_premises(options: argparse.Namespace) -> None:

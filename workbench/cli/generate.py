@@ -13,7 +13,7 @@ from rich.progress import track
 from pipeline.config import GenerationConfig, from_fields
 from pipeline.errors import InputError
 from pipeline.records import GeneratedTriplet
-from workbench.cli.access import access, workspace_root
+from workbench.cli.access import access
 from workbench.cli.output import print_line, print_table, write_json
 from workbench.cli.parser import settings
 from workbench.cli.watch import require_file, watch
@@ -31,6 +31,8 @@ def run(options: argparse.Namespace) -> None:
 
 def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
     """Queue the job, follow it, print its outcomes."""
+    from workbench.workspace import workspace_root
+
     with access(workspace_root(options.workspace)) as call:
         corpus = options.corpus
         if options.premises is not None:

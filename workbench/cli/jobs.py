@@ -2,9 +2,10 @@
 
 import argparse
 
-from workbench.cli.access import access, workspace_root
+from workbench.cli.access import access
 from workbench.cli.output import print_table, write_json
 from workbench.cli.watch import watch
+from workbench.workspace import workspace_root
 
 
 def run(options: argparse.Namespace) -> None:

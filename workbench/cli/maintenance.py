@@ -3,8 +3,9 @@
 import argparse
 
 from pipeline.errors import InputError
-from workbench.cli.access import access, workspace_root
+from workbench.cli.access import access
 from workbench.cli.output import print_line, print_table, write_json
+from workbench.workspace import workspace_root
 
 
 def backup(options: argparse.Namespace) -> None:

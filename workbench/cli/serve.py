@@ -2,7 +2,7 @@
 
 import argparse
 
-from workbench.cli.access import workspace_root
+from workbench.workspace import workspace_root
 
 
 def run(options: argparse.Namespace) -> int | None:

@@ -4,10 +4,11 @@ import argparse
 
 from pipeline.config import CurationRule, from_fields
 from pipeline.errors import InputError
-from workbench.cli.access import Call, access, workspace_root
+from workbench.cli.access import Call, access
 from workbench.cli.output import print_table, write_json
 from workbench.cli.parser import settings
 from workbench.cli.watch import watch
+from workbench.workspace import workspace_root
 
 
 def judge(options: argparse.Namespace) -> None:

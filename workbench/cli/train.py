@@ -9,7 +9,7 @@ from rich.progress import Progress
 
 from pipeline.config import TrainConfig, from_fields
 from pipeline.errors import InputError
-from workbench.cli.access import access, workspace_root
+from workbench.cli.access import access
 from workbench.cli.output import print_line, print_table, write_json
 from workbench.cli.parser import settings
 from workbench.cli.watch import require_file, watch
@@ -27,6 +27,8 @@ def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
     if options.snapshot is None:
         raise InputError("train needs --snapshot NAME of the workspace, or --triplets FILE with --out DIR.")
     sts_dir = str(options.sts_dir.resolve()) if options.sts_dir else None
+    from workbench.workspace import workspace_root
+
     with access(workspace_root(options.workspace)) as call:
         started = call("start_train", snapshot_id=options.snapshot, config=settings(options), sts_dir=sts_dir)
         watch(call, started["job_id"], label="Training")
