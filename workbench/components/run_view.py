@@ -6,7 +6,7 @@ import streamlit as st
 from workbench.components import links
 from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.train_curves import train_curves
-from workbench.components.wording import count, spearman
+from workbench.components.wording import spearman
 from workbench.workspace import Workspace
 
 

@@ -63,7 +63,7 @@ def plane_figure(counts: np.ndarray, rule: CurationRule) -> go.Figure:
     start = (max(0.0, rule.gamma), max(0.0, -rule.gamma))
     end = (min(TOP, TOP + rule.gamma), min(TOP, TOP - rule.gamma))
     _line(figure, "γ", ends=(start, end), colour=theme.INK)
-    figure.update_layout(showlegend=False, coloraxis={"showscale": False})
+    figure.update_layout(showlegend=False, coloraxis={"showscale": False, "cmin": 0})
     figure.update_xaxes(range=[0, TOP], dtick=1, constrain="domain")
     figure.update_yaxes(range=[0, TOP], dtick=1, scaleanchor="x", constrain="domain")
     return figure

@@ -25,12 +25,12 @@ def snapshot_list(workspace: Workspace) -> None:
         return
     table = [
         {
-            "name": snapshot.name,
-            "triplets": snapshot.rows,
-            "judge": snapshot.judge_id or "none",
-            "rule": rule_words(snapshot.rule),
-            "frozen": ago(snapshot.created_at),
-            "sha256": snapshot.sha256[:12],
+            "Name": snapshot.name,
+            "Triplets": snapshot.rows,
+            "Judge": snapshot.judge_id or "none",
+            "Rule": rule_words(snapshot.rule),
+            "Frozen": ago(snapshot.created_at),
+            "sha256 begins": snapshot.sha256[:12],
         }
         for snapshot in snapshots.values()
     ]

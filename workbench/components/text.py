@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Final
 
 _MARKS: Final = re.compile(r"([!-/:-@\[-`{-~])")
+_REPLACED: Final = re.compile(r"(?<=:)(?=\w)|(?<=[-<>~])(?=[->=])")
 _WORD: Final = re.compile(r"\w+(?:['’]\w+)*")
 _JOINER: Final = "\u2060"
 
@@ -17,7 +18,7 @@ def plain(text: str) -> str:
     backslash is gone, so an invisible joiner splits those.
     """
     one_line = " ".join(text.split())
-    split = re.sub(r"(?<=[:<>~=-])(?=[\w>=-])", _JOINER, one_line)
+    split = _REPLACED.sub(_JOINER, one_line)
     return _MARKS.sub(r"\\\1", split)
 
 
@@ -40,7 +41,7 @@ def words(text: str) -> set[str]:
 
 
 def changes_marked(text: str, *, shared: Collection[str], colour: str | None = None) -> str:
-    """Markdown of a sentence: words missing from `shared` bold, in a theme colour if one is named, the others grey."""
+    """Markdown of a sentence: words missing from `shared` bold (in a colour if named), the others grey."""
     parts: list[str] = []
     for piece in text.split():
         known = words(piece) <= set(shared)

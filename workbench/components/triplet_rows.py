@@ -3,40 +3,35 @@
 import pandas as pd
 import streamlit as st
 
-_SENTENCE = 270  # pixels: three sentences and two scores fit a laptop's width
+_SENTENCE = 235  # pixels: three sentences, scores, outcome and decision fit a laptop's width
 
 COLUMNS = {
     "premise": st.column_config.TextColumn("Premise", width=_SENTENCE),
     "positive": st.column_config.TextColumn("Positive", width=_SENTENCE),
     "hard_negative": st.column_config.TextColumn("Hard negative", width=_SENTENCE),
-    "positive_outcome": st.column_config.TextColumn("Positive ended", width="small"),
-    "hard_negative_outcome": st.column_config.TextColumn("Hard negative ended", width="small"),
-    "a": st.column_config.NumberColumn(
-        "a", format="%.2f", width="small", help="Score of premise and positive, 0 to 5"
-    ),
+    "a": st.column_config.NumberColumn("a", format="%.2f", width=56, help="Score of premise and positive"),
     "b": st.column_config.NumberColumn(
-        "b", format="%.2f", width="small", help="Score of premise and hard negative, 0 to 5"
+        "b", format="%.2f", width=56, help="Score of premise and hard negative, 0 to 5"
     ),
-    "decision": st.column_config.TextColumn("Decision", width="small"),
-    "nearest": st.column_config.TextColumn("Bound by", width="small"),
-    "margin": st.column_config.NumberColumn("Margin", format="%+.2f", width="small"),
+    "outcome": st.column_config.TextColumn("Outcome", width=110),
+    "decision": st.column_config.TextColumn("Decision", width=80),
+    "nearest": st.column_config.TextColumn("Bound by", width=70),
+    "margin": st.column_config.NumberColumn("Margin", format="%+.2f", width=70),
 }
 
 
-def triplet_table(
-    rows: pd.DataFrame, *, key: str, selectable: bool = False, first: tuple[str, ...] = ()
-) -> int | None:
-    """Draw the columns that are there, in a fixed order after those named `first`; returns the position of the selected row, if any."""
+def triplet_table(rows: pd.DataFrame, *, key: str, first: tuple[str, ...] = ()) -> None:
+    """Draw the columns that are there, in a fixed order after those named `first`."""
+    if "positive_outcome" in rows.columns:
+        rows = rows.assign(outcome=outcomes(rows))
     shown = [*first, *(name for name in COLUMNS if name in rows.columns and name not in first)]
-    event = st.dataframe(
-        rows[shown],
-        hide_index=True,
-        column_config=COLUMNS,
-        key=key,
-        row_height=38,
-        on_select="rerun" if selectable else "ignore",
-        selection_mode="single-row",
-        alt="Triplets",
+    filled = [name for name in shown if not rows[name].isna().all()]
+    st.dataframe(
+        rows[filled], hide_index=True, column_config=COLUMNS, key=key, row_height=38, placeholder="–", alt="Triplets"
     )
-    chosen = event.selection.rows if selectable else []
-    return chosen[0] if chosen else None
+
+
+def outcomes(rows: pd.DataFrame) -> list[str]:
+    """Both sides' outcomes in one word where they agree."""
+    pairs = zip(rows["positive_outcome"], rows["hard_negative_outcome"], strict=True)
+    return [positive if positive == negative else f"{positive} / {negative}" for positive, negative in pairs]

@@ -1,0 +1,54 @@
+"""Pages on a workspace of their own, drawn without a browser."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.pages.filled import fill
+from workbench.paths import PROJECT
+from workbench.workspace import Workspace, close_current_workspace, current_workspace
+
+PAGES = {
+    "home": "Home",
+    "generate": "Generate",
+    "curate": "Curate",
+    "train": "Train",
+    "evaluate": "Evaluate",
+    "embedding_map": "Embedding map",
+    "error_analysis": "Errors",
+}
+"""File name -> title, written down here a second time on purpose."""
+
+Draw = Callable[..., AppTest]
+
+
+@pytest.fixture
+def workspace(own_workspace: Path) -> Iterator[Workspace]:
+    yield current_workspace()
+    close_current_workspace()
+
+
+@pytest.fixture
+def filled(workspace: Workspace) -> dict[str, str]:
+    return fill(workspace)
+
+
+@pytest.fixture
+def draw(workspace: Workspace) -> Draw:
+    """Run one page file alone, as a deep link does; query parameters as keywords."""
+
+    def run(page: str, **query: str) -> AppTest:
+        app = AppTest.from_file(str(PROJECT / "pages" / f"{page}.py"), default_timeout=30)
+        for name, value in query.items():
+            app.query_params[name] = value
+        return app.run()
+
+    return run
+
+
+def texts(app: AppTest) -> str:
+    """Everything that a page says in words, for a search."""
+    parts = [*app.markdown, *app.caption, *app.title, *app.subheader, *app.text]
+    return "\n".join(str(part.value) for part in parts)
