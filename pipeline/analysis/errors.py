@@ -54,7 +54,8 @@ def worst_pairs(task: StsTask, predicted: np.ndarray, *, count: int = 50) -> lis
     """
     gold_ranks, cosine_ranks = relative_ranks(task.gold), relative_ranks(predicted)
     residuals = rank_residuals(predicted, task.gold)
-    order = np.argsort(-np.abs(residuals), kind="stable")[:count]
+    # Rounded, as equal residuals differ in their last bits and would lose the task's order.
+    order = np.argsort(-np.abs(residuals).round(9), kind="stable")[:count]
     return [
         PairError(
             row=int(row),

@@ -28,8 +28,8 @@ class ProjectionQuality:
 def project(vectors: np.ndarray, *, method: Method = "umap", seed: int) -> np.ndarray:
     """Project vectors to the plane.
 
-    UMAP works on the distances of unit vectors after PCA to 50 dimensions; below five points there is no neighbourhood to learn,
-    and PCA is used instead.
+    UMAP works on the distances of unit vectors after PCA to 50 dimensions; below five points there is no
+    neighbourhood to learn, and PCA is used instead.
 
     Args:
         vectors: float (n, d).
@@ -100,7 +100,7 @@ def _pca(unit: np.ndarray, dimensions: int, seed: int) -> np.ndarray:
     from sklearn.decomposition import PCA
 
     possible = min(dimensions, *unit.shape)
-    if len(unit) < 2 or possible < 1:
+    if len(unit) < 2 or possible < 1 or np.ptp(unit, axis=0).max() == 0:
         return np.zeros((len(unit), dimensions), dtype=np.float32)
     points = PCA(n_components=possible, random_state=seed).fit_transform(unit)
     # Fewer points or dimensions than asked for: the missing axes are flat.

@@ -21,9 +21,10 @@ Features = dict[str, torch.Tensor]
 class StepSampler(BatchSampler):
     """Exactly `steps` batches of row numbers, as one long epoch; the order follows from the seed alone.
 
-    Every pass over the rows is a fresh shuffle; rows left over at its end wait for the next pass, so that every
-    batch has the same number of negatives. As a function of (seed, pass) alone, the order after a resume is that of
-    a run that was never stopped. With fewer rows than batch_size, a batch is all rows.
+    Every pass over the rows is a fresh shuffle. Rows left over at its end open the next batch and come last in the
+    next pass: every batch has the same number of negatives, every row its turn, and no batch a row twice.
+    As a function of the seed, the order after a resume is that of a run that was never stopped.
+    With fewer rows than batch_size, a batch is all rows.
     """
 
     def __init__(self, rows: int, *, batch_size: int, steps: int, seed: int) -> None:
@@ -36,13 +37,15 @@ class StepSampler(BatchSampler):
         return self.steps
 
     def __iter__(self) -> Iterator[list[int]]:
-        per_pass = self.rows // self.batch_size
-        order = np.empty(0, dtype=np.int64)
-        for step in range(self.steps):
-            place = step % per_pass
-            if place == 0:
-                order = np.random.default_rng((self.seed, step // per_pass)).permutation(self.rows)
-            yield order[place * self.batch_size : (place + 1) * self.batch_size].tolist()
+        generator = np.random.default_rng(self.seed)
+        waiting = np.empty(0, dtype=np.int64)
+        for _ in range(self.steps):
+            if len(waiting) < self.batch_size:
+                shuffled = generator.permutation(self.rows)
+                is_waiting = np.isin(shuffled, waiting)
+                waiting = np.concatenate([waiting, shuffled[~is_waiting], shuffled[is_waiting]])
+            yield waiting[: self.batch_size].tolist()
+            waiting = waiting[self.batch_size :]
 
 
 class TextColumns:

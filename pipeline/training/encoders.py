@@ -105,7 +105,9 @@ def _load_static(pooling: Pooling, device: str) -> "SentenceTransformer":
 
 def _load_folder(folder: Path, pooling: Pooling, device: str) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging as transformers_logging
 
+    transformers_logging.disable_progress_bar()  # a bar per loaded file would tear the command line's own
     check_folder(folder)
     if is_sentence_transformer(folder):
         encoder = SentenceTransformer(

@@ -1,0 +1,198 @@
+"""Training runs: repeatable, stoppable, resumable to the same weights, and saved as stock modules."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+
+from pipeline.config import TrainConfig
+from pipeline.errors import InputError
+from pipeline.evaluation.benchmark import held_out_accuracy
+from pipeline.records import Triplet
+from pipeline.training import train as training
+from pipeline.training.train import train
+
+STATIC = TrainConfig(steps=6, batch_size=8, mask_rule="none", learning_rate=0.02)
+
+
+def run(triplets, config, folder, **options):
+    events = []
+    result = train(triplets, config, output_dir=folder, on_event=events.append, **options)
+    return result, events
+
+
+def stop_at(step, word):
+    """Answer `word` once the polled step is reached, like a person pressing a button in the middle."""
+    polls = iter(range(1, 1000))
+    return lambda: word if next(polls) == step else None
+
+
+def weights_of(folder):
+    return {name: t.clone() for name, t in SentenceTransformer(str(folder), device="cpu").state_dict().items()}
+
+
+def assert_same_weights(first, second, atol=0.0):
+    assert first.keys() == second.keys()
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], atol=atol, rtol=0, msg=name)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(triplets, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    return folder, *run(triplets, STATIC, folder)
+
+
+def test_events_tell_every_step(uninterrupted, triplets):
+    _, result, events = uninterrupted
+    assert [event.step for event in events] == [1, 2, 3, 4, 5, 6]
+    assert all(event.steps == 6 and event.triplets_per_s > 0 for event in events)
+    assert [event.learning_rate for event in events] == pytest.approx([0.02 * (6 - i) / 6 for i in range(6)])
+    assert events[-1].loss < events[0].loss
+    assert (result.status, result.step, result.loss) == ("finished", 6, events[-1].loss)
+
+
+def test_same_seed_gives_the_same_curve_and_another_seed_another(uninterrupted, triplets, tmp_path):
+    folder, _, events = uninterrupted
+    _, again = run(triplets, STATIC, tmp_path / "again")
+    assert [e.loss for e in again] == [e.loss for e in events]
+    assert_same_weights(weights_of(folder / "model"), weights_of(tmp_path / "again" / "model"))
+    _, other = run(triplets, TrainConfig(**{**fields(STATIC), "seed": 1}), tmp_path / "other")
+    assert [e.loss for e in other] != [e.loss for e in events]
+
+
+def fields(config):
+    return {name: getattr(config, name) for name in config.__dataclass_fields__}
+
+
+def test_paused_and_resumed_equals_uninterrupted(uninterrupted, triplets, tmp_path):
+    folder, _, events = uninterrupted
+    paused, first = run(triplets, STATIC, tmp_path, should_stop=stop_at(3, "pause"))
+    assert (paused.status, paused.step, paused.encoder_folder) == ("paused", 3, None)
+    finished, second = run(triplets, STATIC, tmp_path)
+    assert finished.status == "finished"
+    assert [e.step for e in second] == [4, 5, 6]
+    assert [e.loss for e in first + second] == pytest.approx([e.loss for e in events], abs=1e-6)
+    assert_same_weights(weights_of(folder / "model"), weights_of(tmp_path / "model"), atol=1e-6)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+class Killed(BaseException):
+    """Ends a run from outside, as a signal would."""
+
+
+def test_killed_run_goes_on_from_its_newest_complete_checkpoint(uninterrupted, triplets, tmp_path):
+    folder, _, events = uninterrupted
+
+    def kill_at_five(event):
+        if event.step == 5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(triplets, STATIC, output_dir=tmp_path, on_event=kill_at_five, checkpoint_every_s=0)
+    # A kill in the middle of writing leaves a checkpoint without its mark; it must be passed over.
+    torn = tmp_path / "checkpoints" / "checkpoint-5"
+    torn.mkdir()
+    (torn / "model.safetensors").write_bytes(b"half")
+    _, rest = run(triplets, STATIC, tmp_path)
+    assert [e.step for e in rest] == [5, 6]
+    assert [e.loss for e in rest] == pytest.approx([e.loss for e in events[4:]], abs=1e-6)
+    assert_same_weights(weights_of(folder / "model"), weights_of(tmp_path / "model"), atol=1e-6)
+
+
+def test_transformer_with_dropout_and_head_resumes_to_the_same_weights(triplets, tiny_bert, tmp_path):
+    # The base trainer forgets the loss's own head on resume; then the curve jumps at the first resumed step.
+    config = TrainConfig(
+        encoder=str(tiny_bert), steps=6, batch_size=8, mask_rule="none", pooling="cls", learning_rate=1e-3
+    )
+    _, whole = run(triplets, config, tmp_path / "whole")
+    _, first = run(triplets, config, tmp_path / "parts", should_stop=stop_at(3, "pause"))
+    _, second = run(triplets, config, tmp_path / "parts")
+    assert [e.loss for e in first + second] == pytest.approx([e.loss for e in whole], abs=1e-6)
+    assert_same_weights(weights_of(tmp_path / "whole" / "model"), weights_of(tmp_path / "parts" / "model"), atol=1e-6)
+
+
+def test_head_is_trained_but_not_saved(triplets, tiny_bert, tmp_path):
+    config = TrainConfig(encoder=str(tiny_bert), steps=2, batch_size=8, mask_rule="none", pooling="cls")
+    result, _ = run(triplets, config, tmp_path)
+    saved = SentenceTransformer(str(result.encoder_folder), device="cpu")
+    assert [type(module).__name__ for module in saved] == ["Transformer", "Pooling"]
+    assert saved[1].pooling_mode == "cls"
+
+
+def test_cancelled_run_leaves_no_checkpoint_and_no_encoder(triplets, tmp_path):
+    result, events = run(triplets, STATIC, tmp_path, should_stop=stop_at(2, "cancel"))
+    assert (result.status, len(events)) == ("cancelled", 2)
+    assert not (tmp_path / "model").exists()
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_pause_while_the_guide_embeds(triplets, tmp_path):
+    config = TrainConfig(steps=2, batch_size=8, mask_rule="phi")
+    result, events = run(triplets, config, tmp_path, should_stop=lambda: "pause")
+    assert (result.status, result.step, events) == ("paused", 0, [])
+
+
+def test_checkpoints_of_other_settings_are_not_continued(triplets, tmp_path):
+    run(triplets, STATIC, tmp_path, should_stop=stop_at(3, "pause"))
+    with pytest.raises(InputError, match="other settings or triplets"):
+        train(triplets, TrainConfig(**{**fields(STATIC), "temperature": 0.1}), output_dir=tmp_path)
+    with pytest.raises(InputError, match="other settings or triplets"):
+        train(triplets[1:], STATIC, output_dir=tmp_path)
+
+
+def test_training_learns_what_the_words_do_not_say_and_the_folder_loads(triplets, tmp_path):
+    # With the two sides swapped the hard negative shares more words, so an untrained table gets it wrong.
+    swapped = [Triplet(t.premise, t.hard_negative, t.positive) for t in triplets]
+    config = TrainConfig(steps=15, batch_size=28, mask_rule="phi", mask_threshold=0.6)
+    before = held_out_accuracy(training.load_encoder("static-minilm"), swapped)
+    result, events = run(swapped, config, tmp_path)
+    saved = SentenceTransformer(str(result.encoder_folder), device="cpu")
+    assert before < 0.2
+    assert held_out_accuracy(saved, swapped) > 0.9
+    modules = json.loads((result.encoder_folder / "modules.json").read_text())
+    assert all(module["type"].startswith("sentence_transformers.") for module in modules)
+    assert "static-minilm" in (result.encoder_folder / "README.md").read_text()
+    assert 0 < events[0].masked_share < 1
+
+
+def test_dev_score_comes_when_due_and_changes_nothing(uninterrupted, triplets, tmp_path):
+    _, _, events = uninterrupted
+    config = TrainConfig(**{**fields(STATIC), "eval_every": 4})
+    result, scored = run(triplets, config, tmp_path, dev=lambda encoder: held_out_accuracy(encoder, triplets))
+    assert [e.step for e in scored if e.dev_score is not None] == [4, 6]
+    assert result.dev_score == scored[-1].dev_score
+    assert [e.loss for e in scored] == [e.loss for e in events]
+
+
+def test_nan_is_shown(triplets, tmp_path):
+    _, events = run(triplets, TrainConfig(**{**fields(STATIC), "learning_rate": 1e38, "steps": 4}), tmp_path)
+    assert any(not math.isfinite(event.loss) for event in events)
+
+
+def test_training_length_is_not_saved_with_the_encoder(triplets, tiny_bert, tmp_path):
+    config = TrainConfig(encoder=str(tiny_bert), steps=1, batch_size=4, mask_rule="none", max_seq_length=8)
+    result, _ = run(triplets, config, tmp_path)
+    assert SentenceTransformer(str(result.encoder_folder), device="cpu").max_seq_length == 128
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_fewer_triplets_than_a_batch(triplets, tmp_path, rows):
+    result, events = run(triplets[:rows], TrainConfig(steps=2, batch_size=8, mask_rule="phi"), tmp_path)
+    assert result.status == "finished"
+    assert all(math.isfinite(event.loss) for event in events)
+
+
+def test_no_triplets_is_said_in_one_sentence(tmp_path):
+    with pytest.raises(InputError, match="no triplets"):
+        train([], STATIC, output_dir=tmp_path)
+
+
+def test_an_empty_text_does_not_stop_a_run(triplets, tmp_path):
+    odd = [*triplets[:5], Triplet("", "A dog runs.", "A cat sleeps.")]
+    result, events = run(odd, TrainConfig(steps=2, batch_size=6, mask_rule="phi"), tmp_path)
+    assert result.status == "finished"
+    assert all(np.isfinite(event.loss) for event in events)
