@@ -12,7 +12,7 @@ from workbench.durable import full_disk_message, is_full_disk, sync_folder
 
 Row = dict[str, Any]
 Rows = list[Row]
-_TAIL_BYTES = 256
+_TAIL_BYTES = 16 * 1024
 _BLOCK_BYTES = 64 * 1024
 
 

@@ -1,7 +1,7 @@
 """Human decisions: logged and fsynced first, then stored; undone by appending, never by deleting."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Literal, get_args
@@ -43,10 +43,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """Texts of a triplet now, and whether they differ from the generated ones because of a decision."""
+    """Texts of a triplet now and as generated; they differ only because of a decision."""
 
     positive: str
     hard_negative: str
+    generated: tuple[str, str]
     is_changed: bool
 
 
@@ -197,25 +198,26 @@ class Decisions:
             )
         known: dict[str, _Texts] = {}
         for triplet_id, positive, hard_negative, latest in rows:
-            changed = latest if latest and latest["positive"] is not None else None
-            known[triplet_id] = (
-                _Texts(changed["positive"], changed["hard_negative"], True)
-                if changed
-                else _Texts(positive or "", hard_negative or "", False)
-            )
+            generated = (positive or "", hard_negative or "")
+            is_changed = latest is not None and latest["positive"] is not None
+            now_texts = (latest["positive"], latest["hard_negative"]) if is_changed else generated
+            known[triplet_id] = _Texts(*now_texts, generated=generated, is_changed=is_changed)
         return known
 
 
 def _after(decision: Decision, texts: _Texts) -> _Texts:
     """Return the texts of the triplet after this decision."""
     if decision.action == "swap":
-        return _Texts(texts.hard_negative, texts.positive, True)
+        return replace(texts, positive=texts.hard_negative, hard_negative=texts.positive, is_changed=True)
+    if decision.action == "reset":
+        positive, hard_negative = texts.generated
+        return replace(texts, positive=positive, hard_negative=hard_negative, is_changed=False)
     if decision.action == "edit":
         positive = texts.positive if decision.positive is None else decision.positive.strip()
         hard_negative = texts.hard_negative if decision.hard_negative is None else decision.hard_negative.strip()
         if not positive or not hard_negative:
             raise InputError(f"An edit of triplet {decision.triplet_id} needs both texts; one is empty.")
-        return _Texts(positive, hard_negative, True)
+        return replace(texts, positive=positive, hard_negative=hard_negative, is_changed=True)
     if decision.action not in get_args(Action):
         raise InputError(f"{decision.action} is no decision; choose one of {', '.join(get_args(Action))}.")
     return texts
