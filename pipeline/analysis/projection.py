@@ -54,7 +54,7 @@ def project(vectors: np.ndarray, *, method: Method = "umap", seed: int) -> np.nd
 
 
 def quality(
-    vectors: np.ndarray, plane: np.ndarray, *, seed: int, neighbours: int = 10, sample: int = 2000
+    vectors: np.ndarray, plane: np.ndarray, *, seed: int = 0, neighbours: int = 10, sample: int = 2000
 ) -> ProjectionQuality:
     """Measure a projection on a random sample of its points.
 
