@@ -40,7 +40,7 @@ class RemoteWorkspace:
             return None
         return remote if answer.get("workspace") == str(root.expanduser().resolve()) else None
 
-    def call(self, name: str, **arguments: Any) -> dict[str, Any]:
+    def call(self, name: str, /, **arguments: Any) -> dict[str, Any]:
         """Run an action in the server; its InputError or StorageError is raised here."""
         body = json.dumps({"action": name, "arguments": arguments}).encode()
         try:

@@ -22,4 +22,4 @@ def access(root: Path) -> Iterator[Call]:
     from workbench.workspace import Workspace
 
     with Workspace(root) as workspace:
-        yield lambda name, **arguments: ACTIONS[name](workspace, **arguments)
+        yield lambda name, /, **arguments: ACTIONS[name](workspace, **arguments)

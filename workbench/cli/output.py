@@ -24,7 +24,7 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
 
     table = Table(title=title, title_justify="left")
     for position, name in enumerate(header):
-        table.add_column(name, justify="left" if position == 0 else "right")
+        table.add_column(name, justify="left" if position == 0 else "right", no_wrap=position == 0)
     for row in rows:
         table.add_row(*(Text("-" if value is None else str(value)) for value in row))
     Console().print(table)

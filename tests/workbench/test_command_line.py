@@ -1,0 +1,142 @@
+"""The command line as a user meets it: real processes, exit statuses, one sentence for each bad input."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from workbench.workspace import Workspace
+
+CHECK_VALUES = {"STS12": (72.37, 3108), "STS14": (75.60, 3750), "STSB-test": (82.03, 1379), "SICKR-test": (77.15, 4927)}
+
+
+@pytest.fixture
+def workbench(command_environment: dict[str, str]):
+    """Run `python -m workbench ...` and return the finished process."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "workbench", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            env=command_environment,
+            timeout=300,
+            check=False,
+        )
+
+    return run
+
+
+def assert_one_sentence(done: subprocess.CompletedProcess[str], *parts: str) -> None:
+    """The command refused its input: status 2, one sentence with these parts, nothing else."""
+    told = " ".join(done.stderr.split())
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    for part in parts:
+        assert part in told, told
+    assert told.endswith("."), told
+
+
+def test_minilm_gives_the_published_check_values(workbench, shared_data: Path, tmp_path: Path):
+    answer = tmp_path / "scores.json"
+    done = workbench("evaluate", "--encoder", "all-MiniLM-L6-v2", "--sts-dir", shared_data / "sts", "--json", answer)
+
+    assert done.returncode == 0, done.stderr
+    result = json.loads(answer.read_text())
+    assert result["encoder"] == "all-MiniLM-L6-v2"
+    for task, (spearman, pairs) in CHECK_VALUES.items():
+        assert result["tasks"][task]["spearman"] == pytest.approx(spearman, abs=0.05)
+        assert result["tasks"][task]["pairs"] == pairs
+    assert result["missing"] == ["STS13", "STS15", "STS16"]
+    assert result["average"] == pytest.approx(sum(value for value, _ in CHECK_VALUES.values()) / 4, abs=0.05)
+
+
+def test_bad_premises_are_refused_in_one_sentence(workbench, tmp_path: Path):
+    binary, table, empty = tmp_path / "binary.txt", tmp_path / "table.csv", tmp_path / "empty.txt"
+    binary.write_bytes(b"\x00\x01\x02\xff\xfe" * 500)
+    table.write_text("id,sentence\n1,A dog runs.\n")
+    empty.write_text("")
+
+    assert_one_sentence(workbench("import-premises", binary), "binary.txt")
+    assert_one_sentence(workbench("import-premises", table, "--column", "text"), "table.csv", "sentence")
+    assert_one_sentence(workbench("import-premises", empty), "empty.txt")
+    assert_one_sentence(workbench("import-premises", tmp_path / "absent.txt"), "absent.txt")
+
+
+def test_a_10_mb_line_is_one_rejected_row_and_the_rest_goes_in(workbench, tmp_path: Path):
+    premises, answer = tmp_path / "long.txt", tmp_path / "answer.json"
+    premises.write_text("A dog runs.\n" + "x" * 10_000_000 + "\nA cat sleeps.\nA dog runs.\n")
+
+    done = workbench("import-premises", premises, "--json", answer)
+
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(answer.read_text())
+    assert (counts["premises"], counts["duplicates"], sum(counts["rejected"].values())) == (2, 1, 1)
+    assert counts["lines"] == 4
+
+
+def test_bad_settings_and_missing_folders_are_refused_in_one_sentence(workbench, tmp_path: Path):
+    premises = tmp_path / "premises.txt"
+    premises.write_text("A dog runs.\n")
+    out = tmp_path / "out.jsonl"
+
+    assert_one_sentence(workbench("generate", "--premises", premises, "--out", out, "--omega", 5), "omega", "5")
+    assert_one_sentence(
+        workbench("evaluate", "--encoder", "static-minilm", "--sts-dir", tmp_path / "no"), str(tmp_path / "no")
+    )
+    assert_one_sentence(workbench("evaluate", "--encoder", "no-such", "--sts-dir", tmp_path), "no")
+    assert_one_sentence(workbench("generate", "--corpus", "nothing"), "nothing", "import")
+    assert_one_sentence(workbench("train", "--snapshot", "nothing"), "nothing")
+    assert not out.exists()
+
+
+def test_a_corrupted_gguf_is_refused_in_one_sentence(workbench, tmp_path: Path):
+    premises, weights = tmp_path / "premises.txt", tmp_path / "broken.gguf"
+    premises.write_text("A dog runs.\n")
+    weights.write_bytes(b"GGUF" + b"\x07" * 4096)
+
+    done = workbench("generate", "--premises", premises, "--llm", weights, "--out", tmp_path / "out.jsonl")
+
+    assert_one_sentence(done, "broken.gguf")
+
+
+def test_a_second_process_is_told_who_has_the_workspace(workbench, own_workspace: Path):
+    with Workspace(own_workspace):
+        done = workbench("jobs")
+
+    assert_one_sentence(done, "in use by process", str(own_workspace))
+
+
+def test_triplets_go_in_and_out_without_loss(workbench, tmp_path: Path):
+    source, exported = tmp_path / "nli.csv", tmp_path / "out.jsonl"
+    source.write_text('sent0,sent1,hard_neg\nA dog runs.,"A dog, running.",A dog sleeps.\nIt rains.,Rain falls.,It is dry.\n')
+
+    assert workbench("import", source, "--name", "nli").returncode == 0
+    assert workbench("curate", "--name", "all").returncode == 0
+    done = workbench("export", exported, "--snapshot", "all")
+
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in exported.read_text().splitlines()]
+    assert [list(row.values()) for row in rows] == [
+        ["A dog runs.", "A dog, running.", "A dog sleeps."],
+        ["It rains.", "Rain falls.", "It is dry."],
+    ]
+
+
+def test_training_without_a_workspace_gives_a_folder_that_loads(workbench, tmp_path: Path):
+    source, out = tmp_path / "nli.jsonl", tmp_path / "encoder"
+    rows = [{"sent0": f"A dog runs {i}.", "sent1": f"Dog {i} is running.", "hard_neg": f"A cat {i}."} for i in range(12)]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    done = workbench(
+        "train", "--triplets", source, "--encoder", "static-minilm", "--steps", 3, "--batch-size", 4, "--out", out,
+        "--mask-phi", 0.8, "--json", tmp_path / "answer.json",
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    from sentence_transformers import SentenceTransformer
+
+    folder = json.loads((tmp_path / "answer.json").read_text())["model"]
+    assert SentenceTransformer(folder, device="cpu").encode(["A dog runs."]).shape == (1, 384)
