@@ -20,6 +20,7 @@ VIEW: Final = "view"
 
 ANNOTATOR: Final = "annotator"
 STS_FOLDER: Final = "sts_folder"
+GOLD_FOLDER: Final = "gold_folder"
 
 _PREFIX: Final = "shared_"
 

@@ -19,12 +19,14 @@ TRICKY = "A <b>bold</b> :red[claim] costs $5 or `more` *now* [here](http://127.0
 """First premise: a page that parses it as anything but text is wrong."""
 
 
-def finished_job(workspace: Workspace, job_id: str, kind: str, rows: list[dict], *, total: int) -> JobFolder:
+def finished_job(
+    workspace: Workspace, job_id: str, kind: str, rows: list[dict], *, total: int, settings: dict | None = None
+) -> JobFolder:
     """Leave a job folder behind as a finished worker would, journal included; the ingester does the rest."""
     folder = JobFolder(workspace.root / "jobs" / job_id)
     moment = "2026-01-01T00:00:00.000+00:00"
     folder.create(
-        Spec(job_id, kind, f"{kind} title", moment, {}),
+        Spec(job_id, kind, f"{kind} title", moment, settings or {}),
         Status("finished", total, total, 2.0, None, "", moment, moment, "2026-01-01T00:01:00.000+00:00"),
     )
     journal = Journal(folder.journal)
@@ -42,7 +44,9 @@ def fill(workspace: Workspace) -> dict[str, str]:
     triplets = [triplet_row(attempt_id, number, text) for number, text in enumerate(premises)]
     finished_job(workspace, attempt_id, "generate", triplets, total=TRIPLETS)
     judgements = [judgement_row(row["triplet_id"], number) for number, row in enumerate(triplets)]
-    finished_job(workspace, "20260101-000100-000-judge-bbbb", "judge", judgements, total=TRIPLETS)
+    settings = {"attempt_ids": [attempt_id]}
+    judge_id = "20260101-000100-000-judge-bbbb"
+    finished_job(workspace, judge_id, "judge", judgements, total=TRIPLETS, settings=settings)
     rule = CurationRule()
     kept = pd.DataFrame(triplets)[["triplet_id", "premise", "positive", "hard_negative"]].head(8)
     snapshot = workspace.store.snapshots.create("first", [attempt_id], JUDGE, asdict(rule), kept)

@@ -14,18 +14,21 @@ from workbench.workspace import Workspace
 
 
 def judging(workspace: Workspace, scope: Scope) -> None:
-    """Offer to judge; while a judge runs or has stopped half-way, its card takes the place of the button."""
-    open_jobs = _open_jobs(workspace)
+    """Offer to judge; a judge that runs, or has stopped half-way, shows its progress first."""
+    jobs = _open_jobs(workspace, scope)
 
     def draw() -> bool:
-        jobs = _open_jobs(workspace)
-        for job in jobs:
+        current = _open_jobs(workspace, scope)
+        for job in current:
             job_card(workspace, job, key="judging")
-        return any(is_live(job) for job in jobs)
+        return any(is_live(job) for job in current)
 
-    if open_jobs:
-        while_live(draw, live=any(is_live(job) for job in open_jobs))
-    elif scope.judge_id is None:
+    live = any(is_live(job) for job in jobs)
+    if jobs:
+        while_live(draw, live=live)
+    if live:
+        return
+    if scope.judge_id is None:
         with st.container(border=True):
             st.markdown(
                 "**Judge these triplets.** A judge scores premise and positive (a) and premise and hard negative (b) "
@@ -34,30 +37,38 @@ def judging(workspace: Workspace, scope: Scope) -> None:
             _start(workspace, scope, primary=True)
     else:
         with st.popover("Judge again", icon=":material/gavel:"):
-            st.caption("Triplets that a judge has scored keep their score; new ones are added.")
+            st.caption("A judge's new scores replace its earlier ones.")
             _start(workspace, scope, primary=False)
 
 
 def _start(workspace: Workspace, scope: Scope, *, primary: bool) -> None:
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        judges = st.pills(
-            "Judges",
-            list(EMBEDDED_JUDGES),
-            selection_mode="multi",
-            default=list(EMBEDDED_JUDGES),
-            format_func=judge_name,
-            key="judges",
+    judges = st.pills(
+        "Judges",
+        list(EMBEDDED_JUDGES),
+        selection_mode="multi",
+        default=list(EMBEDDED_JUDGES),
+        format_func=judge_name,
+        key="judges",
+    )
+    with st.expander("Calibration"):
+        gold_dir = state.folder_input(
+            "Folder with gold pairs (optional)",
+            name=state.GOLD_FOLDER,
+            help="Raw values become 0 to 5 by a curve that comes with the project. Name a folder with a -dev or "
+            "-train file of STS pairs to fit the curve on those instead.",
         )
-        kind = "primary" if primary else "secondary"
-        if st.button("Judge", type=kind, icon=":material/gavel:", disabled=not judges, key="start_judge"):
-            with errors_shown():
-                start_judge(workspace, attempt_ids=list(scope.attempt_ids), judges=list(judges))
-                state.select(state.JUDGE, judges[0])
-                st.rerun()
+    kind = "primary" if primary else "secondary"
+    if st.button("Judge", type=kind, icon=":material/gavel:", disabled=not judges, key="start_judge"):
+        with errors_shown():
+            start_judge(
+                workspace, attempt_ids=list(scope.attempt_ids), judges=list(judges), gold_dir=gold_dir or None
+            )
+            state.select(state.JUDGE, judges[0])
+            st.rerun()
 
 
-def _open_jobs(workspace: Workspace) -> list[JobView]:
-    judge_jobs = [job for job in workspace.jobs.list() if job.kind == "judge"]
-    newest = judge_jobs[:1]
-    stopped = [job for job in newest if job.state in RESUMABLE]
-    return [job for job in judge_jobs if is_live(job)] or stopped
+def _open_jobs(workspace: Workspace, scope: Scope) -> list[JobView]:
+    """Judge jobs on these attempts: all that run, else the newest if it stopped before its end."""
+    chosen = set(scope.attempt_ids)
+    jobs = [job for job in workspace.jobs.list() if job.kind == "judge" and chosen & set(job.spec["attempt_ids"])]
+    return [job for job in jobs if is_live(job)] or [job for job in jobs[:1] if job.state in RESUMABLE]

@@ -1,0 +1,223 @@
+"""The whole story in a real browser on the real server: premises, triplets, rule, run, score, map."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from workbench.paths import PROJECT
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs the packages of tests/requirements.txt")
+Browser, Locator, Page, expect = sync_api.Browser, sync_api.Locator, sync_api.Page, sync_api.expect
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
+START_S, STEP_MS, JOB_MS = 60, 20_000, 180_000
+
+PREMISES = [
+    "Two children are building a sand castle on the beach.",
+    "The train to the coast leaves every morning at seven.",
+    "A woman in a red coat is reading a newspaper in the park.",
+    "The museum will be closed on Monday because of repairs.",
+    "He forgot his umbrella and got wet on the way home.",
+    "Boil the potatoes for twenty minutes before peeling them.",
+    "The committee accepted the proposal without a vote.",
+    "Bees find their way back to the hive by the sun.",
+]
+PAIRS = [
+    (5.0, "A man is playing the guitar.", "A man plays a guitar."),
+    (4.4, "The girl is eating an apple.", "A girl eats a green apple."),
+    (3.2, "A dog runs over the grass.", "A dog is lying on the grass."),
+    (2.4, "The plane is landing.", "The plane has been delayed."),
+    (1.2, "A chef is cutting onions.", "A painter is mixing colours."),
+    (0.0, "The river is frozen.", "My sister bought a new bicycle."),
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The command that people run, on a fresh workspace; answers with its address."""
+    folder = tmp_path_factory.mktemp("served")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "workbench", "serve", "--workspace", str(folder), "--port", str(port)]
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=PROJECT, stdout=log, stderr=subprocess.STDOUT)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_healthy(address, process, folder / "server.log")
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def wait_until_healthy(address: str, process: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"The server did not answer within {START_S} s: {log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        message = f"needs Chromium at {CHROMIUM} (or at the path in CHROMIUM)"
+        pytest.fail(message) if os.environ.get("BROWSER") == "1" else pytest.skip(message)
+    with sync_api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    page = context.new_page()
+    page.set_default_timeout(STEP_MS)
+    expect.set_options(timeout=STEP_MS)
+    yield page
+    context.close()
+
+
+def opened(page: Page, address: str, title: str) -> None:
+    page.goto(address)
+    expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
+
+
+def go_to(page: Page, title: str) -> None:
+    page.get_by_test_id("stSidebar").get_by_role("link", name=title).click()
+    expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
+
+
+def comes(page: Page, wanted: Locator) -> None:
+    """Wait for what a job brings; a job that fails ends the wait with its message."""
+    failed = page.get_by_test_id("stMain").get_by_text("failed", exact=True)
+    expect(wanted.or_(failed).first).to_be_visible(timeout=JOB_MS)
+    if not wanted.is_visible():
+        pytest.fail(page.get_by_test_id("stAlert").first.inner_text())
+
+
+def no_page_fails(page: Page) -> None:
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_a_deep_link_is_the_first_thing_a_fresh_server_sees(server: str, page: Page) -> None:
+    """Before anybody opened the root, Streamlit runs the page's file without the entry script."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    opened(page, f"{server}/train", "Train")
+    expect(page.get_by_test_id("stSidebarNav")).to_have_count(0)
+    go_to(page, "Errors")
+    page.reload()
+    expect(page.get_by_role("heading", name="Errors", exact=True)).to_be_visible()
+    no_page_fails(page)
+    elsewhere = [url for url in asked if not url.startswith((server, "data:", "blob:"))]
+    assert elsewhere == [], "nothing may be fetched from another host"
+
+
+def test_from_premises_to_a_score_and_a_map(server: str, browser: Browser, page: Page, tmp_path: Path) -> None:
+    opened(page, server, "Home")
+    import_premises(page, tmp_path)
+    generate(server, browser, page)
+    curate(page)
+    train(page, sts_folder(tmp_path))
+    see_the_score(page)
+    draw_the_map(page)
+    no_page_fails(page)
+
+
+def import_premises(page: Page, tmp_path: Path) -> None:
+    file = tmp_path / "mine.txt"
+    file.write_text("\n".join([*PREMISES, PREMISES[0], "", "x" * 5000]), encoding="utf-8")
+    page.get_by_role("button", name="Import my premises").click()
+    page.locator("input[type=file]").set_input_files(str(file))
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("8 kept")).to_be_visible()
+    expect(dialog.get_by_text("1 duplicate dropped")).to_be_visible()
+    dialog.get_by_role("button", name="Import 8 premises").click()
+    expect(page.get_by_text("in 1 corpus")).to_be_visible()
+
+
+def generate(server: str, browser: Browser, page: Page) -> None:
+    go_to(page, "Generate")
+    page.get_by_role("button", name="Generate 8 triplets").click()
+    job = page.get_by_test_id("stSidebar").get_by_text("mine, smollm2-135m")
+    expect(job).to_be_visible()
+    second = browser.new_context().new_page()
+    opened(second, server, "Home")
+    expect(second.get_by_test_id("stSidebar").get_by_text("mine, smollm2-135m")).to_be_visible()
+    page.reload()
+    usable = page.get_by_role("link", name=re.compile(r"Curate \d+ triplet"))
+    comes(page, usable)
+    expect(job).to_have_count(0, timeout=JOB_MS)
+    expect(page.get_by_text("Outcomes per side")).to_be_visible()
+    expect(second.get_by_test_id("stSidebar").get_by_text("mine, smollm2-135m")).to_have_count(0)
+    expect(second.get_by_test_id("stMetricValue").nth(1)).to_have_text("8")
+    second.context.close()
+
+
+def curate(page: Page) -> None:
+    go_to(page, "Curate")
+    page.get_by_role("button", name="Judge", exact=True).click()
+    comes(page, page.get_by_text("Kept by the rule"))
+    page.get_by_role("radio", name="keep all").or_(page.get_by_role("button", name="keep all")).click()
+    page.get_by_text("Queue", exact=True).click()
+    expect(page.get_by_text(re.compile(r"^0 of \d+ decided"))).to_be_visible()
+    page.get_by_role("heading", name="Curate", exact=True).click()
+    page.keyboard.press("a")
+    expect(page.get_by_text(re.compile(r"^1 of \d+ decided"))).to_be_visible()
+    page.keyboard.press("z")
+    expect(page.get_by_text(re.compile(r"^0 of \d+ decided"))).to_be_visible()
+    page.get_by_text("Rule", exact=True).click()
+    page.get_by_role("button", name="Freeze a snapshot").click()
+    page.get_by_role("button", name="Freeze", exact=True).click()
+    expect(page.get_by_text(re.compile("Snapshot .* holds"))).to_be_visible()
+
+
+def sts_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "sts"
+    folder.mkdir()
+    lines = ["subset\tscore\tsentence1\tsentence2", *("\t".join(("own", *map(str, pair))) for pair in PAIRS)]
+    (folder / "STSB-test.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+def train(page: Page, folder: Path) -> None:
+    go_to(page, "Train")
+    page.get_by_label("Steps", exact=True).fill("12")
+    page.get_by_label("STS folder (optional)").fill(str(folder))
+    page.get_by_label("STS folder (optional)").press("Enter")
+    page.get_by_role("button", name="Train", exact=True).click()
+    comes(page, page.get_by_text("Final loss"))
+    expect(page.get_by_test_id("stMetricValue").first).to_have_text(re.compile(r"^-?\d+\.\d\d$"))
+
+
+def see_the_score(page: Page) -> None:
+    go_to(page, "Evaluate")
+    expect(page.get_by_test_id("stDataFrame")).to_be_visible()
+    go_to(page, "Errors")
+    expect(page.get_by_text("Rank error over gold score")).to_be_visible()
+
+
+def draw_the_map(page: Page) -> None:
+    go_to(page, "Embedding map")
+    page.get_by_text("PCA", exact=True).click()
+    page.get_by_role("button", name="Draw the map").click()
+    comes(page, page.get_by_text(re.compile("trustworthiness")))
+    expect(page.get_by_test_id("stPlotlyChart")).to_be_visible()
