@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, RLock
 from typing import TYPE_CHECKING, Any
@@ -23,13 +23,19 @@ _BUSY = 75
 JobViews = list[JobView]
 
 
+@dataclass(frozen=True, slots=True)
+class _Child:
+    process: subprocess.Popen[bytes]
+    queued_at: str | None
+
+
 class JobRunner:
     """Starts workers and answers what they do. Workers outlive it: a new runner finds them by their locks."""
 
     def __init__(self, jobs: Path, ingester: Ingester) -> None:
         self._jobs = jobs
         self._ingester = ingester
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._children: dict[str, _Child] = {}
         self._lock = RLock()
         self._specs: dict[str, Spec] = {}
         self._ended: dict[str, tuple[tuple[int, int], Status]] = {}
@@ -70,7 +76,7 @@ class JobRunner:
     def resume(self, job_id: str) -> None:
         """Queue a paused, failed or interrupted job again; it goes on where its journal ends."""
         folder = self._existing(job_id)
-        with self._lock, folder.held() as is_free:
+        with self._lock, folder.held(_wait_s(folder)) as is_free:
             status = stated(folder)
             state = "interrupted" if status.state == "running" and is_free else status.state
             if state not in RESUMABLE or not is_free:
@@ -109,7 +115,7 @@ class JobRunner:
 
     def _stop(self, job_id: str, stop: Any) -> None:
         folder = self._existing(job_id)
-        with self._lock, folder.held() as is_free:
+        with self._lock, folder.held(_wait_s(folder)) as is_free:
             status = stated(folder)
             if not is_free:
                 folder.ask(stop)
@@ -126,7 +132,7 @@ class JobRunner:
         folder = self._folder(job_id)
         environment = os.environ | {"PYTHONUNBUFFERED": "1"}
         with folder.log.open("ab") as log:  # a pipe would block or kill the worker once its reader is gone
-            self._children[job_id] = subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", "workbench.jobs.worker", str(folder.path)],
                 cwd=_PROJECT,
                 env=environment,
@@ -135,17 +141,20 @@ class JobRunner:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C in the server's terminal must not reach the worker
             )
+        self._children[job_id] = _Child(process, stated(folder).queued_at)
 
     def _reap(self) -> None:
         for job_id, child in list(self._children.items()):
-            code = child.poll()
+            code = child.process.poll()
             if code is None:
                 continue
             del self._children[job_id]
             folder = self._folder(job_id)
             with folder.held() as is_free:
                 status = stated(folder)
-                if is_free and code not in (0, _BUSY) and status.state == "queued":
+                # Resumed meanwhile? Then it waits with a new time, and this end is not the new run's.
+                is_same_run = status.state == "queued" and status.queued_at == child.queued_at
+                if is_free and is_same_run and code not in (0, _BUSY):
                     message = f"The worker ended before it began (exit status {code}); its log has the details."
                     folder.write_status(replace(status, state="failed", message=message, finished_at=now()))
 
@@ -188,3 +197,8 @@ class JobRunner:
 
     def _job_ids(self) -> set[str]:
         return {path.name for path in self._jobs.iterdir() if not path.name.startswith(".")}
+
+
+def _wait_s(folder: JobFolder) -> float:
+    """Allow a worker that has said its last word the moment it needs to let go of the lock."""
+    return 3.0 if stated(folder).state in RESUMABLE | ENDED else 0.0

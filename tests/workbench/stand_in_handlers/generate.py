@@ -6,18 +6,27 @@ from workbench.jobs.context import JobContext
 
 
 def run(context: JobContext) -> None:
-    premises = context.input()
+    premises = _premises(context)
     done = context.done("triplets", "triplet_id")
     total, batch = len(premises), int(context.spec.get("batch", 4))
-    waiting = [row for row in premises.itertuples() if f"{context.job_id}-{row.premise_id}" not in done]
+    waiting = [premise for premise in premises if f"{context.job_id}-{premise[0]}" not in done]
     context.progress(len(done), total)
     for start in range(0, len(waiting), batch):
         if context.stop_requested():
             return
         chunk = waiting[start : start + batch]
-        context.write([_row(context.job_id, row.premise_id, row.text) for row in chunk])
+        context.write([_row(context.job_id, premise_id, text) for premise_id, text in chunk])
+        with (context.out / "acknowledged").open("a") as file:  # what the world outside was told is safe
+            file.write("".join(f"{context.job_id}-{premise_id}\n" for premise_id, _ in chunk))
         context.progress(len(done) + start + len(chunk), total, message=f"batch of {len(chunk)}")
         time.sleep(context.spec.get("delay_s", 0.0))
+
+
+def _premises(context: JobContext) -> list[tuple[str, str]]:
+    """Read the job's table, or count up to a number: that spares a killed worker the loading of pandas."""
+    if "count" in context.spec:
+        return [(f"p{i}", f"sentence {i}") for i in range(context.spec["count"])]
+    return list(context.input()[["premise_id", "text"]].itertuples(index=False, name=None))
 
 
 def _row(attempt_id: str, premise_id: str, text: str) -> dict[str, object]:

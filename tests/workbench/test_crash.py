@@ -1,0 +1,101 @@
+"""kill -9, twenty times each: of the worker, and of the process that owns the workspace."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from random import Random
+
+from workbench.jobs.folder import JobFolder
+from workbench.store.connection import run
+from workbench.workspace import Workspace
+
+KILLS = 20
+OWNER = """
+import sys, time
+from pathlib import Path
+from workbench.workspace import Workspace
+Workspace(Path(sys.argv[1])).open()
+print("open", flush=True)
+time.sleep(600)
+"""
+
+
+def test_worker_killed_twenty_times(workspace):
+    random = Random(1)
+    job_id = workspace.jobs.submit("generate", {"delay_s": 0.03, "batch": 4, "count": 1200})
+    folder = JobFolder(workspace.root / "jobs" / job_id)
+    for kill in range(KILLS):
+        pid, known = wait_for(lambda: worker_of(workspace.root, job_id)), len(acknowledged(folder))
+        if kill % 4:  # else it dies while it starts
+            wait_for(lambda known=known: len(acknowledged(folder)) > known)
+        time.sleep(0.1 * random.random())
+        os.kill(pid, signal.SIGKILL)
+        state = workspace.wait(job_id, timeout_s=10).state
+        assert state == "interrupted" or (kill % 4 == 0 and state == "failed")  # failed: killed before it began
+        workspace.jobs.resume(job_id)
+    assert 40 < len(acknowledged(folder)) < 1200  # the kills came in the middle of the work
+    assert workspace.wait(job_id, timeout_s=60).state == "finished"
+    assert_complete(workspace, job_id, 1200)
+
+
+def test_owner_killed_twenty_times(tmp_path, stand_in):
+    root, random = tmp_path / "ws", Random(2)
+    with Workspace(root) as workspace:
+        job_id = workspace.jobs.submit("generate", {"delay_s": 0.02, "batch": 4, "count": 4000})
+        pid = wait_for(lambda: worker_of(root, job_id))
+    folder = JobFolder(root / "jobs" / job_id)
+    in_the_middle = 0
+    for _ in range(KILLS):
+        owner = subprocess.Popen([sys.executable, "-c", OWNER, str(root)], stdout=subprocess.PIPE, env=stand_in)
+        try:
+            assert owner.stdout is not None and owner.stdout.readline() == b"open\n"
+            time.sleep(0.3 * random.random())
+        finally:
+            in_the_middle += folder.status().state == "running"
+            owner.kill()
+            owner.communicate()
+    assert in_the_middle >= KILLS // 2
+    with Workspace(root) as workspace:
+        if in_the_middle == KILLS:
+            assert worker_of(root, job_id) in (pid, None)  # one worker lived through all of it
+        assert workspace.wait(job_id, timeout_s=60).state == "finished"
+        assert_complete(workspace, job_id, 4000)
+
+
+def assert_complete(workspace: Workspace, job_id: str, count: int) -> None:
+    with workspace.store.database.read() as cursor:
+        stored = [name for (name,) in run(cursor, "SELECT triplet_id FROM triplets")]
+    assert len(stored) == len(set(stored)) == count
+    assert acknowledged(JobFolder(workspace.root / "jobs" / job_id)) <= set(stored)
+    view = workspace.jobs.get(job_id)
+    assert (view.done, view.total, view.details) == (count, count, {})
+
+
+def acknowledged(folder: JobFolder) -> set[str]:
+    path = folder.out / "acknowledged"
+    return set(path.read_text().split()) if path.exists() else set()
+
+
+def worker_of(root: Path, job_id: str) -> int | None:
+    """Find the worker of this job of this test by its own command line."""
+    wanted = str(root / "jobs" / job_id).encode()
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                arguments = (process / "cmdline").read_bytes().split(b"\0")
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if wanted in arguments and b"workbench.jobs.worker" in arguments:
+                return int(process.name)
+    return None
+
+
+def wait_for(question, timeout_s: float = 20.0):
+    deadline = time.monotonic() + timeout_s
+    while not (answer := question()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+    return answer

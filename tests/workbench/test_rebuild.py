@@ -1,0 +1,133 @@
+import threading
+
+import duckdb
+import pandas as pd
+import pytest
+from store_samples import dump, premises, triplet_row
+
+from pipeline.config import CurationRule
+from pipeline.errors import InputError
+from workbench.store import Store
+from workbench.store.connection import run
+from workbench.store.decisions import Decision
+from workbench.store.filters import TripletFilter
+from workbench.store.rebuild import rebuild
+from workbench.workspace import Workspace
+
+
+@pytest.fixture
+def filled(workspace):
+    """A workspace with something in every table; returns its dump."""
+    store, jobs = workspace.store, workspace.jobs
+    store.premises.add_corpus("captions", "captions.txt", premises(20), {"empty line": 2}, duplicates=3)
+    texts = pd.DataFrame({"premise_id": ["a"], "premise": ["A"], "positive": ["P"], "hard_negative": ["N"]})
+    imported = store.triplets.add_import("mine", "mine.jsonl", texts, {})
+    attempt = jobs.submit("generate", {"batch": 3}, premises(30), title="first attempt")
+    workspace.wait(attempt, timeout_s=20)
+    rows = [{"table": "judgements", "triplet_id": f"{attempt}-p{i}", "judge_id": "j", "a": i % 5, "b": 1.0}
+            for i in range(30)]  # fmt: skip
+    rows += [
+        {"table": "train_steps", "run_id": "r", "step": 1, "steps": 2, "loss": 0.5},
+        {"table": "encoders", "encoder_id": "e", "name": "E", "folder": "out/model", "created_at": "2026"},
+        {"table": "scores", "encoder_id": "e", "task": "STS12", "spearman": 0.5, "pairs": 10, "job_id": "x"},
+        {"table": "projections", "projection_id": "p", "encoder_id": "e", "method": "pca", "points": 3},
+        triplet_row("extra"),
+    ]
+    for how in ("rows", "rows", "input"):
+        workspace.wait(jobs.submit("judge", {"how": how, "rows": rows}), timeout_s=20)
+    store.decisions.append([Decision(f"{attempt}-p1", "edit", positive="new", annotator="ann")])
+    store.decisions.append([Decision("extra", "swap", annotator="ann"), Decision(f"{imported}-0", "accept")])
+    store.decisions.undo("ann")
+    store.snapshots.create("frozen", [attempt], "j", CurationRule(), store.triplets.rows(TripletFilter()))
+    before = dump(store)
+    empty = [name for name, table in before.items() if not table]
+    assert empty == []
+    return before
+
+
+def test_rebuilt_database_is_equal_row_for_row(workspace, filled):
+    root = workspace.root
+    workspace.close()
+    (root / "state.duckdb").write_bytes(b"overwritten by accident " * 1000)
+    with pytest.raises(InputError, match="rebuild"):
+        Workspace(root).open()
+    counts = rebuild(root)
+    assert counts == {name: len(rows) for name, rows in filled.items()}
+    with Store(root / "state.duckdb") as store:
+        assert dump(store) == filled
+    assert list(root.glob("*replaced*.duckdb"))  # the old file is kept
+
+
+def test_work_goes_on_after_a_rebuild(workspace, filled):
+    root = workspace.root
+    workspace.close()
+    rebuild(root)
+    with Workspace(root) as again:
+        assert dump(again.store)["triplets"] == filled["triplets"]
+        job_id = again.jobs.submit("generate", {}, premises(10))
+        assert again.wait(job_id, timeout_s=20).state == "finished"
+        assert again.store.decisions.undo("ann") is not None
+        assert len(again.store.snapshots.rows(again.store.snapshots.list()[0].snapshot_id)) == 32
+
+
+def test_rebuild_of_an_open_workspace_is_refused(workspace):
+    with pytest.raises(InputError, match="in use by process"):
+        rebuild(workspace.root)
+
+
+def test_backup_is_whole_while_rows_come_in(workspace, filled, tmp_path):
+    """Each write adds a row to two tables; a torn copy would hold different numbers of them."""
+    stop = threading.Event()
+
+    def write():
+        while not stop.is_set():
+            with workspace.store.database.write() as cursor:
+                workspace.store.triplets.insert(cursor, [triplet_row(f"live {id(object())} {write.count}")])
+                workspace.store.encoders.insert(cursor, [{"encoder_id": f"live {write.count}"}])
+            write.count += 1
+
+    write.count = 0
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        target = workspace.backup(tmp_path / "copy.duckdb")
+    finally:
+        stop.set()
+        thread.join()
+    assert write.count > 0
+    copy = duckdb.connect(str(target), read_only=True)
+    live = [copy.execute(f"SELECT count(*) FROM {table} WHERE {key} LIKE 'live%'").fetchall()
+            for table, key in (("triplets", "triplet_id"), ("encoders", "encoder_id"))]  # fmt: skip
+    assert live[0] == live[1]
+    assert sorted(copy.execute("SELECT * FROM decisions").fetchall(), key=repr) == filled["decisions"]
+    copy.close()
+    with pytest.raises(duckdb.Error):  # the copy's name is gone from the live database
+        with workspace.store.database.exclusive() as cursor:
+            run(cursor, "SELECT * FROM backup_copy.triplets")
+    assert not list(workspace.root.glob(".backup*"))
+
+
+def test_backup_opens_as_a_workspace_of_its_own(workspace, filled, tmp_path):
+    (tmp_path / "restored").mkdir()
+    workspace.backup(tmp_path / "restored" / "state.duckdb")
+    with Store(tmp_path / "restored" / "state.duckdb") as restored:
+        assert dump(restored) == filled
+        restored.premises.add_corpus("more", "paste", premises(2), {}, 0)  # keys came along with the rows
+
+
+@pytest.mark.parametrize("name", ["", "missing/copy.duckdb", "ws/state.duckdb"])
+def test_backup_needs_a_place(workspace, tmp_path, name):
+    with pytest.raises(InputError):
+        workspace.backup(tmp_path / name)
+    assert workspace.store.counts()["migrations"] == 1
+
+
+def test_changed_snapshot_is_refused(workspace, filled):
+    [snapshot] = workspace.store.snapshots.list()
+    path = workspace.root / "snapshots" / snapshot.file
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(InputError, match="changed after"):
+        workspace.store.snapshots.rows(snapshot.snapshot_id)
+    path.unlink()
+    with pytest.raises(InputError, match="missing"):
+        workspace.store.snapshots.rows(snapshot.snapshot_id)
