@@ -3,21 +3,15 @@
 import streamlit as st
 
 from workbench import shell, state
-from workbench.components import links
 from workbench.components.attempt_table import attempt_names, attempt_table
 from workbench.components.attempt_view import attempt_view
 from workbench.components.generation_form import generation_form
 from workbench.components.notice import empty_state
+from workbench.components.premises_import import welcome
 
 workspace = shell.begin("Generate")
 if not workspace.store.premises.corpora():
-    empty_state(
-        "No premises yet",
-        hint="Generation starts from plain sentences. The sample holds some, or bring your own.",
-        icon=":material/notes:",
-        page=links.HOME,
-        action="Get premises",
-    )
+    welcome(workspace)
     st.stop()
 
 attempts = workspace.store.triplets.attempts()

@@ -10,6 +10,7 @@ workspace = shell.begin("Home")
 
 if not workspace.store.overview()["premises"]:
     welcome(workspace)
+    pipeline_strip(workspace, on_import=None)
 else:
     pipeline_strip(workspace, on_import=lambda: import_dialog(workspace))
     last_result(workspace)

@@ -19,12 +19,12 @@ def errors_shown() -> Iterator[None]:
 
 
 def empty_state(what: str, *, hint: str, icon: str, page: str | None = None, action: str = "") -> None:
-    """Say what is missing and link to the page that provides it."""
+    """Say what is missing and lead to the page that provides it."""
     with st.container(border=True, horizontal_alignment="center"):
         st.subheader(what, icon=icon, anchor=False, text_alignment="center")
         st.caption(hint, text_alignment="center")
-        if page:
-            st.page_link(page, label=f"**{action}**", icon=":material/arrow_forward:")
+        if page and st.button(action, type="primary", icon=":material/arrow_forward:", key="empty_state"):
+            st.switch_page(page)
 
 
 def no_chart(title: str, hint: str, *, height: int = 220) -> None:

@@ -81,20 +81,29 @@ def boxes(workspace: Workspace) -> list[Box]:
     ]
 
 
-def pipeline_strip(workspace: Workspace, *, on_import: Callable[[], None]) -> None:
-    """Draw the boxes; the first stage that holds nothing is the one whose button stands out."""
+def pipeline_strip(workspace: Workspace, *, on_import: Callable[[], None] | None) -> None:
+    """Draw the boxes; the first stage that holds nothing is the one whose button stands out.
+
+    Without a way to import nothing can be done yet and the boxes carry no buttons.
+    """
     drawn = boxes(workspace)
     waiting = next((box.name for box in drawn if not box.reached), None)
     with st.grid(5, min_column_width=165):
         for box in drawn:
-            with st.container(border=True, height="stretch", gap="xsmall"):
-                st.markdown(f"{box.icon} **{box.name}**")
-                st.metric(box.name, box.figure, label_visibility="collapsed")
-                st.caption(box.state)
-                if st.button(
-                    box.action,
-                    key=f"strip_{box.name}",
-                    type="primary" if box.name == waiting else "secondary",
-                    width="stretch",
-                ):
-                    on_import() if box.page == links.HOME else st.switch_page(box.page)
+            with st.container(border=True, height="stretch", gap="xsmall", vertical_alignment="distribute"):
+                _figures(box)
+                if on_import is not None:
+                    _action(box, on_import, stands_out=box.name == waiting)
+
+
+def _figures(box: Box) -> None:
+    with st.container(gap="xsmall"):
+        st.markdown(f"{box.icon} **{box.name}**")
+        st.metric(box.name, box.figure, label_visibility="collapsed")
+        st.caption(box.state)
+
+
+def _action(box: Box, on_import: Callable[[], None], *, stands_out: bool) -> None:
+    kind = "primary" if stands_out else "secondary"
+    if st.button(box.action, key=f"strip_{box.name}", type=kind, width="stretch"):
+        on_import() if box.page == links.HOME else st.switch_page(box.page)
