@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Lock
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-import pandas as pd
 import pyarrow as pa
 
 from pipeline.errors import InputError
@@ -16,6 +15,9 @@ from workbench.store.filters import LATEST, attempts_clause
 from workbench.store.imports import new_id, now
 from workbench.store.journals import Journals
 from workbench.store.rows import COUNT, TEXT, checked, insert_new
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Action = Literal["accept", "reject", "swap", "edit", "reset"]
 _SCHEMA = pa.schema(
@@ -120,7 +122,7 @@ class Decisions:
             self._append(rows, annotator=annotator, reverts=batch_id)
             return batch_id
 
-    def latest(self) -> pd.DataFrame:
+    def latest(self) -> "pd.DataFrame":
         """Return the latest decision of every triplet that has one."""
         with self._database.read() as cursor:
             return cursor.execute(
@@ -129,7 +131,7 @@ class Decisions:
                 "USING (triplet_id, sequence) WHERE action <> 'reset' ORDER BY sequence"
             ).df()
 
-    def history(self, triplet_id: str) -> pd.DataFrame:
+    def history(self, triplet_id: str) -> "pd.DataFrame":
         """Return every decision on one triplet, oldest first."""
         with self._database.read() as cursor:
             return cursor.execute("SELECT * FROM decisions WHERE triplet_id = ? ORDER BY sequence", [triplet_id]).df()

@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from workbench.jobs.journal import Row, Rows
 from workbench.store.connection import Cursor, Database, run
 from workbench.store.filters import attempts_clause
 from workbench.store.rows import REAL, TEXT, checked, insert
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SCHEMA = pa.schema(
     [("triplet_id", TEXT), ("judge_id", TEXT), ("calibration", TEXT), ("source", TEXT)]
@@ -75,7 +77,7 @@ class Judgements:
             )
         return [judge_id for (judge_id,) in rows]
 
-    def plane(self, attempt_ids: Sequence[str], judge_id: str, limit: int | None = None) -> pd.DataFrame:
+    def plane(self, attempt_ids: Sequence[str], judge_id: str, limit: int | None = None) -> "pd.DataFrame":
         """Return triplet_id, a, b of judged triplets; with a limit, a sample that stays the same."""
         clause, parameters = attempts_clause(attempt_ids)
         order = "ORDER BY hash(triplet_id)" if limit is not None else ""

@@ -3,9 +3,8 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 
 from pipeline.errors import InputError
@@ -13,6 +12,9 @@ from workbench.jobs.journal import Row, Rows
 from workbench.store.connection import Cursor, Database, run
 from workbench.store.imports import Imports, new_id
 from workbench.store.rows import COUNT, TEXT, checked, insert_new
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SCHEMA = pa.schema([("corpus_id", TEXT), ("position", COUNT), ("premise_id", TEXT), ("text", TEXT)])
 _CORPORA = """
@@ -49,7 +51,7 @@ class Premises:
         return rejected
 
     def add_corpus(
-        self, name: str, source: str, frame: pd.DataFrame, rejected: dict[str, int], duplicates: int
+        self, name: str, source: str, frame: "pd.DataFrame", rejected: dict[str, int], duplicates: int
     ) -> Corpus:
         """Store a corpus: premise_id and text per row of the frame, in this order."""
         corpus_id = new_id("corpus")
@@ -77,7 +79,7 @@ class Premises:
             raise InputError(f"There is no corpus {corpus_id}; choose one of the imported corpora.")
         return _corpus(rows[0])
 
-    def page(self, corpus_id: str, after: int = -1, limit: int = 50, text: str = "") -> pd.DataFrame:
+    def page(self, corpus_id: str, after: int = -1, limit: int = 50, text: str = "") -> "pd.DataFrame":
         """Return the next premises whose position is above `after`: position, premise_id, text."""
         with self._database.read() as cursor:
             return cursor.execute(
@@ -86,7 +88,7 @@ class Premises:
                 [corpus_id, after, text, limit],
             ).df()
 
-    def rows(self, corpus_id: str, limit: int | None = None) -> pd.DataFrame:
+    def rows(self, corpus_id: str, limit: int | None = None) -> "pd.DataFrame":
         """Return premise_id and text in the order of the corpus."""
         with self._database.read() as cursor:
             return cursor.execute(
@@ -95,7 +97,7 @@ class Premises:
             ).df()
 
 
-def _rows(corpus_id: str, frame: pd.DataFrame) -> Iterator[Row]:
+def _rows(corpus_id: str, frame: "pd.DataFrame") -> Iterator[Row]:
     for position, (premise_id, text) in enumerate(zip(frame["premise_id"], frame["text"], strict=True)):
         yield {
             "table": "premises",

@@ -1,11 +1,15 @@
 """Two-dimensional maps of sentences: where their points lie on disk and how faithful they are."""
 
-import pandas as pd
+from typing import TYPE_CHECKING
+
 import pyarrow as pa
 
 from workbench.jobs.journal import Rows
 from workbench.store.connection import Cursor, Database
 from workbench.store.rows import COUNT, REAL, TEXT, checked, insert_new
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SCHEMA = pa.schema(
     [(name, TEXT) for name in ("projection_id", "encoder_id", "corpus", "method", "path")]
@@ -25,7 +29,7 @@ class Projections:
         insert_new(cursor, "projections", table)
         return rejected
 
-    def list(self) -> pd.DataFrame:
+    def list(self) -> "pd.DataFrame":
         """Return every projection, newest first."""
         with self._database.read() as cursor:
             return cursor.execute("SELECT * FROM projections ORDER BY projection_id DESC").df()

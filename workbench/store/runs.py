@@ -1,11 +1,15 @@
 """Training runs: the curve of every step."""
 
-import pandas as pd
+from typing import TYPE_CHECKING
+
 import pyarrow as pa
 
 from workbench.jobs.journal import Row, Rows
 from workbench.store.connection import Cursor, Database
 from workbench.store.rows import COUNT, REAL, TEXT, checked, insert
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SCHEMA = pa.schema(
     [("run_id", TEXT), ("step", COUNT), ("steps", COUNT)]
@@ -31,14 +35,14 @@ class Runs:
         )
         return rejected
 
-    def curve(self, run_id: str) -> pd.DataFrame:
+    def curve(self, run_id: str) -> "pd.DataFrame":
         """Return step, steps, loss, learning_rate, masked_share, triplets_per_s, dev_score in order of steps."""
         with self._database.read() as cursor:
             return cursor.execute(
                 "SELECT * EXCLUDE (run_id) FROM train_steps WHERE run_id = ? ORDER BY step", [run_id]
             ).df()
 
-    def list(self) -> pd.DataFrame:
+    def list(self) -> "pd.DataFrame":
         """Return run_id, title, state, step, steps, loss, dev_score, created_at of every run, newest first."""
         with self._database.read() as cursor:
             return cursor.execute(

@@ -1,11 +1,15 @@
 """Scores of encoders on evaluation tasks."""
 
-import pandas as pd
+from typing import TYPE_CHECKING
+
 import pyarrow as pa
 
 from workbench.jobs.journal import Rows
 from workbench.store.connection import Cursor, Database
 from workbench.store.rows import COUNT, REAL, TEXT, checked, insert_new
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SCHEMA = pa.schema(
     [("encoder_id", TEXT), ("task", TEXT), ("spearman", REAL), ("accuracy", REAL), ("pairs", COUNT), ("job_id", TEXT)]
@@ -24,7 +28,7 @@ class Scores:
         insert_new(cursor, "scores", table)
         return rejected
 
-    def matrix(self) -> pd.DataFrame:
+    def matrix(self) -> "pd.DataFrame":
         """Return encoder_id, task, spearman, pairs, job_id: the latest job's score of every encoder and task."""
         with self._database.read() as cursor:
             return cursor.execute(
@@ -34,7 +38,7 @@ class Scores:
                 "GROUP BY encoder_id, task ORDER BY encoder_id, task"
             ).df()
 
-    def held_out(self) -> pd.DataFrame:
+    def held_out(self) -> "pd.DataFrame":
         """Return encoder_id, accuracy, triplets: the latest share of held-out triplets each encoder orders right."""
         with self._database.read() as cursor:
             return cursor.execute(

@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass, is_dataclass
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -18,6 +17,9 @@ from workbench.jobs.journal import Row, Rows
 from workbench.store.connection import Cursor, Database, run
 from workbench.store.imports import new_id, now
 from workbench.store.rows import COUNT, TEXT, checked, insert_new
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = ("triplet_id", "premise", "positive", "hard_negative")
 _NAMES = ("snapshot_id", "name", "attempt_ids", "judge_id", "rule", "rows", "file", "sha256", "created_at")
@@ -51,7 +53,7 @@ class Snapshots:
         folder.mkdir(parents=True, exist_ok=True)
 
     def create(
-        self, name: str, attempt_ids: Sequence[str], judge_id: str | None, rule: Any, frame: pd.DataFrame
+        self, name: str, attempt_ids: Sequence[str], judge_id: str | None, rule: Any, frame: "pd.DataFrame"
     ) -> Snapshot:
         """Freeze triplet_id, premise, positive, hard_negative of this frame, in its order.
 
@@ -97,7 +99,7 @@ class Snapshots:
                 return snapshot
         raise InputError(f"There is no snapshot {snapshot_id}; curate one first.")
 
-    def rows(self, snapshot_id: str) -> pd.DataFrame:
+    def rows(self, snapshot_id: str) -> "pd.DataFrame":
         """Return triplet_id, premise, positive, hard_negative; a file changed since is an InputError."""
         snapshot = self.get(snapshot_id)
         path = self.folder / snapshot.file
@@ -125,7 +127,7 @@ class Snapshots:
         return len(missing)
 
 
-def _parquet(frame: pd.DataFrame) -> bytes:
+def _parquet(frame: "pd.DataFrame") -> bytes:
     missing = [name for name in COLUMNS if name not in frame]
     if missing:
         raise InputError(f"A snapshot needs the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}.")

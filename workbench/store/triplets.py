@@ -1,9 +1,8 @@
 """Triplets of every attempt: what generation gave and what people made of it."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 
 from pipeline.errors import InputError
@@ -12,6 +11,9 @@ from workbench.store.connection import Cursor, Database, records, run
 from workbench.store.filters import LATEST, TripletFilter, attempts_clause, source_and_conditions
 from workbench.store.imports import Imports, new_id
 from workbench.store.rows import COUNT, REAL, TEXT, checked, insert
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _TEXTS = (
     *("triplet_id", "attempt_id", "premise_id", "premise", "positive", "hard_negative"),
@@ -62,19 +64,19 @@ class Triplets:
         insert(cursor, table.append_column("arrival", pa.array(range(table.num_rows))), _INSERT)
         return rejected
 
-    def add_import(self, name: str, source: str, frame: pd.DataFrame, rejected: dict[str, int]) -> str:
+    def add_import(self, name: str, source: str, frame: "pd.DataFrame", rejected: dict[str, int]) -> str:
         """Store imported triplets (premise_id, premise, positive, hard_negative per row); return their attempt id."""
         attempt_id = new_id("import")
         header = {"import_id": attempt_id, "kind": "triplets", "name": name, "origin": source, "rejected": rejected}
         self._imports.add(header | {"duplicates": 0}, _imported_rows(attempt_id, frame))
         return attempt_id
 
-    def attempts(self) -> pd.DataFrame:
+    def attempts(self) -> "pd.DataFrame":
         """Return attempt_id, title, llm, omega, seed, rows, ok, created_at of every attempt, newest first."""
         with self._database.read() as cursor:
             return cursor.execute(_ATTEMPTS).df()
 
-    def outcome_counts(self, attempt_id: str) -> pd.DataFrame:
+    def outcome_counts(self, attempt_id: str) -> "pd.DataFrame":
         """Return side, outcome, count; each side's counts add up to the attempt's rows."""
         sides = " UNION ALL ".join(
             f"SELECT '{side}' AS side, {side}_outcome AS outcome, count(*) AS count FROM triplets "
@@ -94,7 +96,7 @@ class Triplets:
 
     def page(
         self, chosen: TripletFilter, after: int | None = None, limit: int = 50, newest_first: bool = False
-    ) -> pd.DataFrame:
+    ) -> "pd.DataFrame":
         """Return the next triplets in order of arrival, texts as decided, with decision and scores.
 
         Pass the last row's `position` as `after` to get the following page.
@@ -112,7 +114,7 @@ class Triplets:
             ).df()
         return frame
 
-    def rows(self, chosen: TripletFilter, limit: int | None = None) -> pd.DataFrame:
+    def rows(self, chosen: TripletFilter, limit: int | None = None) -> "pd.DataFrame":
         """Return every triplet the filter leaves, with the columns of a page."""
         return self.page(chosen, limit=limit)  # type: ignore[arg-type]  # NULL means no limit
 
@@ -145,7 +147,7 @@ def _additions() -> str:
     )
 
 
-def _imported_rows(attempt_id: str, frame: pd.DataFrame) -> Iterator[Row]:
+def _imported_rows(attempt_id: str, frame: "pd.DataFrame") -> Iterator[Row]:
     fields = ("premise_id", "premise", "positive", "hard_negative")
     for number, values in enumerate(zip(*(frame[field] for field in fields), strict=True)):
         texts = dict(zip(fields, map(str, values), strict=True))
