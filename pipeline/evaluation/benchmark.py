@@ -15,8 +15,9 @@ from pipeline.records import EvalScore, Triplet
 class Encoder(Protocol):
     """What evaluation asks of an encoder; a SentenceTransformer is one."""
 
-    def encode(self, sentences: list[str], *, batch_size: int, **options: Any) -> np.ndarray:
-        """Return float32 (len(sentences), d)."""
+    @property
+    def encode(self) -> Callable[..., Any]:
+        """Takes sentences, batch_size and show_progress_bar; returns float32 (sentences, d)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ class TokenBags:
     """Token ids of every text, made once: a static encoder's step is shorter than tokenising its batch."""
 
     def __init__(self, encoder: "SentenceTransformer", columns: Sequence[Sequence[str]], max_seq_length: int) -> None:
-        tokenizer = encoder[0].tokenizer
+        tokenizer: Any = encoder[0].tokenizer
         self.bags = [
             [
                 np.array(encoding.ids[:max_seq_length], dtype=np.int64)

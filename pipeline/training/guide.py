@@ -99,7 +99,7 @@ def guide_identity(guide: "SentenceTransformer") -> str:
     digest = blake2b(f"{guide}|{guide.max_seq_length}".encode(), digest_size=16)
     for name, tensor in sorted(guide.state_dict().items()):
         digest.update(name.encode())
-        digest.update(np.ascontiguousarray(tensor.detach().cpu().float().numpy()))
+        digest.update(np.ascontiguousarray(tensor.detach().cpu().float().numpy()).data)
     return digest.hexdigest()
 
 

@@ -136,9 +136,11 @@ class MaskCounts:
         rows = len(mask_nm)
         left, right = mask_nm[:, :rows].sum(), mask_nm[:, rows:]
         own = right.diagonal().sum()
-        left, others, own = (int(count) for count in torch.stack([left, right.sum() - own, own]).tolist())
+        # One transfer from the device for the three counts.
+        positives, others, own_count = torch.stack([left, right.sum() - own, own]).tolist()
         pairs = max(rows * (rows - 1), 1)
-        return cls(left / pairs, others / pairs, own / rows, (left + others + own) / (2 * rows * rows - rows))
+        masked = positives + others + own_count
+        return cls(positives / pairs, others / pairs, own_count / rows, masked / (2 * rows * rows - rows))
 
 
 class GuideMaskedLoss(nn.Module):
@@ -160,7 +162,7 @@ class GuideMaskedLoss(nn.Module):
         self.model = model
         self.settings = settings
         self.guide = guide
-        width = model.get_embedding_dimension() if head else 0
+        width = model.get_embedding_dimension() or 0
         self.head = nn.Sequential(nn.Linear(width, width), nn.Tanh()) if head else nn.Identity()
         self.last_loss: Tensor | None = None
         self.last_mask_nm: Tensor | None = None

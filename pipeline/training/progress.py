@@ -3,13 +3,11 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from pipeline.training.losses import GuideMaskedLoss, MaskCounts
-
-Stop = Literal["pause", "cancel"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +95,8 @@ class ProgressCallback(TrainerCallback):
         if state.global_step >= state.max_steps:
             return  # nothing left to stop: the result is about to be written
         self.stopped = self.should_stop() or None
+        if self.stopped not in ("pause", "cancel", None):
+            raise ValueError(f"should_stop must answer pause, cancel or None, got {self.stopped!r}")
         if self.stopped is not None:
             control.should_training_stop = True
         is_due = time.perf_counter() - self._last_checkpoint >= self.checkpoint_every_s

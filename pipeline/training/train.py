@@ -10,20 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from datasets import Dataset
-from sentence_transformers import SentenceTransformerTrainingArguments
-from transformers import PrinterCallback, set_seed
+from transformers import set_seed
 
 from pipeline.config import TrainConfig
 from pipeline.errors import InputError
 from pipeline.records import Triplet
-from pipeline.training.batches import RowCollator, StepSampler
-from pipeline.training.checkpoints import CompleteMarker, StageThreeTrainer, latest_checkpoint, run_fingerprint
+from pipeline.training.checkpoints import CompleteMarker, latest_checkpoint, run_fingerprint
 from pipeline.training.encoders import is_static, load_encoder, resolve_device
 from pipeline.training.guide import GuideTable, Stopped, guide_table
 from pipeline.training.losses import GuideMaskedLoss, LossSettings
 from pipeline.training.model_card import model_card
 from pipeline.training.progress import ProgressCallback, StepEvent
+from pipeline.training.trainer import run_trainer
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -33,8 +31,7 @@ logger = logging.getLogger(__name__)
 DevScore = Callable[["SentenceTransformer"], float]
 Status = Literal["finished", "paused", "cancelled"]
 
-STATIC_LEARNING_RATE = 0.05
-TRANSFORMER_LEARNING_RATE = 5e-5
+_STATUS: dict[str | None, Status] = {"pause": "paused", "cancel": "cancelled", None: "finished"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,7 @@ class TrainResult:
 
     status: Status
     step: int
-    """Optimizer steps done."""
+    """Optimizer steps done, counted from the start of the run; 0 if this call had none left to do."""
     encoder_folder: Path | None
     """Loads in SentenceTransformer; None unless finished."""
     loss: float | None
@@ -52,6 +49,7 @@ class TrainResult:
     seconds: float
     """Wall clock of this call, loading and guide included."""
     guide_seconds: float
+    """Of these, for loading the encoder and embedding the texts with the guide."""
 
 
 def train(
@@ -86,19 +84,17 @@ def train(
     started = time.perf_counter()
     if not triplets:
         raise InputError("There are no triplets to train on; generate or import some, or loosen the curation rule.")
-    output_dir.mkdir(parents=True, exist_ok=True)
     checkpoints = output_dir / "checkpoints"
-    fingerprint = run_fingerprint(list(triplets), config)
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    fingerprint = run_fingerprint(triplets, config)
     resume_from = latest_checkpoint(checkpoints, fingerprint)
     set_seed(config.seed)  # before the encoder: a head is drawn at random
-    device = resolve_device(config.device)
-    encoder = load_encoder(config.encoder, pooling=config.pooling, device=device)
+    encoder = load_encoder(config.encoder, pooling=config.pooling, device=config.device)
     try:
-        guide = _load_guide(triplets, config, device, cache or output_dir / "cache", should_stop)
+        guide = _load_guide(triplets, config, cache or output_dir / "cache", should_stop)
     except Stopped:
-        status: Status = "cancelled" if should_stop() == "cancel" else "paused"
-        return TrainResult(status, 0, None, None, None, time.perf_counter() - started, time.perf_counter() - started)
-    guide_seconds = time.perf_counter() - started
+        return _ended("cancel" if should_stop() == "cancel" else "pause", None, None, started, started)
+    guided = time.perf_counter()
     loss = GuideMaskedLoss(encoder, LossSettings.of(config), guide, head=_has_head(encoder, config))
     progress = ProgressCallback(
         loss,
@@ -109,32 +105,34 @@ def train(
         should_stop=should_stop,
         checkpoint_every_s=checkpoint_every_s,
     )
-    _run(encoder, loss, triplets, config, device, checkpoints, [progress, CompleteMarker(fingerprint)], resume_from)
+    callbacks = [progress, CompleteMarker(fingerprint)]
+    run_trainer(loss, triplets, config, checkpoints=checkpoints, callbacks=callbacks, resume_from=resume_from)
     folder = None if progress.stopped else _write_encoder(encoder, triplets, config, output_dir)
     if progress.stopped != "pause":
         shutil.rmtree(checkpoints, ignore_errors=True)
-    last = progress.last_event
+    return _ended(progress.stopped, progress.last_event, folder, started, guided)
+
+
+def _ended(
+    stopped: str | None, last: StepEvent | None, folder: Path | None, started: float, guided: float
+) -> TrainResult:
     return TrainResult(
-        status={"pause": "paused", "cancel": "cancelled"}.get(progress.stopped or "", "finished"),  # type: ignore[arg-type]
-        step=config.steps if last is None else last.step,
+        status=_STATUS[stopped],
+        step=0 if last is None else last.step,
         encoder_folder=folder,
         loss=None if last is None else last.loss,
         dev_score=None if last is None else last.dev_score,
         seconds=time.perf_counter() - started,
-        guide_seconds=guide_seconds,
+        guide_seconds=guided - started,
     )
 
 
-def default_learning_rate(encoder: "SentenceTransformer") -> float:
-    """Peak learning rate when the settings leave it open; a table of vectors takes a far larger one."""
-    return STATIC_LEARNING_RATE if is_static(encoder) else TRANSFORMER_LEARNING_RATE
-
-
 def _load_guide(
-    triplets: Sequence[Triplet], config: TrainConfig, device: str, cache: Path, should_stop: Callable[[], str | None]
+    triplets: Sequence[Triplet], config: TrainConfig, cache: Path, should_stop: Callable[[], str | None]
 ) -> GuideTable | None:
     if config.mask_rule == "none":
         return None
+    device = resolve_device(config.device)
     guide = load_encoder(config.guide, device=device)
     return guide_table(triplets, guide, cache=cache, should_stop=should_stop).to(device)
 
@@ -154,63 +152,6 @@ def _score(encoder: "SentenceTransformer", dev: DevScore) -> float:
     score = dev(encoder)
     encoder.train(was_training)
     return score
-
-
-def _run(
-    encoder: "SentenceTransformer",
-    loss: GuideMaskedLoss,
-    triplets: Sequence[Triplet],
-    config: TrainConfig,
-    device: str,
-    checkpoints: Path,
-    callbacks: list,
-    resume_from: Path | None,
-) -> None:
-    arguments = _arguments(config, config.learning_rate or default_learning_rate(encoder), checkpoints, device)
-    arguments.batch_sampler = lambda dataset, **_: StepSampler(
-        len(dataset), batch_size=config.batch_size, steps=config.steps, seed=config.seed
-    )
-    trainer = StageThreeTrainer(
-        model=encoder,
-        args=arguments,
-        train_dataset=Dataset.from_dict({"label": list(range(len(triplets)))}),
-        loss=loss,
-        data_collator=RowCollator.of(encoder, triplets, config.max_seq_length),
-        callbacks=callbacks,
-    )
-    trainer.remove_callback(PrinterCallback)  # results go through events, not to standard output
-    trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
-
-
-def _arguments(
-    config: TrainConfig, learning_rate: float, checkpoints: Path, device: str
-) -> SentenceTransformerTrainingArguments:
-    arguments = SentenceTransformerTrainingArguments(
-        output_dir=str(checkpoints),
-        max_steps=config.steps,
-        per_device_train_batch_size=config.batch_size,
-        learning_rate=learning_rate,
-        lr_scheduler_type="linear",
-        warmup_steps=config.warmup_steps,
-        max_grad_norm=1.0,
-        weight_decay=0.0,
-        seed=config.seed,
-        data_seed=config.seed,
-        use_cpu=device == "cpu",
-        dataloader_pin_memory=device != "cpu",
-        dataloader_drop_last=True,
-        logging_strategy="no",
-        logging_nan_inf_filter=False,
-        save_strategy="no",  # the callback asks for checkpoints
-        save_total_limit=2,  # the older one stays until the newer is marked complete
-        eval_strategy="no",
-        report_to="none",
-        push_to_hub=False,
-        disable_tqdm=True,
-    )
-    # With several GPUs visible the trainer would split each batch, and with it the negatives every premise sees.
-    arguments._n_gpu = min(arguments.n_gpu, 1)
-    return arguments
 
 
 def _write_encoder(

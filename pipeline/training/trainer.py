@@ -1,0 +1,115 @@
+"""The trainer of sentence-transformers, set up for stage 3."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from datasets import Dataset
+from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from torch import nn
+from transformers import PrinterCallback, TrainerCallback
+
+from pipeline.config import TrainConfig
+from pipeline.records import Triplet
+from pipeline.training.batches import RowCollator, StepSampler
+from pipeline.training.encoders import is_static, resolve_device
+from pipeline.training.losses import GuideMaskedLoss
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+STATIC_LEARNING_RATE = 0.05
+TRANSFORMER_LEARNING_RATE = 5e-5
+
+_HEAD = "loss_head.pt"
+
+
+def default_learning_rate(encoder: "SentenceTransformer") -> float:
+    """Peak learning rate when the settings leave it open; a table of vectors takes a far larger one."""
+    return STATIC_LEARNING_RATE if is_static(encoder) else TRANSFORMER_LEARNING_RATE
+
+
+def run_trainer(
+    loss: GuideMaskedLoss,
+    triplets: Sequence[Triplet],
+    config: TrainConfig,
+    *,
+    checkpoints: Path,
+    callbacks: list[TrainerCallback],
+    resume_from: Path | None,
+) -> None:
+    """Take the optimizer steps of a configuration, from a checkpoint if one is given; changes the loss's encoder."""
+    encoder = loss.model
+    arguments = _arguments(config, config.learning_rate or default_learning_rate(encoder), checkpoints)
+    arguments.batch_sampler = partial(_sampler, config)  # type: ignore[assignment]  # any BatchSampler serves
+    trainer = StageThreeTrainer(
+        model=encoder,
+        args=arguments,
+        train_dataset=Dataset.from_dict({"label": list(range(len(triplets)))}),
+        loss=loss,
+        data_collator=RowCollator.of(encoder, triplets, config.max_seq_length),  # type: ignore[arg-type]
+        callbacks=callbacks,
+    )
+    trainer.remove_callback(PrinterCallback)  # results go through events, not to standard output
+    trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
+
+
+def _sampler(config: TrainConfig, dataset: Dataset, **_: Any) -> StepSampler:
+    return StepSampler(len(dataset), batch_size=config.batch_size, steps=config.steps, seed=config.seed)
+
+
+def _arguments(config: TrainConfig, learning_rate: float, checkpoints: Path) -> SentenceTransformerTrainingArguments:
+    is_on_cpu = resolve_device(config.device) == "cpu"
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(checkpoints),
+        max_steps=config.steps,
+        per_device_train_batch_size=config.batch_size,
+        learning_rate=learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=config.warmup_steps,
+        max_grad_norm=1.0,
+        weight_decay=0.0,
+        seed=config.seed,
+        data_seed=config.seed,
+        use_cpu=is_on_cpu,
+        dataloader_pin_memory=not is_on_cpu,
+        dataloader_drop_last=True,
+        logging_strategy="no",
+        logging_nan_inf_filter=False,
+        save_strategy="no",  # the callback asks for checkpoints
+        save_total_limit=2,  # the older one stays until the newer is marked complete
+        eval_strategy="no",
+        report_to="none",
+        push_to_hub=False,
+        disable_tqdm=True,
+    )
+    # With several GPUs visible the trainer would split each batch, and with it the negatives every premise sees.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
+
+
+class StageThreeTrainer(SentenceTransformerTrainer):
+    """sentence-transformers' trainer with two changes to its checkpoints.
+
+    They include the loss's own head, which the base class forgets on resume, and no generated model card, whose
+    making looks models up on a hub.
+    """
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """Leave out the callback that collects data for the generated model card."""
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(output_dir or self.args.output_dir or "")
+        folder.mkdir(parents=True, exist_ok=True)
+        self.model.save_pretrained(str(folder), create_model_card=False)
+        torch.save(self._head.state_dict(), folder / _HEAD)
+
+    def _load_from_checkpoint(self, checkpoint_path: str) -> None:  # type: ignore[override]  # as the base class has it
+        super()._load_from_checkpoint(checkpoint_path)
+        self._head.load_state_dict(torch.load(Path(checkpoint_path) / _HEAD, weights_only=True))
+
+    @property
+    def _head(self) -> nn.Module:
+        return self.loss.head  # type: ignore[attr-defined, no-any-return]
