@@ -15,7 +15,10 @@ from pipeline.records import Triplet
 from pipeline.training import train as training
 from pipeline.training.train import train
 
-STATIC = TrainConfig(steps=6, batch_size=8, mask_rule="none", learning_rate=0.02)
+
+@pytest.fixture(scope="module")
+def static(tiny_static):
+    return TrainConfig(encoder=str(tiny_static), steps=6, batch_size=8, mask_rule="none", learning_rate=0.02)
 
 
 def run(triplets, config, folder, **options):
@@ -41,9 +44,9 @@ def assert_same_weights(first, second, atol=0.0):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(triplets, tmp_path_factory):
+def uninterrupted(static, triplets, tmp_path_factory):
     folder = tmp_path_factory.mktemp("uninterrupted")
-    return folder, *run(triplets, STATIC, folder)
+    return folder, *run(triplets, static, folder)
 
 
 def test_events_tell_every_step(uninterrupted, triplets):
@@ -55,12 +58,12 @@ def test_events_tell_every_step(uninterrupted, triplets):
     assert (result.status, result.step, result.loss) == ("finished", 6, events[-1].loss)
 
 
-def test_same_seed_gives_the_same_curve_and_another_seed_another(uninterrupted, triplets, tmp_path):
+def test_same_seed_gives_the_same_curve_and_another_seed_another(static, uninterrupted, triplets, tmp_path):
     folder, _, events = uninterrupted
-    _, again = run(triplets, STATIC, tmp_path / "again")
+    _, again = run(triplets, static, tmp_path / "again")
     assert [e.loss for e in again] == [e.loss for e in events]
     assert_same_weights(weights_of(folder / "model"), weights_of(tmp_path / "again" / "model"))
-    _, other = run(triplets, TrainConfig(**{**fields(STATIC), "seed": 1}), tmp_path / "other")
+    _, other = run(triplets, TrainConfig(**{**fields(static), "seed": 1}), tmp_path / "other")
     assert [e.loss for e in other] != [e.loss for e in events]
 
 
@@ -68,11 +71,11 @@ def fields(config):
     return {name: getattr(config, name) for name in config.__dataclass_fields__}
 
 
-def test_paused_and_resumed_equals_uninterrupted(uninterrupted, triplets, tmp_path):
+def test_paused_and_resumed_equals_uninterrupted(static, uninterrupted, triplets, tmp_path):
     folder, _, events = uninterrupted
-    paused, first = run(triplets, STATIC, tmp_path, should_stop=stop_at(3, "pause"))
+    paused, first = run(triplets, static, tmp_path, should_stop=stop_at(3, "pause"))
     assert (paused.status, paused.step, paused.encoder_folder) == ("paused", 3, None)
-    finished, second = run(triplets, STATIC, tmp_path)
+    finished, second = run(triplets, static, tmp_path)
     assert finished.status == "finished"
     assert [e.step for e in second] == [4, 5, 6]
     assert [e.loss for e in first + second] == pytest.approx([e.loss for e in events], abs=1e-6)
@@ -84,7 +87,7 @@ class Killed(BaseException):
     """Ends a run from outside, as a signal would."""
 
 
-def test_killed_run_goes_on_from_its_newest_complete_checkpoint(uninterrupted, triplets, tmp_path):
+def test_killed_run_goes_on_from_its_newest_complete_checkpoint(static, uninterrupted, triplets, tmp_path):
     folder, _, events = uninterrupted
 
     def kill_at_five(event):
@@ -92,12 +95,12 @@ def test_killed_run_goes_on_from_its_newest_complete_checkpoint(uninterrupted, t
             raise Killed
 
     with pytest.raises(Killed):
-        train(triplets, STATIC, output_dir=tmp_path, on_event=kill_at_five, checkpoint_every_s=0)
+        train(triplets, static, output_dir=tmp_path, on_event=kill_at_five, checkpoint_every_s=0)
     # A kill in the middle of writing leaves a checkpoint without its mark; it must be passed over.
     torn = tmp_path / "checkpoints" / "checkpoint-5"
     torn.mkdir()
     (torn / "model.safetensors").write_bytes(b"half")
-    _, rest = run(triplets, STATIC, tmp_path)
+    _, rest = run(triplets, static, tmp_path)
     assert [e.step for e in rest] == [5, 6]
     assert [e.loss for e in rest] == pytest.approx([e.loss for e in events[4:]], abs=1e-6)
     assert_same_weights(weights_of(folder / "model"), weights_of(tmp_path / "model"), atol=1e-6)
@@ -123,8 +126,8 @@ def test_head_is_trained_but_not_saved(triplets, tiny_bert, tmp_path):
     assert saved[1].pooling_mode == "cls"
 
 
-def test_cancelled_run_leaves_no_checkpoint_and_no_encoder(triplets, tmp_path):
-    result, events = run(triplets, STATIC, tmp_path, should_stop=stop_at(2, "cancel"))
+def test_cancelled_run_leaves_no_checkpoint_and_no_encoder(static, triplets, tmp_path):
+    result, events = run(triplets, static, tmp_path, should_stop=stop_at(2, "cancel"))
     assert (result.status, len(events)) == ("cancelled", 2)
     assert not (tmp_path / "model").exists()
     assert not (tmp_path / "checkpoints").exists()
@@ -136,12 +139,12 @@ def test_pause_while_the_guide_embeds(triplets, tmp_path):
     assert (result.status, result.step, events) == ("paused", 0, [])
 
 
-def test_checkpoints_of_other_settings_are_not_continued(triplets, tmp_path):
-    run(triplets, STATIC, tmp_path, should_stop=stop_at(3, "pause"))
+def test_checkpoints_of_other_settings_are_not_continued(static, triplets, tmp_path):
+    run(triplets, static, tmp_path, should_stop=stop_at(3, "pause"))
     with pytest.raises(InputError, match="other settings or triplets"):
-        train(triplets, TrainConfig(**{**fields(STATIC), "temperature": 0.1}), output_dir=tmp_path)
+        train(triplets, TrainConfig(**{**fields(static), "temperature": 0.1}), output_dir=tmp_path)
     with pytest.raises(InputError, match="other settings or triplets"):
-        train(triplets[1:], STATIC, output_dir=tmp_path)
+        train(triplets[1:], static, output_dir=tmp_path)
 
 
 def test_training_learns_what_the_words_do_not_say_and_the_folder_loads(triplets, tmp_path):
@@ -159,17 +162,17 @@ def test_training_learns_what_the_words_do_not_say_and_the_folder_loads(triplets
     assert 0 < events[0].masked_share < 1
 
 
-def test_dev_score_comes_when_due_and_changes_nothing(uninterrupted, triplets, tmp_path):
+def test_dev_score_comes_when_due_and_changes_nothing(static, uninterrupted, triplets, tmp_path):
     _, _, events = uninterrupted
-    config = TrainConfig(**{**fields(STATIC), "eval_every": 4})
+    config = TrainConfig(**{**fields(static), "eval_every": 4})
     result, scored = run(triplets, config, tmp_path, dev=lambda encoder: held_out_accuracy(encoder, triplets))
     assert [e.step for e in scored if e.dev_score is not None] == [4, 6]
     assert result.dev_score == scored[-1].dev_score
     assert [e.loss for e in scored] == [e.loss for e in events]
 
 
-def test_nan_is_shown(triplets, tmp_path):
-    _, events = run(triplets, TrainConfig(**{**fields(STATIC), "learning_rate": 1e38, "steps": 4}), tmp_path)
+def test_nan_is_shown(static, triplets, tmp_path):
+    _, events = run(triplets, TrainConfig(**{**fields(static), "learning_rate": 1e38, "steps": 4}), tmp_path)
     assert any(not math.isfinite(event.loss) for event in events)
 
 
@@ -180,19 +183,19 @@ def test_training_length_is_not_saved_with_the_encoder(triplets, tiny_bert, tmp_
 
 
 @pytest.mark.parametrize("rows", [1, 3])
-def test_fewer_triplets_than_a_batch(triplets, tmp_path, rows):
-    result, events = run(triplets[:rows], TrainConfig(steps=2, batch_size=8, mask_rule="phi"), tmp_path)
+def test_fewer_triplets_than_a_batch(static, triplets, tmp_path, rows):
+    result, events = run(triplets[:rows], TrainConfig(**{**fields(static), "mask_rule": "phi"}), tmp_path)
     assert result.status == "finished"
     assert all(math.isfinite(event.loss) for event in events)
 
 
-def test_no_triplets_is_said_in_one_sentence(tmp_path):
+def test_no_triplets_is_said_in_one_sentence(static, tmp_path):
     with pytest.raises(InputError, match="no triplets"):
-        train([], STATIC, output_dir=tmp_path)
+        train([], static, output_dir=tmp_path)
 
 
-def test_an_empty_text_does_not_stop_a_run(triplets, tmp_path):
+def test_an_empty_text_does_not_stop_a_run(static, triplets, tmp_path):
     odd = [*triplets[:5], Triplet("", "A dog runs.", "A cat sleeps.")]
-    result, events = run(odd, TrainConfig(steps=2, batch_size=6, mask_rule="phi"), tmp_path)
+    result, events = run(odd, TrainConfig(**{**fields(static), "mask_rule": "phi"}), tmp_path)
     assert result.status == "finished"
     assert all(np.isfinite(event.loss) for event in events)
