@@ -6,11 +6,15 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from store_samples import add, premises, triplet_row
 
 from pipeline.errors import InputError
 from workbench.store import Store
 from workbench.store.connection import run
+from workbench.store.decisions import Decision
+from workbench.store.filters import TripletFilter
 from workbench.store.migrations import STEPS, migrate
+from workbench.store.rebuild import rebuild
 from workbench.workspace import Workspace
 
 
@@ -107,3 +111,37 @@ def test_damaged_file_names_the_way_out(tmp_path: Path):
     path.write_bytes(b"this is no database" * 1000)
     with pytest.raises(InputError, match="rebuild"):
         Store(path)
+
+
+OPENED: list[str] = []
+_WATCHED: set[str] = set()
+
+
+def _note_opening(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "open" and _WATCHED and str(arguments[0]) in _WATCHED:
+        OPENED.append(str(arguments[0]))
+
+
+def test_nobody_else_opens_the_database_file(tmp_path, stand_in):
+    """Opening and closing it in this process would drop DuckDB's lock, and a second writer could destroy data."""
+    sys.addaudithook(_note_opening)
+    root = tmp_path / "ws"
+    _WATCHED.update({str(root / "state.duckdb"), str(root / "state.duckdb.wal")})
+    try:
+        with Workspace(root) as workspace:
+            workspace.store.premises.add_corpus("c", "paste", premises(5), {}, 0)
+            add(workspace.store, "triplets", [triplet_row("t")])
+            workspace.store.decisions.append([Decision("t", "accept")])
+            workspace.store.snapshots.create("s", [], None, None, workspace.store.triplets.rows(TripletFilter()))
+            workspace.wait(workspace.jobs.submit("generate", {"count": 4}), timeout_s=15)
+            workspace.backup(tmp_path / "copy.duckdb")
+            workspace.store.overview()
+            with pytest.raises(InputError):
+                rebuild(root)
+            with pytest.raises(InputError):
+                Workspace(root).open()
+        assert OPENED == []
+        (root / "state.duckdb").read_bytes()
+        assert OPENED == [str(root / "state.duckdb")]  # the watcher does watch
+    finally:
+        _WATCHED.clear()

@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -178,6 +179,17 @@ def zombies():
             if int(parent) == me and state == "Z":
                 found.add(process.name)
     return found
+
+
+def test_a_machine_that_shuts_down_finds_the_job_paused(workspace):
+    job_id = start(workspace, 400, delay_s=0.05)
+    until(workspace, job_id, "running")
+    [child] = workspace.jobs._children.values()
+    deadline = time.monotonic() + 10
+    while workspace.jobs.get(job_id).done == 0 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(child.process.pid, signal.SIGTERM)
+    assert 0 < until(workspace, job_id, "paused").done < 400
 
 
 def test_lost_status_file_is_an_interrupted_job_not_a_broken_page(workspace):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import InputError, StorageError
 from workbench.durable import full_disk_message, is_full_disk
-from workbench.jobs.folder import ENDED, LANES, RESUMABLE, JobFolder, Spec, Status
+from workbench.jobs.folder import ENDED, LANES, RESUMABLE, JobFolder, Spec, State, Status, Stop
 from workbench.jobs.ingest import Ingester
 from workbench.jobs.views import JobView, stated, true_status, view_of
 from workbench.store.imports import new_id, now
@@ -113,7 +113,7 @@ class JobRunner:
                     self._start(job_id)
                     busy.add(lane)
 
-    def _stop(self, job_id: str, stop: Any) -> None:
+    def _stop(self, job_id: str, stop: Stop) -> None:
         folder = self._existing(job_id)
         with self._lock, folder.held(_wait_s(folder)) as is_free:
             status = stated(folder)
@@ -125,7 +125,7 @@ class JobRunner:
                 raise InputError(f"The job {job_id} is {state}; there is nothing to stop.")
             if stop == "pause" and state != "queued":
                 raise InputError(f"The job {job_id} is {state}; only a queued or running one can be paused.")
-            ended = "paused" if stop == "pause" else "cancelled"
+            ended: State = "paused" if stop == "pause" else "cancelled"
             folder.write_status(replace(status, state=ended, rate=None, eta_s=None, finished_at=now()))
 
     def _start(self, job_id: str) -> None:

@@ -13,6 +13,7 @@ from pipeline.errors import InputError, StorageError
 from workbench.durable import full_disk_message, is_disk_full, is_full_disk
 
 Cursor = duckdb.DuckDBPyConnection
+Parameters = Sequence[Any] | dict[str, Any]
 _SETTINGS = {
     "memory_limit": "2GB",  # models share the machine; DuckDB would take 80 % of it
     "autoinstall_known_extensions": "false",
@@ -141,12 +142,12 @@ class Database:
         self._root = self._connect()
 
 
-def run(cursor: Cursor, sql: str, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+def run(cursor: Cursor, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
     """Execute one statement and fetch all of it: an unfinished result would block the cursor."""
     return cursor.execute(sql, parameters or []).fetchall()
 
 
-def records(cursor: Cursor, sql: str, parameters: Sequence[Any] | None = None) -> list[dict[str, Any]]:
+def records(cursor: Cursor, sql: str, parameters: Parameters | None = None) -> list[dict[str, Any]]:
     """Execute one statement and return its rows by column name."""
     rows = run(cursor, sql, parameters)
     names = [column[0] for column in cursor.description or []]

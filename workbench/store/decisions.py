@@ -1,16 +1,17 @@
 """Human decisions: logged and fsynced first, then stored; undone by appending, never by deleting."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from pipeline.errors import InputError
 from workbench.jobs.journal import Journal, Rows
 from workbench.store.connection import Cursor, Database, run
+from workbench.store.decision import Action, Decision, Texts, after
 from workbench.store.filters import LATEST, attempts_clause
 from workbench.store.imports import new_id, now
 from workbench.store.journals import Journals
@@ -19,7 +20,8 @@ from workbench.store.rows import COUNT, TEXT, checked, insert_new
 if TYPE_CHECKING:
     import pandas as pd
 
-Action = Literal["accept", "reject", "swap", "edit", "reset"]
+__all__ = ["Action", "Decision", "Decisions"]
+
 _SCHEMA = pa.schema(
     [("sequence", COUNT), ("batch_id", TEXT), ("triplet_id", TEXT), ("action", TEXT), ("positive", TEXT)]
     + [(name, TEXT) for name in ("hard_negative", "annotator", "reason", "created_at", "reverts")]
@@ -29,28 +31,6 @@ _STANDING = """
         AND batch_id NOT IN (SELECT reverts FROM decisions WHERE reverts IS NOT NULL)),
     top AS (SELECT triplet_id, max(sequence) AS sequence FROM standing GROUP BY triplet_id)
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What a person says about one triplet; texts are needed for an edit only."""
-
-    triplet_id: str
-    action: Action
-    positive: str | None = None
-    hard_negative: str | None = None
-    annotator: str = ""
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Texts:
-    """Texts of a triplet now and as generated; they differ only because of a decision."""
-
-    positive: str
-    hard_negative: str
-    generated: tuple[str, str]
-    is_changed: bool
 
 
 class Decisions:
@@ -182,7 +162,7 @@ class Decisions:
         for decision in decisions:
             if decision.triplet_id not in texts:
                 raise InputError(f"There is no triplet {decision.triplet_id}; it may belong to another workspace.")
-            now_texts = texts[decision.triplet_id] = _after(decision, texts[decision.triplet_id])
+            now_texts = texts[decision.triplet_id] = after(decision, texts[decision.triplet_id])
             row = asdict(decision)
             del row["annotator"]
             row["positive"] = now_texts.positive if now_texts.is_changed else None
@@ -190,7 +170,7 @@ class Decisions:
             rows.append(row)
         return rows
 
-    def _texts(self, triplet_ids: list[str]) -> dict[str, _Texts]:
+    def _texts(self, triplet_ids: list[str]) -> dict[str, Texts]:
         with self._database.read() as cursor:
             rows = run(
                 cursor,
@@ -198,28 +178,10 @@ class Decisions:
                 "AS d ON d.triplet_id = t.triplet_id WHERE t.triplet_id IN (SELECT unnest(?::VARCHAR[]))",
                 [triplet_ids],
             )
-        known: dict[str, _Texts] = {}
+        known: dict[str, Texts] = {}
         for triplet_id, positive, hard_negative, latest in rows:
             generated = (positive or "", hard_negative or "")
             is_changed = latest is not None and latest["positive"] is not None
             now_texts = (latest["positive"], latest["hard_negative"]) if is_changed else generated
-            known[triplet_id] = _Texts(*now_texts, generated=generated, is_changed=is_changed)
+            known[triplet_id] = Texts(*now_texts, generated=generated, is_changed=is_changed)
         return known
-
-
-def _after(decision: Decision, texts: _Texts) -> _Texts:
-    """Return the texts of the triplet after this decision."""
-    if decision.action == "swap":
-        return replace(texts, positive=texts.hard_negative, hard_negative=texts.positive, is_changed=True)
-    if decision.action == "reset":
-        positive, hard_negative = texts.generated
-        return replace(texts, positive=positive, hard_negative=hard_negative, is_changed=False)
-    if decision.action == "edit":
-        positive = texts.positive if decision.positive is None else decision.positive.strip()
-        hard_negative = texts.hard_negative if decision.hard_negative is None else decision.hard_negative.strip()
-        if not positive or not hard_negative:
-            raise InputError(f"An edit of triplet {decision.triplet_id} needs both texts; one is empty.")
-        return replace(texts, positive=positive, hard_negative=hard_negative, is_changed=True)
-    if decision.action not in get_args(Action):
-        raise InputError(f"{decision.action} is no decision; choose one of {', '.join(get_args(Action))}.")
-    return texts

@@ -109,4 +109,5 @@ def _rows(corpus_id: str, frame: "pd.DataFrame") -> Iterator[Row]:
 
 
 def _corpus(row: tuple[Any, ...]) -> Corpus:
-    return Corpus(*row[:5], rejected=json.loads(row[5]), created_at=row[6])
+    corpus_id, name, source, premises, duplicates, rejected, created_at = row
+    return Corpus(corpus_id, name, source, premises, duplicates, json.loads(rejected), created_at)

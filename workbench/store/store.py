@@ -10,7 +10,7 @@ from workbench.store.encoders import Encoders
 from workbench.store.filters import LATEST
 from workbench.store.imports import Imports
 from workbench.store.jobs import Jobs
-from workbench.store.journals import Journals
+from workbench.store.journals import Journals, JournalTable
 from workbench.store.judgements import Judgements
 from workbench.store.migrations import migrate
 from workbench.store.premises import Premises
@@ -94,7 +94,7 @@ class Store:
         self.close()
 
     def _register(self) -> None:
-        for name, table in {
+        tables: dict[str, JournalTable] = {
             "imports": self.imports,
             "premises": self.premises,
             "triplets": self.triplets,
@@ -104,5 +104,6 @@ class Store:
             "encoders": self.encoders,
             "scores": self.scores,
             "projections": self.projections,
-        }.items():
+        }
+        for name, table in tables.items():
             self.journals.register(name, table)

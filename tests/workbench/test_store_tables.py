@@ -1,0 +1,100 @@
+"""What goes into the smaller tables comes out of them."""
+
+import math
+
+import pandas as pd
+import pytest
+from store_samples import add, premises, triplet_row
+
+from pipeline.config import CurationRule
+from pipeline.errors import InputError
+from workbench.store import Store
+from workbench.store.filters import TripletFilter
+
+
+def test_corpus_keeps_order_rejections_and_duplicates(store):
+    corpus = store.premises.add_corpus("captions", "captions.txt", premises(120), {"empty line": 2}, duplicates=3)
+    assert (corpus.premises, corpus.rejected, corpus.duplicates) == (120, {"empty line": 2}, 3)
+    assert store.premises.corpora() == [corpus]
+    assert store.premises.rows(corpus.corpus_id).equals(premises(120))
+    assert store.premises.rows(corpus.corpus_id, limit=7)["premise_id"].tolist() == [f"p{i}" for i in range(7)]
+    seen, after = [], -1
+    while len(page := store.premises.page(corpus.corpus_id, after=after, limit=50)):
+        seen += page["text"].tolist()
+        after = int(page["position"].iloc[-1])
+    assert seen == premises(120)["text"].tolist()
+    found = store.premises.page(corpus.corpus_id, text="SENTENCE 11")["text"].tolist()
+    assert found == ["sentence 11", *(f"sentence 11{i}" for i in range(10))]
+    with pytest.raises(InputError, match="no corpus nowhere"):
+        store.premises.corpus("nowhere")
+
+
+def test_imported_triplets_are_an_attempt_in_file_order(store):
+    frame = pd.DataFrame({"premise_id": ["b", "a"], "premise": ["B", "A"], "positive": ["p", "q"],
+                          "hard_negative": ["n", "m"]})  # fmt: skip
+    attempt = store.triplets.add_import("mine", "mine.jsonl", frame, {})
+    rows = store.triplets.rows(TripletFilter(attempt_ids=(attempt,), outcome="ok"))
+    assert rows[["premise_id", "premise", "positive", "hard_negative"]].to_dict("list") == frame.to_dict("list")
+    assert store.triplets.attempts()["title"].tolist() == ["mine"]
+
+
+def test_an_import_written_but_not_stored_is_stored_at_the_next_start(tmp_path, monkeypatch):
+    path = tmp_path / "state.duckdb"
+    with Store(path) as store:
+        monkeypatch.setattr(store.journals, "ingest_all", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            store.premises.add_corpus("captions", "captions.txt", premises(10), {}, 0)
+        (tmp_path / "imports" / "half.part").write_text("an import cut short")
+    with Store(path) as store:
+        assert [corpus.premises for corpus in store.premises.corpora()] == [10]
+        assert not list((tmp_path / "imports").glob("*.part"))
+
+
+def test_a_snapshot_described_but_not_stored_is_stored_at_the_next_start(tmp_path, monkeypatch):
+    path = tmp_path / "state.duckdb"
+    with Store(path) as store:
+        add(store, "triplets", [triplet_row("t1"), triplet_row("t2")])
+        frame = store.triplets.rows(TripletFilter())
+        monkeypatch.setattr(store.snapshots, "catch_up", lambda: None)
+        made = store.snapshots.create("frozen", ["attempt"], "judge", CurationRule(alpha=2.0), frame)
+        assert store.snapshots.list() == []
+    with Store(path) as store:
+        assert store.snapshots.list() == [made]
+        assert store.snapshots.get(made.snapshot_id).rule == {"alpha": 2.0, "beta": 3.0, "gamma": 0.1}
+        assert store.snapshots.rows(made.snapshot_id)["triplet_id"].tolist() == ["t1", "t2"]
+    with pytest.raises(InputError, match="missing: hard_negative"), Store(path) as store:
+        store.snapshots.create("poor", [], None, None, frame.drop(columns="hard_negative"))
+
+
+def test_curve_is_in_order_of_steps_and_keeps_a_loss_that_is_no_number(store):
+    add(store, "train_steps", [{"run_id": "r", "step": step, "steps": 3, "loss": loss} for step, loss in
+                               [(2, math.nan), (1, 0.5), (3, 0.25)]])  # fmt: skip
+    add(store, "train_steps", [{"run_id": "r", "step": 3, "steps": 3, "loss": 9.0, "dev_score": 0.8}])
+    curve = store.runs.curve("r")
+    assert curve["step"].tolist() == [1, 2, 3]
+    assert curve["loss"].tolist()[::2] == [0.5, 0.25] and math.isnan(curve["loss"][1])
+    assert curve["dev_score"].tolist()[2] == 0.8
+
+
+def test_matrix_holds_the_latest_score_and_none_that_is_no_number(store):
+    rows = [("e", "STS12", 0.1, "job-1"), ("e", "STS12", 0.3, "job-2"), ("e", "STS13", math.nan, "job-1")]
+    add(
+        store, "scores", [{"encoder_id": e, "task": t, "spearman": s, "pairs": 5, "job_id": j} for e, t, s, j in rows]
+    )
+    matrix = store.scores.matrix()
+    assert matrix[["encoder_id", "task", "spearman"]].values.tolist() == [["e", "STS12", 0.3]]
+
+
+def test_encoders_are_found_by_id(store):
+    add(store, "encoders", [{"encoder_id": "e", "name": "E", "folder": "out/model", "base": "static-minilm"}])
+    assert store.encoders.get("e") == store.encoders.list()[0]
+    with pytest.raises(InputError, match="no encoder x"):
+        store.encoders.get("x")
+
+
+def test_overview_counts_what_is_there(store):
+    store.premises.add_corpus("c", "paste", premises(4), {}, 0)
+    add(store, "triplets", [triplet_row("a"), triplet_row("b", positive_outcome="copy")])
+    overview = store.overview()
+    expected = {"corpora": 1, "premises": 4, "triplets": 2, "ok_triplets": 1, "encoders": 0, "decided": 0}
+    assert overview | expected == overview
