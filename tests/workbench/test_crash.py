@@ -5,9 +5,9 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from random import Random
 
+from tests.workbench.processes import wait_for, worker_of
 from workbench.jobs.folder import JobFolder
 from workbench.store.connection import run
 from workbench.workspace import Workspace
@@ -77,25 +77,3 @@ def assert_complete(workspace: Workspace, job_id: str, count: int) -> None:
 def acknowledged(folder: JobFolder) -> set[str]:
     path = folder.out / "acknowledged"
     return set(path.read_text().split()) if path.exists() else set()
-
-
-def worker_of(root: Path, job_id: str) -> int | None:
-    """Find the worker of this job of this test by its own command line."""
-    wanted = str(root / "jobs" / job_id).encode()
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit():
-            try:
-                arguments = (process / "cmdline").read_bytes().split(b"\0")
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if wanted in arguments and b"workbench.jobs.worker" in arguments:
-                return int(process.name)
-    return None
-
-
-def wait_for(question, timeout_s: float = 20.0):
-    deadline = time.monotonic() + timeout_s
-    while not (answer := question()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
-    return answer

@@ -1,0 +1,49 @@
+"""The commands of the README do what it says, in the order it gives them."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def block(title: str) -> list[str]:
+    """Return the lines of the first code block under this heading."""
+    section = README.read_text(encoding="utf-8").split(f"## {title}\n", 1)[1]
+    code = re.search(r"```\n(.*?)```", section, flags=re.DOTALL)
+    assert code is not None
+    return code.group(1).splitlines()
+
+
+def test_the_commands_without_a_browser_run_from_import_to_scores(
+    tmp_path: Path, command_environment: dict[str, str]
+):
+    (tmp_path / "my.csv").write_text(
+        "id,sentence\n1,A boy kicks a red ball.\n2,The train leaves at noon.\n3,Two cooks argue over the soup.\n"
+    )
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "mine.tsv").write_text(
+        "subset\tscore\tsentence1\tsentence2\n"
+        "a\t5\tA dog runs.\tA dog is running.\na\t1\tA dog runs.\tThe bank closed.\na\t3\tA dog runs.\tA cat runs.\n"
+    )
+    commands = [shlex.split(line) for line in block("Without a browser")]
+    assert [command[:3] for command in commands] == [["python", "-m", "workbench"]] * 7
+    environment = command_environment | {"PYTHONPATH": str(README.parent)}
+
+    for command in commands:
+        done = subprocess.run(
+            [sys.executable, *command[1:]], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
+
+    assert (tmp_path / "scores.json").exists()
+
+
+def test_the_first_screen_names_the_two_commands_of_the_makefile():
+    makefile = (README.parent / "Makefile").read_text(encoding="utf-8")
+    first_screen = README.read_text(encoding="utf-8").split("```")[1]
+    for target in ("demo", "test"):
+        assert f"make {target}" in first_screen
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)

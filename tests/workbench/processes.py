@@ -1,0 +1,26 @@
+"""Finding and waiting for the processes of a test."""
+
+import time
+from pathlib import Path
+
+
+def worker_of(root: Path, job_id: str) -> int | None:
+    """Find the worker of this job of this test by its own command line."""
+    wanted = str(root / "jobs" / job_id).encode()
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                arguments = (process / "cmdline").read_bytes().split(b"\0")
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if wanted in arguments and b"workbench.jobs.worker" in arguments:
+                return int(process.name)
+    return None
+
+
+def wait_for(question, timeout_s: float = 20.0):
+    deadline = time.monotonic() + timeout_s
+    while not (answer := question()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+    return answer

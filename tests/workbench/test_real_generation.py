@@ -1,0 +1,72 @@
+"""The embedded LLM as a job: killed in the middle twice, and still every premise has exactly one row."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from pipeline.records import text_id
+from tests.workbench.processes import wait_for, worker_of
+from workbench.actions import ACTIONS
+from workbench.jobs.folder import JobFolder
+from workbench.paths import SAMPLE_PREMISES
+from workbench.workspace import Workspace
+
+PREMISES = 12
+
+
+def test_a_killed_server_and_a_killed_worker_lose_and_double_nothing(
+    own_workspace: Path, tmp_path: Path, command_environment
+):
+    premises = tmp_path / "premises.txt"
+    lines = SAMPLE_PREMISES.read_text(encoding="utf-8").splitlines()[:PREMISES]
+    premises.write_text("\n".join(lines), encoding="utf-8")
+    command = [
+        "generate",
+        "--premises",
+        str(premises),
+        "--omega",
+        "0.6",
+        "--batch-size",
+        "4",
+        "--max-new-tokens",
+        "20",
+    ]
+    owner = subprocess.Popen(
+        [sys.executable, "-m", "workbench", *command], env=command_environment, stderr=subprocess.DEVNULL
+    )
+    folder = wait_for(
+        lambda: next((JobFolder(path.parent) for path in (own_workspace / "jobs").glob("2*/status.json")), None)
+    )
+    wait_for(lambda: written(folder), timeout_s=120)
+    owner.kill()
+    owner.wait()
+    seen = written(folder)
+
+    with Workspace(own_workspace) as workspace:
+        worker = wait_for(lambda: worker_of(own_workspace, folder.path.name))
+        os.kill(worker, signal.SIGKILL)  # the worker outlived its owner; now it goes too
+        job_id = folder.path.name
+        assert workspace.wait(job_id, timeout_s=20).state == "interrupted"
+        kept = written(folder)
+        assert kept[: len(seen)] == seen
+        ACTIONS["resume"](workspace, job_id=job_id)
+        assert workspace.wait(job_id, timeout_s=300).state == "finished"
+        [attempt] = workspace.store.triplets.attempts().to_dict("records")
+        counts = workspace.store.triplets.outcome_counts(job_id)
+
+    final = written(folder)
+    assert final[: len(kept)] == kept
+    assert sorted(row["premise_id"] for row in final) == sorted(text_id(line) for line in lines)
+    assert attempt["rows"] == PREMISES
+    assert counts.groupby("side")["count"].sum().to_dict() == {"positive": PREMISES, "hard_negative": PREMISES}
+
+
+def written(folder: JobFolder) -> list[dict]:
+    """Whole lines of the journal: what the worker acknowledged."""
+    if not folder.journal.exists():
+        return []
+    whole = folder.journal.read_bytes().rpartition(b"\n")[0]
+    return [json.loads(line) for line in whole.splitlines()]
