@@ -35,7 +35,7 @@ def finished_job(
     return folder
 
 
-def fill(workspace: Workspace) -> dict[str, str]:
+def fill(workspace: Workspace, *, kept_rows: int = 8) -> dict[str, str]:
     """Fill every stage; return the ids a test may ask for."""
     premises = [TRICKY, *(f"Premise number {i} waits by the river." for i in range(1, TRIPLETS))]
     frame = pd.DataFrame({"premise_id": [text_id(text) for text in premises], "text": premises})
@@ -48,7 +48,7 @@ def fill(workspace: Workspace) -> dict[str, str]:
     judge_id = "20260101-000100-000-judge-bbbb"
     finished_job(workspace, judge_id, "judge", judgements, total=TRIPLETS, settings=settings)
     rule = CurationRule()
-    kept = pd.DataFrame(triplets)[["triplet_id", "premise", "positive", "hard_negative"]].head(8)
+    kept = pd.DataFrame(triplets)[["triplet_id", "premise", "positive", "hard_negative"]].head(kept_rows)
     snapshot = workspace.store.snapshots.create("first", [attempt_id], JUDGE, asdict(rule), kept)
     run_id = train(workspace, snapshot.snapshot_id)
     for encoder_id in (run_id, "static-minilm"):

@@ -107,7 +107,7 @@ def go_to(page: Page, title: str) -> None:
 
 def comes(page: Page, wanted: Locator) -> None:
     """Wait for what a job brings; a job that fails ends the wait with its message."""
-    failed = page.get_by_test_id("stMain").get_by_text("failed", exact=True)
+    failed = page.get_by_test_id("stMain").get_by_text(re.compile("failed$"))
     expect(wanted.or_(failed).first).to_be_visible(timeout=JOB_MS)
     if not wanted.is_visible():
         pytest.fail(page.get_by_test_id("stAlert").first.inner_text())
@@ -201,8 +201,8 @@ def sts_folder(tmp_path: Path) -> Path:
 def train(page: Page, folder: Path) -> None:
     go_to(page, "Train")
     page.get_by_label("Steps", exact=True).fill("12")
-    page.get_by_label("STS folder (optional)").fill(str(folder))
-    page.get_by_label("STS folder (optional)").press("Enter")
+    page.get_by_role("textbox", name="STS folder (optional)").fill(str(folder))
+    page.get_by_role("textbox", name="STS folder (optional)").press("Enter")
     page.get_by_role("button", name="Train", exact=True).click()
     comes(page, page.get_by_text("Final loss"))
     expect(page.get_by_test_id("stMetricValue").first).to_have_text(re.compile(r"^-?\d+\.\d\d$"))

@@ -10,7 +10,7 @@ from workbench.components.curation_scope import Scope
 from workbench.components.notice import empty_state, errors_shown
 from workbench.components.triplet_card import triplet_card
 from workbench.components.wording import count, percent
-from workbench.store.decisions import Action, Decision
+from workbench.store.decision import Action, Decision
 from workbench.store.filters import TripletFilter
 from workbench.workspace import Workspace
 
