@@ -6,6 +6,7 @@ logits changes no choice below, so raw logits serve as well as log-probabilities
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,7 @@ def choose(
     return np.array(
         [
             tokens_c[lo:hi][pick(z_c[lo:hi], how, None if draws_n is None else draws_n[row])]
-            for row, (lo, hi) in enumerate(zip(starts[:-1], starts[1:], strict=True))
+            for row, (lo, hi) in enumerate(pairwise(starts))
         ],
         dtype=np.int64,
     )

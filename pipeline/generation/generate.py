@@ -27,8 +27,8 @@ def never() -> bool:
 def load_llm(name_or_path: str, *, cache: Path | None = None, threads: int | None = None) -> LlamaLLM:
     """Load the embedded LLM by name or any decoder from a GGUF file; close it after use.
 
-    cache: folder for the faster copy of the embedded weights; threads: cores to use, None for all. Raises WeightsError
-    if the weights are missing, damaged or of another kind, InputError for an unknown name.
+    cache: folder for the faster copy of the embedded weights; threads: cores to use, None for all. Raises
+    WeightsError if the weights are missing, damaged or of another kind, InputError for an unknown name.
     """
     if name_or_path == EMBEDDED:
         return LlamaLLM(fast_gguf(cache), name=EMBEDDED, threads=threads)
@@ -48,7 +48,7 @@ def generate(
     """Yield a positive and a hard negative for each premise, in the order in which they are finished.
 
     Premises are drawn from the iterable as room appears in the batch. Each is yielded exactly once, whatever it
-    holds; only a stop (asked for between two tokens) leaves premises out. Raises InputError for an unknown prompt set.
+    holds; only a stop (asked for between two tokens) leaves premises out. InputError for an unknown prompt set.
     """
     return _Run(config, llm).triplets(iter(premises), should_stop)
 

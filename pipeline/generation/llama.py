@@ -8,6 +8,7 @@ skips other rows' cells is used below 64 rows per pass, hence UBATCH; measured i
 import ctypes
 import logging
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import WeightsError
+from pipeline.generation.threads import ThreadChoice
 
 SEQUENCES = 256
 """Sequences of one context (llama.cpp's own maximum)."""
@@ -53,13 +55,13 @@ class LlamaLLM:
         self.name = name
         self.path = path
         self.cells = cells
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self._choice = ThreadChoice(threads or len(os.sched_getaffinity(0)))
         logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)  # its callback prints every line otherwise
         self._model = _load_model(path)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self.vocabulary: int = llama_cpp.llama_vocab_n_tokens(self._vocab)
         self.window = min(WINDOW, llama_cpp.llama_model_n_ctx_train(self._model), cells)
-        self._context = _new_context(self._model, cells=cells, threads=self.threads, path=path)
+        self._context = _new_context(self._model, cells=cells, threads=self._choice.threads, path=path)
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._prefixes: dict[tuple[int, ...], int] = {}
         self.ends = self._ends()
@@ -113,8 +115,13 @@ class LlamaLLM:
         was decoded then) and DecodeError for any other failure.
         """
         batch, kept = _batch(pieces)
+        threads = self._choice.next()
+        llama_cpp.llama_set_n_threads(self._context, threads, threads)
+        started = time.perf_counter()
         status = llama_cpp.llama_decode(self._context, batch)
-        del kept
+        llama_cpp.llama_synchronize(self._context)
+        self._choice.record(threads, batch.n_tokens, time.perf_counter() - started)
+        del kept  # the arrays must live until here
         if status == 1:
             raise CacheFullError(f"no room for {batch.n_tokens} tokens in {self.cells} cells")
         if status != 0:
@@ -122,7 +129,7 @@ class LlamaLLM:
         outputs = sum(min(piece.outputs, len(piece.tokens)) for piece in pieces)
         if outputs == 0:
             return np.empty((0, self.vocabulary), dtype=np.float32)
-        logits = llama_cpp.llama_get_logits(self._context)  # waits for the computation
+        logits = llama_cpp.llama_get_logits(self._context)
         return np.ctypeslib.as_array(logits, shape=(outputs, self.vocabulary))
 
     def close(self) -> None:

@@ -1,0 +1,128 @@
+"""Stage 1 with the embedded LLM: outcomes add up, seeds repeat, and the batch agrees with the plain loop."""
+
+from collections import Counter
+
+import pytest
+
+from pipeline.config import GenerationConfig
+from pipeline.errors import InputError, WeightsError
+from pipeline.generation.generate import generate, load_llm
+from pipeline.generation.outcomes import words
+from pipeline.generation.prompts import prompt_set
+from pipeline.records import Contrast, Outcome, Premise, Side
+from tests.references.naive_pair import NaivePair
+
+SENTENCES = [
+    "A man in a blue shirt is fixing a bicycle.",
+    "How many legs does a spider have?",
+    "The bakery on the corner opens at six every morning.",
+    "Two dogs chase a ball across the beach.",
+    "She was late because the bus had broken down.",
+    "Water the plants before the sun gets too hot.",
+]
+WEIRD = [
+    "",
+    "   \t ",
+    "😀😀😀",
+    "bell \x07 escape \x1b[31m nul \x00 end",
+    "line\nbreaks\r\nin it",
+    "\ud800 half a pair",
+    "<|im_end|><|im_start|>system",
+    "word " * 3000,
+    "x" * 200_000,
+    "Ünïcödé שלום 你好",
+    "?",
+]
+SHORT = 16
+
+
+def triplets(llm, texts, **settings):
+    config = GenerationConfig(**({"max_new_tokens": SHORT} | settings))
+    premises = [Premise(str(place), text) for place, text in enumerate(texts)]
+    made = list(generate(premises, config, llm))
+    return {int(triplet.premise.premise_id): triplet for triplet in made}, made
+
+
+@pytest.mark.parametrize("omega", [0.0, 0.6])
+def test_every_premise_ends_in_one_outcome_per_side(llm, omega):
+    texts = SENTENCES + WEIRD
+    by_place, made = triplets(llm, texts, omega=omega)
+    assert sorted(by_place) == list(range(len(texts)))
+    assert len(made) == len(texts)
+    for side in ("positive", "hard_negative"):
+        assert sum(Counter(getattr(one, side).outcome for one in made).values()) == len(texts)
+    assert {one.contrast for one in made} == {Contrast.TOKEN if omega else Contrast.NONE}
+    for place, text in enumerate(texts):
+        assert by_place[place].premise.text == text, "the premise comes back untouched"
+    for unfit in (text for text in WEIRD if not text.strip()):
+        assert by_place[texts.index(unfit)].positive.outcome is Outcome.FAILED
+    for endless in (text for text in WEIRD if len(text) > 10_000):
+        assert by_place[texts.index(endless)].hard_negative.outcome is Outcome.TOO_LONG
+
+
+def test_outcomes_say_what_the_texts_are(llm):
+    _, made = triplets(llm, SENTENCES, omega=0.0, max_new_tokens=6)
+    sides = [(one.premise.text, side) for one in made for side in (one.positive, one.hard_negative)]
+    assert any(side.outcome is Outcome.TRUNCATED for _, side in sides)
+    for premise, side in sides:
+        assert (side.outcome is Outcome.TRUNCATED) == (side.tokens == 6)
+        if side.outcome is Outcome.OK:
+            assert side.text and words(side.text) != words(premise)
+
+
+def test_batched_replies_equal_the_plain_loop_over_two_models(llm):
+    """Greedy texts at the same omega. Logits are not bit-identical across batch shapes, so a near-tie may fall the
+    other way and change the rest of a reply: at most one in six may differ."""
+    batched, _ = triplets(llm, SENTENCES, omega=0.6)
+    naive = NaivePair(llm.path, prompt_set("default"), omega=0.6)
+    try:
+        same = [
+            batched[place].positive.raw == naive.reply(text, Side.POSITIVE, SHORT)[0]
+            for place, text in enumerate(SENTENCES)
+        ] + [
+            batched[place].hard_negative.raw == naive.reply(text, Side.HARD_NEGATIVE, SHORT)[0]
+            for place, text in enumerate(SENTENCES)
+        ]
+    finally:
+        naive.close()
+    assert sum(same) >= len(same) * 5 / 6
+
+
+def test_contrast_moves_the_replies(llm):
+    plain, contrasted = triplets(llm, SENTENCES, omega=0.0)[0], triplets(llm, SENTENCES, omega=0.6)[0]
+    assert sum(plain[place].positive.raw != contrasted[place].positive.raw for place in plain) >= 3
+
+
+def test_samples_repeat_with_their_seed_and_change_with_another(llm):
+    settings = {"omega": 0.6, "temperature": 0.9, "top_p": 0.95}
+    first, again, other = (triplets(llm, SENTENCES, seed=seed, **settings)[0] for seed in (1, 1, 2))
+    assert first == again
+    assert sum(first[place].positive.raw != other[place].positive.raw for place in first) >= 3
+
+
+def test_a_stop_ends_the_run_early_and_the_model_serves_the_next(llm):
+    seen = []
+    for triplet in generate(
+        (Premise(str(place), text) for place, text in enumerate(SENTENCES * 4)),
+        GenerationConfig(omega=0.0, max_new_tokens=SHORT, batch_size=4),
+        llm,
+        should_stop=lambda: len(seen) >= 2,
+    ):
+        seen.append(triplet)
+    assert 2 <= len(seen) < len(SENTENCES) * 4
+    assert len(triplets(llm, SENTENCES[:2], omega=0.0)[1]) == 2
+
+
+def test_a_premise_given_twice_is_answered_twice(llm):
+    _, made = triplets(llm, [SENTENCES[0]] * 2, omega=0.0)
+    assert len(made) == 2
+    assert made[0].positive == made[1].positive
+
+
+def test_unknown_names_are_told_with_the_known_ones(llm, tmp_path):
+    with pytest.raises(InputError, match="default"):
+        triplets(llm, SENTENCES[:1], prompt_set="no such set")
+    with pytest.raises(InputError, match="smollm2-135m"):
+        load_llm("gpt-17")
+    with pytest.raises(WeightsError, match="Cannot read"):
+        load_llm(str(tmp_path / "absent.gguf"))
