@@ -17,9 +17,7 @@ def block(title: str) -> list[str]:
     return code.group(1).splitlines()
 
 
-def test_the_commands_without_a_browser_run_from_import_to_scores(
-    tmp_path: Path, command_environment: dict[str, str]
-):
+def test_the_commands_without_a_browser_run_to_scores(tmp_path: Path, command_environment: dict[str, str]):
     (tmp_path / "my.csv").write_text(
         "id,sentence\n1,A boy kicks a red ball.\n2,The train leaves at noon.\n3,Two cooks argue over the soup.\n"
     )

@@ -1,0 +1,37 @@
+"""The demo on a dozen premises: every stage for real, small."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from workbench.workspace import Workspace
+
+ARMS = ["untrained", "plain generation", "+ stage 1", "+ stage 2", "+ stage 3"]
+
+
+def test_the_demo_without_sts_data_says_so_and_compares_arms_on_held_out_triplets(
+    own_workspace: Path, tmp_path: Path, command_environment: dict[str, str]
+):
+    answer = tmp_path / "answer.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "workbench", "demo", "--limit", "16", "--seeds", "1", "--json", str(answer)],
+        capture_output=True,
+        text=True,
+        env=command_environment,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "held-out triplets" in done.stdout
+    result = json.loads(answer.read_text())
+    assert [row["arm"].split(" (")[0] for row in result["arms"]] == ARMS
+    assert all(0 <= score <= 100 for row in result["arms"] for score in row["scores"])
+    with Workspace(own_workspace) as workspace:
+        attempts = workspace.store.triplets.attempts()
+        states = {view.kind: view.state for view in workspace.jobs.list() if view.kind != "project"}
+        snapshots = {snapshot.name: snapshot.rows for snapshot in workspace.store.snapshots.list()}
+    assert attempts["rows"].tolist() == [16, 16]
+    assert sorted(attempts["omega"]) == [0.0, 0.6]
+    assert set(states.values()) == {"finished"}
+    assert snapshots["stages 1 and 2"] <= snapshots["stage 1"] <= 16
