@@ -15,7 +15,10 @@ from workbench.workspace import Workspace
 TRIPLETS = 12
 TASKS = {"STSB-test": 0.8, "SICKR-test": 0.7}
 JUDGE = "guide:all-MiniLM-L6-v2"
-TRICKY = "A <b>bold</b> :red[claim] costs $5 or `more` *now* [here](http://127.0.0.1/x)"
+TRICKY = (
+    "A <b>bold</b> :red[claim] costs $5 or `more` *now* [here](http://127.0.0.1/x) on www.example.com "
+    "by me@example.com :material/home: :smile: -> <img src=x onerror=alert(1)>"
+)
 """First premise: a page that parses it as anything but text is wrong."""
 
 

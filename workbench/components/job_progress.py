@@ -21,6 +21,7 @@ KIND_TITLES: Final = {
     "train": "Training",
     "evaluate": "Evaluation",
     "project": "Embedding map",
+    "search": "Search",
 }
 _STATE_LOOKS: Final = {
     "queued": ("gray", ":material/schedule:"),

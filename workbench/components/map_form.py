@@ -3,7 +3,7 @@
 import streamlit as st
 
 from workbench import state
-from workbench.actions.evaluation import start_projection
+from workbench.actions.maps import start_projection
 from workbench.components.encoder_names import encoder_names
 from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.notice import errors_shown

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Final
 
 _MARKS: Final = re.compile(r"([!-/:-@\[-`{-~])")
-_REPLACED: Final = re.compile(r"(?<=:)(?=\w)|(?<=[-<>~])(?=[->=])")
+_REPLACED: Final = re.compile(r"(?<=:)(?=[\w/])|(?<=[-<>~])(?=[->=])|(?<=www)(?=\.)|(?<=@)(?=\w)", re.IGNORECASE)
 _WORD: Final = re.compile(r"\w+(?:['’]\w+)*")
 _JOINER: Final = "\u2060"
 
@@ -14,8 +14,8 @@ _JOINER: Final = "\u2060"
 def plain(text: str) -> str:
     """Escape a sentence for a Markdown element.
 
-    Every ASCII mark gets a backslash. Streamlit also replaces :icons: and arrows in the finished text, where the
-    backslash is gone, so an invisible joiner splits those.
+    Every ASCII mark gets a backslash. Streamlit also replaces :icons:, arrows, web and mail addresses in the finished
+    text, where the backslash is gone, so an invisible joiner splits those.
     """
     one_line = " ".join(text.split())
     split = _REPLACED.sub(_JOINER, one_line)

@@ -18,7 +18,7 @@ def triplet_card(triplet: dict[str, Any], scores: Scores) -> None:
     """Draw the triplet with what each judge gave it."""
     with st.container(border=True):
         st.caption("Premise")
-        st.markdown(f"### {plain(triplet['premise'])}")
+        st.subheader(plain(triplet["premise"]), anchor=False)
         left, right = st.columns(2)
         with left:
             _side(triplet, Side.POSITIVE, scores, score="a")

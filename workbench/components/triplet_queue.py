@@ -64,13 +64,13 @@ def _done(workspace: Workspace, left: int) -> None:
 
 
 def _buttons(workspace: Workspace, triplet: dict[str, Any]) -> None:
-    # Streamlit keeps C and R for itself, so reject is X.
+    # Streamlit keeps C and R for itself, so reject is X. Space would press whichever button has the focus.
     with st.container(horizontal=True):
         _button("Accept", "A", ":material/check:", _decide, workspace, triplet, "accept", kind="primary")
         _button("Reject", "X", ":material/close:", _decide, workspace, triplet, "reject")
         _button("Swap", "S", ":material/swap_horiz:", _decide, workspace, triplet, "swap")
         _button("Edit", "E", ":material/edit:", _start_editing, triplet)
-        _button("Skip", "Space", ":material/skip_next:", _skip, triplet)
+        _button("Skip", "N", ":material/skip_next:", _skip, triplet)
         _button("Undo", "Z", ":material/undo:", _undo, workspace)
 
 

@@ -1,0 +1,64 @@
+"""How jobs show on Home: the controls that make sense in each state, and what a press does."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.pages.conftest import Draw
+from tests.pages.filled import finished_job
+from workbench.jobs.folder import JobFolder, Status
+from workbench.workspace import Workspace
+
+JOB = "20260101-000000-000-generate-ffff"
+
+
+def left(workspace: Workspace, state: str, message: str = "") -> JobFolder:
+    """A job that ended in this state, or runs no more although its status says so."""
+    folder = finished_job(workspace, JOB, "generate", [], total=10)
+    folder.write_status(Status(state, 4, 10, None, None, message))  # type: ignore[arg-type]
+    return folder
+
+
+def controls(app: AppTest) -> set[str]:
+    return {button.label for button in app.button if button.key and button.key.endswith(JOB)}
+
+
+@pytest.mark.parametrize(
+    ("state", "offered"),
+    [
+        ("paused", {"Resume", "Cancel"}),
+        ("running", {"Resume", "Cancel"}),  # no worker holds the lock: interrupted
+        ("failed", {"Resume"}),
+        ("cancelled", set()),
+        ("finished", set()),
+    ],
+)
+def test_controls_by_state(draw: Draw, workspace: Workspace, state: str, offered: set[str]) -> None:
+    left(workspace, state)
+    app = draw("home")
+    assert [error.message for error in app.exception] == []
+    assert controls(app) == offered
+
+
+def test_a_failure_is_told_in_its_own_words(draw: Draw, workspace: Workspace) -> None:
+    left(workspace, "failed", "The disk is full: free space and resume.")
+    assert [error.value.replace("\\", "") for error in draw("home").error] == [
+        "The disk is full: free space and resume."
+    ]
+
+
+def test_cancel_reaches_the_job(draw: Draw, workspace: Workspace) -> None:
+    left(workspace, "paused")
+    app = draw("home")
+    app.button(key=f"home_Cancel_{JOB}").click().run()
+    assert workspace.jobs.get(JOB).state == "cancelled"
+
+
+def test_a_queued_job_shows_in_the_sidebar_of_every_page(draw: Draw, workspace: Workspace) -> None:
+    left(workspace, "paused")
+    folder = JobFolder(workspace.root / "jobs" / JOB)
+    with folder.held() as is_free:  # as a live worker would
+        assert is_free
+        folder.write_status(Status("running", 4, 10, 2.0, 3.0, "Generating"))
+        for page in ("train", "evaluate"):
+            shown = [bar.value for bar in draw(page).sidebar.get("progress")]
+            assert len(shown) == 1
