@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.jobs.folder import JobFolder, State, Status, Stop
+from workbench.jobs.folder import JobFolder, State, Stop
 from workbench.jobs.journal import Journal, Row, read_rows
 
 if TYPE_CHECKING:
