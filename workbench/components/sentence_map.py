@@ -14,11 +14,12 @@ ROLES = ("premise", "positive", "hard_negative")
 _COLOUR_WORDS = {"premise": "gray", "positive": "green", "hard_negative": "red"}
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=8, show_spinner=False)
 def read_points(path: str, modified: float) -> pd.DataFrame:
-    """Read triplet_id, role, text, x, y; `modified` belongs to the cache key."""
+    """Read triplet_id, role, text, x, y and add the text for hovering; `modified` belongs to the cache key."""
     del modified
-    return pd.read_parquet(path)
+    points = pd.read_parquet(path)
+    return points.assign(hover=[for_chart(text) for text in points["text"]])
 
 
 def map_figure(points: pd.DataFrame, triplet_id: str | None) -> go.Figure:
@@ -33,7 +34,7 @@ def map_figure(points: pd.DataFrame, triplet_id: str | None) -> go.Figure:
                 mode="markers",
                 name=theme.ROLE_NAMES[role],
                 customdata=part["triplet_id"],
-                text=[for_chart(text) for text in part["text"]],
+                text=part["hover"],
                 hovertemplate=f"<b>{theme.ROLE_NAMES[role]}</b><br>%{{text}}<extra></extra>",
                 marker={"size": 6, "opacity": 0.7 if triplet_id is None else 0.35, "color": theme.ROLE_COLOURS[role]},
             )
