@@ -7,8 +7,8 @@ import numpy as np
 
 Method = Literal["umap", "pca"]
 
-_PCA_DIMENSIONS = 50
-_UMAP_NEIGHBOURS = 15
+PCA_DIMENSIONS = 50
+UMAP_NEIGHBOURS = 15
 _LEAST_FOR_UMAP = 5
 
 
@@ -47,10 +47,10 @@ def project(vectors: np.ndarray, *, method: Method = "umap", seed: int) -> np.nd
         raise ValueError(f"expected finite vectors of shape (n, d), got shape {vectors.shape}")
     if method not in ("umap", "pca"):
         raise ValueError(f"unknown method {method!r}; choose umap or pca")
-    unit = _unit(vectors)
+    unit = unit_rows(vectors)
     if method == "pca" or len(unit) < _LEAST_FOR_UMAP:
-        return _pca(unit, 2, seed)
-    return _umap(_pca(unit, _PCA_DIMENSIONS, seed), seed)
+        return principal_axes(unit, 2, seed)
+    return _umap(principal_axes(unit, PCA_DIMENSIONS, seed), seed)
 
 
 def quality(
@@ -69,7 +69,7 @@ def quality(
         NaN for both measures below four points, where neighbourhoods mean nothing.
     """
     rows = np.random.default_rng(seed).permutation(len(vectors))[:sample]
-    unit, plane = _unit(np.asarray(vectors, dtype=np.float32)[rows]), np.asarray(plane)[rows]
+    unit, plane = unit_rows(np.asarray(vectors, dtype=np.float32)[rows]), np.asarray(plane)[rows]
     # Trustworthiness is defined for fewer neighbours than half the points.
     neighbours = min(neighbours, (len(rows) - 1) // 2)
     if neighbours < 1:
@@ -96,14 +96,14 @@ def _neighbour_recall(unit: np.ndarray, plane: np.ndarray, neighbours: int) -> f
     return float(np.mean(shared) / neighbours)
 
 
-def _pca(unit: np.ndarray, dimensions: int, seed: int) -> np.ndarray:
+def principal_axes(unit: np.ndarray, dimensions: int, seed: int) -> np.ndarray:
+    """PCA scores float32 (n, dimensions) of float (n, d) vectors; axes the vectors do not have are flat."""
     from sklearn.decomposition import PCA
 
     possible = min(dimensions, *unit.shape)
     if len(unit) < 2 or possible < 1 or np.ptp(unit, axis=0).max() == 0:
         return np.zeros((len(unit), dimensions), dtype=np.float32)
     points = PCA(n_components=possible, random_state=seed).fit_transform(unit)
-    # Fewer points or dimensions than asked for: the missing axes are flat.
     return np.pad(points, ((0, 0), (0, dimensions - possible))).astype(np.float32)
 
 
@@ -112,17 +112,18 @@ def _umap(points: np.ndarray, seed: int) -> np.ndarray:
 
     reducer = UMAP(
         n_components=2,
-        n_neighbors=min(_UMAP_NEIGHBOURS, len(points) - 1),
+        n_neighbors=min(UMAP_NEIGHBOURS, len(points) - 1),
         # Distances of unit vectors survive PCA's shift of the origin and order pairs as cosine does; cosines do not.
         metric="euclidean",
         # The spectral start needs more points than its matrix has eigenvectors.
-        init="spectral" if len(points) > _UMAP_NEIGHBOURS else "random",
+        init="spectral" if len(points) > UMAP_NEIGHBOURS else "random",
         random_state=seed,
         n_jobs=1,  # a seed forces one thread; saying so avoids a warning
     )
     return np.asarray(reducer.fit_transform(points), dtype=np.float32)
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """Rows of float (n, d) scaled to length one; a zero row stays zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1.0)

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from workbench.actions.curation import curate, start_judge
-from workbench.actions.evaluation import start_evaluate, start_projection
+from workbench.actions.evaluation import start_evaluate
 from workbench.actions.exchange import export_triplets, import_triplets
 from workbench.actions.generation import start_generate
 from workbench.actions.jobs import attempts, backup, cancel, job, jobs, overview, pause, resume, scores
+from workbench.actions.maps import save_slice, seed_corpus, start_projection, start_search
 from workbench.actions.premises import import_premises, import_sample
 from workbench.actions.training import start_train
 
@@ -31,11 +32,14 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         overview,
         pause,
         resume,
+        save_slice,
         scores,
+        seed_corpus,
         start_evaluate,
         start_generate,
         start_judge,
         start_projection,
+        start_search,
         start_train,
     )
 }

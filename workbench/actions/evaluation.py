@@ -1,4 +1,4 @@
-"""Scores and maps of encoders."""
+"""Scores of encoders."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,6 @@ from pipeline.errors import InputError
 from pipeline.evaluation.held_out import is_held_out
 from pipeline.evaluation.sts import find_tasks
 from pipeline.names import BUILT_IN_ENCODERS
-from workbench.store.triplets import TripletFilter
 from workbench.workspace import Workspace
 
 
@@ -68,34 +67,6 @@ def held_out_rows(workspace: Workspace, snapshot_id: str) -> pd.DataFrame:
             f"The snapshot {snapshot_id} has too few triplets ({len(frame)}) to hold some out: generate more."
         )
     return chosen.assign(split="held_out")
-
-
-def start_projection(
-    workspace: Workspace,
-    *,
-    encoder: str,
-    attempt_id: str | None = None,
-    snapshot_id: str | None = None,
-    method: str = "umap",
-    limit: int = 5000,
-) -> dict[str, Any]:
-    """Queue a 2-D map of the sentences of an attempt or a snapshot."""
-    found = find_encoder(workspace, encoder)
-    if snapshot_id:
-        frame, corpus = workspace.store.snapshots.rows(snapshot_id), snapshot_id
-    elif attempt_id:
-        chosen = TripletFilter(attempt_ids=(attempt_id,), outcome="ok")
-        frame, corpus = workspace.store.triplets.rows(chosen), attempt_id
-    else:
-        raise InputError("A map needs sentences: name an attempt or a snapshot.")
-    if frame.empty:
-        raise InputError(f"{corpus} holds no triplet with both sides ok: generate some first.")
-    spec = {"encoder": found.folder, "encoder_id": found.encoder_id, "method": method, "corpus": corpus}
-    columns = ["triplet_id", "premise", "positive", "hard_negative"]
-    job_id = workspace.jobs.submit(
-        "project", spec, frame[columns].head(limit), title=f"{method} of {corpus}, {encoder}"
-    )
-    return {"job_id": job_id, "projection_id": job_id}
 
 
 def find_snapshot(workspace: Workspace, snapshot_id: str) -> Any:

@@ -3,12 +3,14 @@
 import streamlit as st
 
 from workbench import state
-from workbench.actions.maps import start_projection
+from workbench.actions.maps import default_guide, start_projection
 from workbench.components.encoder_names import encoder_names
 from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.notice import errors_shown
 from workbench.components.wording import count
 from workbench.workspace import Workspace
+
+_LIMITS = (1000, 5000, 20_000, 50_000, 200_000)
 
 
 def sources(workspace: Workspace) -> dict[str, str]:
@@ -26,9 +28,29 @@ def map_form(workspace: Workspace, drawable: dict[str, str]) -> None:
     names = encoder_names(workspace)
     with st.container(width=520):
         chosen = state.pick("Encoder", list(names), name=state.CANDIDATE, names=names)
+        later = st.multiselect(
+            "Compare with",
+            [encoder for encoder in names if encoder != chosen],
+            format_func=names.__getitem__,
+            key="map_compare",
+            placeholder="None: a map of one encoder",
+            help="Draws the same sentences under all of them on one aligned map, in this order; takes minutes.",
+        )
         source = state.pick("Sentences of", list(drawable), name=state.MAPPED, names=drawable)
         how = st.segmented_control(
-            "Method", ["umap", "pca"], default="umap", required=True, format_func=str.upper, key="map_method"
+            "Method",
+            ["umap", "pca"],
+            default="umap",
+            required=True,
+            format_func=str.upper,
+            key="map_method",
+            disabled=bool(later),
+        )
+        limit = st.select_slider("Most triplets", _LIMITS, value=5000, format_func=count, key="map_limit")
+        guided = st.toggle(
+            "Find the pairs that φ would mask",
+            key="map_guided",
+            help=f"Encodes the sentences with the guide {default_guide()} too, to show false negatives.",
         )
         pressed = st.button("Draw the map", type="primary", icon=":material/scatter_plot:", key="map_start")
     if pressed:
@@ -39,7 +61,10 @@ def map_form(workspace: Workspace, drawable: dict[str, str]) -> None:
                 encoder=str(chosen),
                 snapshot_id=source if is_snapshot else None,
                 attempt_id=None if is_snapshot else source,
-                method=how,
+                method=how or "umap",
+                limit=limit,
+                compare_with=later,
+                guide=default_guide() if guided else None,
             )
             state.select(state.PROJECTION, made["projection_id"])
             st.rerun()

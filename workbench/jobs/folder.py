@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 State = Literal["queued", "running", "paused", "cancelled", "failed", "finished", "interrupted"]
 Stop = Literal["pause", "cancel"]
-LANES = {"generate": "models", "judge": "models", "train": "models", "evaluate": "models", "project": "maps"}
+LANES = {
+    "generate": "models",
+    "judge": "models",
+    "train": "models",
+    "evaluate": "models",
+    "project": "maps",
+    "search": "searches",  # seconds long, and somebody waits for it
+}
 """Kind of job -> lane; one job runs per lane, because models share the machine's cores and memory."""
 ENDED: frozenset[State] = frozenset({"cancelled", "failed", "finished"})
 RESUMABLE: frozenset[State] = frozenset({"paused", "failed", "interrupted"})

@@ -1,51 +1,147 @@
-"""The embedding map as a job: encode the sentences of a triplet set, project them, keep the points."""
+"""The embedding map as a job: encode the sentences of a triplet set, project them, measure what the map shows."""
 
 import hashlib
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from pipeline.analysis.projection import project, quality
+from pipeline.analysis.alignment import displacement, project_aligned
+from pipeline.analysis.clusters import cluster, distinguishing_words
+from pipeline.analysis.masked_pairs import masked_pairs
+from pipeline.analysis.neighbours import neighbour_table, neighbours_kept
+from pipeline.analysis.projection import ProjectionQuality, project, quality
 from pipeline.training.encoders import load_encoder
+from pipeline.training.guide import Stopped, embed_texts
 from workbench.jobs.context import JobContext
+from workbench.map_files import MapFiles, place_columns
 
 ROLES = ("premise", "positive", "hard_negative")
+_NEIGHBOURS = 10
+_MOST_GUIDED = 20_000
 
 
 def run(context: JobContext) -> None:
-    """Write out/points.parquet (triplet_id, role, text, x, y) and one projections row."""
+    """Write the map's files into out/ and one projections row; see MapFiles for what they hold."""
     spec = context.spec
+    encoders = spec.get("encoders") or [{"encoder_id": spec["encoder_id"], "folder": spec["encoder"]}]
     points = long_form(context.input())
-    context.progress(0, 3, message="Encoding")
-    encoder = load_encoder(spec["encoder"])
-    vectors = encoder.encode(points["text"].tolist(), batch_size=128, convert_to_numpy=True, show_progress_bar=False)
+    guided = bool(spec.get("guide")) and len(points) // len(ROLES) <= _MOST_GUIDED
+    stages = _Stages(context, len(encoders) + 3 + guided)
+    try:
+        spaces = [_encoded(stages, encoder, points["text"]) for encoder in encoders]
+    except Stopped:
+        return
+    stages.next("Projecting")
+    drawings = (
+        [project(spaces[0], method=spec["method"], seed=spec.get("seed", 0))]
+        if len(spaces) == 1
+        else project_aligned(spaces, seed=spec.get("seed", 0))
+    )
+    for column, values in zip(place_columns(len(drawings)), drawings, strict=True):
+        points[list(column)] = values
     if context.stop_requested():
         return
-    context.progress(1, 3, message=f"Projecting with {spec['method']}")
-    points[["x", "y"]] = project(vectors, method=spec["method"], seed=spec.get("seed", 0))
-    context.progress(2, 3, message="Measuring the map")
-    measured = quality(vectors, points[["x", "y"]].to_numpy())
-    target = context.out / "points.parquet"
-    points.to_parquet(target, index=False)
-    context.write(
-        [
-            {
-                "table": "projections",
-                "projection_id": context.job_id,
-                "encoder_id": spec["encoder_id"],
-                "corpus": spec["corpus"],
-                "method": spec["method"],
-                "path": str(target),
-                "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
-                "trustworthiness": measured.trustworthiness,
-                "neighbour_recall": measured.neighbour_recall,
-                "points": len(points),
-            }
-        ]
-    )
-    context.progress(3, 3, message="Done")
+    stages.next("Measuring the map and naming its groups")
+    measured = [quality(space, drawing) for space, drawing in zip(spaces, drawings, strict=True)]
+    names = _describe(points, spaces, drawings)
+    files = MapFiles(context.out / "points.parquet")
+    for number, space in enumerate(spaces):
+        np.save(files.vectors_path(number), space.astype(np.float16))
+    about: dict[str, Any] = {"encoders": encoders, "clusters": names, "corpus": spec["corpus"]}
+    if guided:
+        about["pairs"] = _guide(stages, files, spec["guide"], points, spaces, encoders)
+    stages.next("Writing")
+    files.write(points, about)
+    context.write([_row(context, encoders, measured, points, files.points)])
+    stages.next("Done")
 
 
 def long_form(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per sentence: triplet_id, role, text."""
+    """Return one row per sentence: triplet_id, role, text; a triplet's three rows follow each other."""
     parts = [pd.DataFrame({"triplet_id": frame["triplet_id"], "role": role, "text": frame[role]}) for role in ROLES]
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts).sort_index(kind="stable").reset_index(drop=True)
+
+
+class _Stages:
+    """Progress in whole steps."""
+
+    def __init__(self, context: JobContext, total: int) -> None:
+        self.context = context
+        self._total, self._done = total, -1
+
+    def next(self, message: str) -> None:
+        self._done += 1
+        self.context.progress(self._done, self._total, message=message)
+
+
+def _encoded(stages: _Stages, encoder: dict[str, Any], texts: pd.Series) -> np.ndarray:
+    stages.next(f"Encoding with {encoder.get('name') or encoder['encoder_id']}")
+    numbers, unique = pd.factorize(texts)
+    model = load_encoder(encoder["folder"])
+    unit = embed_texts(list(unique), model, batch_size=128, should_stop=stages.context.stop_requested)
+    return unit[numbers]
+
+
+def _describe(points: pd.DataFrame, spaces: list[np.ndarray], drawings: list[np.ndarray]) -> list[str]:
+    """Add the columns that come from the full space; return the names of the groups."""
+    last = spaces[-1]
+    premise, positive, hard_negative = (last[start :: len(ROLES)] for start in range(len(ROLES)))
+    for column, side in (("cos_positive", positive), ("cos_hard_negative", hard_negative)):
+        points[column] = np.repeat(np.einsum("nd,nd->n", premise, side), len(ROLES))
+    points["margin"] = points["cos_positive"] - points["cos_hard_negative"]
+    points["cluster"] = cluster(last, seed=0)
+    if len(spaces) > 1:
+        tables = [neighbour_table(space, count=_NEIGHBOURS) for space in (spaces[0], last)]
+        points["kept"] = neighbours_kept(*tables)
+        points["moved"] = displacement(drawings[0], drawings[-1])
+    return distinguishing_words(points["text"].tolist(), points["cluster"].to_numpy())
+
+
+def _guide(
+    stages: _Stages,
+    files: MapFiles,
+    guide: str,
+    points: pd.DataFrame,
+    spaces: list[np.ndarray],
+    encoders: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Keep the pairs that some phi would mask; return what the page says about them."""
+    same = [space for space, encoder in zip(spaces, encoders, strict=True) if encoder["folder"] == guide]
+    unit = same[0] if same else _encoded(stages, {"encoder_id": guide, "folder": guide}, points["text"])
+    if same:
+        stages.next("Comparing pairs")
+    found = masked_pairs(*(unit[start :: len(ROLES)] for start in range(len(ROLES))))
+    step = len(ROLES)
+    pairs = pd.DataFrame(
+        {
+            "premise": found.premise * step,
+            "candidate": found.candidate * step + np.where(found.is_hard_negative, 2, 1),
+            "cosine": found.cosine,
+        }
+    )
+    files.write_pairs(pairs)
+    return {"guide": guide, "floor": found.floor, "candidates": found.candidates}
+
+
+def _row(
+    context: JobContext,
+    encoders: list[dict[str, Any]],
+    measured: list[ProjectionQuality],
+    points: pd.DataFrame,
+    path: Path,
+) -> dict[str, Any]:
+    return {
+        "table": "projections",
+        "projection_id": context.job_id,
+        "encoder_id": encoders[-1]["encoder_id"],
+        "corpus": context.spec["corpus"],
+        "method": context.spec["method"],
+        "path": str(path),
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        # The worst of the drawings: the badge must not promise more than the slider shows.
+        "trustworthiness": min(quality.trustworthiness for quality in measured),
+        "neighbour_recall": min(quality.neighbour_recall for quality in measured),
+        "points": len(points),
+    }

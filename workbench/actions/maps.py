@@ -1,0 +1,140 @@
+"""Embedding maps: drawing one, comparing encoders on one, looking for a sentence, and what a selection becomes."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.config import TrainConfig
+from pipeline.errors import InputError
+from pipeline.records import text_id
+from workbench.actions.evaluation import find_encoder
+from workbench.map_files import MapFiles
+from workbench.slices import Slices
+from workbench.store.triplets import TripletFilter
+from workbench.workspace import Workspace
+
+_COLUMNS = ["triplet_id", "premise", "positive", "hard_negative"]
+_LEAST_TO_ALIGN = 10
+_USABLE = {"queued", "running", "paused", "finished"}
+
+
+def start_projection(
+    workspace: Workspace,
+    *,
+    encoder: str,
+    attempt_id: str | None = None,
+    snapshot_id: str | None = None,
+    method: str = "umap",
+    limit: int = 5000,
+    compare_with: Sequence[str] = (),
+    guide: str | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Queue a 2-D map of the sentences of an attempt or a snapshot.
+
+    With `compare_with` (encoders that come after `encoder`, for example checkpoints) all are drawn on one aligned
+    map. With a `guide` the map also holds the pairs that a mask threshold would take for false negatives. A map that
+    exists already, or is being drawn, from the same sentences and settings is answered instead of a second one.
+    """
+    found = [find_encoder(workspace, name) for name in (encoder, *compare_with)]
+    if len({item.encoder_id for item in found}) < len(found):
+        raise InputError("A comparison needs different encoders; choose each one once.")
+    frame, corpus = _sentences(workspace, attempt_id, snapshot_id)
+    frame = frame[_COLUMNS].head(limit)
+    if compare_with and len(frame) < _LEAST_TO_ALIGN:
+        raise InputError(
+            f"{corpus} holds {len(frame)} triplets; an aligned map needs at least {_LEAST_TO_ALIGN}: generate more."
+        )
+    encoders = [
+        {"encoder_id": item.encoder_id, "folder": item.folder, "name": name}
+        for item, name in zip(found, (encoder, *compare_with), strict=True)
+    ]
+    spec = {
+        "encoders": encoders,
+        "method": "aligned" if compare_with else method,
+        "corpus": corpus,
+        "seed": seed,
+        "guide": find_encoder(workspace, guide).folder if guide else None,
+    }
+    spec["key"] = _key(spec, frame)
+    job_id = _existing(workspace, "project", spec["key"])
+    if job_id is None:
+        title = f"{spec['method']} of {corpus}, {', '.join((encoder, *compare_with))}"
+        job_id = workspace.jobs.submit("project", spec, frame, title=title)
+    return {"job_id": job_id, "projection_id": job_id}
+
+
+def start_search(workspace: Workspace, *, projection_id: str, text: str, count: int = 50) -> dict[str, Any]:
+    """Queue the search for the sentences nearest to a typed one, under the last encoder of a map."""
+    if not text.strip():
+        raise InputError("There is nothing to look for: type a sentence.")
+    maps = workspace.store.projections.list().set_index("projection_id")
+    if projection_id not in maps.index:
+        raise InputError(f"There is no map {projection_id}; draw one first.")
+    files = MapFiles(Path(str(maps.loc[projection_id, "path"])))
+    if not files.about_path.exists():
+        raise InputError("This map keeps no vectors, as it was drawn by an earlier version: draw it again.")
+    encoders = json.loads(files.about_path.read_bytes())["encoders"]
+    last = len(encoders) - 1
+    spec: dict[str, Any] = {
+        "text": text.strip(),
+        "encoder": encoders[last]["folder"],
+        "vectors": str(files.vectors_path(last)),
+        "count": count,
+    }
+    spec["key"] = _key(spec, None)
+    job_id = _existing(workspace, "search", spec["key"])
+    return {"job_id": job_id or workspace.jobs.submit("search", spec, title=f"Search: {text.strip()[:60]}")}
+
+
+def save_slice(workspace: Workspace, *, name: str, triplet_ids: Sequence[str], origin: str = "") -> dict[str, Any]:
+    """Save a list of triplets under a name."""
+    saved = Slices(workspace.root).add(name, triplet_ids, origin=origin)
+    return {"slice_id": saved.slice_id, "triplets": len(saved.triplet_ids)}
+
+
+def seed_corpus(workspace: Workspace, *, texts: Sequence[str], name: str) -> dict[str, Any]:
+    """Make a corpus of these sentences, to generate triplets from."""
+    unique = list(dict.fromkeys(text.strip() for text in texts if text.strip()))
+    if not unique:
+        raise InputError("There is no sentence to start from: select points on the map first.")
+    frame = pd.DataFrame({"premise_id": [text_id(text) for text in unique], "text": unique})
+    corpus = workspace.store.premises.add_corpus(name, "embedding map", frame, {}, len(texts) - len(unique))
+    return {"corpus_id": corpus.corpus_id, "premises": corpus.premises}
+
+
+def default_guide() -> str:
+    """The guide a training run masks with unless told otherwise."""
+    return TrainConfig().guide
+
+
+def _sentences(workspace: Workspace, attempt_id: str | None, snapshot_id: str | None) -> tuple[pd.DataFrame, str]:
+    if snapshot_id:
+        frame, corpus = workspace.store.snapshots.rows(snapshot_id), snapshot_id
+    elif attempt_id:
+        chosen = TripletFilter(attempt_ids=(attempt_id,), outcome="ok")
+        frame, corpus = workspace.store.triplets.rows(chosen), attempt_id
+    else:
+        raise InputError("A map needs sentences: name an attempt or a snapshot.")
+    if frame.empty:
+        raise InputError(f"{corpus} holds no triplet with both sides ok: generate some first.")
+    return frame, corpus
+
+
+def _key(spec: dict[str, Any], frame: pd.DataFrame | None) -> str:
+    """Content of a job: same settings on same sentences give the same key."""
+    digest = hashlib.blake2b(json.dumps(spec, sort_keys=True).encode(), digest_size=16)
+    if frame is not None:
+        digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _existing(workspace: Workspace, kind: str, key: str) -> str | None:
+    for job in workspace.jobs.list():
+        if job.kind == kind and job.spec.get("key") == key and job.state in _USABLE:
+            return job.job_id
+    return None

@@ -1,0 +1,19 @@
+"""The search for a typed sentence as a job: the server itself never loads an encoder."""
+
+import numpy as np
+import pandas as pd
+
+from pipeline.analysis.neighbours import nearest
+from pipeline.training.encoders import load_encoder
+from pipeline.training.guide import embed_texts
+from workbench.jobs.context import JobContext
+
+
+def run(context: JobContext) -> None:
+    """Write out/found.parquet: point number and cosine of the sentences nearest to the typed one."""
+    spec = context.spec
+    context.progress(0, 1, message="Encoding the sentence")
+    [query] = embed_texts([spec["text"]], load_encoder(spec["encoder"]))
+    rows, cosines = nearest(np.load(spec["vectors"], mmap_mode="r", allow_pickle=False), query, count=spec["count"])
+    pd.DataFrame({"point": rows, "cosine": cosines}).to_parquet(context.out / "found.parquet", index=False)
+    context.progress(1, 1, message="Found")

@@ -1,0 +1,104 @@
+"""The files of one embedding map: points, vectors, pairs, and what they are about."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.durable import write_atomically
+
+
+def place_columns(drawings: int) -> list[tuple[str, str]]:
+    """Names of the coordinates: x, y for the first drawing, then x1, y1 and so on."""
+    return [("x", "y"), *((f"x{k}", f"y{k}") for k in range(1, drawings))]
+
+
+@dataclass(frozen=True)
+class MapFiles:
+    """Where a map's files lie, all beside its points.
+
+    points.parquet holds triplet_id, role, text, the coordinates, and columns measured in the full space
+    (cos_positive, cos_hard_negative, margin, cluster; kept and moved where encoders are compared).
+    vectors-K.npy holds half floats of length one per encoder; pairs.parquet the pairs phi can mask, strongest first;
+    map.json the encoders, the groups' names and the guide. Maps of earlier versions have the points alone.
+    """
+
+    points: Path
+
+    @property
+    def about_path(self) -> Path:
+        """Description of the map."""
+        return self.points.with_name("map.json")
+
+    @property
+    def pairs_path(self) -> Path:
+        """Pairs of point numbers with their guide cosine."""
+        return self.points.with_name("pairs.parquet")
+
+    def vectors_path(self, number: int) -> Path:
+        """Vectors under one encoder."""
+        return self.points.with_name(f"vectors-{number}.npy")
+
+    def write(self, points: pd.DataFrame, about: dict[str, Any]) -> None:
+        """Write points and description, each whole or not at all."""
+        unfinished = self.points.with_suffix(".tmp")
+        points.to_parquet(unfinished, index=False)
+        unfinished.replace(self.points)
+        write_atomically(self.about_path, json.dumps(about, ensure_ascii=False).encode())
+
+    def write_pairs(self, pairs: pd.DataFrame) -> None:
+        """Write the pairs."""
+        pairs.to_parquet(self.pairs_path, index=False)
+
+
+class SentenceMap:
+    """A map read into memory, read-only: sessions share it."""
+
+    def __init__(self, path: Path) -> None:
+        self.files = MapFiles(path)
+        self.points = pd.read_parquet(path)
+        about_path = self.files.about_path
+        self.about: dict[str, Any] = json.loads(about_path.read_bytes()) if about_path.exists() else {}
+        drawings = sum(name == "x" or (name[:1] == "x" and name[1:].isdigit()) for name in self.points.columns)
+        columns = place_columns(drawings)
+        self.places = [np.ascontiguousarray(self.points[list(names)], dtype=np.float32) for names in columns]
+        self.role_codes = pd.factorize(self.points["role"])[0]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def encoders(self) -> list[dict[str, Any]]:
+        """The encoders of the drawings, in order; none are known for maps of earlier versions."""
+        return self.about.get("encoders", [])
+
+    @property
+    def cluster_names(self) -> list[str]:
+        """Words that set each group apart; an empty name where there are none."""
+        return self.about.get("clusters", [])
+
+    @cached_property
+    def pairs(self) -> pd.DataFrame | None:
+        """Columns premise, candidate (point numbers) and cosine, strongest first."""
+        return pd.read_parquet(self.files.pairs_path) if self.files.pairs_path.exists() else None
+
+    @cached_property
+    def rows_of(self) -> dict[str, np.ndarray]:
+        """Point numbers of each triplet."""
+        return self.points.groupby("triplet_id", sort=False).indices
+
+    def vectors(self, number: int = -1) -> np.ndarray | None:
+        """Vectors under an encoder as a memory map (-1: the last one), or None where they were not kept."""
+        path = self.files.vectors_path(number % max(1, len(self.places)))
+        return np.load(path, mmap_mode="r", allow_pickle=False) if path.exists() else None
+
+    def places_at(self, morph: float) -> np.ndarray:
+        """Coordinates between two drawings, float32 (n, 2): 0 is the first, 1 the second, 0.5 half way."""
+        low = min(int(morph), len(self.places) - 1)
+        high = min(low + 1, len(self.places) - 1)
+        share = np.float32(morph - low)
+        return self.places[low] * (1 - share) + self.places[high] * share
