@@ -1,39 +1,54 @@
 """Judges that read similarity off an LLM's likelihoods: no number has to be written, so a small LLM can do it.
 
-With e(b|a) the mean log-probability of b's tokens as a reply to the paraphrase prompt of a, c(b|a) the same under the
-contradiction prompt, and u(b) the same for b alone (method: "PMI in both orders"):
+With e(b|a) the nats per token that b costs as a reply to the paraphrase prompt of a, c(b|a) the same under the
+contradiction prompt, and u(b) the same under the paraphrase prompt of nothing:
 
-    likelihood  = ((e(b|a) - u(b)) + (e(a|b) - u(a))) / 2        how much each text makes the other likelier
-    entailment  = ((e(b|a) - c(b|a)) + (e(a|b) - c(a|b))) / 2    rather as a paraphrase than as a contradiction
+    likelihood = (log(u(b) / e(b|a)) + log(u(a) / e(a|b))) / 2     how many times cheaper each text makes the other
+    entailment = (c(b|a) - e(b|a) + c(a|b) - e(a|b)) / 2           rather as a paraphrase than as a contradiction
+
+The first is pointwise mutual information u - e in both orders, relative to u: a long or rare text has more nats to
+save, and the difference alone ranks pairs of different texts worse (76 against 81 on 160 pairs of STS-B dev, 49
+against 63 on 100 pairs of SICK, Spearman x100).
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.generation.llama import PREFIXES, SEQUENCES, LlamaLLM, Piece
-from pipeline.generation.prompts import PromptSet, prompt_set
+from pipeline.generation.prompts import JUDGE_PROMPTS, PromptSet, SidePrompt
 
 Pairs = Sequence[tuple[str, str]]
-Scored = tuple[str, str]  # (context, reply); the context "" stands for no premise at all
+Scored = tuple[str, str]  # (context, reply); the context "" asks for a paraphrase of nothing
 LONGEST_TEXT_TOKENS = 192
 """Tokens of a text that count; the rest of a longer one is not read."""
+LEAST_NATS = 0.01
+"""Costs per token below this count as this, so that a text repeated word by word has a finite score."""
 _TOKENS_A_CALL = 248
 """Tokens decoded together: four passes of the context, and logits of at most 50 MB."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    pair: Scored
+    context: list[int]
+    reply: list[int]
+
+
 class _LikelihoodBased(ABC):
-    """Shared work: mean log-probabilities of replies under a prompt, batched, each asked once."""
+    """Shared work: what replies cost under a prompt, batched, each asked once."""
 
     kind: ClassVar[str]
 
-    def __init__(self, llm: LlamaLLM, *, prompts: PromptSet | None = None) -> None:
+    def __init__(self, llm: LlamaLLM, *, prompts: PromptSet = JUDGE_PROMPTS, chunk_pairs: int = 32) -> None:
         self.judge_id = f"{self.kind}:{llm.name}"
         self._llm = llm
-        self._prompts = prompts or prompt_set("default")
+        self._prompts = prompts
+        self._chunk_pairs = chunk_pairs
         self._alone: dict[str, float] = {}
 
     def scores(
@@ -50,7 +65,7 @@ class _LikelihoodBased(ABC):
         """
         done: list[NDArray[np.float64]] = []
         finished = 0
-        for chunk in _chunks(pairs, 64):
+        for chunk in _chunks(pairs, self._chunk_pairs):
             if should_stop and should_stop():
                 break
             done.append(self._chunk_scores(chunk))
@@ -62,54 +77,53 @@ class _LikelihoodBased(ABC):
     @abstractmethod
     def _chunk_scores(self, pairs: Pairs) -> NDArray[np.float64]: ...
 
-    def _means(self, prefix: str, wanted: Iterable[Scored], tail: Callable[[str], str]) -> dict[Scored, float]:
-        """Return the mean log-probability of each (context, reply) after prefix + tail(context)."""
-        jobs = {pair: self._job(tail(pair[0]), pair[1]) for pair in wanted}
-        tokens = self._llm.tokenize(prefix)
-        shared = self._llm.prefix(tokens) if tokens else None
-        means: dict[Scored, float] = {}
-        for batch in _packed(jobs.items()):
+    def _costs(self, prompt: SidePrompt, wanted: Iterable[Scored]) -> dict[Scored, float]:
+        """Return the nats per token of each (context, reply) after prompt and context."""
+        shared = self._llm.tokenize(prompt.prefix())
+        source = self._llm.prefix(shared)
+        costs: dict[Scored, float] = {}
+        for batch in _packed([self._job(prompt, pair) for pair in wanted]):
             pieces = []
-            for sequence, (_, (context, reply)) in enumerate(batch, start=PREFIXES):
-                if shared is not None:
-                    self._llm.share(shared, sequence)
-                pieces.append(Piece(sequence, len(tokens), context + reply[:-1], outputs=len(reply)))
-            values = _mean_log_probabilities(self._llm.decode(pieces), [reply for _, (_, reply) in batch])
-            means.update(zip((pair for pair, _ in batch), values, strict=True))
+            for sequence, job in enumerate(batch, start=PREFIXES):
+                self._llm.share(source, sequence)
+                tokens = job.context + job.reply[:-1]  # the last token is only predicted
+                pieces.append(Piece(sequence, len(shared), tokens, outputs=len(job.reply)))
+            values = _nats_per_token(self._llm.decode(pieces), [job.reply for job in batch])
+            costs.update(zip((job.pair for job in batch), values, strict=True))
             for piece in pieces:
                 self._llm.forget(piece.sequence)
-        return means
+        return costs
 
-    def _job(self, context: str, reply: str) -> tuple[list[int], list[int]]:
-        """Return the tokens of a context and of its reply; an empty reply is scored as ending at once."""
-        cut = self._llm.tokenize(context)
-        words = self._llm.tokenize(f" {' '.join(reply.split())}")[:LONGEST_TEXT_TOKENS] if reply.strip() else []
-        return cut, words or self._llm.tokenize(self._prompts.stop)
+    def _job(self, prompt: SidePrompt, pair: Scored) -> _Job:
+        context, reply = (self._shortened(text) for text in pair)
+        words = self._llm.tokenize(f" {reply}") if reply else self._llm.tokenize(self._prompts.stop)
+        return _Job(pair, self._llm.tokenize(prompt.tail(context)), words)
 
-    def _replies(self, pairs: Pairs, side_prompt: str) -> dict[Scored, float]:
-        prompt = getattr(self._prompts, side_prompt)
-        both = {pair for a, b in pairs for pair in ((a, b), (b, a))}
-        return self._means(prompt.prefix(), sorted(both), lambda text: prompt.tail(self._shortened(text)))
+    def _both_orders(self, prompt: SidePrompt, pairs: Pairs) -> dict[Scored, float]:
+        return self._costs(prompt, sorted({ordered for a, b in pairs for ordered in ((a, b), (b, a))}))
 
     def _shortened(self, text: str) -> str:
-        tokens = self._llm.tokenize(text[: LONGEST_TEXT_TOKENS * 32])
-        return text if len(tokens) <= LONGEST_TEXT_TOKENS else self._llm.detokenize(tokens[:LONGEST_TEXT_TOKENS])
+        """Return a text on one line, cut to the tokens that count."""
+        line = " ".join(text[: LONGEST_TEXT_TOKENS * 32].split())
+        tokens = self._llm.tokenize(line)
+        return line if len(tokens) <= LONGEST_TEXT_TOKENS else self._llm.detokenize(tokens[:LONGEST_TEXT_TOKENS])
 
 
 class LikelihoodJudge(_LikelihoodBased):
-    """PMI in both orders: measures relatedness; a contradiction scores about as high as an entailment."""
+    """Mutual information in both orders: measures relatedness; contradictions score about as high as entailments."""
 
     kind = "likelihood"
 
     def _chunk_scores(self, pairs: Pairs) -> NDArray[np.float64]:
-        given = self._replies(pairs, "positive")
-        new = sorted({text for pair in pairs for text in pair} - self._alone.keys())
-        label = f"{self._prompts.positive.premise_label}:"
-        alone = self._means("", [("", text) for text in new], lambda _: label)
-        self._alone.update({text: value for (_, text), value in alone.items()})
-        return np.array(
-            [(given[a, b] - self._alone[b] + given[b, a] - self._alone[a]) / 2 for a, b in pairs], dtype=np.float64
-        )
+        prompt = self._prompts.positive
+        given = self._both_orders(prompt, pairs)
+        new = {text for pair in pairs for text in pair} - self._alone.keys()
+        alone = self._costs(prompt, [("", text) for text in sorted(new)])
+        self._alone.update({text: cost for (_, text), cost in alone.items()})
+        return np.array([(self._gain(given, a, b) + self._gain(given, b, a)) / 2 for a, b in pairs])
+
+    def _gain(self, given: dict[Scored, float], a: str, b: str) -> float:
+        return float(np.log(max(self._alone[b], LEAST_NATS) / max(given[a, b], LEAST_NATS)))
 
 
 class EntailmentJudge(_LikelihoodBased):
@@ -118,30 +132,27 @@ class EntailmentJudge(_LikelihoodBased):
     kind = "entailment"
 
     def _chunk_scores(self, pairs: Pairs) -> NDArray[np.float64]:
-        same, other = self._replies(pairs, "positive"), self._replies(pairs, "hard_negative")
-        return np.array(
-            [(same[a, b] - other[a, b] + same[b, a] - other[b, a]) / 2 for a, b in pairs], dtype=np.float64
-        )
+        same = self._both_orders(self._prompts.positive, pairs)
+        other = self._both_orders(self._prompts.hard_negative, pairs)
+        return np.array([(other[a, b] - same[a, b] + other[b, a] - same[b, a]) / 2 for a, b in pairs])
 
 
-def _mean_log_probabilities(logits_nv: NDArray[np.float32], replies: Sequence[Sequence[int]]) -> list[float]:
-    """Return the mean log-softmax of each reply's tokens; the rows of all replies follow each other in logits_nv."""
+def _nats_per_token(logits_nv: NDArray[np.float32], replies: Sequence[Sequence[int]]) -> list[float]:
+    """Return the mean of -log softmax over each reply's tokens; the rows of all replies follow each other."""
     token_n = np.concatenate([np.asarray(reply) for reply in replies])
     top_n = logits_nv.max(axis=1)
     chosen_n = logits_nv[np.arange(len(token_n)), token_n] - top_n
-    log_n = chosen_n - np.log(np.exp(logits_nv - top_n[:, None]).sum(axis=1))
+    cost_n = np.log(np.exp(logits_nv - top_n[:, None]).sum(axis=1)) - chosen_n
     ends = np.cumsum([len(reply) for reply in replies])
-    return [float(part.mean(dtype=np.float64)) for part in np.split(log_n, ends[:-1])]
+    return [float(part.mean(dtype=np.float64)) for part in np.split(cost_n, ends[:-1])]
 
 
-def _packed(
-    jobs: Iterable[tuple[Scored, tuple[list[int], list[int]]]],
-) -> Iterator[list[tuple[Scored, tuple[list[int], list[int]]]]]:
+def _packed(jobs: Iterable[_Job]) -> Iterator[list[_Job]]:
     """Group jobs so that each group stays below the tokens of one call, or is a single long job."""
-    batch: list[tuple[Scored, tuple[list[int], list[int]]]] = []
+    batch: list[_Job] = []
     tokens = 0
     for job in jobs:
-        size = len(job[1][0]) + len(job[1][1])
+        size = len(job.context) + len(job.reply)
         if batch and (tokens + size > _TOKENS_A_CALL or len(batch) == SEQUENCES - PREFIXES):
             yield batch
             batch, tokens = [], 0

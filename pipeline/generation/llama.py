@@ -115,6 +115,8 @@ class LlamaLLM:
         was decoded then) and DecodeError for any other failure.
         """
         batch, kept = _batch(pieces)
+        if batch.n_tokens > self.cells:  # llama.cpp would abort the process
+            raise CacheFullError(f"{batch.n_tokens} tokens can never fit {self.cells} cells")
         threads = self._choice.next()
         llama_cpp.llama_set_n_threads(self._context, threads, threads)
         started = time.perf_counter()

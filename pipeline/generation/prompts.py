@@ -5,7 +5,7 @@ of the shared part is attended to by every row at every step, so the examples ar
 benchmarks/generation.py for what their length costs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.errors import InputError
 from pipeline.records import Side
@@ -80,6 +80,9 @@ _DEFAULT = PromptSet(
         ),
     ),
 )
+
+JUDGE_PROMPTS = replace(_DEFAULT, prompt_set_id="judge")
+"""What the likelihood judges ask; a calibration holds for these words only, so they change with a new version."""
 
 PROMPT_SETS: dict[str, PromptSet] = {_DEFAULT.prompt_set_id: _DEFAULT}
 """Prompt sets by id."""

@@ -5,7 +5,7 @@ the whole batch waits for one preempted thread, and fewer threads are faster (me
 sentences/s with two threads, 3.9 with one). So the rate is watched and the other number tried now and then.
 """
 
-_FIRST_PROBE_CALLS = 12
+_FIRST_PROBE_CALLS = 4
 _RAREST_PROBE_CALLS = 384
 _GAIN_TO_SWITCH = 1.1
 _MEMORY = 0.7

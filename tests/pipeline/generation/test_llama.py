@@ -45,6 +45,10 @@ def test_a_full_cache_is_told_and_survived():
     with LlamaLLM(embedded_gguf(), name="small", cells=256) as small:
         with pytest.raises(CacheFullError):
             small.decode([Piece(PREFIXES + row, 0, [5] * 30) for row in range(10)])
+        small.decode([Piece(PREFIXES, 0, [5] * 200)])
+        with pytest.raises(CacheFullError):
+            small.decode([Piece(PREFIXES + 1, 0, [5] * 100)])
+        small.forget(PREFIXES)
         assert small.decode([Piece(PREFIXES, 0, [5] * 30)]).shape == (1, small.vocabulary)
 
 

@@ -16,7 +16,7 @@ def test_idle_cores_are_all_used_and_probes_become_rare():
     choice = ThreadChoice(4)
     used = play(choice, {4: 400.0, 2: 220.0}, 600)
     assert choice.threads == 4
-    assert 3 <= used.count(2) <= 8
+    assert 3 <= used.count(2) <= 10
 
 
 def test_busy_cores_are_left_alone_and_taken_back_when_free():

@@ -1,0 +1,59 @@
+"""The contrast against transformers' classifier-free guidance, on a copy of the same weights.
+
+z = l - omega * l^ has the same best token as guidance with gamma = 1 / (1 - omega), so greedy output at omega 0.5
+without a plausibility cut must equal `guidance_scale=2` with `negative_prompt_ids`, token for token: both sides run
+the same float32 model, and only the combination of the two prompts is under test.
+"""
+
+import pytest
+import torch
+
+from pipeline.generation.contrast import TokenChoice, choose
+from pipeline.generation.prompts import prompt_set
+from pipeline.records import Side
+from pipeline.weights import smollm2_safetensors_folder
+
+HOW = TokenChoice(omega=0.5, plausibility=0.0)
+TOKENS = 12
+
+
+@pytest.fixture(scope="module")
+def model_and_tokenizer():
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = str(smollm2_safetensors_folder())
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
+    return model, AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def contrasted(model, own: torch.Tensor, opposite: torch.Tensor) -> list[int]:
+    """Our combination in the plainest loop: two prompts, each with its own cache, one token appended to both."""
+    states = [model(own, use_cache=True), model(opposite, use_cache=True)]
+    tokens: list[int] = []
+    while len(tokens) < TOKENS:
+        rows = [state.logits[:, -1].numpy() for state in states]
+        token = int(choose(rows[0], rows[1], HOW)[0])
+        tokens.append(token)
+        if token == model.generation_config.eos_token_id:
+            break
+        step = torch.tensor([[token]])
+        states = [model(step, past_key_values=state.past_key_values, use_cache=True) for state in states]
+    return tokens
+
+
+@pytest.mark.parametrize("side", list(Side))
+@pytest.mark.parametrize("premise", ["Two dogs chase a ball across the beach.", "How tall is the new bridge?"])
+@torch.inference_mode()
+def test_greedy_contrast_equals_guidance(model_and_tokenizer, premise, side):
+    model, tokenizer = model_and_tokenizer
+    prompts = prompt_set("default")
+    own, opposite = (
+        tokenizer(prompt.prefix() + prompt.tail(premise), return_tensors="pt").input_ids
+        for prompt in (prompts.own(side), prompts.opposite(side))
+    )
+    settings = {"max_new_tokens": TOKENS, "do_sample": False, "pad_token_id": 0}
+    guided = model.generate(own, guidance_scale=2.0, negative_prompt_ids=opposite, **settings)
+    plain = model.generate(own, **settings)
+    ours = contrasted(model, own, opposite)
+    assert ours == guided[0, own.shape[1] :].tolist()
+    assert len(ours) >= 4 and guided.tolist() != plain.tolist(), "guidance must have had something to change"
