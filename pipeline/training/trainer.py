@@ -20,7 +20,7 @@ from pipeline.training.losses import GuideMaskedLoss
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-STATIC_LEARNING_RATE = 0.05
+STATIC_LEARNING_RATE = 0.002
 TRANSFORMER_LEARNING_RATE = 5e-5
 
 _HEAD = "loss_head.pt"
