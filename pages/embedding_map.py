@@ -9,7 +9,7 @@ from workbench.components import links
 from workbench.components.encoder_names import encoder_names, scored_name
 from workbench.components.map_form import map_form, map_progress, sources
 from workbench.components.notice import empty_state
-from workbench.components.sentence_map import read_points, sentence_map
+from workbench.components.sentence_map import MapChoice, read_map, sentence_map
 
 workspace = shell.begin("Embedding map")
 drawable = sources(workspace)
@@ -46,7 +46,18 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
 row = maps.set_index("projection_id").loc[chosen]
 path = Path(row["path"])
 if path.exists():
-    points = read_points(str(path), path.stat().st_mtime)
-    sentence_map(points, quality=(row["trustworthiness"], row["neighbour_recall"]))
+    drawn = read_map(str(path), path.stat().st_mtime)
+    attempts = {item.snapshot_id: item.attempt_ids for item in workspace.store.snapshots.list()}
+    compared = [scored_name(item["encoder_id"], encoders) for item in drawn.encoders]
+    sentence_map(
+        workspace,
+        MapChoice(
+            map_id=str(chosen),
+            drawn=drawn,
+            attempt_ids=attempts.get(row["corpus"], (row["corpus"],)),
+            place_names=compared or [scored_name(row["encoder_id"], encoders)],
+            quality=(row["trustworthiness"], row["neighbour_recall"]),
+        ),
+    )
 else:
     st.warning("The points of this map are no longer on this machine: draw it again.")

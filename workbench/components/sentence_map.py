@@ -1,104 +1,229 @@
-"""Where an encoder puts sentences: one point per sentence, coloured by role, and the lines of a chosen triplet."""
+"""The embedding map of a projection: canvas, controls above it, rows below it, all on one shared selection."""
 
-import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from workbench import state, theme
-from workbench.components.text import for_chart, plain
+from workbench.components import map_selection
+from workbench.components.map_colours import Colouring, choices, colouring
+from workbench.components.map_drawer import Drawer, drawer, slice_picker
+from workbench.components.map_lines import (
+    Line,
+    TripletLines,
+    marked_duplicates,
+    triplet_lines,
+    violated,
+    violated_lines,
+)
+from workbench.components.map_pairs import pair_list
+from workbench.components.map_search import search
+from workbench.components.map_triplet import chosen_triplet
+from workbench.components.point_map import (
+    colour_layer,
+    edge_layer,
+    hovered_point,
+    mask_layer,
+    place_layer,
+    point_map,
+)
 from workbench.components.wording import count
+from workbench.map_files import SentenceMap
+from workbench.workspace import Workspace
 
-ROLES = ("premise", "positive", "hard_negative")
-_COLOUR_WORDS = {"premise": "gray", "positive": "green", "hard_negative": "red"}
+_HEIGHT = 640
+_BATCH = 64
+_PHI = 0.8
+VIOLATED, MASKED, GROUPS = "Violated triplets", "Masked pairs", "Group names"
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def read_points(path: str, modified: float) -> pd.DataFrame:
-    """Read triplet_id, role, text, x, y and add the text for hovering; `modified` belongs to the cache key."""
+@dataclass(frozen=True, slots=True)
+class MapChoice:
+    """The map to draw and what it was made from."""
+
+    map_id: str
+    drawn: SentenceMap
+    attempt_ids: tuple[str, ...]
+    place_names: list[str]
+    quality: tuple[float, float]
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def read_map(path: str, modified: float) -> SentenceMap:
+    """Read a map once for all sessions, which only read it; `modified` belongs to the cache key."""
     del modified
-    points = pd.read_parquet(path)
-    return points.assign(hover=[for_chart(text) for text in points["text"]])
+    return SentenceMap(Path(path))
 
 
-def map_figure(points: pd.DataFrame, triplet_id: str | None) -> go.Figure:
-    """Draw the roles as layers, premises first, and the chosen triplet's two lines on top."""
-    figure = theme.chart("", x="", y="", height=640)
-    for role in ROLES:
-        part = points[points["role"] == role]
-        figure.add_trace(
-            go.Scattergl(
-                x=part["x"],
-                y=part["y"],
-                mode="markers",
-                name=theme.ROLE_NAMES[role],
-                customdata=part["triplet_id"],
-                text=part["hover"],
-                hovertemplate=f"<b>{theme.ROLE_NAMES[role]}</b><br>%{{text}}<extra></extra>",
-                marker={"size": 6, "opacity": 0.7 if triplet_id is None else 0.35, "color": theme.ROLE_COLOURS[role]},
-            )
+def sentence_map(workspace: Workspace, chosen: MapChoice) -> None:
+    """Draw the map with its honesty badge. Coordinates are sent here, once; the rest in fragments of their own."""
+    _badge(chosen)
+    with st.container(gap=None):
+        for number, places in enumerate(chosen.drawn.places):
+            place_layer(chosen.map_id, number, places, version=f"{chosen.map_id}:{number}")
+        st.fragment(hovered_point)(chosen.map_id, partial(_said, chosen.drawn))
+    st.fragment(_explore)(workspace, chosen)
+
+
+def _said(drawn: SentenceMap, point: int) -> dict[str, Any]:
+    """What the map shows beside a hovered point."""
+    if not 0 <= point < len(drawn):
+        return {"role": "", "text": "", "detail": ""}
+    row = drawn.points.iloc[point]
+    known = (("margin", "margin"), ("kept", "neighbours kept"))
+    detail = " · ".join(f"{name} {row[column]:.2f}" for column, name in known if column in row)
+    return {"role": theme.ROLE_NAMES.get(row["role"], row["role"]), "text": row["text"], "detail": detail}
+
+
+def _explore(workspace: Workspace, chosen: MapChoice) -> None:
+    map_id, drawn = chosen.map_id, chosen.drawn
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        colours = _colours(workspace, chosen)
+        layers = _layers(drawn)
+        with st.popover("Search", icon=":material/search:"):
+            search(workspace, map_id, drawn)
+        with st.popover("Filter", icon=":material/filter_alt:"):
+            shown = _filter(map_id, drawn)
+        with st.popover("Slices", icon=":material/bookmark:"):
+            slice_picker(workspace, map_id, drawn)
+    if VIOLATED in layers:
+        shown = shown & violated(drawn)
+    triplet_id = state.recall(state.TRIPLET)
+    triplet = triplet_lines(drawn, triplet_id) if triplet_id else None
+    selected = map_selection.selected(map_id)
+    with st.container(gap=None):
+        colour_layer(map_id, colours.indices)
+        mask_layer(map_id, shown, map_selection.flags(len(drawn), _highlighted(selected, triplet)))
+        pairs = _pairs(workspace, chosen) if MASKED in layers else None
+        sent = point_map(
+            map_id,
+            _view(chosen, colours, layers, shown, selected, triplet, pairs),
+            on_region=partial(map_selection.take_region, map_id, drawn, shown, colours.indices),
+            on_choice=partial(map_selection.take_choice, map_id, drawn),
+            on_clear=partial(map_selection.clear, map_id),
         )
-    if triplet_id is not None:
-        _lines(figure, points[points["triplet_id"] == triplet_id].set_index("role"))
-    figure.update_layout(margin={"t": 32, "l": 0, "r": 0, "b": 0}, dragmode="pan", title=None)
-    # The axes of such a map carry no unit; equal scales keep its distances comparable.
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False, scaleanchor="x")
-    return figure
+    if triplet and triplet_id:
+        chosen_triplet(workspace, map_id, drawn, triplet_id, triplet)
+    if pairs is not None:
+        pair_list(workspace, map_id, drawn, pairs, phi=float(sent.get("phi") or _PHI))
+    drawer(Drawer(workspace, map_id, drawn, colours, np.flatnonzero(shown), selected))
 
 
-def _lines(figure: go.Figure, triplet: pd.DataFrame) -> None:
-    for role, dash in (("positive", "solid"), ("hard_negative", "dash")):
-        ends = triplet.loc[["premise", role]]
-        figure.add_trace(
-            go.Scattergl(
-                x=ends["x"],
-                y=ends["y"],
-                mode="lines+markers",
-                line={"color": theme.ROLE_COLOURS[role], "width": 3, "dash": dash},
-                marker={
-                    "size": 13,
-                    "color": [theme.INK, theme.ROLE_COLOURS[role]],
-                    "line": {"width": 2, "color": "white"},
-                },
-                showlegend=False,
-                hoverinfo="skip",
-            )
-        )
+def _highlighted(selected: np.ndarray, triplet: TripletLines | None) -> np.ndarray:
+    """Points that stay bright: the selection, else the chosen triplet with its rivals."""
+    if len(selected) or triplet is None:
+        return selected
+    return np.array([*triplet.points.values(), *(point for point, _ in triplet.rivals)], dtype=np.int64)
 
 
-def sentence_map(points: pd.DataFrame, *, quality: tuple[float, float]) -> None:
-    """Draw the map with its honesty badge; a click on a point chooses its triplet."""
-    known = set(points["triplet_id"])
-    chosen = state.recall(state.TRIPLET)
-    chosen = chosen if chosen in known else None
-    _badge(points, quality)
-    # Plotly keeps no selection over a changed figure, so the chart's key follows the chosen triplet.
-    mark = hashlib.blake2b(str(chosen).encode(), digest_size=4).hexdigest()
-    event = st.plotly_chart(
-        map_figure(points, chosen),
-        key=f"sentence_map_{mark}",
-        on_select="rerun",
-        selection_mode="points",
-        config=theme.MODEBAR | {"scrollZoom": True},
-        alt=f"Map of {len(points)} sentences coloured by role",
+def _colours(workspace: Workspace, chosen: MapChoice) -> Colouring:
+    names = choices(workspace, chosen.drawn, chosen.attempt_ids)
+    key = "map_colour"
+    if st.session_state.get(key) not in names:
+        st.session_state[key] = next(iter(names))
+        if "kept" in names:
+            st.session_state[key] = "kept"
+    column = st.selectbox("Colour by", list(names), format_func=names.__getitem__, key=key, width=280)
+    return colouring(workspace, chosen.drawn, chosen.attempt_ids, column, names[column])
+
+
+def _layers(drawn: SentenceMap) -> list[str]:
+    options = []
+    if "margin" in drawn.points:
+        options.append(VIOLATED)
+    if drawn.pairs is not None:
+        options.append(MASKED)
+    if drawn.cluster_names:
+        options.append(GROUPS)
+    if not options:
+        return []
+    return st.pills("Layers", options, selection_mode="multi", key="map_layers", default=options[-1:])
+
+
+def _filter(map_id: str, drawn: SentenceMap) -> np.ndarray:
+    """Which points pass, bool (n,)."""
+    text = st.text_input("Contains", key=f"map_filter_text_{map_id}", placeholder="Part of a sentence")
+    roles = list(drawn.points["role"].unique())
+    kept = st.pills(
+        "Roles",
+        roles,
+        selection_mode="multi",
+        default=roles,
+        format_func=lambda role: theme.ROLE_NAMES.get(role, role),
+        key=f"map_filter_roles_{map_id}",
     )
-    clicked = [point.get("customdata") for point in event.selection.points]
-    clicked = [value[0] if isinstance(value, list) else value for value in clicked if value]
-    if clicked and clicked[0] != chosen:
-        state.remember(state.TRIPLET, str(clicked[0]))
-        st.rerun()
-    if chosen:
-        _drawer(points, chosen)
-    else:
-        st.caption("Choose a point to see its triplet.")
+    shown = drawn.points["role"].isin(kept).to_numpy()
+    if text.strip():
+        shown &= drawn.points["text"].str.contains(text.strip(), case=False, regex=False).to_numpy()
+    return shown
 
 
-def _badge(points: pd.DataFrame, quality: tuple[float, float]) -> None:
-    trust, recall = quality
+def _pairs(workspace: Workspace, chosen: MapChoice) -> pd.DataFrame | None:
+    """Send the pairs that phi may mask; return them with `is_duplicate`."""
+    pairs = chosen.drawn.pairs
+    if pairs is None:
+        return None
+    flags = marked_duplicates(chosen.drawn, pairs, workspace.store.decisions.latest())
+    edge_layer(chosen.map_id, pairs["premise"], pairs["candidate"], pairs["cosine"], flags)
+    return pairs.assign(is_duplicate=flags)
+
+
+def _view(
+    chosen: MapChoice,
+    colours: Colouring,
+    layers: Sequence[str],
+    shown: np.ndarray,
+    selected: np.ndarray,
+    triplet: TripletLines | None,
+    pairs: pd.DataFrame | None,
+) -> dict[str, Any]:
+    drawn = chosen.drawn
+    lines: list[Line] = violated_lines(drawn, shown) if VIOLATED in layers and triplet is None else []
+    rings: list[tuple[int, str]] = []
+    if triplet is not None:
+        lines = triplet.lines
+        rings = [(point, theme.ROLE_COLOURS.get(role, theme.INK)) for role, point in triplet.points.items()]
+    about = drawn.about.get("pairs", {})
+    return {
+        "height": _HEIGHT,
+        "count": len(drawn),
+        "places": chosen.place_names,
+        "palette": colours.palette,
+        "legend": {"title": colours.title, "entries": colours.entries},
+        "colours": {"masked": theme.MASKED, "human": theme.HUMAN},
+        "selected": len(selected),
+        "chosen": triplet is not None or None,
+        "lines": lines,
+        "rings": rings,
+        "labels": _labels(drawn) if GROUPS in layers else [],
+        "phi": pairs is not None
+        and {"floor": about["floor"], "value": _PHI, "candidates": about["candidates"], "batch": _BATCH},
+        "focus": map_selection.focused(chosen.map_id),
+        "alt": f"Map of {count(len(drawn))} sentences coloured by {colours.title.lower()}. Arrow keys move, plus and "
+        "minus zoom, Enter chooses the sentence at the centre, Escape clears.",
+    }
+
+
+def _labels(drawn: SentenceMap) -> list[tuple[float, float, str]]:
+    """Name of each group at the median of its points."""
+    groups = pd.DataFrame(drawn.places[0], columns=["x", "y"]).groupby(drawn.points["cluster"].to_numpy()).median()
+    return [
+        (row.x, row.y, drawn.cluster_names[row.Index])
+        for row in groups.itertuples()
+        if drawn.cluster_names[row.Index]
+    ]
+
+
+def _badge(chosen: MapChoice) -> None:
+    trust, recall = chosen.quality
     with st.container(horizontal=True):
-        st.badge(f"{count(len(points))} sentences", color="gray")
+        st.badge(f"{count(len(chosen.drawn))} sentences", color="gray")
         st.badge(
             f"trustworthiness {trust:.2f}",
             color="green" if trust >= 0.9 else "orange",
@@ -108,15 +233,6 @@ def _badge(points: pd.DataFrame, quality: tuple[float, float]) -> None:
             f"neighbours kept {recall:.0%}",
             color="gray",
             help="Share of the nearest neighbours by the encoder that are also nearest on the map. Two dimensions "
-            "cannot keep many: read clusters, not single distances.",
+            "cannot keep many: read groups, not single distances. Neighbours, groups and lines on this page always "
+            "come from the full space.",
         )
-
-
-def _drawer(points: pd.DataFrame, triplet_id: str) -> None:
-    triplet = points[points["triplet_id"] == triplet_id].set_index("role")["text"]
-    with st.container(border=True):
-        for role in ROLES:
-            st.markdown(f":{_COLOUR_WORDS[role]}-badge[{theme.ROLE_NAMES[role]}] {plain(triplet[role])}")
-        if st.button("Clear the choice", icon=":material/close:", key="clear_triplet"):
-            state.remember(state.TRIPLET, None)
-            st.rerun()

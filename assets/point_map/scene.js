@@ -1,0 +1,286 @@
+// WebGL2 drawing of many points: discs near, density far, lines of pairs below them.
+// Places, colour indices and masks are buffers; moving, zooming and morphing change uniforms only.
+
+const POINT_VERTEX = `#version 300 es
+layout(location=0) in vec2 a_from;
+layout(location=1) in vec2 a_to;
+layout(location=2) in float a_colour;
+layout(location=3) in float a_mask;
+uniform vec2 u_centre, u_scale;
+uniform float u_morph, u_size, u_dim, u_density;
+uniform sampler2D u_palette;
+out vec4 v_colour;
+out float v_size;
+void main() {
+  vec2 place = mix(a_from, a_to, u_morph);
+  int mask = int(a_mask);
+  vec4 colour = texelFetch(u_palette, ivec2(int(a_colour), 0), 0);
+  bool shown = (mask & 1) == 1 && colour.a > 0.0;
+  bool selected = (mask & 2) == 2;
+  float strength = selected ? 1.0 : u_dim;
+  v_size = u_density > 0.5 ? 1.0 : u_size * (selected && u_dim < 1.0 ? 1.3 : 1.0);
+  v_colour = vec4(colour.rgb, strength);
+  gl_PointSize = v_size;
+  gl_Position = shown ? vec4((place - u_centre) * u_scale, 0.0, 1.0) : vec4(2.0, 2.0, 2.0, 1.0);
+}`;
+
+const POINT_FRAGMENT = `#version 300 es
+precision highp float;
+in vec4 v_colour;
+in float v_size;
+uniform float u_density, u_alpha;
+out vec4 colour;
+void main() {
+  if (u_density > 0.5) {
+    colour = vec4(v_colour.rgb, 1.0) * v_colour.a;
+    return;
+  }
+  float radius = length(gl_PointCoord - 0.5) * 2.0;
+  float alpha = (1.0 - smoothstep(1.0 - 2.0 / max(v_size, 2.0), 1.0, radius)) * u_alpha * v_colour.a;
+  if (alpha < 0.004) discard;
+  colour = vec4(v_colour.rgb * alpha, alpha);
+}`;
+
+const SCREEN_VERTEX = `#version 300 es
+out vec2 v_place;
+void main() {
+  vec2 corner = vec2(gl_VertexID == 1 ? 3.0 : -1.0, gl_VertexID == 2 ? 3.0 : -1.0);
+  v_place = corner * 0.5 + 0.5;
+  gl_Position = vec4(corner, 0.0, 1.0);
+}`;
+
+// Mean colour of the points in a cell, opacity by the logarithm of how many they are.
+const DENSITY_FRAGMENT = `#version 300 es
+precision highp float;
+in vec2 v_place;
+uniform sampler2D u_sums;
+uniform float u_most;
+out vec4 colour;
+void main() {
+  vec4 sums = texture(u_sums, v_place);
+  if (sums.a < 0.01) { colour = vec4(0.0); return; }
+  float alpha = clamp(0.18 + 0.82 * log(1.0 + sums.a) / log(1.0 + u_most), 0.0, 1.0) * min(1.0, sums.a * 4.0);
+  colour = vec4(sums.rgb / sums.a * alpha, alpha);
+}`;
+
+const LINE_VERTEX = `#version 300 es
+layout(location=0) in vec2 a_from;
+layout(location=1) in vec2 a_to;
+layout(location=2) in float a_flag;
+uniform vec2 u_centre, u_scale;
+uniform float u_morph;
+uniform vec4 u_plain, u_marked;
+out vec4 v_colour;
+void main() {
+  v_colour = a_flag > 0.5 ? u_marked : u_plain;
+  gl_Position = vec4((mix(a_from, a_to, u_morph) - u_centre) * u_scale, 0.0, 1.0);
+}`;
+
+const LINE_FRAGMENT = `#version 300 es
+precision mediump float;
+in vec4 v_colour;
+out vec4 colour;
+void main() { colour = vec4(v_colour.rgb * v_colour.a, v_colour.a); }`;
+
+const CELL_PIXELS = 2;
+const HISTOGRAM_CELLS = 256;
+
+function createScene(canvas) {
+  const gl = canvas.getContext("webgl2", { alpha: true, antialias: false, premultipliedAlpha: true });
+  if (!gl) return null;
+  gl.getExtension("EXT_color_buffer_float");
+  // Half floats stop counting at 2,048 points per cell; full floats do not, where they can be blended.
+  const sumFormat = gl.getExtension("EXT_float_blend") ? [gl.RGBA32F, gl.FLOAT] : [gl.RGBA16F, gl.HALF_FLOAT];
+  const points = program(gl, POINT_VERTEX, POINT_FRAGMENT);
+  const screen = program(gl, SCREEN_VERTEX, DENSITY_FRAGMENT);
+  const lines = program(gl, LINE_VERTEX, LINE_FRAGMENT);
+  const pointArrays = gl.createVertexArray();
+  const lineArrays = gl.createVertexArray();
+  const empty = gl.createVertexArray();
+  const buffers = {};
+  const palette = gl.createTexture();
+  const sums = { texture: gl.createTexture(), frame: gl.createFramebuffer(), width: 0, height: 0 };
+  let count = 0;
+  let lineCount = 0;
+
+  function upload(arrays, name, location, data, size, type) {
+    gl.bindVertexArray(arrays);
+    buffers[name] ??= gl.createBuffer();
+    gl.bindBuffer(gl.ARRAY_BUFFER, buffers[name]);
+    gl.bufferData(gl.ARRAY_BUFFER, data, gl.STATIC_DRAW);
+    gl.enableVertexAttribArray(location);
+    gl.vertexAttribPointer(location, size, type, false, 0, 0);
+    gl.bindVertexArray(null);
+  }
+
+  function setPlaces(from, to) {
+    count = from.length / 2;
+    upload(pointArrays, "from", 0, from, 2, gl.FLOAT);
+    upload(pointArrays, "to", 1, to, 2, gl.FLOAT);
+  }
+
+  function setPalette(colours, hidden) {
+    const texels = new Uint8Array(256 * 4);
+    colours.forEach((colour, place) => texels.set([...rgb(colour), hidden.has(place) ? 0 : 255], place * 4));
+    gl.bindTexture(gl.TEXTURE_2D, palette);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, 256, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, texels);
+    for (const name of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) {
+      gl.texParameteri(gl.TEXTURE_2D, name, gl.NEAREST);
+    }
+  }
+
+  function setLines(edges, from, to) {
+    lineCount = edges.first.length;
+    const ends = (places) => {
+      const out = new Float32Array(lineCount * 4);
+      for (let k = 0; k < lineCount; k++) {
+        const i = edges.first[k] * 2;
+        const j = edges.second[k] * 2;
+        out[4 * k] = places[i];
+        out[4 * k + 1] = places[i + 1];
+        out[4 * k + 2] = places[j];
+        out[4 * k + 3] = places[j + 1];
+      }
+      return out;
+    };
+    const flags = new Uint8Array(lineCount * 2);
+    edges.flags.forEach((flag, k) => flags.fill(flag, 2 * k, 2 * k + 2));
+    upload(lineArrays, "lineFrom", 0, ends(from), 2, gl.FLOAT);
+    upload(lineArrays, "lineTo", 1, ends(to), 2, gl.FLOAT);
+    upload(lineArrays, "lineFlag", 2, flags, 1, gl.UNSIGNED_BYTE);
+  }
+
+  function place(target, view) {
+    gl.useProgram(target.handle);
+    gl.uniform2f(target.at("u_centre"), view.x, view.y);
+    gl.uniform2f(target.at("u_scale"), (2 * view.zoom) / view.width, (2 * view.zoom) / view.height);
+    gl.uniform1f(target.at("u_morph"), view.morph);
+  }
+
+  function drawPoints(view, density) {
+    place(points, view);
+    gl.uniform1f(points.at("u_size"), view.size * view.ratio);
+    gl.uniform1f(points.at("u_alpha"), view.alpha);
+    gl.uniform1f(points.at("u_dim"), view.dim);
+    gl.uniform1f(points.at("u_density"), density ? 1 : 0);
+    gl.uniform1i(points.at("u_palette"), 0);
+    gl.activeTexture(gl.TEXTURE0);
+    gl.bindTexture(gl.TEXTURE_2D, palette);
+    gl.bindVertexArray(pointArrays);
+    gl.drawArrays(gl.POINTS, 0, count);
+  }
+
+  function drawDensity(view) {
+    const width = Math.max(1, Math.ceil(view.width / CELL_PIXELS));
+    const height = Math.max(1, Math.ceil(view.height / CELL_PIXELS));
+    gl.bindTexture(gl.TEXTURE_2D, sums.texture);
+    if (sums.width !== width || sums.height !== height) {
+      gl.texImage2D(gl.TEXTURE_2D, 0, sumFormat[0], width, height, 0, gl.RGBA, sumFormat[1], null);
+      for (const name of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) {
+        gl.texParameteri(gl.TEXTURE_2D, name, gl.NEAREST);
+      }
+      Object.assign(sums, { width, height });
+    }
+    gl.bindFramebuffer(gl.FRAMEBUFFER, sums.frame);
+    gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, sums.texture, 0);
+    gl.viewport(0, 0, width, height);
+    gl.clear(gl.COLOR_BUFFER_BIT);
+    gl.blendFunc(gl.ONE, gl.ONE);
+    drawPoints(view, true);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+    gl.viewport(0, 0, canvas.width, canvas.height);
+    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+    gl.useProgram(screen.handle);
+    gl.bindTexture(gl.TEXTURE_2D, sums.texture);
+    gl.uniform1i(screen.at("u_sums"), 0);
+    gl.uniform1f(screen.at("u_most"), Math.max(2, view.most * CELL_PIXELS * CELL_PIXELS));
+    gl.bindVertexArray(empty);
+    gl.drawArrays(gl.TRIANGLES, 0, 3);
+  }
+
+  function drawLines(view) {
+    const shown = Math.min(view.lines, lineCount);
+    if (!shown) return;
+    place(lines, view);
+    const opacity = Math.min(0.75, Math.max(0.12, 400 / shown));
+    gl.uniform4f(lines.at("u_plain"), ...rgb(view.plain).map((v) => v / 255), opacity);
+    gl.uniform4f(lines.at("u_marked"), ...rgb(view.marked).map((v) => v / 255), 0.95);
+    gl.bindVertexArray(lineArrays);
+    gl.drawArrays(gl.LINES, 0, shown * 2);
+  }
+
+  function draw(view) {
+    gl.viewport(0, 0, canvas.width, canvas.height);
+    gl.clearColor(0, 0, 0, 0);
+    gl.clear(gl.COLOR_BUFFER_BIT);
+    gl.disable(gl.DEPTH_TEST);
+    gl.enable(gl.BLEND);
+    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+    if (!count) return;
+    if (view.density) drawDensity(view);
+    drawLines(view);
+    if (!view.density) drawPoints(view, false);
+  }
+
+  return {
+    draw,
+    setPlaces,
+    setPalette,
+    setLines,
+    setColours: (indices) => upload(pointArrays, "colour", 2, indices, 1, gl.UNSIGNED_BYTE),
+    setMask: (mask) => upload(pointArrays, "mask", 3, mask, 1, gl.UNSIGNED_BYTE),
+    clearLines: () => { lineCount = 0; },
+    finish: () => gl.finish(),
+    // Browsers keep few contexts alive: give this one back as soon as the map leaves the page.
+    release: () => gl.getExtension("WEBGL_lose_context")?.loseContext(),
+  };
+}
+
+function program(gl, vertexText, fragmentText) {
+  const handle = gl.createProgram();
+  for (const [kind, text] of [[gl.VERTEX_SHADER, vertexText], [gl.FRAGMENT_SHADER, fragmentText]]) {
+    const shader = gl.createShader(kind);
+    gl.shaderSource(shader, text);
+    gl.compileShader(shader);
+    gl.attachShader(handle, shader);
+  }
+  gl.linkProgram(handle);
+  if (!gl.getProgramParameter(handle, gl.LINK_STATUS) && !gl.isContextLost()) {
+    throw new Error(`The map's program was refused: ${gl.getProgramInfoLog(handle)}`);
+  }
+  const known = new Map();
+  const at = (name) => {
+    if (!known.has(name)) known.set(name, gl.getUniformLocation(handle, name));
+    return known.get(name);
+  };
+  return { handle, at };
+}
+
+function rgb(colour) {
+  return [1, 3, 5].map((place) => parseInt(colour.slice(place, place + 2), 16));
+}
+
+// Box around all points, and how many points lie in a square unit where it is crowded: the density's full tone.
+function extentOf(places) {
+  let [left, bottom, right, top] = [Infinity, Infinity, -Infinity, -Infinity];
+  for (let k = 0; k < places.length; k += 2) {
+    left = Math.min(left, places[k]);
+    right = Math.max(right, places[k]);
+    bottom = Math.min(bottom, places[k + 1]);
+    top = Math.max(top, places[k + 1]);
+  }
+  if (!places.length) [left, bottom, right, top] = [-1, -1, 1, 1];
+  const width = Math.max(right - left, 1e-6);
+  const height = Math.max(top - bottom, 1e-6);
+  const cells = new Uint32Array(HISTOGRAM_CELLS * HISTOGRAM_CELLS);
+  const last = HISTOGRAM_CELLS - 1;
+  for (let k = 0; k < places.length; k += 2) {
+    const column = Math.min(last, Math.floor(((places[k] - left) / width) * HISTOGRAM_CELLS));
+    const row = Math.min(last, Math.floor(((places[k + 1] - bottom) / height) * HISTOGRAM_CELLS));
+    cells[row * HISTOGRAM_CELLS + column]++;
+  }
+  const filled = cells.filter((value) => value > 0).sort();
+  const crowded = filled.length ? filled[Math.floor(filled.length * 0.995)] : 1;
+  const cellArea = (width * height) / (HISTOGRAM_CELLS * HISTOGRAM_CELLS);
+  return { left, bottom, width, height, crowded: crowded / cellArea, typical: places.length / 2 / Math.max(1, filled.length) / cellArea };
+}

@@ -1,0 +1,316 @@
+"""Embedding map in headless Chromium with software GL, ours and Plotly's: time to drawn, lasso to table, bytes.
+
+Run: python -m benchmarks.embedding_map [POINTS ...]   (default 20000 100000 500000; Plotly up to 100000)
+"""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from pipeline.analysis.polygon import inside
+from tests.pages.planted_map import geometry, plant
+from workbench.paths import PROJECT
+from workbench.workspace import Workspace
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+FLAGS = [
+    *("--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"),
+    *("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
+]
+SIZES = (20_000, 100_000, 500_000)
+PLOTLY_MOST = 100_000
+LIMIT_MS = 300_000
+STEPS = 24
+
+PLOTLY_PAGE = """
+import numpy as np, pandas as pd, plotly.graph_objects as go, streamlit as st
+from pathlib import Path
+
+@st.cache_data
+def read(path):
+    return pd.read_parquet(path)
+
+st.set_page_config(layout="wide")
+points = read(str(Path(__file__).with_name(f"points-{st.query_params['n']}.parquet")))
+figure = go.Figure()
+for role, part in points.groupby("role", sort=False):
+    figure.add_trace(go.Scattergl(x=part["x"], y=part["y"], mode="markers", name=role, customdata=part.index,
+                                  marker={"size": 4, "opacity": 0.7}))
+figure.update_layout(height=640, dragmode="lasso", margin={"t": 8, "l": 0, "r": 0, "b": 0})
+figure.update_xaxes(visible=False)
+figure.update_yaxes(visible=False, scaleanchor="x")
+event = st.plotly_chart(figure, key="map", on_select="rerun", selection_mode=["lasso"])
+rows = [point["customdata"] for point in event.selection.points]
+rows = [row[0] if isinstance(row, list) else row for row in rows]
+st.write(f"Selected ({len(rows):,})")
+st.dataframe(points.iloc[rows].head(1000))
+"""
+
+PLOTLY_IS_DRAWN = """() => {
+    const drawn = document.querySelector(".js-plotly-plot");
+    return Boolean(drawn?.calcdata?.length && drawn._fullLayout?._plots?.xy?._scene?.glText);
+}"""
+
+
+@dataclass
+class Measured:
+    """One map in one browser page."""
+
+    name: str
+    points: int
+    drawn_s: float
+    drag_s: float
+    table_s: float
+    bytes_down: int
+    lasso_up: int
+    lasso_down: int
+    selected: int
+    expected: int
+
+    def line(self) -> str:
+        """One row of the report."""
+        right = "right" if self.selected == self.expected else f"WRONG, {self.expected:,} expected"
+        return (
+            f"{self.name:8} {self.points:>8,} points: drawn {self.drawn_s:6.2f} s, drag {self.drag_s:6.2f} s, "
+            f"lasso to table {self.table_s:5.2f} s, {self.bytes_down / 1e6:6.2f} MB down to draw, lasso "
+            f"{self.lasso_up / 1e3:8.1f} kB up {self.lasso_down / 1e3:8.1f} kB down, "
+            f"selected {self.selected:,} ({right})"
+        )
+
+
+class Traffic:
+    """Bytes through the page's web sockets and responses."""
+
+    def __init__(self, page: Page) -> None:
+        self.up = self.down = 0
+        page.on("websocket", self._watch)
+
+    def _watch(self, opened: Any) -> None:
+        opened.on("framesent", lambda payload: self._count("up", payload))
+        opened.on("framereceived", lambda payload: self._count("down", payload))
+
+    def _count(self, way: str, payload: bytes | str) -> None:
+        setattr(self, way, getattr(self, way) + len(payload))
+
+
+def main() -> None:
+    """Measure every size, ours and Plotly's alternating in one run, and print the comparison."""
+    sizes = [int(value) for value in sys.argv[1:]] or list(SIZES)
+    results: list[Measured] = []
+    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
+        folder = Path(name)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        maps = planted(folder, [300, *sizes])
+        with served(folder / "ws") as ours, plotly_served(folder, sizes) as plotly:
+            measure_ours(browser, ours, maps[300])  # the first page of a server pays for its imports
+            measure_plotly(browser, plotly, folder, 300)
+            for size in sizes:
+                results.append(measure_ours(browser, ours, maps[size]))
+                sys.stdout.write(results[-1].line() + "\n")
+                if size <= PLOTLY_MOST:
+                    results.append(measure_plotly(browser, plotly, folder, size))
+                    sys.stdout.write(results[-1].line() + "\n")
+                sys.stdout.flush()
+        browser.close()
+    compare(results)
+    wrong = [result for result in results if result.selected != result.expected]
+    sys.exit(1 if wrong else 0)
+
+
+def planted(folder: Path, sizes: list[int]) -> dict[int, Any]:
+    """A workspace with one map per size, and the same points as Parquet for the other page."""
+    maps = {}
+    with Workspace(folder / "ws") as workspace:
+        for number, size in enumerate(sizes):
+            made = plant(workspace, triplets=size // 3, number=number, is_stored=False)
+            workspace.wait(made.map_id, timeout_s=60)
+            made.points[["role", "text", "x", "y"]].to_parquet(folder / f"points-{size}.parquet")
+            maps[size] = made
+    return maps
+
+
+@contextmanager
+def served(root: Path) -> Iterator[str]:
+    """The app on this workspace."""
+    port = free_port()
+    yield from running(
+        [sys.executable, "-m", "workbench", "serve", "--workspace", str(root), "--port", str(port)], port
+    )
+
+
+@contextmanager
+def plotly_served(folder: Path, sizes: list[int]) -> Iterator[str]:
+    """A page with Plotly's WebGL scatter of the same points."""
+    script, port = folder / "plotly_page.py", free_port()
+    script.write_text(PLOTLY_PAGE, encoding="utf-8")
+    options = ["--server.port", str(port), "--server.headless", "true", "--server.maxMessageSize", "1000"]
+    yield from running([sys.executable, "-m", "streamlit", "run", str(script), *options], port)
+
+
+def running(command: list[str], port: int) -> Iterator[str]:
+    """Start a server, answer with its address, stop it."""
+    process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
+                    break
+            except OSError:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def measure_ours(browser: Browser, address: str, made: Any) -> Measured:
+    """Open the map, draw a lasso, wait for the table."""
+    page = browser.new_page(viewport={"width": 1440, "height": 1300})
+    page.set_default_timeout(LIMIT_MS)
+    traffic, started = Traffic(page), time.perf_counter()
+    page.goto(f"{address}/embedding_map?map={made.map_id}")
+    root = page.locator(f'.point-map[data-drawn="{len(made.points)}"]')
+    root.wait_for()
+    drawn_s, down = time.perf_counter() - started, traffic.down
+    page.get_by_text("All (").wait_for()
+    page.wait_for_timeout(1500)
+    root.locator("button.tool", has_text="Lasso").click()
+    corners = lasso_corners(root.locator("canvas.overlay").bounding_box())
+    view = root.evaluate("root => ({...root.dataset})")
+    before, drag_s, released = (traffic.up, traffic.down), *drag(page, corners)
+    selected = int(re.sub(r"\D", "", page.get_by_text(re.compile(r"^Selected \([1-9]")).inner_text()))
+    page.locator(f'.point-map[data-selected="{selected}"]').wait_for()
+    page.get_by_test_id("stDataFrame").first.wait_for()
+    table_s = time.perf_counter() - released
+    polygon = to_data(corners, root.locator("canvas.overlay").bounding_box(), view)
+    expected = plain_count(made.points[["x", "y"]].to_numpy(dtype=np.float64), polygon)
+    lasso = (traffic.up - before[0], traffic.down - before[1])
+    page.close()
+    return Measured("ours", len(made.points), drawn_s, drag_s, table_s, down, *lasso, selected, expected)
+
+
+def measure_plotly(browser: Browser, address: str, folder: Path, size: int) -> Measured:
+    """The same with Plotly; the expected count follows from its axes."""
+    import pandas as pd
+
+    points = pd.read_parquet(folder / f"points-{size}.parquet", columns=["x", "y"])
+    page = browser.new_page(viewport={"width": 1440, "height": 1300})
+    page.set_default_timeout(LIMIT_MS)
+    traffic, started = Traffic(page), time.perf_counter()
+    page.goto(f"{address}/?n={size}")
+    page.wait_for_function(PLOTLY_IS_DRAWN)
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    drawn_s, down = time.perf_counter() - started, traffic.down
+    page.wait_for_timeout(2500)
+    box = page.locator(".js-plotly-plot .draglayer .nsewdrag").first.bounding_box()
+    axes = page.locator(".js-plotly-plot").evaluate("p => [p._fullLayout.xaxis.range, p._fullLayout.yaxis.range]")
+    corners = lasso_corners(box)
+    before, drag_s, released = (traffic.up, traffic.down), *drag(page, corners)
+    selected = int(re.sub(r"\D", "", page.get_by_text(re.compile(r"^Selected \([1-9]")).inner_text()))
+    table_s = time.perf_counter() - released
+    spans = np.array(axes)
+    share = (np.array(corners) - [box["x"], box["y"]]) / [box["width"], box["height"]]
+    polygon = np.stack(
+        [
+            spans[0, 0] + share[:, 0] * (spans[0, 1] - spans[0, 0]),
+            spans[1, 1] - share[:, 1] * (spans[1, 1] - spans[1, 0]),
+        ],
+        axis=1,
+    )
+    # Plotly thins the drawn line before it decides, so its count may differ by a few points at the border.
+    expected = plain_count(points.to_numpy(dtype=np.float64), polygon)
+    if abs(selected - expected) <= max(3, 0.005 * expected):
+        expected = selected
+    lasso = (traffic.up - before[0], traffic.down - before[1])
+    page.close()
+    return Measured("plotly", len(points), drawn_s, drag_s, table_s, down, *lasso, selected, expected)
+
+
+def lasso_corners(box: Any) -> list[tuple[float, float]]:
+    """A wavy loop around the middle left of a canvas that cuts through groups."""
+    angles = 2 * np.pi * np.arange(STEPS) / STEPS
+    radius = 0.3 * box["height"] * (1 + 0.25 * np.cos(3 * angles))
+    left, top = box["x"] + 0.42 * box["width"], box["y"] + 0.5 * box["height"]
+    return [
+        (float(round(x)), float(round(y)))
+        for x, y in zip(left + radius * np.cos(angles), top + radius * np.sin(angles), strict=True)
+    ]
+
+
+def drag(page: Page, corners: list[tuple[float, float]]) -> tuple[float, float]:
+    """Draw the line with the pressed button; return its seconds and the moment of letting go."""
+    started = time.perf_counter()
+    page.mouse.move(*corners[0])
+    page.mouse.down()
+    for corner in corners[1:]:
+        page.mouse.move(*corner)
+    drag_s, released = time.perf_counter() - started, time.perf_counter()
+    page.mouse.up()
+    return drag_s, released
+
+
+def to_data(corners: list[tuple[float, float]], box: Any, view: dict[str, str]) -> np.ndarray:
+    """Screen to map."""
+    x, y = (float(value) for value in view["centre"].split(","))
+    middle = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
+    away = (np.array(corners) - middle) / float(view["zoom"])
+    return np.stack([x + away[:, 0], y - away[:, 1]], axis=1)
+
+
+def plain_count(points: np.ndarray, polygon: np.ndarray) -> int:
+    """Even-odd rule, every point against every edge."""
+    crossings = np.zeros(len(points), dtype=int)
+    for (x0, y0), (x1, y1) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+        passes = (y0 > points[:, 1]) != (y1 > points[:, 1])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            crossings += passes & (points[:, 0] < x0 + (points[:, 1] - y0) * (x1 - x0) / (y1 - y0))
+    return int((crossings % 2 == 1).sum())
+
+
+def compare(results: list[Measured]) -> None:
+    """Say how many times faster, and how long the membership alone takes."""
+    plotly = {result.points: result for result in results if result.name == "plotly"}
+    for result in results:
+        other = plotly.get(result.points)
+        if result.name == "ours" and other:
+            mine, theirs = (r.drawn_s + r.drag_s + r.table_s for r in (result, other))
+            sys.stdout.write(
+                f"{result.points:,} points: drawn {other.drawn_s / result.drawn_s:.1f} times sooner, "
+                f"lasso with table {(other.drag_s + other.table_s) / (result.drag_s + result.table_s):.1f}, "
+                f"altogether {theirs / mine:.1f}, bytes up {other.lasso_up / result.lasso_up:.0f} times fewer\n"
+            )
+    points, _ = geometry(166_667, 1, np.random.default_rng(0))
+    places = points[["x", "y"]].to_numpy(dtype=np.float64)
+    polygon = np.array(lasso_corners({"x": -10, "y": -10, "width": 20, "height": 20}))
+    started = time.perf_counter()
+    inside(places, polygon)
+    sys.stdout.write(f"point in polygon, {len(places):,} points, {len(polygon)} corners: ")
+    sys.stdout.write(f"{time.perf_counter() - started:.2f} s\n")
+
+
+if __name__ == "__main__":
+    main()
