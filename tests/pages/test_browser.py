@@ -124,8 +124,8 @@ def go_to(page: Page, title: str) -> None:
 
 
 def comes(page: Page, wanted: Locator) -> None:
-    """Wait for what a job brings; a job that fails ends the wait with its message."""
-    failed = page.get_by_test_id("stMain").get_by_text(re.compile("failed$"))
+    """Wait for what a job brings; a job that ends otherwise ends the wait with its message."""
+    failed = page.get_by_test_id("stMain").get_by_text(re.compile("(failed|interrupted)$"))
     expect(wanted.or_(failed).first).to_be_visible(timeout=JOB_MS)
     if not wanted.first.is_visible():
         pytest.fail(page.get_by_test_id("stAlert").first.inner_text())
