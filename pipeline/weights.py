@@ -170,7 +170,11 @@ def _dequantise(source: Path, folder: Path) -> None:
 
     where, name = str(source.parent), source.name
     model = AutoModelForCausalLM.from_pretrained(where, gguf_file=name, dtype=torch.float32, trust_remote_code=False)
-    model.save_pretrained(folder, safe_serialization=True)
+    # Every tensor is float32 by now, but the loader leaves its quantizer on the model, and saving refuses that.
+    model.hf_quantizer = None
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(where, gguf_file=name, trust_remote_code=False).save_pretrained(folder)
 
 
