@@ -7,7 +7,7 @@ from pathlib import Path
 
 from workbench.workspace import Workspace
 
-ARMS = ["untrained", "plain generation", "+ stage 1", "+ stage 2", "+ stage 3"]
+ARMS = ["untrained", "plain generation", "+ stage 1", "+ stage 2", "+ stage 3", "stages 1 and 3, without curation"]
 
 
 def test_the_demo_without_sts_data_says_so_and_compares_arms_on_held_out_triplets(
