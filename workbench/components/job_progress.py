@@ -14,6 +14,7 @@ from workbench.workspace import Workspace
 
 LIVE_STATES: Final = frozenset({"queued", "running"})
 REFRESH_SECONDS: Final = 1.5
+IDLE_SECONDS: Final = 5
 
 KIND_TITLES: Final = {
     "generate": "Generation",
@@ -39,10 +40,11 @@ def is_live(job: JobView) -> bool:
     return job.state in LIVE_STATES
 
 
-def while_live(draw: Callable[[], bool], *, live: bool) -> None:
+def while_live(draw: Callable[[], bool], *, live: bool, idle_every: float | None = None) -> None:
     """Draw a part of the page and redraw it by itself while something runs; rerun the page once when that ends.
 
-    `draw` returns whether it is still live.
+    `draw` returns whether it is still live. With `idle_every` (seconds) it is also redrawn while nothing runs, to show
+    what was started elsewhere.
     """
 
     def part() -> None:
@@ -50,7 +52,7 @@ def while_live(draw: Callable[[], bool], *, live: bool) -> None:
         if live and not still_live:
             st.rerun()
 
-    st.fragment(part, run_every=REFRESH_SECONDS if live else None)()
+    st.fragment(part, run_every=REFRESH_SECONDS if live else idle_every)()
 
 
 def running_now(workspace: Workspace) -> None:
@@ -62,7 +64,8 @@ def running_now(workspace: Workspace) -> None:
             st.progress(share(job), text=f"**{plain(_title(job))}**  \n{progress_words(job)}")
         return bool(jobs)
 
-    while_live(draw, live=any(is_live(job) for job in workspace.jobs.list()))
+    live = any(is_live(job) for job in workspace.jobs.list())
+    while_live(draw, live=live, idle_every=IDLE_SECONDS)
 
 
 def share(job: JobView) -> float:
