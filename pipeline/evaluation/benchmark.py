@@ -54,12 +54,14 @@ def evaluate(
     *,
     batch_size: int = 64,
     on_task: Callable[[str], None] | None = None,
+    vectors: Callable[[Sequence[str]], np.ndarray] | None = None,
 ) -> Iterator[TaskResult]:
     """Score an encoder on each task: Spearman of the cosines with gold over all pairs ("all" protocol of SimCSE).
 
     Texts are cut only at the encoder's own maximum length. `on_task` is called with a task's name before its work.
+    `vectors` answers sentences with vectors that were computed before; then nothing is encoded here.
     """
-    vectors = SentenceVectors(encoder, batch_size)
+    vectors = vectors or SentenceVectors(encoder, batch_size)
     for task in tasks:
         if on_task is not None:
             on_task(task.name)

@@ -1,12 +1,16 @@
 """Evaluation as a job: one score row per task, and every pair's prediction beside it for the error pages."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from pipeline.evaluation.benchmark import TaskResult, evaluate, held_out_accuracy
 from pipeline.evaluation.held_out import HELD_OUT_TASK
-from pipeline.evaluation.sts import find_tasks, read_task
+from pipeline.evaluation.space import is_positive, space_quality
+from pipeline.evaluation.sts import StsTask, find_tasks, read_task
+from pipeline.evaluation.vectors import CorpusVectors, corpus_vectors
 from pipeline.records import Triplet
 from pipeline.training.encoders import load_encoder
 from workbench.jobs.context import JobContext
@@ -22,12 +26,21 @@ def run(context: JobContext) -> None:
 
 
 def evaluate_folder(context: JobContext, encoder: str, encoder_id: str, sts_dir: Path) -> None:
-    """Score the tasks that the journal does not hold yet; predictions go to out/pairs-TASK.parquet."""
-    tasks = find_tasks(sts_dir)
+    """Score the tasks that the journal does not hold yet; predictions go to out/pairs-TASK.parquet.
+
+    The vectors of all the folder's sentences are computed once per encoder and kept in the workspace.
+    """
+    tasks = [read_task(name, path) for name, path in find_tasks(sts_dir).items()]
     done = context.done("scores", "task")
     model = load_encoder(encoder)
-    waiting = [read_task(name, path) for name, path in tasks.items() if name not in done]
-    for finished, result in enumerate(evaluate(model, waiting), start=len(done) + 1):
+    texts = [text for task in tasks for text in task.sentence1 + task.sentence2]
+
+    def report(texts_done: int, texts_total: int) -> None:
+        context.progress(len(done), len(tasks), message=f"Encoded {texts_done:,} of {texts_total:,} sentences")
+
+    vectors = corpus_vectors(texts, model, cache=vectors_folder(context), on_texts=report)
+    waiting = [task for task in tasks if task.name not in done]
+    for finished, result in enumerate(evaluate(model, waiting, vectors=vectors), start=len(done) + 1):
         keep_pairs(context, result)
         context.write(
             [
@@ -44,6 +57,27 @@ def evaluate_folder(context: JobContext, encoder: str, encoder_id: str, sts_dir:
         context.progress(finished, len(tasks), message=f"Evaluated {result.score.task}")
         if context.stop_requested():
             return
+    keep_space(context, encoder_id, tasks, vectors)
+
+
+def vectors_folder(context: JobContext) -> Path:
+    """Folder of the workspace where vectors are kept from job to job."""
+    return context.folder.path.parent.parent / "vectors"
+
+
+def keep_space(context: JobContext, encoder_id: str, tasks: list[StsTask], vectors: CorpusVectors) -> None:
+    """Write out/space.json: the shape of the space over the sentences of all tasks."""
+    first, second = [], []
+    for task in tasks:
+        rows = np.flatnonzero(is_positive(task.gold))
+        first += [task.sentence1[row] for row in rows]
+        second += [task.sentence2[row] for row in rows]
+    quality = space_quality(vectors.unit_ud, vectors(first), vectors(second), seed=0)
+    record = {"encoder_id": encoder_id, "tasks": [task.name for task in tasks]} | quality.as_dict()
+    target = context.out / "space.json"
+    partial = target.with_suffix(".partial")
+    partial.write_text(json.dumps(record), encoding="utf-8")
+    partial.replace(target)
 
 
 def evaluate_held_out(context: JobContext, encoder: str, encoder_id: str, triplets: list[Triplet]) -> None:
