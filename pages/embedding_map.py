@@ -7,13 +7,14 @@ import streamlit as st
 from workbench import shell, state
 from workbench.components import links
 from workbench.components.encoder_names import encoder_names, scored_name
-from workbench.components.map_form import map_form, map_progress, sources
+from workbench.components.map_form import map_form, map_names, map_progress, sources
 from workbench.components.notice import empty_state
 from workbench.components.sentence_map import MapChoice, read_map, sentence_map
 
 workspace = shell.begin("Embedding map")
 drawable = sources(workspace)
-if not drawable:
+maps = workspace.store.projections.list()
+if not drawable and maps.empty:
     empty_state(
         "No sentences to draw",
         hint="A map shows the sentences of an attempt or a snapshot.",
@@ -23,7 +24,6 @@ if not drawable:
     )
     st.stop()
 
-maps = workspace.store.projections.list()
 map_progress(workspace)
 if maps.empty:
     with st.container(border=True):
@@ -33,15 +33,10 @@ if maps.empty:
     st.stop()
 
 encoders = encoder_names(workspace)
-names = {
-    row.projection_id: " · ".join(
-        [scored_name(row.encoder_id, encoders), drawable.get(row.corpus, row.corpus), row.method.upper()]
-    )
-    for row in maps.itertuples()
-}
+names = map_names(workspace, maps, encoders, drawable)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     chosen = state.pick("Map", list(names), name=state.PROJECTION, names=names)
-    with st.popover("Draw another map", icon=":material/add:"):
+    with st.popover("Draw another map", icon=":material/add:", disabled=not drawable):
         map_form(workspace, drawable)
 row = maps.set_index("projection_id").loc[chosen]
 path = Path(row["path"])

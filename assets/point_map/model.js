@@ -38,6 +38,7 @@ function readMask(content, count) {
   return mask;
 }
 
+// Flags: 1 = people called the pair duplicates, 2 = a premise and its own hard negative.
 function readEdges(content, count) {
   return {
     first: new Uint32Array(content.buffer, 0, count),

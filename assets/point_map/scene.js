@@ -144,7 +144,7 @@ function createScene(canvas) {
       return out;
     };
     const flags = new Uint8Array(lineCount * 2);
-    edges.flags.forEach((flag, k) => flags.fill(flag, 2 * k, 2 * k + 2));
+    edges.flags.forEach((flag, k) => flags.fill(flag & 1, 2 * k, 2 * k + 2));
     upload(lineArrays, "lineFrom", 0, ends(from), 2, gl.FLOAT);
     upload(lineArrays, "lineTo", 1, ends(to), 2, gl.FLOAT);
     upload(lineArrays, "lineFlag", 2, flags, 1, gl.UNSIGNED_BYTE);

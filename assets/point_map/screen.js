@@ -431,11 +431,16 @@ function createScreen(root, model) {
 
   function phiWords(view) {
     const count = countAbove(edges.cosines, at.phi);
-    let marked = 0;
-    for (let k = 0; k < count; k++) marked += edges.flags[k];
-    const each = view.phi.candidates ? (count / view.phi.candidates) * view.phi.batch * (2 * view.phi.batch - 1) : 0;
-    const expected = each >= 10 ? Math.round(each).toLocaleString("en") : each.toFixed(1);
-    const words = `φ = ${at.phi.toFixed(3)}: ${count.toLocaleString("en")} pairs masked, about ${expected} in a batch of ${view.phi.batch}` + (marked ? `; ${marked.toLocaleString("en")} marked duplicate` : "");
+    let [marked, own] = [0, 0];
+    for (let k = 0; k < count; k++) {
+      marked += edges.flags[k] & 1;
+      own += edges.flags[k] >> 1;
+    }
+    // A premise always meets its own hard negative; two other triplets meet by chance.
+    const { triplets, batch } = view.phi;
+    const met = (own * batch) / triplets + (triplets > 1 ? ((count - own) * batch * (batch - 1)) / (triplets * (triplets - 1)) : 0);
+    const expected = met >= 10 ? Math.round(met).toLocaleString("en") : met.toFixed(1);
+    const words = `φ = ${at.phi.toFixed(3)}: ${count.toLocaleString("en")} pairs masked, ${own.toLocaleString("en")} of them own hard negatives; about ${expected} in a batch of ${batch}` + (marked ? `; ${marked.toLocaleString("en")} called duplicate` : "");
     parts.phiText.textContent = words;
     parts.phiRange.setAttribute("aria-valuetext", words);
   }

@@ -39,9 +39,9 @@ def cluster(vectors: np.ndarray, *, seed: int, count: int | None = None) -> np.n
 def distinguishing_words(texts: Sequence[str], groups: np.ndarray, *, count: int = 3) -> list[str]:
     """Name each group by the words that are commonest in it against the rest, "beach, sand, children".
 
-    The score of a word is its share of the group's sentences times the logarithm of that share over its share of all
-    sentences: frequent words that are frequent everywhere score low, and so do rare ones. A group without a word
-    that sets it apart gets an empty name.
+    The score of a word is p log(p / q) (1 - q)^4, with p its share of the group's sentences and q of all: rare words
+    score low, and so do the small words that every text is full of, without a list of them for each language. A group
+    without a word that sets it apart gets an empty name.
     """
     if len(texts) != len(groups):
         raise ValueError(f"expected as many texts as groups, got {len(texts)} and {len(groups)}")
@@ -55,10 +55,13 @@ def distinguishing_words(texts: Sequence[str], groups: np.ndarray, *, count: int
     names = []
     for counter, size in zip(inside, sizes, strict=True):
         scored = {
-            word: seen / size * np.log((seen / size) / (everywhere[word] / len(texts)))
-            for word, seen in counter.items()
-            if seen > 1 and seen / size > everywhere[word] / len(texts)
+            word: _score(seen / size, everywhere[word] / len(texts)) for word, seen in counter.items() if seen > 1
         }
-        best = sorted(scored, key=lambda word: (-scored[word], word))[:count]
+        ranked = sorted(scored, key=lambda word: (-scored[word], word))
+        best = [word for word in ranked if scored[word] > 0][:count]
         names.append(", ".join(best))
     return names
+
+
+def _score(inside: float, everywhere: float) -> float:
+    return float(inside * np.log(inside / everywhere) * (1 - everywhere) ** 4)

@@ -220,11 +220,15 @@ def test_violated_triplets_are_a_layer(single: MapPage) -> None:
 def test_the_phi_slider_counts_the_masked_pairs(single: MapPage) -> None:
     single.page.get_by_role("button", name="Masked pairs").click()
     slider = single.root.get_by_label("Mask threshold φ")
-    cosines = single.planted.pairs["cosine"].to_numpy()
+    pairs = single.planted.pairs
+    cosines = pairs["cosine"].to_numpy()
     for phi in (0.9, 0.55):
         slider.fill(str(phi))
         masked = int((cosines > phi).sum())
-        expect(single.root.locator(".slider .value").last).to_contain_text(f"{masked} pairs masked")
+        own = int((pairs["premise"] // 3 == pairs["candidate"] // 3)[cosines > phi].sum())
+        expect(single.root.locator(".slider .value").last).to_contain_text(
+            f"{masked} pairs masked, {own} of them own"
+        )
         expect(single.root).to_have_attribute("data-pairs", str(masked))
         expect(single.page.get_by_text(re.compile(f"^{masked} pairs masked at"))).to_be_visible()
 
@@ -265,7 +269,6 @@ def test_a_selection_is_curated_and_becomes_slice_seeds_and_file(single: MapPage
     page.get_by_role("button", name="Save", exact=True).click()
     triplets = points["triplet_id"][chosen].nunique()
     expect(page.get_by_text(f"The slice holds {triplets} triplets.")).to_be_visible()
-    page.keyboard.press("Escape")
     page.get_by_role("button", name="Curate these").click()
     expect(page.get_by_text(f"0 of {triplets} selected triplets decided")).to_be_visible()
     page.get_by_role("button", name="Reject", exact=True).click()

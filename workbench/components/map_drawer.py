@@ -78,7 +78,10 @@ def _tab(parts: Drawer) -> str:
     if "kept" in parts.drawn.points:
         options.append(MOVED)
     key = f"map_tab_{parts.map_id}"
-    if st.session_state.get(key) not in options:
+    wanted = map_selection.next_tab(parts.map_id)
+    if wanted in options:
+        st.session_state[key] = wanted
+    elif st.session_state.get(key) not in options:
         st.session_state[key] = "All"
     return str(
         st.segmented_control(
@@ -200,7 +203,7 @@ def _actions(parts: Drawer) -> None:
             if st.form_submit_button("Save"):
                 with errors_shown():
                     saved = save_slice(parts.workspace, name=name, triplet_ids=_triplets(parts), origin=parts.map_id)
-                    st.success(f"The slice holds {counted(saved['triplets'], 'triplet')}.")
+                    st.toast(f"The slice holds {counted(saved['triplets'], 'triplet')}.", icon=":material/bookmark:")
         st.download_button(
             "Export",
             data=lambda: export(drawn, parts.selected),
@@ -211,6 +214,10 @@ def _actions(parts: Drawer) -> None:
             "--text text --x x --y y",
         )
         st.button("Clear", icon=":material/close:", on_click=map_selection.clear, args=(parts.map_id,))
+    seeds = st.session_state.get(_seeded(parts))
+    if seeds:
+        label = f"**Generate from {counted(seeds, 'premise')}**"
+        st.page_link(links.GENERATE, label=label, icon=":material/arrow_forward:")
 
 
 def _seed(parts: Drawer) -> None:
@@ -220,11 +227,12 @@ def _seed(parts: Drawer) -> None:
     with errors_shown():
         made = seed_corpus(parts.workspace, texts=texts, name=f"From the map: {counted(len(set(texts)), 'sentence')}")
         state.select(state.CORPUS, made["corpus_id"])
-        st.page_link(
-            links.GENERATE,
-            label=f"**Generate from {counted(made['premises'], 'premise')}**",
-            icon=":material/arrow_forward:",
-        )
+        st.session_state[_seeded(parts)] = made["premises"]
+
+
+def _seeded(parts: Drawer) -> str:
+    """Session key of the corpus made from this selection: another selection, another key."""
+    return f"map_seeded_{parts.map_id}_{_mark(parts.selected)}"
 
 
 def export(drawn: SentenceMap, points: np.ndarray) -> bytes:

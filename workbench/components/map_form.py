@@ -1,10 +1,11 @@
 """Starting an embedding map, and its progress."""
 
+import pandas as pd
 import streamlit as st
 
 from workbench import state
 from workbench.actions.maps import default_guide, start_projection
-from workbench.components.encoder_names import encoder_names
+from workbench.components.encoder_names import encoder_names, scored_name
 from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.notice import errors_shown
 from workbench.components.wording import count
@@ -21,6 +22,20 @@ def sources(workspace: Workspace) -> dict[str, str]:
     attempts = workspace.store.triplets.attempts()
     usable = attempts[attempts["ok"] > 0]
     return found | {row.attempt_id: f"{row.title or row.attempt_id} ({count(row.ok)})" for row in usable.itertuples()}
+
+
+def map_names(
+    workspace: Workspace, maps: pd.DataFrame, encoders: dict[str, str], drawable: dict[str, str]
+) -> dict[str, str]:
+    """Id -> name of every map: its encoders in order, its sentences, its method."""
+    asked = {job.job_id: job.spec for job in workspace.jobs.list() if job.kind == "project"}
+    names = {}
+    for row in maps.itertuples():
+        compared = [item["encoder_id"] for item in asked.get(row.projection_id, {}).get("encoders", [])]
+        shown = " → ".join(scored_name(encoder, encoders) for encoder in compared or [row.encoder_id])
+        method = "ALIGNED UMAP" if row.method == "aligned" else row.method.upper()
+        names[row.projection_id] = f"{shown} · {drawable.get(row.corpus, row.corpus)} · {method}"
+    return names
 
 
 def map_form(workspace: Workspace, drawable: dict[str, str]) -> None:

@@ -81,7 +81,12 @@ def focused(map_id: str) -> dict[str, int] | None:
 
 def show(map_id: str, tab: str) -> None:
     """Open a tab of the drawer in the next run."""
-    st.session_state[f"map_tab_{map_id}"] = tab
+    st.session_state[f"map_next_tab_{map_id}"] = tab
+
+
+def next_tab(map_id: str) -> str | None:
+    """Tab to open now, once; the widget's own key may not be set after it was drawn."""
+    return st.session_state.pop(f"map_next_tab_{map_id}", None)
 
 
 def _sent(map_id: str, event: str) -> Any:

@@ -169,9 +169,12 @@ def _pairs(workspace: Workspace, chosen: MapChoice) -> pd.DataFrame | None:
     pairs = chosen.drawn.pairs
     if pairs is None:
         return None
-    flags = marked_duplicates(chosen.drawn, pairs, workspace.store.decisions.latest())
-    edge_layer(chosen.map_id, pairs["premise"], pairs["candidate"], pairs["cosine"], flags)
-    return pairs.assign(is_duplicate=flags)
+    drawn = chosen.drawn
+    is_duplicate = marked_duplicates(drawn, pairs, workspace.store.decisions.latest())
+    ids = pd.factorize(drawn.points["triplet_id"])[0]
+    is_own = ids[pairs["premise"]] == ids[pairs["candidate"]]
+    edge_layer(chosen.map_id, pairs["premise"], pairs["candidate"], pairs["cosine"], is_duplicate + 2 * is_own)
+    return pairs.assign(is_duplicate=is_duplicate)
 
 
 def _view(
@@ -189,7 +192,7 @@ def _view(
     if triplet is not None:
         lines = triplet.lines
         rings = [(point, theme.ROLE_COLOURS.get(role, theme.INK)) for role, point in triplet.points.items()]
-    about = drawn.about.get("pairs", {})
+    about, triplets = drawn.about.get("pairs", {}), len(drawn.rows_of) if pairs is not None else 0
     return {
         "height": _HEIGHT,
         "count": len(drawn),
@@ -203,7 +206,7 @@ def _view(
         "rings": rings,
         "labels": _labels(drawn) if GROUPS in layers else [],
         "phi": pairs is not None
-        and {"floor": about["floor"], "value": _PHI, "candidates": about["candidates"], "batch": _BATCH},
+        and {"floor": about["floor"], "value": _PHI, "triplets": triplets, "batch": min(_BATCH, triplets)},
         "focus": map_selection.focused(chosen.map_id),
         "alt": f"Map of {count(len(drawn))} sentences coloured by {colours.title.lower()}. Arrow keys move, plus and "
         "minus zoom, Enter chooses the sentence at the centre, Escape clears.",
