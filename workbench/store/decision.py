@@ -1,11 +1,13 @@
 """One human decision, and what it makes of a triplet's texts."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 from pipeline.errors import InputError
 
 Action = Literal["accept", "reject", "swap", "edit", "reset"]
+BULK_ACTIONS: Final[tuple[Action, ...]] = ("accept", "reject", "swap", "reset")
+"""What can be said of many triplets at once."""
 
 
 @dataclass(frozen=True, slots=True)

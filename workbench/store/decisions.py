@@ -1,40 +1,63 @@
-"""Human decisions: logged and fsynced first, then stored; undone by appending, never by deleting."""
+"""Human decisions: logged and fsynced first, then stored; undone and redone by appending, never by deleting."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import InputError
 from workbench.jobs.journal import Journal, Rows
 from workbench.store.connection import Cursor, Database, run
-from workbench.store.decision import Action, Decision, Texts, after
-from workbench.store.filters import LATEST, attempts_clause
+from workbench.store.decision import BULK_ACTIONS, Action, Decision, Texts, after
+from workbench.store.decision_log import insert_batches, line
+from workbench.store.filters import TripletFilter, attempts_clause, source_and_conditions
 from workbench.store.imports import new_id, now
 from workbench.store.journals import Journals
-from workbench.store.rows import COUNT, TEXT, checked, insert_new
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Action", "Decision", "Decisions"]
 
-_SCHEMA = pa.schema(
-    [("sequence", COUNT), ("batch_id", TEXT), ("triplet_id", TEXT), ("action", TEXT), ("positive", TEXT)]
-    + [(name, TEXT) for name in ("hard_negative", "annotator", "reason", "created_at", "reverts")]
-)
-_STANDING = """
-    WITH standing AS (SELECT * FROM decisions WHERE reverts IS NULL
-        AND batch_id NOT IN (SELECT reverts FROM decisions WHERE reverts IS NOT NULL)),
-    top AS (SELECT triplet_id, max(sequence) AS sequence FROM standing GROUP BY triplet_id)
+STANDING = """
+    taken_back AS (SELECT reverts AS batch_id FROM decision_batches WHERE reverts IS NOT NULL
+        AND batch_id NOT IN (SELECT reverts FROM decision_batches WHERE reverts IS NOT NULL)),
+    standing AS (SELECT batch_id, annotator, first_sequence FROM decision_batches WHERE reverts IS NULL
+        AND batch_id NOT IN (SELECT batch_id FROM taken_back))
 """
+"""Batches in force. An undo is a batch that reverts a batch of decisions; a redo is one that reverts an undo."""
+_LAST_STANDING = f"""
+    WITH {STANDING} SELECT batch_id, batch_id FROM standing WHERE annotator = $annotator
+    ORDER BY first_sequence DESC LIMIT 1
+"""
+_LAST_UNDO = f"""
+    WITH {STANDING}, made AS (SELECT coalesce(max(first_sequence), 0) AS last FROM decision_batches
+        WHERE annotator = $annotator AND reverts IS NULL)
+    SELECT undo.batch_id, undo.reverts FROM decision_batches AS undo
+    JOIN decision_batches AS undone ON undone.batch_id = undo.reverts AND undone.reverts IS NULL
+    WHERE undo.annotator = $annotator AND undo.first_sequence > (SELECT last FROM made)
+        AND undo.batch_id NOT IN (SELECT batch_id FROM taken_back)
+    ORDER BY undo.first_sequence DESC LIMIT 1
+"""
+_STATES = f"""
+    WITH {STANDING},
+    touched AS (SELECT DISTINCT triplet_id FROM decisions WHERE batch_id = $batch),
+    mine AS (SELECT triplet_id, max(sequence) AS sequence FROM decisions WHERE batch_id = $batch GROUP BY triplet_id),
+    others AS (SELECT triplet_id, max(sequence) AS sequence FROM decisions SEMI JOIN touched USING (triplet_id)
+        WHERE batch_id <> $batch AND batch_id IN (SELECT batch_id FROM standing) GROUP BY triplet_id)
+    SELECT mine.triplet_id, coalesce(s.action, 'reset'), s.positive, s.hard_negative, coalesce(s.reason, ''),
+        coalesce(b.annotator, $annotator)
+    FROM mine LEFT JOIN others USING (triplet_id)
+    LEFT JOIN decisions AS s ON s.sequence = CASE WHEN $back THEN others.sequence ELSE mine.sequence END
+    LEFT JOIN decision_batches AS b ON b.batch_id = s.batch_id
+    WHERE others.sequence IS NULL OR mine.sequence > others.sequence ORDER BY mine.sequence
+"""
+"""What becomes of the triplets of a batch when it is taken back, or put back: of those nobody decided later."""
+_COLUMNS = ("triplet_id", "action", "positive", "hard_negative", "reason", "decided_by")
 
 
 class Decisions:
-    """The decision log and its table. A stored decision carries the whole state it leaves its triplet in."""
+    """The decision log and its tables. A stored decision carries the whole state it leaves its triplet in."""
 
     def __init__(self, database: Database, journals: Journals, log: Path) -> None:
         self._database = database
@@ -43,17 +66,8 @@ class Decisions:
         self._lock = Lock()
 
     def insert(self, cursor: Cursor, rows: Rows) -> int:
-        """Insert logged batches; a sequence number already there is left as it was."""
-        flat = [
-            {name: batch.get(name) for name in ("batch_id", "annotator", "created_at", "reverts")}
-            | decision
-            | {"sequence": batch["first_sequence"] + offset}
-            for batch in rows
-            for offset, decision in enumerate(batch["decisions"])
-        ]
-        table, rejected = checked(flat, _SCHEMA, ["sequence"])
-        insert_new(cursor, "decisions", table)
-        return rejected
+        """Insert logged batches; what is already there is left as it was."""
+        return insert_batches(cursor, rows)
 
     def catch_up(self) -> int:
         """Store logged decisions that the database lacks, for example after a kill between log and commit."""
@@ -69,52 +83,59 @@ class Decisions:
             raise InputError("There is no decision to store; choose at least one triplet.")
         with self._lock:
             self._catch_up()
-            resolved = self._resolved(decisions)
-            return self._append(resolved, annotator=decisions[0].annotator, reverts=None)
+            table = self._resolved(decisions)
+            return self._append(table, annotator=decisions[0].annotator, reverts=None)
+
+    def decide_all(
+        self, chosen: TripletFilter, action: Action, *, annotator: str, reason: str = "", expected: int | None = None
+    ) -> tuple[str, int]:
+        """Decide every triplet the filter leaves as one batch; return its id and the number of triplets.
+
+        expected: the number that was shown; when another number matches by now, nothing is kept (InputError).
+        """
+        if action not in BULK_ACTIONS:
+            raise InputError(f"{action} cannot be done in bulk; choose one of {', '.join(BULK_ACTIONS)}.")
+        with self._lock:
+            self._catch_up()
+            table = self._matching(chosen, action)
+            count = len(table["triplet_id"])
+            if expected is not None and count != expected:
+                raise InputError(
+                    f"{expected:,} triplets were shown and {count:,} match by now: look again, then decide."
+                )
+            if not count:
+                raise InputError("No triplet matches this filter; there is nothing to decide.")
+            return self._append(table | {"reason": reason}, annotator=annotator, reverts=None), count
 
     def undo(self, annotator: str) -> str | None:
-        """Take back the annotator's last batch that still stands; return its id, or None if there is none.
+        """Take back the annotator's last batch in force; return its id, or None if there is none.
 
         A triplet that somebody else decided later keeps that later decision.
         """
-        with self._lock:
-            self._catch_up()
-            with self._database.read() as cursor:
-                batches = run(
-                    cursor,
-                    f"{_STANDING} SELECT batch_id FROM standing JOIN top USING (triplet_id, sequence) "
-                    "WHERE annotator = ? ORDER BY sequence DESC LIMIT 1",
-                    [annotator],
-                )
-                if not batches:
-                    return None
-                batch_id: str = batches[0][0]
-                before = run(
-                    cursor,
-                    f"{_STANDING} SELECT triplet_id, earlier FROM standing JOIN top USING (triplet_id, sequence) "
-                    "LEFT JOIN (SELECT triplet_id, arg_max({action: action, positive: positive, "
-                    "hard_negative: hard_negative}, sequence) AS earlier FROM standing WHERE batch_id <> $batch "
-                    "GROUP BY triplet_id) USING (triplet_id) WHERE batch_id = $batch ORDER BY triplet_id",
-                    {"batch": batch_id},
-                )
-            nothing = {"action": "reset", "positive": None, "hard_negative": None}
-            rows = [{"triplet_id": triplet_id, "reason": "undo"} | (state or nothing) for triplet_id, state in before]
-            self._append(rows, annotator=annotator, reverts=batch_id)
-            return batch_id
+        return self._revert(annotator, _LAST_STANDING, back=True)
+
+    def redo(self, annotator: str) -> str | None:
+        """Put the annotator's last undone batch in force again; None if none was undone since their last decision."""
+        return self._revert(annotator, _LAST_UNDO, back=False)
 
     def latest(self) -> "pd.DataFrame":
-        """Return the latest decision of every triplet that has one."""
+        """Return the decision in force of every triplet that has one."""
         with self._database.read() as cursor:
             return cursor.execute(
-                "SELECT triplet_id, action, positive, hard_negative, annotator, reason, created_at FROM decisions "
-                "JOIN (SELECT triplet_id, max(sequence) AS sequence FROM decisions GROUP BY triplet_id) "
-                "USING (triplet_id, sequence) WHERE action <> 'reset' ORDER BY sequence"
+                "SELECT triplet_id, action, positive, hard_negative, annotator, reason, created_at FROM decided "
+                "WHERE action <> 'reset' ORDER BY sequence"
             ).df()
 
     def history(self, triplet_id: str) -> "pd.DataFrame":
-        """Return every decision on one triplet, oldest first."""
+        """Return every decision on one triplet, oldest first; `step` says decision, undo or redo."""
         with self._database.read() as cursor:
-            return cursor.execute("SELECT * FROM decisions WHERE triplet_id = ? ORDER BY sequence", [triplet_id]).df()
+            return cursor.execute(
+                "SELECT d.*, CASE WHEN d.reverts IS NULL THEN 'decision' WHEN b.reverts IS NULL THEN 'undo' "
+                "ELSE 'redo' END AS step FROM decisions AS d "
+                "LEFT JOIN decision_batches AS b ON b.batch_id = d.reverts "
+                "WHERE d.triplet_id = ? ORDER BY d.sequence",
+                [triplet_id],
+            ).df()
 
     def counts(self, attempt_ids: Sequence[str] = ()) -> dict[str, int]:
         """Return the number of triplets by latest action, and undecided for the rest."""
@@ -122,26 +143,37 @@ class Decisions:
         with self._database.read() as cursor:
             rows = run(
                 cursor,
-                f"SELECT coalesce(nullif(d.latest.action, 'reset'), 'undecided') AS action, count(*) "
-                f"FROM triplets AS t LEFT JOIN ({LATEST}) AS d ON d.triplet_id = t.triplet_id WHERE {clause} "
-                "GROUP BY action",
+                "SELECT coalesce(nullif(d.action, 'reset'), 'undecided') AS state, count(*) FROM triplets AS t "
+                f"LEFT JOIN decided AS d ON d.triplet_id = t.triplet_id WHERE {clause} GROUP BY state",
                 parameters,
             )
         return dict(rows)
 
-    def _append(self, rows: Rows, *, annotator: str, reverts: str | None) -> str:
+    def _revert(self, annotator: str, target: str, *, back: bool) -> str | None:
+        with self._lock:
+            self._catch_up()
+            with self._database.read() as cursor:
+                found = run(cursor, target, {"annotator": annotator})
+                if not found:
+                    return None
+                reverted, batch_id = found[0]
+                states = run(cursor, _STATES, {"batch": batch_id, "annotator": annotator, "back": back})
+            columns = zip(*states, strict=True) if states else [()] * len(_COLUMNS)
+            table = {name: list(values) for name, values in zip(_COLUMNS, columns, strict=True)}
+            self._append(table, annotator=annotator, reverts=reverted)
+            return str(batch_id)
+
+    def _append(self, table: dict[str, Any], *, annotator: str, reverts: str | None) -> str:
         batch = {
-            "table": "decisions",
             "batch_id": new_id("decision"),
             "first_sequence": self._next_sequence(),
             "annotator": annotator,
             "created_at": now(),
             "reverts": reverts,
-            "decisions": rows,
         }
         log = Journal(self._log)
         try:
-            log.append([batch])  # one line, so that a torn batch vanishes as a whole
+            log.append([line(batch, table)])
         finally:
             log.close()
         self._catch_up()
@@ -153,35 +185,62 @@ class Decisions:
         return self._journals.ingest_all("decisions", self._log)
 
     def _next_sequence(self) -> int:
+        """Number after every one given out; a batch that changed nothing has used up one as well."""
         with self._database.read() as cursor:
-            return int(run(cursor, "SELECT coalesce(max(sequence), 0) + 1 FROM decisions")[0][0])
+            return int(
+                run(
+                    cursor,
+                    "SELECT coalesce(max(first_sequence + greatest(rows, 1)), 1) FROM decision_batches",
+                )[0][0]
+            )
 
-    def _resolved(self, decisions: Sequence[Decision]) -> Rows:
+    def _matching(self, chosen: TripletFilter, action: Action) -> dict[str, Any]:
+        source, conditions, parameters = source_and_conditions(chosen, with_decisions=True)
+        texts = {
+            "swap": "coalesce(d.hard_negative, t.hard_negative), coalesce(d.positive, t.positive)",
+            "reset": "NULL, NULL",
+        }.get(action, "d.positive, d.hard_negative")
+        with self._database.read() as cursor:
+            rows = run(
+                cursor,
+                f"SELECT t.triplet_id, {texts} FROM {source} WHERE {conditions} ORDER BY t.rowid",
+                parameters,
+            )
+        ids, *sides = map(list, zip(*rows, strict=True)) if rows else ([], [], [])
+        positive, hard_negative = (side if any(text is not None for text in side) else None for side in sides)
+        return {"triplet_id": ids, "action": action, "positive": positive, "hard_negative": hard_negative}
+
+    def _resolved(self, decisions: Sequence[Decision]) -> dict[str, Any]:
         texts = self._texts([decision.triplet_id for decision in decisions])
-        rows: Rows = []
+        positives: list[str | None] = []
+        hard_negatives: list[str | None] = []
         for decision in decisions:
             if decision.triplet_id not in texts:
                 raise InputError(f"There is no triplet {decision.triplet_id}; it may belong to another workspace.")
             now_texts = texts[decision.triplet_id] = after(decision, texts[decision.triplet_id])
-            row = asdict(decision)
-            del row["annotator"]
-            row["positive"] = now_texts.positive if now_texts.is_changed else None
-            row["hard_negative"] = now_texts.hard_negative if now_texts.is_changed else None
-            rows.append(row)
-        return rows
+            positives.append(now_texts.positive if now_texts.is_changed else None)
+            hard_negatives.append(now_texts.hard_negative if now_texts.is_changed else None)
+        return {
+            "triplet_id": [decision.triplet_id for decision in decisions],
+            "action": [decision.action for decision in decisions],
+            "positive": positives,
+            "hard_negative": hard_negatives,
+            "reason": [decision.reason for decision in decisions],
+        }
 
     def _texts(self, triplet_ids: list[str]) -> dict[str, Texts]:
         with self._database.read() as cursor:
             rows = run(
                 cursor,
-                f"SELECT t.triplet_id, t.positive, t.hard_negative, d.latest FROM triplets AS t LEFT JOIN ({LATEST}) "
-                "AS d ON d.triplet_id = t.triplet_id WHERE t.triplet_id IN (SELECT unnest(?::VARCHAR[]))",
+                "SELECT t.triplet_id, t.positive, t.hard_negative, d.positive, d.hard_negative FROM triplets AS t "
+                "LEFT JOIN decided AS d ON d.triplet_id = t.triplet_id "
+                "WHERE t.triplet_id IN (SELECT unnest(?::VARCHAR[]))",
                 [triplet_ids],
             )
         known: dict[str, Texts] = {}
-        for triplet_id, positive, hard_negative, latest in rows:
+        for triplet_id, positive, hard_negative, *decided in rows:
             generated = (positive or "", hard_negative or "")
-            is_changed = latest is not None and latest["positive"] is not None
-            now_texts = (latest["positive"], latest["hard_negative"]) if is_changed else generated
+            is_changed = decided[0] is not None
+            now_texts = decided if is_changed else generated
             known[triplet_id] = Texts(*now_texts, generated=generated, is_changed=is_changed)
         return known

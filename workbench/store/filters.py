@@ -41,13 +41,6 @@ class TripletFilter:
         return any(limit is not None for limit in (self.a_min, self.a_max, self.b_min, self.b_max))
 
 
-LATEST = """
-    SELECT triplet_id, arg_max({action: action, positive: positive, hard_negative: hard_negative}, sequence) AS latest
-    FROM decisions GROUP BY triplet_id
-"""
-"""The state each triplet was left in by the decision with the highest sequence number."""
-
-
 def attempts_clause(attempt_ids: Sequence[str], column: str = "attempt_id") -> tuple[str, list[Any]]:
     """Return a condition on the attempt; no ids mean every attempt."""
     if not attempt_ids:
@@ -55,14 +48,14 @@ def attempts_clause(attempt_ids: Sequence[str], column: str = "attempt_id") -> t
     return f"{column} IN (SELECT unnest(?::VARCHAR[]))", [list(attempt_ids)]
 
 
-def source_and_conditions(chosen: TripletFilter) -> tuple[str, str, list[Any]]:
+def source_and_conditions(chosen: TripletFilter, *, with_decisions: bool = False) -> tuple[str, str, list[Any]]:
     """Return FROM and WHERE of a query over triplets t, with j (scores) and d (decisions) joined where needed."""
     source, parameters = "triplets AS t", []
     if chosen.needs_scores:
         source += " JOIN judgements AS j ON j.triplet_id = t.triplet_id AND j.judge_id = ?"
         parameters.append(chosen.judge_id)
-    if chosen.needs_decisions:
-        source += f" LEFT JOIN ({LATEST}) AS d ON d.triplet_id = t.triplet_id"
+    if chosen.needs_decisions or with_decisions:
+        source += " LEFT JOIN decided AS d ON d.triplet_id = t.triplet_id"
     conditions, values = _conditions(chosen)
     return source, conditions, parameters + values
 
@@ -96,7 +89,7 @@ def _conditions(chosen: TripletFilter) -> tuple[str, list[Any]]:
 
 
 def _decision_clause(decision: str) -> tuple[str, list[Any]]:
-    action = "coalesce(d.latest.action, 'reset')"
+    action = "coalesce(d.action, 'reset')"
     if decision == "undecided":
         return f"{action} = 'reset'", []
     if decision == "decided":

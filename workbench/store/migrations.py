@@ -52,6 +52,25 @@ STEPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
                 message VARCHAR, spec VARCHAR, created_at VARCHAR, started_at VARCHAR, finished_at VARCHAR)""",
         ),
     ),
+    (
+        "batches of decisions, and the state they leave",
+        (
+            """CREATE TABLE decision_batches (
+                batch_id VARCHAR, first_sequence BIGINT, rows BIGINT, annotator VARCHAR, created_at VARCHAR,
+                reverts VARCHAR)""",
+            """INSERT INTO decision_batches
+                SELECT batch_id, min(sequence), count(*), any_value(annotator), any_value(created_at),
+                    any_value(reverts)
+                FROM decisions GROUP BY batch_id ORDER BY min(sequence)""",
+            """CREATE TABLE decided (
+                triplet_id VARCHAR, sequence BIGINT, action VARCHAR, positive VARCHAR, hard_negative VARCHAR,
+                annotator VARCHAR, reason VARCHAR, created_at VARCHAR)""",
+            """INSERT INTO decided
+                SELECT triplet_id, sequence, action, positive, hard_negative, annotator, reason, created_at
+                FROM decisions SEMI JOIN (SELECT triplet_id, max(sequence) AS sequence FROM decisions GROUP BY ALL)
+                USING (triplet_id, sequence) ORDER BY sequence""",
+        ),
+    ),
 )
 
 

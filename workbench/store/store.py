@@ -7,7 +7,6 @@ from workbench.store.backup import copy_database
 from workbench.store.connection import Database, records, run
 from workbench.store.decisions import Decisions
 from workbench.store.encoders import Encoders
-from workbench.store.filters import LATEST
 from workbench.store.imports import Imports
 from workbench.store.jobs import Jobs
 from workbench.store.journals import Journals, JournalTable
@@ -20,14 +19,14 @@ from workbench.store.scores import Scores
 from workbench.store.snapshots import Snapshots
 from workbench.store.triplets import Triplets
 
-_OVERVIEW = f"""
+_OVERVIEW = """
     SELECT
         (SELECT count(*) FROM imports WHERE kind = 'corpus') AS corpora,
         (SELECT count(*) FROM premises) AS premises,
         (SELECT count(*) FROM triplets) AS triplets,
         (SELECT count(*) FROM triplets WHERE positive_outcome = 'ok' AND hard_negative_outcome = 'ok') AS ok_triplets,
         (SELECT count(*) FROM judgements) AS judgements,
-        (SELECT count(*) FROM ({LATEST}) WHERE latest.action <> 'reset') AS decided,
+        (SELECT count(*) FROM decided WHERE action <> 'reset') AS decided,
         (SELECT count(*) FROM snapshots) AS snapshots,
         (SELECT count(*) FROM jobs WHERE kind = 'train') AS runs,
         (SELECT count(*) FROM encoders) AS encoders,

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pipeline.errors import InputError
 from workbench.jobs.journal import Row, Rows
 from workbench.store.connection import Cursor, Database, records, run
-from workbench.store.filters import LATEST, TripletFilter, attempts_clause, source_and_conditions
+from workbench.store.filters import TripletFilter, attempts_clause, source_and_conditions
 from workbench.store.imports import Imports, new_id
 from workbench.store.rows import COUNT, REAL, TEXT, checked, insert
 
@@ -40,10 +40,10 @@ _ATTEMPTS = """
 """
 _SHOWN = """
     SELECT t.position, t.triplet_id, t.attempt_id, t.premise_id, t.premise,
-        coalesce(d.latest.positive, t.positive) AS positive,
-        coalesce(d.latest.hard_negative, t.hard_negative) AS hard_negative,
+        coalesce(d.positive, t.positive) AS positive,
+        coalesce(d.hard_negative, t.hard_negative) AS hard_negative,
         t.positive_outcome, t.hard_negative_outcome, t.omega, t.llm,
-        nullif(d.latest.action, 'reset') AS decision, j.a, j.b
+        nullif(d.action, 'reset') AS decision, j.a, j.b
     FROM chosen AS t
     LEFT JOIN latest AS d ON d.triplet_id = t.triplet_id
     LEFT JOIN scored AS j ON j.triplet_id = t.triplet_id
@@ -122,12 +122,16 @@ class Triplets:
         """Return everything known of one triplet: as generated, latest decision, scores by judge."""
         with self._database.read() as cursor:
             found = records(cursor, "SELECT * FROM triplets WHERE triplet_id = ?", [triplet_id])
-            latest = run(cursor, f"SELECT latest FROM ({LATEST}) WHERE triplet_id = ?", [triplet_id])
+            latest = records(
+                cursor,
+                "SELECT action, positive, hard_negative, annotator, reason FROM decided WHERE triplet_id = ?",
+                [triplet_id],
+            )
             scores = run(cursor, "SELECT judge_id, a, b FROM judgements WHERE triplet_id = ?", [triplet_id])
         if not found:
             raise InputError(f"There is no triplet {triplet_id}; it may belong to another workspace.")
         return found[0] | {
-            "decision": latest[0][0] if latest else None,
+            "decision": latest[0] if latest else None,
             "scores": {judge_id: {"a": a, "b": b} for judge_id, a, b in scores},
         }
 
@@ -140,9 +144,9 @@ class Triplets:
 
 def _additions() -> str:
     """Decisions and scores of the chosen rows alone: a page must not pay for the whole table."""
-    latest = LATEST.replace("GROUP BY", "WHERE triplet_id IN (SELECT triplet_id FROM chosen) GROUP BY")
     return (
-        f"latest AS ({latest}), scored AS (SELECT triplet_id, a, b FROM judgements "
+        "latest AS (SELECT * FROM decided WHERE triplet_id IN (SELECT triplet_id FROM chosen)), "
+        "scored AS (SELECT triplet_id, a, b FROM judgements "
         "WHERE judge_id = ? AND triplet_id IN (SELECT triplet_id FROM chosen))"
     )
 
