@@ -6,6 +6,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 _UNIFORMITY_BLOCK_ROWS = 1024
+_BLOCK_RESAMPLES = 100
 
 
 def spearman(predicted: np.ndarray, gold: np.ndarray) -> float:
@@ -59,9 +60,22 @@ def bootstrap_difference(
         resamples: number of bootstrap samples.
         level: coverage of the percentile interval.
     """
+    difference = resampled_differences(gold, predicted_a, predicted_b, seed=seed, resamples=resamples)
+    return interval(spearman(predicted_a, gold) - spearman(predicted_b, gold), difference, level)
+
+
+def resampled_differences(
+    gold: np.ndarray, predicted_a: np.ndarray, predicted_b: np.ndarray, *, seed: int, resamples: int = 1000
+) -> np.ndarray:
+    """spearman(a, gold) - spearman(b, gold) in every bootstrap sample, float64 (resamples,); see above."""
     counts = _resample_counts(len(gold), resamples, seed)
-    difference = _spearman_of_resamples(predicted_a, gold, counts) - _spearman_of_resamples(predicted_b, gold, counts)
-    return _interval(spearman(predicted_a, gold) - spearman(predicted_b, gold), difference, level)
+    parts = []
+    for start in range(0, resamples, _BLOCK_RESAMPLES):  # a block at a time: all at once would take gigabytes
+        block = counts[start : start + _BLOCK_RESAMPLES]
+        parts.append(
+            _spearman_of_resamples(predicted_a, gold, block) - _spearman_of_resamples(predicted_b, gold, block)
+        )
+    return np.concatenate(parts)
 
 
 def bootstrap_spearman(
@@ -69,7 +83,17 @@ def bootstrap_spearman(
 ) -> Interval:
     """Bootstrap percentile interval of one Spearman correlation; arguments as in `bootstrap_difference`."""
     counts = _resample_counts(len(gold), resamples, seed)
-    return _interval(spearman(predicted, gold), _spearman_of_resamples(predicted, gold, counts), level)
+    return interval(spearman(predicted, gold), _spearman_of_resamples(predicted, gold, counts), level)
+
+
+def interval(value: float, samples: np.ndarray, level: float = 0.95) -> Interval:
+    """Percentile interval of bootstrap samples, float (resamples,), around the value on the whole sample."""
+    samples = samples[np.isfinite(samples)]
+    if len(samples) == 0:
+        return Interval(value, float("nan"), float("nan"), float("nan"))
+    tail = (1 - level) / 2
+    low, high = np.quantile(samples, [tail, 1 - tail])
+    return Interval(value, float(low), float(high), float(np.mean(samples > 0)))
 
 
 def alignment(first: np.ndarray, second: np.ndarray) -> float:
@@ -146,12 +170,3 @@ def _ranks_in_resamples(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     in_group = np.add.reduceat(counts[:, order], starts, axis=1)
     before = np.cumsum(in_group, axis=1) - in_group
     return (before + (in_group + 1) / 2.0)[:, group_n]
-
-
-def _interval(value: float, samples: np.ndarray, level: float) -> Interval:
-    samples = samples[np.isfinite(samples)]
-    if len(samples) == 0:
-        return Interval(value, float("nan"), float("nan"), float("nan"))
-    tail = (1 - level) / 2
-    low, high = np.quantile(samples, [tail, 1 - tail])
-    return Interval(value, float(low), float(high), float(np.mean(samples > 0)))

@@ -1,0 +1,140 @@
+"""A table of encoders x tasks for a paper: Markdown, LaTeX or CSV, with missing cells as missing."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+from pipeline.evaluation.published import Published
+from pipeline.evaluation.sts import STANDARD_TASKS
+
+DASH = "–"
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One encoder: Spearman x 100 per task, its mean, over how many tasks, and where published numbers come from."""
+
+    name: str
+    scores: dict[str, float]
+    average: float | None
+    averaged_over: int
+    source: str = ""
+
+
+def measured(name: str, spearman: dict[str, float]) -> Entry:
+    """Build the row of an encoder scored here from fractions.
+
+    The mean is over the standard tasks, each rounded to two digits as in published tables; over all tasks when none
+    is standard. What is missing or undefined counts nowhere.
+    """
+    scores = {task: round(100 * value, 2) for task, value in spearman.items() if isfinite(value)}
+    counted = [task for task in STANDARD_TASKS if task in scores] or list(scores)
+    average = round(sum(scores[task] for task in counted) / len(counted), 2) if counted else None
+    return Entry(name, scores, average, len(counted))
+
+
+def published(row: Published) -> Entry:
+    """Build the row of a published encoder."""
+    name = f"{row.name} ({row.base})" if row.base else row.name
+    scores = row.by_task()
+    return Entry(name, scores, row.average, len(scores), row.source)
+
+
+def columns(entries: Sequence[Entry]) -> list[str]:
+    """The standard tasks, then any other task that occurs."""
+    found = {task for entry in entries for task in entry.scores}
+    return [*STANDARD_TASKS, *sorted(found - set(STANDARD_TASKS))]
+
+
+def as_markdown(entries: Sequence[Entry]) -> str:
+    """Table for Markdown; the best measured score of a task in bold."""
+    tasks = columns(entries)
+    head = ["Encoder", *tasks, "Average", "Tasks", "Source"]
+    best = _best(entries, tasks)
+    lines = [f"| {' | '.join(head)} |", f"|{'|'.join(['---'] + ['---:'] * (len(tasks) + 2) + ['---'])}|"]
+    for entry in entries:
+        cells = [_bold(_number(entry.scores.get(task)), entry, task, best, "**{}**") for task in tasks]
+        row = [_escape_markdown(entry.name), *cells, _number(entry.average), str(entry.averaged_over)]
+        lines.append(f"| {' | '.join([*row, _escape_markdown(entry.source)])} |")
+    return "\n".join(lines) + "\n"
+
+
+def as_latex(entries: Sequence[Entry]) -> str:
+    """Tabular for LaTeX with booktabs; the best measured score of a task in bold."""
+    tasks = columns(entries)
+    best = _best(entries, tasks)
+    head = ["Encoder", *tasks, "Average", "Tasks"]
+    lines = [
+        rf"\begin{{tabular}}{{l{'r' * (len(tasks) + 2)}}}",
+        r"\toprule",
+        " & ".join(map(_escape_latex, head)) + r" \\",
+        r"\midrule",
+    ]
+    for entry in entries:
+        cells = [_bold(_number(entry.scores.get(task)), entry, task, best, r"\textbf{{{}}}") for task in tasks]
+        row = [_escape_latex(entry.name), *cells, _number(entry.average), str(entry.averaged_over)]
+        lines.append(" & ".join(cell.replace(DASH, "--") for cell in row) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def as_csv(entries: Sequence[Entry]) -> str:
+    """Comma-separated table; a missing score is an empty cell, and no cell is read as a formula by a spreadsheet."""
+    tasks = columns(entries)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([formula_safe(cell) for cell in ["encoder", *tasks, "average", "tasks", "source"]])
+    for entry in entries:
+        numbers = ["" if (value := entry.scores.get(task)) is None else f"{value:.2f}" for task in tasks]
+        average = "" if entry.average is None else f"{entry.average:.2f}"
+        writer.writerow(
+            [formula_safe(entry.name), *numbers, average, entry.averaged_over, formula_safe(entry.source)]
+        )
+    return out.getvalue()
+
+
+def formula_safe(text: str) -> str:
+    """Put an apostrophe before a text that a spreadsheet would run as a formula, and drop line breaks."""
+    one_line = " ".join(text.split()) if text.strip() else ""
+    return f"'{one_line}" if text.startswith(_FORMULA) or one_line.startswith(_FORMULA) else one_line
+
+
+def _best(entries: Sequence[Entry], tasks: Sequence[str]) -> dict[str, float]:
+    own = [entry for entry in entries if not entry.source]
+    return {
+        task: max(entry.scores[task] for entry in own if task in entry.scores)
+        for task in tasks
+        if any(task in entry.scores for entry in own)
+    }
+
+
+def _bold(text: str, entry: Entry, task: str, best: dict[str, float], form: str) -> str:
+    is_best = not entry.source and task in entry.scores and entry.scores[task] == best.get(task)
+    return form.format(text) if is_best else text
+
+
+def _number(value: float | None) -> str:
+    return DASH if value is None else f"{value:.2f}"
+
+
+def _escape_markdown(text: str) -> str:
+    one_line = " ".join(text.split())
+    return "".join(f"\\{mark}" if mark in "\\|*_`<>[]" else mark for mark in one_line)
+
+
+def _escape_latex(text: str) -> str:
+    return "".join(_LATEX.get(mark, mark) for mark in " ".join(text.split()))

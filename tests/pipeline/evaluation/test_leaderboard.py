@@ -1,0 +1,127 @@
+"""Tables for a paper, the published rows in them, and comparisons of two encoders."""
+
+import csv
+import io
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from pipeline.evaluation.compare import ScoredPairs, compare, covers_zero
+from pipeline.evaluation.leaderboard import DASH, as_csv, as_latex, as_markdown, formula_safe, measured, published
+from pipeline.evaluation.metrics import bootstrap_spearman, spearman
+from pipeline.evaluation.published import PUBLISHED
+from pipeline.evaluation.sts import STANDARD_TASKS
+
+
+def test_published_averages_are_the_mean_of_their_seven_scores():
+    checked = 0
+    for row in PUBLISHED:
+        scores = row.by_task()
+        if len(scores) == len(STANDARD_TASKS):
+            assert row.average == pytest.approx(sum(scores.values()) / 7, abs=0.011), row
+            checked += 1
+        assert row.source
+    assert checked >= 8
+
+
+def test_no_number_of_multicsr_is_made_up():
+    [row] = [row for row in PUBLISHED if row.name == "MultiCSR"]
+    assert row.by_task() == {} and row.average is None and "not verified" in row.source
+
+
+def test_missing_task_is_no_zero():
+    row = measured("mine", {"STS12": 0.7, "STSB-test": 0.8, "own": 0.1, "STS13": math.nan})
+    assert row.scores == {"STS12": 70.0, "STSB-test": 80.0, "own": 10.0}
+    assert row.average == 75.0 and row.averaged_over == 2
+    assert measured("none", {}).average is None
+    table = as_markdown([row])
+    assert table.splitlines()[2].count(DASH) == 5
+    assert " 0.00 " not in table
+
+
+def test_csv_reads_back_and_runs_no_formula():
+    rows = [measured('=HYPERLINK("http://x")', {"STS12": 0.5}), measured('a, "b"\nc', {}), published(PUBLISHED[1])]
+    read = list(csv.DictReader(io.StringIO(as_csv(rows))))
+    assert [row["encoder"] for row in read] == [
+        '\'=HYPERLINK("http://x")',
+        'a, "b" c',
+        "SimCSE, unsupervised (BERT-base)",
+    ]
+    assert read[0]["STS12"] == "50.00" and read[0]["STS13"] == "" and read[1]["average"] == ""
+    assert read[2]["average"] == "76.25"
+    assert [formula_safe(text) for text in ("+1", "-x", "@a", "\t=1", " =1", "a=1", "")] == [
+        "'+1", "'-x", "'@a", "'=1", "'=1", "a=1", ""
+    ]  # fmt: skip
+
+
+def test_names_are_text_in_every_format():
+    row = measured("50% of A_B & {C} | `x`", {"STS12": 0.5})
+    latex = as_latex([row])
+    assert r"50\% of A\_B \& \{C\} | `x`" in latex and r"\textbf{50.00}" in latex
+    assert r"A\_B & {C} \| \`x\`" in as_markdown([row])
+
+
+def test_best_is_marked_among_own_encoders_only():
+    own, better = measured("own", {"STS12": 0.5}), published(PUBLISHED[1])
+    lines = as_markdown([own, better]).splitlines()
+    assert "**50.00**" in lines[2] and "**" not in lines[3]
+
+
+def encoders(n, generator, noise=(0.9, 0.5)):
+    gold = generator.normal(size=n)
+    return ScoredPairs(gold, *(gold + level * generator.normal(size=n) for level in noise))
+
+
+def test_comparison_of_the_average_is_the_mean_of_the_tasks():
+    generator = np.random.default_rng(0)
+    tasks = {"one": encoders(300, generator), "two": encoders(200, generator)}
+    found = compare(tasks, seed=0, resamples=200)
+    by_hand = [spearman(t.second, t.gold) - spearman(t.first, t.gold) for t in tasks.values()]
+    assert found.average.value == pytest.approx(np.mean(by_hand))
+    assert not covers_zero(found.average) and found.average.low > 0
+    widths = [item.high - item.low for item in found.tasks.values()]
+    assert found.average.high - found.average.low < max(widths), "a mean of two is surer than the less sure one"
+
+
+def test_same_encoder_twice_differs_by_nothing_and_undefined_tasks_are_left_out():
+    generator = np.random.default_rng(1)
+    pairs = encoders(100, generator)
+    constant = ScoredPairs(pairs.gold, np.ones(100), pairs.second)
+    found = compare(
+        {"same": ScoredPairs(pairs.gold, pairs.first, pairs.first), "flat": constant}, seed=0, resamples=50
+    )
+    assert list(found.tasks) == ["same"]
+    assert found.average.value == found.average.low == found.average.high == 0.0
+    assert compare({}, seed=0).average is None
+
+
+def test_interval_of_the_average_covers_the_truth_as_often_as_it_says():
+    generator = np.random.default_rng(2)
+    covered = 0
+    for seed in range(100):
+        tasks = {name: encoders(120, generator, noise=(0.8, 0.8)) for name in ("a", "b")}
+        found = compare(tasks, seed=seed, resamples=200, level=0.9).average
+        covered += found.low <= 0 <= found.high
+    assert 0.82 <= covered / 100 <= 0.97
+
+
+def test_bootstrap_interval_equals_scipys():
+    """Same method, other code: percentile interval over resampled pairs, up to the noise of the resampling."""
+    generator = np.random.default_rng(3)
+    gold = generator.integers(0, 6, size=150).astype(float)
+    predicted = gold + 2 * generator.normal(size=150)
+    ours = bootstrap_spearman(gold, predicted, seed=0, resamples=2000)
+    theirs = stats.bootstrap(
+        (gold, predicted), lambda a, b: stats.spearmanr(a, b).statistic, paired=True, vectorized=False,
+        n_resamples=1000, method="percentile", rng=np.random.default_rng(4),
+    ).confidence_interval  # fmt: skip
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.015)
+
+
+def test_shuffled_gold_gives_about_zero():
+    generator = np.random.default_rng(5)
+    pairs = encoders(2000, generator)
+    assert spearman(pairs.second, pairs.gold) > 0.8
+    assert abs(spearman(pairs.second, generator.permutation(pairs.gold))) < 0.08
