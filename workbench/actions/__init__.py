@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from workbench.actions.curation import curate, start_judge
+from workbench.actions.errors import add_behaviour_test, add_note, generate_like, start_behaviour, start_explain
 from workbench.actions.evaluation import start_evaluate
 from workbench.actions.exchange import export_triplets, import_triplets
 from workbench.actions.generation import start_generate
@@ -19,11 +20,14 @@ from workbench.actions.training import start_train
 ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
     action.__name__: action
     for action in (
+        add_behaviour_test,
+        add_note,
         attempts,
         backup,
         cancel,
         curate,
         export_triplets,
+        generate_like,
         import_premises,
         import_sample,
         import_triplets,
@@ -35,7 +39,9 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         save_slice,
         scores,
         seed_corpus,
+        start_behaviour,
         start_evaluate,
+        start_explain,
         start_generate,
         start_judge,
         start_projection,

@@ -9,9 +9,18 @@ from workbench.workspace import Workspace
 
 
 def start_generate(
-    workspace: Workspace, *, corpus_id: str, config: dict[str, Any], limit: int | None = None, title: str = ""
+    workspace: Workspace,
+    *,
+    corpus_id: str,
+    config: dict[str, Any],
+    limit: int | None = None,
+    title: str = "",
+    origin: str = "",
 ) -> dict[str, Any]:
-    """Queue the generation of one triplet for each of the first `limit` premises of a corpus."""
+    """Queue the generation of one triplet for each of the first `limit` premises of a corpus.
+
+    `origin` says what the premises were chosen for; every triplet keeps it.
+    """
     settings = from_fields(GenerationConfig, config)
     if limit is not None and limit < 1:
         raise InputError(f"The number of premises must be at least 1, got {limit}.")
@@ -19,6 +28,8 @@ def start_generate(
     frame = workspace.store.premises.rows(corpus.corpus_id, limit=limit)
     title = title or f"{corpus.name}, {settings.llm}, omega {settings.omega:g}"
     spec = {"config": asdict(settings), "corpus_id": corpus.corpus_id, "corpus": corpus.name}
+    if origin:
+        spec["origin"] = origin
     job_id = workspace.jobs.submit("generate", spec, frame, title=title)
     return {"job_id": job_id, "attempt_id": job_id, "premises": len(frame)}
 

@@ -26,8 +26,10 @@ LANES = {
     "judge": "models",
     "train": "models",
     "evaluate": "models",
+    "behaviour": "models",
     "project": "maps",
     "search": "searches",  # seconds long, and somebody waits for it
+    "explain": "searches",
 }
 """Kind of job -> lane; one job runs per lane, because models share the machine's cores and memory."""
 ENDED: frozenset[State] = frozenset({"cancelled", "failed", "finished"})

@@ -1,0 +1,112 @@
+"""Evaluation, explanation and behavioural suite as real workers; what the error page asks of a workspace."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.errors import InputError
+from workbench.actions import ACTIONS
+from workbench.behaviour_results import OwnTests, latest_runs
+from workbench.notes import Notes
+from workbench.workspace import Workspace
+
+PAIRS = [
+    (5.0, "A man is playing the guitar.", "A man plays a guitar."),
+    (4.4, "The girl is eating an apple.", "A girl eats a green apple."),
+    (3.2, "A dog runs over the grass.", "A dog is lying on the grass."),
+    (1.2, "A chef is cutting onions.", "A painter is mixing colours."),
+    (0.0, "The river is frozen.", "My sister bought a new bicycle."),
+]
+WAIT_S = 120
+
+
+@pytest.fixture
+def workspace(own_workspace: Path):
+    with Workspace(own_workspace) as opened:
+        yield opened
+
+
+@pytest.fixture
+def sts(tmp_path: Path) -> Path:
+    folder = tmp_path / "sts"
+    folder.mkdir()
+    lines = ["score\tsentence1\tsentence2", *("\t".join(map(str, pair)) for pair in PAIRS)]
+    (folder / "Small.tsv").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+def test_one_worker_each_evaluates_explains_and_tests(workspace: Workspace, sts: Path):
+    done = ACTIONS["start_evaluate"](workspace, encoder="static-minilm", sts_dir=str(sts))
+    assert workspace.wait(done["job_id"], timeout_s=WAIT_S).state == "finished"
+    out = workspace.root / "jobs" / done["job_id"] / "out"
+    space = json.loads((out / "space.json").read_text())
+    assert space["tasks"] == ["Small"] and space["sentences"] == 10 and space["positives"] == 2
+    assert -1 <= space["anisotropy"] <= 1 and space["effective_rank"] > 1
+    [kept] = (workspace.root / "vectors").glob("*.npy")
+    first_time = kept.stat().st_mtime_ns
+
+    _, first, second = PAIRS[0]
+    asked = {"encoder": "static-minilm", "first": first, "second": second, "pairs": str(out / "pairs-Small.parquet")}
+    explained = ACTIONS["start_explain"](workspace, **asked)
+    suite = ACTIONS["start_behaviour"](workspace, encoder="static-minilm")
+    for started in (explained, suite):
+        assert workspace.wait(started["job_id"], timeout_s=WAIT_S).state == "finished"
+    assert ACTIONS["start_explain"](workspace, **asked) == explained, "an explanation is made once"
+    record = json.loads((workspace.root / "jobs" / explained["job_id"] / "out" / "explained.json").read_text())
+    predicted = pd.read_parquet(out / "pairs-Small.parquet")["predicted"][0]
+    assert record["cosine"] == pytest.approx(predicted, abs=1e-5)
+    assert len(record["effects"]) == len(first.split()) + len(second.split())
+    assert np.shape(record["alignment"]) == (len(record["tokens"][0]), len(record["tokens"][1]))
+    assert record["neighbours"][0][0]["text"] == second
+    assert [len(found) for found in record["neighbours"]] == [5, 5]
+    assert kept.stat().st_mtime_ns == first_time, "the evaluation's vectors serve the explanation"
+
+    [run] = latest_runs(workspace).values()
+    cases = pd.read_parquet(run.path)
+    assert run.encoder_id == "static-minilm" and len(cases) >= 500
+    swapped = cases[cases["capability"] == "role swap"]
+    assert not swapped["passed"].any(), "a mean of word vectors cannot see who does what"
+
+
+def test_own_tests_join_the_suite_once(workspace: Workspace):
+    test = {"capability": "units", "kind": "directional", "sentence": "5 kg", "other": "5000 g", "third": "5 g"}
+    assert ACTIONS["add_behaviour_test"](workspace, **test)["added"]
+    assert not ACTIONS["add_behaviour_test"](workspace, **test)["added"]
+    [case] = OwnTests(workspace.root).list()
+    assert (case.capability, case.third) == ("units", "5 g")
+    with pytest.raises(InputError, match="3 sentences"):
+        ACTIONS["add_behaviour_test"](workspace, **test | {"third": " "})
+
+
+def test_sentences_of_failing_pairs_become_a_corpus_and_a_job_with_their_origin(workspace: Workspace, monkeypatch):
+    submitted = []
+    monkeypatch.setattr(
+        workspace.jobs, "submit", lambda kind, spec, frame, title: submitted.append((kind, spec, frame)) or "j"
+    )
+    origin = "Errors: STSB-test, negation on one side, static-minilm"
+    texts = ["He came.", "He did not  come.", "He came.", " ", "Third."]
+    made = ACTIONS["generate_like"](workspace, texts=texts, origin=origin, config={"omega": 0.4}, limit=2)
+    [(kind, spec, frame)] = submitted
+    assert kind == "generate" and spec["origin"] == origin and spec["config"]["omega"] == 0.4
+    assert frame["text"].tolist() == ["He came.", "He did not come."]
+    [corpus] = workspace.store.premises.corpora()
+    assert (corpus.corpus_id, corpus.source) == (made["corpus_id"], origin)
+    with pytest.raises(InputError, match="select pairs"):
+        ACTIONS["generate_like"](workspace, texts=[" "], origin=origin, config={})
+
+
+def test_notes_are_kept_by_what_they_are_about(workspace: Workspace):
+    for about, text in (("a", "first"), ("b", "other"), ("a", "second")):
+        ACTIONS["add_note"](workspace, text=text, about=about)
+    assert [note.text for note in Notes(workspace.root).list("a")] == ["second", "first"]
+    assert len(Notes(workspace.root).list()) == 3
+    with pytest.raises(InputError, match="empty"):
+        ACTIONS["add_note"](workspace, text="  ", about="a")
+
+
+def test_a_missing_pairs_file_is_said_and_not_tried(workspace: Workspace):
+    with pytest.raises(InputError, match="evaluate again"):
+        ACTIONS["start_explain"](workspace, encoder="static-minilm", first="a", second="b", pairs="/nowhere.parquet")

@@ -1,0 +1,32 @@
+"""The behavioural suite on one encoder as a job."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.evaluation.behaviour import CaseResult, built_in_cases, by_capability, read_cases, run_cases
+from pipeline.training.encoders import load_encoder
+from workbench.jobs.context import JobContext
+
+
+def run(context: JobContext) -> None:
+    """Write out/cases.parquet: every case with its verdict, built-in ones first, then those of this workspace."""
+    spec = context.spec
+    own = Path(spec["own_tests"])
+    cases = [*built_in_cases(), *(read_cases(own) if own.exists() else [])]
+    context.progress(0, len(cases), message="Loading the encoder")
+    results = run_cases(cases, load_encoder(spec["encoder"]))
+    target = context.out / "cases.parquet"
+    partial = target.with_suffix(".partial")
+    pd.DataFrame([row(result) for result in results]).to_parquet(partial, index=False)
+    partial.replace(target)
+    scores = by_capability(results)
+    passed = sum(score.passed for score in scores)
+    context.progress(len(cases), len(cases), message=f"{passed} of {len(cases)} tests pass", passed=passed)
+
+
+def row(result: CaseResult) -> dict[str, object]:
+    """Return the table row of one result."""
+    measured = {name: getattr(result, name) for name in ("similarity", "passed", "margin")}
+    return asdict(result.case) | {"third_similarity": result.third} | measured
