@@ -110,3 +110,15 @@ def test_notes_are_kept_by_what_they_are_about(workspace: Workspace):
 def test_a_missing_pairs_file_is_said_and_not_tried(workspace: Workspace):
     with pytest.raises(InputError, match="evaluate again"):
         ACTIONS["start_explain"](workspace, encoder="static-minilm", first="a", second="b", pairs="/nowhere.parquet")
+
+
+def test_own_pairs_become_a_task_of_the_workspace(workspace: Workspace, tmp_path: Path):
+    file = tmp_path / "mine.csv"
+    file.write_text("a,b,s\nRain,Snow,2\nDog,Cat,3\n,x,1\n", encoding="utf-8")
+    columns = {"first": "a", "second": "b", "score": "s"}
+    made = ACTIONS["import_pairs"](workspace, path=str(file), **columns)
+    assert (made["task"], made["pairs"], made["rejected"]) == ("mine", 2, 1)
+    assert (Path(made["folder"]) / "mine.tsv").is_file()
+    for name in ("../up", "STS12", "a/b", "x-dev"):
+        with pytest.raises(InputError, match="cannot be called"):
+            ACTIONS["import_pairs"](workspace, path=str(file), **columns, name=name)

@@ -1,5 +1,6 @@
 """Scores of encoders."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ import pandas as pd
 
 from pipeline.errors import InputError
 from pipeline.evaluation.held_out import is_held_out
-from pipeline.evaluation.sts import find_tasks
+from pipeline.evaluation.own_pairs import read_pairs, write_task
+from pipeline.evaluation.sts import STANDARD_TASKS, find_tasks
 from pipeline.names import BUILT_IN_ENCODERS
 from workbench.workspace import Workspace
 
@@ -56,6 +58,36 @@ def start_evaluate(
         raise InputError("An evaluation needs a folder of STS tasks, or a snapshot to hold triplets out of.")
     job_id = workspace.jobs.submit("evaluate", spec, frame, title=title or f"{encoder} on {where}")
     return {"job_id": job_id, "encoder_id": found.encoder_id}
+
+
+def import_pairs(
+    workspace: Workspace, *, path: str, first: str, second: str, score: str, name: str | None = None
+) -> dict[str, Any]:
+    """Make a task of a csv or tsv file with two texts and a score; the answer's folder can be evaluated."""
+    source = Path(path).expanduser()
+    return keep_pairs(workspace, source, source.name, first, second, score, name=name or source.stem)
+
+
+def keep_pairs(
+    workspace: Workspace, content: Path | bytes, filename: str, first: str, second: str, score: str, *, name: str
+) -> dict[str, Any]:
+    """Keep scored pairs as a task file of the workspace; a task of the same name is replaced."""
+    if not re.fullmatch(r"[\w][\w .-]{0,60}", name) or name in STANDARD_TASKS or name.endswith(("-train", "-dev")):
+        raise InputError(
+            f"A task cannot be called {name[:60]!r}: use letters, digits, spaces, - and ., and no known task's name."
+        )
+    read = read_pairs(content, name=filename, first=first, second=second, score=score)
+    folder = own_pairs_folder(workspace)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{name}.partial"
+    write_task(read.pairs, partial)
+    partial.replace(folder / f"{name}.tsv")
+    return {"task": name, "folder": str(folder), "pairs": len(read.pairs), "rejected": len(read.rejected)}
+
+
+def own_pairs_folder(workspace: Workspace) -> Path:
+    """Folder of the tasks that were made of own pairs."""
+    return workspace.root / "pairs"
 
 
 def held_out_rows(workspace: Workspace, snapshot_id: str) -> pd.DataFrame:

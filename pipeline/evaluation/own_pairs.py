@@ -1,0 +1,88 @@
+"""One's own scored pairs: any csv or tsv file with two texts and a score becomes a task file."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+
+from pipeline.errors import InputError
+from pipeline.exchange import MAX_TEXT_CHARS
+from pipeline.files.rows import Rejected, column_names, read_rows
+from pipeline.files.source import make_source
+from pipeline.files.text import text_fault
+
+_KINDS = ("csv", "tsv")
+_FIRST = ("sentence1", "text1", "sentence_a", "sent1", "s1", "first", "premise")
+_SECOND = ("sentence2", "text2", "sentence_b", "sent2", "s2", "second", "hypothesis")
+_SCORE = ("score", "gold", "similarity", "label", "relatedness_score", "rating")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPair:
+    """Two texts and what people say of their similarity, on any scale."""
+
+    first: str
+    second: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class PairFile:
+    """What a file gave; len(pairs) + len(rejected) is its number of rows."""
+
+    pairs: list[ScoredPair]
+    rejected: list[Rejected]
+
+
+def guess_columns(content: Path | bytes, name: str) -> tuple[str | None, str | None, str | None]:
+    """Columns that are likely the two texts and the score, None where no name tells."""
+    offered = column_names(make_source(content, name))
+    lower = {column.lower(): column for column in reversed(offered)}
+
+    def known(names: Iterable[str]) -> str | None:
+        return next((lower[candidate] for candidate in names if candidate in lower), None)
+
+    return known(_FIRST), known(_SECOND), known(_SCORE)
+
+
+def read_pairs(content: Path | bytes, *, name: str, first: str, second: str, score: str) -> PairFile:
+    """Read scored pairs from a csv or tsv file; a row that cannot be used is rejected with its reason.
+
+    Raises InputError for another type of file, a missing column, and a file in which no row can be used.
+    """
+    source = make_source(content, name)
+    if source.kind not in _KINDS:
+        raise InputError(f"{name} is not a table of pairs; save it as one of {', '.join(_KINDS)}.")
+    if len({first, second, score}) < 3:
+        raise InputError(f"{name} needs three different columns, got {first}, {second}, {score}.")
+    pairs: list[ScoredPair] = []
+    rejected: list[Rejected] = []
+    for row in read_rows(source, (first, second, score)):
+        if isinstance(row, Rejected):
+            rejected.append(row)
+            continue
+        texts = [" ".join(row.cells[column].split()) for column in (first, second)]
+        value = _number(row.cells[score])
+        fault = next((f for text in texts if (f := text_fault(text, max_chars=MAX_TEXT_CHARS))), "")
+        fault = fault or ("score is not a number" if value is None else "")
+        if fault or value is None:
+            rejected.append(Rejected.of(row.line, fault, " | ".join((*texts, row.cells[score]))))
+        else:
+            pairs.append(ScoredPair(*texts, value))
+    if len(pairs) < 2:
+        raise InputError(f"{name} holds {len(pairs)} usable pairs; a correlation needs at least two.")
+    return PairFile(pairs, rejected)
+
+
+def write_task(pairs: Iterable[ScoredPair], path: Path) -> None:
+    """Write pairs as a task file that `sts.read_task` reads."""
+    lines = ["score\tsentence1\tsentence2", *(f"{pair.score!r}\t{pair.first}\t{pair.second}" for pair in pairs)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text.strip().replace(",", "."))
+    except ValueError:
+        return None
+    return value if isfinite(value) else None
