@@ -1,5 +1,6 @@
 """Every filter, count and page against the same question asked of plain Python rows."""
 
+import re
 from random import Random
 
 import numpy as np
@@ -10,6 +11,7 @@ from pipeline.config import CurationRule
 from pipeline.errors import InputError
 from workbench.store.decisions import Decision
 from workbench.store.filters import TripletFilter
+from workbench.store.orders import Sorting
 
 JUDGE = "guide:all-MiniLM-L6-v2"
 CASES = [
@@ -19,6 +21,16 @@ CASES = [
     TripletFilter(attempt_ids=("no such attempt",)),
     TripletFilter(text="READS T1"),
     TripletFilter(text="100%_"),
+    TripletFilter(pattern=r"[Rr]eads t1\d?\."),
+    TripletFilter(source="other llm"),
+    TripletFilter(annotator="bob"),
+    TripletFilter(reason="wrong", attempt_ids=("first",)),
+    TripletFilter(duplicates=True),
+    TripletFilter(judge_id=JUDGE, rule=(2.0, 4.0, 0.5)),
+    TripletFilter(judge_id=JUDGE, rule=(2.0, 4.0, 0.5), lost=True),
+    TripletFilter(triplet_ids=("t3", "t5", "nobody")),
+    TripletFilter(waits_for="ann"),
+    TripletFilter(waits_for="ann", shared=1.0),
     TripletFilter(outcome="ok"),
     TripletFilter(outcome="copy"),
     TripletFilter(decision="accept"),
@@ -36,7 +48,14 @@ def rows(store):
     rows = []
     for number in range(80):
         outcome = random.choice(["ok", "ok", "copy", "empty"])
-        row = triplet_row(f"t{number}", random.choice(["first", "second"]), positive_outcome=outcome)
+        attempt, llm = random.choice(["first", "second"]), random.choice(["stand-in", "other llm"])
+        row = triplet_row(f"t{number}", attempt, positive_outcome=outcome, llm=llm)
+        if number % 20 == 7:  # four of the same, but for the case
+            row |= {
+                "premise": "Twice.",
+                "positive": "The SAME." if number > 40 else "The same.",
+                "hard_negative": "No.",
+            }
         rows.append(row | {"a": None, "b": None, "decision": None})
     add(store, "triplets", rows)
     for row in random.sample(rows, 60):
@@ -44,11 +63,16 @@ def rows(store):
     judged = [row for row in rows if row["a"] is not None]
     add(store, "judgements", [{"triplet_id": r["triplet_id"], "judge_id": JUDGE, "a": r["a"], "b": r["b"],
                                "source": "jobs/1"} for r in judged])  # fmt: skip
-    for action in ("accept", "reject", "reset", "accept"):
+    for row in rows:
+        row |= {"by": None, "reason": None, "seen": set()}
+    for action, who, reason in (("accept", "ann", ""), ("reject", "bob", "wrong"), ("reset", "bob", ""),
+                                ("accept", "ann", "wrong")):  # fmt: skip
         chosen = random.sample(rows, 12)
-        store.decisions.append([Decision(row["triplet_id"], action) for row in chosen])
+        store.decisions.append([Decision(row["triplet_id"], action, annotator=who, reason=reason) for row in chosen])
         for row in chosen:
-            row["decision"] = None if action == "reset" else action
+            made = None if action == "reset" else action
+            row |= {"decision": made, "by": made and who, "reason": made and reason}
+            row["seen"] |= {who} if made else set()
     return rows
 
 
@@ -61,10 +85,59 @@ def matches(row, chosen):
         (not chosen.attempt_ids or row["attempt_id"] in chosen.attempt_ids)
         and (not chosen.text or any(chosen.text.lower() in text.lower() for text in texts))
         and (not chosen.outcome or (all if chosen.outcome == "ok" else any)(o == chosen.outcome for o in outcomes))
+        and (not chosen.pattern or any(re.search(chosen.pattern, text) for text in texts))
+        and chosen.source in ("", row["llm"])
+        and chosen.annotator in ("", row["by"])
+        and chosen.reason in ("", row["reason"])
+        and (chosen.triplet_ids is None or row["triplet_id"] in chosen.triplet_ids)
+        and (not chosen.duplicates or row["premise"] == "Twice.")
+        and (chosen.rule is None or (row["a"] is not None and kept_by(chosen.rule, row) != chosen.lost))
+        and (
+            not chosen.waits_for
+            or row["decision"] is None
+            or (chosen.shared == 1 and row["by"] != chosen.waits_for and chosen.waits_for not in row["seen"])
+        )
         and decisions.get(chosen.decision, row["decision"] == chosen.decision)
         and all(low is None or (score is not None and score >= low) for score, low, _ in limits)
         and all(high is None or (score is not None and score <= high) for score, _, high in limits)
     )
+
+
+def kept_by(rule, row):
+    alpha, beta, gamma = rule
+    return row["a"] >= alpha and row["b"] <= beta and row["a"] >= row["b"] + gamma
+
+
+@pytest.mark.parametrize(
+    "order",
+    ["arrival", "newest", "random", "border", "disagreement", "a_low", "a_high", "b_low", "b_high", "gap_low"],
+)
+def test_sorted_pages_are_the_whole_in_order(store, rows, order):
+    chosen, after, seen = TripletFilter(outcome="ok", judge_id=JUDGE), None, []
+    sorting = Sorting(order, JUDGE, (2.0, 4.0, 0.5), seed=1)
+    while len(page := store.triplets.sorted_page(chosen, sorting, after=after, limit=7)):
+        seen += page.to_dict("records")
+        after = (page["sort_key"].iloc[-1], page["position"].iloc[-1])
+    expected = {row["triplet_id"]: row for row in rows if matches(row, chosen)}
+    assert sorted(row["triplet_id"] for row in seen) == sorted(expected)
+    keys = {
+        "a_low": lambda a, b: a,
+        "a_high": lambda a, b: -a,
+        "b_low": lambda a, b: b,
+        "b_high": lambda a, b: -b,
+        "gap_low": lambda a, b: a - b,
+        "border": lambda a, b: abs(min(a - 2.0, 4.0 - b, a - b - 0.5)),
+    }
+    if order in keys:
+        judged = [expected[row["triplet_id"]] for row in seen if expected[row["triplet_id"]]["a"] is not None]
+        values = [keys[order](row["a"], row["b"]) for row in judged]
+        assert values == pytest.approx(sorted(values)) and len(set(values)) > 10
+        assert all(row["a"] != row["a"] for row in seen[len(judged) :])  # those without a score come last
+
+
+def test_a_broken_pattern_is_named(store, rows):
+    with pytest.raises(InputError, match="no regular expression"):
+        store.triplets.count(TripletFilter(pattern="(un"))
 
 
 @pytest.mark.parametrize("chosen", CASES, ids=str)

@@ -15,6 +15,7 @@ from workbench.actions.generation import start_generate
 from workbench.actions.jobs import attempts, backup, cancel, job, jobs, overview, pause, resume, scores
 from workbench.actions.maps import save_slice, seed_corpus, start_projection, start_search
 from workbench.actions.premises import import_premises, import_sample
+from workbench.actions.regeneration import start_regenerate
 from workbench.actions.training import start_train
 
 ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
@@ -46,6 +47,7 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         start_generate,
         start_judge,
         start_projection,
+        start_regenerate,
         start_search,
         start_train,
     )

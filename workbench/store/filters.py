@@ -1,10 +1,17 @@
 """What people choose when they look at triplets, and the SQL it becomes: fixed words, values as parameters."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
+
+import duckdb
+
+from pipeline.errors import InputError
 
 DecisionFilter = Literal["", "undecided", "decided", "accept", "reject", "swap", "edit"]
+Rule = tuple[float, float, float]
+_SENTENCES: Final = ("premise", "positive", "hard_negative")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +36,36 @@ class TripletFilter:
     """Least score of (premise, hard negative)."""
     b_max: float | None = None
     """Greatest score of (premise, hard negative)."""
+    pattern: str = ""
+    """Regular expression (RE2) over the three sentences."""
+    source: str = ""
+    """LLM that wrote the triplet, or `import`."""
+    annotator: str = ""
+    """Who made the decision in force."""
+    reason: str = ""
+    """Reason of the decision in force."""
+    duplicates: bool = False
+    """Only triplets whose three sentences occur more than once in these attempts, in any case."""
+    rule: Rule | None = None
+    """alpha, beta, gamma: only triplets the rule keeps, or loses with `lost`."""
+    lost: bool = False
+    """Turn the rule round."""
+    waits_for: str = ""
+    """Only triplets this annotator should still decide."""
+    shared: float = 0.0
+    """Share of triplets every annotator decides; with `waits_for`."""
+    triplet_ids: tuple[str, ...] | None = None
+    """Only these."""
 
     @property
     def needs_decisions(self) -> bool:
         """Whether the latest decisions must be joined."""
-        return bool(self.decision)
+        return bool(self.decision or self.annotator or self.reason or self.waits_for)
 
     @property
     def needs_scores(self) -> bool:
         """Whether a score limit is set, so that unjudged triplets drop out."""
-        return any(limit is not None for limit in (self.a_min, self.a_max, self.b_min, self.b_max))
+        return any(limit is not None for limit in (self.a_min, self.a_max, self.b_min, self.b_max, self.rule))
 
 
 def attempts_clause(attempt_ids: Sequence[str], column: str = "attempt_id") -> tuple[str, list[Any]]:
@@ -64,9 +91,11 @@ def _conditions(chosen: TripletFilter) -> tuple[str, list[Any]]:
     clause, values = attempts_clause(chosen.attempt_ids, "t.attempt_id")
     parts = [clause]
     if chosen.text:
-        fields = ("premise", "positive", "hard_negative")
-        parts.append("(" + " OR ".join(f"contains(lower(t.{field}), lower(?))" for field in fields) + ")")
-        values += [chosen.text] * 3
+        parts.append("(" + " OR ".join(f"t.{field} ILIKE ? ESCAPE '\\'" for field in _SENTENCES) + ")")
+        values += [f"%{_escaped(chosen.text)}%"] * 3
+    if chosen.pattern:
+        parts.append("(" + " OR ".join(f"regexp_matches(t.{field}, ?)" for field in _SENTENCES) + ")")
+        values += [chosen.pattern] * 3
     if chosen.outcome:
         joiner = "AND" if chosen.outcome == "ok" else "OR"
         parts.append(f"(t.positive_outcome = ? {joiner} t.hard_negative_outcome = ?)")
@@ -81,11 +110,67 @@ def _conditions(chosen: TripletFilter) -> tuple[str, list[Any]]:
         if limit is not None:
             parts.append(f"j.{column} {comparison} ?")
             values.append(limit)
+    for clause, more in _more_conditions(chosen):
+        parts.append(clause)
+        values += more
     if chosen.decision:
         clause, more = _decision_clause(chosen.decision)
         parts.append(clause)
         values += more
     return " AND ".join(parts), values
+
+
+def _more_conditions(chosen: TripletFilter) -> list[tuple[str, list[Any]]]:
+    found: list[tuple[str, list[Any]]] = []
+    if chosen.source:
+        found.append(("coalesce(t.llm, t.origin) = ?", [chosen.source]))
+    if chosen.annotator:
+        found.append(("d.annotator = ? AND d.action <> 'reset'", [chosen.annotator]))
+    if chosen.reason:
+        found.append(("d.reason = ? AND d.action <> 'reset'", [chosen.reason]))
+    if chosen.rule is not None:
+        kept = "coalesce(j.a >= ? AND j.b <= ? AND j.a >= j.b + ?, false)"
+        found.append((f"NOT {kept}" if chosen.lost else kept, list(chosen.rule)))
+    if chosen.triplet_ids is not None:
+        found.append(("t.triplet_id IN (SELECT unnest(?::VARCHAR[]))", [list(chosen.triplet_ids)]))
+    if chosen.duplicates:
+        clause, values = attempts_clause(chosen.attempt_ids, "s.attempt_id")
+        same = "hash(lower({0}.premise), lower({0}.positive), lower({0}.hard_negative))"
+        repeated = f"SELECT {same.format('s')} FROM triplets AS s WHERE {clause} GROUP BY ALL HAVING count(*) > 1"
+        found.append((f"{same.format('t')} IN ({repeated})", values))
+    if chosen.waits_for:
+        found.append(_waiting(chosen))
+    return found
+
+
+def _waiting(chosen: TripletFilter) -> tuple[str, list[Any]]:
+    """Undecided by all, or one of the shared ones and undecided by this annotator."""
+    free = "coalesce(d.action, 'reset') = 'reset'"
+    if not chosen.shared:
+        return free, []
+    own = (
+        "SELECT triplet_id FROM decisions WHERE annotator = ? AND action <> 'reset' AND reverts IS NULL "
+        "AND batch_id NOT IN (SELECT reverts FROM decision_batches WHERE reverts IS NOT NULL AND batch_id NOT IN "
+        "(SELECT reverts FROM decision_batches WHERE reverts IS NOT NULL))"
+    )
+    return (
+        f"({free} OR (d.annotator <> ? AND hash(t.triplet_id) % 10000 < ? AND t.triplet_id NOT IN ({own})))",
+        [chosen.waits_for, round(chosen.shared * 10_000), chosen.waits_for],
+    )
+
+
+def _escaped(text: str) -> str:
+    """Take the special meaning from the signs of LIKE."""
+    return re.sub(r"([\\%_])", r"\\\1", text)
+
+
+def checked_pattern(cursor: duckdb.DuckDBPyConnection, pattern: str) -> None:
+    """Raise InputError when this is no regular expression."""
+    try:
+        cursor.execute("SELECT regexp_matches('', ?)", [pattern]).fetchall()
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{pattern} is no regular expression ({reason}); correct it or search for text.") from error
 
 
 def _decision_clause(decision: str) -> tuple[str, list[Any]]:

@@ -12,6 +12,7 @@ from workbench.store.jobs import Jobs
 from workbench.store.journals import Journals, JournalTable
 from workbench.store.judgements import Judgements
 from workbench.store.migrations import migrate
+from workbench.store.opinions import Opinions
 from workbench.store.premises import Premises
 from workbench.store.projections import Projections
 from workbench.store.runs import Runs
@@ -51,6 +52,7 @@ class Store:
         self.triplets = Triplets(self.database, self.imports)
         self.judgements = Judgements(self.database)
         self.decisions = Decisions(self.database, self.journals, root / "decisions.jsonl")
+        self.opinions = Opinions(self.database)
         self.snapshots = Snapshots(self.database, root / "snapshots")
         self.runs = Runs(self.database)
         self.encoders = Encoders(self.database)

@@ -8,8 +8,9 @@ import pyarrow as pa
 from pipeline.errors import InputError
 from workbench.jobs.journal import Row, Rows
 from workbench.store.connection import Cursor, Database, records, run
-from workbench.store.filters import TripletFilter, attempts_clause, source_and_conditions
+from workbench.store.filters import TripletFilter, attempts_clause, checked_pattern, source_and_conditions
 from workbench.store.imports import Imports, new_id
+from workbench.store.orders import Sorting
 from workbench.store.rows import COUNT, REAL, TEXT, checked, insert
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ _SHOWN = """
     LEFT JOIN scored AS j ON j.triplet_id = t.triplet_id
     ORDER BY t.position
 """
+_SHOWN_SORTED = _SHOWN.replace("t.position,", "t.position, t.sort_key,").replace(
+    "BY t.position", "BY t.sort_key, t.position"
+)
 
 
 class Triplets:
@@ -92,6 +96,7 @@ class Triplets:
         """Return how many triplets the filter leaves."""
         source, conditions, parameters = source_and_conditions(chosen)
         with self._database.read() as cursor:
+            _check(cursor, chosen)
             return run(cursor, f"SELECT count(*) FROM {source} WHERE {conditions}", parameters)[0][0]
 
     def page(
@@ -113,6 +118,51 @@ class Triplets:
                 [*parameters, limit, chosen.judge_id],
             ).df()
         return frame
+
+    def sorted_page(
+        self, chosen: TripletFilter, sorting: Sorting, after: tuple[float, int] | None = None, limit: int = 50
+    ) -> "pd.DataFrame":
+        """Return the next triplets in this order, with the columns of `page` and `sort_key`.
+
+        Pass the last row's (`sort_key`, `position`) as `after` to get the following page.
+        """
+        source, conditions, parameters = source_and_conditions(chosen)
+        join, key, of_join, of_key = sorting.sql()
+        parameters = of_key + _before_conditions(parameters, source, of_join)
+        conditions_after = ""
+        if after is not None:
+            conditions_after = "WHERE (sort_key, position) > (?, ?)"
+            parameters += [float(after[0]), int(after[1])]
+        with self._database.read() as cursor:
+            _check(cursor, chosen)
+            return cursor.execute(
+                f"WITH keyed AS (SELECT t.rowid AS position, {key} AS sort_key FROM {source}{join} "
+                f"WHERE {conditions}), "
+                f"first AS (SELECT * FROM keyed {conditions_after} ORDER BY sort_key, position LIMIT ?), "
+                "chosen AS (SELECT first.position, first.sort_key, t.* FROM triplets AS t JOIN first "
+                f"ON t.rowid = first.position), {_additions()} "
+                f"{_SHOWN_SORTED}",
+                [*parameters, limit, chosen.judge_id],
+            ).df()
+
+    def sources(self, attempt_ids: Sequence[str] = ()) -> list[str]:
+        """Return the LLMs, or `import`, that triplets of these attempts came from."""
+        clause, parameters = attempts_clause(attempt_ids)
+        with self._database.read() as cursor:
+            rows = run(
+                cursor, f"SELECT DISTINCT coalesce(llm, origin) FROM triplets WHERE {clause} ORDER BY 1", parameters
+            )
+        return [source for (source,) in rows if source]
+
+    def regenerated(self, triplet_id: str) -> list[dict[str, Any]]:
+        """Return the triplets that were generated to replace a side of this one, newest first."""
+        with self._database.read() as cursor:
+            return records(
+                cursor,
+                "SELECT * FROM triplets WHERE starts_with(origin, 'regenerated:') AND ends_with(origin, ?) "
+                "ORDER BY rowid DESC",
+                [f":{triplet_id}"],
+            )
 
     def rows(self, chosen: TripletFilter, limit: int | None = None) -> "pd.DataFrame":
         """Return every triplet the filter leaves, with the columns of a page."""
@@ -140,6 +190,17 @@ class Triplets:
         clause, parameters = attempts_clause(attempt_ids)
         with self._database.read() as cursor:
             return bool(run(cursor, f"SELECT 1 FROM triplets WHERE {clause} LIMIT 1", parameters))
+
+
+def _check(cursor: Cursor, chosen: TripletFilter) -> None:
+    if chosen.pattern:
+        checked_pattern(cursor, chosen.pattern)
+
+
+def _before_conditions(parameters: list[Any], source: str, of_join: list[Any]) -> list[Any]:
+    """Put the parameters of a join behind those of the source it follows."""
+    count = source.count("?")
+    return [*parameters[:count], *of_join, *parameters[count:]]
 
 
 def _additions() -> str:

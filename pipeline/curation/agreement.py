@@ -1,0 +1,43 @@
+"""How far people agree: Cohen's kappa of two, Krippendorff's alpha of any number, both for nominal labels."""
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+
+
+def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
+    """Agreement of two annotators beyond chance, (p_o - p_e) / (1 - p_e) (Cohen 1960).
+
+    Args:
+        first: label per item by one annotator, (n,).
+        second: label per item by the other, (n,).
+
+    Returns:
+        At most 1; 0 is chance. NaN without items, or when both gave one and the same label to everything.
+    """
+    if len(first) != len(second):
+        raise ValueError(f"expected as many labels of both annotators, got {len(first)} and {len(second)}")
+    n = len(first)
+    if not n:
+        return float("nan")
+    observed = sum(x == y for x, y in zip(first, second, strict=True)) / n
+    counts, others = Counter(first), Counter(second)
+    expected = sum(counts[label] * others[label] for label in counts) / n**2
+    return (observed - expected) / (1 - expected) if expected < 1 else float("nan")
+
+
+def krippendorff_alpha(items: Sequence[Sequence[Hashable]]) -> float:
+    """Agreement of any number of annotators, 1 - D_o / D_e for nominal labels (Krippendorff 2011, section C).
+
+    Args:
+        items: per item the labels it was given, one per annotator who saw it; items with one label do not count.
+
+    Returns:
+        At most 1; 0 is chance. NaN when nothing can be compared or only one label was ever used.
+    """
+    rated = [Counter(labels) for labels in items if len(labels) > 1]
+    totals: Counter[Hashable] = sum(rated, Counter())
+    n = totals.total()
+    # Pairs of different labels within items, each item weighted by 1 / (labels - 1), against pairs over all labels.
+    apart = sum((c.total() ** 2 - sum(k * k for k in c.values())) / (c.total() - 1) for c in rated)
+    possible = n * n - sum(k * k for k in totals.values())
+    return 1 - (n - 1) * apart / possible if possible else float("nan")
