@@ -61,7 +61,7 @@ st.dataframe(points.iloc[rows].head(1000))
 
 PLOTLY_IS_DRAWN = """() => {
     const drawn = document.querySelector(".js-plotly-plot");
-    return Boolean(drawn?.calcdata?.length && drawn._fullLayout?._plots?.xy?._scene?.glText);
+    return Boolean(drawn?.calcdata?.length && drawn._fullLayout?._plots?.xy?._scene?.scatter2d);
 }"""
 
 
@@ -305,7 +305,7 @@ def compare(results: list[Measured]) -> None:
             )
     points, _ = geometry(166_667, 1, np.random.default_rng(0))
     places = points[["x", "y"]].to_numpy(dtype=np.float64)
-    polygon = np.array(lasso_corners({"x": -10, "y": -10, "width": 20, "height": 20}))
+    polygon = np.array(lasso_corners({"x": -20, "y": -20, "width": 40, "height": 40}))
     started = time.perf_counter()
     inside(places, polygon)
     sys.stdout.write(f"point in polygon, {len(places):,} points, {len(polygon)} corners: ")

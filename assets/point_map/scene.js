@@ -230,7 +230,8 @@ function createScene(canvas) {
     setColours: (indices) => upload(pointArrays, "colour", 2, indices, 1, gl.UNSIGNED_BYTE),
     setMask: (mask) => upload(pointArrays, "mask", 3, mask, 1, gl.UNSIGNED_BYTE),
     clearLines: () => { lineCount = 0; },
-    finish: () => gl.finish(),
+    // Reading a pixel waits until the drawing is done, which finish() does not do in every browser.
+    finish: () => gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4)),
     // Browsers keep few contexts alive: give this one back as soon as the map leaves the page.
     release: () => gl.getExtension("WEBGL_lose_context")?.loseContext(),
   };

@@ -141,7 +141,9 @@ function createScreen(root, model) {
     }
   }
 
-  function redraw() {
+  // Hovering and drawing a region change the overlay alone: half a million points need not be drawn again for them.
+  function redraw(all = true) {
+    at.stale ||= all;
     if (!frame) frame = requestAnimationFrame(() => { frame = 0; drawNow(); });
   }
 
@@ -172,8 +174,10 @@ function createScreen(root, model) {
     if (!scene || !colours || !mask || !places.length || !model.view) return;
     ends();
     const view = look();
-    scene.draw(view);
+    if (at.stale) scene.draw(view);
     drawOverlay(parts.overlay.getContext("2d"), overlayOf(view));
+    if (!at.stale) return;
+    at.stale = false;
     parts.density.setAttribute("aria-pressed", String(view.density));
     if (!at.told) { scene.finish(); at.told = true; }
     Object.assign(root.dataset, { drawn: colours.length, selected: model.view.selected, centre: `${at.x},${at.y}`, zoom: at.zoom, morph: at.morph, density: view.density, pairs: view.lines, lines: model.view.lines.length });
@@ -192,7 +196,7 @@ function createScreen(root, model) {
     clearTimeout(askTimer);
     if (index !== null && !model.texts.has(index)) askTimer = setTimeout(() => model.ask?.(index), ASK_AFTER_MS);
     tell();
-    redraw();
+    redraw(false);
   }
 
   function tell() {
@@ -249,7 +253,7 @@ function createScreen(root, model) {
       if (Math.hypot(dx, dy) >= LEAST_STEP_PIXELS) { at.region.push(here); drag.last = here; }
     }
     if (drag.moved) hover(null);
-    redraw();
+    redraw(drag.tool === "pan");
   };
 
   parts.overlay.onpointerup = (event) => {
@@ -259,7 +263,7 @@ function createScreen(root, model) {
     if (!drag.moved) choose(nearest(...spot(event), PICK_PIXELS));
     else if (drag.tool !== "pan" && at.region.length > 2) send(event);
     at.region = [];
-    redraw();
+    redraw(false);
   };
 
   parts.overlay.onpointercancel = () => { Object.assign(at, { dragging: null, region: [] }); redraw(); };
@@ -309,7 +313,7 @@ function createScreen(root, model) {
     if (event.key !== "Escape") hover(nearest(width() / 2, height() / 2, 40));
     redraw();
   };
-  parts.overlay.onblur = () => { at.crosshair = false; redraw(); };
+  parts.overlay.onblur = () => { at.crosshair = false; redraw(false); };
 
   function setTool(name) {
     at.tool = name;
@@ -348,6 +352,7 @@ function createScreen(root, model) {
       return copy;
     });
     resize();
+    at.stale = true;
     drawNow();
     return copies;
   }

@@ -19,6 +19,8 @@ from workbench.workspace import Workspace
 
 _COLUMNS = ["triplet_id", "premise", "positive", "hard_negative"]
 _LEAST_TO_ALIGN = 10
+_MOST_TO_ALIGN = 10_000
+"""Aligning takes minutes for ten thousand sentences, and its neighbour tables grow with the square."""
 _USABLE = {"queued", "running", "paused", "finished"}
 
 
@@ -44,7 +46,7 @@ def start_projection(
     if len({item.encoder_id for item in found}) < len(found):
         raise InputError("A comparison needs different encoders; choose each one once.")
     frame, corpus = _sentences(workspace, attempt_id, snapshot_id)
-    frame = frame[_COLUMNS].head(limit)
+    frame = frame[_COLUMNS].head(min(limit, _MOST_TO_ALIGN) if compare_with else limit)
     if compare_with and len(frame) < _LEAST_TO_ALIGN:
         raise InputError(
             f"{corpus} holds {len(frame)} triplets; an aligned map needs at least {_LEAST_TO_ALIGN}: generate more."

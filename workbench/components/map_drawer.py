@@ -58,6 +58,9 @@ def drawer(parts: Drawer) -> None:
         if note:
             st.caption(plain(note))
         _actions(parts)
+    if tab == "All":
+        _table(parts, points, tab)
+        return
     left, right = st.columns([3, 1])
     with left:
         _table(parts, points, tab)

@@ -60,6 +60,7 @@ def run(context: JobContext) -> None:
 
 def long_form(frame: pd.DataFrame) -> pd.DataFrame:
     """Return one row per sentence: triplet_id, role, text; a triplet's three rows follow each other."""
+    frame = frame.reset_index(drop=True)
     parts = [pd.DataFrame({"triplet_id": frame["triplet_id"], "role": role, "text": frame[role]}) for role in ROLES]
     return pd.concat(parts).sort_index(kind="stable").reset_index(drop=True)
 

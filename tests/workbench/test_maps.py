@@ -1,0 +1,110 @@
+"""Maps as jobs and files: what is asked for twice is drawn once, and what is drawn adds up."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.errors import InputError
+from workbench.actions.maps import save_slice, seed_corpus, start_projection, start_search
+from workbench.jobs.handlers import project as handler
+from workbench.map_files import MapFiles, SentenceMap, place_columns
+from workbench.slices import Slices
+from workbench.workspace import Workspace
+
+
+def triplets(count: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "premise_id": [str(i) for i in range(count)],
+            "premise": [f"A cat sleeps on mat {i}." for i in range(count)],
+            "positive": [f"On mat {i} a cat is asleep." for i in range(count)],
+            "hard_negative": [f"No cat sleeps on mat {i}." for i in range(count)],
+        }
+    )
+
+
+@pytest.fixture
+def attempt(workspace: Workspace) -> str:
+    return workspace.store.triplets.add_import("cats", "cats.csv", triplets(12), {})
+
+
+def test_the_same_map_is_drawn_once(workspace: Workspace, attempt: str) -> None:
+    first = start_projection(workspace, encoder="static-minilm", attempt_id=attempt)
+    assert start_projection(workspace, encoder="static-minilm", attempt_id=attempt) == first
+    others = [
+        start_projection(workspace, encoder="static-minilm", attempt_id=attempt, method="pca"),
+        start_projection(workspace, encoder="static-minilm", attempt_id=attempt, seed=1),
+        start_projection(workspace, encoder="static-minilm", attempt_id=attempt, limit=11),
+        start_projection(workspace, encoder="static-minilm", attempt_id=attempt, guide="all-MiniLM-L6-v2"),
+        start_projection(workspace, encoder="all-MiniLM-L6-v2", attempt_id=attempt),
+    ]
+    assert len({made["job_id"] for made in [first, *others]}) == 6
+
+
+def test_a_comparison_says_what_it_needs(workspace: Workspace, attempt: str) -> None:
+    with pytest.raises(InputError, match="different encoders"):
+        start_projection(workspace, encoder="static-minilm", compare_with=["static-minilm"], attempt_id=attempt)
+    small = workspace.store.triplets.add_import("few", "few.csv", triplets(9), {})
+    with pytest.raises(InputError, match="at least 10"):
+        start_projection(workspace, encoder="static-minilm", compare_with=["all-MiniLM-L6-v2"], attempt_id=small)
+    made = start_projection(workspace, encoder="static-minilm", compare_with=["all-MiniLM-L6-v2"], attempt_id=attempt)
+    spec = workspace.jobs.get(made["job_id"]).spec
+    assert [item["name"] for item in spec["encoders"]] == ["static-minilm", "all-MiniLM-L6-v2"]
+    assert spec["method"] == "aligned"
+
+
+def test_searching_needs_words_and_a_map(workspace: Workspace) -> None:
+    with pytest.raises(InputError, match="type a sentence"):
+        start_search(workspace, projection_id="gone", text="  ")
+    with pytest.raises(InputError, match="no map gone"):
+        start_search(workspace, projection_id="gone", text="a cat")
+
+
+def test_slices_keep_each_triplet_once_and_come_back(workspace: Workspace) -> None:
+    made = save_slice(workspace, name=" odd ", triplet_ids=["b", "a", "b"], origin="map")
+    assert made["triplets"] == 2
+    slices = Slices(workspace.root)
+    assert slices.list() == [slices.get(made["slice_id"])]
+    assert slices.get(made["slice_id"]).triplet_ids == ("b", "a")
+    assert slices.get(made["slice_id"]).name == "odd"
+    with pytest.raises(InputError, match="name"):
+        save_slice(workspace, name=" ", triplet_ids=["a"])
+    with pytest.raises(InputError, match="no slice"):
+        slices.get("gone")
+
+
+def test_seeds_become_a_corpus_without_doubles(workspace: Workspace) -> None:
+    made = seed_corpus(workspace, texts=["A cat.", " A cat. ", "", "A dog."], name="seeds")
+    assert made["premises"] == 2
+    assert workspace.store.premises.rows(made["corpus_id"])["text"].tolist() == ["A cat.", "A dog."]
+    with pytest.raises(InputError, match="no sentence"):
+        seed_corpus(workspace, texts=[" "], name="seeds")
+
+
+def test_a_triplet_keeps_its_three_rows_together() -> None:
+    frame = triplets(3).assign(triplet_id=["x", "y", "z"])
+    long = handler.long_form(frame.iloc[::-1])
+    assert long["triplet_id"].tolist() == ["z"] * 3 + ["y"] * 3 + ["x"] * 3
+    assert long["role"].tolist() == list(handler.ROLES) * 3
+    assert long["text"].iloc[3:6].tolist() == [frame[role].iloc[1] for role in handler.ROLES]
+
+
+def test_places_between_drawings_and_files_of_earlier_versions(tmp_path: Path) -> None:
+    points = pd.DataFrame({"triplet_id": ["t", "t"], "role": ["premise", "positive"], "text": ["a", "b"]})
+    for drawing, columns in enumerate(place_columns(2)):
+        points[list(columns)] = np.array([[0.0, 1.0], [2.0, 3.0]]) + 10 * drawing
+    files = MapFiles(tmp_path / "points.parquet")
+    files.write(points, {"encoders": [], "clusters": ["cats"]})
+    drawn = SentenceMap(files.points)
+    np.testing.assert_allclose(drawn.places_at(0.5), [[5, 6], [7, 8]])
+    np.testing.assert_allclose(drawn.places_at(1.0), drawn.places[1])
+    assert drawn.cluster_names == ["cats"]
+    assert json.loads(files.about_path.read_bytes())["clusters"] == ["cats"]
+    earlier = tmp_path / "earlier"
+    earlier.mkdir()
+    points[["triplet_id", "role", "text", "x", "y"]].to_parquet(earlier / "points.parquet")
+    old = SentenceMap(earlier / "points.parquet")
+    assert (len(old.places), old.pairs, old.vectors(), old.cluster_names) == (1, None, None, [])
