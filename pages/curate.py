@@ -7,6 +7,7 @@ from workbench.components import links
 from workbench.components.curation_scope import choose_scope
 from workbench.components.judging import judging
 from workbench.components.notice import empty_state
+from workbench.components.queue_settings import guidelines, queue_settings
 from workbench.components.rule_view import rule_view
 from workbench.components.snapshot_list import snapshot_list
 from workbench.components.triplet_list import triplet_list
@@ -30,7 +31,12 @@ view = state.tabs(["Rule", "Queue", "List", "Snapshots"], name=state.VIEW)
 if view == "Rule":
     rule_view(workspace, scope)
 elif view == "Queue":
-    triplet_queue(workspace, scope)
+    settings = queue_settings(workspace, scope)
+    cards, notes = st.columns([4, 1], gap="medium")
+    with notes:
+        guidelines(workspace)
+    with cards:
+        triplet_queue(workspace, scope, settings)
 elif view == "List":
     triplet_list(workspace, scope)
 else:

@@ -80,9 +80,9 @@ def test_each_annotators_own_opinion_counts_whoever_was_last(filled):
     assert cohen_kappa(list(opinions["ann"]), list(opinions["bob"])) == pytest.approx(
         cohen_kappa_score(opinions["ann"], opinions["bob"])
     )
-    assert filled.opinions.disputed() == ["b", "c", "d"]
+    assert filled.opinions.disputed() == ["d", "b", "c"]  # in the order in which they became disputed
     decide(filled, "ann", {"b": "reject"}, reason=ADJUDICATED)
-    assert filled.opinions.disputed() == ["c", "d"]
+    assert filled.opinions.disputed() == ["d", "c"]
     assert filled.opinions.of().set_index(["triplet_id", "annotator"]).loc[("b", "ann"), "action"] == "accept"
 
 

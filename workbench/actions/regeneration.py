@@ -1,4 +1,4 @@
-"""Writing one side of a triplet anew: a job of one premise and another seed, whose triplet names the one it is for."""
+"""Writing a side of a triplet anew: a job of one premise and another seed, whose triplet names the one it is for."""
 
 from dataclasses import asdict
 from typing import Any, Final

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pipeline.config import RULE_PRESETS, CurationRule
+from pipeline.config import CurationRule
 from workbench import state
 from workbench.actions.curation import curate
 from workbench.components.curation_scope import Scope
 from workbench.components.notice import errors_shown
+from workbench.components.rule_sliders import rule_sliders, save_rule
 from workbench.components.score_plane import score_plane
 from workbench.components.text import plain
 from workbench.components.triplet_rows import triplet_table
@@ -30,32 +31,15 @@ def rule_view(workspace: Workspace, scope: Scope) -> None:
         return
     picture, settings = st.columns([3, 2], gap="large")
     with settings:
-        rule = _sliders()
+        rule = rule_sliders(workspace)
         _funnel(workspace, scope, rule)
-        _freeze(workspace, scope, rule)
+        with st.container(horizontal=True):
+            save_rule(workspace, rule)
+            _freeze(workspace, scope, rule)
     with picture:
         counts = workspace.store.judgements.histogram(list(scope.attempt_ids), scope.judge_id, _BINS)
         score_plane(np.asarray(counts), rule, key="plane")
     _border(workspace, scope, rule)
-
-
-def _sliders() -> CurationRule:
-    preset = st.segmented_control("Start from", list(RULE_PRESETS), key="rule_preset", on_change=_use_preset)
-    del preset
-    default = CurationRule()
-    for name in ("alpha", "beta", "gamma"):
-        st.session_state.setdefault(f"rule_{name}", getattr(default, name))
-    alpha = st.slider("α  least score of the positive", 0.0, 5.0, step=0.05, key="rule_alpha")
-    beta = st.slider("β  greatest score of the hard negative", 0.0, 5.0, step=0.05, key="rule_beta")
-    gamma = st.slider("γ  least gap between them", -5.0, 5.0, step=0.05, key="rule_gamma")
-    return CurationRule(alpha=alpha, beta=beta, gamma=gamma)
-
-
-def _use_preset() -> None:
-    chosen = st.session_state.get("rule_preset")
-    if chosen:
-        for name, value in asdict(RULE_PRESETS[chosen]).items():
-            st.session_state[f"rule_{name}"] = value
 
 
 def _funnel(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:

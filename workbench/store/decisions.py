@@ -74,16 +74,17 @@ class Decisions:
         with self._lock:
             return self._catch_up()
 
-    def append(self, decisions: Sequence[Decision]) -> str:
+    def append(self, decisions: Sequence[Decision], *, blind: bool = False) -> str:
         """Log, then store these decisions as one batch of one annotator; return the batch id.
 
+        blind: the annotator saw the generated texts and nobody's changes, so their decision builds on those.
         An unknown triplet, an unknown action or an empty text is an InputError and nothing is kept.
         """
         if not decisions:
             raise InputError("There is no decision to store; choose at least one triplet.")
         with self._lock:
             self._catch_up()
-            table = self._resolved(decisions)
+            table = self._resolved(decisions, blind=blind)
             return self._append(table, annotator=decisions[0].annotator, reverts=None)
 
     def decide_all(
@@ -210,8 +211,8 @@ class Decisions:
         positive, hard_negative = (side if any(text is not None for text in side) else None for side in sides)
         return {"triplet_id": ids, "action": action, "positive": positive, "hard_negative": hard_negative}
 
-    def _resolved(self, decisions: Sequence[Decision]) -> dict[str, Any]:
-        texts = self._texts([decision.triplet_id for decision in decisions])
+    def _resolved(self, decisions: Sequence[Decision], *, blind: bool) -> dict[str, Any]:
+        texts = self._texts([decision.triplet_id for decision in decisions], blind=blind)
         positives: list[str | None] = []
         hard_negatives: list[str | None] = []
         for decision in decisions:
@@ -228,7 +229,7 @@ class Decisions:
             "reason": [decision.reason for decision in decisions],
         }
 
-    def _texts(self, triplet_ids: list[str]) -> dict[str, Texts]:
+    def _texts(self, triplet_ids: list[str], *, blind: bool) -> dict[str, Texts]:
         with self._database.read() as cursor:
             rows = run(
                 cursor,
@@ -240,7 +241,7 @@ class Decisions:
         known: dict[str, Texts] = {}
         for triplet_id, positive, hard_negative, *decided in rows:
             generated = (positive or "", hard_negative or "")
-            is_changed = decided[0] is not None
+            is_changed = decided[0] is not None and not blind
             now_texts = decided if is_changed else generated
             known[triplet_id] = Texts(*now_texts, generated=generated, is_changed=is_changed)
         return known

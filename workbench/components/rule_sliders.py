@@ -1,0 +1,58 @@
+"""The three thresholds: sliders, presets and the team's saved rules. Other views read the same values."""
+
+from dataclasses import asdict, replace
+
+import streamlit as st
+
+from pipeline.config import RULE_PRESETS, CurationRule
+from workbench.components.notice import errors_shown
+from workbench.curation_notes import read_notes, write_notes
+from workbench.workspace import Workspace
+
+_NAMES = ("alpha", "beta", "gamma")
+_KEPT = "rule_kept"
+"""The values outlive the sliders: a view without them sorts by the same rule."""
+
+
+def current_rule() -> CurationRule:
+    """The rule that the sliders show, or showed last."""
+    return CurationRule(**st.session_state.get(_KEPT, {}))
+
+
+def set_rule(rule: CurationRule) -> None:
+    """Move the sliders; only before they are drawn, so from a callback."""
+    for name, value in asdict(rule).items():
+        st.session_state[f"rule_{name}"] = round(value / 0.05) * 0.05
+    st.session_state[_KEPT] = asdict(rule)
+
+
+def rule_sliders(workspace: Workspace) -> CurationRule:
+    """Draw presets, sliders and saving; return the rule."""
+    saved = read_notes(workspace.root).rules
+    st.segmented_control("Start from", [*RULE_PRESETS, *saved], key="rule_preset", on_change=_use, args=(saved,))
+    before = asdict(current_rule())
+    for name in _NAMES:
+        st.session_state.setdefault(f"rule_{name}", before[name])
+    alpha = st.slider("α  least score of the positive", 0.0, 5.0, step=0.05, key="rule_alpha")
+    beta = st.slider("β  greatest score of the hard negative", 0.0, 5.0, step=0.05, key="rule_beta")
+    gamma = st.slider("γ  least gap between them", -5.0, 5.0, step=0.05, key="rule_gamma")
+    rule = CurationRule(alpha=alpha, beta=beta, gamma=gamma)
+    st.session_state[_KEPT] = asdict(rule)
+    return rule
+
+
+def save_rule(workspace: Workspace, rule: CurationRule) -> None:
+    """Draw the form that keeps the rule under a name."""
+    with st.popover("Save this rule", icon=":material/bookmark_add:"):
+        name = st.text_input("Name", key="rule_name", max_chars=40).strip()
+        if st.button("Save", key="rule_save", disabled=not name or name in RULE_PRESETS):
+            with errors_shown():
+                notes = read_notes(workspace.root)
+                write_notes(workspace.root, replace(notes, rules=notes.rules | {name: rule}))
+                st.rerun()
+
+
+def _use(saved: dict[str, CurationRule]) -> None:
+    chosen = st.session_state.get("rule_preset")
+    if chosen:
+        set_rule((RULE_PRESETS | saved)[chosen])
