@@ -1,16 +1,21 @@
-"""Errors: where gold and model disagree."""
+"""Errors: where gold and model disagree, and what to do about it."""
 
 import streamlit as st
 
 from workbench import shell, state
 from workbench.components import links
+from workbench.components.behaviour_view import behaviour_view
 from workbench.components.encoder_names import encoder_names, scored_name
+from workbench.components.error_view import change_view, pairs_view
 from workbench.components.notice import empty_state
-from workbench.components.predictions import load_pairs
-from workbench.components.residuals import residual_view
 
 workspace = shell.begin("Errors")
 scores = workspace.store.scores.matrix()
+views = ["Pairs and slices", "Two encoders", "Behavioural tests"]
+view = state.tabs(views, name=state.ERRORS_VIEW)
+if view == views[2]:
+    behaviour_view(workspace)
+    st.stop()
 if scores.empty:
     empty_state(
         "No scores yet",
@@ -22,15 +27,15 @@ if scores.empty:
     st.stop()
 
 names = encoder_names(workspace)
+ids = list(dict.fromkeys(scores["encoder_id"]))
+titles = {key: scored_name(key, names) for key in ids}
 encoder, task = st.columns(2)
 with encoder:
-    ids = list(dict.fromkeys(scores["encoder_id"]))
-    encoder_id = state.pick("Encoder", ids, name=state.ENCODER, names={key: scored_name(key, names) for key in ids})
-of_encoder = scores[scores["encoder_id"] == encoder_id].set_index("task")
+    encoder_id = state.pick("Encoder", ids, name=state.ENCODER, names=titles)
 with task:
-    task_name = state.pick("Task", list(of_encoder.index), name=state.TASK)
-pairs = load_pairs(workspace, of_encoder.loc[task_name, "job_id"], str(task_name))
-if pairs is None:
-    st.warning("The predictions behind this score are no longer in the workspace: evaluate again to see them.")
+    tasks = list(scores[scores["encoder_id"] == encoder_id]["task"])
+    task_name = state.pick("Task", tasks, name=state.TASK)
+if view == views[0]:
+    pairs_view(workspace, scores, str(encoder_id), str(task_name), titles[str(encoder_id)])
 else:
-    residual_view(pairs)
+    change_view(workspace, scores, str(encoder_id), str(task_name), titles)

@@ -4,11 +4,14 @@ import streamlit as st
 
 from workbench import shell, state
 from workbench.components import links
+from workbench.components.encoder_comparison import encoder_comparison
 from workbench.components.encoder_names import encoder_names, scored_name
 from workbench.components.evaluate_form import evaluate_form
+from workbench.components.leaderboard_view import leaderboard_view
 from workbench.components.notice import empty_state
 from workbench.components.predictions import gold_scatter
 from workbench.components.score_matrix import score_matrix
+from workbench.components.space_view import space_view
 
 workspace = shell.begin("Evaluate")
 evaluate_form(workspace)
@@ -22,13 +25,22 @@ if scores.empty:
     st.stop()
 
 names = encoder_names(workspace)
-clicked = score_matrix(scores, names)
-st.caption("Spearman x 100 per task; a dash is a task without a score. Choose a cell to see its pairs.")
-if clicked:
-    state.remember(state.ENCODER, clicked[0])
-    state.remember(state.TASK, clicked[1])
-encoder_id, task = state.recall(state.ENCODER), state.recall(state.TASK)
-known = scores[(scores["encoder_id"] == encoder_id) & (scores["task"] == task)]
-if not known.empty:
-    gold_scatter(workspace, scores, str(encoder_id), str(task), scored_name(str(encoder_id), names))
-    st.page_link(links.ERRORS, label="See its worst pairs", icon=":material/troubleshoot:")
+views = ["Scores", "Leaderboard", "Two encoders", "Space"]
+view = state.tabs(views, name=state.EVALUATE_VIEW)
+if view == "Leaderboard":
+    leaderboard_view(scores, names)
+elif view == "Two encoders":
+    encoder_comparison(workspace, scores, names)
+elif view == "Space":
+    space_view(workspace, names)
+else:
+    clicked = score_matrix(scores, names)
+    st.caption("Spearman x 100 per task; a dash is a task without a score. Choose a cell to see its pairs.")
+    if clicked:
+        state.remember(state.ENCODER, clicked[0])
+        state.remember(state.TASK, clicked[1])
+    encoder_id, task = state.recall(state.ENCODER), state.recall(state.TASK)
+    known = scores[(scores["encoder_id"] == encoder_id) & (scores["task"] == task)]
+    if not known.empty:
+        gold_scatter(workspace, scores, str(encoder_id), str(task), scored_name(str(encoder_id), names))
+        st.page_link(links.ERRORS, label="See its worst pairs", icon=":material/troubleshoot:")

@@ -10,6 +10,7 @@ from workbench.actions.evaluation import start_evaluate
 from workbench.components.encoder_names import encoder_names
 from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.notice import errors_shown
+from workbench.components.own_pairs_form import own_pairs_dialog
 from workbench.components.text import plain
 from workbench.workspace import Workspace
 
@@ -29,6 +30,8 @@ def evaluate_form(workspace: Workspace) -> None:
     pressed = start.button(
         "Evaluate", type="primary", icon=":material/play_arrow:", disabled=not sts_dir, width="stretch"
     )
+    if st.button("Evaluate on my own pairs", icon=":material/upload_file:", type="tertiary"):
+        own_pairs_dialog(workspace, str(chosen))
     if sts_dir:
         with errors_shown():
             tasks = find_tasks(Path(sts_dir).expanduser())

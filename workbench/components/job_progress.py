@@ -23,6 +23,8 @@ KIND_TITLES: Final = {
     "evaluate": "Evaluation",
     "project": "Embedding map",
     "search": "Search",
+    "explain": "Explanation",
+    "behaviour": "Behavioural tests",
 }
 _STATE_LOOKS: Final = {
     "queued": ("gray", ":material/schedule:"),
@@ -43,8 +45,8 @@ def is_live(job: JobView) -> bool:
 def while_live(draw: Callable[[], bool], *, live: bool, idle_every: float | None = None) -> None:
     """Draw a part of the page and redraw it by itself while something runs; rerun the page once when that ends.
 
-    `draw` returns whether it is still live. With `idle_every` (seconds) it is also redrawn while nothing runs, to show
-    what was started elsewhere.
+    `draw` returns whether it is still live. With `idle_every` (seconds) it is also redrawn while nothing runs, to
+    show what was started elsewhere.
     """
 
     def part() -> None:

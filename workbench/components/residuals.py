@@ -6,7 +6,6 @@ import streamlit as st
 
 from workbench import theme
 from workbench.components.predictions import ERROR_SCALE, hover_texts
-from workbench.components.text import changes_marked, words
 from workbench.components.wording import count
 
 _WORST = 100
@@ -54,8 +53,8 @@ def worst(pairs: pd.DataFrame, direction: str, text: str) -> pd.DataFrame:
     return chosen.loc[chosen["error"].abs().sort_values(ascending=False, kind="stable").index]
 
 
-def residual_view(pairs: pd.DataFrame) -> None:
-    """Draw the residuals, the table of the worst pairs, and the chosen pair."""
+def residual_view(pairs: pd.DataFrame) -> pd.Series | None:
+    """Draw the residuals and the table of the worst pairs; returns the chosen pair, else the worst."""
     st.plotly_chart(residual_figure(pairs), key="residuals", config=theme.MODEBAR, alt="Rank error of every pair")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         direction = st.segmented_control(
@@ -68,10 +67,12 @@ def residual_view(pairs: pd.DataFrame) -> None:
         )
         text = st.text_input("Text", key="error_text", placeholder="in either sentence", icon=":material/search:")
     rows = worst(pairs, str(direction), text.strip())
-    st.caption(f"The {count(min(_WORST, len(rows)))} largest of {count(len(rows))} pairs.")
+    st.caption(
+        f"The {count(min(_WORST, len(rows)))} largest of {count(len(rows))} pairs; choose one to look into it."
+    )
     shown = rows.head(_WORST)
     event = st.dataframe(
-        shown[["error", "gold", "predicted", "sentence1", "sentence2", "subset"]],
+        shown[["error", "sentence1", "sentence2", "gold", "predicted", "subset"]],
         hide_index=True,
         key="worst_pairs",
         on_select="rerun",
@@ -82,23 +83,12 @@ def residual_view(pairs: pd.DataFrame) -> None:
             "error": st.column_config.NumberColumn("Rank error", format="%+.2f", width="small"),
             "gold": st.column_config.NumberColumn("Gold", format="%.2f", width="small"),
             "predicted": st.column_config.NumberColumn("Cosine", format="%.3f", width="small"),
-            "sentence1": st.column_config.TextColumn("Sentence 1", width="large"),
-            "sentence2": st.column_config.TextColumn("Sentence 2", width="large"),
+            "sentence1": st.column_config.TextColumn("Sentence 1", width="medium"),
+            "sentence2": st.column_config.TextColumn("Sentence 2", width="medium"),
             "subset": "Subset",
         },
     )
-    if not shown.empty:
-        selected = event.selection.rows
-        _pair(shown.iloc[selected[0] if selected and selected[0] < len(shown) else 0])
-
-
-def _pair(row: pd.Series) -> None:
-    way = "closer" if row["error"] > 0 else "farther apart"
-    first, second = str(row["sentence1"]), str(row["sentence2"])
-    with st.container(border=True):
-        st.caption(
-            f"Gold {row['gold']:.2f}, cosine {row['predicted']:.3f}: "
-            f"the encoder ranks this pair {way} than people do."
-        )
-        st.markdown(changes_marked(first, shared=words(second)))
-        st.markdown(changes_marked(second, shared=words(first)))
+    if shown.empty:
+        return None
+    selected = event.selection.rows
+    return shown.iloc[selected[0] if selected and selected[0] < len(shown) else 0]

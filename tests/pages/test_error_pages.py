@@ -1,0 +1,137 @@
+"""Slices, comparisons, leaderboard and behavioural tests on a filled workspace, without a browser."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.evaluation.behaviour import built_in_cases
+from pipeline.evaluation.published import PUBLISHED
+from tests.pages.conftest import texts
+from tests.pages.filled import finished_job
+from workbench.components.behaviour_view import passed_grid
+from workbench.components.encoder_change import moved_pairs, same_pairs
+from workbench.components.leaderboard_view import entries_of, leaderboard_style
+from workbench.components.slice_actions import triplets_like
+from workbench.components.slice_view import interval_figure, slice_colour, task_slices
+
+PUBLISHED_ROWS = len(PUBLISHED)
+
+
+@pytest.fixture
+def behaved(workspace, filled):
+    """A behavioural run in which every third case fails."""
+    job_id = "20260101-000500-000-behaviour-ffff"
+    folder = finished_job(workspace, job_id, "behaviour", [], total=1, settings={"encoder_id": "static-minilm"})
+    rows = [
+        {
+            "case_id": case.case_id,
+            "capability": case.capability,
+            "kind": case.kind,
+            "sentence": case.sentence,
+            "other": case.other,
+            "third": case.third,
+            "similarity": 0.5,
+            "third_similarity": 0.4,
+            "passed": number % 3 != 0,
+            "margin": 0.1 if number % 3 else -0.1,
+        }
+        for number, case in enumerate(built_in_cases())
+    ]
+    pd.DataFrame(rows).to_parquet(folder.out / "cases.parquet", index=False)
+    return job_id
+
+
+@pytest.mark.parametrize("view", ["Pairs and slices", "Two encoders", "Behavioural tests"])
+def test_every_view_of_errors_draws_filled(draw, behaved, view):
+    app = draw("error_analysis", errors=view)
+    assert not app.exception
+    assert not app.error
+
+
+@pytest.mark.parametrize("view", ["Scores", "Leaderboard", "Two encoders", "Space"])
+def test_every_view_of_evaluate_draws_filled(draw, filled, workspace, view):
+    out = workspace.root / "jobs" / "20260101-000300-000-evaluate-dddd" / "out"
+    measures = {"alignment": 0.2, "uniformity": -2.0, "anisotropy": 0.1, "hubness": 1.0, "effective_rank": 80.0}
+    record = {"encoder_id": "static-minilm", "tasks": ["STSB-test"], "sentences": 60, "positives": 5} | measures
+    (out / "space.json").write_text(json.dumps(record))
+    app = draw("evaluate", evaluation=view)
+    assert not app.exception
+    assert not app.error
+
+
+def test_behavioural_tests_can_be_asked_for_before_any_score(draw, workspace):
+    app = draw("error_analysis", errors="Behavioural tests")
+    assert not app.exception
+    assert "No behavioural results yet" in texts(app)
+
+
+def test_failing_tests_of_a_capability_are_listed(draw, behaved):
+    app = draw("error_analysis", errors="Behavioural tests", capability="negation")
+    failing = [frame.value for frame in app.dataframe if "margin" in frame.value]
+    assert len(failing) == 1 and (failing[0]["margin"] < 0).all() and len(failing[0]) == 10
+
+
+def test_leaderboard_keeps_missing_cells_and_tells_published_rows_apart():
+    frame = pd.DataFrame({"encoder_id": ["a", "a", "b"], "task": ["STS12", "STSB-test", "STS12"]})
+    rows = entries_of(frame.assign(spearman=[0.5, 0.7, 0.6]), {"a": "first", "b": "second"})
+    assert [(row.name, row.average, row.averaged_over) for row in rows] == [("first", 60.0, 2), ("second", 60.0, 1)]
+    shown = leaderboard_style(rows).data
+    assert np.isnan(shown.loc[1, "STSB-test"]) and shown.loc[0, "Source"] == "measured here"
+    html = leaderboard_style(rows).to_html()
+    assert "–" in html and ">0.00<" not in html
+
+
+def made_pairs(n=60):
+    generator = np.random.default_rng(0)
+    second = [f"He did not see {i}." if i % 3 == 0 else f"He saw it, number {i}." for i in range(n)]
+    gold = generator.uniform(0, 5, n)
+    frame = pd.DataFrame(
+        {"sentence1": [f"He saw {i}." for i in range(n)], "sentence2": second, "subset": "", "gold": gold}
+    )
+    frame["predicted"] = np.where(np.arange(n) % 3 == 0, 5 - gold, gold) + generator.normal(0, 0.1, n)
+    frame["error"] = frame["predicted"].rank(pct=True) - frame["gold"].rank(pct=True)
+    return frame
+
+
+def test_planted_slice_is_found_first_and_coloured_as_worse():
+    pairs = made_pairs()
+    found = task_slices("made", 0.0, pairs)
+    worst = found.scores[0]
+    assert worst.name == "negation on one side" and worst.cost > 0.1 and not worst.says_nothing
+    assert found.members["negation on one side"].sum() == 20
+    colours = {slice_colour(row) for row in found.scores}
+    assert len(colours) > 1
+    assert len(interval_figure(found.scores).data) == len(found.scores) + 1
+
+
+def test_pairs_that_moved_are_sorted_by_how_far():
+    before, after = made_pairs(), made_pairs()
+    after["predicted"] = after["gold"]
+    after["error"] = 0.0
+    moved = moved_pairs(before, after)
+    assert moved["change"].iloc[0] == pytest.approx(before["error"].abs().max())
+    assert moved["change"].is_monotonic_decreasing
+    assert same_pairs(before, after) and not same_pairs(before, after.head(10))
+    assert not same_pairs(before, after.assign(gold=1.0))
+
+
+def test_triplets_of_a_slice_are_those_its_rule_fits():
+    triplets = pd.DataFrame(
+        {
+            "triplet_id": ["a", "b"],
+            "premise": ["He came.", "He came."],
+            "hard_negative": ["He did not come.", "She left."],
+        }
+    )
+    assert triplets_like(triplets, "negation on one side") == ["a"]
+    assert triplets_like(triplets, "no such slice") == []
+    assert triplets_like(triplets.head(0), "negation on one side") == []
+
+
+def test_grid_leaves_untested_capabilities_open():
+    one = pd.DataFrame({"capability": ["x", "x", "y"], "passed": [True, False, True]})
+    two = pd.DataFrame({"capability": ["x"], "passed": [True]})
+    grid = passed_grid({"one": one, "two": two})
+    assert grid.loc["x"].tolist() == [0.5, 1.0] and grid.loc["y", "one"] == 1.0 and np.isnan(grid.loc["y", "two"])

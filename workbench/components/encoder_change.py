@@ -1,0 +1,130 @@
+"""Two encoders on the same pairs: slope per slice, and the pairs that got better and worse most."""
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from pipeline.analysis.slices import SliceChange, rank_losses, slice_changes
+from pipeline.evaluation.metrics import Interval, bootstrap_difference
+from workbench import theme
+from workbench.components.slice_view import ALL, members_of, title_of
+from workbench.components.text import plain
+from workbench.components.wording import counted
+
+_SHOWN = 12
+_PAIRS = 25
+_GREY = "#A9B1BC"
+
+
+@st.cache_data(max_entries=8, show_spinner="Comparing …")
+def changes(key: tuple[str, float, str, float], _before: pd.DataFrame, _after: pd.DataFrame) -> list[SliceChange]:
+    """Changes of every slice; both files and their times are the key of the cache."""
+    del key
+    gold = _before["gold"].to_numpy()
+    losses = [rank_losses(frame["predicted"].to_numpy(), gold) for frame in (_before, _after)]
+    return slice_changes(members_of(_before), *losses, seed=0)
+
+
+@st.cache_data(max_entries=16, show_spinner="Resampling the pairs …")
+def difference(key: tuple[str, float, str, float], _before: pd.DataFrame, _after: pd.DataFrame) -> Interval:
+    """Paired bootstrap of the task's Spearman, after less before."""
+    del key
+    columns = [frame["predicted"].to_numpy() for frame in (_after, _before)]
+    return bootstrap_difference(_before["gold"].to_numpy(), *columns, seed=0)
+
+
+def same_pairs(before: pd.DataFrame, after: pd.DataFrame) -> bool:
+    """Whether both evaluations saw the same pairs in the same order."""
+    names = ["sentence1", "sentence2", "gold"]
+    return len(before) == len(after) and before[names].equals(after[names])
+
+
+def encoder_change(
+    before: pd.DataFrame,
+    after: pd.DataFrame,
+    *,
+    key: tuple[str, float, str, float],
+    names: tuple[str, str],
+    chosen: str,
+) -> None:
+    """Draw the change from one encoder to another on a task, and on the chosen slice."""
+    if not same_pairs(before, after):
+        st.warning("The two encoders were evaluated on different versions of this task: evaluate both again.")
+        return
+    rows = changes(key, before, after)
+    of_slice = next((row for row in rows if title_of(row.group, row.name) == chosen), None)
+    with st.container(horizontal=True):
+        whole = difference(key, before, after)
+        st.metric("Task, Spearman x 100", f"{100 * whole.value:+.2f}", **_interval(whole.low, whole.high))
+        if of_slice:
+            st.metric(plain(chosen), f"{100 * of_slice.change:+.2f}", **_interval(of_slice.low, of_slice.high))
+    figure, table = st.columns([5, 7])
+    with figure:
+        if rows:
+            st.plotly_chart(
+                slope_figure(rows[:_SHOWN], names),
+                key="slopes",
+                config=theme.MODEBAR,
+                alt="Score per slice, two encoders",
+            )
+    with table:
+        inside = members_of(before)
+        mask = next((value for name, value in inside.items() if title_of(*name) == chosen), None)
+        _moved(before, after, None if chosen == ALL else mask)
+
+
+def slope_figure(rows: list[SliceChange], names: tuple[str, str]) -> go.Figure:
+    """One line per slice from the first encoder's score to the second's; grey where the interval covers zero."""
+    figure = theme.chart("Score per slice", x="", y="score x 100", height=460)
+    for row in rows:
+        colour = _GREY if row.says_nothing else theme.HUMAN if row.change > 0 else theme.WARNING
+        title = title_of(row.group, row.name)
+        figure.add_trace(
+            go.Scatter(
+                x=[0, 1],
+                y=[100 * row.before, 100 * row.after],
+                mode="lines+markers",
+                line={"color": colour, "width": 2},
+                name=title,
+                hovertemplate=f"{title} ({row.pairs:,} pairs)<br>%{{y:.1f}}, change {100 * row.change:+.2f} "
+                f"({100 * row.low:+.2f} to {100 * row.high:+.2f})<extra></extra>".replace("<b", "<b"),
+            )
+        )
+    figure.update_xaxes(tickvals=[0, 1], ticktext=[name[:24] for name in names], range=[-0.15, 1.15])
+    figure.update_layout(showlegend=False)
+    return figure
+
+
+def moved_pairs(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Pairs with how much nearer to gold's order the second encoder ranks them; most improved first."""
+    frame = before[["sentence1", "sentence2", "gold"]].copy()
+    frame["change"] = before["error"].abs() - after["error"].abs()
+    frame["before"], frame["after"] = before["error"], after["error"]
+    return frame.sort_values("change", ascending=False, kind="stable")
+
+
+def _moved(before: pd.DataFrame, after: pd.DataFrame, mask: object) -> None:
+    moved = moved_pairs(before, after)
+    if mask is not None:
+        moved = moved[pd.Series(mask, index=before.index).loc[moved.index]]
+    better, worse = st.tabs(["Better most", "Worse most"])
+    for tab, rows in ((better, moved.head(_PAIRS)), (worse, moved.iloc[::-1].head(_PAIRS))):
+        with tab:
+            st.caption(f"{counted(len(rows), 'pair')} by how far the rank error shrank (+) or grew (-).")
+            st.dataframe(
+                rows[["change", "before", "after", "gold", "sentence1", "sentence2"]],
+                hide_index=True,
+                row_height=38,
+                height=360,
+                column_config={
+                    name: st.column_config.NumberColumn(name.capitalize(), format="%+.2f", width="small")
+                    for name in ("change", "before", "after")
+                }
+                | {"gold": st.column_config.NumberColumn("Gold", format="%.2f", width="small")},
+            )
+
+
+def _interval(low: float, high: float) -> dict[str, str]:
+    covers = not (low > 0 or high < 0)
+    text = f"95%: {100 * low:+.2f} to {100 * high:+.2f}" + (", says nothing" if covers else "")
+    return {"delta": text, "delta_color": "off", "delta_arrow": "off"}

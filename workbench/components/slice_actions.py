@@ -1,0 +1,96 @@
+"""From pairs that fail to better data: triplets like them, the curation queue, a note."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from workbench import state
+from workbench.actions.errors import add_note, generate_like
+from workbench.components import links
+from workbench.components.notice import errors_shown
+from workbench.components.slice_queue import slice_queue
+from workbench.components.slice_view import ALL, members_of, title_of
+from workbench.components.text import plain
+from workbench.components.wording import ago, counted
+from workbench.notes import Notes
+from workbench.store.triplets import TripletFilter
+from workbench.workspace import Workspace
+
+_PAIRS = 10
+_MOST_PAIRS = 500
+_LOOKED_AT = 5000
+
+
+def slice_actions(workspace: Workspace, pairs: pd.DataFrame, *, origin: str, title: str) -> None:
+    """Draw the bar: `pairs` are the pairs of the slice, worst first; `origin` names encoder, task and slice."""
+    with st.container(horizontal=True):
+        with st.popover("Generate triplets like these", icon=":material/auto_awesome:"):
+            _generate(workspace, pairs, origin)
+        if title not in ("", ALL) and st.button("Curate triplets like these", icon=":material/rule:"):
+            _queue(workspace, title)
+        with st.popover("Note", icon=":material/sticky_note_2:"):
+            _note(workspace, origin)
+    made = _attempts_from(workspace, origin)
+    if made:
+        st.caption(
+            plain(f"{counted(len(made), 'generation')} started from this slice: {', '.join(made)}. ")
+            + "Accept its triplets in Curate, train, and compare the two encoders here."
+        )
+        st.page_link(
+            links.CURATE, label="To their triplets", icon=":material/rule:", query_params={"attempt": made[0]}
+        )
+
+
+def _generate(workspace: Workspace, pairs: pd.DataFrame, origin: str) -> None:
+    most = min(_MOST_PAIRS, len(pairs))
+    number = st.number_input("Worst pairs to start from", 1, most, min(_PAIRS, most), key="like_pairs")
+    omega = st.slider("Contrast ω", 0.0, 0.95, 0.6, 0.05, key="like_omega")
+    st.caption(
+        "Both sentences of each pair become premises. Triplets keep where they came from. Sentences of a test set in "
+        "training make its score there too good: judge the change on other tasks or other pairs."
+    )
+    if st.button("Start the generation", type="primary", icon=":material/play_arrow:", key="like_start"):
+        chosen = pairs.head(int(number))
+        texts = [text for pair in zip(chosen["sentence1"], chosen["sentence2"], strict=True) for text in pair]
+        with errors_shown():
+            made = generate_like(workspace, texts=texts, origin=origin, config={"omega": omega})
+            state.select(state.ATTEMPT, made["attempt_id"])
+            st.toast(f"Generating {counted(made['premises'], 'triplet')}", icon=":material/auto_awesome:")
+            st.rerun()
+
+
+def _attempts_from(workspace: Workspace, origin: str) -> list[str]:
+    return [
+        job.job_id for job in workspace.jobs.list() if job.kind == "generate" and job.spec.get("origin") == origin
+    ]
+
+
+@st.dialog("Triplets like these", width="large")
+def _queue(workspace: Workspace, title: str) -> None:
+    """Triplets of the workspace to which the slice's rule applies, as premise and hard negative."""
+    found = triplets_like(workspace.store.triplets.rows(TripletFilter(outcome="ok")).head(_LOOKED_AT), title)
+    st.caption(plain(f"{counted(len(found), 'triplet')} whose premise and hard negative belong to “{title}”."))
+    if found:
+        slice_queue(workspace, found, key="slice_queue")
+
+
+def triplets_like(triplets: pd.DataFrame, title: str) -> Sequence[str]:
+    """Ids of the triplets whose premise and hard negative form a pair of this slice."""
+    if triplets.empty:
+        return []
+    pairs = pd.DataFrame(
+        {"sentence1": triplets["premise"], "sentence2": triplets["hard_negative"], "gold": 0.0, "subset": ""}
+    )
+    members = {title_of(*key): inside for key, inside in members_of(pairs).items()}
+    return triplets["triplet_id"][members[title]].tolist() if title in members else []
+
+
+def _note(workspace: Workspace, origin: str) -> None:
+    text = st.text_area("What do you see?", key="note_text", height=120)
+    if st.button("Keep the note", key="note_keep"):
+        with errors_shown():
+            add_note(workspace, text=text, about=origin)
+    for note in Notes(workspace.root).list(origin):
+        st.caption(ago(note.created_at))
+        st.markdown(plain(note.text))

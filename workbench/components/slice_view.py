@@ -1,0 +1,183 @@
+"""The automatic slices of a task under one encoder: sorted by cost, with intervals, grey where they say nothing."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from pipeline.analysis.slices import SliceScore, rank_losses, score_slices, slice_members
+from workbench import state, theme
+from workbench.components.text import plain
+from workbench.components.wording import count, counted
+
+ALL = "All pairs"
+_SHOWN = 14
+_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSlices:
+    """Members and scores of every slice of a task; members are keyed by the slice's title."""
+
+    members: dict[str, np.ndarray]
+    scores: list[SliceScore]
+
+
+def title_of(group: str, name: str) -> str:
+    """How a slice is called on screen and in the URL."""
+    return f"subset {name}" if group == "subset" else name
+
+
+@st.cache_data(max_entries=16, show_spinner="Looking for slices …")
+def task_slices(path: str, modified: float, _pairs: pd.DataFrame) -> TaskSlices:
+    """Score the slices of a task; the file and its time are the key of the cache."""
+    del path, modified
+    members = members_of(_pairs)
+    losses = rank_losses(_pairs["predicted"].to_numpy(), _pairs["gold"].to_numpy())
+    return TaskSlices(
+        {title_of(*key): inside for key, inside in members.items()}, score_slices(members, losses, seed=_SEED)
+    )
+
+
+def members_of(pairs: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
+    """Members of the automatic slices of a table of pairs."""
+    return slice_members(
+        pairs["sentence1"].tolist(), pairs["sentence2"].tolist(), pairs["gold"].to_numpy(), pairs["subset"].tolist()
+    )
+
+
+def slice_view(found: TaskSlices) -> str:
+    """Draw picker, intervals and table; returns the title of the chosen slice, or ALL."""
+    titles = [title_of(row.group, row.name) for row in found.scores]
+    clicked = _clicked(titles)
+    if clicked:
+        state.select(state.SLICE, clicked)
+    names = {title: _label(row) for title, row in zip(titles, found.scores, strict=True)}
+    chosen = state.pick("Slice, most costly first", [ALL, *titles], name=state.SLICE, names=names)
+    if not found.scores:
+        st.caption("No slice of this task has at least ten pairs inside and outside.")
+        return ALL
+    st.plotly_chart(
+        interval_figure(found.scores[:_SHOWN]),
+        key="slice_intervals",
+        on_select="rerun",
+        selection_mode="points",
+        config=theme.MODEBAR,
+        alt="Difference of each slice to the other pairs, with interval",
+    )
+    silent = sum(row.says_nothing for row in found.scores)
+    st.caption(
+        f"{counted(len(found.scores), 'slice')}; {count(silent)} say nothing (grey: the 95% interval covers zero). "
+        "With so many looks, one in twenty stands out by chance."
+    )
+    with st.expander("All slices as a table"):
+        _table(found.scores)
+    return str(chosen)
+
+
+def chosen_score(found: TaskSlices, title: str) -> SliceScore | None:
+    """Score of the slice of this title."""
+    return next((row for row in found.scores if title_of(row.group, row.name) == title), None)
+
+
+def slice_summary(row: SliceScore | None, pairs: int) -> None:
+    """One line on what the slice costs."""
+    if row is None:
+        st.caption(f"All {counted(pairs, 'pair')} of the task.")
+        return
+    certainty = (
+        "this says nothing" if row.says_nothing else ("better than the rest" if row.difference > 0 else "worse")
+    )
+    st.caption(
+        plain(
+            f"{counted(row.pairs, 'pair')}; score {row.score * 100:.1f}, {row.difference * 100:+.1f} to the rest "
+            f"(95%: {row.low * 100:+.1f} to {row.high * 100:+.1f}, {certainty}). "
+            f"Like the rest, it would add {row.cost * 100:+.2f} to the task's Spearman."
+        )
+    )
+
+
+def interval_figure(rows: list[SliceScore]) -> go.Figure:
+    """Difference to the rest per slice, times 100; titles stand above their bars, to fit a narrow column."""
+    figure = theme.chart(
+        "Worse or better than the rest", x="score x 100, slice less rest", y="", height=90 + 44 * len(rows)
+    )
+    places = list(range(len(rows)))
+    colours = [slice_colour(row) for row in rows]
+    for place, row, colour in zip(places, rows, colours, strict=True):
+        ends = [100 * row.low, 100 * row.high]
+        figure.add_trace(
+            go.Scatter(x=ends, y=[place, place], mode="lines", line={"color": colour, "width": 4}, hoverinfo="skip")
+        )
+        figure.add_annotation(
+            text=f"{title_of(row.group, row.name)[:48]} ({row.pairs:,})".replace("<", "&lt;"),
+            x=0, xref="paper", xanchor="left", y=place, yshift=13, showarrow=False, font={"size": 13},
+        )  # fmt: skip
+    figure.add_trace(
+        go.Scatter(
+            x=[100 * row.difference for row in rows],
+            y=places,
+            mode="markers",
+            marker={"size": 12, "color": colours},
+            customdata=[[100 * row.cost, row.pairs] for row in rows],
+            hovertemplate="%{x:+.1f} to the rest<br>costs %{customdata[0]:+.2f}<extra></extra>",
+        )
+    )
+    figure.add_vline(x=0, line={"color": theme.INK, "width": 1})
+    figure.update_yaxes(visible=False, range=[len(rows) - 0.4, -0.9])
+    figure.update_layout(showlegend=False)
+    return figure
+
+
+def slice_colour(row: SliceScore) -> str:
+    """Grey where it says nothing, amber where pairs are worse than the rest, blue where they are better."""
+    if row.says_nothing:
+        return "#A9B1BC"
+    return theme.HUMAN if row.difference > 0 else theme.WARNING
+
+
+def _clicked(titles: list[str]) -> str | None:
+    """A slice that was just clicked in the figure; a click counts once, so that the picker stays free."""
+    drawn = st.session_state.get("slice_intervals")
+    points = drawn["selection"]["points"] if drawn else []
+    place = int(points[0]["y"]) if points else None
+    if place == st.session_state.get("slice_clicked"):
+        return None
+    st.session_state["slice_clicked"] = place
+    return titles[place] if place is not None and place < len(titles) else None
+
+
+def _label(row: SliceScore) -> str:
+    sign = "no clear difference" if row.says_nothing else f"{row.difference * 100:+.1f}"
+    return f"{title_of(row.group, row.name)} ({row.pairs:,}; {sign})"
+
+
+def _table(rows: list[SliceScore]) -> None:
+    frame = pd.DataFrame(
+        {
+            "Slice": [title_of(row.group, row.name) for row in rows],
+            "Kind": [row.group for row in rows],
+            "Pairs": [row.pairs for row in rows],
+            "Score": [100 * row.score for row in rows],
+            "To the rest": [100 * row.difference for row in rows],
+            "From": [100 * row.low for row in rows],
+            "To": [100 * row.high for row in rows],
+            "Costs": [100 * row.cost for row in rows],
+            "Says nothing": [row.says_nothing for row in rows],
+        }
+    )
+    numbers = {name: st.column_config.NumberColumn(format="%+.1f") for name in ("To the rest", "From", "To")}
+    st.dataframe(
+        frame,
+        hide_index=True,
+        alt="Slices",
+        column_config=numbers
+        | {
+            "Score": st.column_config.NumberColumn(format="%.1f"),
+            "Costs": st.column_config.NumberColumn(
+                format="%+.2f", help="Gain of the task if the slice were like the rest"
+            ),
+        },
+    )
