@@ -25,17 +25,27 @@ class NaivePair:
 
     def reply(self, premise: str, side: Side, max_new_tokens: int = 48) -> tuple[str, int]:
         """Return one greedy reply and its number of tokens."""
-        self._start(self._own, premise, side_prompt=self._prompts.own(side))
-        self._start(self._opposite, premise, side_prompt=self._prompts.opposite(side))
+        self.start(premise, side)
         tokens: list[int] = []
         while len(tokens) < max_new_tokens:
             token = int(self.z().argmax())
             if token == self._own.token_eos() or b"\n" in self._own.detokenize([token]):
                 break
             tokens.append(token)
-            self._own.eval([token])
-            self._opposite.eval([token])
+            self.push(token)
         return self._own.detokenize(tokens).decode("utf-8", errors="replace"), len(tokens)
+
+    def start(self, premise: str, side: Side) -> None:
+        """Read both prompts of a premise anew, as a plain loop would do."""
+        for llama, prompt in ((self._own, self._prompts.own(side)), (self._opposite, self._prompts.opposite(side))):
+            llama.reset()
+            parts = prompt.prefix(), prompt.tail(premise)
+            llama.eval([token for part in parts for token in llama.tokenize(part.encode(), add_bos=False)])
+
+    def push(self, token: int) -> None:
+        """Continue both prompts by one token."""
+        self._own.eval([token])
+        self._opposite.eval([token])
 
     def z(self) -> np.ndarray:
         """Return z = l - omega * l^ of the next token, with true log-probabilities."""
@@ -47,12 +57,6 @@ class NaivePair:
     def close(self) -> None:
         self._own.close()
         self._opposite.close()
-
-    def _start(self, llama, premise: str, *, side_prompt) -> None:
-        # Llama.eval keeps nothing between premises here: the prompt is read anew, as a plain loop would do.
-        llama.reset()
-        text = side_prompt.prefix(), side_prompt.tail(premise)
-        llama.eval([token for part in text for token in llama.tokenize(part.encode(), add_bos=False)])
 
     @staticmethod
     def _next(llama) -> np.ndarray:

@@ -10,5 +10,5 @@ from pipeline.generation.llama import LlamaLLM
 
 @pytest.fixture(scope="session")
 def llm() -> Iterator[LlamaLLM]:
-    with load_llm(EMBEDDED) as loaded:
+    with load_llm(EMBEDDED, threads=1) as loaded:
         yield loaded

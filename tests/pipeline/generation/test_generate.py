@@ -70,22 +70,30 @@ def test_outcomes_say_what_the_texts_are(llm):
             assert side.text and words(side.text) != words(premise)
 
 
-def test_batched_replies_equal_the_plain_loop_over_two_models(llm):
-    """Greedy texts at the same omega. Logits are not bit-identical across batch shapes, so a near-tie may fall the
-    other way and change the rest of a reply: at most one in six may differ."""
+def test_batched_tokens_are_what_the_plain_loop_over_two_models_would_choose(llm):
+    """Each token of the batched replies is put to two `Llama` objects stepped one by one.
+
+    The texts themselves are not compared: with 8-bit activations the logits of one prompt differ by 0.07 on average
+    and 0.3 at most from one batch shape to another, so near-ties fall either way and the rest of a reply follows. So:
+    a token is at most 0.8 below the loop's best z (two prompts' rounding), and nearly always it is the best.
+    """
     batched, _ = triplets(llm, SENTENCES, omega=0.6)
-    naive = NaivePair(llm.path, prompt_set("default"), omega=0.6)
-    try:
-        same = [
-            batched[place].positive.raw == naive.reply(text, Side.POSITIVE, SHORT)[0]
-            for place, text in enumerate(SENTENCES)
-        ] + [
-            batched[place].hard_negative.raw == naive.reply(text, Side.HARD_NEGATIVE, SHORT)[0]
-            for place, text in enumerate(SENTENCES)
-        ]
-    finally:
-        naive.close()
-    assert sum(same) >= len(same) * 5 / 6
+    naive = NaivePair(llm.path, prompt_set("default"), omega=0.6, plausibility=0.05, threads=1)
+    gaps = []
+    for place in range(3):
+        for side, result in (
+            (Side.POSITIVE, batched[place].positive),
+            (Side.HARD_NEGATIVE, batched[place].hard_negative),
+        ):
+            naive.start(SENTENCES[place], side)
+            for token in llm.tokenize(result.raw):
+                z = naive.z()
+                gaps.append(z.max() - z[token])
+                naive.push(token)
+    naive.close()
+    assert len(gaps) > 30
+    assert max(gaps) < 0.8
+    assert sum(gap == 0 for gap in gaps) > 0.8 * len(gaps)
 
 
 def test_contrast_moves_the_replies(llm):

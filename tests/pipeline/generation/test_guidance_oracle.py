@@ -41,11 +41,19 @@ def contrasted(model, own: torch.Tensor, opposite: torch.Tensor) -> list[int]:
     return tokens
 
 
-@pytest.mark.parametrize("side", list(Side))
-@pytest.mark.parametrize("premise", ["Two dogs chase a ball across the beach.", "How tall is the new bridge?"])
 @torch.inference_mode()
-def test_greedy_contrast_equals_guidance(model_and_tokenizer, premise, side):
-    model, tokenizer = model_and_tokenizer
+def test_greedy_contrast_equals_guidance(model_and_tokenizer):
+    changed = 0
+    for premise in ("Two dogs chase a ball across the beach.", "How tall is the new bridge?"):
+        for side in Side:
+            ours, guided, plain = continuations(*model_and_tokenizer, premise, side)
+            assert ours == guided
+            assert len(ours) >= 4
+            changed += guided != plain
+    assert changed >= 2, "guidance must have had something to change"
+
+
+def continuations(model, tokenizer, premise: str, side: Side) -> tuple[list[int], list[int], list[int]]:
     prompts = prompt_set("default")
     own, opposite = (
         tokenizer(prompt.prefix() + prompt.tail(premise), return_tensors="pt").input_ids
@@ -54,6 +62,5 @@ def test_greedy_contrast_equals_guidance(model_and_tokenizer, premise, side):
     settings = {"max_new_tokens": TOKENS, "do_sample": False, "pad_token_id": 0}
     guided = model.generate(own, guidance_scale=2.0, negative_prompt_ids=opposite, **settings)
     plain = model.generate(own, **settings)
-    ours = contrasted(model, own, opposite)
-    assert ours == guided[0, own.shape[1] :].tolist()
-    assert len(ours) >= 4 and guided.tolist() != plain.tolist(), "guidance must have had something to change"
+    length = own.shape[1]
+    return contrasted(model, own, opposite), guided[0, length:].tolist(), plain[0, length:].tolist()

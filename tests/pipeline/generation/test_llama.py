@@ -42,7 +42,7 @@ def test_every_output_row_belongs_to_its_token(llm):
 
 
 def test_a_full_cache_is_told_and_survived():
-    with LlamaLLM(embedded_gguf(), name="small", cells=256) as small:
+    with LlamaLLM(embedded_gguf(), name="small", cells=256, threads=1) as small:
         with pytest.raises(CacheFullError):
             small.decode([Piece(PREFIXES + row, 0, [5] * 30) for row in range(10)])
         small.decode([Piece(PREFIXES, 0, [5] * 200)])
