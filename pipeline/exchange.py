@@ -56,12 +56,13 @@ def read_triplets(
     triplets: dict[Triplet, None] = {}
     rejected: list[Rejected] = []
     rows = 0
+    restored = formula_restored if source.kind == "csv" else str
     for row in read_rows(source, names):
         rows += 1
         if isinstance(row, Rejected):
             rejected.append(row)
             continue
-        texts = [formula_restored(row.cells[name]) if source.kind == "csv" else row.cells[name] for name in names]
+        texts = [restored(row.cells[name]) for name in names]
         fault = _fault(texts)
         if fault:
             rejected.append(Rejected.of(row.line, fault, " | ".join(texts)))

@@ -11,7 +11,8 @@ def text_fault(text: str, *, max_chars: int) -> str:
     """
     if not text.strip():
         return "empty"
-    controls = sum(unicodedata.category(c) == "Cc" and not c.isspace() for c in text)
+    # Nearly every sentence is printable as a whole, and then holds no control character to count.
+    controls = not text.isprintable() and sum(unicodedata.category(c) == "Cc" and not c.isspace() for c in text)
     if controls and not any(c.isprintable() and not c.isspace() for c in text):
         return "control characters only"
     if controls:

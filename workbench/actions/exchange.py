@@ -1,6 +1,5 @@
 """Triplets in and out of the workspace."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,21 @@ def import_triplets(workspace: Workspace, *, path: str, name: str | None = None)
     read = read_triplets(source)
     if not read.triplets:
         raise InputError(f"{source.name} holds no usable triplet: it needs columns sent0, sent1, hard_neg.")
-    frame = pd.DataFrame([{"premise_id": text_id(triplet.premise), **asdict(triplet)} for triplet in read.triplets])
+    frame = pd.DataFrame(
+        {
+            "premise_id": [text_id(triplet.premise) for triplet in read.triplets],
+            "premise": [triplet.premise for triplet in read.triplets],
+            "positive": [triplet.positive for triplet in read.triplets],
+            "hard_negative": [triplet.hard_negative for triplet in read.triplets],
+        }
+    )
     attempt_id = workspace.store.triplets.add_import(name or source.stem, source.name, frame, read.reasons())
     return {
         "attempt_id": attempt_id,
         "triplets": len(read.triplets),
         "duplicates": read.duplicates,
         "rejected": len(read.rejected),
+        "reasons": read.reasons(),
         "lines": read.lines,
     }
 
