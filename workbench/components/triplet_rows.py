@@ -1,5 +1,7 @@
 """Triplets as a table; the grid shows text as text, whatever a model wrote into it."""
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -20,15 +22,23 @@ COLUMNS = {
 }
 
 
-def triplet_table(rows: pd.DataFrame, *, key: str, first: tuple[str, ...] = ()) -> None:
-    """Draw the columns that are there, in a fixed order after those named `first`."""
+def triplet_table(
+    rows: pd.DataFrame, *, key: str, first: tuple[str, ...] = (), selectable: bool = False
+) -> int | None:
+    """Draw the columns that are there, in a fixed order after those named `first`; return the row clicked, if any."""
     if "positive_outcome" in rows.columns:
         rows = rows.assign(outcome=outcomes(rows))
     shown = [*first, *(name for name in COLUMNS if name in rows.columns and name not in first)]
     filled = [name for name in shown if not rows[name].isna().all()]
-    st.dataframe(
-        rows[filled], hide_index=True, column_config=COLUMNS, key=key, row_height=38, placeholder="–", alt="Triplets"
+    shape: Any = {"hide_index": True, "column_config": COLUMNS, "row_height": 38, "placeholder": "–"}
+    if not selectable:
+        st.dataframe(rows[filled], key=key, alt="Triplets", **shape)
+        return None
+    event = st.dataframe(
+        rows[filled], key=key, alt="Triplets", on_select="rerun", selection_mode="single-row", **shape
     )
+    marked = event.selection.rows
+    return marked[0] if marked and marked[0] < len(rows) else None
 
 
 def outcomes(rows: pd.DataFrame) -> list[str]:
