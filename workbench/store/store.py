@@ -7,6 +7,7 @@ from workbench.store.backup import copy_database
 from workbench.store.connection import Database, records, run
 from workbench.store.decisions import Decisions
 from workbench.store.encoders import Encoders
+from workbench.store.funnel import Funnels
 from workbench.store.imports import Imports
 from workbench.store.jobs import Jobs
 from workbench.store.journals import Journals, JournalTable
@@ -52,6 +53,7 @@ class Store:
         self.triplets = Triplets(self.database, self.imports)
         self.judgements = Judgements(self.database)
         self.decisions = Decisions(self.database, self.journals, root / "decisions.jsonl")
+        self.funnels = Funnels(self.database)
         self.opinions = Opinions(self.database)
         self.snapshots = Snapshots(self.database, root / "snapshots")
         self.runs = Runs(self.database)
