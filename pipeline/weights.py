@@ -171,7 +171,7 @@ def _dequantise(source: Path, folder: Path) -> None:
     where, name = str(source.parent), source.name
     model = AutoModelForCausalLM.from_pretrained(where, gguf_file=name, dtype=torch.float32, trust_remote_code=False)
     # Every tensor is float32 by now, but the loader leaves its quantizer on the model, and saving refuses that.
-    model.hf_quantizer = None
+    model.hf_quantizer = None  # type: ignore[assignment]
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     model.save_pretrained(folder)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import llama_cpp
 import numpy as np
@@ -57,11 +58,13 @@ class LlamaLLM:
         self.cells = cells
         self._choice = ThreadChoice(threads or len(os.sched_getaffinity(0)))
         logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)  # its callback prints every line otherwise
-        self._model = _load_model(path)
+        self._model: ctypes.c_void_p | None = _load_model(path)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self.vocabulary: int = llama_cpp.llama_vocab_n_tokens(self._vocab)
         self.window = min(WINDOW, llama_cpp.llama_model_n_ctx_train(self._model), cells)
-        self._context = _new_context(self._model, cells=cells, threads=self._choice.threads, path=path)
+        self._context: ctypes.c_void_p | None = _new_context(
+            self._model, cells=cells, threads=self._choice.threads, path=path
+        )
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._prefixes: dict[tuple[int, ...], int] = {}
         self.ends = self._ends()
@@ -233,9 +236,9 @@ def _batch(pieces: Sequence[Piece]) -> tuple[llama_cpp.llama_batch, list[NDArray
     ones = np.ones(total, dtype=np.int32)
     pointers = (sequence.ctypes.data + 4 * np.arange(total)).astype(np.uintp)  # each token names one sequence
     batch = llama_cpp.llama_batch()
+    kinds: dict[str, Any] = {name: kind for name, kind, *_ in llama_cpp.llama_batch._fields_}
     batch.n_tokens = total
     fields = {"token": token, "pos": position, "n_seq_id": ones, "seq_id": pointers, "logits": output}
     for name, array in fields.items():
-        kind = dict(llama_cpp.llama_batch._fields_)[name]
-        setattr(batch, name, ctypes.cast(array.ctypes.data, kind))
+        setattr(batch, name, ctypes.cast(array.ctypes.data, kinds[name]))
     return batch, [*fields.values(), sequence]
