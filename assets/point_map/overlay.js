@@ -4,6 +4,7 @@ const LINE_LOOKS = {
   positive: { width: 3, dash: [] },
   hard_negative: { width: 3, dash: [9, 5] },
   negative: { width: 1.5, dash: [2, 4] },
+  violated: { width: 1.5, dash: [], isBare: true },
 };
 
 function drawOverlay(context, scene) {
@@ -35,7 +36,7 @@ function drawLine(context, scene, [from, to, role, colour]) {
   };
   stroke(scene.colours.paper, look.width + 2.5);
   stroke(colour, look.width);
-  drawRing(context, [x1, y1], look.width + 3, colour, scene.colours.paper);
+  if (!look.isBare) drawRing(context, [x1, y1], look.width + 3, colour, scene.colours.paper);
 }
 
 function drawRing(context, [x, y], radius, colour, paper) {

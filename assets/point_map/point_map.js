@@ -4,11 +4,11 @@ export default function (component) {
   const { data, parentElement } = component;
   const root = parentElement.querySelector(".point-map");
   const model = modelOf(data.map);
+  model.view = data;
   if (model.root !== root) {
     model.screen?.destroy();
     Object.assign(model, { root, screen: createScreen(root, model) });
   }
-  model.view = data;
   model.screen.update(component);
   return () => {
     if (model.root !== root) return;

@@ -93,7 +93,7 @@ function createScene(canvas) {
   const sumFormat = gl.getExtension("EXT_float_blend") ? [gl.RGBA32F, gl.FLOAT] : [gl.RGBA16F, gl.HALF_FLOAT];
   const points = program(gl, POINT_VERTEX, POINT_FRAGMENT);
   const screen = program(gl, SCREEN_VERTEX, DENSITY_FRAGMENT);
-  const lines = program(gl, LINE_VERTEX, LINE_FRAGMENT);
+  let lines = null;
   const pointArrays = gl.createVertexArray();
   const lineArrays = gl.createVertexArray();
   const empty = gl.createVertexArray();
@@ -201,6 +201,7 @@ function createScene(canvas) {
   function drawLines(view) {
     const shown = Math.min(view.lines, lineCount);
     if (!shown) return;
+    lines ??= program(gl, LINE_VERTEX, LINE_FRAGMENT);
     place(lines, view);
     const opacity = Math.min(0.75, Math.max(0.12, 400 / shown));
     gl.uniform4f(lines.at("u_plain"), ...rgb(view.plain).map((v) => v / 255), opacity);
@@ -246,11 +247,12 @@ function program(gl, vertexText, fragmentText) {
     gl.attachShader(handle, shader);
   }
   gl.linkProgram(handle);
-  if (!gl.getProgramParameter(handle, gl.LINK_STATUS) && !gl.isContextLost()) {
-    throw new Error(`The map's program was refused: ${gl.getProgramInfoLog(handle)}`);
-  }
   const known = new Map();
+  // Asked at first use, not here: the program is compiled while the points are read.
   const at = (name) => {
+    if (!known.size && !gl.getProgramParameter(handle, gl.LINK_STATUS) && !gl.isContextLost()) {
+      throw new Error(`The map's program was refused: ${gl.getProgramInfoLog(handle)}`);
+    }
     if (!known.has(name)) known.set(name, gl.getUniformLocation(handle, name));
     return known.get(name);
   };

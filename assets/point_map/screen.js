@@ -13,6 +13,9 @@ function createScreen(root, model) {
   let component = null;
 
   const parts = build(root);
+  // A canvas that changes its size waits for everything uploaded before: take the size first.
+  parts.stage.style.height = `${model.view.height}px`;
+  resize();
   scene = openScene();
   const observer = new ResizeObserver(() => { resize(); redraw(); });
   observer.observe(parts.stage);
@@ -82,8 +85,14 @@ function createScreen(root, model) {
 
   // ---- places and pixels ------------------------------------------------------------------------------------
 
-  const width = () => parts.stage.clientWidth;
-  const height = () => parts.stage.clientHeight;
+  function width() {
+    return parts.stage.clientWidth;
+  }
+
+  function height() {
+    return parts.stage.clientHeight;
+  }
+
   const fromData = (x, y) => [(x - at.x) * at.zoom + width() / 2, height() / 2 - (y - at.y) * at.zoom];
   const toData = (left, top) => [(left - width() / 2) / at.zoom + at.x, (height() / 2 - top) / at.zoom + at.y];
 

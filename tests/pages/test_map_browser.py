@@ -297,9 +297,15 @@ def test_keys_move_the_map_and_read_it_out(single: MapPage) -> None:
     expect(single.root).not_to_have_attribute("data-centre", centre)
     single.page.keyboard.press("0")
     expect(single.root).to_have_attribute("data-zoom", str(zoom))
-    for _ in range(4):
+    steps = round(10 * zoom / 60)  # the first group lies ten units to the right, a step is 60 pixels
+    for _ in range(steps):
         single.page.keyboard.press("ArrowRight")
-    expect(single.root.locator("[role=status]")).to_contain_text("points selected")
+    expect(single.root.locator("[role=status]")).to_contain_text("group 0")
+    single.page.keyboard.press("Enter")
+    expect(single.page.get_by_role("button", name="Clear the choice")).to_be_visible()
+    single.overlay.focus()
+    single.page.keyboard.press("Escape")
+    expect(single.page.get_by_role("button", name="Clear the choice")).to_have_count(0)
 
 
 def test_the_view_is_saved_as_picture(single: MapPage, tmp_path: Path) -> None:
