@@ -31,13 +31,12 @@ def pairs_view(workspace: Workspace, scores: pd.DataFrame, encoder_id: str, task
     inside = pairs_of(found, chosen, pairs)
     with centre:
         slice_summary(chosen_score(found, chosen), len(pairs))
-        row = residual_view(inside)
+        listed, row = residual_view(inside, name=f"{job_id}_{task}_{chosen}")
     with right:
         if row is not None:
             pair_view(workspace, row, encoder_id=encoder_id, pairs_path=str(path))
-    worst_first = inside.loc[inside["error"].abs().sort_values(ascending=False, kind="stable").index]
-    if len(worst_first):
-        slice_actions(workspace, worst_first, origin=f"Errors: {task}, {chosen}, {name}", title=chosen)
+    if len(listed):
+        slice_actions(workspace, listed, origin=f"Errors: {task}, {chosen}, {name}", title=chosen)
 
 
 def change_view(

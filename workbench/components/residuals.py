@@ -53,9 +53,20 @@ def worst(pairs: pd.DataFrame, direction: str, text: str) -> pd.DataFrame:
     return chosen.loc[chosen["error"].abs().sort_values(ascending=False, kind="stable").index]
 
 
-def residual_view(pairs: pd.DataFrame) -> pd.Series | None:
-    """Draw the residuals and the table of the worst pairs; returns the chosen pair, else the worst."""
-    st.plotly_chart(residual_figure(pairs), key="residuals", config=theme.MODEBAR, alt="Rank error of every pair")
+def residual_view(pairs: pd.DataFrame, *, name: str) -> tuple[pd.DataFrame, pd.Series | None]:
+    """Draw the residuals and the table of the worst pairs; returns them all, worst first, and the chosen one.
+
+    `name` tells one set of pairs from another: points selected in one mean nothing in the next.
+    """
+    drawn = st.plotly_chart(
+        residual_figure(pairs),
+        key=f"residuals_{name}",
+        on_select="rerun",
+        selection_mode=("points", "box", "lasso"),
+        config={"displaylogo": False},
+        alt="Rank error of every pair",
+    )
+    marked = [place for place in drawn.selection.point_indices if place < len(pairs)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         direction = st.segmented_control(
             "Direction",
@@ -66,10 +77,9 @@ def residual_view(pairs: pd.DataFrame) -> pd.Series | None:
             key="error_direction",
         )
         text = st.text_input("Text", key="error_text", placeholder="in either sentence", icon=":material/search:")
-    rows = worst(pairs, str(direction), text.strip())
-    st.caption(
-        f"The {count(min(_WORST, len(rows)))} largest of {count(len(rows))} pairs; choose one to look into it."
-    )
+    rows = worst(pairs.iloc[marked] if marked else pairs, str(direction), text.strip())
+    where = "selected above" if marked else "here; mark an area above to see only its pairs"
+    st.caption(f"The {count(min(_WORST, len(rows)))} largest of {count(len(rows))} pairs {where}.")
     shown = rows.head(_WORST)
     event = st.dataframe(
         shown[["error", "sentence1", "sentence2", "gold", "predicted", "subset"]],
@@ -89,6 +99,6 @@ def residual_view(pairs: pd.DataFrame) -> pd.Series | None:
         },
     )
     if shown.empty:
-        return None
+        return rows, None
     selected = event.selection.rows
-    return shown.iloc[selected[0] if selected and selected[0] < len(shown) else 0]
+    return rows, shown.iloc[selected[0] if selected and selected[0] < len(shown) else 0]
