@@ -1,6 +1,6 @@
 """The rule: thresholds over the judged plane, what they keep and lose, the triplets at the border, the snapshot."""
 
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,10 @@ from pipeline.config import CurationRule
 from workbench import state
 from workbench.actions.curation import curate
 from workbench.components.curation_scope import Scope
+from workbench.components.funnel import funnel
+from workbench.components.list_filters import open_list
 from workbench.components.notice import errors_shown
+from workbench.components.rule_against_people import rule_against_people
 from workbench.components.rule_sliders import rule_sliders, save_rule
 from workbench.components.score_plane import score_plane
 from workbench.components.text import plain
@@ -32,17 +35,19 @@ def rule_view(workspace: Workspace, scope: Scope) -> None:
     picture, settings = st.columns([3, 2], gap="large")
     with settings:
         rule = rule_sliders(workspace)
-        _funnel(workspace, scope, rule)
+        _losses(workspace, scope, rule)
         with st.container(horizontal=True):
             save_rule(workspace, rule)
             _freeze(workspace, scope, rule)
     with picture:
         counts = workspace.store.judgements.histogram(list(scope.attempt_ids), scope.judge_id, _BINS)
-        score_plane(np.asarray(counts), rule, key="plane")
+        _cell(score_plane(np.asarray(counts), rule, key="plane"))
+    funnel(workspace, scope, rule)
+    rule_against_people(workspace, scope, rule)
     _border(workspace, scope, rule)
 
 
-def _funnel(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
+def _losses(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
     counts = workspace.store.judgements.rule_counts(list(scope.attempt_ids), scope.judge_id, rule)
     judged, kept = counts["judged"], counts["kept"]
     st.metric(
@@ -52,6 +57,7 @@ def _funnel(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
         delta_color="off",
         delta_arrow="off",
     )
+    _flips(workspace, scope, rule)
     rows = pd.DataFrame(
         {
             "condition": [f"a ≥ {rule.alpha:g}", f"b ≤ {rule.beta:g}", f"a ≥ b + {rule.gamma:g}"],
@@ -68,6 +74,33 @@ def _funnel(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
                 "Lost, in this order", format="%d", min_value=0, max_value=max(1, int(judged))
             ),
         },
+    )
+
+
+def _flips(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
+    """Say what the last move of a threshold took in and left out."""
+    now = astuple(rule)
+    before, after = st.session_state.get("rule_moves", (now, now))
+    if now != after:
+        before, after = after, now
+        st.session_state["rule_moves"] = (before, after)
+    st.session_state.setdefault("rule_moves", (before, after))
+    if before != after:
+        gained, lost = workspace.store.funnels.flips(list(scope.attempt_ids), str(scope.judge_id), before, after)
+        st.caption(f"Last move: {count(gained)} taken in, {count(lost)} left out.")
+
+
+def _cell(cell: tuple[tuple[float, float], tuple[float, float]] | None) -> None:
+    if cell is None:
+        st.caption("Click a cell for its triplets.")
+        return
+    (a_low, a_high), (b_low, b_high) = ((round(low, 2), round(high, 2)) for low, high in cell)
+    st.button(
+        f"Triplets with a from {a_low:g} to {a_high:g} and b from {b_low:g} to {b_high:g}",
+        icon=":material/list:",
+        on_click=open_list,
+        kwargs={"a": (max(0.0, a_low), a_high), "b": (max(0.0, b_low), b_high)},
+        key="open_cell",
     )
 
 

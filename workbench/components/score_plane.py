@@ -86,7 +86,37 @@ def _line(figure: go.Figure, name: str, *, ends: tuple[Point, Point], colour: st
     )
 
 
-def score_plane(counts: np.ndarray, rule: CurationRule, *, key: str) -> None:
-    """Draw the plane."""
+def score_plane(counts: np.ndarray, rule: CurationRule, *, key: str) -> tuple[Point, Point] | None:
+    """Draw the plane; return the limits ((a low, a high), (b low, b high)) of the cell that was clicked, if any."""
     figure = plane_figure(counts, rule)
-    st.plotly_chart(figure, key=key, config=theme.MODEBAR, alt="Density of judge scores with the kept region")
+    _clickable(figure, counts)
+    event = st.plotly_chart(
+        figure,
+        key=key,
+        config=theme.MODEBAR,
+        alt="Density of judge scores with the kept region",
+        on_select="rerun",
+        selection_mode="points",
+    )
+    points = event["selection"]["points"]
+    if not points:
+        return None
+    half = TOP / counts.shape[0] / 2
+    a, b = float(points[0]["x"]), float(points[0]["y"])
+    return (a - half, a + half), (b - half, b + half)
+
+
+def _clickable(figure: go.Figure, counts: np.ndarray) -> None:
+    """Lay an invisible mark over each cell that holds a triplet: a density has no points to click."""
+    a, b = np.nonzero(counts)
+    cell = TOP / counts.shape[0]
+    figure.add_scatter(
+        x=(a + 0.5) * cell,
+        y=(b + 0.5) * cell,
+        customdata=counts[a, b],
+        mode="markers",
+        marker={"opacity": 0, "size": 9, "symbol": "square"},
+        hovertemplate="a %{x:.2f}, b %{y:.2f}: %{customdata:,} triplets, click for them<extra></extra>",
+        name="cells",
+    )
+    figure.update_layout(clickmode="event+select", dragmode=False)

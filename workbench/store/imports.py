@@ -47,9 +47,9 @@ class Imports:
         insert_new(cursor, "imports", table)
         return rejected
 
-    def add(self, header: Row, rows: Iterable[Row]) -> None:
+    def add(self, header: Row, rows: Iterable[Row], *, batch_rows: int = _BATCH_ROWS) -> None:
         """Keep an import as a journal, then store its rows."""
-        path = self._write(header, rows)
+        path = self._write(header, rows, batch_rows)
         self._journals.ingest_all(f"imports/{path.stem}", path)
 
     def catch_up(self) -> int:
@@ -61,14 +61,14 @@ class Imports:
                 total += self._journals.ingest_all(source, path)
         return total
 
-    def _write(self, header: Row, rows: Iterable[Row]) -> Path:
+    def _write(self, header: Row, rows: Iterable[Row], batch_rows: int) -> Path:
         """Write a whole import as one journal file that appears only when it is complete and on the disk."""
         path = self.folder / f"{header['import_id']}.jsonl"
         part = path.with_suffix(".part")
         journal = Journal(part)
         try:
             journal.append([{"table": "imports", "created_at": now()} | header])
-            for batch in _batches(rows):
+            for batch in _batches(rows, batch_rows):
                 journal.append(batch)
             part.replace(path)
             sync_folder(self.folder)
@@ -93,7 +93,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+def _batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
     iterator = iter(rows)
-    while batch := list(islice(iterator, _BATCH_ROWS)):
+    while batch := list(islice(iterator, size)):
         yield batch

@@ -19,7 +19,7 @@ from workbench.store.projections import Projections
 from workbench.store.runs import Runs
 from workbench.store.scores import Scores
 from workbench.store.snapshots import Snapshots
-from workbench.store.triplets import Triplets
+from workbench.store.triplets import TripletBlocks, Triplets
 
 _OVERVIEW = """
     SELECT
@@ -108,5 +108,6 @@ class Store:
             "scores": self.scores,
             "projections": self.projections,
         }
+        self.journals.register("triplet_blocks", TripletBlocks(self.triplets))
         for name, table in tables.items():
             self.journals.register(name, table)

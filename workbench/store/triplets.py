@@ -28,6 +28,10 @@ _INSERT = f"""
     ORDER BY arrival
 """
 """Unlike ON CONFLICT DO NOTHING, which scrambles the rows of a batch, this keeps the order of arrival."""
+_IMPORTED = ("premise_id", "premise", "positive", "hard_negative")
+_BLOCK_ROWS = 20_000
+_WINDOWS = (10_000, 100_000)
+"""Rows looked through before the whole table is."""
 _ATTEMPTS = """
     SELECT attempt_id, coalesce(jobs.title, imports.name, '') AS title, llm, omega, seed, rows, ok,
         coalesce(jobs.created_at, imports.created_at, '') AS created_at
@@ -68,11 +72,23 @@ class Triplets:
         insert(cursor, table.append_column("arrival", pa.array(range(table.num_rows))), _INSERT)
         return rejected
 
+    def insert_blocks(self, cursor: Cursor, rows: Rows) -> int:
+        """Insert blocks of imported triplets; return how many blocks were unusable."""
+        rejected = 0
+        for row in rows:
+            try:
+                table = _block_table(row)
+            except (pa.ArrowException, KeyError, TypeError, ValueError):
+                rejected += 1
+                continue
+            insert(cursor, table.append_column("arrival", pa.array(range(table.num_rows))), _INSERT)
+        return rejected
+
     def add_import(self, name: str, source: str, frame: "pd.DataFrame", rejected: dict[str, int]) -> str:
         """Store imported triplets (premise_id, premise, positive, hard_negative per row); return their attempt id."""
         attempt_id = new_id("import")
         header = {"import_id": attempt_id, "kind": "triplets", "name": name, "origin": source, "rejected": rejected}
-        self._imports.add(header | {"duplicates": 0}, _imported_rows(attempt_id, frame))
+        self._imports.add(header | {"duplicates": 0}, _imported_blocks(attempt_id, frame), batch_rows=1)
         return attempt_id
 
     def attempts(self) -> "pd.DataFrame":
@@ -107,17 +123,32 @@ class Triplets:
         Pass the last row's `position` as `after` to get the following page.
         """
         source, conditions, parameters = source_and_conditions(chosen)
-        if after is not None:
-            conditions += f" AND t.rowid {'<' if newest_first else '>'} ?"
-            parameters.append(after)
         order = "DESC" if newest_first else "ASC"
         with self._database.read() as cursor:
-            frame = cursor.execute(
-                f"WITH chosen AS (SELECT t.rowid AS position, t.* FROM {source} WHERE {conditions} "
-                f"ORDER BY t.rowid {order} LIMIT ?), {_additions()} {_SHOWN} {order}",
-                [*parameters, limit, chosen.judge_id],
-            ).df()
+            _check(cursor, chosen)
+            for low, high in self._windows(cursor, after, limit, newest_first):
+                frame = cursor.execute(
+                    f"WITH chosen AS (SELECT t.rowid AS position, t.* FROM {source} WHERE {conditions} "
+                    f"AND t.rowid BETWEEN ? AND ? ORDER BY t.rowid {order} LIMIT ?), {_additions()} {_SHOWN} {order}",
+                    [*parameters, low, high, limit, chosen.judge_id],
+                ).df()
+                if limit is not None and len(frame) >= limit:
+                    break
         return frame
+
+    def _windows(
+        self, cursor: Cursor, after: int | None, limit: int | None, newest_first: bool
+    ) -> Iterator[tuple[int, int]]:
+        """Row numbers to look through, each window from the start and longer: a common filter ends in the first."""
+        last = max(0, int(run(cursor, "SELECT count(*) FROM triplets")[0][0]) - 1)
+        if newest_first:
+            first, reach = 0, last if after is None else after - 1
+        else:
+            first, reach = 0 if after is None else after + 1, last
+        for size in _WINDOWS if limit is not None else ():
+            if reach - first > 2 * size:
+                yield (reach - size, reach) if newest_first else (first, first + size)
+        yield first, reach
 
     def sorted_page(
         self, chosen: TripletFilter, sorting: Sorting, after: tuple[float, int] | None = None, limit: int = 50
@@ -192,6 +223,17 @@ class Triplets:
             return bool(run(cursor, f"SELECT 1 FROM triplets WHERE {clause} LIMIT 1", parameters))
 
 
+class TripletBlocks:
+    """Receives the journal lines that hold a block of imported triplets each."""
+
+    def __init__(self, triplets: Triplets) -> None:
+        self._triplets = triplets
+
+    def insert(self, cursor: Cursor, rows: Rows) -> int:
+        """Insert the blocks."""
+        return self._triplets.insert_blocks(cursor, rows)
+
+
 def _check(cursor: Cursor, chosen: TripletFilter) -> None:
     if chosen.pattern:
         checked_pattern(cursor, chosen.pattern)
@@ -212,19 +254,26 @@ def _additions() -> str:
     )
 
 
-def _imported_rows(attempt_id: str, frame: "pd.DataFrame") -> Iterator[Row]:
-    fields = ("premise_id", "premise", "positive", "hard_negative")
-    for number, values in enumerate(zip(*(frame[field] for field in fields), strict=True)):
-        texts = dict(zip(fields, map(str, values), strict=True))
-        yield texts | {
-            "table": "triplets",
-            "triplet_id": f"{attempt_id}-{number}",
-            "attempt_id": attempt_id,
-            "positive_raw": texts["positive"],
-            "hard_negative_raw": texts["hard_negative"],
-            "positive_outcome": "ok",
-            "hard_negative_outcome": "ok",
-            "contrast": "none",
-            "tokens": 0,
-            "origin": "import",
-        }
+def _imported_blocks(attempt_id: str, frame: "pd.DataFrame") -> Iterator[Row]:
+    """Journal lines of many triplets each: a million rows one by one would take minutes to write and to read."""
+    for first in range(0, len(frame), _BLOCK_ROWS):
+        block = frame.iloc[first : first + _BLOCK_ROWS]
+        columns = {field: block[field].astype(str).tolist() for field in _IMPORTED}
+        yield {"table": "triplet_blocks", "attempt_id": attempt_id, "first": first, "columns": columns}
+
+
+def _block_table(row: Row) -> pa.Table:
+    columns = {field: pa.array(row["columns"][field], TEXT) for field in _IMPORTED}
+    count = len(columns["premise"])
+    attempt_id, first = str(row["attempt_id"]), int(row["first"])
+    columns |= {
+        "triplet_id": pa.array([f"{attempt_id}-{number}" for number in range(first, first + count)], TEXT),
+        "positive_raw": columns["positive"],
+        "hard_negative_raw": columns["hard_negative"],
+    }
+    constants = {"attempt_id": attempt_id, "contrast": "none", "origin": "import", "tokens": 0}
+    constants |= {"positive_outcome": "ok", "hard_negative_outcome": "ok"}
+    for field in _SCHEMA:
+        if field.name not in columns:
+            columns[field.name] = pa.repeat(pa.scalar(constants.get(field.name), field.type), count)
+    return pa.table({name: columns[name] for name in _SCHEMA.names}, schema=_SCHEMA)
