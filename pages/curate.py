@@ -4,6 +4,7 @@ import streamlit as st
 
 from workbench import shell, state
 from workbench.components import links
+from workbench.components.annotator_agreement import annotator_agreement
 from workbench.components.curation_scope import choose_scope
 from workbench.components.judging import judging
 from workbench.components.notice import empty_state
@@ -27,7 +28,7 @@ if attempts.empty:
 
 scope = choose_scope(workspace, attempts)
 judging(workspace, scope)
-view = state.tabs(["Rule", "Queue", "List", "Snapshots"], name=state.VIEW)
+view = state.tabs(["Rule", "Queue", "List", "Agreement", "Snapshots"], name=state.VIEW)
 if view == "Rule":
     rule_view(workspace, scope)
 elif view == "Queue":
@@ -39,5 +40,7 @@ elif view == "Queue":
         triplet_queue(workspace, scope, settings)
 elif view == "List":
     triplet_list(workspace, scope)
+elif view == "Agreement":
+    annotator_agreement(workspace, scope)
 else:
     snapshot_list(workspace)

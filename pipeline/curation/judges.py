@@ -23,16 +23,24 @@ class Judge(Protocol):
 
 
 def load_judge(judge_id: str) -> Judge:
-    """Load the model behind `likelihood:<llm>` or `guide:<encoder>`. Raises InputError for any other kind."""
+    """Load the model behind `likelihood:<llm>`, `entailment:<llm>` or `guide:<encoder>`.
+
+    Raises InputError for any other kind.
+    """
     kind, _, model = judge_id.partition(":")
     if kind == "likelihood" and model:
         from pipeline.curation.likelihood import LikelihoodJudge
         from pipeline.generation.generate import load_llm
 
         return LikelihoodJudge(load_llm(model))
+    if kind == "entailment" and model:
+        from pipeline.curation.likelihood import EntailmentJudge
+        from pipeline.generation.generate import load_llm
+
+        return EntailmentJudge(load_llm(model))
     if kind == "guide" and model:
         from pipeline.curation.guide_judge import GuideJudge
         from pipeline.training.encoders import load_encoder
 
         return GuideJudge(load_encoder(model), name=model)
-    raise InputError(f"Judge {judge_id!r} is not known: write likelihood:LLM or guide:ENCODER.")
+    raise InputError(f"Judge {judge_id!r} is not known: write likelihood:LLM, entailment:LLM or guide:ENCODER.")
