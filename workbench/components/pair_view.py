@@ -97,7 +97,10 @@ def alignment_figure(record: dict[str, Any]) -> go.Figure:
     """Heat map of token cosines, first sentence downwards, second across."""
     down, across = record["tokens"]
     figure = theme.chart(
-        "Tokens against tokens", x="second sentence", y="first sentence", height=140 + 24 * len(down)
+        "Tokens against tokens, stronger is closer",
+        x="second sentence",
+        y="first sentence",
+        height=140 + 24 * len(down),
     )
     figure.add_trace(
         go.Heatmap(
@@ -105,7 +108,7 @@ def alignment_figure(record: dict[str, Any]) -> go.Figure:
             colorscale=[[0, "rgba(10,127,194,0)"], [1, theme.HUMAN]],
             zmin=0,
             zmax=1,
-            colorbar={"title": {"text": "cosine"}, "thickness": 10},
+            showscale=False,  # a scale would take a third of the column; the number is in the hover
             hovertemplate="cosine %{z:.3f}<extra></extra>",
         )
     )
