@@ -18,7 +18,7 @@ PAIRS = [
 
 @pytest.fixture(scope="module")
 def llm():
-    with load_llm(EMBEDDED) as loaded:
+    with load_llm(EMBEDDED, threads=1) as loaded:
         yield loaded
 
 
