@@ -9,7 +9,6 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 
-from pipeline.errors import InputError
 from workbench.jobs.folder import ENDED
 from workbench.jobs.ingest import Ingester
 from workbench.jobs.runner import JobRunner

@@ -9,7 +9,12 @@ import pytest
 
 from workbench.workspace import Workspace
 
-CHECK_VALUES = {"STS12": (72.37, 3108), "STS14": (75.60, 3750), "STSB-test": (82.03, 1379), "SICKR-test": (77.15, 4927)}
+CHECK_VALUES = {
+    "STS12": (72.37, 3108),
+    "STS14": (75.60, 3750),
+    "STSB-test": (82.03, 1379),
+    "SICKR-test": (77.15, 4927),
+}
 
 
 @pytest.fixture
@@ -111,7 +116,9 @@ def test_a_second_process_is_told_who_has_the_workspace(workbench, own_workspace
 
 def test_triplets_go_in_and_out_without_loss(workbench, tmp_path: Path):
     source, exported = tmp_path / "nli.csv", tmp_path / "out.jsonl"
-    source.write_text('sent0,sent1,hard_neg\nA dog runs.,"A dog, running.",A dog sleeps.\nIt rains.,Rain falls.,It is dry.\n')
+    source.write_text(
+        'sent0,sent1,hard_neg\nA dog runs.,"A dog, running.",A dog sleeps.\nIt rains.,Rain falls.,It is dry.\n'
+    )
 
     assert workbench("import", source, "--name", "nli").returncode == 0
     assert workbench("curate", "--name", "all").returncode == 0
@@ -127,7 +134,9 @@ def test_triplets_go_in_and_out_without_loss(workbench, tmp_path: Path):
 
 def test_training_without_a_workspace_gives_a_folder_that_loads(workbench, tmp_path: Path):
     source, out = tmp_path / "nli.jsonl", tmp_path / "encoder"
-    rows = [{"sent0": f"A dog runs {i}.", "sent1": f"Dog {i} is running.", "hard_neg": f"A cat {i}."} for i in range(12)]
+    rows = [
+        {"sent0": f"A dog runs {i}.", "sent1": f"Dog {i} is running.", "hard_neg": f"A cat {i}."} for i in range(12)
+    ]
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
     done = workbench(
