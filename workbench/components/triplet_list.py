@@ -24,13 +24,12 @@ _PAGE = 50
 def triplet_list(workspace: Workspace, scope: Scope) -> None:
     """Draw the filters, the bulk bar, and one page of rows."""
     chosen = list_filters(workspace, scope)
-    order = _order(scope)
     total = None
     with errors_shown():
         total = workspace.store.triplets.count(chosen)
     if total is None:
         return
-    _bulk_bar(workspace, chosen, total)
+    order = _bulk_bar(workspace, scope, chosen, total)
     if not total:
         st.caption(NONE_MATCHES)
         return
@@ -72,8 +71,9 @@ def _rows(workspace: Workspace, chosen: TripletFilter, order: Sorting, total: in
         st.caption(f"{count(first)} to {count(first + len(rows) - 1)} of {count(total)}")
 
 
-def _bulk_bar(workspace: Workspace, chosen: TripletFilter, total: int) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
+def _bulk_bar(workspace: Workspace, scope: Scope, chosen: TripletFilter, total: int) -> Sorting:
+    """Draw the decision for all, undo and redo, and the order of the rows below, which is returned."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         with st.popover(f"Decide all {count(total)} matching", icon=":material/done_all:", disabled=not total):
             action = st.segmented_control(
                 "Decision",
@@ -94,6 +94,7 @@ def _bulk_bar(workspace: Workspace, chosen: TripletFilter, total: int) -> None:
             )
         st.button("Undo", icon=":material/undo:", key="list_undo", on_click=_step, args=(workspace, "undo"))
         st.button("Redo", icon=":material/redo:", key="list_redo", on_click=_step, args=(workspace, "redo"))
+        return _order(scope)
 
 
 def _decide_all(workspace: Workspace, chosen: TripletFilter, action: Any, reason: str, total: int) -> None:

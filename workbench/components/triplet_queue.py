@@ -107,15 +107,15 @@ def _done(workspace: Workspace, left: int) -> None:
 def _buttons(workspace: Workspace, triplet: dict[str, Any], settings: QueueSettings, is_blind: bool) -> None:
     # Streamlit keeps C and R for itself, so reject is X. Space would press whichever button has the focus.
     decide = (_decide, workspace, triplet, settings, is_blind)
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, gap="small"):
         _button("Accept", "A", ":material/check:", *decide, "accept", kind="primary")
         _button("Reject", "X", ":material/close:", *decide, "reject")
         _button("Swap", "S", ":material/swap_horiz:", *decide, "swap")
         _button("Edit", "E", ":material/edit:", _start_editing, triplet)
         _button("Skip", "N", ":material/skip_next:", _skip, triplet)
         _steps(workspace)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption("Reject because")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption("Reject because", width="content")
         for key, reason in enumerate(REASONS, start=1):
             st.button(
                 reason.capitalize(),
@@ -125,8 +125,8 @@ def _buttons(workspace: Workspace, triplet: dict[str, Any], settings: QueueSetti
                 args=(*decide[1:], "reject", reason),
                 key=f"queue_reason_{key}",
             )
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption("Write anew")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption("Write anew", width="content")
         for label, key, side in (("Positive", "P", Side.POSITIVE), ("Hard negative", "G", Side.HARD_NEGATIVE)):
             st.button(
                 label,
