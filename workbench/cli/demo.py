@@ -43,13 +43,12 @@ def run(options: argparse.Namespace) -> None:
         print_line("No folder of STS tasks was named (STS_DIR=folder): encoders are compared on held-out triplets.")
     with access(workspace_root(options.workspace)) as call:
         arms = prepare(call, options.limit)
-        # Held-out triplets come from the curated data; every arm leaves their premises out of training.
-        curated = next(arm.snapshot_id for arm in arms if arm.masked)
-        goal = {"sts_dir": sts_dir} if sts_dir else {"held_out": curated}
+        # Held-out triplets come from stage 1, uncurated; every arm leaves their premises out of training.
+        goal = {"sts_dir": sts_dir} if sts_dir else {"held_out": arms[1].snapshot_id}
         rows = [untrained(call, goal)]
         for arm in arms:
             rows.append(train_arm(call, arm, options.seeds, goal))
-        call("start_projection", encoder=rows[-1]["encoders"][0], snapshot_id=curated)
+        call("start_projection", encoder=rows[-1]["encoders"][0], snapshot_id=arms[1].snapshot_id)
     answer = {"metric": metric_name(sts_dir), "steps": STEPS, "batch_size": BATCH_SIZE, "arms": rows}
     print_result(answer)
     write_json(options.json, answer)
