@@ -1,4 +1,4 @@
-// What lies on top of the points: lines of the chosen triplet, names of clusters, the drawn region, the hovered point.
+// What lies on top of the points: lines of the chosen triplet, rings, names of groups.
 
 const LINE_LOOKS = {
   positive: { width: 3, dash: [] },
@@ -15,8 +15,6 @@ function drawOverlay(context, scene) {
   for (const line of scene.lines) drawLine(context, scene, line);
   for (const [index, colour] of scene.rings) drawRing(context, scene.toScreen(index), 7, colour, colours.paper);
   if (scene.labels.length) drawLabels(context, scene);
-  if (scene.hovered !== null) drawRing(context, scene.toScreen(scene.hovered), 8, colours.ink, colours.paper);
-  if (scene.region.length > 1) drawRegion(context, scene);
   if (scene.crosshair) drawCrosshair(context, width / 2, height / 2, colours.ink);
 }
 
@@ -67,19 +65,6 @@ function drawLabels(context, scene) {
     context.fillStyle = scene.colours.ink;
     context.fillText(text, left, top);
   }
-}
-
-function drawRegion(context, scene) {
-  context.beginPath();
-  scene.region.forEach(([x, y], place) => (place ? context.lineTo(x, y) : context.moveTo(x, y)));
-  context.closePath();
-  context.fillStyle = `${scene.colours.accent}22`;
-  context.fill();
-  context.strokeStyle = scene.colours.accent;
-  context.lineWidth = 2;
-  context.setLineDash([5, 4]);
-  context.stroke();
-  context.setLineDash([]);
 }
 
 function drawCrosshair(context, x, y, colour) {

@@ -150,10 +150,18 @@ function createScreen(root, model) {
     }
   }
 
-  // Hovering and drawing a region change the overlay alone: half a million points need not be drawn again for them.
-  function redraw(all = true) {
-    at.stale ||= all;
+  function redraw() {
     if (!frame) frame = requestAnimationFrame(() => { frame = 0; drawNow(); });
+  }
+
+  // The hovered point and the drawn region are two small shapes of their own: neither points nor names are drawn again.
+  function mark() {
+    parts.region.setAttribute("points", at.region.map((corner) => corner.map(Math.round).join()).join(" "));
+    const place = at.hovered === null ? null : fromData(...placeOf(at.hovered));
+    for (const ring of parts.hovered) {
+      ring.setAttribute("r", place ? 8 : 0);
+      if (place) ["cx", "cy"].forEach((axis, k) => ring.setAttribute(axis, place[k]));
+    }
   }
 
   function isDense() {
@@ -183,10 +191,9 @@ function createScreen(root, model) {
     if (!scene || !colours || !mask || !places.length || !model.view) return;
     ends();
     const view = look();
-    if (at.stale) scene.draw(view);
+    scene.draw(view);
     drawOverlay(parts.overlay.getContext("2d"), overlayOf(view));
-    if (!at.stale) return;
-    at.stale = false;
+    mark();
     parts.density.setAttribute("aria-pressed", String(view.density));
     if (!at.told) { scene.finish(); at.told = true; }
     Object.assign(root.dataset, { drawn: colours.length, selected: model.view.selected, centre: `${at.x},${at.y}`, zoom: at.zoom, morph: at.morph, density: view.density, pairs: view.lines, lines: model.view.lines.length });
@@ -194,7 +201,7 @@ function createScreen(root, model) {
 
   function overlayOf(view) {
     const shown = at.morph === 0 ? model.view.labels : [];
-    return { ...view, lines: model.view.lines, rings: model.view.rings, labels: shown, hovered: at.hovered, region: at.region, crosshair: at.crosshair, fromData, toScreen: (index) => fromData(...placeOf(index)) };
+    return { ...view, lines: model.view.lines, rings: model.view.rings, labels: shown, crosshair: at.crosshair, fromData, toScreen: (index) => fromData(...placeOf(index)) };
   }
 
   // ---- hovering ---------------------------------------------------------------------------------------------
@@ -205,7 +212,7 @@ function createScreen(root, model) {
     clearTimeout(askTimer);
     if (index !== null && !model.texts.has(index)) askTimer = setTimeout(() => model.ask?.(index), ASK_AFTER_MS);
     tell();
-    redraw(false);
+    mark();
   }
 
   function tell() {
@@ -262,7 +269,8 @@ function createScreen(root, model) {
       if (Math.hypot(dx, dy) >= LEAST_STEP_PIXELS) { at.region.push(here); drag.last = here; }
     }
     if (drag.moved) hover(null);
-    redraw(drag.tool === "pan");
+    if (drag.tool === "pan") redraw();
+    else mark();
   };
 
   parts.overlay.onpointerup = (event) => {
@@ -272,7 +280,7 @@ function createScreen(root, model) {
     if (!drag.moved) choose(nearest(...spot(event), PICK_PIXELS));
     else if (drag.tool !== "pan" && at.region.length > 2) send(event);
     at.region = [];
-    redraw(false);
+    mark();
   };
 
   parts.overlay.onpointercancel = () => { Object.assign(at, { dragging: null, region: [] }); redraw(); };
@@ -322,7 +330,7 @@ function createScreen(root, model) {
     if (event.key !== "Escape") hover(nearest(width() / 2, height() / 2, 40));
     redraw();
   };
-  parts.overlay.onblur = () => { at.crosshair = false; redraw(false); };
+  parts.overlay.onblur = () => { at.crosshair = false; redraw(); };
 
   function setTool(name) {
     at.tool = name;
@@ -361,7 +369,6 @@ function createScreen(root, model) {
       return copy;
     });
     resize();
-    at.stale = true;
     drawNow();
     return copies;
   }
@@ -527,7 +534,9 @@ function build(root) {
   const [morph, morphRange, morphText] = slider("Before and after");
   const [phi, phiRange, phiText] = slider("Mask threshold φ");
   morph.hidden = phi.hidden = true;
-  stage.append(points, overlay, bar, legend, tip, note);
+  const [pen, region, ...hovered] = [node("svg", { class: "pen", "aria-hidden": "true" }), node("polygon", {}), node("circle", { class: "halo" }), node("circle", {})];
+  pen.append(region, ...hovered);
+  stage.append(points, overlay, pen, bar, legend, tip, note);
   root.replaceChildren(stage, morph, phi, status);
-  return { stage, points, overlay, tools, plus, minus, fit, density, png, svg, tip, tipHead, tipText, tipMore, legend, status, note, morph, morphRange, morphText, phi, phiRange, phiText };
+  return { stage, points, overlay, region, hovered, tools, plus, minus, fit, density, png, svg, tip, tipHead, tipText, tipMore, legend, status, note, morph, morphRange, morphText, phi, phiRange, phiText };
 }

@@ -24,8 +24,9 @@ def slice_queue(workspace: Workspace, triplet_ids: Sequence[str], *, key: str) -
     )
     ahead = [triplet_id for triplet_id in waiting if triplet_id not in skipped]
     if ahead:
-        triplet = workspace.store.triplets.get(ahead[0])
-        triplet_card(triplet, triplet["scores"])
+        with errors_shown():
+            triplet = workspace.store.triplets.get(ahead[0])
+            triplet_card(triplet, triplet["scores"])
         with st.container(horizontal=True):
             for label, action, icon in (
                 ("Accept", "accept", ":material/check:"),
