@@ -101,9 +101,14 @@ def _fit(rule: CurationRule, a: np.ndarray, b: np.ndarray, accepted: np.ndarray,
     with np.errstate(invalid="ignore"):
         precision, recall = hits / kept_d, hits / accepted_d
         f1 = 2 * hits / (kept_d + accepted_d)
+    of_precision, of_recall, of_f1 = (
+        Measured(float(values[0]), _middle(values[1:])) for values in (precision, recall, f1)
+    )
     return RuleFit(
         rule,
-        *(Measured(float(values[0]), _middle(values[1:])) for values in (precision, recall, f1)),
+        of_precision,
+        of_recall,
+        of_f1,
         decisions=len(a),
         accepted=int(accepted.sum()),
     )

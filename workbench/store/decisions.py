@@ -242,6 +242,6 @@ class Decisions:
         for triplet_id, positive, hard_negative, *decided in rows:
             generated = (positive or "", hard_negative or "")
             is_changed = decided[0] is not None and not blind
-            now_texts = decided if is_changed else generated
-            known[triplet_id] = Texts(*now_texts, generated=generated, is_changed=is_changed)
+            positive_now, hard_negative_now = decided if is_changed else generated
+            known[triplet_id] = Texts(positive_now, hard_negative_now, generated=generated, is_changed=is_changed)
         return known
