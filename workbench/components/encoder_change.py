@@ -8,7 +8,7 @@ from pipeline.analysis.slices import SliceChange, rank_losses, slice_changes
 from pipeline.evaluation.metrics import Interval, bootstrap_difference
 from workbench import theme
 from workbench.components.slice_view import ALL, members_of, title_of
-from workbench.components.text import plain
+from workbench.components.text import for_chart, plain
 from workbench.components.wording import counted
 
 _SHOWN = 12
@@ -86,8 +86,8 @@ def slope_figure(rows: list[SliceChange], names: tuple[str, str]) -> go.Figure:
                 mode="lines+markers",
                 line={"color": colour, "width": 2},
                 name=title,
-                hovertemplate=f"{title} ({row.pairs:,} pairs)<br>%{{y:.1f}}, change {100 * row.change:+.2f} "
-                f"({100 * row.low:+.2f} to {100 * row.high:+.2f})<extra></extra>".replace("<b", "<b"),
+                hovertemplate=f"{for_chart(title)} ({row.pairs:,} pairs)<br>%{{y:.1f}}, {100 * row.change:+.2f} "
+                f"({100 * row.low:+.2f} to {100 * row.high:+.2f})<extra></extra>",
             )
         )
     figure.update_xaxes(tickvals=[0, 1], ticktext=[name[:24] for name in names], range=[-0.15, 1.15])
@@ -120,7 +120,11 @@ def _moved(before: pd.DataFrame, after: pd.DataFrame, mask: object) -> None:
                     name: st.column_config.NumberColumn(name.capitalize(), format="%+.2f", width="small")
                     for name in ("change", "before", "after")
                 }
-                | {"gold": st.column_config.NumberColumn("Gold", format="%.2f", width="small")},
+                | {
+                    "gold": st.column_config.NumberColumn("Gold", format="%.2f", width="small"),
+                    "sentence1": "Sentence 1",
+                    "sentence2": "Sentence 2",
+                },
             )
 
 
