@@ -68,7 +68,7 @@ def read_pairs(content: Path | bytes, *, name: str, first: str, second: str, sco
         if fault or value is None:
             rejected.append(Rejected.of(row.line, fault, " | ".join((*texts, row.cells[score]))))
         else:
-            pairs.append(ScoredPair(*texts, value))
+            pairs.append(ScoredPair(texts[0], texts[1], value))
     if len(pairs) < 2:
         raise InputError(f"{name} holds {len(pairs)} usable pairs; a correlation needs at least two.")
     return PairFile(pairs, rejected)
