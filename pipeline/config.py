@@ -88,7 +88,7 @@ class TrainConfig:
     temperature: float = 0.05
     """Divisor tau of the cosine in the loss."""
     mask_rule: MaskRule = "phi"
-    """What makes a candidate a false negative: none, a guide cosine above phi, a GIST margin, or the released code."""
+    """What makes a candidate a false negative: none, a guide cosine above phi, a GIST margin, the released code."""
     mask_threshold: float = 0.8
     """phi, or the GIST margin: compared with the guide's raw cosine."""
     protect_own_hard_negative: bool = False
@@ -137,4 +137,3 @@ def from_fields(kind: type[Config], fields: dict[str, Any]) -> Config:
     unknown = sorted(set(fields) - set(known))
     _require(not unknown, f"{kind.__name__} has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
     return kind(**fields)
-

@@ -55,4 +55,4 @@ def test_wrong_input_is_said(planted):
 
 def test_displacement_by_hand():
     before = np.array([[1.0, 0], [-1, 0]])
-    np.testing.assert_allclose(displacement(before, before + [[0, 2], [0, 0]]), [2, 0])
+    np.testing.assert_allclose(displacement(before, before + np.array([[0, 2], [0, 0]])), [2, 0])
