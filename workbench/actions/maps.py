@@ -65,7 +65,7 @@ def start_projection(
     spec["key"] = _key(spec, frame)
     job_id = _existing(workspace, "project", spec["key"])
     if job_id is None:
-        title = f"{spec['method']} of {corpus}, {', '.join((encoder, *compare_with))}"
+        title = f"Map of {len(frame)} triplets, {spec['method']}"
         job_id = workspace.jobs.submit("project", spec, frame, title=title)
     return {"job_id": job_id, "projection_id": job_id}
 

@@ -1,6 +1,7 @@
 """Evaluation as a job: one score row per task, and every pair's prediction beside it for the error pages."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from pipeline.records import Triplet
 from pipeline.training.encoders import load_encoder
 from workbench.jobs.context import JobContext
 
+Report = Callable[[int, int, str], None]
+"""Takes tasks done, tasks in all, and what is being done."""
+
 
 def run(context: JobContext) -> None:
     """Evaluate the encoder of the spec on the tasks of its folder, or on the held-out triplets of the job's input."""
@@ -25,20 +29,24 @@ def run(context: JobContext) -> None:
         evaluate_held_out(context, spec["encoder"], spec["encoder_id"], held_out_of(context.input()))
 
 
-def evaluate_folder(context: JobContext, encoder: str, encoder_id: str, sts_dir: Path) -> None:
+def evaluate_folder(
+    context: JobContext, encoder: str, encoder_id: str, sts_dir: Path, *, report: Report | None = None
+) -> None:
     """Score the tasks that the journal does not hold yet; predictions go to out/pairs-TASK.parquet.
 
-    The vectors of all the folder's sentences are computed once per encoder and kept in the workspace.
+    The vectors of all the folder's sentences are computed once per encoder and kept in the workspace. `report` takes
+    the progress (tasks done, tasks, message) of a job that does more than this; its own progress by default.
     """
+    report = report or context.progress
     tasks = [read_task(name, path) for name, path in find_tasks(sts_dir).items()]
     done = context.done("scores", "task")
     model = load_encoder(encoder)
     texts = [text for task in tasks for text in task.sentence1 + task.sentence2]
 
-    def report(texts_done: int, texts_total: int) -> None:
-        context.progress(len(done), len(tasks), message=f"Encoded {texts_done:,} of {texts_total:,} sentences")
+    def encoded(texts_done: int, texts_total: int) -> None:
+        report(len(done), len(tasks), f"Encoded {texts_done:,} of {texts_total:,} sentences")
 
-    vectors = corpus_vectors(texts, model, cache=vectors_folder(context), on_texts=report)
+    vectors = corpus_vectors(texts, model, cache=vectors_folder(context), on_texts=encoded)
     waiting = [task for task in tasks if task.name not in done]
     for finished, result in enumerate(evaluate(model, waiting, vectors=vectors), start=len(done) + 1):
         keep_pairs(context, result)
@@ -54,7 +62,7 @@ def evaluate_folder(context: JobContext, encoder: str, encoder_id: str, sts_dir:
                 }
             ]
         )
-        context.progress(finished, len(tasks), message=f"Evaluated {result.score.task}")
+        report(finished, len(tasks), f"Evaluated {result.score.task}")
         if context.stop_requested():
             return
     keep_space(context, encoder_id, tasks, vectors)

@@ -25,6 +25,9 @@ def run(context: JobContext) -> None:
             context.write([{"table": "train_steps", "run_id": context.job_id, **asdict(event)}])
         context.progress(event.step, config.steps, message="Training", loss=event.loss, dev_score=event.dev_score)
 
+    def still(_done: int, _total: int, message: str) -> None:
+        context.progress(config.steps, config.steps, message=message)
+
     frame = context.input()
     held_out = held_out_of(frame)
     dev = folder_dev_score(sts_dir) or held_out_score(held_out)
@@ -40,7 +43,8 @@ def run(context: JobContext) -> None:
         register(context, config, result.encoder_folder)
         if sts_dir:
             context.progress(config.steps, config.steps, message="Evaluating")
-            evaluate_folder(context, str(result.encoder_folder), context.job_id, sts_dir)
+            # The job's progress stays in steps: pages measure a run's speed by it.
+            evaluate_folder(context, str(result.encoder_folder), context.job_id, sts_dir, report=still)
         elif held_out:
             evaluate_held_out(context, str(result.encoder_folder), context.job_id, held_out)
 
