@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from datasets import Dataset
+from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from torch import nn
 from transformers import PrinterCallback, TrainerCallback
@@ -25,7 +25,7 @@ STATIC_LEARNING_RATE = 0.002
 of each other and 0.8 to 2 above 0.0005 and 0.008 (71.98 and 71.99 against 69.29 and 70.21)."""
 TRANSFORMER_LEARNING_RATE = 5e-5
 
-_HEAD = "loss_head.pt"
+_HEAD = "loss_head.safetensors"
 
 
 def default_learning_rate(encoder: "SentenceTransformer") -> float:
@@ -106,11 +106,11 @@ class StageThreeTrainer(SentenceTransformerTrainer):
         folder = Path(output_dir or self.args.output_dir or "")
         folder.mkdir(parents=True, exist_ok=True)
         self.model.save_pretrained(str(folder), create_model_card=False)
-        torch.save(self._head.state_dict(), folder / _HEAD)
+        save_file(self._head.state_dict(), folder / _HEAD)
 
     def _load_from_checkpoint(self, checkpoint_path: str) -> None:  # type: ignore[override]  # as the base class has it
         super()._load_from_checkpoint(checkpoint_path)
-        self._head.load_state_dict(torch.load(Path(checkpoint_path) / _HEAD, weights_only=True))
+        self._head.load_state_dict(load_file(Path(checkpoint_path) / _HEAD))
 
     @property
     def _head(self) -> nn.Module:

@@ -82,7 +82,7 @@ def test_errors_keep_their_kind_and_sentence(http, monkeypatch):
     for error, status in (
         (InputError("omega must be below 1."), 400),
         (StorageError("The disk is full."), 507),
-        (RuntimeError("secret path /root/x"), 500),
+        (RuntimeError("secret path"), 500),
     ):
 
         def fail(workspace, error=error):
