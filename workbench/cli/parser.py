@@ -74,6 +74,11 @@ def add_stages(commands: Any) -> None:
     train.add_argument("--sts-dir", type=Path, help="folder of STS tasks to score the encoder on")
     add_settings(train, TrainConfig)
 
+    study = command(commands, "study", "study", "run arms x seeds at equal steps from a YAML file and report them")
+    study.add_argument("file", type=Path, help="study file, or the name of a shipped study (stages, paper)")
+    study.add_argument("--sts-dir", type=Path, help="folder of STS tasks, in place of the file's own")
+    study.add_argument("--out", type=Path, help="folder of studies (default: studies in the workspace)")
+
     evaluate = command(commands, "evaluate", "evaluate", "score an encoder on STS tasks")
     evaluate.add_argument("--encoder", required=True, help="built-in name, encoder of the workspace, or folder")
     evaluate.add_argument("--sts-dir", type=Path, required=True, help="folder of TSV files or in SentEval's layout")

@@ -1,0 +1,165 @@
+"""Intervals for differences between arms: a paired bootstrap over seeds and test items at once.
+
+One resample draws S of the S seeds with replacement and, within every task by itself, n of its n items with
+replacement. The same seeds and the same items are used for every arm of the resample: that is the pairing. An arm's
+value in a resample is the mean over the drawn seeds of its score on the drawn items; the average is the mean of the
+tasks' values. A difference of arms is taken inside each resample, and the interval is the middle 95 % of these
+differences (percentile bootstrap). So an interval covers both another draw of seeds and another draw of test items;
+with few seeds the part of the seeds is too narrow by a factor of sqrt((S - 1) / S).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.evaluation.metrics import spearman
+
+_BLOCK = 100
+AVERAGE = "average"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A difference on one task (or on the average), in units of the scores (Spearman or share, not x100)."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the interval excludes zero."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True, slots=True)
+class Resampled:
+    """Scores of every arm in every resample."""
+
+    values: dict[str, dict[str, np.ndarray]]
+    """arm -> task or `average` -> float64 (resamples,)."""
+    scores: dict[str, dict[str, float]]
+    """arm -> task or `average` -> the score on the data as it is, mean over seeds."""
+
+    def difference(self, plus: Sequence[str], minus: Sequence[str], *, level: float = 0.95) -> dict[str, Difference]:
+        """Mean of the arms `plus` less mean of the arms `minus`, per task and for the average."""
+        found = {}
+        for task in self.scores[plus[0]]:
+            value = _mean(self.scores, plus, task) - _mean(self.scores, minus, task)
+            samples = _mean(self.values, plus, task) - _mean(self.values, minus, task)
+            tail = (1 - level) / 2
+            low, high = np.quantile(samples[np.isfinite(samples)], [tail, 1 - tail])
+            found[task] = Difference(float(value), float(low), float(high))
+        return found
+
+
+def resample(
+    predictions: Mapping[str, Sequence[Mapping[str, np.ndarray]]],
+    gold: Mapping[str, np.ndarray | None],
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> Resampled:
+    """Score every arm in every resample of seeds and items; see the head of this module.
+
+    Args:
+        predictions: arm -> one mapping per seed, in the same order of seeds for all arms -> task -> float (items,).
+            An arm with a single entry (an encoder without training) counts as the same for every seed.
+        gold: task -> float (items,), or None where the score is the mean of the values themselves.
+        seed: of the resampling.
+        resamples: how many.
+
+    Raises:
+        ValueError: if arms differ in their number of seeds.
+    """
+    runs = sorted({len(cells) for cells in predictions.values()} - {1})
+    if len(runs) > 1:
+        raise ValueError(f"every arm needs the same seeds, got {runs} of them")
+    generator = np.random.default_rng(seed)
+    seeds = runs[0] if runs else 1
+    weight_bs = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds
+    values: dict[str, dict[str, np.ndarray]] = {arm: {} for arm in predictions}
+    scores: dict[str, dict[str, float]] = {arm: {} for arm in predictions}
+    for task, gold_n in gold.items():
+        items = len(next(iter(predictions.values()))[0][task])
+        counts_bn = _counts(generator, items, resamples)
+        gold_ranks = None if gold_n is None else _CentredRanks(np.asarray(gold_n), counts_bn)
+        for arm, cells in predictions.items():
+            drawn_sb = np.stack([_scored(cell[task], gold_ranks, counts_bn) for cell in cells])
+            weights = weight_bs if len(cells) > 1 else np.ones((resamples, 1))
+            values[arm][task] = np.einsum("bs,sb->b", weights, drawn_sb)
+            scores[arm][task] = float(np.mean([plain_score(cell[task], gold_n) for cell in cells]))
+    for arm in predictions:
+        values[arm][AVERAGE] = np.mean([values[arm][task] for task in gold], axis=0)
+        scores[arm][AVERAGE] = float(np.mean([scores[arm][task] for task in gold]))
+    return Resampled(values, scores)
+
+
+def plain_score(values: np.ndarray, gold: np.ndarray | None) -> float:
+    """Score of one cell on one task: Spearman with gold, or the mean of hits."""
+    return float(np.mean(values)) if gold is None else spearman(values, gold)
+
+
+def _counts(generator: np.random.Generator, items: int, resamples: int) -> np.ndarray:
+    """How often each item is drawn, int32 (resamples, items)."""
+    counts = np.empty((resamples, items), dtype=np.int32)
+    for row in counts:
+        row[:] = np.bincount(generator.integers(0, items, size=items), minlength=items)
+    return counts
+
+
+def _scored(values: np.ndarray, gold: "_CentredRanks | None", counts_bn: np.ndarray) -> np.ndarray:
+    """Score of one cell in every resample, float64 (resamples,)."""
+    if gold is None:
+        return counts_bn @ np.asarray(values, dtype=np.float64) / counts_bn.shape[1]
+    return gold.correlation(np.asarray(values))
+
+
+class _CentredRanks:
+    """Average ranks of gold in every resample, less their mean; kept for all cells that are scored on it."""
+
+    def __init__(self, gold_n: np.ndarray, counts_bn: np.ndarray) -> None:
+        self.counts_bn = counts_bn
+        self.weighted_bn = np.empty(counts_bn.shape, dtype=np.float64)
+        self.norm_b = np.empty(len(counts_bn))
+        for block in _blocks(len(counts_bn)):
+            counts = counts_bn[block]
+            ranks = _centred_ranks(gold_n, counts)
+            self.weighted_bn[block] = counts * ranks
+            self.norm_b[block] = np.sqrt((counts * ranks**2).sum(axis=1))
+
+    def correlation(self, values_n: np.ndarray) -> np.ndarray:
+        """Spearman of values with gold in every resample; NaN where one side is constant."""
+        found = np.empty(len(self.counts_bn))
+        for block in _blocks(len(self.counts_bn)):
+            counts = self.counts_bn[block]
+            ranks = _centred_ranks(values_n, counts)
+            norm_b = np.sqrt((counts * ranks**2).sum(axis=1)) * self.norm_b[block]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                found[block] = (self.weighted_bn[block] * ranks).sum(axis=1) / norm_b
+        return found
+
+
+def _centred_ranks(values_n: np.ndarray, counts_bn: np.ndarray) -> np.ndarray:
+    """Average rank of every item inside each resample, less the mean rank (n + 1) / 2: float64 (resamples, items).
+
+    Ranks follow from how often each item was drawn, so nothing is sorted per resample.
+    """
+    _, group_n = np.unique(values_n, return_inverse=True)
+    order = np.argsort(group_n, kind="stable")
+    starts = np.searchsorted(group_n[order], np.arange(group_n.max() + 1))
+    in_group = np.add.reduceat(counts_bn[:, order], starts, axis=1)
+    before = np.cumsum(in_group, axis=1) - in_group
+    ranks = before + (in_group + 1) / 2.0
+    return ranks[:, group_n] - (counts_bn.shape[1] + 1) / 2.0
+
+
+def _blocks(resamples: int) -> list[slice]:
+    # A block at a time: the ranks of all resamples at once would take gigabytes.
+    return [slice(start, start + _BLOCK) for start in range(0, resamples, _BLOCK)]
+
+
+def _mean(of: Mapping[str, Mapping[str, Any]], arms: Sequence[str], task: str) -> np.ndarray:
+    return np.asarray(np.mean([of[arm][task] for arm in arms], axis=0))

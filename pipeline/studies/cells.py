@@ -1,0 +1,157 @@
+"""A cell of a study: one arm with one seed, trained and scored once and then kept under the hash of its content."""
+
+import io
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from pipeline.config import TrainConfig
+from pipeline.evaluation.held_out import is_held_out
+from pipeline.records import Triplet
+from pipeline.studies.data import ArmData, model_key
+from pipeline.studies.shelf import Shelf, content_key, triplets_key, write_whole
+from pipeline.studies.spec import Arm
+from pipeline.studies.tasks import StudyTasks
+
+_FORMAT = 1
+"""Raised when a change of the code makes kept cells wrong."""
+_RECORD, _PREDICTIONS = "cell.json", "predictions.npz"
+UNTRAINED = "untrained"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One training run of a study, or (with no triplets) its encoder before training."""
+
+    arm: str
+    seed: int
+    config: TrainConfig
+    triplets: tuple[Triplet, ...]
+    cell_id: str
+
+    @property
+    def is_untrained(self) -> bool:
+        """Whether the encoder is scored as it comes."""
+        return not self.triplets
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """What a finished cell keeps."""
+
+    arm: str
+    seed: int
+    cell_id: str
+    triplets: int
+    batch: int
+    """Triplets per step: the batch size, or all triplets when there are fewer."""
+    train_s: float
+    evaluate_s: float
+    masked_share: float | None
+    """Mean share of candidates masked, over steps."""
+    loss: float | None
+    """Of the last step."""
+    predictions: dict[str, np.ndarray]
+    """One value per item of each task."""
+
+
+def trained_cell(arm: Arm, seed: int, data: ArmData, tasks: StudyTasks) -> Cell:
+    """Describe the cell of an arm and a seed; held-out premises take no part in training."""
+    config = replace(arm.train, seed=seed)
+    rows = data if tasks.sts else ArmData([t for t in data.triplets if not is_held_out(t.premise)])
+    return _cell(arm.name, seed, config, rows.drawn(arm.size, seed), tasks)
+
+
+def untrained_cell(arm: Arm, tasks: StudyTasks) -> Cell:
+    """Describe the scoring of the arm's encoder before training."""
+    return _cell(UNTRAINED, 0, arm.train, [], tasks)
+
+
+def _cell(arm: str, seed: int, config: TrainConfig, triplets: Sequence[Triplet], tasks: StudyTasks) -> Cell:
+    # Where it ran and how often it was looked at changes nothing that is learned.
+    fields = {name: value for name, value in asdict(config).items() if name not in ("device", "eval_every")}
+    if not triplets:
+        fields = {name: fields[name] for name in ("encoder", "pooling")}
+    if config.mask_rule == "none" or not triplets:
+        guide = ""
+        for name in ("guide", "mask_threshold", "protect_own_hard_negative"):
+            fields.pop(name, None)
+    else:
+        guide = model_key(config.guide)
+    key = content_key(_FORMAT, fields, model_key(config.encoder), guide, triplets_key(triplets), tasks.key)
+    return Cell(arm, seed, config, tuple(triplets), key)
+
+
+def read_cell(cell: Cell, shelf: Shelf) -> CellResult | None:
+    """Return the result of a finished cell, or None; a damaged one counts as not finished."""
+    folder = shelf.cell(cell.cell_id)
+    try:
+        record: dict[str, Any] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+        with np.load(folder / _PREDICTIONS, allow_pickle=False) as arrays:
+            predictions = {name: arrays[f"task{number}"] for number, name in enumerate(record.pop("tasks"))}
+        # The same content may belong to arms of different names in different studies.
+        return CellResult(**{**record, "arm": cell.arm, "seed": cell.seed}, predictions=predictions)
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile):
+        return None
+
+
+def run_cell(
+    cell: Cell,
+    tasks: StudyTasks,
+    shelf: Shelf,
+    *,
+    keep_encoder: bool = False,
+    on_step: Callable[[int, int], None] = lambda step, steps: None,
+) -> CellResult:
+    """Train and score one cell; one that was killed goes on from its newest checkpoint."""
+    from pipeline.training.encoders import load_encoder
+    from pipeline.training.train import StepEvent, train
+
+    folder = shelf.cell(cell.cell_id)
+    shares: list[float] = []
+
+    def follow(event: StepEvent) -> None:
+        shares.append(event.masked_share)
+        on_step(event.step, event.steps)
+
+    source, loss, train_s = cell.config.encoder, None, 0.0
+    if not cell.is_untrained:
+        trained = train(cell.triplets, cell.config, output_dir=folder, on_event=follow, cache=shelf.guide)
+        source, loss, train_s = str(trained.encoder_folder), trained.loss, trained.seconds
+    since = perf_counter()
+    encoder = load_encoder(source, pooling=cell.config.pooling, device=cell.config.device)
+    predictions = tasks.predict(encoder)
+    result = CellResult(
+        arm=cell.arm,
+        seed=cell.seed,
+        cell_id=cell.cell_id,
+        triplets=len(cell.triplets),
+        batch=min(cell.config.batch_size, len(cell.triplets)),
+        train_s=round(train_s, 3),
+        evaluate_s=round(perf_counter() - since, 3),
+        masked_share=float(np.mean(shares)) if shares else None,
+        loss=loss,
+        predictions=predictions,
+    )
+    _keep(result, folder)
+    if not keep_encoder:
+        shutil.rmtree(folder / "model", ignore_errors=True)
+    return result
+
+
+def _keep(result: CellResult, folder: Path) -> None:
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = {f"task{number}": values for number, values in enumerate(result.predictions.values())}
+    np.savez_compressed(buffer, **arrays)
+    write_whole(folder / _PREDICTIONS, buffer.getvalue())
+    record = {name: getattr(result, name) for name in CellResult.__slots__ if name != "predictions"}
+    record["tasks"] = list(result.predictions)
+    # Written last: a cell with this file is finished.
+    write_whole(folder / _RECORD, json.dumps(record, indent=2).encode())

@@ -1,0 +1,65 @@
+"""Run a study: the data of every arm first, then every cell that is not finished yet."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pipeline.studies.cells import Cell, CellResult, read_cell, run_cell, trained_cell, untrained_cell
+from pipeline.studies.data import ArmData, DataSource, Progress
+from pipeline.studies.shelf import Shelf
+from pipeline.studies.spec import Arm, Study
+from pipeline.studies.tasks import StudyTasks, held_out_tasks, sts_tasks
+
+
+@dataclass(slots=True)
+class StudyRun:
+    """Everything a report is made from: the arms' data and the results of all cells."""
+
+    study: Study
+    tasks: StudyTasks
+    data: dict[str, ArmData]
+    untrained: CellResult
+    cells: dict[str, list[CellResult]] = field(default_factory=dict)
+    """Per arm, in the order of the study's seeds."""
+
+
+def run_study(study: Study, source: DataSource, shelf: Shelf, *, progress: Progress) -> StudyRun:
+    """Run what is missing of a study and return all of it; stopped at any moment, it goes on where it was."""
+    source.progress = progress
+    data = {arm.name: source.of(arm) for arm in study.arms}
+    tasks = study_tasks(study, source)
+    cells = list(study_cells(study, data, tasks))
+    total = len(cells) * study.steps
+
+    def finish(number: int, cell: Cell) -> CellResult:
+        what = f"{cell.arm}, seed {cell.seed}"
+        done = read_cell(cell, shelf)
+        if done is None:
+
+            def on_step(step: int, steps: int) -> None:
+                progress(what, number * steps + step, total)
+
+            done = run_cell(cell, tasks, shelf, keep_encoder=study.keep_encoders, on_step=on_step)
+        progress(what, (number + 1) * study.steps, total)
+        return done
+
+    before = untrained_cell(study.arm(study.baseline), tasks)
+    run = StudyRun(study, tasks, data, finish(-1, before))
+    for number, cell in enumerate(cells):
+        run.cells.setdefault(cell.arm, []).append(finish(number, cell))
+    return run
+
+
+def study_tasks(study: Study, source: DataSource) -> StudyTasks:
+    """Return what the study is scored on."""
+    if study.evaluation.sts_dir is not None:
+        return sts_tasks(study.evaluation)
+    named = study.evaluation.held_out_from
+    arm: Arm = study.arm(named) if named else study.arms[0]
+    return held_out_tasks(source.before_curation(arm).triplets)
+
+
+def study_cells(study: Study, data: dict[str, ArmData], tasks: StudyTasks) -> Iterator[Cell]:
+    """Yield the cells, all arms of a seed before the next seed: stopped early, a study has whole seeds to compare."""
+    for seed in study.seeds:
+        for arm in study.arms:
+            yield trained_cell(arm, seed, data[arm.name], tasks)

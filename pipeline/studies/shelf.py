@@ -1,0 +1,78 @@
+"""Where the parts of studies lie: lines appended as work goes on, read back after a kill, shared by all studies."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from pipeline.records import Triplet
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A folder with generated triplets, raw judgements, guide vectors and finished cells, each named by a hash."""
+
+    root: Path
+
+    @property
+    def guide(self) -> Path:
+        """Folder of guide vectors."""
+        return self.root / "guide"
+
+    def cell(self, cell_id: str) -> Path:
+        """Folder of one cell."""
+        return self.root / "cells" / cell_id
+
+    def lines(self, kind: str, key: str) -> "Lines":
+        """Lines of one kind of work, for example the triplets that one generation setting gave."""
+        return Lines(self.root / kind / f"{key}.jsonl")
+
+
+class Lines:
+    """A JSON-lines file that only grows; a line cut short by a kill is dropped when the next one is appended."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Yield every whole line."""
+        if self.path.is_file():
+            content = self.path.read_bytes()
+            for line in content[: content.rfind(b"\n") + 1].splitlines():
+                yield json.loads(line)
+
+    def append(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Add lines; they are on the disk when this returns."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a+b") as file:
+            file.seek(0)
+            content = file.read()
+            file.truncate(content.rfind(b"\n") + 1)
+            for row in rows:
+                file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def content_key(*parts: Any) -> str:
+    """Hash of JSON values: equal content, equal key."""
+    return blake2b(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode(), digest_size=12).hexdigest()
+
+
+def triplets_key(triplets: Iterable[Triplet]) -> str:
+    """Hash of triplets in their order."""
+    return content_key(*([t.premise, t.positive, t.hard_negative] for t in triplets))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that a reader sees whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    with unfinished.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)

@@ -1,0 +1,118 @@
+"""A study as a frozen value: arms, seeds, data, evaluation; `spec_file` reads it from YAML."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.config import CurationRule, GenerationConfig, TrainConfig
+from pipeline.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Curation:
+    """Stage 2 of an arm: which judge scores the triplets, and the rule on its scores."""
+
+    judge: str
+    rule: CurationRule
+    gold_dir: Path | None = None
+    """Folder with gold pairs to calibrate the judge on; None takes the calibration shipped for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One way of making an encoder. Its triplets come from exactly one of generation, file and snapshot."""
+
+    name: str
+    train: TrainConfig
+    """With seed 0; each cell takes it with its own seed."""
+    generation: GenerationConfig | None = None
+    file: Path | None = None
+    """Triplets in csv, jsonl or parquet."""
+    snapshot: str | None = None
+    """Name of a snapshot of the workspace."""
+    curation: Curation | None = None
+    size: int | None = None
+    """Triplets drawn at random for each seed, after curation; None takes all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """A difference of means over arms: mean of `plus` less mean of `minus`."""
+
+    name: str
+    plus: tuple[str, ...]
+    minus: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What every arm is scored on."""
+
+    sts_dir: Path | None = None
+    """Folder of STS tasks; None scores held-out triplets."""
+    tasks: tuple[str, ...] = ()
+    """Names of tasks of that folder; empty takes all test tasks."""
+    held_out_from: str = ""
+    """Arm whose generated triplets, before curation, give the held-out ones; empty takes the first arm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """Arms x seeds at equal steps on one evaluation."""
+
+    name: str
+    arms: tuple[Arm, ...]
+    seeds: tuple[int, ...]
+    baseline: str
+    evaluation: Evaluation
+    title: str = ""
+    about: str = ""
+    premises: Path | None = None
+    column: str | None = None
+    limit: int | None = None
+    contrasts: tuple[Contrast, ...] = ()
+    keep_encoders: bool = False
+
+    def __post_init__(self) -> None:
+        names = [arm.name for arm in self.arms]
+        _require(bool(self.arms), f"Study {self.name} has no arms; list at least one under arms.")
+        twice = sorted({name for name in names if names.count(name) > 1})
+        _require(not twice, f"Study {self.name} has two arms called {', '.join(twice)}; give each its own name.")
+        _require(bool(self.seeds), f"Study {self.name} has no seeds; write seeds: 5, or a list of numbers.")
+        _require(len(set(self.seeds)) == len(self.seeds), f"Study {self.name} names a seed twice; list each once.")
+        self._check_names("baseline", [self.baseline])
+        if self.evaluation.held_out_from:
+            self._check_names("evaluation, held_out_from", [self.evaluation.held_out_from])
+        for contrast in self.contrasts:
+            self._check_names(f"contrast {contrast.name}", [*contrast.plus, *contrast.minus])
+        steps = {arm.train.steps: arm.name for arm in self.arms}
+        _require(
+            len(steps) == 1,
+            "Arms are compared at equal steps, but "
+            + " and ".join(f"{name!r} takes {count}" for count, name in steps.items())
+            + "; set steps once under train of the study.",
+        )
+        needs_premises = next((arm.name for arm in self.arms if arm.generation is not None), None)
+        _require(
+            needs_premises is None or self.premises is not None,
+            f"Arm {needs_premises!r} generates its triplets, but the study names no premises; add premises: sample "
+            "or a file.",
+        )
+
+    def arm(self, name: str) -> Arm:
+        """Return the arm of this name."""
+        return next(arm for arm in self.arms if arm.name == name)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of every cell."""
+        return self.arms[0].train.steps
+
+    def _check_names(self, where: str, names: list[str]) -> None:
+        known = [arm.name for arm in self.arms]
+        for name in names:
+            _require(name in known, f"{where} names {name!r}, which is no arm of study {self.name}: {known}.")
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise InputError(message)

@@ -1,0 +1,266 @@
+"""Read a study from YAML; whatever cannot be used is one sentence that names the place in the file."""
+
+import re
+from collections.abc import Hashable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import yaml
+
+from pipeline.config import CurationRule, GenerationConfig, TrainConfig
+from pipeline.errors import InputError
+from pipeline.studies.spec import Arm, Contrast, Curation, Evaluation, Study
+
+STUDY_FIELDS = (
+    *("study", "title", "about", "premises", "column", "limit", "seeds", "baseline"),
+    *("generation", "curation", "train", "evaluation", "arms", "sweep", "contrasts", "keep_encoders"),
+)
+ARM_FIELDS = ("name", "generation", "triplets", "snapshot", "curation", "size", "train")
+EVALUATION_FIELDS = ("sts_dir", "tasks", "held_out_from")
+CURATION_FIELDS = ("judge", "gold_dir", "alpha", "beta", "gamma")
+SWEEP_FIELDS = ("setting", "values", "arm")
+CONTRAST_FIELDS = ("name", "plus", "minus")
+SAMPLE = "sample"
+"""Word for the sample corpus in place of a file of premises."""
+
+Config = TypeVar("Config", GenerationConfig, TrainConfig, CurationRule)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses a key written twice: the later one would silently win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"{twice!r} is written twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def read_study(path: Path, *, sample: Path | None = None, sts_dir: Path | None = None) -> Study:
+    """Read a study file.
+
+    Paths in it are relative to its own folder. `sample` is the file behind the word "sample"; `sts_dir`, when given,
+    takes the place of the file's own STS folder. Raises InputError in one sentence: what, where, what to do.
+    """
+    where = path.name
+    try:
+        fields = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except FileNotFoundError as error:
+        raise InputError(f"There is no study file {path}: check the name.") from error
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise InputError(
+            f"{where} is no readable YAML ({' '.join(str(error).split())}); correct it there."
+        ) from error
+    reader = _Reader(where, path.parent, sample)
+    try:
+        return reader.study(fields, sts_dir)
+    except InputError as error:
+        message = str(error)
+        raise error if message.startswith(where) else InputError(f"{where}: {message}") from error
+
+
+class _Reader:
+    """One reading of one file: where paths start, and how errors name the place."""
+
+    def __init__(self, where: str, folder: Path, sample: Path | None) -> None:
+        self.where, self.folder, self.sample = where, folder, sample
+
+    def study(self, fields: Any, sts_dir: Path | None) -> Study:
+        fields = self.mapping(fields, STUDY_FIELDS, "")
+        name = self.text(fields, "study", "")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,59}", name):
+            self.refuse("study", f"must be small letters, digits and dashes, got {name!r}")
+        arms = [self.arm(fields, item, f"arm {number}") for number, item in enumerate(self.arm_items(fields), 1)]
+        return Study(
+            name=name,
+            title=self.text(fields, "title", name),
+            about=self.text(fields, "about", ""),
+            premises=self.premises(fields),
+            column=self.optional(fields, "column", str),
+            limit=self.optional(fields, "limit", int),
+            seeds=self.seeds(fields.get("seeds", 5)),
+            baseline=self.text(fields, "baseline", arms[0].name if arms else ""),
+            evaluation=self.evaluation(fields.get("evaluation") or {}, sts_dir),
+            arms=tuple(arms),
+            contrasts=tuple(self.contrast(item) for item in self.list_of(fields, "contrasts")),
+            keep_encoders=self.optional(fields, "keep_encoders", bool) or False,
+        )
+
+    def arm_items(self, fields: dict[str, Any]) -> list[Any]:
+        """Arms as written, then one arm per value of the sweep."""
+        items = list(self.list_of(fields, "arms"))
+        if fields.get("sweep") is None:
+            return items
+        sweep = self.mapping(fields["sweep"], SWEEP_FIELDS, "sweep")
+        setting = self.text(sweep, "setting", "", place="sweep")
+        group, _, field = setting.rpartition(".")
+        if setting != "size" and group not in ("generation", "curation", "train"):
+            self.refuse("sweep, setting", f"must be size or generation., curation. or train.FIELD, got {setting!r}")
+        base = self.mapping(sweep.get("arm") or {}, ARM_FIELDS, "sweep, arm")
+        for value in self.list_of(sweep, "values", place="sweep"):
+            arm = dict(base)
+            if group:
+                kept = base.get(group)
+                arm[group] = {**(kept if isinstance(kept, dict) else {}), field: value}
+            else:
+                arm[setting] = value
+            arm["name"] = " ".join(str(part) for part in (base.get("name"), field, value) if part is not None)
+            items.append(arm)
+        return items
+
+    def arm(self, study: dict[str, Any], item: Any, place: str) -> Arm:
+        fields = self.mapping(item, ARM_FIELDS, place)
+        name = self.text(fields, "name", "", place=place)
+        if not name:
+            self.refuse(place, "has no name; give it one")
+        place = f"arm {name!r}"
+        file, snapshot = self.optional(fields, "triplets", str, place), self.optional(fields, "snapshot", str, place)
+        if file is not None and snapshot is not None:
+            self.refuse(place, "names both triplets and a snapshot; keep one")
+        generation = None
+        if file is None and snapshot is None:
+            generation = self.config(GenerationConfig, place, study.get("generation"), fields.get("generation"))
+        elif fields.get("generation") is not None:
+            self.refuse(place, "names its triplets, so generation has no effect; take it out")
+        size = self.optional(fields, "size", int, place)
+        if size is not None and size < 1:
+            self.refuse(f"{place}, size", f"must be at least 1, got {size}")
+        return Arm(
+            name=name,
+            train=replace(self.config(TrainConfig, place, study.get("train"), fields.get("train")), seed=0),
+            generation=generation,
+            file=None if file is None else self.path(file),
+            snapshot=snapshot,
+            curation=self.curation(place, study.get("curation"), fields.get("curation", False)),
+            size=size,
+        )
+
+    def curation(self, place: str, common: Any, own: Any) -> Curation | None:
+        """False leaves stage 2 out, true takes the study's settings, a mapping overrides them."""
+        place = f"{place}, curation"
+        if own is None or own is False:
+            return None
+        fields = self.mapping(common or {}, CURATION_FIELDS, "curation")
+        if own is not True:
+            fields = fields | self.mapping(own, CURATION_FIELDS, place)
+        rule = {name: fields[name] for name in ("alpha", "beta", "gamma") if name in fields}
+        judge = self.text(fields, "judge", "", place=place)
+        if not judge:
+            self.refuse(place, "names no judge; write judge: likelihood:smollm2-135m")
+        gold_dir = self.optional(fields, "gold_dir", str, place)
+        return Curation(
+            judge, self.config(CurationRule, place, rule), None if gold_dir is None else self.path(gold_dir)
+        )
+
+    def config(self, kind: type[Config], place: str, *layers: Any) -> Config:
+        """Build a settings object from layers of fields, later ones over earlier ones."""
+        group = {GenerationConfig: "generation", TrainConfig: "train"}.get(kind)
+        place = f"{place}, {group}" if group else place
+        fields: dict[str, Any] = {}
+        for layer in layers:
+            fields |= self.mapping(layer or {}, tuple(kind.__dataclass_fields__), place)
+        if "seed" in fields and kind is TrainConfig:
+            self.refuse(place, "sets a seed; the study's own seeds are used, so take it out")
+        for name, value in fields.items():
+            annotation = kind.__dataclass_fields__[name].type
+            if not _fits(value, annotation):
+                self.refuse(f"{place}, {name}", f"must be {_told(annotation)}, got {value!r}")
+            if type(value) is int and annotation is float:
+                fields[name] = float(value)  # 3 and 3.0 are one setting, so one hash
+        for name in ("encoder", "guide", "llm"):
+            if name in fields and fields[name].startswith(("./", "../")):
+                fields[name] = str(self.path(fields[name]))
+        try:
+            return kind(**fields)
+        except InputError as error:
+            raise InputError(f"{self.where}, {place}: {error}") from error
+
+    def evaluation(self, item: Any, sts_dir: Path | None) -> Evaluation:
+        fields = self.mapping(item, EVALUATION_FIELDS, "evaluation")
+        folder = self.optional(fields, "sts_dir", str, "evaluation")
+        tasks = self.list_of(fields, "tasks", place="evaluation")
+        return Evaluation(
+            sts_dir=sts_dir or (None if folder is None else self.path(folder)),
+            tasks=tuple(str(task) for task in tasks),
+            held_out_from=self.text(fields, "held_out_from", "", place="evaluation"),
+        )
+
+    def contrast(self, item: Any) -> Contrast:
+        fields = self.mapping(item, CONTRAST_FIELDS, "contrasts")
+        name = self.text(fields, "name", "", place="contrasts")
+        place = f"contrast {name!r}"
+        plus = tuple(map(str, self.list_of(fields, "plus", place=place)))
+        minus = tuple(map(str, self.list_of(fields, "minus", place=place)))
+        if not (name and plus and minus):
+            self.refuse("contrasts", "each needs a name, and arms under plus and minus")
+        return Contrast(name, plus, minus)
+
+    def premises(self, fields: dict[str, Any]) -> Path | None:
+        named = self.optional(fields, "premises", str)
+        if named is None:
+            return None
+        return self.sample if named == SAMPLE and self.sample is not None else self.path(named)
+
+    def seeds(self, value: Any) -> tuple[int, ...]:
+        if type(value) is int and value > 0:
+            return tuple(range(value))
+        if isinstance(value, list) and value and all(type(seed) is int and seed >= 0 for seed in value):
+            return tuple(value)
+        return self.refuse("seeds", f"must be a number of seeds or a list of whole numbers, got {value!r}")
+
+    def mapping(self, value: Any, known: tuple[str, ...], place: str) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            self.refuse(place or "the file", f"must be a block of settings, got {value!r}")
+        unknown = [str(key) for key in value if key not in known]
+        if unknown:
+            self.refuse(place, f"has no setting {', '.join(unknown)}; it has {', '.join(known)}")
+        return dict(value)
+
+    def list_of(self, fields: dict[str, Any], key: str, place: str = "") -> list[Any]:
+        value = fields.get(key)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            self.refuse(", ".join(filter(None, (place, key))), f"must be a list, got {value!r}")
+        return value
+
+    def text(self, fields: dict[str, Any], key: str, default: str, place: str = "") -> str:
+        # A name such as 1 or 1.5 is read as a number by YAML and meant as text.
+        value = fields.get(key, default)
+        if not isinstance(value, str | int | float) or isinstance(value, bool):
+            self.refuse(", ".join(filter(None, (place, key))), f"must be text, got {value!r}; put it in quotes")
+        return " ".join(str(value).split())
+
+    def optional(self, fields: dict[str, Any], key: str, kind: type, place: str = "") -> Any:
+        value = fields.get(key)
+        if value is not None and type(value) is not kind:
+            self.refuse(", ".join(filter(None, (place, key))), f"must be {kind.__name__}, got {value!r}")
+        return value
+
+    def path(self, text: str) -> Path:
+        return (self.folder / Path(text).expanduser()).resolve()
+
+    def refuse(self, place: str, why: str) -> Any:
+        raise InputError(f"{', '.join(filter(None, (self.where, place)))}: {why}.")
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    if get_origin(annotation) in (Union, UnionType):
+        return any(_fits(value, part) for part in get_args(annotation))
+    if get_origin(annotation) is Literal:
+        return value in get_args(annotation)
+    if annotation is float:
+        return type(value) in (int, float)
+    return type(value) is annotation
+
+
+def _told(annotation: Any) -> str:
+    if get_origin(annotation) in (Union, UnionType):
+        return " or ".join(_told(part) for part in get_args(annotation))
+    if get_origin(annotation) is Literal:
+        return f"one of {', '.join(map(str, get_args(annotation)))}"
+    words = {float: "a number", int: "a whole number", str: "text", bool: "true or false", NoneType: "null"}
+    return words.get(annotation, str(annotation))

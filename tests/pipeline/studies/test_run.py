@@ -1,0 +1,200 @@
+"""Running studies: every cell once, whatever stops them, and what is shared is made once."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.config import GenerationConfig
+from pipeline.curation.calibration import Calibration
+from pipeline.errors import InputError
+from pipeline.evaluation.held_out import is_held_out
+from pipeline.records import Contrast, GeneratedTriplet, Outcome, SideResult
+from pipeline.studies import cells, data
+from pipeline.studies.cells import read_cell, trained_cell
+from pipeline.studies.data import ArmData, DataSource
+from pipeline.studies.report import make_report
+from pipeline.studies.run import run_study, study_tasks
+from pipeline.studies.shelf import Lines, Shelf
+from pipeline.studies.spec import Curation
+from pipeline.studies.spec_file import read_study
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    pass
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Counts the cells that are really trained or scored."""
+    ran: list[str] = []
+    whole = cells.run_cell
+
+    def run_cell(cell, *arguments, **options):
+        ran.append(f"{cell.arm} {cell.seed}")
+        return whole(cell, *arguments, **options)
+
+    monkeypatch.setattr("pipeline.studies.run.run_cell", run_cell)
+    return ran
+
+
+def run(study_file, shelf, study=None):
+    study = study or read_study(study_file)
+    return run_study(study, DataSource(study, shelf), shelf, progress=quiet)
+
+
+def test_a_finished_cell_is_never_run_again_and_gives_the_same_report(study_file, tmp_path, counted):
+    shelf = Shelf(tmp_path / "shelf")
+    first = make_report(run(study_file, shelf), resamples=50)
+    assert counted == ["untrained 0", "plain 0", "hot 0", "plain 1", "hot 1"]
+    again = make_report(run(study_file, shelf), resamples=50)
+    assert len(counted) == 5
+    assert json.dumps(again.to_json()) == json.dumps(first.to_json())
+    more = replace(read_study(study_file), seeds=(0, 1, 2))
+    run(study_file, shelf, more)
+    assert counted[5:] == ["plain 2", "hot 2"], "only the new seed is run"
+    assert not list((tmp_path / "shelf").rglob("model.safetensors")), "encoders are not kept unless asked for"
+
+
+def test_a_study_killed_in_a_cell_goes_on_to_the_same_result(study_file, tmp_path, monkeypatch):
+    whole = run(study_file, Shelf(tmp_path / "whole"))
+    shelf = Shelf(tmp_path / "broken")
+    keep = cells._keep
+    calls = []
+
+    def keep_then_die(result, folder):
+        calls.append(result)
+        if len(calls) == 3:
+            (folder / "cell.json").write_text('{"arm": "pla')  # a kill in the middle of the record
+            raise KeyboardInterrupt
+        keep(result, folder)
+
+    monkeypatch.setattr(cells, "_keep", keep_then_die)
+    with pytest.raises(KeyboardInterrupt):
+        run(study_file, shelf)
+    gone_on = run(study_file, shelf)
+    assert len(calls) == 3 + 3  # the one cut short and the two that never began
+    for arm, results in whole.cells.items():
+        for one, other in zip(results, gone_on.cells[arm], strict=True):
+            assert all(np.array_equal(one.predictions[task], other.predictions[task]) for task in one.predictions)
+
+
+def test_a_cell_is_named_by_settings_data_seed_and_evaluation_and_by_nothing_else(study_file, triplets):
+    study = read_study(study_file)
+    tasks = study_tasks(study, DataSource(study, Shelf(study_file.parent / "shelf")))
+    arm, rows = study.arms[0], ArmData(triplets)
+    cell = trained_cell(arm, 0, rows, tasks)
+
+    def other(arm=arm, seed=0, rows=rows, tasks=tasks):
+        return trained_cell(arm, seed, rows, tasks).cell_id
+
+    same = replace(arm, name="b", train=replace(arm.train, device="cpu", eval_every=5, mask_threshold=0.1))
+    assert other(arm=same) == cell.cell_id, "names, device and the threshold of no mask change nothing"
+    changed = [
+        other(arm=replace(arm, train=replace(arm.train, temperature=0.06))),
+        other(arm=replace(arm, train=replace(arm.train, mask_rule="phi"))),
+        other(seed=1),
+        other(rows=ArmData(triplets[:-1])),
+        other(tasks=replace(tasks, key="other data")),
+        other(arm=replace(arm, size=5)),
+    ]
+    assert len({cell.cell_id, *changed}) == len(changed) + 1
+
+
+def test_a_subset_is_drawn_anew_for_each_seed(triplets):
+    rows = ArmData(triplets)
+    drawn = [rows.drawn(10, seed) for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2] and len(set(drawn[0])) == 10
+    assert rows.drawn(None, 0) == triplets == rows.drawn(1000, 0)
+
+
+def test_without_sts_data_a_fifth_of_the_premises_is_held_out_of_every_arm(study_file, tmp_path, triplets):
+    study_file.write_text(study_file.read_text().replace("evaluation: {sts_dir: sts}", ""))
+    done = run(study_file, Shelf(tmp_path / "shelf"))
+    held_out = [t for t in triplets if is_held_out(t.premise)]
+    assert done.cells["plain"][0].triplets == len(triplets) - len(held_out)
+    assert done.tasks.triplets == tuple(held_out)
+    values = done.cells["plain"][0].predictions["held-out triplets"]
+    assert len(values) == len(held_out) and set(values) <= {0.0, 1.0}
+    report = make_report(done, resamples=50)
+    assert report.rows[1].scores["held-out triplets"].per_seed[0] == pytest.approx(100 * values.mean())
+
+
+@pytest.fixture
+def spoken(monkeypatch):
+    """An LLM that numbers its replies, and a judge that prefers long sentences; both count their work."""
+    work = {"generated": [], "judged": []}
+
+    def generate(premises, config):
+        for premise in premises:
+            work["generated"].append(premise.text)
+            outcome = Outcome.COPY if "copy" in premise.text else Outcome.OK
+            side = SideResult(f"{premise.text} at {config.omega}", "", outcome)
+            yield GeneratedTriplet(premise, side, SideResult("no", "", Outcome.OK), Contrast.NONE)
+
+    class Judge:
+        judge_id = "guide:long"
+
+        def scores(self, pairs):
+            work["judged"] += pairs
+            return np.array([float(len(second)) for _, second in pairs])
+
+    monkeypatch.setattr(data, "_generate", generate)
+    monkeypatch.setattr(data, "load_judge", lambda name: Judge())
+    return work
+
+
+def long_is_close() -> Calibration:
+    return Calibration("guide:long", "v", (0.0, 20.0), (0.0, 5.0), 0, 0, "", 0, 0)
+
+
+def test_generation_and_judging_are_shared_by_arms_and_never_done_twice(study_file, tmp_path, spoken):
+    (tmp_path / "p.txt").write_text("A dog runs.\nA copy of it.\nA very long sentence.\n")
+    study_file.write_text(
+        """
+study: small
+premises: p.txt
+train: {steps: 1}
+curation: {judge: "guide:long", alpha: 4.9, beta: 5, gamma: 0}
+arms: [{name: a}, {name: b, curation: true}, {name: c, generation: {omega: 0.1}}]
+"""
+    )
+    study = read_study(study_file)
+    shelf = Shelf(tmp_path / "shelf")
+    for _ in range(2):
+        source = DataSource(study, shelf, [long_is_close()])
+        a, b, c = (source.of(arm) for arm in study.arms)
+    assert len(spoken["generated"]) == 3 + 3 and len(spoken["judged"]) == 4
+    assert [t.premise for t in a.triplets] == ["A dog runs.", "A very long sentence."]
+    assert [t.premise for t in b.triplets] == ["A very long sentence."]
+    assert c.triplets[0].positive == "A dog runs. at 0.1"
+    assert source.missing(GenerationConfig()) == 0 and source.missing(GenerationConfig(omega=0.3)) == 3
+    with pytest.raises(InputError, match=r"No calibration is shipped for judge guide:other; name a folder"):
+        source.calibration(Curation("guide:other", study.arms[1].curation.rule))
+
+
+def test_a_line_cut_short_by_a_kill_is_dropped(tmp_path):
+    lines = Lines(tmp_path / "x.jsonl")
+    lines.append([{"a": 1}, {"a": 2}])
+    with lines.path.open("ab") as file:
+        file.write(b'{"a": 3')
+    assert [row["a"] for row in lines.read()] == [1, 2]
+    lines.append([{"a": 4}])
+    assert [row["a"] for row in lines.read()] == [1, 2, 4]
+
+
+def test_a_task_that_the_folder_lacks_is_named(study_file, tmp_path):
+    study_file.write_text(study_file.read_text().replace("{sts_dir: sts}", "{sts_dir: sts, tasks: [STS99]}"))
+    with pytest.raises(InputError, match="does not hold the task STS99; it holds STS12, STSB-test"):
+        run(study_file, Shelf(tmp_path / "shelf"))
+
+
+def test_a_damaged_cell_counts_as_not_finished(study_file, tmp_path):
+    shelf = Shelf(tmp_path / "shelf")
+    study = read_study(study_file)
+    done = run(study_file, shelf)
+    cell = trained_cell(study.arms[0], 0, done.data["plain"], done.tasks)
+    assert read_cell(cell, shelf) is not None
+    (shelf.cell(cell.cell_id) / "predictions.npz").write_bytes(b"PK\x03\x04 cut")
+    assert read_cell(cell, shelf) is None

@@ -1,0 +1,98 @@
+"""Study files: what they say, and one clear sentence for whatever cannot be used."""
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.studies.spec_file import read_study
+
+HEAD = "study: s\npremises: p.txt\ntrain: {steps: 10}\n"
+ARMS = HEAD + "arms: [{name: a}, {name: b}]\n"
+
+
+def read(tmp_path, text, **options):
+    file = tmp_path / "s.yaml"
+    file.write_text(text)
+    return read_study(file, **options)
+
+
+def test_arms_inherit_the_studys_settings_and_override_them(tmp_path):
+    study = read(
+        tmp_path,
+        """
+study: s
+premises: p.txt
+seeds: [3, 5]
+baseline: b
+generation: {omega: 0}
+curation: {judge: "guide:all-MiniLM-L6-v2", alpha: 2}
+train: {steps: 7, temperature: 1, mask_rule: none}
+evaluation: {sts_dir: sts}
+arms:
+  - {name: a, generation: {omega: 0.5}, curation: {beta: 4}, train: {mask_rule: phi}}
+  - {name: b}
+  - {name: 1, triplets: t.csv, curation: true, size: 9}
+""",
+    )
+    first, second, third = study.arms
+    assert study.seeds == (3, 5) and study.baseline == "b" and study.steps == 7
+    assert first.generation.omega == 0.5 and second.generation.omega == 0
+    assert isinstance(second.generation.omega, float), "0 and 0.0 are one setting, so one hash"
+    assert (first.curation.rule.alpha, first.curation.rule.beta, second.curation) == (2, 4, None)
+    assert (first.train.mask_rule, second.train.mask_rule, first.train.temperature) == ("phi", "none", 1.0)
+    assert third.name == "1" and third.generation is None and third.file == tmp_path / "t.csv" and third.size == 9
+    assert study.evaluation.sts_dir == tmp_path / "sts" and study.premises == tmp_path / "p.txt"
+
+
+def test_the_sample_corpus_and_the_sts_folder_can_be_given_from_outside(tmp_path):
+    study = read(tmp_path, ARMS.replace("p.txt", "sample"), sample=tmp_path / "x.txt", sts_dir=tmp_path / "other")
+    assert study.premises == tmp_path / "x.txt" and study.evaluation.sts_dir == tmp_path / "other"
+    assert study.seeds == (0, 1, 2, 3, 4) and study.baseline == "a"
+
+
+def test_a_sweep_makes_one_arm_per_value(tmp_path):
+    text = HEAD + "sweep: {setting: train.mask_threshold, values: [0.7, 0.9], arm: {train: {mask_rule: phi}}}\n"
+    study = read(tmp_path, text)
+    assert [arm.name for arm in study.arms] == ["mask_threshold 0.7", "mask_threshold 0.9"]
+    assert [(arm.train.mask_rule, arm.train.mask_threshold) for arm in study.arms] == [("phi", 0.7), ("phi", 0.9)]
+    study = read(tmp_path, HEAD + "arms: [{name: a}]\nsweep: {setting: size, values: [50, 100]}\n")
+    assert [(arm.name, arm.size) for arm in study.arms] == [("a", None), ("size 50", 50), ("size 100", 100)]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("study: s\narms: [", "no readable YAML"),
+        ("study: s\nstudy: t\n", "'study' is written twice"),
+        ("- a\n", "must be a block of settings"),
+        (ARMS + "colour: red\n", "has no setting colour; it has study, title"),
+        (ARMS.replace("study: s", "study: ../s"), "small letters, digits and dashes"),
+        (ARMS + "seeds: many\n", "seeds: must be a number of seeds or a list of whole numbers, got 'many'"),
+        (ARMS + "seeds: [1, 1]\n", "names a seed twice"),
+        (ARMS + "baseline: c\n", "baseline names 'c', which is no arm"),
+        (ARMS.replace("name: b", "name: a"), "two arms called a"),
+        (ARMS.replace("name: b", "name: b, train: {steps: 20}"), "equal steps"),
+        (ARMS.replace("name: b", "name: b, train: {seed: 2}"), "the study's own seeds are used"),
+        (ARMS.replace("name: b", "name: b, train: {step: 2}"), "arm 'b', train: has no setting step; it has encoder"),
+        (ARMS.replace("name: b", "name: b, train: {temperature: warm}"), "temperature: must be a number, got 'warm'"),
+        (ARMS.replace("name: b", "name: b, train: {mask_rule: some}"), "must be one of none, phi"),
+        (ARMS.replace("name: b", "name: b, train: {temperature: -1}"), "temperature must be above 0, got -1"),
+        (ARMS.replace("name: b", "name: b, curation: true"), "names no judge"),
+        (ARMS.replace("name: b", "name: b, triplets: t.csv, snapshot: x"), "both triplets and a snapshot"),
+        (ARMS.replace("name: b", "name: b, triplets: t.csv, generation: {omega: 0}"), "generation has no effect"),
+        (ARMS.replace("name: b", "name: b, size: 0"), "size: must be at least 1"),
+        (ARMS.replace("premises: p.txt\n", ""), "names no premises"),
+        (HEAD, "has no arms"),
+        (ARMS + "contrasts: [{name: x, plus: [a], minus: [c]}]\n", "contrast x names 'c'"),
+        (HEAD + "sweep: {setting: colour, values: [1]}\n", "sweep, setting: must be size or generation."),
+    ],
+)
+def test_what_cannot_be_used_is_one_sentence_that_names_the_place(tmp_path, text, told):
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, text)
+    message = str(caught.value)
+    assert message.startswith("s.yaml") and told in message and "\n" not in message
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="There is no study file"):
+        read_study(tmp_path / "absent.yaml")

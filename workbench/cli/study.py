@@ -1,0 +1,128 @@
+"""`study`: arms x seeds at equal steps on one evaluation, from a YAML file; stopped, it goes on where it was."""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from pipeline.errors import InputError
+from pipeline.records import Triplet
+from workbench.cli.access import access
+from workbench.cli.output import print_line, print_table, write_json
+from workbench.locks import FileLock
+from workbench.paths import ASSETS, SAMPLE_PREMISES
+from workbench.workspace import workspace_root
+
+if TYPE_CHECKING:
+    from pipeline.studies.report import Report
+    from pipeline.studies.spec import Study
+
+SHARED = "shared"
+"""Folder, beside the studies, of what several of them use: generated triplets, judgements, cells."""
+SHIPPED = ASSETS / "studies"
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run what is missing of a study, print its tables, write its report."""
+    from pipeline.studies.spec_file import read_study
+
+    sts_dir = options.sts_dir.resolve() if options.sts_dir else None
+    study = read_study(study_file(options.file), sample=SAMPLE_PREMISES, sts_dir=sts_dir)
+    root = workspace_root(options.workspace)
+    folder = options.out.resolve() if options.out else root / "studies"
+    with alone_in(folder):
+        report = run_in(folder, study, root)
+    print_report(report)
+    written = write_report(report, folder / study.name)
+    print_line("Report: " + ", ".join(str(path) for path in written))
+    write_json(options.json, report.to_json())
+
+
+def study_file(named: Path) -> Path:
+    """Return the named file, or the shipped study of that name."""
+    shipped = SHIPPED / f"{named}.yaml"
+    if not named.exists() and named.name == str(named) and shipped.is_file():
+        return shipped
+    if not named.is_file():
+        names = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.yaml")))
+        raise InputError(f"There is no study file {named}: check the name, or take a shipped study ({names}).")
+    return named.resolve()
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep a second study out of this folder: both would write the same cells."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "study.lock")
+    if not lock.acquire():
+        raise InputError(f"Another study is at work in {folder}; wait for it, or give another folder with --out.")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def run_in(folder: Path, study: "Study", root: Path) -> "Report":
+    """Run the study with its parts in this folder and return its report."""
+    from pipeline.curation.calibration import read_calibrations
+    from pipeline.studies.data import DataSource
+    from pipeline.studies.report import make_report
+    from pipeline.studies.run import run_study
+    from pipeline.studies.shelf import Shelf
+
+    shelf = Shelf(folder / SHARED)
+    source = DataSource(study, shelf, read_calibrations(ASSETS), snapshot=lambda name: snapshot(root, name))
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task(study.title, total=None)
+
+        def show(what: str, done: int, total: int) -> None:
+            progress.update(bar, description=what, completed=done, total=total)
+
+        finished = run_study(study, source, shelf, progress=show)
+        show("Resampling for the intervals", 0, 1)
+        return make_report(finished)
+
+
+def snapshot(root: Path, name: str) -> list[Triplet]:
+    """Read a snapshot of the workspace, through its server when one owns it."""
+    from pipeline.exchange import read_triplets
+
+    with tempfile.TemporaryDirectory() as folder, access(root) as call:
+        path = Path(folder) / "snapshot.jsonl"
+        call("export_triplets", path=str(path), snapshot_id=name)
+        return read_triplets(path).triplets
+
+
+def print_report(report: "Report") -> None:
+    """Print scores and differences."""
+    from pipeline.studies.markdown import score_text, setting_line, verdict_line
+
+    print_line(setting_line(report))
+    rows = [(row.arm, row.triplets, *(score_text(row.scores[task]) for task in report.tasks)) for row in report.rows]
+    print_table(report.title, ("arm", "triplets", *report.tasks), rows)
+    last = report.tasks[-1]
+    for title, effects in ((f"Against {report.baseline}", report.against_baseline), ("Contrasts", report.contrasts)):
+        if effects:
+            told = [(item.name, verdict_line(item, last), item.verdict(last)) for item in effects]
+            print_table(title, ("", last, "verdict"), told)
+
+
+def write_report(report: "Report", folder: Path) -> list[Path]:
+    """Write the report in every form and return the files."""
+    from pipeline.studies.markdown import as_markdown
+    from pipeline.studies.shelf import write_whole
+
+    contents = {
+        "report.md": as_markdown(report),
+        "report.json": json.dumps(report.to_json(), indent=2, ensure_ascii=False),
+    }
+    for name, content in contents.items():
+        write_whole(folder / name, content.encode())
+    return [folder / name for name in contents]
