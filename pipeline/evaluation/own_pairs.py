@@ -1,4 +1,4 @@
-"""One's own scored pairs: any csv or tsv file with two texts and a score becomes a task file."""
+"""One's own scored pairs: any csv, tsv, jsonl or parquet file with two texts and a score becomes a task file."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,10 +8,11 @@ from pathlib import Path
 from pipeline.errors import InputError
 from pipeline.exchange import MAX_TEXT_CHARS
 from pipeline.files.rows import Rejected, column_names, read_rows
-from pipeline.files.source import make_source
+from pipeline.files.source import Source, make_source
 from pipeline.files.text import text_fault
 
-_KINDS = ("csv", "tsv")
+PAIR_KINDS = ("csv", "tsv", "jsonl", "parquet")
+"""Kinds of files that have columns to choose from."""
 _FIRST = ("sentence1", "text1", "sentence_a", "sent1", "s1", "first", "premise")
 _SECOND = ("sentence2", "text2", "sentence_b", "sent2", "s2", "second", "hypothesis")
 _SCORE = ("score", "gold", "similarity", "label", "relatedness_score", "rating")
@@ -34,9 +35,23 @@ class PairFile:
     rejected: list[Rejected]
 
 
+def pair_columns(content: Path | bytes, name: str) -> list[str]:
+    """Names of the columns to choose the two texts and the score from.
+
+    Raises InputError for a file that cannot be read, or has fewer than three columns.
+    """
+    source = _table(content, name)
+    offered = column_names(source)
+    if len(offered) < 3:
+        raise InputError(
+            f"{name} has {len(offered)} columns ({', '.join(offered) or 'none'}); pairs need two texts and a score."
+        )
+    return offered
+
+
 def guess_columns(content: Path | bytes, name: str) -> tuple[str | None, str | None, str | None]:
     """Columns that are likely the two texts and the score, None where no name tells."""
-    offered = column_names(make_source(content, name))
+    offered = pair_columns(content, name)
     lower = {column.lower(): column for column in reversed(offered)}
 
     def known(names: Iterable[str]) -> str | None:
@@ -46,18 +61,16 @@ def guess_columns(content: Path | bytes, name: str) -> tuple[str | None, str | N
 
 
 def read_pairs(content: Path | bytes, *, name: str, first: str, second: str, score: str) -> PairFile:
-    """Read scored pairs from a csv or tsv file; a row that cannot be used is rejected with its reason.
+    """Read scored pairs from a file of PAIR_KINDS; a row that cannot be used is rejected with its reason.
 
     Raises InputError for another type of file, a missing column, and a file in which no row can be used.
     """
-    source = make_source(content, name)
-    if source.kind not in _KINDS:
-        raise InputError(f"{name} is not a table of pairs; save it as one of {', '.join(_KINDS)}.")
+    source = _table(content, name)
     if len({first, second, score}) < 3:
         raise InputError(f"{name} needs three different columns, got {first}, {second}, {score}.")
     pairs: list[ScoredPair] = []
     rejected: list[Rejected] = []
-    for row in read_rows(source, (first, second, score)):
+    for row in read_rows(source, (first, second, score), numbers={score}):
         if isinstance(row, Rejected):
             rejected.append(row)
             continue
@@ -78,6 +91,13 @@ def write_task(pairs: Iterable[ScoredPair], path: Path) -> None:
     """Write pairs as a task file that `sts.read_task` reads."""
     lines = ["score\tsentence1\tsentence2", *(f"{pair.score!r}\t{pair.first}\t{pair.second}" for pair in pairs)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+
+
+def _table(content: Path | bytes, name: str) -> Source:
+    source = make_source(content, name)
+    if source.kind not in PAIR_KINDS:
+        raise InputError(f"{name} is not a table of pairs; save it as one of {', '.join(PAIR_KINDS)}.")
+    return source
 
 
 def _number(text: str) -> float | None:

@@ -1,6 +1,6 @@
 """Rows of parquet files through pyarrow: data only, a batch of rows in memory at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import InputError
@@ -20,15 +20,23 @@ def parquet_columns(source: Source) -> list[str]:
         return list(file.schema_arrow.names)
 
 
-def parquet_records(source: Source, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (place from 1, cells) of every row; strings come as bytes, so that each is decoded and judged alone."""
+def parquet_records(
+    source: Source, columns: Sequence[str], *, numbers: Collection[str] = ()
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (place from 1, cells) of every row; strings come as bytes, so that each is decoded and judged alone.
+
+    Numbers are kept in the columns named in `numbers`; in all others a cell that is not text comes as 0.
+    """
     import pyarrow as pa
 
     with _opened(source) as file:
         place = 0
         try:
             for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns)):
-                values = [_undecoded(column) for column in batch.columns]
+                values = [
+                    _undecoded(column, keep_numbers=name in numbers)
+                    for name, column in zip(batch.schema.names, batch.columns, strict=True)
+                ]
                 for cells in zip(*values, strict=True):
                     place += 1
                     yield place, dict(zip(batch.schema.names, cells, strict=True))
@@ -38,7 +46,7 @@ def parquet_records(source: Source, columns: Sequence[str]) -> Iterator[tuple[in
             ) from error
 
 
-def _undecoded(column: "pa.Array") -> list[Any]:
+def _undecoded(column: "pa.Array", *, keep_numbers: bool) -> list[Any]:
     import pyarrow as pa
 
     if pa.types.is_dictionary(column.type):
@@ -50,6 +58,10 @@ def _undecoded(column: "pa.Array") -> list[Any]:
         return column.cast(pa.large_binary()).to_pylist()
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):  # how some writers store text
         return column.to_pylist()
+    if keep_numbers and (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        return column.to_pylist()
+    if keep_numbers and pa.types.is_decimal(kind):
+        return column.cast(pa.float64()).to_pylist()
     return [0 if is_valid else None for is_valid in column.is_valid().to_pylist()]  # a number is not text
 
 

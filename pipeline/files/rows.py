@@ -1,7 +1,7 @@
 """Rows of txt, csv, tsv, jsonl and parquet files: each row is read or rejected with a reason, none is lost."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -57,15 +57,17 @@ def column_names(source: Source) -> list[str]:
     return delimited_header(source)
 
 
-def read_rows(source: Source, columns: Sequence[str]) -> Iterator[Row | Rejected]:
+def read_rows(source: Source, columns: Sequence[str], *, numbers: Collection[str] = ()) -> Iterator[Row | Rejected]:
     """Yield every row of the file exactly once, in order, as a Row with these columns or as Rejected.
 
-    Raises InputError where the file as a whole cannot be used (not text, empty, a column that is not there).
+    Columns named in `numbers` may hold numbers of jsonl and parquet, which are given as text; elsewhere one is
+    rejected as not text. Raises InputError where the file as a whole cannot be used (not text, empty, a column that
+    is not there).
     """
     _require_columns(source, columns)
-    for line, record in _records(source, columns):
+    for line, record in _records(source, columns, numbers):
         try:
-            yield Row(line, _cells(record, columns))
+            yield Row(line, _cells(record, columns, numbers))
         except RowError as error:
             yield Rejected.of(line, str(error), record)
 
@@ -88,10 +90,12 @@ class _Broken:
     content: bytes
 
 
-def _records(source: Source, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any] | _Broken]]:
+def _records(
+    source: Source, columns: Sequence[str], numbers: Collection[str] = ()
+) -> Iterator[tuple[int, dict[str, Any] | _Broken]]:
     kind = source.kind
     if kind == "parquet":
-        yield from parquet_records(source, columns)
+        yield from parquet_records(source, columns, numbers=numbers)
     elif kind in ("csv", "tsv"):
         for start, cells, broken in delimited_records(source):
             yield start, _Broken(broken, b"|".join(cells.values())) if broken else cells
@@ -131,10 +135,15 @@ def _require_columns(source: Source, columns: Sequence[str]) -> None:
         raise InputError(f"{source.name} has no column {', '.join(missing)}; choose among its columns: {has}.")
 
 
-def _cells(record: dict[str, Any] | _Broken, columns: Sequence[str]) -> dict[str, str]:
+def _cells(record: dict[str, Any] | _Broken, columns: Sequence[str], numbers: Collection[str]) -> dict[str, str]:
     if isinstance(record, _Broken):
         raise RowError(record.reason)
-    return {name: _text(record.get(name)) for name in columns}
+    return {name: _text(_spelt(record.get(name)) if name in numbers else record.get(name)) for name in columns}
+
+
+def _spelt(value: object) -> object:
+    """Return a number as text; true and false, which Python counts among the numbers, stay what they are."""
+    return repr(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _text(value: object) -> str:

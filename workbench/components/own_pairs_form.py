@@ -2,26 +2,25 @@
 
 import streamlit as st
 
-from pipeline.evaluation.own_pairs import guess_columns
-from pipeline.files.rows import column_names
-from pipeline.files.source import make_source
+from pipeline.evaluation.own_pairs import guess_columns, pair_columns
 from workbench.actions.evaluation import keep_pairs, start_evaluate
 from workbench.components.notice import errors_shown
 from workbench.components.text import plain
 from workbench.components.wording import counted
 from workbench.workspace import Workspace
 
+_ENDINGS = ["csv", "tsv", "tab", "jsonl", "ndjson", "parquet", "pq"]
 _LABELS = ("First text", "Second text", "Score")
 
 
 @st.dialog("Evaluate on my own pairs", width="large")
 def own_pairs_dialog(workspace: Workspace, encoder: str) -> None:
     """Ask for a file with two texts and a score per row, keep it as a task, evaluate."""
-    file = st.file_uploader("A table with two texts and a score", type=["csv", "tsv"], key="own_pairs_file")
+    file = st.file_uploader("A table with two texts and a score", type=_ENDINGS, key="own_pairs_file")
     if not file:
         return
     with errors_shown():
-        offered = column_names(make_source(file.getvalue(), file.name))
+        offered = pair_columns(file.getvalue(), file.name)
         guessed = guess_columns(file.getvalue(), file.name)
         chosen = [
             st.selectbox(label, offered, index=offered.index(guess) if guess else min(place, len(offered) - 1))
