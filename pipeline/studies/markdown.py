@@ -7,12 +7,12 @@ from pipeline.studies.report import Effect, Report, Score
 def as_markdown(report: Report) -> str:
     """Table of arms, differences with intervals and verdicts, and cost."""
     parts = [
-        f"# {report.title}",
-        report.about,
+        f"# {_cell(report.title)}",
+        _cell(report.about),
         _setting(report),
         "## Scores",
         _table(["arm", "triplets", *report.tasks], _score_rows(report)),
-        f"## Against {report.baseline}",
+        f"## Against {_cell(report.baseline)}",
         _effects(report, report.against_baseline),
     ]
     if report.contrasts:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,9 +40,17 @@ def run(options: argparse.Namespace) -> None:
     with alone_in(folder):
         report = run_in(folder, study, root)
     print_report(report)
-    written = write_report(report, folder / study.name)
+    written = write_report(report, folder / study.name, command=repeat_command(options))
     print_line("Report: " + ", ".join(str(path) for path in written))
     write_json(options.json, report.to_json())
+
+
+def repeat_command(options: argparse.Namespace) -> str:
+    """Return the command that makes the report again, with the names of folders as they were given."""
+    words = ["python -m workbench study", shlex.quote(str(options.file))]
+    if options.sts_dir:
+        words += ["--sts-dir", shlex.quote(str(options.sts_dir))]
+    return " ".join(words)
 
 
 def study_file(named: Path) -> Path:
@@ -114,12 +123,14 @@ def print_report(report: "Report") -> None:
             print_table(title, ("", last, "verdict"), told)
 
 
-def write_report(report: "Report", folder: Path) -> list[Path]:
+def write_report(report: "Report", folder: Path, *, command: str = "") -> list[Path]:
     """Write the report in every form and return the files."""
     from pipeline.studies.markdown import as_markdown
+    from pipeline.studies.page import as_page
     from pipeline.studies.shelf import write_whole
 
     contents = {
+        "report.html": as_page(report, command=command),
         "report.md": as_markdown(report),
         "report.json": json.dumps(report.to_json(), indent=2, ensure_ascii=False),
     }

@@ -1,0 +1,187 @@
+"""A study's report as one HTML file: no script, no network, readable in light and dark and on paper."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from pipeline.evaluation.published import PUBLISHED, Published
+from pipeline.studies.effect_plot import effect_plot, settled_class
+from pipeline.studies.markdown import score_text, setting_line, verdict_line
+from pipeline.studies.report import Effect, Report
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1b1d22; --quiet: #5c6270; --line: #d9dce3; --paper: #ffffff;
+  --tint: #f4f5f8; --better: #005a8e; --worse: #a14600; --open: #6b7280; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8eaf0; --quiet: #a3a9b8; --line: #3a3f4b; --paper: #14161b;
+  --tint: #1d2027; --better: #6cbcf0; --worse: #ff9a5c; --open: #9aa1b0; } }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto;
+  padding: 2rem 1.25rem 4rem; max-width: 62rem; }
+h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .5rem; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; }
+p { max-width: 46rem; margin: .4rem 0; } .quiet, caption { color: var(--quiet); font-size: .9rem; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .92rem; margin: .4rem 0; }
+th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap;
+  font-variant-numeric: tabular-nums; }
+th:first-child, td:first-child { text-align: left; } thead th { border-bottom: 2px solid var(--line); }
+tr.baseline { background: var(--tint); } td.best { font-weight: 700; }
+td.text { text-align: left; white-space: normal; }
+.better { color: var(--better); } .worse { color: var(--worse); } .open { color: var(--open); }
+svg { width: 100%; max-width: 54rem; height: auto; font: 12.5px system-ui, sans-serif; display: block; }
+svg .grid { stroke: var(--line); } svg .zero { stroke: var(--ink); stroke-width: 1.4; }
+svg text { fill: var(--ink); } svg .tick, svg .axis { text-anchor: middle; fill: var(--quiet); }
+svg .label { text-anchor: end; } svg g { color: var(--open); } svg g.better { color: var(--better); }
+svg g.worse { color: var(--worse); } svg .interval { stroke: currentColor; stroke-width: 2.5; stroke-linecap: round; }
+svg circle { fill: currentColor; } svg .figures { font-variant-numeric: tabular-nums; fill: var(--quiet); }
+details { margin: .6rem 0; } summary { cursor: pointer; color: var(--quiet); } code { font-size: .9em; }
+"""
+
+_HOW = """One resample draws as many seeds as there are, with replacement, and within each task as many test items as
+it has, with replacement; every arm is scored on the same seeds and the same items. An arm's value is the mean over
+the drawn seeds, the average the mean over tasks. The interval is the middle 95 % of {resamples:,} such differences.
+A verdict stands only where it excludes zero; each difference is looked at by itself, so of twenty that are nothing
+one may still seem settled."""
+
+
+def as_page(report: Report, *, command: str = "") -> str:
+    """Return the whole file. Every text that came from outside is escaped."""
+    last = report.tasks[-1]
+    sections = [
+        f"<h1>{escape(report.title)}</h1>",
+        f"<p>{escape(report.about)}</p>" if report.about else "",
+        f'<p class="quiet">{escape(setting_line(report))}</p>',
+        "<h2>What it found</h2>",
+        _findings(report, last),
+        f"<h2>Effect of each arm on the {escape(last)}</h2>",
+        effect_plot(report.against_baseline, last, zero=report.baseline) if report.against_baseline else "",
+        _more_plots(report),
+        "<h2>Contrasts</h2>" + effect_plot(report.contrasts, last, zero="no difference") if report.contrasts else "",
+        f"<h2>Scores, {escape(report.metric)}</h2>",
+        _score_table(report),
+        f"<h2>Differences to {escape(report.baseline)}</h2>",
+        _effect_table(report, [*report.against_baseline, *report.contrasts]),
+        f'<p class="quiet">{_HOW.format(resamples=report.resamples)}</p>',
+        "<h2>Cost</h2>",
+        _cost_table(report),
+        _published(report),
+        "<h2>Settings</h2>",
+        _settings(report),
+        f"<h2>Repeat it</h2><p><code>{escape(command)}</code></p>" if command else "",
+    ]
+    head = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(report.title)}</title><style>{_STYLE}</style></head><body>"
+    )
+    return head + "\n".join(section for section in sections if section) + "</body></html>\n"
+
+
+def findings(report: Report) -> list[tuple[str, str]]:
+    """Return one sentence per effect with its class: settled ones as verdicts, the others as open questions."""
+    last = report.tasks[-1]
+    found = []
+    for item in [*report.contrasts, *report.against_baseline]:
+        against = report.baseline if item.minus == [report.baseline] else "its absence"
+        word = {"better": "is better than", "worse": "is worse than"}.get(item.verdict(last), "cannot be told from")
+        found.append((settled_class(item, last), f"{item.name} {word} {against}: {verdict_line(item, last)}."))
+    return found
+
+
+def _findings(report: Report, last: str) -> str:
+    items = "".join(f'<li class="{kind}">{escape(text)}</li>' for kind, text in findings(report))
+    return f"<ul>{items}</ul>" if items else '<p class="quiet">One arm alone has nothing to be compared with.</p>'
+
+
+def _more_plots(report: Report) -> str:
+    if len(report.items) < 2 or not report.against_baseline:
+        return ""
+    plots = "".join(
+        f"<h3>{escape(task)}</h3>{effect_plot(report.against_baseline, task, zero=report.baseline)}"
+        for task in report.items
+    )
+    return f"<details><summary>The same for each task</summary>{plots}</details>"
+
+
+def _score_table(report: Report) -> str:
+    best = {task: max(row.scores[task].mean for row in report.rows) for task in report.tasks}
+    rows = []
+    for row in report.rows:
+        cells = [
+            _td(score_text(row.scores[task]), "best" if row.scores[task].mean == best[task] else "")
+            for task in report.tasks
+        ]
+        kind = ' class="baseline"' if row.arm == report.baseline else ""
+        rows.append(f"<tr{kind}>{_td(row.arm)}{_td(_count(row.triplets))}{''.join(cells)}</tr>")
+    return _table(["arm", "triplets", *report.tasks], rows)
+
+
+def _effect_table(report: Report, effects: Sequence[Effect]) -> str:
+    last = report.tasks[-1]
+    rows = [
+        f"<tr>{_td(item.name)}"
+        + "".join(_td(verdict_line(item, task), settled_class(item, task)) for task in report.tasks)
+        + f"{_td(item.verdict(last), settled_class(item, last))}</tr>"
+        for item in effects
+    ]
+    return _table(["difference", *report.tasks, "verdict"], rows)
+
+
+def _cost_table(report: Report) -> str:
+    rows = [
+        f"<tr>{_td(row.arm)}{_td(_count(row.triplets))}{_td(_count(row.batch))}{_td(f'{row.generation_s:.0f}')}"
+        f"{_td(f'{row.judging_s:.0f}')}{_td(f'{row.train_s:.1f}')}"
+        f"{_td('' if row.masked_share is None else f'{100 * row.masked_share:.2f}')}</tr>"
+        for row in report.rows
+    ]
+    head = ["arm", "triplets", "batch", "generation s", "judging s", "training s per seed", "masked %"]
+    note = '<p class="quiet">Generation and judging are made once and shared by the arms that use them.</p>'
+    return _table(head, rows) + note
+
+
+def _published(report: Report) -> str:
+    """Rows of the literature on the same tasks; empty where no task is a published one."""
+    rows = [(row, row.by_task()) for row in PUBLISHED]
+    tasks = [task for task in report.items if any(task in scores for _, scores in rows)]
+    if not tasks:
+        return ""
+    lines = [_published_line(row, scores, tasks) for row, scores in rows if any(task in scores for task in tasks)]
+    head = ["encoder", *tasks, *(["average of these"] if len(tasks) > 1 else []), "read at"]
+    return (
+        "<h2>For scale: published encoders on the same tasks</h2>"
+        + _table(head, lines)
+        + '<p class="quiet">Full-size encoders on much more data; only figures that were read at their source.</p>'
+    )
+
+
+def _published_line(row: Published, scores: dict[str, float], tasks: Sequence[str]) -> str:
+    cells = [_td(f"{scores[task]:.2f}" if task in scores else "") for task in tasks]
+    if len(tasks) > 1:
+        whole = all(task in scores for task in tasks)
+        cells.append(_td(f"{sum(scores[task] for task in tasks) / len(tasks):.2f}" if whole else ""))
+    name = f"{row.name} ({row.base})" if row.base else row.name
+    return f"<tr>{_td(name)}{''.join(cells)}{_td(row.source, 'text')}</tr>"
+
+
+def _settings(report: Report) -> str:
+    rows = []
+    for arm, changed in report.settings.items():
+        told = ", ".join(f"{name} = {_plain(value)}" for name, value in changed.items())
+        rows.append(f"<tr>{_td(arm)}{_td(told or 'the baseline itself', 'text')}</tr>")
+    seeds = ", ".join(map(str, report.seeds))
+    return _table(["arm", "differs from the baseline in"], rows) + f'<p class="quiet">Seeds {seeds}.</p>'
+
+
+def _plain(value: Any) -> str:
+    return "none" if value is None else str(value)
+
+
+def _table(head: Sequence[str], rows: Sequence[str]) -> str:
+    cells = "".join(f"<th>{escape(name)}</th>" for name in head)
+    body = f"<thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return f'<div class="wide"><table>{body}</table></div>'
+
+
+def _td(text: str, kind: str = "") -> str:
+    return f'<td class="{kind}">{escape(text)}</td>' if kind else f"<td>{escape(text)}</td>"
+
+
+def _count(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
