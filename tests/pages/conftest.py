@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -28,6 +29,22 @@ Draw = Callable[..., AppTest]
 def workspace(own_workspace: Path) -> Iterator[Workspace]:
     yield current_workspace()
     close_current_workspace()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from tests.pages.browsing import launched
+
+    with launched() as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    from tests.pages.browsing import tab
+
+    with tab(browser) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -1,30 +1,16 @@
 """The whole story in a real browser on the real server: premises, triplets, rule, run, score, map."""
 
-import os
 import re
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.pages.browsing import JOB_MS, Browser, Page, comes, expect, go_to, opened, served
 from tests.pages.filled import TRICKY, fill
-from workbench.paths import PROJECT
 from workbench.workspace import close_current_workspace, current_workspace
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs the packages of tests/requirements.txt")
-Browser, Locator, Page, expect = sync_api.Browser, sync_api.Locator, sync_api.Page, sync_api.expect
-
 pytestmark = pytest.mark.browser
-
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
-START_S, STEP_MS, JOB_MS = 60, 20_000, 180_000
 
 PREMISES = [
     "Two children are building a sand castle on the beach.",
@@ -62,79 +48,6 @@ def filled_server(own_workspace: Path) -> Iterator[str]:
         yield address
 
 
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Run the command that people run; answers with its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "workbench", "serve", "--workspace", str(folder), "--port", str(port)]
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=PROJECT, stdout=log, stderr=subprocess.STDOUT)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_until_healthy(address, process, folder / "server.log")
-        yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def wait_until_healthy(address: str, process: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        try:
-            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"The server did not answer within {START_S} s: {log.read_text()}")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        message = f"needs Chromium at {CHROMIUM} (or at the path in CHROMIUM)"
-        pytest.fail(message) if os.environ.get("BROWSER") == "1" else pytest.skip(message)
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield launched
-        launched.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1440, "height": 1000})
-    page = context.new_page()
-    page.set_default_timeout(STEP_MS)
-    expect.set_options(timeout=STEP_MS)
-    yield page
-    context.close()
-
-
-def opened(page: Page, address: str, title: str) -> None:
-    page.goto(address)
-    expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
-
-
-def go_to(page: Page, title: str) -> None:
-    page.get_by_test_id("stSidebar").get_by_role("link", name=title).click()
-    expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
-
-
-def comes(page: Page, wanted: Locator) -> None:
-    """Wait for what a job brings; a job that ends otherwise ends the wait with its message."""
-    failed = page.get_by_test_id("stMain").get_by_text(re.compile("(failed|interrupted)$"))
-    expect(wanted.or_(failed).first).to_be_visible(timeout=JOB_MS)
-    if not wanted.first.is_visible():
-        pytest.fail(page.get_by_test_id("stAlert").first.inner_text())
-
-
-def no_page_fails(page: Page) -> None:
-    expect(page.get_by_test_id("stException")).to_have_count(0)
-
-
 def test_a_deep_link_is_the_first_thing_a_fresh_server_sees(server: str, page: Page) -> None:
     """Before anybody opened the root, Streamlit runs the page's file without the entry script."""
     asked: list[str] = []
@@ -144,7 +57,6 @@ def test_a_deep_link_is_the_first_thing_a_fresh_server_sees(server: str, page: P
     go_to(page, "Errors")
     page.reload()
     expect(page.get_by_role("heading", name="Errors", exact=True)).to_be_visible()
-    no_page_fails(page)
     elsewhere = [url for url in asked if not url.startswith((server, "data:", "blob:"))]
     assert elsewhere == [], "nothing may be fetched from another host"
 
@@ -174,7 +86,6 @@ def test_from_premises_to_a_score_and_a_map(server: str, browser: Browser, page:
     train(page, sts_folder(tmp_path))
     see_the_score(page)
     draw_the_map(page)
-    no_page_fails(page)
 
 
 def import_premises(page: Page, tmp_path: Path) -> None:

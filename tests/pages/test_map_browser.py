@@ -1,10 +1,6 @@
 """The embedding map in a real browser: what pointer and keys do, against places that are known."""
 
-import os
 import re
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,26 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.pages.browsing import Locator, Page, expect, opened, served
 from tests.pages.planted_map import Planted, plant
-from tests.pages.test_browser import CHROMIUM, opened, wait_until_healthy
 from tests.pipeline.analysis.test_polygon import plain_loop
-from workbench.paths import PROJECT
 from workbench.workspace import Workspace
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs the packages of tests/requirements.txt")
-Browser, Locator, Page, expect = sync_api.Browser, sync_api.Locator, sync_api.Page, sync_api.expect
 
 pytestmark = pytest.mark.browser
 
-FLAGS = [
-    *("--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"),
-    *("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),  # WebGL without a GPU
-]
-STEP_MS = 30_000
-
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, Planted]]]:
+def planted_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, Planted]]]:
     """The real server on a workspace with two planted maps."""
     folder = tmp_path_factory.mktemp("maps")
     with Workspace(folder) as workspace:
@@ -41,30 +27,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict
         }
         for planted in maps.values():
             workspace.wait(planted.map_id, timeout_s=30)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "workbench", "serve", "--workspace", str(folder), "--port", str(port)]
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=PROJECT, stdout=log, stderr=subprocess.STDOUT)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_until_healthy(address, process, folder / "server.log")
+    with served(folder) as address:
         yield address, maps
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        message = f"needs Chromium at {CHROMIUM} (or at the path in CHROMIUM)"
-        pytest.fail(message) if os.environ.get("BROWSER") == "1" else pytest.skip(message)
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield launched
-        launched.close()
 
 
 class MapPage:
@@ -112,27 +76,13 @@ class MapPage:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1440, "height": 1300}, accept_downloads=True)
-    page = context.new_page()
-    page.set_default_timeout(STEP_MS)
-    expect.set_options(timeout=STEP_MS)
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    assert errors == []
-    expect(page.get_by_test_id("stException")).to_have_count(0)
-    context.close()
+def single(page: Page, planted_server: tuple[str, dict[str, Planted]]) -> MapPage:
+    return MapPage(page, planted_server[0], planted_server[1]["single"])
 
 
 @pytest.fixture
-def single(page: Page, served: tuple[str, dict[str, Planted]]) -> MapPage:
-    return MapPage(page, served[0], served[1]["single"])
-
-
-@pytest.fixture
-def compared(page: Page, served: tuple[str, dict[str, Planted]]) -> MapPage:
-    return MapPage(page, served[0], served[1]["compared"])
+def compared(page: Page, planted_server: tuple[str, dict[str, Planted]]) -> MapPage:
+    return MapPage(page, planted_server[0], planted_server[1]["compared"])
 
 
 def around(view: MapPage, group: int) -> list[tuple[float, float]]:

@@ -1,0 +1,116 @@
+"""Curating by keyboard in a real browser: two annotators, edit, swap, write anew, bulk, undo, a reload in between."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sklearn.metrics import cohen_kappa_score
+
+from tests.pages.browsing import JOB_MS, Browser, Page, expect, opened, served, settled, tab
+from workbench.curation_notes import CurationNotes, write_notes
+from workbench.workspace import close_current_workspace, current_workspace
+
+pytestmark = pytest.mark.browser
+
+TRIPLETS, DECIDED = 34, 30
+KEYS = {"a": "accept", "x": "reject", "s": "swap", "2": "reject"}
+ANN = [("a", "x", "a", "s", "2")[number % 5] for number in range(DECIDED)]
+BOB = [("a", "x", "x")[number % 3] for number in range(DECIDED)]
+
+
+@pytest.fixture
+def address(own_workspace: Path) -> Iterator[str]:
+    workspace = current_workspace()
+    numbers = range(TRIPLETS)
+    frame = pd.DataFrame(
+        {
+            "premise_id": [f"p{n}" for n in numbers],
+            "premise": [f"The boat number {n} leaves the harbour." for n in numbers],
+            "positive": [f"Boat {n} sets sail." for n in numbers],
+            "hard_negative": [f"Boat {n} stays in the harbour." for n in numbers],
+        }
+    )
+    workspace.store.triplets.add_import("boats", "boats.jsonl", frame, {})
+    write_notes(workspace.root, CurationNotes("**Entailed** means it must be true.", shared=1.0))
+    close_current_workspace()
+    with served(own_workspace) as found:
+        yield found
+
+
+def decided(page: Page, count: int) -> None:
+    expect(page.get_by_text(re.compile(rf"^{count} of {TRIPLETS} decided"))).to_be_visible()
+    settled(page)
+
+
+def press(page: Page, keys: list[str], start: int = 0) -> None:
+    for number, key in enumerate(keys, start=start + 1):
+        page.keyboard.press(key)
+        decided(page, number)
+
+
+def test_two_annotators_by_keyboard(address: str, browser: Browser, page: Page) -> None:
+    opened(page, f"{address}/curate?view=Queue&annotator=ann", "Curate")
+    expect(page.get_by_text("means it must be true")).to_be_visible()
+    decided(page, 0)
+    press(page, ANN[:15])
+    page.reload()
+    decided(page, 15)
+    press(page, ANN[15:], start=15)
+    page.keyboard.press("z")
+    decided(page, DECIDED - 1)
+    page.keyboard.press("y")
+    decided(page, DECIDED)
+    page.keyboard.press("e")
+    settled(page)
+    page.get_by_label("Positive", exact=True).fill("A boat, number thirty, puts to sea; x and a are only letters.")
+    page.keyboard.press("Control+Enter")
+    decided(page, DECIDED + 1)
+
+    with tab(browser) as second:
+        opened(second, f"{address}/curate?view=Queue&annotator=bob", "Curate")
+        decided(second, 0)
+        press(second, BOB)
+        second.get_by_text("Agreement", exact=True).click()
+        kappa = cohen_kappa_score([KEYS[key] for key in ANN], [KEYS[key] for key in BOB])
+        expect(second.get_by_test_id("stMetricValue").nth(1)).to_have_text(f"{kappa:.3f}")
+
+    bulk_and_back(page)
+    write_anew(page)
+
+
+def bulk_and_back(page: Page) -> None:
+    """One decision for all that match, undone with everything else down to the first key; all of it by one key."""
+    page.get_by_text("List", exact=True).click()
+    settled(page)
+    page.get_by_role("button", name=f"Decide all {TRIPLETS} matching").click()
+    page.get_by_role("button", name=f"Accept {TRIPLETS} triplets").click()
+    expect(page.get_by_text("Undo takes it back")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_text("Queue", exact=True).click()
+    decided(page, TRIPLETS)
+    for left in (DECIDED + 1, DECIDED, DECIDED - 1):
+        page.keyboard.press("z")
+        decided(page, left)
+    for left in range(DECIDED - 2, -1, -1):
+        page.keyboard.press("z")
+        decided(page, left)
+
+
+def write_anew(page: Page) -> None:
+    """The embedded LLM writes a side again until it says something new, which is taken with one key."""
+    waiting = page.get_by_test_id("stSidebar").get_by_text(re.compile("^Another (positive|hard negative)"))
+    for key in "gpgpg":
+        page.keyboard.press(key)
+        expect(page.get_by_role("heading", name=re.compile("boat number 1 leaves"))).to_be_visible()
+        expect(waiting).to_be_visible()
+        expect(waiting).to_have_count(0, timeout=JOB_MS)
+        page.reload()
+        expect(page.get_by_text(re.compile("^Written anew"))).to_be_visible()
+        settled(page)
+        if page.get_by_role("button", name="Use it").is_visible():
+            page.keyboard.press("u")
+            decided(page, 1)
+            return
+    raise AssertionError("five attempts of the embedded LLM brought nothing new")
