@@ -7,14 +7,15 @@ from workbench.components import links
 from workbench.components.behaviour_view import behaviour_view
 from workbench.components.encoder_names import encoder_names, scored_name
 from workbench.components.error_view import change_view, pairs_view
+from workbench.components.margin_view import margin_view
 from workbench.components.notice import empty_state
 
 workspace = shell.begin("Errors")
 scores = workspace.store.scores.matrix()
-views = ["Pairs and slices", "Two encoders", "Behavioural tests"]
+views = ["Pairs and slices", "Hard negatives", "Two encoders", "Behavioural tests"]
 view = state.tabs(views, name=state.ERRORS_VIEW)
-if view == views[2]:
-    behaviour_view(workspace)
+if view in ("Hard negatives", "Behavioural tests"):
+    (margin_view if view == "Hard negatives" else behaviour_view)(workspace)
     st.stop()
 if scores.empty:
     empty_state(

@@ -23,6 +23,8 @@ SLICE: Final = "slice"
 BASELINE: Final = "baseline"
 COMPARED: Final = "compared"
 CAPABILITY: Final = "capability"
+TRIPLETS: Final = "triplets"
+AMONG: Final = "among"
 
 ANNOTATOR: Final = "annotator"
 STS_FOLDER: Final = "sts_folder"
@@ -105,6 +107,12 @@ def tabs(options: Sequence[str], *, name: str) -> str:
     chosen = st.segmented_control(name, options, key=key, required=True, label_visibility="collapsed")
     remember(name, chosen)
     return str(chosen)
+
+
+def show_tab(name: str, value: str) -> None:
+    """Open this view the next time its page is drawn. Not for the page that is being drawn."""
+    st.session_state[_PREFIX + name] = value
+    st.session_state[f"tabs_{name}"] = value
 
 
 def folder_input(label: str, *, name: str, help: str) -> str:

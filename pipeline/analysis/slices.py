@@ -55,9 +55,17 @@ def rank_losses(predicted: np.ndarray, gold: np.ndarray) -> np.ndarray:
 
 
 def slice_members(
-    sentence1: Sequence[str], sentence2: Sequence[str], gold: np.ndarray, subset: Sequence[str]
+    sentence1: Sequence[str],
+    sentence2: Sequence[str],
+    gold: np.ndarray | Sequence[float],
+    subset: Sequence[str],
+    *,
+    source: Sequence[str] | None = None,
 ) -> dict[tuple[str, str], np.ndarray]:
-    """Members of every automatic slice: (group, name) -> bool (n,). Pairs may be in many slices."""
+    """Members of every automatic slice: (group, name) -> bool (n,). Pairs may be in many slices.
+
+    gold may be empty, and then there are no gold bands. source: where each pair comes from; an empty one is none.
+    """
     first = [Sentence(text) for text in sentence1]
     second = [Sentence(text) for text in sentence2]
     pairs = list(zip(first, second, strict=True))
@@ -81,9 +89,10 @@ def slice_members(
     lengths = np.array([(len(a.words), len(b.words)) for a, b in pairs]).reshape(-1, 2)
     overlap = np.array([word_overlap(a, b) for a, b in pairs])
     members |= _length_slices(lengths) | _overlap_slices(overlap) | _gold_bands(np.asarray(gold, dtype=np.float64))
-    names = sorted(set(subset))
-    if len(names) > 1:
-        members |= {("subset", name or "(none)"): np.array([own == name for own in subset]) for name in names}
+    for group, labels in (("subset", subset), ("source", source or [])):
+        names = sorted(set(labels))
+        if len(names) > 1:
+            members |= {(group, name or "(none)"): np.array([own == name for own in labels]) for name in names}
     return members
 
 

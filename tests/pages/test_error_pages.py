@@ -43,7 +43,7 @@ def behaved(workspace, filled):
     return job_id
 
 
-@pytest.mark.parametrize("view", ["Pairs and slices", "Two encoders", "Behavioural tests"])
+@pytest.mark.parametrize("view", ["Pairs and slices", "Hard negatives", "Two encoders", "Behavioural tests"])
 def test_every_view_of_errors_draws_filled(draw, behaved, view):
     app = draw("error_analysis", errors=view)
     assert not app.exception

@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics.pairwise import cosine_similarity
 
 from pipeline.errors import InputError
+from pipeline.training.encoders import load_encoder
 from workbench.actions import ACTIONS
 from workbench.behaviour_results import OwnTests, latest_runs
+from workbench.margin_results import latest_margins
 from workbench.notes import Notes
 from workbench.workspace import Workspace
 
@@ -122,3 +125,31 @@ def test_own_pairs_become_a_task_of_the_workspace(workspace: Workspace, tmp_path
     for name in ("../up", "STS12", "a/b", "x-dev"):
         with pytest.raises(InputError, match="cannot be called"):
             ACTIONS["import_pairs"](workspace, path=str(file), **columns, name=name)
+
+
+def test_cosines_of_triplets_are_measured_by_a_worker_and_their_vectors_kept(workspace: Workspace, tmp_path: Path):
+    file = tmp_path / "mine.jsonl"
+    rows = [
+        ("A dog runs.", "A dog is running.", "A cat sleeps."),
+        ("It rains.", "Two cars collide.", "It is raining."),
+    ]
+    names = ("premise", "positive", "hard_negative")
+    file.write_text("\n".join(json.dumps(dict(zip(names, row, strict=True))) for row in rows), encoding="utf-8")
+    ACTIONS["import_triplets"](workspace, path=str(file))
+    started = ACTIONS["start_margins"](workspace, encoder="static-minilm")
+    assert started["triplets"] == 2
+    job = workspace.wait(started["job_id"], timeout_s=WAIT_S)
+    assert (job.state, job.details["violated"]) == ("finished", 1), job.message
+    run = latest_margins(workspace, encoder_id="static-minilm", corpus="current")
+    assert run is not None and run.job_id == job.job_id
+    frame = pd.read_parquet(run.path)
+    assert frame["source"].tolist() == ["import", "import"]
+    encoder = load_encoder("static-minilm")
+    for row in frame.itertuples():
+        vectors = encoder.encode([row.premise, row.positive, row.hard_negative])
+        expected = cosine_similarity(vectors[:1], vectors[1:])[0]
+        assert [row.near, row.far] == pytest.approx(expected.tolist(), abs=1e-5)
+    assert len(list((workspace.root / "vectors").glob("*.npy"))) == 1
+    assert latest_margins(workspace, encoder_id="static-minilm", corpus="snapshot-x") is None
+    with pytest.raises(InputError, match="no snapshot"):
+        ACTIONS["start_margins"](workspace, encoder="static-minilm", corpus="unheard-of")

@@ -14,6 +14,7 @@ from workbench.actions.exchange import export_triplets, import_triplets
 from workbench.actions.generation import start_generate
 from workbench.actions.jobs import attempts, backup, cancel, job, jobs, overview, pause, resume, scores
 from workbench.actions.maps import save_slice, seed_corpus, start_projection, start_search
+from workbench.actions.margins import start_margins
 from workbench.actions.premises import import_premises, import_sample
 from workbench.actions.regeneration import start_regenerate
 from workbench.actions.training import start_train
@@ -46,6 +47,7 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         start_explain,
         start_generate,
         start_judge,
+        start_margins,
         start_projection,
         start_regenerate,
         start_search,

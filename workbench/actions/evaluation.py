@@ -63,7 +63,7 @@ def start_evaluate(
 def import_pairs(
     workspace: Workspace, *, path: str, first: str, second: str, score: str, name: str | None = None
 ) -> dict[str, Any]:
-    """Make a task of a csv, tsv, jsonl or parquet file with two texts and a score; the answer's folder can be evaluated."""
+    """Make a task of a file of pairs (csv, tsv, jsonl, parquet); the folder in the answer can be evaluated."""
     source = Path(path).expanduser()
     return keep_pairs(workspace, source, source.name, first, second, score, name=name or source.stem)
 

@@ -7,6 +7,7 @@ import streamlit as st
 
 from workbench import state
 from workbench.components.wording import count
+from workbench.slices import Slices
 from workbench.workspace import Workspace
 
 EVERY = "all"
@@ -18,11 +19,14 @@ class Scope:
 
     attempt_ids: tuple[str, ...]
     judge_id: str | None
+    triplet_ids: tuple[str, ...] | None = None
+    """Triplets of the chosen slice; None without one. Queue and list keep to it."""
 
 
 def choose_scope(workspace: Workspace, attempts: pd.DataFrame) -> Scope:
     """Draw the two pickers in one row."""
-    left, right = st.columns(2)
+    saved = {item.slice_id: item for item in Slices(workspace.root).list()}
+    left, right, *rest = st.columns(3 if saved else 2)
     newest_first = attempts.sort_values("created_at", ascending=False)
     names = {
         row.attempt_id: f"{row.title or row.attempt_id} ({count(row.ok)} ok)" for row in newest_first.itertuples()
@@ -37,7 +41,19 @@ def choose_scope(workspace: Workspace, attempts: pd.DataFrame) -> Scope:
         judge_id = state.pick("Judge", judges, name=state.JUDGE, names={judge: judge_name(judge) for judge in judges})
         if judge_id is None:
             st.selectbox("Judge", ["not judged yet"], disabled=True, key="no_judge")
-    return Scope(attempt_ids, judge_id)
+    chosen_slice = None
+    if saved:
+        titles = {key: f"{item.name} ({count(len(item.triplet_ids))})" for key, item in saved.items()}
+        with rest[0]:
+            chosen_slice = state.pick(
+                "Slice",
+                [EVERY, *saved],
+                name=state.AMONG,
+                names={EVERY: "Every triplet", **titles},
+                help="Queue and list keep to a slice that was saved on a map or under Errors.",
+            )
+    triplet_ids = saved[chosen_slice].triplet_ids if chosen_slice in saved else None
+    return Scope(attempt_ids, judge_id, triplet_ids)
 
 
 def judge_name(judge_id: str) -> str:

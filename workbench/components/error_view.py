@@ -9,7 +9,7 @@ from workbench.components.pair_view import pair_view
 from workbench.components.predictions import load_pairs, pairs_path
 from workbench.components.residuals import residual_view
 from workbench.components.slice_actions import slice_actions
-from workbench.components.slice_view import ALL, TaskSlices, chosen_score, slice_summary, slice_view, task_slices
+from workbench.components.slice_view import ALL, TaskSlices, chosen_score, slice_picker, slice_summary, task_slices
 from workbench.components.text import plain
 from workbench.workspace import Workspace
 
@@ -27,7 +27,7 @@ def pairs_view(workspace: Workspace, scores: pd.DataFrame, encoder_id: str, task
     found = task_slices(str(path), path.stat().st_mtime, pairs)
     left, centre, right = st.columns([4, 5, 4])
     with left:
-        chosen = slice_view(found)
+        chosen = slice_picker(found)
     inside = pairs_of(found, chosen, pairs)
     with centre:
         slice_summary(chosen_score(found, chosen), len(pairs))

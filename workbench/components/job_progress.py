@@ -25,6 +25,7 @@ KIND_TITLES: Final = {
     "search": "Search",
     "explain": "Explanation",
     "behaviour": "Behavioural tests",
+    "margins": "Hard negatives",
 }
 _STATE_LOOKS: Final = {
     "queued": ("gray", ":material/schedule:"),

@@ -44,6 +44,7 @@ def list_filters(workspace: Workspace, scope: Scope) -> TripletFilter:
         outcome="" if outcome == _ANY else outcome,
         decision="" if decision == _ANY else decision,  # type: ignore[arg-type]
         judge_id=scope.judge_id or "",
+        triplet_ids=scope.triplet_ids,
         **more,
     )
 

@@ -9,9 +9,9 @@ from workbench import state
 from workbench.actions.errors import add_note, generate_like
 from workbench.components import links
 from workbench.components.notice import errors_shown
-from workbench.components.slice_queue import slice_queue
 from workbench.components.slice_view import ALL, members_of, title_of
 from workbench.components.text import plain
+from workbench.components.to_curation import to_curation
 from workbench.components.wording import ago, counted
 from workbench.notes import Notes
 from workbench.store.triplets import TripletFilter
@@ -28,9 +28,27 @@ def slice_actions(workspace: Workspace, pairs: pd.DataFrame, *, origin: str, tit
         with st.popover("Generate triplets like these", icon=":material/auto_awesome:"):
             _generate(workspace, pairs, origin)
         if title not in ("", ALL) and st.button("Curate triplets like these", icon=":material/rule:"):
-            _queue(workspace, title)
+            _curate_like(workspace, title, origin)
         with st.popover("Note", icon=":material/sticky_note_2:"):
             _note(workspace, origin)
+    _made_from(workspace, origin)
+
+
+def triplet_actions(workspace: Workspace, triplets: pd.DataFrame, *, origin: str) -> None:
+    """Draw the bar for triplets themselves, worst first: their premises and hard negatives become the seeds."""
+    pairs = triplets.rename(columns={"premise": "sentence1", "hard_negative": "sentence2"})
+    with st.container(horizontal=True):
+        with st.popover("Generate triplets like these", icon=":material/auto_awesome:"):
+            _generate(workspace, pairs, origin)
+        if st.button(f"Curate these {counted(len(triplets), 'triplet')}", icon=":material/rule:"):
+            to_curation(workspace, triplets["triplet_id"].tolist(), name=origin, origin=origin)
+        with st.popover("Note", icon=":material/sticky_note_2:"):
+            _note(workspace, origin)
+    _made_from(workspace, origin)
+
+
+def _made_from(workspace: Workspace, origin: str) -> None:
+    """What was generated from here before, with the way to it."""
     made = _attempts_from(workspace, origin)
     if made:
         st.caption(
@@ -66,13 +84,17 @@ def _attempts_from(workspace: Workspace, origin: str) -> list[str]:
     ]
 
 
-@st.dialog("Triplets like these", width="large")
-def _queue(workspace: Workspace, title: str) -> None:
-    """Triplets of the workspace to which the slice's rule applies, as premise and hard negative."""
-    found = triplets_like(workspace.store.triplets.rows(TripletFilter(outcome="ok")).head(_LOOKED_AT), title)
-    st.caption(plain(f"{counted(len(found), 'triplet')} whose premise and hard negative belong to “{title}”."))
+def _curate_like(workspace: Workspace, title: str, origin: str) -> None:
+    """Open the queue on the triplets to which the slice's rule applies, as premise and hard negative."""
+    newest = workspace.store.triplets.page(TripletFilter(outcome="ok"), limit=_LOOKED_AT, newest_first=True)
+    found = triplets_like(newest, title)
     if found:
-        slice_queue(workspace, found, key="slice_queue")
+        to_curation(workspace, found, name=f"Like “{title}”", origin=origin)
+    else:
+        st.info(
+            plain(f"No triplet's premise and hard negative belong to “{title}”: generate some like these."),
+            icon=":material/search_off:",
+        )
 
 
 def triplets_like(triplets: pd.DataFrame, title: str) -> Sequence[str]:

@@ -15,6 +15,7 @@ from workbench.components.wording import count, counted
 ALL = "All pairs"
 _SHOWN = 14
 _SEED = 0
+_LEAST = "No slice of this task has at least ten pairs inside and outside."
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +28,20 @@ class TaskSlices:
 
 def title_of(group: str, name: str) -> str:
     """How a slice is called on screen and in the URL."""
-    return f"subset {name}" if group == "subset" else name
+    return f"{group} {name}" if group in ("subset", "source") else name
 
 
 @st.cache_data(max_entries=16, show_spinner="Looking for slices …")
 def task_slices(path: str, modified: float, _pairs: pd.DataFrame) -> TaskSlices:
     """Score the slices of a task; the file and its time are the key of the cache."""
     del path, modified
-    members = members_of(_pairs)
-    losses = rank_losses(_pairs["predicted"].to_numpy(), _pairs["gold"].to_numpy())
-    return TaskSlices(
-        {title_of(*key): inside for key, inside in members.items()}, score_slices(members, losses, seed=_SEED)
-    )
+    return slices_of(members_of(_pairs), rank_losses(_pairs["predicted"].to_numpy(), _pairs["gold"].to_numpy()))
+
+
+def slices_of(members: dict[tuple[str, str], np.ndarray], losses: np.ndarray) -> TaskSlices:
+    """Score slices by what is lost on each of their pairs."""
+    titles = {title_of(*key): inside for key, inside in members.items()}
+    return TaskSlices(titles, score_slices(members, losses, seed=_SEED))
 
 
 def members_of(pairs: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
@@ -48,8 +51,11 @@ def members_of(pairs: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
     )
 
 
-def slice_view(found: TaskSlices) -> str:
-    """Draw picker, intervals and table; returns the title of the chosen slice, or ALL."""
+def slice_picker(found: TaskSlices, *, least: str = _LEAST) -> str:
+    """Draw picker, intervals and table; returns the title of the chosen slice, or ALL.
+
+    `least` is said when there is no slice.
+    """
     titles = [title_of(row.group, row.name) for row in found.scores]
     clicked = _clicked(titles)
     if clicked:
@@ -57,7 +63,7 @@ def slice_view(found: TaskSlices) -> str:
     names = {title: _label(row) for title, row in zip(titles, found.scores, strict=True)}
     chosen = state.pick("Slice, most costly first", [ALL, *titles], name=state.SLICE, names=names)
     if not found.scores:
-        st.caption("No slice of this task has at least ten pairs inside and outside.")
+        st.caption(least)
         return ALL
     st.plotly_chart(
         interval_figure(found.scores[:_SHOWN]),

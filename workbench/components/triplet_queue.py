@@ -37,7 +37,7 @@ def triplet_queue(workspace: Workspace, scope: Scope, settings: QueueSettings) -
 
 def _queue(workspace: Workspace, scope: Scope, settings: QueueSettings) -> None:
     chosen = _waiting(workspace, scope, settings)
-    every = TripletFilter(attempt_ids=scope.attempt_ids, outcome="ok")
+    every = TripletFilter(attempt_ids=scope.attempt_ids, outcome="ok", triplet_ids=scope.triplet_ids)
     left, total = workspace.store.triplets.count(chosen), workspace.store.triplets.count(every)
     if settings.disputed:
         st.progress(0.0, text=f"{count(left)} triplets on which annotators differ")
@@ -69,6 +69,8 @@ def _queue(workspace: Workspace, scope: Scope, settings: QueueSettings) -> None:
 def _waiting(workspace: Workspace, scope: Scope, settings: QueueSettings) -> TripletFilter:
     if settings.disputed:
         disputed = workspace.store.opinions.disputed(list(scope.attempt_ids))
+        if scope.triplet_ids is not None:
+            disputed = [triplet_id for triplet_id in disputed if triplet_id in set(scope.triplet_ids)]
         return TripletFilter(triplet_ids=tuple(disputed), judge_id=scope.judge_id or "")
     return TripletFilter(
         attempt_ids=scope.attempt_ids,
@@ -76,6 +78,7 @@ def _waiting(workspace: Workspace, scope: Scope, settings: QueueSettings) -> Tri
         waits_for=settings.annotator,
         shared=settings.shared,
         judge_id=scope.judge_id or "",
+        triplet_ids=scope.triplet_ids,
     )
 
 

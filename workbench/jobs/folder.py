@@ -27,6 +27,7 @@ LANES = {
     "train": "models",
     "evaluate": "models",
     "behaviour": "models",
+    "margins": "models",
     "project": "maps",
     "search": "searches",  # seconds long, and somebody waits for it
     "explain": "searches",

@@ -1,0 +1,32 @@
+"""Cosines of triplets under an encoder as a job: the server itself never loads one."""
+
+from pipeline.analysis.margins import is_violated, triplet_cosines
+from pipeline.evaluation.vectors import corpus_vectors
+from pipeline.training.encoders import load_encoder
+from workbench.jobs.context import JobContext
+from workbench.jobs.handlers.evaluate import vectors_folder
+
+
+def run(context: JobContext) -> None:
+    """Write out/margins.parquet: the triplets of the input with near and far, the cosines to both sides."""
+    frame = context.input()
+    context.progress(0, len(frame), message="Loading the encoder")
+    sides = [frame[name].tolist() for name in ("premise", "positive", "hard_negative")]
+
+    def encoded(done: int, total: int) -> None:
+        context.progress(len(frame) * done // (total + 1), len(frame), message=f"Encoded {done:,} of {total:,} texts")
+
+    vectors = corpus_vectors(
+        [text for side in sides for text in side],
+        load_encoder(context.spec["encoder"]),
+        cache=vectors_folder(context),
+        on_texts=encoded,
+    )
+    premise, positive, hard_negative = sides
+    near, far = triplet_cosines(premise, positive, hard_negative, vectors)
+    target = context.out / "margins.parquet"
+    partial = target.with_suffix(".partial")
+    frame.assign(near=near, far=far).to_parquet(partial, index=False)
+    partial.replace(target)
+    violated = int(is_violated(near, far).sum())
+    context.progress(len(frame), len(frame), message=f"{violated:,} of {len(frame):,} violated", violated=violated)
