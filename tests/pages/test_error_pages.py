@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.errors import InputError
 from pipeline.evaluation.behaviour import built_in_cases
 from pipeline.evaluation.published import PUBLISHED
 from tests.pages.conftest import texts
@@ -14,7 +15,8 @@ from workbench.components.behaviour_view import passed_grid
 from workbench.components.encoder_change import moved_pairs, same_pairs
 from workbench.components.leaderboard_view import entries_of, leaderboard_style
 from workbench.components.slice_actions import triplets_like
-from workbench.components.slice_view import interval_figure, slice_colour, task_slices
+from workbench.components.slice_view import interval_figure, members_of, slice_colour, task_slices
+from workbench.pair_slices import PairSlices
 
 PUBLISHED_ROWS = len(PUBLISHED)
 
@@ -104,6 +106,31 @@ def test_planted_slice_is_found_first_and_coloured_as_worse():
     colours = {slice_colour(row) for row in found.scores}
     assert len(colours) > 1
     assert len(interval_figure(found.scores).data) == len(found.scores) + 1
+
+
+def test_a_saved_slice_stands_among_the_others_on_its_task(draw, workspace, filled):
+    pairs = made_pairs()
+    chosen = list(zip(pairs["sentence1"], pairs["sentence2"], strict=True))[:12]
+    saved = PairSlices(workspace.root).add(" odd ones ", chosen, task="STSB-test", origin="test")
+    found = task_slices("made", 1.0, pairs.sample(frac=1, random_state=0), (saved,))
+    assert found.members["saved odd ones"].sum() == 12
+    assert any((row.group, row.name, row.pairs) == ("saved", "odd ones", 12) for row in found.scores)
+    assert PairSlices(workspace.root).list("STS12") == []
+    for name, rows, said in (("odd ones", chosen, "already"), (" ", chosen, "name"), ("none", [], "one pair")):
+        with pytest.raises(InputError, match=said):
+            PairSlices(workspace.root).add(name, rows, task="STSB-test", origin="test")
+    app = draw("error_analysis", errors="Pairs and slices", encoder="static-minilm", task="STSB-test")
+    app.text_input(key="slice_name").set_value("from the page")
+    next(button for button in app.button if button.label == "Save").click().run()
+    assert not app.exception and not app.error
+    assert [item.name for item in PairSlices(workspace.root).list("STSB-test")] == ["odd ones", "from the page"]
+
+
+def test_subsets_of_one_source_are_a_slice_and_a_source_of_one_subset_is_not():
+    frame = made_pairs(40).assign(subset=["MSRpar"] * 10 + ["headlines"] * 10 + ["MSRvid"] * 20)
+    members = members_of(frame)
+    assert members["source", "news"].sum() == 20
+    assert ("source", "captions") not in members and members["subset", "MSRvid"].sum() == 20
 
 
 def test_pairs_that_moved_are_sorted_by_how_far():

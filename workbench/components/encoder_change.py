@@ -1,5 +1,6 @@
 """Two encoders on the same pairs: slope per slice, and the pairs that got better and worse most."""
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -10,6 +11,7 @@ from workbench import theme
 from workbench.components.slice_view import ALL, members_of, title_of
 from workbench.components.text import for_chart, plain
 from workbench.components.wording import counted
+from workbench.pair_slices import PairSlice
 
 _SHOWN = 12
 _PAIRS = 25
@@ -17,12 +19,18 @@ _GREY = "#A9B1BC"
 
 
 @st.cache_data(max_entries=8, show_spinner="Comparing …")
-def changes(key: tuple[str, float, str, float], _before: pd.DataFrame, _after: pd.DataFrame) -> list[SliceChange]:
-    """Changes of every slice; both files and their times are the key of the cache."""
+def changes(
+    key: tuple[str, float, str, float],
+    _before: pd.DataFrame,
+    _after: pd.DataFrame,
+    saved: tuple[PairSlice, ...] = (),
+) -> tuple[list[SliceChange], dict[str, np.ndarray]]:
+    """Changes and members of every slice; both files, their times and the saved slices are the key of the cache."""
     del key
     gold = _before["gold"].to_numpy()
     losses = [rank_losses(frame["predicted"].to_numpy(), gold) for frame in (_before, _after)]
-    return slice_changes(members_of(_before), *losses, seed=0)
+    members = members_of(_before, saved)
+    return slice_changes(members, *losses, seed=0), {title_of(*name): inside for name, inside in members.items()}
 
 
 @st.cache_data(max_entries=16, show_spinner="Resampling the pairs …")
@@ -46,12 +54,13 @@ def encoder_change(
     key: tuple[str, float, str, float],
     names: tuple[str, str],
     chosen: str,
+    saved: tuple[PairSlice, ...] = (),
 ) -> None:
     """Draw the change from one encoder to another on a task, and on the chosen slice."""
     if not same_pairs(before, after):
         st.warning("The two encoders were evaluated on different versions of this task: evaluate both again.")
         return
-    rows = changes(key, before, after)
+    rows, members = changes(key, before, after, saved)
     of_slice = next((row for row in rows if title_of(row.group, row.name) == chosen), None)
     with st.container(horizontal=True):
         whole = difference(key, before, after)
@@ -68,9 +77,7 @@ def encoder_change(
                 alt="Score per slice, two encoders",
             )
     with table:
-        inside = members_of(before)
-        mask = next((value for name, value in inside.items() if title_of(*name) == chosen), None)
-        _moved(before, after, None if chosen == ALL else mask)
+        _moved(before, after, None if chosen == ALL else members.get(chosen))
 
 
 def slope_figure(rows: list[SliceChange], names: tuple[str, str]) -> go.Figure:

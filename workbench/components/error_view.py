@@ -11,6 +11,7 @@ from workbench.components.residuals import residual_view
 from workbench.components.slice_actions import slice_actions
 from workbench.components.slice_view import ALL, TaskSlices, chosen_score, slice_picker, slice_summary, task_slices
 from workbench.components.text import plain
+from workbench.pair_slices import PairSlices
 from workbench.workspace import Workspace
 
 GONE = "The predictions behind this score are no longer in the workspace: evaluate again to see them."
@@ -24,7 +25,7 @@ def pairs_view(workspace: Workspace, scores: pd.DataFrame, encoder_id: str, task
         st.warning(GONE)
         return
     path = pairs_path(workspace, job_id, task)
-    found = task_slices(str(path), path.stat().st_mtime, pairs)
+    found = task_slices(str(path), path.stat().st_mtime, pairs, tuple(PairSlices(workspace.root).list(task)))
     left, centre, right = st.columns([4, 5, 4])
     with left:
         chosen = slice_picker(found)
@@ -36,7 +37,7 @@ def pairs_view(workspace: Workspace, scores: pd.DataFrame, encoder_id: str, task
         if row is not None:
             pair_view(workspace, row, encoder_id=encoder_id, pairs_path=str(path))
     if len(listed):
-        slice_actions(workspace, listed, origin=f"Errors: {task}, {chosen}, {name}", title=chosen)
+        slice_actions(workspace, listed, origin=f"Errors: {task}, {chosen}, {name}", title=chosen, task=task)
 
 
 def change_view(
@@ -57,7 +58,8 @@ def change_view(
         return
     paths = [pairs_path(workspace, job, task) for job in jobs]
     stamps = [path.stat().st_mtime for path in paths]
-    found = task_slices(str(paths[1]), stamps[1], after)
+    saved = tuple(PairSlices(workspace.root).list(task))
+    found = task_slices(str(paths[1]), stamps[1], after, saved)
     with right:
         chosen = state.pick("Slice", [ALL, *found.members], name=state.SLICE)
     st.caption(plain(f"From {titles[other]} to {titles[encoder_id]}"))
@@ -67,6 +69,7 @@ def change_view(
         key=(str(paths[0]), stamps[0], str(paths[1]), stamps[1]),
         names=(titles[other], titles[encoder_id]),
         chosen=str(chosen),
+        saved=saved,
     )
 
 

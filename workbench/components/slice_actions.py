@@ -7,6 +7,7 @@ import streamlit as st
 
 from workbench import state
 from workbench.actions.errors import add_note, generate_like
+from workbench.actions.maps import save_slice
 from workbench.components import links
 from workbench.components.notice import errors_shown
 from workbench.components.slice_view import ALL, members_of, title_of
@@ -14,6 +15,7 @@ from workbench.components.text import plain
 from workbench.components.to_curation import to_curation
 from workbench.components.wording import ago, counted
 from workbench.notes import Notes
+from workbench.pair_slices import PairSlices
 from workbench.store.triplets import TripletFilter
 from workbench.workspace import Workspace
 
@@ -22,13 +24,19 @@ _MOST_PAIRS = 500
 _LOOKED_AT = 5000
 
 
-def slice_actions(workspace: Workspace, pairs: pd.DataFrame, *, origin: str, title: str) -> None:
-    """Draw the bar: `pairs` are the pairs of the slice, worst first; `origin` names encoder, task and slice."""
+def slice_actions(workspace: Workspace, pairs: pd.DataFrame, *, origin: str, title: str, task: str = "") -> None:
+    """Draw the bar: `pairs` are the pairs of the slice, worst first; `origin` names encoder, task and slice.
+
+    Pairs of a task can be saved as a slice of it.
+    """
     with st.container(horizontal=True):
         with st.popover("Generate triplets like these", icon=":material/auto_awesome:"):
             _generate(workspace, pairs, origin)
         if title not in ("", ALL) and st.button("Curate triplets like these", icon=":material/rule:"):
             _curate_like(workspace, title, origin)
+        if task:
+            with st.popover("Save as a slice", icon=":material/bookmark_add:"):
+                _save_pairs(workspace, pairs, task, origin)
         with st.popover("Note", icon=":material/sticky_note_2:"):
             _note(workspace, origin)
     _made_from(workspace, origin)
@@ -42,6 +50,8 @@ def triplet_actions(workspace: Workspace, triplets: pd.DataFrame, *, origin: str
             _generate(workspace, pairs, origin)
         if st.button(f"Curate these {counted(len(triplets), 'triplet')}", icon=":material/rule:"):
             to_curation(workspace, triplets["triplet_id"].tolist(), name=origin, origin=origin)
+        with st.popover("Save as a slice", icon=":material/bookmark_add:"):
+            _save_triplets(workspace, triplets["triplet_id"].tolist(), origin)
         with st.popover("Note", icon=":material/sticky_note_2:"):
             _note(workspace, origin)
     _made_from(workspace, origin)
@@ -106,6 +116,31 @@ def triplets_like(triplets: pd.DataFrame, title: str) -> Sequence[str]:
     )
     members = {title_of(*key): inside for key, inside in members_of(pairs).items()}
     return triplets["triplet_id"][members[title]].tolist() if title in members else []
+
+
+def _save_pairs(workspace: Workspace, pairs: pd.DataFrame, task: str, origin: str) -> None:
+    name = _slice_name(f"Its {counted(len(pairs), 'pair')} stand among the slices of {task}, for every encoder.")
+    if name is not None:
+        with errors_shown():
+            chosen = list(zip(pairs["sentence1"], pairs["sentence2"], strict=True))
+            PairSlices(workspace.root).add(name, chosen, task=task, origin=origin)
+            st.rerun()
+
+
+def _save_triplets(workspace: Workspace, triplet_ids: list[str], origin: str) -> None:
+    name = _slice_name(f"Its {counted(len(triplet_ids), 'triplet')} can be curated and shown on a map.")
+    if name is not None:
+        with errors_shown():
+            save_slice(workspace, name=name, triplet_ids=triplet_ids, origin=origin)
+            st.toast("Saved", icon=":material/bookmark_added:")
+
+
+def _slice_name(told: str) -> str | None:
+    """Ask for a name; None until it is given."""
+    with st.form("slice_form", border=False, clear_on_submit=True):
+        name = st.text_input("Name of the slice", max_chars=60, key="slice_name")
+        st.caption(plain(told))
+        return name if st.form_submit_button("Save") else None
 
 
 def _note(workspace: Workspace, origin: str) -> None:

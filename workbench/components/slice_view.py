@@ -1,5 +1,6 @@
 """The automatic slices of a task under one encoder: sorted by cost, with intervals, grey where they say nothing."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,9 +9,11 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from pipeline.analysis.slices import SliceScore, rank_losses, score_slices, slice_members
+from pipeline.evaluation.sources import source_of
 from workbench import state, theme
 from workbench.components.text import plain
 from workbench.components.wording import count, counted
+from workbench.pair_slices import PairSlice, pair_ids
 
 ALL = "All pairs"
 _SHOWN = 14
@@ -28,14 +31,16 @@ class TaskSlices:
 
 def title_of(group: str, name: str) -> str:
     """How a slice is called on screen and in the URL."""
-    return f"{group} {name}" if group in ("subset", "source") else name
+    return f"{group} {name}" if group in ("subset", "source", "saved") else name
 
 
 @st.cache_data(max_entries=16, show_spinner="Looking for slices …")
-def task_slices(path: str, modified: float, _pairs: pd.DataFrame) -> TaskSlices:
-    """Score the slices of a task; the file and its time are the key of the cache."""
+def task_slices(path: str, modified: float, _pairs: pd.DataFrame, saved: tuple[PairSlice, ...] = ()) -> TaskSlices:
+    """Score the slices of a task; the file, its time and the saved slices are the key of the cache."""
     del path, modified
-    return slices_of(members_of(_pairs), rank_losses(_pairs["predicted"].to_numpy(), _pairs["gold"].to_numpy()))
+    return slices_of(
+        members_of(_pairs, saved), rank_losses(_pairs["predicted"].to_numpy(), _pairs["gold"].to_numpy())
+    )
 
 
 def slices_of(members: dict[tuple[str, str], np.ndarray], losses: np.ndarray) -> TaskSlices:
@@ -44,11 +49,22 @@ def slices_of(members: dict[tuple[str, str], np.ndarray], losses: np.ndarray) ->
     return TaskSlices(titles, score_slices(members, losses, seed=_SEED))
 
 
-def members_of(pairs: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
-    """Members of the automatic slices of a table of pairs."""
-    return slice_members(
-        pairs["sentence1"].tolist(), pairs["sentence2"].tolist(), pairs["gold"].to_numpy(), pairs["subset"].tolist()
+def members_of(pairs: pd.DataFrame, saved: Iterable[PairSlice] = ()) -> dict[tuple[str, str], np.ndarray]:
+    """Members of automatic and saved slices of a table of pairs; a source that equals a subset is left out."""
+    first, second, subset = (pairs[name].tolist() for name in ("sentence1", "sentence2", "subset"))
+    members = slice_members(
+        first, second, pairs["gold"].to_numpy(), subset, source=[source_of(name) for name in subset]
     )
+    subsets = {inside.tobytes() for (group, _), inside in members.items() if group == "subset"}
+    members = {
+        key: inside for key, inside in members.items() if key[0] != "source" or inside.tobytes() not in subsets
+    }
+    ids = pair_ids(zip(first, second, strict=True))
+    return members | {
+        ("saved", item.name): np.array([pair in wanted for pair in ids], dtype=bool)
+        for item in saved
+        for wanted in [set(item.pair_ids)]
+    }
 
 
 def slice_picker(found: TaskSlices, *, least: str = _LEAST) -> str:
