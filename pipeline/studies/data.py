@@ -11,13 +11,14 @@ import numpy as np
 
 from pipeline.config import GenerationConfig
 from pipeline.curation.calibration import Calibration, fit_calibration
-from pipeline.curation.judges import load_judge
+from pipeline.curation.judges import Judge, load_judge
 from pipeline.curation.rules import keeps
 from pipeline.errors import InputError
 from pipeline.evaluation.sts import find_tasks, read_task
 from pipeline.exchange import read_triplets
 from pipeline.premises import read_premises
 from pipeline.records import GeneratedTriplet, Premise, Triplet, text_id
+from pipeline.studies.hub import MODEL, Hub
 from pipeline.studies.shelf import Lines, Shelf, content_key
 from pipeline.studies.spec import Arm, Curation, Study
 
@@ -55,6 +56,8 @@ class DataSource:
     """Curves shipped for known judges."""
     snapshot: Callable[[str], list[Triplet]] | None = None
     """Reads a snapshot of a workspace by name; None where there is no workspace."""
+    hub: Hub | None = None
+    """Finds models named on the hub; None where only built-in names and folders are used."""
     progress: Progress = lambda what, done, total: None
 
     def before_curation(self, arm: Arm) -> ArmData:
@@ -100,7 +103,7 @@ class DataSource:
             batch: list[dict[str, Any]] = []
             finished, kept = len(premises) - len(waiting), monotonic()
             mark = kept
-            for item in _generate(waiting, config):
+            for item in generated(waiting, config, self.hub):
                 now = monotonic()
                 line = {
                     "id": item.premise.premise_id,
@@ -137,7 +140,7 @@ class DataSource:
         lines = self.shelf.lines("judged", content_key(judge_id, model_key(judge_id.partition(":")[2])))
         done = {line["pair"]: line for line in lines.read()}
         waiting = [pair for pair in dict.fromkeys(pairs) if _pair_id(pair) not in done]
-        judge = load_judge(judge_id) if waiting else None
+        judge = judge_named(judge_id, self.hub) if waiting else None
         for start in range(0, len(waiting), _JUDGED_TOGETHER):
             assert judge is not None
             batch = waiting[start : start + _JUDGED_TOGETHER]
@@ -159,6 +162,10 @@ class DataSource:
         if curation.gold_dir is not None:
             return self._fitted(curation.judge, curation.gold_dir)
         found = next((curve for curve in self.calibrations if curve.judge_id == curation.judge), None)
+        if found is None and curation.judge.startswith("digit:"):
+            return Calibration(
+                curation.judge, "as-answered", (0.0, 5.0), (0.0, 5.0), 0, 0, "the judge's own scale", 0, 0
+            )
         if found is None:
             raise InputError(
                 f"No calibration is shipped for judge {curation.judge}; "
@@ -192,7 +199,14 @@ def _pair_id(pair: tuple[str, str]) -> str:
     return text_id("\x00".join(pair))
 
 
-def _generate(premises: Sequence[Premise], config: GenerationConfig) -> Iterator[GeneratedTriplet]:
+def generated(premises: Sequence[Premise], config: GenerationConfig, hub: Hub | None) -> Iterator[GeneratedTriplet]:
+    """Yield what an LLM writes for these premises: a GGUF file or built-in name, else a folder or the hub."""
+    folder = _transformers_folder(config.llm, hub)
+    if folder is not None:
+        from pipeline.studies import seq2seq
+
+        yield from seq2seq.generate(premises, config, seq2seq.Seq2SeqLLM(folder))
+        return
     from pipeline.generation.generate import generate, load_llm
 
     llm = load_llm(config.llm)
@@ -200,3 +214,23 @@ def _generate(premises: Sequence[Premise], config: GenerationConfig) -> Iterator
         yield from generate(premises, config, llm)
     finally:
         llm.close()
+
+
+def judge_named(judge_id: str, hub: Hub | None) -> Judge:
+    """Load a judge; the digit judge of an encoder-decoder may be a folder or a name of the hub."""
+    kind, _, model = judge_id.partition(":")
+    folder = _transformers_folder(model, hub) if kind == "digit" else None
+    if folder is None:
+        return load_judge(judge_id)
+    from pipeline.studies import seq2seq
+
+    return seq2seq.DigitJudge(seq2seq.Seq2SeqLLM(folder), judge_id=judge_id)
+
+
+def _transformers_folder(name: str, hub: Hub | None) -> str | None:
+    """Return the folder of an encoder-decoder, or None for the LLMs that llama.cpp runs."""
+    if name.startswith(MODEL):
+        if hub is None:
+            raise InputError(f"{name} is a name of the hub, which this run does not look at.")
+        return hub.path(name)
+    return name if Path(name).is_dir() else None

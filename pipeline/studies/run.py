@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from pipeline.errors import InputError
 from pipeline.studies.cells import Cell, CellResult, read_cell, run_cell, trained_cell, untrained_cell
 from pipeline.studies.data import ArmData, DataSource, Progress
 from pipeline.studies.shelf import Shelf
@@ -53,6 +54,8 @@ def study_tasks(study: Study, source: DataSource) -> StudyTasks:
     """Return what the study is scored on."""
     if study.evaluation.sts_dir is not None:
         return sts_tasks(study.evaluation)
+    if study.evaluation.tasks:
+        raise InputError(f"Study {study.name} names STS tasks but no folder of them; add --sts-dir FOLDER.")
     named = study.evaluation.held_out_from
     arm: Arm = study.arm(named) if named else study.arms[0]
     return held_out_tasks(source.before_curation(arm).triplets)

@@ -67,6 +67,8 @@ class Study:
     title: str = ""
     about: str = ""
     premises: Path | None = None
+    premises_name: str = ""
+    """As the study file has it."""
     column: str | None = None
     limit: int | None = None
     contrasts: tuple[Contrast, ...] = ()

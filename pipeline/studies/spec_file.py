@@ -79,6 +79,7 @@ class _Reader:
             title=self.text(fields, "title", name),
             about=self.text(fields, "about", ""),
             premises=self.premises(fields),
+            premises_name=self.optional(fields, "premises", str) or "",
             column=self.optional(fields, "column", str),
             limit=self.optional(fields, "limit", int),
             seeds=self.seeds(fields.get("seeds", 5)),
@@ -202,6 +203,8 @@ class _Reader:
         named = self.optional(fields, "premises", str)
         if named is None:
             return None
+        if named.startswith("hub-data:"):
+            return Path(named)  # stands for the file until the hub module has found it
         return self.sample if named == SAMPLE and self.sample is not None else self.path(named)
 
     def seeds(self, value: Any) -> tuple[int, ...]:

@@ -56,6 +56,14 @@ def test_a_study_that_cannot_be_used_is_refused_in_one_sentence(study: Path, cap
     assert "There is no study file absent" in told and "stages" in told
 
 
+def test_a_dry_run_prints_the_plan_tries_every_part_and_leaves_nothing_behind(own_workspace: Path, capsys):
+    assert main(["study", "paper", "--dry-run"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "5 arms x 3 seeds = 15 training runs of 6,459 steps; up to 255 negatives per premise" in printed
+    assert "4 premises written" in printed and "2 steps of 8" in printed
+    assert not own_workspace.exists()
+
+
 def test_two_studies_do_not_share_a_folder_at_the_same_time(study: Path, own_workspace: Path, capsys):
     (own_workspace / "studies").mkdir(parents=True)
     lock = FileLock(own_workspace / "studies" / "study.lock")

@@ -78,6 +78,8 @@ def add_stages(commands: Any) -> None:
     study.add_argument("file", type=Path, help="study file, or the name of a shipped study (stages, paper)")
     study.add_argument("--sts-dir", type=Path, help="folder of STS tasks, in place of the file's own")
     study.add_argument("--out", type=Path, help="folder of studies (default: studies in the workspace)")
+    study.add_argument("--dry-run", action="store_true", help="print the plan and try every part on small stand-ins")
+    study.add_argument("--download", action="store_true", help="fetch what the file names on the hub")
 
     evaluate = command(commands, "evaluate", "evaluate", "score an encoder on STS tasks")
     evaluate.add_argument("--encoder", required=True, help="built-in name, encoder of the workspace, or folder")

@@ -16,6 +16,7 @@ from pipeline.errors import InputError
 from pipeline.records import Triplet
 from workbench.cli.access import access
 from workbench.cli.output import print_line, print_table, write_json
+from workbench.cli.study_plan import print_plan, try_parts
 from workbench.locks import FileLock
 from workbench.paths import ASSETS, SAMPLE_PREMISES
 from workbench.workspace import workspace_root
@@ -35,10 +36,14 @@ def run(options: argparse.Namespace) -> None:
 
     sts_dir = options.sts_dir.resolve() if options.sts_dir else None
     study = read_study(study_file(options.file), sample=SAMPLE_PREMISES, sts_dir=sts_dir)
+    if options.dry_run:
+        print_plan(study)
+        try_parts(study)
+        return
     root = workspace_root(options.workspace)
     folder = options.out.resolve() if options.out else root / "studies"
     with alone_in(folder):
-        report = run_in(folder, study, root)
+        report = run_in(folder, study, root, download=options.download)
     print_report(report)
     written = write_report(report, folder / study.name, command=repeat_command(options))
     print_line("Report: " + ", ".join(str(path) for path in written))
@@ -77,16 +82,19 @@ def alone_in(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def run_in(folder: Path, study: "Study", root: Path) -> "Report":
+def run_in(folder: Path, study: "Study", root: Path, *, download: bool = False) -> "Report":
     """Run the study with its parts in this folder and return its report."""
     from pipeline.curation.calibration import read_calibrations
     from pipeline.studies.data import DataSource
+    from pipeline.studies.hub import Hub, localised
     from pipeline.studies.report import make_report
     from pipeline.studies.run import run_study
     from pipeline.studies.shelf import Shelf
 
     shelf = Shelf(folder / SHARED)
-    source = DataSource(study, shelf, read_calibrations(ASSETS), snapshot=lambda name: snapshot(root, name))
+    hub = Hub(shelf.root / "hub", download=download)
+    study = localised(study, hub)
+    source = DataSource(study, shelf, read_calibrations(ASSETS), snapshot=lambda name: snapshot(root, name), hub=hub)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task(study.title, total=None)

@@ -126,7 +126,7 @@ def spoken(monkeypatch):
     """An LLM that numbers its replies, and a judge that prefers long sentences; both count their work."""
     work = {"generated": [], "judged": []}
 
-    def generate(premises, config):
+    def generate(premises, config, hub):
         for premise in premises:
             work["generated"].append(premise.text)
             outcome = Outcome.COPY if "copy" in premise.text else Outcome.OK
@@ -140,8 +140,8 @@ def spoken(monkeypatch):
             work["judged"] += pairs
             return np.array([float(len(second)) for _, second in pairs])
 
-    monkeypatch.setattr(data, "_generate", generate)
-    monkeypatch.setattr(data, "load_judge", lambda name: Judge())
+    monkeypatch.setattr(data, "generated", generate)
+    monkeypatch.setattr(data, "judge_named", lambda name, hub: Judge())
     return work
 
 
