@@ -136,9 +136,7 @@ class DigitJudge:
         """Return the mean digit of each pair, float64 (pairs,) within 0..5."""
         found = []
         for start in range(0, len(pairs), self._batch_size):
-            prompts = [
-                DIGIT_PROMPT.prefix() + DIGIT_PROMPT.tail(*pair) for pair in pairs[start : start + self._batch_size]
-            ]
+            prompts = [digit_prompt(*pair) for pair in pairs[start : start + self._batch_size]]
             logits = self._llm.first_logits(prompts)[:, self._digits].astype(np.float64)
             share = np.exp(logits - logits.max(axis=1, keepdims=True))
             found.append(share @ np.arange(len(DIGITS)) / share.sum(axis=1))

@@ -160,5 +160,5 @@ def test_a_pickle_of_tensors_becomes_safetensors_and_a_pickle_of_code_is_refused
             return (print, ("run",))
 
     torch.save({"weight": Code()}, source / "pytorch_model.bin")
-    with pytest.raises(Exception, match="weights_only|Unsupported"):
+    with pytest.raises(Exception, match=r"weights_only|Unsupported"):
         safetensors_copy(source, tmp_path / "other")
