@@ -6,7 +6,7 @@ from math import ceil, floor, log10
 
 from pipeline.studies.report import Effect
 
-_WIDTH, _ROW, _TOP, _BOTTOM, _RIGHT = 760, 30, 14, 40, 150
+_WIDTH, _ROW, _TOP, _BOTTOM, _RIGHT = 800, 30, 14, 40, 190
 _CHAR_WIDTH, _MAX_LABEL = 7.2, 260
 
 
@@ -34,7 +34,7 @@ def effect_plot(effects: Sequence[Effect], task: str, *, zero: str) -> str:
         value = lowest + number * step
         kind = "zero" if abs(value) < step / 2 else "grid"
         parts.append(f'<line class="{kind}" x1="{x(value):.1f}" x2="{x(value):.1f}" y1="{_TOP - 6}" y2="{bottom}"/>')
-        parts.append(f'<text class="tick" x="{x(value):.1f}" y="{bottom + 16}">{value:+.3g}</text>')
+        parts.append(f'<text class="tick" x="{x(value):.1f}" y="{bottom + 16}">{_tick(value, step)}</text>')
     parts.append(f'<text class="axis" x="{x(0):.1f}" y="{bottom + 34}">0 = {escape(zero)}</text>')
     for number, item in enumerate(effects):
         parts.append(_line(item, task, _TOP + _ROW * (number + 0.5), x, left))
@@ -48,6 +48,10 @@ def tick_step(span: float, ticks: int = 6) -> float:
     rough = span / ticks
     power = 10.0 ** floor(log10(rough))
     return float(next(step * power for step in (1, 2, 5, 10) if step * power >= rough))
+
+
+def _tick(value: float, step: float) -> str:
+    return "0" if abs(value) < step / 2 else f"{value:+.3g}"
 
 
 def settled_class(effect: Effect, task: str) -> str:

@@ -15,13 +15,13 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e8eaf0; --quiet: #a3a9b8; --line: #3a3f4b; --paper: #14161b;
   --tint: #1d2027; --better: #6cbcf0; --worse: #ff9a5c; --open: #9aa1b0; } }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto;
-  padding: 2rem 1.25rem 4rem; max-width: 62rem; }
+  padding: 2rem 1.25rem 4rem; max-width: 76rem; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .5rem; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; }
 p { max-width: 46rem; margin: .4rem 0; } .quiet, caption { color: var(--quiet); font-size: .9rem; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .92rem; margin: .4rem 0; }
 th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap;
   font-variant-numeric: tabular-nums; }
-th:first-child, td:first-child { text-align: left; } thead th { border-bottom: 2px solid var(--line); }
+th:first-child, td:first-child, th.text { text-align: left; } thead th { border-bottom: 2px solid var(--line); }
 tr.baseline { background: var(--tint); } td.best { font-weight: 700; }
 td.text { text-align: left; white-space: normal; }
 .better { color: var(--better); } .worse { color: var(--worse); } .open { color: var(--open); }
@@ -38,7 +38,8 @@ _HOW = """One resample draws as many seeds as there are, with replacement, and w
 it has, with replacement; every arm is scored on the same seeds and the same items. An arm's value is the mean over
 the drawn seeds, the average the mean over tasks. The interval is the middle 95 % of {resamples:,} such differences.
 A verdict stands only where it excludes zero; each difference is looked at by itself, so of twenty that are nothing
-one may still seem settled."""
+one may still seem settled. An arm with no more triplets than a batch holds takes them all in every step: then seeds
+change next to nothing, and its spread over seeds says nothing about another draw of data."""
 
 
 def as_page(report: Report, *, command: str = "") -> str:
@@ -117,11 +118,12 @@ def _effect_table(report: Report, effects: Sequence[Effect]) -> str:
     last = report.tasks[-1]
     rows = [
         f"<tr>{_td(item.name)}"
+        + _td(item.verdict(last), settled_class(item, last))
         + "".join(_td(verdict_line(item, task), settled_class(item, task)) for task in report.tasks)
-        + f"{_td(item.verdict(last), settled_class(item, last))}</tr>"
+        + "</tr>"
         for item in effects
     ]
-    return _table(["difference", *report.tasks, "verdict"], rows)
+    return _table(["difference", f"verdict on the {last}", *report.tasks], rows)
 
 
 def _cost_table(report: Report) -> str:
@@ -146,7 +148,7 @@ def _published(report: Report) -> str:
     head = ["encoder", *tasks, *(["average of these"] if len(tasks) > 1 else []), "read at"]
     return (
         "<h2>For scale: published encoders on the same tasks</h2>"
-        + _table(head, lines)
+        + _table(head, lines, last_is_text=True)
         + '<p class="quiet">Full-size encoders on much more data; only figures that were read at their source.</p>'
     )
 
@@ -166,15 +168,18 @@ def _settings(report: Report) -> str:
         told = ", ".join(f"{name} = {_plain(value)}" for name, value in changed.items())
         rows.append(f"<tr>{_td(arm)}{_td(told or 'the baseline itself', 'text')}</tr>")
     seeds = ", ".join(map(str, report.seeds))
-    return _table(["arm", "differs from the baseline in"], rows) + f'<p class="quiet">Seeds {seeds}.</p>'
+    table = _table(["arm", "differs from the baseline in"], rows, last_is_text=True)
+    return table + f'<p class="quiet">Seeds {seeds}.</p>'
 
 
 def _plain(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _table(head: Sequence[str], rows: Sequence[str]) -> str:
+def _table(head: Sequence[str], rows: Sequence[str], *, last_is_text: bool = False) -> str:
     cells = "".join(f"<th>{escape(name)}</th>" for name in head)
+    if last_is_text:
+        cells = '<th class="text">'.join(cells.rsplit("<th>", 1))
     body = f"<thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody>"
     return f'<div class="wide"><table>{body}</table></div>'
 
