@@ -56,7 +56,10 @@ def test_a_study_that_cannot_be_used_is_refused_in_one_sentence(study: Path, cap
     assert "There is no study file absent" in told and "stages" in told
 
 
-def test_a_dry_run_prints_the_plan_tries_every_part_and_leaves_nothing_behind(own_workspace: Path, capsys):
+def test_a_dry_run_prints_the_plan_tries_every_part_and_leaves_nothing_behind(
+    own_workspace: Path, capsys, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "160")  # no cell of a table is broken into lines
     assert main(["study", "paper", "--dry-run"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "5 arms x 3 seeds = 15 training runs of 6,459 steps; up to 255 negatives per premise" in printed
