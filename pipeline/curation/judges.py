@@ -23,7 +23,7 @@ class Judge(Protocol):
 
 
 def load_judge(judge_id: str) -> Judge:
-    """Load the model behind `likelihood:<llm>`, `entailment:<llm>` or `guide:<encoder>`.
+    """Load the model behind `digit:<llm>`, `likelihood:<llm>`, `entailment:<llm>` or `guide:<encoder>`.
 
     Raises InputError for any other kind.
     """
@@ -38,9 +38,16 @@ def load_judge(judge_id: str) -> Judge:
         from pipeline.generation.generate import load_llm
 
         return EntailmentJudge(load_llm(model))
+    if kind == "digit" and model:
+        from pipeline.curation.digit import DigitJudge
+        from pipeline.generation.generate import load_llm
+
+        return DigitJudge(load_llm(model))
     if kind == "guide" and model:
         from pipeline.curation.guide_judge import GuideJudge
         from pipeline.training.encoders import load_encoder
 
         return GuideJudge(load_encoder(model), name=model)
-    raise InputError(f"Judge {judge_id!r} is not known: write likelihood:LLM, entailment:LLM or guide:ENCODER.")
+    raise InputError(
+        f"Judge {judge_id!r} is not known: write digit:LLM, likelihood:LLM, entailment:LLM or guide:ENCODER."
+    )

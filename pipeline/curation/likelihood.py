@@ -11,25 +11,19 @@ save, and the difference alone ranks pairs of different texts worse (76 against 
 against 63 on 100 pairs of SICK, Spearman x100).
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.generation.llama import PREFIXES, SEQUENCES, LlamaLLM, Piece
+from pipeline.curation.batched import PairJudge, Pairs, packed, shortened
+from pipeline.generation.llama import PREFIXES, LlamaLLM, Piece
 from pipeline.generation.prompts import JUDGE_PROMPTS, PromptSet, SidePrompt
 
-Pairs = Sequence[tuple[str, str]]
 Scored = tuple[str, str]  # (context, reply); the context "" asks for a paraphrase of nothing
-LONGEST_TEXT_TOKENS = 192
-"""Tokens of a text that count; the rest of a longer one is not read."""
 LEAST_NATS = 0.01
 """Costs per token below this count as this, so that a text repeated word by word has a finite score."""
-_TOKENS_A_CALL = 248
-"""Tokens decoded together: four passes of the context, and logits of at most 50 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,51 +32,25 @@ class _Job:
     context: list[int]
     reply: list[int]
 
+    def tokens(self) -> int:
+        """Return how many tokens the call takes."""
+        return len(self.context) + len(self.reply)
 
-class _LikelihoodBased(ABC):
+
+class _LikelihoodBased(PairJudge):
     """Shared work: what replies cost under a prompt, batched, each asked once."""
 
-    kind: ClassVar[str]
-
     def __init__(self, llm: LlamaLLM, *, prompts: PromptSet = JUDGE_PROMPTS, chunk_pairs: int = 32) -> None:
-        self.judge_id = f"{self.kind}:{llm.name}"
-        self._llm = llm
+        super().__init__(llm, chunk_pairs=chunk_pairs)
         self._prompts = prompts
-        self._chunk_pairs = chunk_pairs
         self._alone: dict[str, float] = {}
-
-    def scores(
-        self,
-        pairs: Pairs,
-        *,
-        on_progress: Callable[[int], None] | None = None,
-        should_stop: Callable[[], bool] | None = None,
-    ) -> NDArray[np.float64]:
-        """Return the raw score of each pair, symmetric in its two texts: float64 (n,), finite, higher is closer.
-
-        on_progress is told how many pairs are done. When should_stop answers True between two calls of the model,
-        the scores of the pairs done so far are returned: (m,) with m < n.
-        """
-        done: list[NDArray[np.float64]] = []
-        finished = 0
-        for chunk in _chunks(pairs, self._chunk_pairs):
-            if should_stop and should_stop():
-                break
-            done.append(self._chunk_scores(chunk))
-            finished += len(chunk)
-            if on_progress:
-                on_progress(finished)
-        return np.concatenate(done) if done else np.empty(0)
-
-    @abstractmethod
-    def _chunk_scores(self, pairs: Pairs) -> NDArray[np.float64]: ...
 
     def _costs(self, prompt: SidePrompt, wanted: Iterable[Scored]) -> dict[Scored, float]:
         """Return the nats per token of each (context, reply) after prompt and context."""
         shared = self._llm.tokenize(prompt.prefix())
         source = self._llm.prefix(shared)
         costs: dict[Scored, float] = {}
-        for batch in _packed([self._job(prompt, pair) for pair in wanted]):
+        for batch in packed([self._job(prompt, pair) for pair in wanted], size=_Job.tokens):
             pieces = []
             for sequence, job in enumerate(batch, start=PREFIXES):
                 self._llm.share(source, sequence)
@@ -95,18 +63,12 @@ class _LikelihoodBased(ABC):
         return costs
 
     def _job(self, prompt: SidePrompt, pair: Scored) -> _Job:
-        context, reply = (self._shortened(text) for text in pair)
+        context, reply = (shortened(self._llm, text) for text in pair)
         words = self._llm.tokenize(f" {reply}") if reply else self._llm.tokenize(self._prompts.stop)
         return _Job(pair, self._llm.tokenize(prompt.tail(context)), words)
 
     def _both_orders(self, prompt: SidePrompt, pairs: Pairs) -> dict[Scored, float]:
         return self._costs(prompt, sorted({ordered for a, b in pairs for ordered in ((a, b), (b, a))}))
-
-    def _shortened(self, text: str) -> str:
-        """Return a text on one line, cut to the tokens that count."""
-        line = " ".join(text[: LONGEST_TEXT_TOKENS * 32].split())
-        tokens = self._llm.tokenize(line)
-        return line if len(tokens) <= LONGEST_TEXT_TOKENS else self._llm.detokenize(tokens[:LONGEST_TEXT_TOKENS])
 
 
 class LikelihoodJudge(_LikelihoodBased):
@@ -145,23 +107,3 @@ def _nats_per_token(logits_nv: NDArray[np.float32], replies: Sequence[Sequence[i
     cost_n = np.log(np.exp(logits_nv - top_n[:, None]).sum(axis=1)) - chosen_n
     ends = np.cumsum([len(reply) for reply in replies])
     return [float(part.mean(dtype=np.float64)) for part in np.split(cost_n, ends[:-1])]
-
-
-def _packed(jobs: Iterable[_Job]) -> Iterator[list[_Job]]:
-    """Group jobs so that each group stays below the tokens of one call, or is a single long job."""
-    batch: list[_Job] = []
-    tokens = 0
-    for job in jobs:
-        size = len(job.context) + len(job.reply)
-        if batch and (tokens + size > _TOKENS_A_CALL or len(batch) == SEQUENCES - PREFIXES):
-            yield batch
-            batch, tokens = [], 0
-        batch.append(job)
-        tokens += size
-    if batch:
-        yield batch
-
-
-def _chunks(pairs: Pairs, size: int) -> Iterator[Pairs]:
-    for start in range(0, len(pairs), size):
-        yield pairs[start : start + size]
