@@ -30,7 +30,7 @@ class StepEvent:
 
 
 class ProgressCallback(TrainerCallback):
-    """Reports every step, scores the dev task when due, asks for checkpoints, and obeys pause and cancel."""
+    """Reports every step, scores the dev task when due, asks for checkpoints, and obeys pause, keep and cancel."""
 
     def __init__(
         self,
@@ -64,6 +64,7 @@ class ProgressCallback(TrainerCallback):
         """Report the step, then decide whether to go on and whether to save."""
         loss, masked_share = self._measure()  # reading the loss waits for the device, so it comes before the clock
         seconds = max(time.perf_counter() - self._mark, 1e-9)
+        self._ask(state)
         self.last_event = StepEvent(
             step=state.global_step,
             steps=state.max_steps,
@@ -89,14 +90,19 @@ class ProgressCallback(TrainerCallback):
     def _dev_score(self, state: TrainerState) -> float | None:
         is_last = state.global_step >= state.max_steps
         is_due = self.eval_every > 0 and state.global_step % self.eval_every == 0
-        return self.score_dev() if self.score_dev is not None and (is_last or is_due) else None
+        is_wanted = is_last or is_due or self.stopped == "keep"
+        return self.score_dev() if self.score_dev is not None and is_wanted else None
 
-    def _decide(self, state: TrainerState, control: TrainerControl) -> None:
+    def _ask(self, state: TrainerState) -> None:
         if state.global_step >= state.max_steps:
             return  # nothing left to stop: the result is about to be written
         self.stopped = self.should_stop() or None
-        if self.stopped not in ("pause", "cancel", None):
-            raise ValueError(f"should_stop must answer pause, cancel or None, got {self.stopped!r}")
+        if self.stopped not in ("pause", "cancel", "keep", None):
+            raise ValueError(f"should_stop must answer pause, cancel, keep or None, got {self.stopped!r}")
+
+    def _decide(self, state: TrainerState, control: TrainerControl) -> None:
+        if state.global_step >= state.max_steps:
+            return
         if self.stopped is not None:
             control.should_training_stop = True
         is_due = time.perf_counter() - self._last_checkpoint >= self.checkpoint_every_s

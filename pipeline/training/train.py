@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 DevScore = Callable[["SentenceTransformer"], float]
 Status = Literal["finished", "paused", "cancelled"]
 
-_STATUS: dict[str | None, Status] = {"pause": "paused", "cancel": "cancelled", None: "finished"}
+_STATUS: dict[str | None, Status] = {"pause": "paused", "cancel": "cancelled", "keep": "finished", None: "finished"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,8 @@ def train(
         output_dir: gets `model/` (stock sentence-transformers modules only) and, until then, `checkpoints/`.
         dev: scores the encoder; called every config.eval_every steps and after the last one.
         on_event: called after every step.
-        should_stop: polled after every step; "pause" writes a checkpoint and returns, "cancel" returns.
+        should_stop: polled after every step; "pause" writes a checkpoint and returns, "keep" ends the run here and
+            writes the encoder as it is, "cancel" returns without one.
         cache: where guide vectors are kept between runs; `output_dir`/cache by default.
         checkpoint_every_s: least seconds between checkpoints against a kill.
 
@@ -107,7 +108,8 @@ def train(
     )
     callbacks = [progress, CompleteMarker(fingerprint)]
     run_trainer(loss, triplets, config, checkpoints=checkpoints, callbacks=callbacks, resume_from=resume_from)
-    folder = None if progress.stopped else _write_encoder(encoder, triplets, config, output_dir)
+    is_kept = progress.stopped in (None, "keep")
+    folder = _write_encoder(encoder, triplets, config, output_dir) if is_kept else None
     if progress.stopped != "pause":
         shutil.rmtree(checkpoints, ignore_errors=True)
     return _ended(progress.stopped, progress.last_event, folder, started, guided)
@@ -134,7 +136,11 @@ def _load_guide(
         return None
     device = resolve_device(config.device)
     guide = load_encoder(config.guide, device=device)
-    return guide_table(triplets, guide, cache=cache, should_stop=should_stop).to(device)
+
+    def is_to_stop() -> bool:
+        return should_stop() in ("pause", "cancel")  # to keep a run it must first have taken a step
+
+    return guide_table(triplets, guide, cache=cache, should_stop=is_to_stop).to(device)
 
 
 def _has_head(encoder: "SentenceTransformer", config: TrainConfig) -> bool:

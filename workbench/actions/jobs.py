@@ -36,6 +36,12 @@ def cancel(workspace: Workspace, *, job_id: str) -> dict[str, Any]:
     return job(workspace, job_id=job_id)
 
 
+def keep(workspace: Workspace, *, job_id: str) -> dict[str, Any]:
+    """End a training run at its next step and keep the encoder it has by then."""
+    workspace.jobs.keep(job_id)
+    return job(workspace, job_id=job_id)
+
+
 def resume(workspace: Workspace, *, job_id: str) -> dict[str, Any]:
     """Queue a paused, interrupted or failed job again; it goes on where its journal ends."""
     workspace.jobs.resume(job_id)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 State = Literal["queued", "running", "paused", "cancelled", "failed", "finished", "interrupted"]
-Stop = Literal["pause", "cancel"]
+Stop = Literal["pause", "keep", "cancel"]
 LANES = {
     "generate": "models",
     "judge": "models",
@@ -33,6 +33,16 @@ LANES = {
     "explain": "searches",
 }
 """Kind of job -> lane; one job runs per lane, because models share the machine's cores and memory."""
+
+
+def lane_of(kind: str, settings: dict[str, Any]) -> str:
+    """Return the lane of a job: one per GPU beyond the first, which the other model jobs may use too."""
+    device = str((settings.get("config") or {}).get("device", ""))
+    if kind == "train" and device.startswith("cuda:") and device != "cuda:0":
+        return device
+    return LANES[kind]
+
+
 ENDED: frozenset[State] = frozenset({"cancelled", "failed", "finished"})
 RESUMABLE: frozenset[State] = frozenset({"paused", "failed", "interrupted"})
 
@@ -119,10 +129,10 @@ class JobFolder:
             word = self._control.read_text().strip()
         except FileNotFoundError:
             return None
-        return word if word in ("pause", "cancel") else None  # type: ignore[return-value]
+        return word if word in ("pause", "keep", "cancel") else None  # type: ignore[return-value]
 
     def ask(self, stop: Stop | None) -> None:
-        """Ask the worker to pause or cancel; None takes the request back."""
+        """Ask the worker to pause, to keep what it has and end, or to cancel; None takes the request back."""
         write_atomically(self._control, (stop or "").encode())
 
     @contextmanager

@@ -1,5 +1,6 @@
 """Jobs: submit, queue, start, pause, cancel, resume. All state lies in the job folders."""
 
+import builtins
 import os
 import subprocess
 import sys
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import InputError, StorageError
 from workbench.durable import full_disk_message, is_full_disk
-from workbench.jobs.folder import ENDED, LANES, RESUMABLE, JobFolder, Spec, State, Status, Stop
+from workbench.jobs.folder import ENDED, LANES, RESUMABLE, JobFolder, Spec, State, Status, Stop, lane_of
 from workbench.jobs.ingest import Ingester
+from workbench.jobs.queue import next_first, reordered
 from workbench.jobs.views import JobView, stated, true_status, view_of
 from workbench.store.imports import new_id, now
 
@@ -73,7 +75,7 @@ class JobRunner:
         """Stop the job for good; what it has saved stays."""
         self._stop(job_id, "cancel")
 
-    def resume(self, job_id: str) -> None:
+    def resume(self, job_id: str, *, then: Stop | None = None) -> None:
         """Queue a paused, failed or interrupted job again; it goes on where its journal ends."""
         folder = self._existing(job_id)
         with self._lock, folder.held(_wait_s(folder)) as is_free:
@@ -81,12 +83,43 @@ class JobRunner:
             state = "interrupted" if status.state == "running" and is_free else status.state
             if state not in RESUMABLE or not is_free:
                 raise InputError(f"The job {job_id} is {state}; only a paused, failed or interrupted one can resume.")
-            folder.ask(None)
+            folder.ask(then)
             folder.write_status(
                 replace(status, state="queued", queued_at=now(), finished_at=None, message="", rate=None, eta_s=None)
             )
         self._ingester.retry(job_id)
         self.wake.set()
+
+    def keep(self, job_id: str) -> None:
+        """End a training run with the encoder it has: a running one at its next step, a stopped one once resumed.
+
+        A job that has done nothing yet, or has ended, is an InputError.
+        """
+        folder = self._existing(job_id)
+        status = self._status(job_id)
+        if status.state == "running":
+            folder.ask("keep")
+        elif status.state in ("paused", "interrupted") and status.done:
+            self.resume(job_id, then="keep")
+        else:
+            raise InputError(f"The job {job_id} is {status.state}; there is nothing to keep of it.")
+
+    def move(self, job_id: str, places: int) -> None:
+        """Move a waiting job so many places up (negative) or down the queue of its lane."""
+        self._existing(job_id)
+        with self._lock:
+            waiting = self._waiting(self._lane(job_id))
+            if job_id not in waiting:
+                raise InputError(f"The job {job_id} does not wait any more; only waiting jobs have an order.")
+            for job, queued_at in reordered(waiting, job_id, places).items():
+                folder = self._folder(job)
+                with folder.held() as is_free:
+                    if is_free:
+                        folder.write_status(replace(waiting[job], queued_at=queued_at))
+
+    def waiting(self, kind: str, settings: dict[str, Any]) -> builtins.list[str]:
+        """Return the jobs that wait in the lane of such a job, the next one first."""
+        return next_first(self._waiting(lane_of(kind, settings)))
 
     def log(self, job_id: str, limit_bytes: int = 20_000) -> str:
         """Return the end of what the worker printed."""
@@ -102,16 +135,12 @@ class JobRunner:
         with self._lock:
             self._reap()
             statuses = {job_id: self._status(job_id) for job_id in self._job_ids()}
-            busy = {LANES[self._spec(job_id).kind] for job_id in self._children}
-            busy |= {
-                LANES[self._spec(job_id).kind] for job_id, status in statuses.items() if status.state == "running"
-            }
-            queued = [job_id for job_id, status in statuses.items() if status.state == "queued"]
-            for job_id in sorted(queued, key=lambda job_id: (statuses[job_id].queued_at or "", job_id)):
-                lane = LANES[self._spec(job_id).kind]
-                if lane not in busy:
+            running = [job_id for job_id, status in statuses.items() if status.state == "running"]
+            busy = {self._lane(job_id) for job_id in (*self._children, *running)}
+            queued = {self._lane(job_id) for job_id, status in statuses.items() if status.state == "queued"}
+            for lane in queued - busy:
+                for job_id in next_first(self._waiting(lane))[:1]:
                     self._start(job_id)
-                    busy.add(lane)
 
     def _stop(self, job_id: str, stop: Stop) -> None:
         folder = self._existing(job_id)
@@ -191,6 +220,15 @@ class JobRunner:
         if job_id not in self._job_ids():  # also keeps a path from being smuggled in as an id
             raise InputError(f"There is no job {job_id}; it may belong to another workspace.")
         return self._folder(job_id)
+
+    def _lane(self, job_id: str) -> str:
+        spec = self._spec(job_id)
+        return lane_of(spec.kind, spec.settings)
+
+    def _waiting(self, lane: str) -> dict[str, Status]:
+        """Statuses of the jobs of a lane that no worker has been started for."""
+        found = {job: self._status(job) for job in self._job_ids() - set(self._children) if self._lane(job) == lane}
+        return {job: status for job, status in found.items() if status.state == "queued"}
 
     def _folder(self, job_id: str) -> JobFolder:
         return JobFolder(self._jobs / job_id)

@@ -10,10 +10,16 @@ from types import ModuleType
 from pipeline.errors import InputError, StorageError
 from workbench.durable import full_disk_message, is_disk_full, is_full_disk
 from workbench.jobs.context import JobContext
-from workbench.jobs.folder import LANES, JobFolder
+from workbench.jobs.folder import LANES, JobFolder, State, Stop
 
 TEST_HANDLERS = "MULTICSR_TEST_HANDLERS"
 """Environment variable that names a package of stand-in handlers; for tests only."""
+_END_OF_STOP: dict[Stop | None, State] = {
+    None: "finished",
+    "keep": "finished",
+    "pause": "paused",
+    "cancel": "cancelled",
+}
 _LOCK_WAIT_S = 3.0
 _BUSY = 75
 
@@ -41,8 +47,7 @@ def _run(context: JobContext) -> int:
         traceback.print_exc()
         context.end("failed", _sentence(context, error))
         return 1
-    stop = context.stop_seen
-    context.end("finished" if stop is None else "paused" if stop == "pause" else "cancelled")
+    context.end(_END_OF_STOP[context.stop_seen])
     return 0
 
 

@@ -133,6 +133,17 @@ def test_cancelled_run_leaves_no_checkpoint_and_no_encoder(static, triplets, tmp
     assert not (tmp_path / "checkpoints").exists()
 
 
+def test_a_run_that_is_kept_early_leaves_the_encoder_of_that_step(static, triplets, tmp_path):
+    result, events = run(triplets, static, tmp_path / "kept", should_stop=stop_at(2, "keep"), dev=lambda encoder: 0.5)
+    assert (result.status, result.step, len(events)) == ("finished", 2, 2)
+    assert events[-1].dev_score == 0.5, "the last word on a run that ended early is its dev score"
+    _, paused = run(triplets, static, tmp_path / "paused", should_stop=stop_at(2, "pause"))
+    assert len(paused) == 2
+    weights = weights_of(tmp_path / "paused" / "checkpoints" / "checkpoint-2")
+    assert_same_weights(weights_of(result.encoder_folder), weights, atol=0)
+    assert not (tmp_path / "kept" / "checkpoints").exists()
+
+
 def test_pause_while_the_guide_embeds(triplets, tmp_path):
     config = TrainConfig(steps=2, batch_size=8, mask_rule="phi")
     result, events = run(triplets, config, tmp_path, should_stop=lambda: "pause")
