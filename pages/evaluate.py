@@ -1,4 +1,4 @@
-"""Evaluate: encoders on STS tasks."""
+"""Evaluate: encoders on STS and retrieval tasks."""
 
 import streamlit as st
 
@@ -10,24 +10,25 @@ from workbench.components.evaluate_form import evaluate_form
 from workbench.components.leaderboard_view import leaderboard_view
 from workbench.components.notice import empty_state
 from workbench.components.predictions import gold_scatter
+from workbench.components.retrieval_view import retrieval_view
 from workbench.components.score_matrix import score_matrix
 from workbench.components.space_view import space_view
 
 workspace = shell.begin("Evaluate")
 evaluate_form(workspace)
 scores = workspace.store.scores.matrix()
-if scores.empty:
+names = encoder_names(workspace)
+views = ["Scores", "Leaderboard", "Two encoders", "Space", "Retrieval"]
+view = state.tabs(views, name=state.EVALUATE_VIEW)
+if view == "Retrieval":
+    retrieval_view(workspace, names)
+elif scores.empty:
     empty_state(
         "No scores yet",
         hint="Name a folder with STS tasks above and evaluate an encoder; the built-in ones make a good start.",
         icon=":material/leaderboard:",
     )
-    st.stop()
-
-names = encoder_names(workspace)
-views = ["Scores", "Leaderboard", "Two encoders", "Space"]
-view = state.tabs(views, name=state.EVALUATE_VIEW)
-if view == "Leaderboard":
+elif view == "Leaderboard":
     leaderboard_view(scores, names)
 elif view == "Two encoders":
     encoder_comparison(workspace, scores, names)

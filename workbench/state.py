@@ -29,6 +29,7 @@ AMONG: Final = "among"
 ANNOTATOR: Final = "annotator"
 STS_FOLDER: Final = "sts_folder"
 GOLD_FOLDER: Final = "gold_folder"
+RETRIEVAL_FOLDER: Final = "retrieval_folder"
 
 _PREFIX: Final = "shared_"
 
@@ -120,6 +121,6 @@ def folder_input(label: str, *, name: str, help: str) -> str:
     key = f"folder_{name}"
     if key not in st.session_state:
         st.session_state[key] = st.session_state.get(_PREFIX + name, "")
-    typed = st.text_input(label, key=key, help=help, placeholder="/path/to/sts")
+    typed = st.text_input(label, key=key, help=help, placeholder="/path/to/folder")
     keep(name, typed.strip())
     return typed.strip()

@@ -149,3 +149,23 @@ def test_training_without_a_workspace_gives_a_folder_that_loads(workbench, tmp_p
 
     folder = json.loads((tmp_path / "answer.json").read_text())["model"]
     assert SentenceTransformer(folder, device="cpu").encode(["A dog runs."]).shape == (1, 384)
+
+
+def test_retrieval_is_scored_with_and_without_a_workspace(workbench, tmp_path: Path):
+    """Each query is the text of one document, so that every measure is 1 on any encoder."""
+    task, alone, kept = tmp_path / "echo", tmp_path / "alone.json", tmp_path / "kept.json"
+    (task / "qrels").mkdir(parents=True)
+    texts = ["A dog runs.", "The bank raised its rates.", "Snow fell all night."]
+    for file, mark in (("corpus", "d"), ("queries", "q")):
+        lines = [json.dumps({"_id": f"{mark}{row}", "text": text}) for row, text in enumerate(texts)]
+        (task / f"{file}.jsonl").write_text("\n".join(lines))
+    (task / "qrels" / "test.tsv").write_text("".join(f"q{row}\td{row}\t1\n" for row in range(3)))
+    asked = ("evaluate", "--encoder", "static-minilm", "--retrieval-dir", task)
+
+    assert workbench(*asked, "--json", alone).returncode == 0
+    done = workbench(*asked, "--workspace", tmp_path / "ws", "--json", kept)
+    assert done.returncode == 0, done.stderr
+    for path in (alone, kept):
+        score = json.loads(path.read_text())["retrieval"]["echo"]
+        assert (score["ndcg_at_10"], score["map_at_100"], score["queries"], score["documents"]) == (1.0, 1.0, 3, 3)
+    assert_one_sentence(workbench(*asked[:-1], tmp_path / "absent"), "absent")

@@ -81,9 +81,11 @@ def add_stages(commands: Any) -> None:
     study.add_argument("--dry-run", action="store_true", help="print the plan and try every part on small stand-ins")
     study.add_argument("--download", action="store_true", help="fetch what the file names on the hub")
 
-    evaluate = command(commands, "evaluate", "evaluate", "score an encoder on STS tasks")
+    evaluate = command(commands, "evaluate", "evaluate", "score an encoder on STS or retrieval tasks")
     evaluate.add_argument("--encoder", required=True, help="built-in name, encoder of the workspace, or folder")
-    evaluate.add_argument("--sts-dir", type=Path, required=True, help="folder of TSV files or in SentEval's layout")
+    folder = evaluate.add_mutually_exclusive_group(required=True)
+    folder.add_argument("--sts-dir", type=Path, help="folder of TSV files or in SentEval's layout")
+    folder.add_argument("--retrieval-dir", type=Path, help="folder of retrieval tasks in BEIR's layout")
 
 
 def add_exchange(commands: Any) -> None:

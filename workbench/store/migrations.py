@@ -71,6 +71,10 @@ STEPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
                 USING (triplet_id, sequence) ORDER BY sequence""",
         ),
     ),
+    (
+        "retrieval scores",
+        ("ALTER TABLE scores ADD COLUMN ndcg DOUBLE",),
+    ),
 )
 
 

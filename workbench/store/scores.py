@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SCHEMA = pa.schema(
-    [("encoder_id", TEXT), ("task", TEXT), ("spearman", REAL), ("accuracy", REAL), ("pairs", COUNT), ("job_id", TEXT)]
+    [("encoder_id", TEXT), ("task", TEXT)]
+    + [(name, REAL) for name in ("spearman", "accuracy", "ndcg")]
+    + [("pairs", COUNT), ("job_id", TEXT)]
 )
 
 
@@ -36,6 +38,15 @@ class Scores:
                 "max(job_id) AS job_id "
                 "FROM scores WHERE spearman IS NOT NULL AND NOT isnan(spearman) "
                 "GROUP BY encoder_id, task ORDER BY encoder_id, task"
+            ).df()
+
+    def retrieval(self) -> "pd.DataFrame":
+        """Return encoder_id, task, ndcg (at 10), queries, job_id: the latest job's score of each retrieval task."""
+        with self._database.read() as cursor:
+            return cursor.execute(
+                "SELECT encoder_id, task, arg_max(ndcg, job_id) AS ndcg, arg_max(pairs, job_id) AS queries, "
+                "max(job_id) AS job_id FROM scores WHERE ndcg IS NOT NULL GROUP BY encoder_id, task "
+                "ORDER BY encoder_id, task"
             ).df()
 
     def held_out(self) -> "pd.DataFrame":
