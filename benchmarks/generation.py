@@ -21,7 +21,7 @@ import numpy as np
 from pipeline.config import GenerationConfig
 from pipeline.generation.generate import EMBEDDED, generate, load_llm
 from pipeline.generation.llama import PREFIXES, LlamaLLM, Piece
-from pipeline.generation.prompts import prompt_set
+from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import Premise, Side
 from pipeline.weights import embedded_gguf
 from tests.references.naive_pair import NaivePair

@@ -23,8 +23,8 @@ from pipeline.curation.judges import load_judge
 from pipeline.evaluation.metrics import spearman
 from pipeline.evaluation.sts import StsTask, find_tasks, read_task
 from pipeline.generation.generate import EMBEDDED, load_llm
+from pipeline.generation.judge_prompts import DIGIT_PROMPT
 from pipeline.generation.llama import LlamaLLM
-from pipeline.generation.prompts import DIGIT_PROMPT
 from pipeline.weights import embedded_gguf
 
 KINDS = ("guide", "digit", "entailment", "likelihood")

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from pipeline.curation.batched import PairJudge, Pairs, packed, shortened
 from pipeline.errors import InputError
+from pipeline.generation.judge_prompts import DIGIT_PROMPT, DigitPrompt
 from pipeline.generation.llama import PREFIXES, LlamaLLM, Piece
-from pipeline.generation.prompts import DIGIT_PROMPT, DigitPrompt
 
 DIGITS = "012345"
 

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.curation.batched import PairJudge, Pairs, packed, shortened
+from pipeline.generation.judge_prompts import JUDGE_PROMPTS
 from pipeline.generation.llama import PREFIXES, LlamaLLM, Piece
-from pipeline.generation.prompts import JUDGE_PROMPTS, PromptSet, SidePrompt
+from pipeline.generation.prompts import LINE_END, PromptSet, SidePrompt
 
 Scored = tuple[str, str]  # (context, reply); the context "" asks for a paraphrase of nothing
 LEAST_NATS = 0.01
@@ -64,7 +65,7 @@ class _LikelihoodBased(PairJudge):
 
     def _job(self, prompt: SidePrompt, pair: Scored) -> _Job:
         context, reply = (shortened(self._llm, text) for text in pair)
-        words = self._llm.tokenize(f" {reply}") if reply else self._llm.tokenize(self._prompts.stop)
+        words = self._llm.tokenize(f" {reply}") if reply else self._llm.tokenize(LINE_END)
         return _Job(pair, self._llm.tokenize(prompt.tail(context)), words)
 
     def _both_orders(self, prompt: SidePrompt, pairs: Pairs) -> dict[Scored, float]:

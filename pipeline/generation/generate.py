@@ -10,7 +10,8 @@ from pipeline.generation.contrast import TokenChoice
 from pipeline.generation.llama import WINDOW, LlamaLLM
 from pipeline.generation.lockstep import Lockstep, RawReply, Request
 from pipeline.generation.outcomes import classify
-from pipeline.generation.prompts import PromptSet, prompt_set
+from pipeline.generation.prompt_sets import prompt_set
+from pipeline.generation.prompts import PromptSet
 from pipeline.records import Contrast, GeneratedTriplet, Outcome, Premise, Side, SideResult, text_id
 from pipeline.weights import fast_gguf
 
@@ -43,26 +44,37 @@ def generate(
     config: GenerationConfig,
     llm: LlamaLLM,
     *,
+    prompts: PromptSet | None = None,
     should_stop: Callable[[], bool] = never,
 ) -> Iterator[GeneratedTriplet]:
     """Yield a positive and a hard negative for each premise, in the order in which they are finished.
 
     Premises are drawn from the iterable as room appears in the batch. Each is yielded exactly once, whatever it
-    holds; only a stop (asked for between two tokens) leaves premises out. InputError for an unknown prompt set.
+    holds; only a stop (asked for between two tokens) leaves premises out. `prompts` are used instead of the shipped
+    set that the config names. InputError for an unknown prompt set.
     """
-    return _Run(config, llm).triplets(iter(premises), should_stop)
+    return _Run(config, llm, prompts or prompt_set(config.prompt_set)).triplets(iter(premises), should_stop)
 
 
 class _Run:
     """One call of generate: the premises in flight and what is already known of each."""
 
-    def __init__(self, config: GenerationConfig, llm: LlamaLLM) -> None:
+    def __init__(self, config: GenerationConfig, llm: LlamaLLM, prompts: PromptSet) -> None:
         self._config = config
         self._llm = llm
-        self._prompts: PromptSet = prompt_set(config.prompt_set)
+        self._prompts = prompts
+        own = {str(side): prompts.own(side) for side in Side}
+        self._by_key = prompts.by_key() if config.omega > 0 else own
         how = TokenChoice(config.omega, config.plausibility, config.temperature, config.top_p)
-        prefixes = {side: llm.tokenize(self._prompts.own(side).prefix()) for side in Side}
-        self._lockstep = Lockstep(llm, prefixes, how, slots=config.batch_size, max_new_tokens=config.max_new_tokens)
+        prefixes = {key: llm.tokenize(prompt.prefix()) for key, prompt in self._by_key.items()}
+        self._lockstep = Lockstep(
+            llm,
+            prefixes,
+            how,
+            slots=config.batch_size,
+            max_new_tokens=config.max_new_tokens,
+            opposites={side: prompts.opposite_key(side) for side in Side},
+        )
         self._contrast = Contrast.TOKEN if config.omega > 0 else Contrast.NONE
         self._premises: dict[int, Premise] = {}
         self._sides: dict[int, dict[Side, SideResult]] = {}
@@ -95,7 +107,7 @@ class _Run:
             return Outcome.FAILED
         if len(premise.text) > WINDOW * _LONGEST_TOKEN_BYTES:
             return Outcome.TOO_LONG  # not worth tokenizing: a pasted book, or a line of megabytes
-        tails = {side: self._llm.tokenize(self._prompts.own(side).tail(premise.text)) for side in Side}
+        tails = {key: self._llm.tokenize(prompt.tail(premise.text)) for key, prompt in self._by_key.items()}
         # The seed depends on the premise, not on its place, so that resumed and reordered runs draw the same.
         request = Request(key, tails, seed=_seed(self._config.seed, premise))
         return request if self._lockstep.fits(request) else Outcome.TOO_LONG

@@ -1,7 +1,7 @@
 """Many replies decoded side by side: the scheduler that keeps the batch full.
 
 Each reply owns one row (own prompt) or, under contrast, two (own and opposite prompt) that always hold the same
-reply tokens. A premise's two sides are opened together, because each side's opposite prompt is the other side's own:
+reply tokens. A premise's two sides are opened together, because a side's opposite prompt may be the other side's own:
 every prompt is decoded once and copied. A finished reply leaves its rows to a waiting premise at the next step.
 """
 
@@ -21,10 +21,10 @@ OTHER = {Side.POSITIVE: Side.HARD_NEGATIVE, Side.HARD_NEGATIVE: Side.POSITIVE}
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One premise to reply to: its tokens under each side's prompt (after the shared prefix) and the sides wanted."""
+    """One premise to reply to: its tokens under each prompt (after the shared prefix) and the sides wanted."""
 
     key: int
-    tails: Mapping[Side, Sequence[int]]
+    tails: Mapping[str, Sequence[int]]
     seed: int
     sides: tuple[Side, ...] = (Side.POSITIVE, Side.HARD_NEGATIVE)
 
@@ -64,17 +64,20 @@ class Lockstep:
     def __init__(
         self,
         llm: LlamaLLM,
-        prefixes: Mapping[Side, Sequence[int]],
+        prefixes: Mapping[str, Sequence[int]],
         how: TokenChoice,
         *,
         slots: int,
         max_new_tokens: int,
+        opposites: Mapping[Side, str] = OTHER,
     ) -> None:
+        """Prompts are named by a key: a side's own prompt by the side, its opposite as `opposites` says."""
         self._llm = llm
+        self._opposites = opposites
         self._how = how
         self._max_new_tokens = max_new_tokens
         self._rows_each = 2 if how.omega > 0 else 1
-        self._prefix = {side: (llm.prefix(tokens), len(tokens)) for side, tokens in prefixes.items()}
+        self._prefix = {key: (llm.prefix(tokens), len(tokens)) for key, tokens in prefixes.items()}
         self._sequences = list(range(SEQUENCES - 2, PREFIXES - 1, -1))
         # A premise is opened with both sides, so fewer than two slots would never open one.
         self._limit = max(2, min(slots, len(self._sequences) // self._rows_each))
@@ -85,7 +88,7 @@ class Lockstep:
 
     def fits(self, request: Request) -> bool:
         """Say whether a request, with its longest reply, fits the model's window and the cache."""
-        longest = max(self._prefix[side][1] + len(tail) for side, tail in request.tails.items())
+        longest = max(self._prefix[key][1] + len(tail) for key, tail in request.tails.items())
         return longest + self._max_new_tokens <= self._llm.window and self._need(request) <= self._cells
 
     def run(self, source: Iterator[Request], should_stop: Callable[[], bool]) -> Iterator[RawReply]:
@@ -154,9 +157,9 @@ class Lockstep:
     def _openings(self, pieces: list[Piece]) -> list[tuple[int, int]]:
         """Add each prompt of the new premises once; returns the (source, target) sequences to copy afterwards."""
         copies: list[tuple[int, int]] = []
-        first: dict[tuple[int, Side], _Row] = {}
+        first: dict[tuple[int, str], _Row] = {}
         for reply in (reply for reply in self._active if not reply.tokens):
-            for row, prompt in zip(reply.rows, (reply.side, OTHER[reply.side]), strict=False):
+            for row, prompt in zip(reply.rows, (reply.side, self._opposites[reply.side]), strict=False):
                 sequence, length = self._prefix[prompt]
                 tail = reply.request.tails[prompt]
                 row.start = length + len(tail)

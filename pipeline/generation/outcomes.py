@@ -2,11 +2,16 @@
 
 import re
 
-from pipeline.generation.prompts import PromptSet
+from pipeline.generation.prompts import PromptSet, SidePrompt
 from pipeline.records import Outcome, Side, SideResult
 
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "`": "`"}
 _BULLET = re.compile(r"^(?:[-*•>]|\d{1,2}[.)])\s+")
+_PREAMBLE = re.compile(
+    r"^(?:(?:sure|certainly|of course|okay|ok)\b[^:]{0,40}|here(?:'s| is| are)\b[^:]{0,40}\b)"
+    r"(?:paraphrase|paraphrased|rewritten|rewrite|rephrased|sentence|version|contradiction|answer)\b[^:]{0,30}:\s+",
+    re.IGNORECASE,
+)
 _REFUSAL = re.compile(
     r"^(?:i(?:'m| am) (?:sorry|unable|not able)|sorry,|i (?:can't|cannot|can not|won't|could not)\s+(?:\w+\s+)?"
     r"(?:paraphrase|rewrite|rephrase|help|assist|answer|provide|generate|create|complete|do that|comply|fulfil)"
@@ -22,10 +27,10 @@ def classify(raw: str, premise: str, side: Side, prompts: PromptSet, *, cut: boo
     cut says that the reply reached the token limit before it ended. The order of the questions is the order of
     precedence: empty, truncated, refused, copy, ok. A copy equals the premise up to case, punctuation and spaces.
     """
-    text = clean(raw, prompts.labels(side))
+    text, stopped = clean(raw, prompts.own(side))
     if not words(text):
         outcome = Outcome.EMPTY
-    elif cut:
+    elif cut and not stopped:
         outcome = Outcome.TRUNCATED
     elif _REFUSAL.match(text):
         outcome = Outcome.REFUSED
@@ -36,16 +41,30 @@ def classify(raw: str, premise: str, side: Side, prompts: PromptSet, *, cut: boo
     return SideResult(text=text, raw=raw, outcome=outcome, tokens=tokens)
 
 
-def clean(raw: str, labels: tuple[str, ...] = ()) -> str:
-    """Return the first line of a reply without a leading bullet or label and without quotes around it."""
-    line = next((part for part in raw.splitlines() if part.strip()), "")
-    text = _BULLET.sub("", " ".join(line.split()))
-    for label in labels:
-        if text.casefold().startswith(f"{label.casefold()}:"):
-            text = text[len(label) + 1 :].strip()
-    if len(text) >= 2 and _QUOTES.get(text[0]) == text[-1] and text[0] not in text[1:-1]:
+def clean(raw: str, prompt: SidePrompt) -> tuple[str, bool]:
+    """Return the sentence in a reply's first line, and whether one of the prompt's stop strings ended it.
+
+    Taken off at its edges is what the prompt's clean-up names: bullet, label, announcement, quotes.
+    """
+    line, stopped = _until_stop(next((part for part in raw.splitlines() if part.strip()), ""), prompt.stop)
+    text, wanted = " ".join(line.split()), prompt.clean_up
+    if wanted.bullets:
+        text = _BULLET.sub("", text)
+    if wanted.labels:
+        for label in (prompt.reply_label, prompt.premise_label):
+            if text.casefold().startswith(f"{label.casefold()}:"):
+                text = text[len(label) + 1 :].strip()
+    if wanted.preambles:
+        text = _PREAMBLE.sub("", text)
+    if wanted.quotes and len(text) >= 2 and _QUOTES.get(text[0]) == text[-1] and text[0] not in text[1:-1]:
         text = text[1:-1].strip()
-    return text
+    return text, stopped
+
+
+def _until_stop(line: str, stops: tuple[str, ...]) -> tuple[str, bool]:
+    """Cut a line before the first stop string in it."""
+    places = [place for stop in stops if (place := line.find(stop)) >= 0]
+    return (line[: min(places)], True) if places else (line, False)
 
 
 def words(text: str) -> str:

@@ -1,29 +1,68 @@
-"""The instructions and few-shot examples given to the LLM, as data with an id and a version.
+"""Prompts as data: what one side of a triplet is asked with, and the set of prompts that a run uses.
 
-Each side (positive, hard negative) has one prompt; the opposite prompt of a side is the other side's. Every token
-of the shared part is attended to by every row at every step, so the examples are few and short: see
-benchmarks/generation.py for what their length costs.
+Each side (positive, hard negative) has its own prompt; what it is contrasted with is the other side's prompt, or one
+chosen for it. Every token of the shared part is attended to by every row at every step, so examples are few and
+short: see benchmarks/generation.py for what their length costs.
 """
 
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.records import Side
 
+LINE_END = "\n"
+"""A reply ends at its first line break, whatever else ends it."""
+MAX_EXAMPLES = 20
+MAX_PART_CHARS = 2_000
+_NAME = re.compile(r"[a-z0-9][a-z0-9 _-]{0,59}")
+
+
+@dataclass(frozen=True, slots=True)
+class CleanUp:
+    """What is taken off a reply around its sentence; each only where it stands at the edge."""
+
+    bullets: bool = True
+    """A leading bullet or list number."""
+    labels: bool = True
+    """The prompt's own label, repeated in front."""
+    preambles: bool = True
+    """A leading announcement that ends in a colon, such as "Here is a paraphrase:"."""
+    quotes: bool = True
+    """A pair of quotation marks around the whole."""
+
 
 @dataclass(frozen=True, slots=True)
 class SidePrompt:
-    """Instruction, labels and few-shot examples of one side."""
+    """Instruction, labels, few-shot examples, further stop strings and clean-up of one prompt."""
 
     instruction: str
     premise_label: str
     reply_label: str
     examples: tuple[tuple[str, str], ...]
+    stop: tuple[str, ...] = ()
+    clean_up: CleanUp = field(default_factory=CleanUp)
+
+    def __post_init__(self) -> None:
+        if not self.premise_label.strip() or not self.reply_label.strip():
+            raise InputError("A prompt needs a label for the premise and one for the reply.")
+        if len(self.examples) > MAX_EXAMPLES:
+            raise InputError(f"A prompt has at most {MAX_EXAMPLES} examples, got {len(self.examples)}.")
+        for part in (self.premise_label, self.reply_label, *(text for pair in self.examples for text in pair)):
+            if LINE_END in part or not part.strip():
+                raise InputError("Labels and examples of a prompt are single lines with text in them.")
+        if any(not stop for stop in self.stop):
+            raise InputError("A stop string must not be empty: every reply would end at once.")
+        if any(len(part) > MAX_PART_CHARS for part in _parts(self)):
+            raise InputError(f"Every part of a prompt must stay below {MAX_PART_CHARS:,} characters.")
 
     def prefix(self) -> str:
         """Return the part shared by all premises: instruction and examples, ending in a line break."""
         shots = "".join(f"{self.tail(premise)} {reply}\n" for premise, reply in self.examples)
-        return f"{self.instruction}\n{shots}"
+        head = f"{self.instruction}\n" if self.instruction else ""
+        return f"{head}{shots}" or LINE_END
 
     def tail(self, premise: str) -> str:
         """Return the part of one premise, which the reply follows; line breaks in it become spaces."""
@@ -32,99 +71,92 @@ class SidePrompt:
 
 @dataclass(frozen=True, slots=True)
 class PromptSet:
-    """Both sides' prompts; a reply ends at the first line break."""
+    """The prompts of both sides, and what each is contrasted with."""
 
     prompt_set_id: str
     version: int
     positive: SidePrompt
     hard_negative: SidePrompt
-    stop: str = "\n"
+    against_positive: SidePrompt | None = None
+    """What a positive is contrasted with; None takes the hard negative's prompt."""
+    against_hard_negative: SidePrompt | None = None
+    """What a hard negative is contrasted with; None takes the positive's prompt."""
+    about: str = ""
+    """What the set is for, in a sentence."""
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.prompt_set_id):
+            raise InputError(
+                f"A prompt set cannot be called {self.prompt_set_id!r}: use up to 60 small letters, digits, spaces, "
+                "- or _, a letter or digit first."
+            )
+
+    @property
+    def ref(self) -> str:
+        """Name and version in one word, which is how runs and rows name the set."""
+        return f"{self.prompt_set_id}@{self.version}"
 
     def own(self, side: Side) -> SidePrompt:
         """Return the prompt that asks for this side."""
         return self.positive if side is Side.POSITIVE else self.hard_negative
 
+    def against(self, side: Side) -> SidePrompt | None:
+        """Return the prompt chosen as this side's opposite; None where it is the other side's own."""
+        return self.against_positive if side is Side.POSITIVE else self.against_hard_negative
+
     def opposite(self, side: Side) -> SidePrompt:
-        """Return the prompt that asks for the other side."""
-        return self.hard_negative if side is Side.POSITIVE else self.positive
+        """Return the prompt that this side is contrasted with."""
+        return self.by_key()[self.opposite_key(side)]
 
-    def labels(self, side: Side) -> tuple[str, ...]:
-        """Return the labels that a reply may repeat in front of itself."""
-        return (self.own(side).reply_label, self.own(side).premise_label)
+    def opposite_key(self, side: Side) -> str:
+        """Return the key of this side's opposite among `by_key`."""
+        other = Side.HARD_NEGATIVE if side is Side.POSITIVE else Side.POSITIVE
+        return str(other) if self.against(side) is None else f"against_{side}"
 
+    def by_key(self) -> dict[str, SidePrompt]:
+        """Return every different prompt by its key: each is decoded once per premise, however often it is used."""
+        prompts = {str(side): self.own(side) for side in Side}
+        return prompts | {f"against_{side}": prompt for side in Side if (prompt := self.against(side))}
 
-_DEFAULT = PromptSet(
-    prompt_set_id="default",
-    version=1,
-    positive=SidePrompt(
-        instruction="Say the same thing in other words.",
-        premise_label="Sentence",
-        reply_label="Same meaning",
-        examples=(
-            (
-                "Two kids are playing chess in the park.",
-                "In the park, a pair of children are having a game of chess.",
-            ),
-            ("How far away is the moon?", "What is the distance from here to the moon?"),
-            ("The film was far too long and rather dull.", "It was a boring movie that went on for too much time."),
-        ),
-    ),
-    hard_negative=SidePrompt(
-        instruction="Change important details so that the sentence says something different.",
-        premise_label="Sentence",
-        reply_label="Different meaning",
-        examples=(
-            ("Two kids are playing chess in the park.", "Two kids are sleeping on the couch at home."),
-            ("How far away is the moon?", "How hot is the sun?"),
-            ("The film was far too long and rather dull.", "The film was short and full of surprises."),
-        ),
-    ),
-)
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, as runs and the workspace keep them."""
+        return asdict(self)
 
-JUDGE_PROMPTS = replace(_DEFAULT, prompt_set_id="judge")
-"""What the likelihood judges ask; a calibration holds for these words only, so they change with a new version."""
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> "PromptSet":
+        """Build a set from plain values; InputError where something is missing, unknown or of another kind."""
+        try:
+            known = _known(cls, record)
+            sides: dict[str, Any] = {key: _side_prompt(known.pop(key)) for key in _PROMPT_FIELDS if key in known}
+            return cls(**known, **sides)
+        except (TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"This is no prompt set: {error}.") from error
 
 
-@dataclass(frozen=True, slots=True)
-class DigitPrompt:
-    """Instruction and scored examples of the judge that asks for a number; version as in a prompt set."""
-
-    version: int
-    instruction: str
-    labels: tuple[str, str, str]
-    """In front of the first sentence, the second one and the number."""
-    examples: tuple[tuple[str, str, int], ...]
-
-    def prefix(self) -> str:
-        """Return the part shared by all pairs: instruction and examples, ending in a line break."""
-        shots = "".join(f"{self.tail(first, second)} {score}\n" for first, second, score in self.examples)
-        return f"{self.instruction}\n{shots}"
-
-    def tail(self, first: str, second: str) -> str:
-        """Return the part of one pair, which a blank and the digit follow; line breaks in it become spaces."""
-        one, two, number = self.labels
-        return f"{one}: {' '.join(first.split())}\n{two}: {' '.join(second.split())}\n{number}:"
+_PROMPT_FIELDS = ("positive", "hard_negative", "against_positive", "against_hard_negative")
 
 
-DIGIT_PROMPT = DigitPrompt(
-    version=1,
-    instruction="How similar in meaning are the two sentences? Answer from 0, unrelated, to 5, the same meaning.",
-    labels=("First", "Second", "Similarity"),
-    examples=(
-        ("Two kids are playing chess in the park.", "In the park, a pair of children are having a game of chess.", 5),
-        ("How far away is the moon?", "She bought a loaf of fresh bread.", 0),
-        ("The film was far too long.", "The film was funny and short.", 2),
-        ("A man drives a red car.", "A man is driving a car.", 4),
-    ),
-)
-"""What the digit judge asks."""
-
-PROMPT_SETS: dict[str, PromptSet] = {_DEFAULT.prompt_set_id: _DEFAULT}
-"""Prompt sets by id."""
+def _side_prompt(record: dict[str, Any] | None) -> SidePrompt | None:
+    if record is None:
+        return None
+    known = _known(SidePrompt, record)
+    known["examples"] = tuple((str(premise), str(reply)) for premise, reply in known["examples"])
+    known["stop"] = tuple(map(str, known.get("stop", ())))
+    known["clean_up"] = CleanUp(**_known(CleanUp, known.get("clean_up", {})))
+    return SidePrompt(**known)
 
 
-def prompt_set(prompt_set_id: str) -> PromptSet:
-    """Return the prompt set of this id; InputError naming the known ones otherwise."""
-    if prompt_set_id not in PROMPT_SETS:
-        raise InputError(f"There is no prompt set {prompt_set_id!r}; choose one of {', '.join(sorted(PROMPT_SETS))}.")
-    return PROMPT_SETS[prompt_set_id]
+def _known(kind: type, record: dict[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in fields(kind)}
+    unknown = sorted(set(record) - names)
+    if unknown:
+        raise InputError(f"A {kind.__name__} has no {', '.join(unknown)}; it has {', '.join(sorted(names))}.")
+    return dict(record)
+
+
+def _parts(prompt: SidePrompt) -> Iterator[str]:
+    yield from (prompt.instruction, prompt.premise_label, prompt.reply_label, *prompt.stop)
+    for premise, reply in prompt.examples:
+        yield from (premise, reply)

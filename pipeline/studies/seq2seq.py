@@ -13,7 +13,8 @@ import numpy as np
 from pipeline.config import GenerationConfig
 from pipeline.generation.contrast import TokenChoice, choose
 from pipeline.generation.outcomes import classify
-from pipeline.generation.prompts import PromptSet, prompt_set
+from pipeline.generation.prompt_sets import prompt_set
+from pipeline.generation.prompts import PromptSet
 from pipeline.records import Contrast, GeneratedTriplet, Outcome, Premise, Side, SideResult
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from workbench.actions.jobs import attempts, backup, cancel, job, jobs, keep, ov
 from workbench.actions.maps import save_slice, seed_corpus, start_projection, start_search
 from workbench.actions.margins import start_margins
 from workbench.actions.premises import import_premises, import_sample
+from workbench.actions.prompts import prompt_sets, save_prompt_set
 from workbench.actions.regeneration import start_regenerate
 from workbench.actions.training import start_train
 
@@ -39,7 +40,9 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         keep,
         overview,
         pause,
+        prompt_sets,
         resume,
+        save_prompt_set,
         save_slice,
         scores,
         seed_corpus,

@@ -1,10 +1,11 @@
 """Stage 1: start a generation job over a corpus."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from pipeline.config import GenerationConfig, from_fields
 from pipeline.errors import InputError
+from workbench.prompt_sets import PromptSets
 from workbench.workspace import Workspace
 
 
@@ -27,11 +28,17 @@ def start_generate(
     corpus = find_corpus(workspace, corpus_id)
     frame = workspace.store.premises.rows(corpus.corpus_id, limit=limit)
     title = title or f"{corpus.name}, {settings.llm}, omega {settings.omega:g}"
-    spec = {"config": asdict(settings), "corpus_id": corpus.corpus_id, "corpus": corpus.name}
+    spec = generation_spec(workspace, settings) | {"corpus_id": corpus.corpus_id, "corpus": corpus.name}
     if origin:
         spec["origin"] = origin
     job_id = workspace.jobs.submit("generate", spec, frame, title=title)
     return {"job_id": job_id, "attempt_id": job_id, "premises": len(frame)}
+
+
+def generation_spec(workspace: Workspace, settings: GenerationConfig) -> dict[str, Any]:
+    """What every job that generates is told: the settings, and its prompts whole, whatever becomes of the set."""
+    prompts = PromptSets(workspace.root).find(settings.prompt_set)
+    return {"config": asdict(replace(settings, prompt_set=prompts.ref)), "prompts": prompts.to_json()}
 
 
 def find_corpus(workspace: Workspace, corpus_id: str) -> Any:

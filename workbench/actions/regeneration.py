@@ -1,6 +1,5 @@
 """Writing a side of a triplet anew: a job of one premise and another seed, whose triplet names the one it is for."""
 
-from dataclasses import asdict
 from typing import Any, Final
 
 import pandas as pd
@@ -8,6 +7,7 @@ import pandas as pd
 from pipeline.config import GenerationConfig
 from pipeline.errors import InputError
 from pipeline.records import Side
+from workbench.actions.generation import generation_spec
 from workbench.workspace import Workspace
 
 _TEMPERATURE: Final = 0.7
@@ -29,8 +29,7 @@ def start_regenerate(workspace: Workspace, *, triplet_id: str, side: str) -> dic
         top_p=_TOP_P,
         seed=(triplet["seed"] or 0) + 1 + len(earlier),
     )
-    spec = {
-        "config": asdict(settings),
+    spec = generation_spec(workspace, settings) | {
         "origin": f"regenerated:{wanted}:{triplet_id}",
         "replaces": triplet_id,
         "corpus": "regenerated",

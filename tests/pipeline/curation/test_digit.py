@@ -8,7 +8,7 @@ from pipeline.curation.digit import DigitJudge, digit_tokens, expected_digit
 from pipeline.curation.judges import load_judge
 from pipeline.errors import InputError
 from pipeline.generation.generate import EMBEDDED, load_llm
-from pipeline.generation.prompts import DIGIT_PROMPT
+from pipeline.generation.judge_prompts import DIGIT_PROMPT
 from pipeline.weights import smollm2_safetensors_folder
 
 PAIRS = [

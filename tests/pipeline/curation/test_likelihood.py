@@ -6,7 +6,7 @@ import torch
 
 from pipeline.curation.likelihood import EntailmentJudge, LikelihoodJudge
 from pipeline.generation.generate import EMBEDDED, load_llm
-from pipeline.generation.prompts import JUDGE_PROMPTS
+from pipeline.generation.judge_prompts import JUDGE_PROMPTS
 from pipeline.weights import smollm2_safetensors_folder
 
 PAIRS = [

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipeline.generation.contrast import TokenChoice, choose
-from pipeline.generation.prompts import prompt_set
+from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import Side
 from pipeline.weights import smollm2_safetensors_folder
 

@@ -1,5 +1,7 @@
 """The scheduler against a loop over single replies, with a model whose logits are known exactly."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from toy_llm import END, ToyLLM, logits_after
@@ -8,7 +10,7 @@ from pipeline.generation.contrast import TokenChoice, contrast, pick
 from pipeline.generation.lockstep import OTHER, Lockstep, RawReply, Request
 from pipeline.records import Outcome, Side
 
-PREFIXES = {Side.POSITIVE: [1, 2, 3], Side.HARD_NEGATIVE: [4, 5]}
+PREFIXES = {Side.POSITIVE: [1, 2, 3], Side.HARD_NEGATIVE: [4, 5], "repeat": [6, 6]}
 LIMIT = 12
 
 
@@ -21,13 +23,14 @@ def requests(count: int) -> list[Request]:
     return made
 
 
-def one_by_one(request: Request, side: Side, how: TokenChoice) -> tuple[list[int], bool]:
+def one_by_one(request: Request, side: Side, how: TokenChoice, opposites=OTHER) -> tuple[list[int], bool]:
     """One reply, token by token, both prompts written out in full each time."""
     draws = np.random.default_rng([request.seed, int(side is Side.POSITIVE)])
     reply: list[int] = []
     while len(reply) < LIMIT:
         own, opposite = (
-            logits_after([*PREFIXES[prompt], *request.tails[prompt], *reply])[None] for prompt in (side, OTHER[side])
+            logits_after([*PREFIXES[prompt], *request.tails[prompt], *reply])[None]
+            for prompt in (side, opposites[side])
         )
         z = contrast(own, opposite, omega=how.omega, plausibility=how.plausibility)[0]
         token = pick(z, how, draws.random() if how.temperature else None)
@@ -127,3 +130,15 @@ def test_a_stop_leaves_no_sequence_behind():
         seen.append(reply)
     assert 3 <= len(seen) < 20
     assert llm.open_sequences() == len(PREFIXES)
+
+
+def test_a_side_can_have_an_opposite_that_is_nobodys_own_prompt():
+    how, opposites = TokenChoice(omega=0.6), {Side.POSITIVE: "repeat", Side.HARD_NEGATIVE: "positive"}
+    wanted = [replace(one, tails={**one.tails, "repeat": one.tails[Side.POSITIVE][:-1]}) for one in requests(9)]
+    lockstep = Lockstep(ToyLLM(), PREFIXES, how, slots=6, max_new_tokens=LIMIT, opposites=opposites)
+    moved = 0
+    for reply in lockstep.run(iter(wanted), lambda: False):
+        request = wanted[reply.key]
+        assert (reply.tokens, reply.cut) == one_by_one(request, reply.side, how, opposites)
+        moved += (reply.tokens, reply.cut) != one_by_one(request, reply.side, how)
+    assert moved >= 5, "the other opposite must have mattered"

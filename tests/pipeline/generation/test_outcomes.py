@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.generation.outcomes import classify, clean, words
-from pipeline.generation.prompts import prompt_set
+from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import Outcome, Side
 
 PREMISE = "A man is riding a horse."
@@ -59,7 +59,7 @@ def test_the_raw_text_is_kept_beside_the_cleaned_one():
     ],
 )
 def test_clean_takes_off_wrapping_and_nothing_else(raw, text):
-    assert clean(raw, DEFAULT.labels(Side.POSITIVE)) == text
+    assert clean(raw, DEFAULT.positive) == (text, False)
 
 
 def test_signs_alone_are_compared_as_signs():

@@ -8,7 +8,7 @@ import torch
 
 from pipeline.config import GenerationConfig
 from pipeline.errors import InputError
-from pipeline.generation.prompts import prompt_set
+from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import Contrast, Premise, Side
 from pipeline.studies.dry_run import dry_run, tiny_bert, tiny_t5
 from pipeline.studies.hub import Hub, hub_names, pooled_copy, safetensors_copy

@@ -8,6 +8,8 @@ from typing import Any
 
 from pipeline.config import GenerationConfig, from_fields
 from pipeline.generation.generate import generate, load_llm
+from pipeline.generation.prompt_sets import prompt_set
+from pipeline.generation.prompts import PromptSet
 from pipeline.records import GeneratedTriplet, Premise
 from workbench.jobs.context import JobContext
 
@@ -25,7 +27,8 @@ def run(context: JobContext) -> None:
     llm = load_llm(config.llm)
     counts: Counter[str] = Counter()
     finished = len(done)
-    stream = generate(waiting, config, llm, should_stop=lambda: context.stop_requested() is not None)
+    prompts = prompts_of(context.spec, config)
+    stream = generate(waiting, config, llm, prompts=prompts, should_stop=lambda: context.stop_requested() is not None)
     for batch in in_batches(stream):
         context.write([row(context.job_id, context.spec.get("origin", ""), config, item) for item in batch])
         finished += len(batch)
@@ -33,6 +36,12 @@ def run(context: JobContext) -> None:
             counts[f"positive {item.positive.outcome}"] += 1
             counts[f"hard negative {item.hard_negative.outcome}"] += 1
         context.progress(finished, len(frame), message="Generating", outcomes=dict(counts))
+
+
+def prompts_of(spec: dict[str, Any], config: GenerationConfig) -> PromptSet:
+    """Return the prompts that the job was given whole; one of an earlier version names a shipped set only."""
+    kept = spec.get("prompts")
+    return PromptSet.from_json(kept) if kept else prompt_set(config.prompt_set)
 
 
 def in_batches(stream: Iterator[GeneratedTriplet]) -> Iterator[list[GeneratedTriplet]]:
