@@ -17,9 +17,12 @@ class Outcome(StrEnum):
 
     OK = "ok"
     COPY = "copy"
+    NEAR_COPY = "near_copy"
     EMPTY = "empty"
     TRUNCATED = "truncated"
     REFUSED = "refused"
+    LOOP = "loop"
+    WRONG_LANGUAGE = "wrong_language"
     TOO_LONG = "too_long"
     FAILED = "failed"
 

@@ -29,9 +29,12 @@ ROLE_NAMES: Final[dict[str, str]] = {
 OUTCOME_COLOURS: Final[dict[str, str]] = {
     Outcome.OK: INK,
     Outcome.COPY: WARNING,
+    Outcome.NEAR_COPY: "#F0C987",
     Outcome.TRUNCATED: "#B8860B",
     Outcome.EMPTY: "#A9B1BC",
     Outcome.REFUSED: "#8C6BB1",
+    Outcome.LOOP: "#5B7F95",
+    Outcome.WRONG_LANGUAGE: "#B57BA6",
     Outcome.TOO_LONG: "#7F94A6",
     Outcome.FAILED: "#3F4750",
 }

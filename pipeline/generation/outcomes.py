@@ -2,7 +2,11 @@
 
 import re
 
+from pipeline.generation.copies import is_copy, is_near_copy, words
+from pipeline.generation.languages import is_other_language
+from pipeline.generation.loops import is_loop
 from pipeline.generation.prompts import PromptSet, SidePrompt
+from pipeline.generation.refusals import is_refusal
 from pipeline.records import Outcome, Side, SideResult
 
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "`": "`"}
@@ -12,33 +16,33 @@ _PREAMBLE = re.compile(
     r"(?:paraphrase|paraphrased|rewritten|rewrite|rephrased|sentence|version|contradiction|answer)\b[^:]{0,30}:\s+",
     re.IGNORECASE,
 )
-_REFUSAL = re.compile(
-    r"^(?:i(?:'m| am) (?:sorry|unable|not able)|sorry,|i (?:can't|cannot|can not|won't|could not)\s+(?:\w+\s+)?"
-    r"(?:paraphrase|rewrite|rephrase|help|assist|answer|provide|generate|create|complete|do that|comply|fulfil)"
-    r"|as an? (?:ai|language model)|(?:please|could you) (?:provide|give me)|there is no (?:input )?sentence"
-    r"|the (?:input|given|provided) sentence)",
-    re.IGNORECASE,
-)
 
 
 def classify(raw: str, premise: str, side: Side, prompts: PromptSet, *, cut: bool, tokens: int) -> SideResult:
     """Turn a raw reply into a SideResult with exactly one outcome.
 
     cut says that the reply reached the token limit before it ended. The order of the questions is the order of
-    precedence: empty, truncated, refused, copy, ok. A copy equals the premise up to case, punctuation and spaces.
+    precedence: empty, refused, loop, truncated, wrong language, copy, near copy, ok.
     """
     text, stopped = clean(raw, prompts.own(side))
+    return SideResult(text, raw, outcome_of(text, premise, side, cut=cut and not stopped), tokens)
+
+
+def outcome_of(text: str, premise: str, side: Side, *, cut: bool = False) -> Outcome:
+    """Return the one word for how a cleaned reply ended; each question is asked of every script."""
     if not words(text):
-        outcome = Outcome.EMPTY
-    elif cut and not stopped:
-        outcome = Outcome.TRUNCATED
-    elif _REFUSAL.match(text):
-        outcome = Outcome.REFUSED
-    elif words(text) == words(premise):
-        outcome = Outcome.COPY
-    else:
-        outcome = Outcome.OK
-    return SideResult(text=text, raw=raw, outcome=outcome, tokens=tokens)
+        return Outcome.EMPTY
+    if is_refusal(text, premise):
+        return Outcome.REFUSED
+    if is_loop(text, premise):
+        return Outcome.LOOP
+    if cut:
+        return Outcome.TRUNCATED
+    if is_other_language(text, premise):
+        return Outcome.WRONG_LANGUAGE
+    if is_copy(text, premise):
+        return Outcome.COPY
+    return Outcome.NEAR_COPY if is_near_copy(text, premise, side) else Outcome.OK
 
 
 def clean(raw: str, prompt: SidePrompt) -> tuple[str, bool]:
@@ -65,12 +69,3 @@ def _until_stop(line: str, stops: tuple[str, ...]) -> tuple[str, bool]:
     """Cut a line before the first stop string in it."""
     places = [place for stop in stops if (place := line.find(stop)) >= 0]
     return (line[: min(places)], True) if places else (line, False)
-
-
-def words(text: str) -> str:
-    """Return the letters and digits of a text, case folded: what is left when two texts are compared as copies.
-
-    A text of signs alone (an emoji, say) has no letters; then its visible signs are compared instead.
-    """
-    folded = text.casefold()
-    return "".join(sign for sign in folded if sign.isalnum()) or "".join(folded.split())

@@ -6,8 +6,8 @@ import pytest
 
 from pipeline.config import GenerationConfig
 from pipeline.errors import InputError, WeightsError
+from pipeline.generation.copies import words
 from pipeline.generation.generate import generate, load_llm
-from pipeline.generation.outcomes import words
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import Contrast, Outcome, Premise, Side
 from tests.references.naive_pair import NaivePair

@@ -1,8 +1,11 @@
 """Raw replies by hand: what is cleaned away, and which single outcome each gets."""
 
+from dataclasses import replace
+
 import pytest
 
-from pipeline.generation.outcomes import classify, clean, words
+from pipeline.generation.copies import words
+from pipeline.generation.outcomes import classify, clean
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import Outcome, Side
 
@@ -66,3 +69,31 @@ def test_signs_alone_are_compared_as_signs():
     assert outcome("😀 😀", premise="😀😀") is Outcome.COPY
     assert outcome("😢", premise="😀") is Outcome.OK
     assert words("É ! x") == "éx"
+
+
+def test_stop_strings_end_a_reply_and_save_it_from_being_truncated():
+    prompts = replace(DEFAULT, positive=replace(DEFAULT.positive, stop=(" ###", "||")))
+    told = classify("Someone rides.|| more ### x", PREMISE, Side.POSITIVE, prompts, cut=True, tokens=3)
+    assert (told.text, told.outcome) == ("Someone rides.", Outcome.OK)
+    assert classify("Someone rides", PREMISE, Side.POSITIVE, prompts, cut=True, tokens=3).outcome is Outcome.TRUNCATED
+
+
+@pytest.mark.parametrize(
+    ("part", "raw"),
+    [
+        ("bullets", "- A cat sleeps."),
+        ("labels", "Same meaning: A cat sleeps."),
+        ("preambles", "Sure, here is a paraphrase: A cat sleeps."),
+        ("preambles", "Here's the rewritten sentence: A cat sleeps."),
+        ("quotes", "“A cat sleeps.”"),
+    ],
+)
+def test_each_part_of_the_clean_up_can_be_switched_off(part, raw):
+    assert clean(raw, DEFAULT.positive)[0] == "A cat sleeps."
+    kept = replace(DEFAULT.positive, clean_up=replace(DEFAULT.positive.clean_up, **{part: False}))
+    assert clean(raw, kept)[0] == raw
+
+
+@pytest.mark.parametrize("text", ["Here is the thing: a cat sleeps.", "Of course: a cat sleeps.", "Sure: it rains."])
+def test_a_colon_alone_is_no_announcement(text):
+    assert clean(text, DEFAULT.positive)[0] == text
