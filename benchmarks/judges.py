@@ -11,6 +11,7 @@ kept in the object's cache. The physical limit is the model's rows per second; i
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def main() -> None:
     """Time the judges, then score them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sts-dir", type=Path, help="without it the speed alone, on the sample premises")
-    parser.add_argument("--pairs", type=int, help="the first N pairs of each task; all if left out")
+    parser.add_argument("--pairs", type=int, help="N pairs of each task, drawn with a fixed seed; all if left out")
+    parser.add_argument("--quality-only", action="store_true", help="leave the speed out")
     parser.add_argument("--loop-pairs", type=int, default=8, help="pairs given to the slow loops")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", nargs="*", choices=KINDS, default=KINDS)
@@ -45,13 +47,14 @@ def main() -> None:
     tasks: list[StsTask] = []
     if options.sts_dir:
         found = find_tasks(options.sts_dir, for_tuning=True)
-        tasks = [read_task(name, found[name]) for name in ("STSB-dev", "SICKR-train")]
-    compare_speed((texts(tasks[0]) if tasks else sample_pairs())[:200], options.loop_pairs, options.threads)
+        tasks = [drawn(read_task(name, found[name]), options.pairs) for name in ("STSB-dev", "SICKR-train")]
+    if not options.quality_only:
+        compare_speed((texts(tasks[0]) if tasks else sample_pairs())[:200], options.loop_pairs, options.threads)
     if not tasks:
         return
     raw: dict[str, dict[str, list[float]]] = {}
     for kind in options.only:
-        raw[kind] = compare_quality(kind, tasks, options.pairs)
+        raw[kind] = compare_quality(kind, tasks)
         if options.raw:
             options.raw.write_text(json.dumps(raw), encoding="utf-8")
 
@@ -107,24 +110,31 @@ def question_tokens(llm: LlamaLLM, pairs: Pairs) -> int:
     return sum(len(llm.tokenize(DIGIT_PROMPT.tail(a, b))) for a, b in asked)
 
 
-def compare_quality(kind: str, tasks: Sequence[StsTask], limit: int | None) -> dict[str, list[float]]:
+def compare_quality(kind: str, tasks: Sequence[StsTask]) -> dict[str, list[float]]:
     """Print one judge's Spearman on every task, and its order of SICK's relations."""
     model = "all-MiniLM-L6-v2" if kind == "guide" else GenerationConfig().llm
     judge = load_judge(f"{kind}:{model}")
     raw: dict[str, list[float]] = {}
     for task in tasks:
-        pairs = texts(task)[:limit]
+        pairs = texts(task)
         rate = Rate(items=len(pairs))
         with rate.measured():
             values = judge.scores(pairs)
         raw[task.name] = values.tolist()
-        score = 100 * spearman(values, np.asarray(task.gold[:limit], dtype=float))
+        score = 100 * spearman(values, np.asarray(task.gold, dtype=float))
         print(f"{judge.judge_id:28}{task.name:12}{len(pairs):6,} pairs   Spearman {score:6.2f}   {rate}", flush=True)
-        means = relation_means(values, list(task.subset[:limit]))
+        means = relation_means(values, list(task.subset))
         if means:
             rises = all(low < high for low, high in zip(means.values(), list(means.values())[1:], strict=False))
             print(f"    mean raw value: {means}   {'in order' if rises else 'not in order'}", flush=True)
     return raw
+
+
+def drawn(task: StsTask, count: int | None) -> StsTask:
+    """Return some pairs of a task, the same ones each time."""
+    rows = np.sort(np.random.default_rng(0).permutation(len(task.gold))[:count])
+    sides = {name: [getattr(task, name)[row] for row in rows] for name in ("sentence1", "sentence2", "subset")}
+    return replace(task, gold=task.gold[rows], **sides)
 
 
 def relation_means(values: np.ndarray, relations: list[str]) -> dict[str, float]:

@@ -7,10 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import islice
 from pathlib import Path, PurePath
 from typing import IO
 
 from pipeline.errors import InputError, StorageError
+from pipeline.files.dataset_folder import data_files
 from pipeline.files.rows import Rejected, column_names, read_rows
 from pipeline.files.source import MAX_LINE_BYTES, Source, make_source
 from pipeline.files.text import text_fault
@@ -22,6 +25,8 @@ SIMCSE_COLUMNS = ("sent0", "sent1", "hard_neg")
 
 EXPORT_KINDS = (".csv", ".jsonl", ".parquet")
 MAX_TEXT_CHARS = 10_000
+_EXAMPLES = 200
+_BLOCK_ROWS = 20_000
 
 # A spreadsheet runs a cell that starts with one of = + - @ TAB CR as a formula. One ' in front makes it text. A cell
 # that already has such a ' gets another, so that taking one away on reading always gives the text back.
@@ -43,32 +48,73 @@ class TripletFile:
         return dict(Counter(row.reason for row in self.rejected).most_common())
 
 
+class TripletReading:
+    """One pass over a file or a datasets folder of triplets, a row at a time: a million of them need little memory.
+
+    Iterate once for the distinct triplets; afterwards kept + duplicates + rejected == lines. Texts are kept to the
+    letter (of csv cells the mark against formulas is taken off, see formula_safe). Of equal triplets the first is
+    kept. Raises InputError where the whole file cannot be used.
+    """
+
+    def __init__(self, content: Path | str | bytes, *, name: str = "", max_line_bytes: int = MAX_LINE_BYTES) -> None:
+        if not isinstance(content, bytes) and Path(content).is_dir():
+            self.sources = [make_source(path, "", max_line_bytes) for path in data_files(Path(content))]
+        else:
+            self.sources = [make_source(content, name, max_line_bytes)]
+        self._namings = [_naming(source) for source in self.sources]
+        self.lines = self.kept = self.duplicates = 0
+        self.reasons: Counter[str] = Counter()
+        self.examples: list[Rejected] = []
+        """The first rejected rows."""
+
+    @property
+    def rejected(self) -> int:
+        """Rows that could not be used."""
+        return self.reasons.total()
+
+    def __iter__(self) -> Iterator[Triplet]:
+        seen: set[bytes] = set()
+        for row in self.outcomes():
+            if isinstance(row, Rejected):
+                self.reasons[row.reason] += 1
+                if len(self.examples) < _EXAMPLES:
+                    self.examples.append(row)
+                continue
+            digest = _digest(row)
+            if digest in seen:
+                self.duplicates += 1
+                continue
+            seen.add(digest)
+            self.kept += 1
+            yield row
+
+    def outcomes(self) -> Iterator[Triplet | Rejected]:
+        """Yield what each row became, duplicates included."""
+        for source, names in zip(self.sources, self._namings, strict=True):
+            restored = formula_restored if source.kind == "csv" else str
+            for row in read_rows(source, names):
+                self.lines += 1
+                if isinstance(row, Rejected):
+                    yield row
+                    continue
+                texts = [restored(row.cells[name]) for name in names]
+                fault = _fault(texts)
+                yield Rejected.of(row.line, fault, " | ".join(texts)) if fault else Triplet(*texts)
+
+
 def read_triplets(
     content: Path | str | bytes, *, name: str = "", max_line_bytes: int = MAX_LINE_BYTES
 ) -> TripletFile:
-    """Read triplets from csv, tsv, jsonl or parquet with the columns of either naming.
-
-    Texts are kept to the letter (of csv cells the mark against formulas is taken off, see formula_safe). Of equal
-    triplets the first is kept and the others are counted. Raises InputError where the whole file cannot be used.
-    """
-    source = make_source(content, name, max_line_bytes)
-    names = _naming(source)
+    """Read all triplets of a csv, tsv, jsonl, parquet or arrow file or a datasets folder; see TripletReading."""
+    reading = TripletReading(content, name=name, max_line_bytes=max_line_bytes)
     triplets: dict[Triplet, None] = {}
     rejected: list[Rejected] = []
-    rows = 0
-    restored = formula_restored if source.kind == "csv" else str
-    for row in read_rows(source, names):
-        rows += 1
+    for row in reading.outcomes():
         if isinstance(row, Rejected):
             rejected.append(row)
-            continue
-        texts = [restored(row.cells[name]) for name in names]
-        fault = _fault(texts)
-        if fault:
-            rejected.append(Rejected.of(row.line, fault, " | ".join(texts)))
         else:
-            triplets.setdefault(Triplet(*texts))
-    return TripletFile(list(triplets), rejected, rows - len(rejected) - len(triplets), rows)
+            triplets.setdefault(row)
+    return TripletFile(list(triplets), rejected, reading.lines - len(rejected) - len(triplets), reading.lines)
 
 
 def write_triplets(path: Path, triplets: Iterable[Triplet]) -> int:
@@ -103,6 +149,15 @@ def formula_safe(text: str) -> str:
 def formula_restored(cell: str) -> str:
     """Undo `formula_safe`; restoring a cell made safe gives the text back, whatever the text."""
     return cell[1:] if _HAS_QUOTE.match(cell) else cell
+
+
+def _digest(triplet: Triplet) -> bytes:
+    digest = blake2b(digest_size=16)
+    for side in (triplet.premise, triplet.positive, triplet.hard_negative):
+        encoded = side.encode()
+        digest.update(len(encoded).to_bytes(4, "little"))
+        digest.update(encoded)
+    return digest.digest()
 
 
 def _naming(source: Source) -> Sequence[str]:
@@ -150,7 +205,11 @@ def _write_parquet(stream: IO[bytes], triplets: Iterable[Triplet]) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [dict(zip(RECORD_COLUMNS, sides, strict=True)) for sides in _sides(triplets)]
-    table = pa.Table.from_pylist(rows, schema=pa.schema([(name, pa.string()) for name in RECORD_COLUMNS]))
-    pq.write_table(table, stream)
-    return len(rows)
+    schema = pa.schema([(name, pa.string()) for name in RECORD_COLUMNS])
+    sides, count = _sides(triplets), 0
+    with pq.ParquetWriter(stream, schema) as writer:
+        while block := list(islice(sides, _BLOCK_ROWS)):
+            columns = [pa.array(column, pa.string()) for column in zip(*block, strict=True)]
+            writer.write_table(pa.table(columns, schema=schema))
+            count += len(block)
+    return count

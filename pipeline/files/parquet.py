@@ -1,4 +1,4 @@
-"""Rows of parquet files through pyarrow: data only, a batch of rows in memory at a time."""
+"""Rows of parquet and arrow files through pyarrow: data only, a batch of rows in memory at a time."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,23 +27,39 @@ def parquet_records(
 
     Numbers are kept in the columns named in `numbers`; in all others a cell that is not text comes as 0.
     """
+    with _opened(source) as file:
+        batches = file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns))
+        yield from _records(source, batches, columns, numbers)
+
+
+def arrow_columns(source: Source) -> list[str]:
+    """Names of the columns of an arrow stream, as `datasets` saves them; InputError when it cannot be read."""
+    with _stream(source) as reader:
+        return list(reader.schema.names)
+
+
+def arrow_records(
+    source: Source, columns: Sequence[str], *, numbers: Collection[str] = ()
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the rows of an arrow stream as `parquet_records` does those of a parquet file."""
+    with _stream(source) as reader:
+        yield from _records(source, iter(reader), columns, numbers)
+
+
+def _records(
+    source: Source, batches: Iterator[Any], columns: Sequence[str], numbers: Collection[str]
+) -> Iterator[tuple[int, dict[str, Any]]]:
     import pyarrow as pa
 
-    with _opened(source) as file:
-        place = 0
-        try:
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns)):
-                values = [
-                    _undecoded(column, keep_numbers=name in numbers)
-                    for name, column in zip(batch.schema.names, batch.columns, strict=True)
-                ]
-                for cells in zip(*values, strict=True):
-                    place += 1
-                    yield place, dict(zip(batch.schema.names, cells, strict=True))
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(
-                f"{source.name} is a damaged parquet file (row {place + 1}); export it again."
-            ) from error
+    place = 0
+    try:
+        for batch in batches:
+            values = [_undecoded(batch.column(name), keep_numbers=name in numbers) for name in columns]
+            for cells in zip(*values, strict=True):
+                place += 1
+                yield place, dict(zip(columns, cells, strict=True))
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{source.name} is damaged (row {place + 1}); export it again.") from error
 
 
 def _undecoded(column: "pa.Array", *, keep_numbers: bool) -> list[Any]:
@@ -81,3 +97,16 @@ def _opened(source: Source) -> Any:
     if any(file.metadata.row_group(group).total_byte_size > _MAX_ROW_GROUP_BYTES for group in groups):
         raise InputError(f"{source.name} unpacks to more than 2 GB per row group; write it in smaller row groups.")
     return file
+
+
+def _stream(source: Source) -> Any:
+    import pyarrow as pa
+
+    source.open().close()
+    content = (
+        pa.BufferReader(source.content) if isinstance(source.content, bytes) else pa.memory_map(str(source.content))
+    )
+    try:
+        return pa.ipc.open_stream(content)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{source.name} is not a readable arrow stream; save it as parquet.") from error

@@ -1,4 +1,4 @@
-"""Rows of txt, csv, tsv, jsonl and parquet files: each row is read or rejected with a reason, none is lost."""
+"""Rows of txt, csv, tsv, jsonl, parquet and arrow files: each row is read or rejected with a reason, none is lost."""
 
 import json
 from collections.abc import Collection, Iterator, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.files.delimited import delimited_header, delimited_records
-from pipeline.files.parquet import parquet_columns, parquet_records
+from pipeline.files.parquet import arrow_columns, arrow_records, parquet_columns, parquet_records
 from pipeline.files.source import Source, lines, require_text
 
 TEXT_COLUMN = "text"
@@ -49,6 +49,8 @@ def column_names(source: Source) -> list[str]:
     kind = source.kind
     if kind == "parquet":
         return parquet_columns(source)
+    if kind == "arrow":
+        return arrow_columns(source)
     require_text(source)
     if kind == "txt":
         return [TEXT_COLUMN]
@@ -96,6 +98,8 @@ def _records(
     kind = source.kind
     if kind == "parquet":
         yield from parquet_records(source, columns, numbers=numbers)
+    elif kind == "arrow":
+        yield from arrow_records(source, columns, numbers=numbers)
     elif kind in ("csv", "tsv"):
         for start, cells, broken in delimited_records(source):
             yield start, _Broken(broken, b"|".join(cells.values())) if broken else cells

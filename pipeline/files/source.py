@@ -8,7 +8,7 @@ from typing import BinaryIO, Literal
 
 from pipeline.errors import InputError
 
-Kind = Literal["txt", "csv", "tsv", "jsonl", "parquet"]
+Kind = Literal["txt", "csv", "tsv", "jsonl", "parquet", "arrow"]
 
 MAX_LINE_BYTES = 131_072
 """Longest line (or csv record) read; the csv library's own limit for one cell."""
@@ -24,6 +24,7 @@ KINDS: dict[str, Kind] = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
     ".pq": "parquet",
+    ".arrow": "arrow",
 }
 
 _BOM = b"\xef\xbb\xbf"

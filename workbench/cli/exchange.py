@@ -4,7 +4,7 @@ import argparse
 
 from workbench.cli.access import access
 from workbench.cli.output import print_line, write_json
-from workbench.cli.watch import require_file
+from workbench.cli.watch import require_file, require_path
 from workbench.workspace import workspace_root
 
 
@@ -23,7 +23,7 @@ def import_premises(options: argparse.Namespace) -> None:
 
 def import_triplets(options: argparse.Namespace) -> None:
     """Import triplets as an attempt."""
-    path = str(require_file(options.file))
+    path = str(require_path(options.file))
     with access(workspace_root(options.workspace)) as call:
         answer = call("import_triplets", path=path, name=options.name)
     print_line(

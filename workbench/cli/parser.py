@@ -97,10 +97,10 @@ def add_exchange(commands: Any) -> None:
     premises.add_argument("--column", help="column of a csv, tsv, jsonl or parquet file")
     premises.add_argument("--name", help="name of the corpus (default: the file's)")
     triplets = command(commands, "import", "exchange:import_triplets", "import triplets (sent0, sent1, hard_neg)")
-    triplets.add_argument("file", type=Path)
+    triplets.add_argument("file", type=Path, help="csv, tsv, jsonl, parquet, or a datasets folder")
     triplets.add_argument("--name", help="name of the attempt (default: the file's)")
-    export = command(commands, "export", "exchange:export", "write a snapshot or attempts as csv, jsonl or parquet")
-    export.add_argument("file", type=Path)
+    export = command(commands, "export", "exchange:export", "write a snapshot or attempts to a file or folder")
+    export.add_argument("file", type=Path, help="name.csv, .jsonl or .parquet; without ending a datasets folder")
     export.add_argument("--snapshot", help="snapshot of the workspace")
     export.add_argument("--attempt", action="append", help="generation attempt, repeatable")
 

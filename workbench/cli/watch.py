@@ -62,3 +62,10 @@ def require_file(path: Path) -> Path:
     if not path.is_file():
         raise InputError(f"There is no file {path}: check the name.")
     return path.resolve()
+
+
+def require_path(path: Path) -> Path:
+    """Return the absolute path of an existing file or folder. Raises InputError otherwise."""
+    if not path.exists():
+        raise InputError(f"There is no file or folder {path}: check the name.")
+    return path.resolve()

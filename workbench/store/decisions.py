@@ -1,6 +1,7 @@
 """Human decisions: logged and fsynced first, then stored; undone and redone by appending, never by deleting."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -137,6 +138,16 @@ class Decisions:
                 "WHERE d.triplet_id = ? ORDER BY d.sequence",
                 [triplet_id],
             ).df()
+
+    def log_digest(self) -> tuple[int, str]:
+        """Return how many bytes the decision log has now, and their sha256: later lines do not change it."""
+        digest, size = sha256(), 0
+        if self._log.exists():
+            with self._log.open("rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+                    size += len(block)
+        return size, digest.hexdigest()
 
     def counts(self, attempt_ids: Sequence[str] = ()) -> dict[str, int]:
         """Return the number of triplets by latest action, and undecided for the rest."""

@@ -1,17 +1,13 @@
 """What people choose when they look at triplets, and the SQL it becomes: fixed words, values as parameters."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
-import duckdb
-
-from pipeline.errors import InputError
+from workbench.store.text_search import containing, matching
 
 DecisionFilter = Literal["", "undecided", "decided", "accept", "reject", "swap", "edit"]
 Rule = tuple[float, float, float]
-_SENTENCES: Final = ("premise", "positive", "hard_negative")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +86,10 @@ def source_and_conditions(chosen: TripletFilter, *, with_decisions: bool = False
 def _conditions(chosen: TripletFilter) -> tuple[str, list[Any]]:
     clause, values = attempts_clause(chosen.attempt_ids, "t.attempt_id")
     parts = [clause]
-    if chosen.text:
-        parts.append("(" + " OR ".join(f"t.{field} ILIKE ? ESCAPE '\\'" for field in _SENTENCES) + ")")
-        values += [f"%{_escaped(chosen.text)}%"] * 3
-    if chosen.pattern:
-        parts.append("(" + " OR ".join(f"regexp_matches(t.{field}, ?)" for field in _SENTENCES) + ")")
-        values += [chosen.pattern] * 3
+    for clause, more in (containing(chosen.text), matching(chosen.pattern)):
+        if clause:
+            parts.append(clause)
+            values += more
     if chosen.outcome:
         joiner = "AND" if chosen.outcome == "ok" else "OR"
         parts.append(f"(t.positive_outcome = ? {joiner} t.hard_negative_outcome = ?)")
@@ -157,20 +151,6 @@ def _waiting(chosen: TripletFilter) -> tuple[str, list[Any]]:
         f"({free} OR (d.annotator <> ? AND hash(t.triplet_id) % 10000 < ? AND t.triplet_id NOT IN ({own})))",
         [chosen.waits_for, round(chosen.shared * 10_000), chosen.waits_for],
     )
-
-
-def _escaped(text: str) -> str:
-    """Take the special meaning from the signs of LIKE."""
-    return re.sub(r"([\\%_])", r"\\\1", text)
-
-
-def checked_pattern(cursor: duckdb.DuckDBPyConnection, pattern: str) -> None:
-    """Raise InputError when this is no regular expression."""
-    try:
-        cursor.execute("SELECT regexp_matches('', ?)", [pattern]).fetchall()
-    except duckdb.Error as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{pattern} is no regular expression ({reason}); correct it or search for text.") from error
 
 
 def _decision_clause(decision: str) -> tuple[str, list[Any]]:

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -47,9 +47,11 @@ class Imports:
         insert_new(cursor, "imports", table)
         return rejected
 
-    def add(self, header: Row, rows: Iterable[Row], *, batch_rows: int = _BATCH_ROWS) -> None:
-        """Keep an import as a journal, then store its rows."""
-        path = self._write(header, rows, batch_rows)
+    def add(
+        self, import_id: str, header: Callable[[], Row], rows: Iterable[Row], *, batch_rows: int = _BATCH_ROWS
+    ) -> None:
+        """Keep an import as a journal, then store its rows; the header is asked for when all rows have come by."""
+        path = self._write(import_id, header, rows, batch_rows)
         self._journals.ingest_all(f"imports/{path.stem}", path)
 
     def catch_up(self) -> int:
@@ -61,24 +63,24 @@ class Imports:
                 total += self._journals.ingest_all(source, path)
         return total
 
-    def _write(self, header: Row, rows: Iterable[Row], batch_rows: int) -> Path:
+    def _write(self, import_id: str, header: Callable[[], Row], rows: Iterable[Row], batch_rows: int) -> Path:
         """Write a whole import as one journal file that appears only when it is complete and on the disk."""
-        path = self.folder / f"{header['import_id']}.jsonl"
+        path = self.folder / f"{import_id}.jsonl"
         part = path.with_suffix(".part")
         journal = Journal(part)
         try:
-            journal.append([{"table": "imports", "created_at": now()} | header])
             for batch in _batches(rows, batch_rows):
                 journal.append(batch)
+            journal.append([{"table": "imports", "created_at": now(), "import_id": import_id} | header()])
             part.replace(path)
             sync_folder(self.folder)
         except OSError as error:
-            part.unlink(missing_ok=True)
             if is_full_disk(error):
                 raise StorageError(full_disk_message(self.folder, "free space and import again")) from error
             raise
         finally:
             journal.close()
+            part.unlink(missing_ok=True)
         return path
 
 

@@ -77,6 +77,18 @@ class Judgements:
             )
         return [judge_id for (judge_id,) in rows]
 
+    def calibrations(self, attempt_ids: Sequence[str] = ()) -> dict[str, list[str]]:
+        """Return, per judge of these attempts, the versions of the calibrations its scores were made with."""
+        clause, parameters = attempts_clause(attempt_ids)
+        with self._database.read() as cursor:
+            rows = run(
+                cursor,
+                "SELECT judge_id, list(DISTINCT calibration ORDER BY calibration) FROM judgements "
+                f"WHERE calibration IS NOT NULL AND {clause} GROUP BY judge_id ORDER BY judge_id",
+                parameters,
+            )
+        return dict(rows)
+
     def plane(self, attempt_ids: Sequence[str], judge_id: str, limit: int | None = None) -> "pd.DataFrame":
         """Return triplet_id, a, b of judged triplets; with a limit, a sample that stays the same."""
         clause, parameters = attempts_clause(attempt_ids)

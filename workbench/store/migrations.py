@@ -75,6 +75,14 @@ STEPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         "retrieval scores",
         ("ALTER TABLE scores ADD COLUMN ndcg DOUBLE",),
     ),
+    (
+        "sentences in lower case, for search",
+        (
+            "ALTER TABLE triplets ADD COLUMN search VARCHAR",
+            "UPDATE triplets SET search = lower(concat_ws(chr(31), premise, positive, hard_negative))",
+        ),
+    ),
+    ("what a snapshot was made from", ("ALTER TABLE snapshots ADD COLUMN details VARCHAR",)),
 )
 
 

@@ -56,14 +56,13 @@ class Premises:
         """Store a corpus: premise_id and text per row of the frame, in this order."""
         corpus_id = new_id("corpus")
         header = {
-            "import_id": corpus_id,
             "kind": "corpus",
             "name": name,
             "origin": source,
             "duplicates": int(duplicates),
             "rejected": {reason: int(count) for reason, count in rejected.items()},
         }
-        self._imports.add(header, _rows(corpus_id, frame))
+        self._imports.add(corpus_id, lambda: header, _rows(corpus_id, frame))
         return self.corpus(corpus_id)
 
     def corpora(self) -> list[Corpus]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("triplet_id", "premise", "positive", "hard_negative")
-_NAMES = ("snapshot_id", "name", "attempt_ids", "judge_id", "rule", "rows", "file", "sha256", "created_at")
+_NAMES = ("snapshot_id", "name", "attempt_ids", "judge_id", "rule", "rows", "file", "sha256", "created_at", "details")
 _SCHEMA = pa.schema([(name, COUNT if name == "rows" else TEXT) for name in _NAMES])
 
 
@@ -39,6 +39,8 @@ class Snapshot:
     file: str
     sha256: str
     created_at: str
+    details: dict[str, Any] = field(default_factory=dict)
+    """Attempts, judges with their calibrations, counts by reason, and the decision log up to here with its hash."""
 
 
 SnapshotList = list[Snapshot]
@@ -53,11 +55,19 @@ class Snapshots:
         folder.mkdir(parents=True, exist_ok=True)
 
     def create(
-        self, name: str, attempt_ids: Sequence[str], judge_id: str | None, rule: Any, frame: "pd.DataFrame"
+        self,
+        name: str,
+        attempt_ids: Sequence[str],
+        judge_id: str | None,
+        rule: Any,
+        frame: "pd.DataFrame",
+        *,
+        details: dict[str, Any] | None = None,
     ) -> Snapshot:
         """Freeze triplet_id, premise, positive, hard_negative of this frame, in its order.
 
         rule: a CurationRule, a dict of its fields, or None when no rule was applied.
+        details: JSON values that say more about where the rows come from.
         """
         snapshot_id = new_id("snapshot")
         data = _parquet(frame)
@@ -71,6 +81,7 @@ class Snapshots:
             file=f"{snapshot_id}.parquet",
             sha256=sha256(data).hexdigest(),
             created_at=now(),
+            details=details or {},
         )
         try:
             write_atomically(self.folder / snapshot.file, data)
@@ -142,9 +153,11 @@ def _flat(row: Row) -> Row:
     return row | {
         "attempt_ids": json.dumps(row["attempt_ids"]),
         "rule": None if row["rule"] is None else json.dumps(row["rule"], sort_keys=True),
+        "details": json.dumps(row.get("details") or {}, sort_keys=True),
     }
 
 
 def _snapshot(row: Row) -> Snapshot:
     rule = None if row["rule"] is None else json.loads(row["rule"])
-    return Snapshot(**row | {"attempt_ids": tuple(json.loads(row["attempt_ids"])), "rule": rule})
+    details = json.loads(row["details"] or "{}")
+    return Snapshot(**row | {"attempt_ids": tuple(json.loads(row["attempt_ids"])), "rule": rule, "details": details})

@@ -7,6 +7,7 @@ from workbench.store.backup import copy_database
 from workbench.store.connection import Database, records, run
 from workbench.store.decisions import Decisions
 from workbench.store.encoders import Encoders
+from workbench.store.final_sets import FinalSets
 from workbench.store.funnel import Funnels
 from workbench.store.imports import Imports
 from workbench.store.jobs import Jobs
@@ -19,7 +20,8 @@ from workbench.store.projections import Projections
 from workbench.store.runs import Runs
 from workbench.store.scores import Scores
 from workbench.store.snapshots import Snapshots
-from workbench.store.triplets import TripletBlocks, Triplets
+from workbench.store.triplet_blocks import TripletBlocks
+from workbench.store.triplets import Triplets
 
 _OVERVIEW = """
     SELECT
@@ -54,6 +56,7 @@ class Store:
         self.judgements = Judgements(self.database)
         self.decisions = Decisions(self.database, self.journals, root / "decisions.jsonl")
         self.funnels = Funnels(self.database)
+        self.final_sets = FinalSets(self.database)
         self.opinions = Opinions(self.database)
         self.snapshots = Snapshots(self.database, root / "snapshots")
         self.runs = Runs(self.database)
@@ -108,6 +111,6 @@ class Store:
             "scores": self.scores,
             "projections": self.projections,
         }
-        self.journals.register("triplet_blocks", TripletBlocks(self.triplets))
+        self.journals.register("triplet_blocks", TripletBlocks())
         for name, table in tables.items():
             self.journals.register(name, table)

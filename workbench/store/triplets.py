@@ -1,35 +1,24 @@
 """Triplets of every attempt: what generation gave and what people made of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from pipeline.errors import InputError
-from workbench.jobs.journal import Row, Rows
+from workbench.jobs.journal import Rows
 from workbench.store.connection import Cursor, Database, records, run
-from workbench.store.filters import TripletFilter, attempts_clause, checked_pattern, source_and_conditions
+from workbench.store.filters import TripletFilter, attempts_clause, source_and_conditions
 from workbench.store.imports import Imports, new_id
 from workbench.store.orders import Sorting
-from workbench.store.rows import COUNT, REAL, TEXT, checked, insert
+from workbench.store.rows import checked, insert
+from workbench.store.text_search import checked_pattern
+from workbench.store.triplet_blocks import IMPORTED, INSERT_TRIPLETS, TRIPLET_SCHEMA, import_blocks
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_TEXTS = (
-    *("triplet_id", "attempt_id", "premise_id", "premise", "positive", "hard_negative"),
-    *("positive_raw", "hard_negative_raw", "positive_outcome", "hard_negative_outcome"),
-    *("contrast", "llm", "prompt_set", "origin"),
-)
-_SCHEMA = pa.schema([(name, TEXT) for name in _TEXTS] + [("omega", REAL), ("seed", COUNT), ("tokens", COUNT)])
-_INSERT = f"""
-    INSERT INTO triplets ({", ".join(_SCHEMA.names)}) SELECT {", ".join(_SCHEMA.names)} FROM incoming
-    WHERE triplet_id NOT IN (SELECT triplet_id FROM triplets WHERE triplet_id IN (SELECT triplet_id FROM incoming))
-    ORDER BY arrival
-"""
-"""Unlike ON CONFLICT DO NOTHING, which scrambles the rows of a batch, this keeps the order of arrival."""
-_IMPORTED = ("premise_id", "premise", "positive", "hard_negative")
-_BLOCK_ROWS = 20_000
+_COLUMNS = ", ".join(f"t.{name}" for name in TRIPLET_SCHEMA.names)
 _WINDOWS = (10_000, 100_000)
 """Rows looked through before the whole table is."""
 _ATTEMPTS = """
@@ -68,27 +57,25 @@ class Triplets:
 
     def insert(self, cursor: Cursor, rows: Rows) -> int:
         """Insert triplets; one whose id is already there is left as it was."""
-        table, rejected = checked(rows, _SCHEMA, ["triplet_id"])
-        insert(cursor, table.append_column("arrival", pa.array(range(table.num_rows))), _INSERT)
-        return rejected
-
-    def insert_blocks(self, cursor: Cursor, rows: Rows) -> int:
-        """Insert blocks of imported triplets; return how many blocks were unusable."""
-        rejected = 0
-        for row in rows:
-            try:
-                table = _block_table(row)
-            except (pa.ArrowException, KeyError, TypeError, ValueError):
-                rejected += 1
-                continue
-            insert(cursor, table.append_column("arrival", pa.array(range(table.num_rows))), _INSERT)
+        table, rejected = checked(rows, TRIPLET_SCHEMA, ["triplet_id"])
+        insert(cursor, table.append_column("arrival", pa.array(range(table.num_rows))), INSERT_TRIPLETS)
         return rejected
 
     def add_import(self, name: str, source: str, frame: "pd.DataFrame", rejected: dict[str, int]) -> str:
         """Store imported triplets (premise_id, premise, positive, hard_negative per row); return their attempt id."""
+        rows = frame[list(IMPORTED)].astype(str).itertuples(index=False, name=None)
+        return self.import_rows(name, source, rows, lambda: {"rejected": rejected, "duplicates": 0})
+
+    def import_rows(
+        self, name: str, source: str, rows: Iterable[tuple[str, ...]], counts: Callable[[], dict[str, Any]]
+    ) -> str:
+        """Store (premise_id, premise, positive, hard_negative) of a stream, a block in memory at a time.
+
+        counts: asked at the end for `rejected` (reason -> rows) and `duplicates`. Returns the attempt id.
+        """
         attempt_id = new_id("import")
-        header = {"import_id": attempt_id, "kind": "triplets", "name": name, "origin": source, "rejected": rejected}
-        self._imports.add(header | {"duplicates": 0}, _imported_blocks(attempt_id, frame), batch_rows=1)
+        about = {"kind": "triplets", "name": name, "origin": source}
+        self._imports.add(attempt_id, lambda: about | counts(), import_blocks(attempt_id, rows), batch_rows=1)
         return attempt_id
 
     def attempts(self) -> "pd.DataFrame":
@@ -128,7 +115,7 @@ class Triplets:
             _check(cursor, chosen)
             for low, high in self._windows(cursor, after, limit, newest_first):
                 frame = cursor.execute(
-                    f"WITH chosen AS (SELECT t.rowid AS position, t.* FROM {source} WHERE {conditions} "
+                    f"WITH chosen AS (SELECT t.rowid AS position, {_COLUMNS} FROM {source} WHERE {conditions} "
                     f"AND t.rowid BETWEEN ? AND ? ORDER BY t.rowid {order} LIMIT ?), {_additions()} {_SHOWN} {order}",
                     [*parameters, low, high, limit, chosen.judge_id],
                 ).df()
@@ -170,7 +157,7 @@ class Triplets:
                 f"WITH keyed AS (SELECT t.rowid AS position, {key} AS sort_key FROM {source}{join} "
                 f"WHERE {conditions}), "
                 f"first AS (SELECT * FROM keyed {conditions_after} ORDER BY sort_key, position LIMIT ?), "
-                "chosen AS (SELECT first.position, first.sort_key, t.* FROM triplets AS t JOIN first "
+                f"chosen AS (SELECT first.position, first.sort_key, {_COLUMNS} FROM triplets AS t JOIN first "
                 f"ON t.rowid = first.position), {_additions()} "
                 f"{_SHOWN_SORTED}",
                 [*parameters, limit, chosen.judge_id],
@@ -190,8 +177,8 @@ class Triplets:
         with self._database.read() as cursor:
             return records(
                 cursor,
-                "SELECT * FROM triplets WHERE starts_with(origin, 'regenerated:') AND ends_with(origin, ?) "
-                "ORDER BY rowid DESC",
+                "SELECT * EXCLUDE (search) FROM triplets WHERE starts_with(origin, 'regenerated:') "
+                "AND ends_with(origin, ?) ORDER BY rowid DESC",
                 [f":{triplet_id}"],
             )
 
@@ -202,7 +189,7 @@ class Triplets:
     def get(self, triplet_id: str) -> dict[str, Any]:
         """Return everything known of one triplet: as generated, latest decision, scores by judge."""
         with self._database.read() as cursor:
-            found = records(cursor, "SELECT * FROM triplets WHERE triplet_id = ?", [triplet_id])
+            found = records(cursor, "SELECT * EXCLUDE (search) FROM triplets WHERE triplet_id = ?", [triplet_id])
             latest = records(
                 cursor,
                 "SELECT action, positive, hard_negative, annotator, reason FROM decided WHERE triplet_id = ?",
@@ -223,17 +210,6 @@ class Triplets:
             return bool(run(cursor, f"SELECT 1 FROM triplets WHERE {clause} LIMIT 1", parameters))
 
 
-class TripletBlocks:
-    """Receives the journal lines that hold a block of imported triplets each."""
-
-    def __init__(self, triplets: Triplets) -> None:
-        self._triplets = triplets
-
-    def insert(self, cursor: Cursor, rows: Rows) -> int:
-        """Insert the blocks."""
-        return self._triplets.insert_blocks(cursor, rows)
-
-
 def _check(cursor: Cursor, chosen: TripletFilter) -> None:
     if chosen.pattern:
         checked_pattern(cursor, chosen.pattern)
@@ -252,28 +228,3 @@ def _additions() -> str:
         "scored AS (SELECT triplet_id, a, b FROM judgements "
         "WHERE judge_id = ? AND triplet_id IN (SELECT triplet_id FROM chosen))"
     )
-
-
-def _imported_blocks(attempt_id: str, frame: "pd.DataFrame") -> Iterator[Row]:
-    """Journal lines of many triplets each: a million rows one by one would take minutes to write and to read."""
-    for first in range(0, len(frame), _BLOCK_ROWS):
-        block = frame.iloc[first : first + _BLOCK_ROWS]
-        columns = {field: block[field].astype(str).tolist() for field in _IMPORTED}
-        yield {"table": "triplet_blocks", "attempt_id": attempt_id, "first": first, "columns": columns}
-
-
-def _block_table(row: Row) -> pa.Table:
-    columns = {field: pa.array(row["columns"][field], TEXT) for field in _IMPORTED}
-    count = len(columns["premise"])
-    attempt_id, first = str(row["attempt_id"]), int(row["first"])
-    columns |= {
-        "triplet_id": pa.array([f"{attempt_id}-{number}" for number in range(first, first + count)], TEXT),
-        "positive_raw": columns["positive"],
-        "hard_negative_raw": columns["hard_negative"],
-    }
-    constants = {"attempt_id": attempt_id, "contrast": "none", "origin": "import", "tokens": 0}
-    constants |= {"positive_outcome": "ok", "hard_negative_outcome": "ok"}
-    for field in _SCHEMA:
-        if field.name not in columns:
-            columns[field.name] = pa.repeat(pa.scalar(constants.get(field.name), field.type), count)
-    return pa.table({name: columns[name] for name in _SCHEMA.names}, schema=_SCHEMA)
