@@ -1,4 +1,4 @@
-"""Evaluate: encoders on STS and retrieval tasks."""
+"""Evaluate: encoders on STS, transfer and retrieval tasks."""
 
 import streamlit as st
 
@@ -7,10 +7,10 @@ from workbench.components import links
 from workbench.components.encoder_comparison import encoder_comparison
 from workbench.components.encoder_names import encoder_names, scored_name
 from workbench.components.evaluate_form import evaluate_form
+from workbench.components.folder_tasks import RETRIEVAL, TRANSFER, folder_tasks_view
 from workbench.components.leaderboard_view import leaderboard_view
 from workbench.components.notice import empty_state
 from workbench.components.predictions import gold_scatter
-from workbench.components.retrieval_view import retrieval_view
 from workbench.components.score_matrix import score_matrix
 from workbench.components.space_view import space_view
 
@@ -18,10 +18,10 @@ workspace = shell.begin("Evaluate")
 evaluate_form(workspace)
 scores = workspace.store.scores.matrix()
 names = encoder_names(workspace)
-views = ["Scores", "Leaderboard", "Two encoders", "Space", "Retrieval"]
+views = ["Scores", "Leaderboard", "Two encoders", "Space", "Transfer", "Retrieval"]
 view = state.tabs(views, name=state.EVALUATE_VIEW)
-if view == "Retrieval":
-    retrieval_view(workspace, names)
+if view in ("Transfer", "Retrieval"):
+    folder_tasks_view(workspace, names, TRANSFER if view == "Transfer" else RETRIEVAL)
 elif scores.empty:
     empty_state(
         "No scores yet",

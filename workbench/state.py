@@ -30,6 +30,7 @@ ANNOTATOR: Final = "annotator"
 STS_FOLDER: Final = "sts_folder"
 GOLD_FOLDER: Final = "gold_folder"
 RETRIEVAL_FOLDER: Final = "retrieval_folder"
+TRANSFER_FOLDER: Final = "transfer_folder"
 
 _PREFIX: Final = "shared_"
 

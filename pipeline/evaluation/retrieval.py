@@ -1,7 +1,11 @@
 """Retrieval scored as BEIR does: nDCG at 10 and its companions, the corpus ranked by cosine for every query."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import log2
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from pipeline.evaluation.retrieval_tasks import RetrievalTask
@@ -20,9 +24,29 @@ class RetrievalScore:
     map_at_100: float
 
 
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """What was found for one query."""
+
+    query_id: str
+    ndcg_at_10: float
+    first_rank: int | None
+    """Rank of the first relevant document, from 1; None when none is among the first 100."""
+    found: tuple[str, ...]
+    """Ids of the first ten documents."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalResult:
+    """Score of one task with what a page needs to look into it."""
+
+    score: RetrievalScore
+    queries: list[QueryResult]
+
+
 def evaluate_retrieval(
     task: RetrievalTask, encoder: Any, vectors: Callable[[list[str]], Any] | None = None
-) -> RetrievalScore:
+) -> RetrievalResult:
     """Rank the corpus for every query by cosine and score it with sentence-transformers' evaluator.
 
     Every grade above zero counts as relevant, so that on a graded task nDCG differs from BEIR's own, which weighs
@@ -44,12 +68,16 @@ def evaluate_retrieval(
         score_functions={"cosine": cos_sim},
         batch_size=64,
         write_csv=False,
+        write_predictions=True,
     )
     source = _Prompted(encoder, vectors) if vectors is not None else encoder
     # Typed as a flat table of numbers, but it answers function -> measure -> k -> mean over the queries.
-    measure = cast("Callable[[Any], dict[str, dict[str, dict[int, float]]]]", evaluator.compute_all_metrics)
-    found = measure(source)["cosine"]
-    return RetrievalScore(
+    measure = cast("Callable[..., dict[str, dict[str, dict[int, float]]]]", evaluator.compute_all_metrics)
+    with TemporaryDirectory() as folder:
+        found = measure(source, output_path=folder)["cosine"]
+        [ranked] = Path(folder).glob("*_cosine.jsonl")
+        queries = [_query_result(task, json.loads(line)) for line in ranked.read_text(encoding="utf-8").splitlines()]
+    score = RetrievalScore(
         task=task.name,
         queries=len(task.queries),
         documents=len(task.corpus),
@@ -58,6 +86,21 @@ def evaluate_retrieval(
         recall_at_10=float(found["recall@k"][10]),
         map_at_100=float(found["map@k"][100]),
     )
+    return RetrievalResult(score, queries)
+
+
+def _query_result(task: RetrievalTask, ranked: dict[str, Any]) -> QueryResult:
+    ids = [hit["corpus_id"] for hit in ranked["results"]]
+    relevant = task.relevant[ranked["query_id"]]
+    places = [rank for rank, document_id in enumerate(ids, start=1) if document_id in relevant]
+    first = places[0] if places else None
+    return QueryResult(ranked["query_id"], _ndcg(places, len(relevant), k=10), first, tuple(ids[:10]))
+
+
+def _ndcg(places: Sequence[int], relevant: int, *, k: int) -> float:
+    """Normalised discounted gain of relevant documents at these ranks, grades counted alike, in [0, 1]."""
+    ideal = sum(1 / log2(rank + 1) for rank in range(1, min(relevant, k) + 1))
+    return sum(1 / log2(rank + 1) for rank in places if rank <= k) / ideal
 
 
 def treats_texts_alike(encoder: Any) -> bool:

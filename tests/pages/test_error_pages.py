@@ -52,7 +52,7 @@ def test_every_view_of_errors_draws_filled(draw, behaved, view):
     assert not app.error
 
 
-@pytest.mark.parametrize("view", ["Scores", "Leaderboard", "Two encoders", "Space", "Retrieval"])
+@pytest.mark.parametrize("view", ["Scores", "Leaderboard", "Two encoders", "Space", "Transfer", "Retrieval"])
 def test_every_view_of_evaluate_draws_filled(draw, filled, workspace, view):
     out = workspace.root / "jobs" / "20260101-000300-000-evaluate-dddd" / "out"
     measures = {"alignment": 0.2, "uniformity": -2.0, "anisotropy": 0.1, "hubness": 1.0, "effective_rank": 80.0}

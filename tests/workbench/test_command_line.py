@@ -169,3 +169,21 @@ def test_retrieval_is_scored_with_and_without_a_workspace(workbench, tmp_path: P
         score = json.loads(path.read_text())["retrieval"]["echo"]
         assert (score["ndcg_at_10"], score["map_at_100"], score["queries"], score["documents"]) == (1.0, 1.0, 3, 3)
     assert_one_sentence(workbench(*asked[:-1], tmp_path / "absent"), "absent")
+
+
+def test_transfer_is_scored_with_and_without_a_workspace(workbench, tmp_path: Path):
+    """Two subjects a child can tell apart: an encoder that sees words at all finds the class of every text."""
+    folder, alone, kept = tmp_path / "senteval" / "MR", tmp_path / "alone.json", tmp_path / "kept.json"
+    folder.mkdir(parents=True)
+    for ending, words in (("pos", "a lovely warm {} film"), ("neg", "the {} engine needs oil")):
+        lines = [words.format(word) for word in "old new big small red blue good cheap fast slow loud".split()]
+        (folder / f"rt-polarity.{ending}").write_text("\n".join(lines))
+    asked = ("evaluate", "--encoder", "static-minilm", "--transfer-dir", tmp_path / "senteval")
+
+    assert workbench(*asked, "--json", alone).returncode == 0
+    done = workbench(*asked, "--workspace", tmp_path / "ws", "--json", kept)
+    assert done.returncode == 0, done.stderr
+    for path in (alone, kept):
+        score = json.loads(path.read_text())["transfer"]["MR"]
+        assert (score["accuracy"], score["majority"], score["examples"]) == (1.0, 0.5, 22)
+    assert_one_sentence(workbench(*asked[:-1], tmp_path / "absent"), "absent")

@@ -12,6 +12,7 @@ from pipeline.evaluation.held_out import is_held_out
 from pipeline.evaluation.own_pairs import read_pairs, write_task
 from pipeline.evaluation.retrieval_tasks import find_retrieval
 from pipeline.evaluation.sts import STANDARD_TASKS, find_tasks
+from pipeline.evaluation.transfer_tasks import find_transfer
 from pipeline.names import BUILT_IN_ENCODERS
 from workbench.workspace import Workspace
 
@@ -51,26 +52,29 @@ def start_evaluate(
     encoder: str,
     sts_dir: str | None = None,
     retrieval_dir: str | None = None,
+    transfer_dir: str | None = None,
     held_out: str | None = None,
     title: str = "",
 ) -> dict[str, Any]:
     """Queue the evaluation of an encoder.
 
-    It runs on a folder of STS tasks, on a folder in BEIR's layout, or on the held-out triplets of a snapshot.
+    It runs on a folder of STS tasks, of retrieval tasks in BEIR's layout, of SentEval's transfer tasks, or on the
+    held-out triplets of a snapshot.
     """
     found = find_encoder(workspace, encoder)
     spec: dict[str, Any] = {"encoder": found.folder, "encoder_id": found.encoder_id}
     if sts_dir:
         spec["sts_dir"], frame, where = str(checked_folder(sts_dir)), None, Path(sts_dir).name
-    elif retrieval_dir:
-        folder = Path(retrieval_dir).expanduser().resolve()
-        find_retrieval(folder)
-        spec["retrieval_dir"], frame, where = str(folder), None, folder.name
+    elif retrieval_dir or transfer_dir:
+        folder = Path(str(retrieval_dir or transfer_dir)).expanduser().resolve()
+        (find_retrieval if retrieval_dir else find_transfer)(folder)
+        spec["retrieval_dir" if retrieval_dir else "transfer_dir"] = str(folder)
+        frame, where = None, folder.name
     elif held_out:
         frame, where = held_out_rows(workspace, held_out), "held-out triplets"
     else:
         raise InputError(
-            "An evaluation needs a folder of STS or retrieval tasks, or a snapshot to hold triplets out of."
+            "An evaluation needs a folder of STS, retrieval or transfer tasks, or a snapshot to hold triplets out of."
         )
     job_id = workspace.jobs.submit("evaluate", spec, frame, title=title or f"{encoder} on {where}")
     return {"job_id": job_id, "encoder_id": found.encoder_id}

@@ -81,11 +81,12 @@ def add_stages(commands: Any) -> None:
     study.add_argument("--dry-run", action="store_true", help="print the plan and try every part on small stand-ins")
     study.add_argument("--download", action="store_true", help="fetch what the file names on the hub")
 
-    evaluate = command(commands, "evaluate", "evaluate", "score an encoder on STS or retrieval tasks")
+    evaluate = command(commands, "evaluate", "evaluate", "score an encoder on STS, retrieval or transfer tasks")
     evaluate.add_argument("--encoder", required=True, help="built-in name, encoder of the workspace, or folder")
     folder = evaluate.add_mutually_exclusive_group(required=True)
     folder.add_argument("--sts-dir", type=Path, help="folder of TSV files or in SentEval's layout")
     folder.add_argument("--retrieval-dir", type=Path, help="folder of retrieval tasks in BEIR's layout")
+    folder.add_argument("--transfer-dir", type=Path, help="SentEval's data folder, for its transfer tasks")
 
 
 def add_exchange(commands: Any) -> None:

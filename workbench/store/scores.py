@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from pipeline.evaluation.held_out import HELD_OUT_TASK
 from workbench.jobs.journal import Rows
 from workbench.store.connection import Cursor, Database
 from workbench.store.rows import COUNT, REAL, TEXT, checked, insert_new
@@ -40,6 +41,16 @@ class Scores:
                 "GROUP BY encoder_id, task ORDER BY encoder_id, task"
             ).df()
 
+    def transfer(self) -> "pd.DataFrame":
+        """Return encoder_id, task, accuracy, examples, job_id: the latest job's accuracy on each transfer task."""
+        with self._database.read() as cursor:
+            return cursor.execute(
+                "SELECT encoder_id, task, arg_max(accuracy, job_id) AS accuracy, arg_max(pairs, job_id) AS examples, "
+                "max(job_id) AS job_id FROM scores WHERE accuracy IS NOT NULL AND task <> ? "
+                "GROUP BY encoder_id, task ORDER BY encoder_id, task",
+                [HELD_OUT_TASK],
+            ).df()
+
     def retrieval(self) -> "pd.DataFrame":
         """Return encoder_id, task, ndcg (at 10), queries, job_id: the latest job's score of each retrieval task."""
         with self._database.read() as cursor:
@@ -54,5 +65,6 @@ class Scores:
         with self._database.read() as cursor:
             return cursor.execute(
                 "SELECT encoder_id, arg_max(accuracy, job_id) AS accuracy, arg_max(pairs, job_id) AS triplets "
-                "FROM scores WHERE accuracy IS NOT NULL GROUP BY encoder_id ORDER BY encoder_id"
+                "FROM scores WHERE accuracy IS NOT NULL AND task = ? GROUP BY encoder_id ORDER BY encoder_id",
+                [HELD_OUT_TASK],
             ).df()

@@ -46,7 +46,8 @@ def test_measures_by_hand(tmp_path):
     """q1 ranks d1, d2, d3, d4 and wants d1, d3; q2 ranks d3, d2, d1, d4 and wants d2."""
     task = read_retrieval("compass", beir(tmp_path / "compass"))
     compass = Compass()
-    score = evaluate_retrieval(task, compass, compass.vectors)
+    result = evaluate_retrieval(task, compass, compass.vectors)
+    score = result.score
     ideal = 1 + 1 / math.log2(3)
     first, second = (1 + 1 / math.log2(4)) / ideal, 1 / math.log2(3)
     assert score.ndcg_at_10 == pytest.approx((first + second) / 2)
@@ -54,6 +55,10 @@ def test_measures_by_hand(tmp_path):
     assert score.recall_at_10 == pytest.approx(1)
     assert score.map_at_100 == pytest.approx(((1 + 2 / 3) / 2 + 1 / 2) / 2)
     assert (score.queries, score.documents) == (2, 4)
+    by_query = {item.query_id: item for item in result.queries}
+    assert by_query["q1"].found == ("d1", "d2", "d3", "d4") and by_query["q1"].first_rank == 1
+    assert by_query["q2"].first_rank == 2
+    assert [by_query[key].ndcg_at_10 for key in ("q1", "q2")] == pytest.approx([first, second])
 
 
 def test_a_router_or_a_default_prompt_is_left_to_the_encoder():

@@ -1,36 +1,42 @@
 """Evaluation as a job: one score row per task, and every pair's prediction beside it for the error pages."""
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline.evaluation.benchmark import TaskResult, evaluate, held_out_accuracy
 from pipeline.evaluation.held_out import HELD_OUT_TASK
-from pipeline.evaluation.retrieval import evaluate_retrieval, prompted_texts, treats_texts_alike
-from pipeline.evaluation.retrieval_tasks import find_retrieval, read_retrieval
 from pipeline.evaluation.space import is_positive, space_quality
 from pipeline.evaluation.sts import StsTask, find_tasks, read_task
 from pipeline.evaluation.vectors import CorpusVectors, corpus_vectors
 from pipeline.records import Triplet
 from pipeline.training.encoders import load_encoder
 from workbench.jobs.context import JobContext
+from workbench.jobs.handlers.folder_tasks import (
+    Stopped,
+    evaluate_retrieval_folder,
+    evaluate_transfer_folder,
+    stop_between,
+    vectors_folder,
+    write_record,
+    write_table,
+)
 
 Report = Callable[[int, int, str], None]
 """Takes tasks done, tasks in all, and what is being done."""
 
 
 def run(context: JobContext) -> None:
-    """Evaluate the encoder of the spec on a folder of STS or retrieval tasks, or on the input's held-out triplets."""
+    """Evaluate the encoder of the spec on a folder of tasks, or on the held-out triplets of the job's input."""
     spec = context.spec
     if spec.get("sts_dir"):
         evaluate_folder(context, spec["encoder"], spec["encoder_id"], Path(spec["sts_dir"]))
     elif spec.get("retrieval_dir"):
         evaluate_retrieval_folder(context, spec["encoder"], spec["encoder_id"], Path(spec["retrieval_dir"]))
+    elif spec.get("transfer_dir"):
+        evaluate_transfer_folder(context, spec["encoder"], spec["encoder_id"], Path(spec["transfer_dir"]))
     else:
         evaluate_held_out(context, spec["encoder"], spec["encoder_id"], held_out_of(context.input()))
 
@@ -51,8 +57,12 @@ def evaluate_folder(
 
     def encoded(texts_done: int, texts_total: int) -> None:
         report(len(done), len(tasks), f"Encoded {texts_done:,} of {texts_total:,} sentences")
+        stop_between(context)
 
-    vectors = corpus_vectors(texts, model, cache=vectors_folder(context), on_texts=encoded)
+    try:
+        vectors = corpus_vectors(texts, model, cache=vectors_folder(context), on_texts=encoded)
+    except Stopped:
+        return
     waiting = [task for task in tasks if task.name not in done]
     for finished, result in enumerate(evaluate(model, waiting, vectors=vectors), start=len(done) + 1):
         keep_pairs(context, result)
@@ -72,44 +82,6 @@ def evaluate_folder(
         if context.stop_requested():
             return
     keep_space(context, encoder_id, tasks, vectors)
-
-
-def evaluate_retrieval_folder(context: JobContext, encoder: str, encoder_id: str, folder: Path) -> None:
-    """Score the retrieval tasks that the journal does not hold yet; all measures go to out/retrieval-TASK.json."""
-    found = find_retrieval(folder)
-    done = context.done("scores", "task")
-    model = load_encoder(encoder)
-    for finished, (name, path) in enumerate(found.items()):
-        if name in done:
-            continue
-        task = read_retrieval(name, path)
-
-        def encoded(texts: int, total: int, name: str = name, finished: int = finished) -> None:
-            context.progress(finished, len(found), f"{name}: encoded {texts:,} of {total:,} texts")
-
-        vectors = None
-        if treats_texts_alike(model):
-            texts = prompted_texts(task, model)
-            vectors = corpus_vectors(texts, model, cache=vectors_folder(context), on_texts=encoded)
-        score = evaluate_retrieval(task, model, vectors)
-        write_record(context.out / f"retrieval-{name}.json", asdict(score) | {"split": task.split})
-        row = {"encoder_id": encoder_id, "task": name, "ndcg": score.ndcg_at_10, "pairs": score.queries}
-        context.write([{"table": "scores", "job_id": context.job_id, **row}])
-        context.progress(finished + 1, len(found), f"Evaluated {name}")
-        if context.stop_requested():
-            return
-
-
-def write_record(target: Path, record: dict[str, Any]) -> None:
-    """Write a JSON file, whole or not at all."""
-    partial = target.with_suffix(".partial")
-    partial.write_text(json.dumps(record), encoding="utf-8")
-    partial.replace(target)
-
-
-def vectors_folder(context: JobContext) -> Path:
-    """Folder of the workspace where vectors are kept from job to job."""
-    return context.folder.path.parent.parent / "vectors"
 
 
 def keep_space(context: JobContext, encoder_id: str, tasks: list[StsTask], vectors: CorpusVectors) -> None:
@@ -154,7 +126,4 @@ def keep_pairs(context: JobContext, result: TaskResult) -> None:
             "predicted": result.predicted,
         }
     )
-    target = context.out / f"pairs-{result.score.task}.parquet"
-    partial = target.with_suffix(".partial")
-    frame.to_parquet(partial, index=False)
-    partial.replace(target)
+    write_table(context.out / f"pairs-{result.score.task}.parquet", frame)

@@ -12,7 +12,7 @@ from pipeline.analysis.neighbours import nearest
 from pipeline.evaluation.vectors import corpus_vectors
 from pipeline.training.encoders import load_encoder
 from workbench.jobs.context import JobContext
-from workbench.jobs.handlers.evaluate import vectors_folder
+from workbench.jobs.handlers.folder_tasks import vectors_folder
 
 
 def run(context: JobContext) -> None:
