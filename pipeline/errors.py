@@ -5,6 +5,10 @@ class InputError(ValueError):
     """Seen by the person who supplied the input: a file, a setting or a name that cannot be used."""
 
 
+class UnreachableError(InputError):
+    """Seen by the person who asked for something of the network where there is no way to it."""
+
+
 class WeightsError(InputError):
     """Seen by the person who chose a model: its files are missing, damaged or of a kind not accepted."""
 

@@ -125,3 +125,9 @@ def folder_input(label: str, *, name: str, help: str) -> str:
     typed = st.text_input(label, key=key, help=help, placeholder="/path/to/folder")
     keep(name, typed.strip())
     return typed.strip()
+
+
+def set_folder(name: str, folder: str) -> None:
+    """Put a folder into its field. For callbacks: a field that is already drawn cannot be changed in the same run."""
+    st.session_state[f"folder_{name}"] = folder
+    keep(name, folder)

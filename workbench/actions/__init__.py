@@ -9,7 +9,7 @@ from typing import Any
 
 from workbench.actions.curation import curate, start_judge
 from workbench.actions.errors import add_behaviour_test, add_note, generate_like, start_behaviour, start_explain
-from workbench.actions.evaluation import import_pairs, start_evaluate
+from workbench.actions.evaluation import import_pairs, start_evaluate, start_fetch
 from workbench.actions.exchange import export_triplets, import_triplets
 from workbench.actions.generation import start_generate
 from workbench.actions.jobs import attempts, backup, cancel, job, jobs, keep, overview, pause, resume, scores
@@ -49,6 +49,7 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         start_behaviour,
         start_evaluate,
         start_explain,
+        start_fetch,
         start_generate,
         start_judge,
         start_margins,

@@ -9,6 +9,7 @@ import pandas as pd
 
 from pipeline.errors import InputError
 from pipeline.evaluation.held_out import is_held_out
+from pipeline.evaluation.hub_tasks import ON_HUB
 from pipeline.evaluation.own_pairs import read_pairs, write_task
 from pipeline.evaluation.retrieval_tasks import find_retrieval
 from pipeline.evaluation.sts import STANDARD_TASKS, find_tasks
@@ -108,6 +109,23 @@ def keep_pairs(
 def own_pairs_folder(workspace: Workspace) -> Path:
     """Folder of the tasks that were made of own pairs."""
     return workspace.root / "pairs"
+
+
+def start_fetch(workspace: Workspace, *, kind: str, tasks: list[str] | None = None) -> dict[str, Any]:
+    """Queue the fetching of tasks from the hub into this workspace: kind sts or retrieval, all of them by default."""
+    if kind not in ON_HUB:
+        raise InputError(f"There is no kind of task {kind!r} to fetch; choose sts or retrieval.")
+    unknown = [name for name in tasks or [] if name not in ON_HUB[kind]]
+    if unknown:
+        raise InputError(f"There is no task {unknown[0]!r} to fetch; choose among {', '.join(ON_HUB[kind])}.")
+    spec = {"kind": kind, "tasks": tasks or list(ON_HUB[kind]), "folder": str(tasks_folder(workspace, kind))}
+    job_id = workspace.jobs.submit("fetch", spec, title=f"Fetch {kind} tasks")
+    return {"job_id": job_id, "folder": spec["folder"]}
+
+
+def tasks_folder(workspace: Workspace, kind: str) -> Path:
+    """Folder of the tasks of this kind that were fetched into the workspace."""
+    return workspace.root / "tasks" / kind
 
 
 def held_out_rows(workspace: Workspace, snapshot_id: str) -> pd.DataFrame:

@@ -81,6 +81,10 @@ def add_stages(commands: Any) -> None:
     study.add_argument("--dry-run", action="store_true", help="print the plan and try every part on small stand-ins")
     study.add_argument("--download", action="store_true", help="fetch what the file names on the hub")
 
+    fetch = command(commands, "fetch", "fetch", "fetch STS or retrieval tasks from the hub into the workspace")
+    fetch.add_argument("kind", choices=("sts", "retrieval"))
+    fetch.add_argument("--task", action="append", help="only this one (repeat for several)")
+
     evaluate = command(commands, "evaluate", "evaluate", "score an encoder on STS, retrieval or transfer tasks")
     evaluate.add_argument("--encoder", required=True, help="built-in name, encoder of the workspace, or folder")
     folder = evaluate.add_mutually_exclusive_group(required=True)

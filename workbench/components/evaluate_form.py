@@ -8,11 +8,14 @@ from pipeline.evaluation.sts import find_tasks
 from workbench import state
 from workbench.actions.evaluation import start_evaluate
 from workbench.components.encoder_names import encoder_names
+from workbench.components.fetch_tasks import fetch_popover
 from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.notice import errors_shown
 from workbench.components.own_pairs_form import own_pairs_dialog
 from workbench.components.text import plain
 from workbench.workspace import Workspace
+
+_KINDS = ("evaluate", "fetch")
 
 
 def evaluate_form(workspace: Workspace) -> None:
@@ -30,8 +33,10 @@ def evaluate_form(workspace: Workspace) -> None:
     pressed = start.button(
         "Evaluate", type="primary", icon=":material/play_arrow:", disabled=not sts_dir, width="stretch"
     )
-    if st.button("Evaluate on my own pairs", icon=":material/upload_file:", type="tertiary"):
-        own_pairs_dialog(workspace, str(chosen))
+    with st.container(horizontal=True):
+        if st.button("Evaluate on my own pairs", icon=":material/upload_file:", type="tertiary"):
+            own_pairs_dialog(workspace, str(chosen))
+        fetch_popover(workspace, "sts", folder_state=state.STS_FOLDER)
     if sts_dir:
         with errors_shown():
             tasks = find_tasks(Path(sts_dir).expanduser())
@@ -44,7 +49,7 @@ def evaluate_form(workspace: Workspace) -> None:
 
 def _progress(workspace: Workspace) -> None:
     def live_jobs() -> list:
-        return [job for job in workspace.jobs.list() if job.kind == "evaluate" and is_live(job)]
+        return [job for job in workspace.jobs.list() if job.kind in _KINDS and is_live(job)]
 
     def draw() -> bool:
         jobs = live_jobs()
@@ -55,6 +60,7 @@ def _progress(workspace: Workspace) -> None:
     if live_jobs():
         while_live(draw, live=True)
     else:
-        failed = next((job for job in workspace.jobs.list() if job.kind == "evaluate"), None)
-        if failed and failed.state == "failed":
-            job_card(workspace, failed, key="evaluating")
+        for kind in _KINDS:
+            latest = next((job for job in workspace.jobs.list() if job.kind == kind), None)
+            if latest and latest.state == "failed":
+                job_card(workspace, latest, key="evaluating")

@@ -12,6 +12,7 @@ from pipeline.evaluation.transfer_tasks import TRANSFER_TASKS, find_transfer
 from workbench import state
 from workbench.actions.evaluation import start_evaluate
 from workbench.components.encoder_names import scored_name
+from workbench.components.fetch_tasks import fetch_popover
 from workbench.components.notice import empty_state, errors_shown
 from workbench.components.text import plain
 from workbench.components.wording import counted
@@ -107,6 +108,8 @@ def _start(workspace: Workspace, names: dict[str, str], kind: TaskKind) -> None:
     with typed:
         folder = state.folder_input(kind.label, name=kind.folder_state, help=kind.folder_help)
     pressed = button.button(kind.button, icon=":material/manage_search:", disabled=not folder, width="stretch")
+    if kind is RETRIEVAL:
+        fetch_popover(workspace, kind.kind, folder_state=kind.folder_state)
     if folder:
         with errors_shown():
             found = kind.find(Path(folder).expanduser())

@@ -26,6 +26,7 @@ KIND_TITLES: Final = {
     "explain": "Explanation",
     "behaviour": "Behavioural tests",
     "margins": "Hard negatives",
+    "fetch": "Fetching tasks",
 }
 _STATE_LOOKS: Final = {
     "queued": ("gray", ":material/schedule:"),

@@ -28,6 +28,7 @@ LANES = {
     "evaluate": "models",
     "behaviour": "models",
     "margins": "models",
+    "fetch": "downloads",
     "project": "maps",
     "search": "searches",  # seconds long, and somebody waits for it
     "explain": "searches",

@@ -1,0 +1,169 @@
+"""STS and retrieval tasks fetched from the Hugging Face Hub at pinned revisions, into folders the readers know.
+
+The revisions are those that mteb pins. A task is written whole or not at all, with a record of where it came from,
+and refused when its count of pairs is not the published one.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pipeline.errors import InputError
+from pipeline.evaluation.own_pairs import ScoredPair, write_task
+
+Row = Mapping[str, Any]
+Load = Callable[[str, str | None, str], Iterable[Row]]
+"""Takes a repository, the name of a configuration and a revision; gives the rows of its evaluated split."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubTask:
+    """Where a task lies on the hub."""
+
+    repository: str
+    revision: str
+    """Commit of the repository, so that a task stays the same."""
+    rows: int
+    """Pairs of an STS task, documents of a retrieval task; another count is refused."""
+
+
+STS_ON_HUB: dict[str, HubTask] = {
+    "STS12": HubTask("mteb/sts12-sts", "a0d554a64d88156834ff5ae9920b964011b16384", 3108),
+    "STS13": HubTask("mteb/sts13-sts", "7e90230a92c190f1bf69ae9002b8cea547a64cca", 1500),
+    "STS14": HubTask("mteb/sts14-sts", "6031580fec1f6af667f0bd2da0a551cf4f0b2375", 3750),
+    "STS15": HubTask("mteb/sts15-sts", "ae752c7c21bf194d8b67fd573edf7ae58183cbe3", 3000),
+    "STS16": HubTask("mteb/sts16-sts", "4d8694f8f0e0100860b497b999b3dbed754a0513", 1186),
+    "STSB-test": HubTask("mteb/stsbenchmark-sts", "b0fddb56ed78048fa8b90373c8a3cfc37b684831", 1379),
+    "SICKR-test": HubTask("mteb/sickr-sts", "20a6d6f312dd54037fe07a32d58e5e168867909d", 4927),
+}
+RETRIEVAL_ON_HUB: dict[str, HubTask] = {
+    "NanoArguAna": HubTask("mteb/NanoArguAnaRetrieval", "63ac9f026e8f6b85dc0622f3d630ed7a1758e9ec", 3635),
+    "NanoFiQA2018": HubTask("mteb/NanoFiQA2018Retrieval", "ede84da4793cd2d4e61bba0dd08fc58de90f3681", 4598),
+    "NanoNFCorpus": HubTask("mteb/NanoNFCorpusRetrieval", "2eec9d63140fb9af7c75ad0fdbf6350aaf20e94e", 2953),
+    "NanoQuora": HubTask("mteb/NanoQuoraRetrieval", "3ee153e5710da83a7f35df0cb1db4a0ad036072a", 5046),
+    "NanoSCIDOCS": HubTask("mteb/NanoSCIDOCSRetrieval", "cf39b8741a6f2e984d0b8f4796b2dd5bb65390f9", 2210),
+    "NanoSciFact": HubTask("mteb/NanoSciFactRetrieval", "8c5f7bbe90bb865f46c67710221afa7d9096251b", 2919),
+    "NFCorpus": HubTask("mteb/nfcorpus", "ec0fa4fe99da2ff19ca1214b7966684033a58814", 3633),
+    "SciFact": HubTask("mteb/scifact", "d56462d0e63a25450459c4f213e49ffdb866f7f9", 5183),
+}
+"""Small enough for two cores: NanoBEIR's are 50 queries each, the last two are BEIR's own."""
+
+ON_HUB = {"sts": STS_ON_HUB, "retrieval": RETRIEVAL_ON_HUB}
+
+_SICK_BLOCKS = (4500, 500)
+"""Sizes of SICK's train and trial sets: the hub's copy holds them beside the test pairs, in no stated order."""
+_SICK_TEST_DIGEST = "caefc946e31bd4eb0302932cf0bef347"
+"""Of the test pairs in any order, white space aside: what tells them from the other 5,000."""
+
+
+def fetch_sts(name: str, folder: Path, load: Load) -> int:
+    """Write FOLDER/NAME.tsv and return its count of pairs.
+
+    Raises InputError for an unknown task, a count that is not the published one, and what `load` raises.
+    """
+    task = _known(name, STS_ON_HUB)
+    pairs = [
+        ScoredPair(_spaced(row["sentence1"]), _spaced(row["sentence2"]), float(row["score"]))
+        for row in load(task.repository, None, task.revision)
+    ]
+    if name == "SICKR-test":
+        pairs = sick_test_pairs(pairs)
+    _check(name, task, len(pairs), "pairs")
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{name}.partial"
+    write_task(pairs, partial)
+    partial.replace(folder / f"{name}.tsv")
+    _record(folder, name, task)
+    return len(pairs)
+
+
+def sick_test_pairs(pairs: Sequence[ScoredPair]) -> list[ScoredPair]:
+    """Return SICK's 4,927 test pairs out of a copy that holds train, trial and test one after the other.
+
+    mteb evaluates all 9,927 of them, so its SICK-R is another task than the published one. Raises InputError when
+    no stretch of the copy is the test set.
+    """
+    wanted = STS_ON_HUB["SICKR-test"].rows
+    train, trial = _SICK_BLOCKS
+    for start in (0, trial, train, train + trial):
+        stretch = list(pairs[start : start + wanted])
+        if pairs_digest(stretch) == _SICK_TEST_DIGEST:
+            return stretch
+    raise InputError(
+        f"The hub's copy of SICK-R holds {len(pairs):,} pairs and its 4,927 test pairs could not be told apart: "
+        "put SentEval's SICK/SICK_test_annotated.txt into the folder instead."
+    )
+
+
+def pairs_digest(pairs: Iterable[ScoredPair]) -> str:
+    """Hash of pairs of texts, whatever their order and white space."""
+    lines = sorted(f"{_spaced(pair.first)}\t{_spaced(pair.second)}" for pair in pairs)
+    return blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
+
+
+def fetch_retrieval(name: str, folder: Path, load: Load) -> int:
+    """Write FOLDER/NAME in BEIR's layout and return its count of documents; errors as in `fetch_sts`."""
+    task = _known(name, RETRIEVAL_ON_HUB)
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=".unfinished-") as unfinished:
+        target = Path(unfinished) / name
+        (target / "qrels").mkdir(parents=True)
+        documents = _write_texts(target / "corpus.jsonl", load(task.repository, "corpus", task.revision))
+        _check(name, task, documents, "documents")
+        _write_texts(target / "queries.jsonl", load(task.repository, "queries", task.revision))
+        relevant = load(task.repository, "default", task.revision)
+        lines = [f"{row['query-id']}\t{row['corpus-id']}\t{int(row['score'])}" for row in relevant]
+        (target / "qrels" / "test.tsv").write_text(
+            "\n".join(["query-id\tcorpus-id\tscore", *lines]) + "\n", encoding="utf-8"
+        )
+        if (folder / name).exists():
+            (folder / name).rename(Path(unfinished) / "old")
+        target.rename(folder / name)
+    _record(folder, name, task)
+    return documents
+
+
+def fetched(folder: Path) -> dict[str, dict[str, Any]]:
+    """Task -> repository, revision and rows, of the tasks that were fetched into this folder and are still there."""
+    path = folder / "sources.json"
+    records = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {
+        name: task
+        for name, task in records.items()
+        if (folder / f"{name}.tsv").is_file() or (folder / name / "corpus.jsonl").is_file()
+    }
+
+
+def _known(name: str, tasks: dict[str, HubTask]) -> HubTask:
+    if name not in tasks:
+        raise InputError(f"There is no task {name!r} to fetch; choose among {', '.join(tasks)}.")
+    return tasks[name]
+
+
+def _check(name: str, task: HubTask, rows: int, noun: str) -> None:
+    if rows != task.rows:
+        raise InputError(f"{task.repository} gave {rows:,} {noun} of {name} where {task.rows:,} are published.")
+
+
+def _write_texts(path: Path, rows: Iterable[Row]) -> int:
+    count = 0
+    with path.open("w", encoding="utf-8") as file:
+        for row in rows:
+            fields = {"_id": str(row.get("_id", row.get("id"))), "title": row.get("title") or "", "text": row["text"]}
+            file.write(json.dumps(fields, ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def _record(folder: Path, name: str, task: HubTask) -> None:
+    partial = folder / "sources.partial"
+    partial.write_text(json.dumps(fetched(folder) | {name: asdict(task)}, indent=1), encoding="utf-8")
+    partial.replace(folder / "sources.json")
+
+
+def _spaced(text: str) -> str:
+    return " ".join(str(text).split())
