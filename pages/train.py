@@ -1,38 +1,45 @@
-"""Train: configure and watch a run."""
+"""Train: start runs, watch and compare them, run studies."""
 
 import streamlit as st
 
 from workbench import shell, state
 from workbench.components import links
 from workbench.components.notice import empty_state
-from workbench.components.run_view import run_table, run_view
+from workbench.components.run_comparison import run_comparison
+from workbench.components.run_list import all_runs, run_list
+from workbench.components.run_queue import run_queue
+from workbench.components.run_view import no_run_yet, run_view
 from workbench.components.train_form import train_form
+from workbench.components.train_outlook import train_outlook
 
 workspace = shell.begin("Train")
-runs = workspace.store.runs.list()
-if not workspace.store.snapshots.list() and runs.empty:
-    empty_state(
-        "No snapshot to train on",
-        hint="Training reads a frozen set of triplets, so that a run can be repeated exactly.",
-        icon=":material/model_training:",
-        page=links.CURATE,
-        action="Curate and freeze triplets",
-    )
-    st.stop()
-
-settings, result = st.columns([2, 3], gap="large")
-with settings:
-    train_form(workspace)
-with result:
+view = state.tabs(["New run", "Runs"], name=state.TRAIN_VIEW)
+if view == "New run":
+    if not workspace.store.snapshots.list():
+        empty_state(
+            "No snapshot to train on",
+            hint="Training reads a frozen set of triplets, so that a run can be repeated exactly.",
+            icon=":material/model_training:",
+            page=links.CURATE,
+            action="Curate and freeze triplets",
+        )
+        st.stop()
+    settings, outlook = st.columns([2, 3], gap="large")
+    with settings:
+        wanted = train_form(workspace)
+    with outlook:
+        if wanted:
+            train_outlook(workspace, wanted)
+elif view == "Runs":
+    runs = all_runs(workspace)
+    if runs.empty:
+        no_run_yet()
+        st.stop()
+    run_queue(workspace)
     names = dict(zip(runs["run_id"], runs["title"], strict=True))
     run_id = state.pick("Run", list(names), name=state.RUN, names=names)
-    if run_id is None:
-        empty_state(
-            "No run yet",
-            hint="The static encoder trains in under a minute on a CPU.",
-            icon=":material/model_training:",
-        )
-    else:
+    if run_id:
         run_view(workspace, run_id)
-if not runs.empty:
-    run_table(runs)
+    chosen = run_list(runs)
+    if len(chosen) > 1:
+        run_comparison(workspace, runs, chosen)

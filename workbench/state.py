@@ -19,6 +19,8 @@ TRIPLET: Final = "triplet"
 VIEW: Final = "view"
 ERRORS_VIEW: Final = "errors"
 EVALUATE_VIEW: Final = "evaluation"
+TRAIN_VIEW: Final = "training"
+STUDY: Final = "study"
 SLICE: Final = "slice"
 BASELINE: Final = "baseline"
 COMPARED: Final = "compared"
@@ -55,7 +57,7 @@ def keep(name: str, value: str) -> None:
 
 
 def select(name: str, value: str) -> None:
-    """Make the picker of this name show the value in the next run; a drawn widget cannot be changed in this one."""
+    """Make the picker or tabs of this name show the value in the next run; a drawn widget stays as it is."""
     st.session_state[f"{_PREFIX}next_{name}"] = value
     st.session_state[_PREFIX + name] = value
 
@@ -104,7 +106,10 @@ def tabs(options: Sequence[str], *, name: str) -> str:
     """Views of one page as a segmented control that lives in the URL; only the chosen view is computed."""
     key = f"tabs_{name}"
     wanted = recall(name)
-    if key not in st.session_state:
+    coming = st.session_state.pop(f"{_PREFIX}next_{name}", None)
+    if coming in options:
+        st.session_state[key] = coming
+    elif key not in st.session_state:
         st.session_state[key] = wanted if wanted in options else options[0]
     chosen = st.segmented_control(name, options, key=key, required=True, label_visibility="collapsed")
     remember(name, chosen)

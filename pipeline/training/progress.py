@@ -30,7 +30,7 @@ class StepEvent:
 
 
 class ProgressCallback(TrainerCallback):
-    """Reports every step, scores the dev task when due, asks for checkpoints, and obeys pause, keep and cancel."""
+    """Reports every step, scores the dev task when due, asks for checkpoints, and obeys pause, cancel and finish."""
 
     def __init__(
         self,
@@ -90,15 +90,15 @@ class ProgressCallback(TrainerCallback):
     def _dev_score(self, state: TrainerState) -> float | None:
         is_last = state.global_step >= state.max_steps
         is_due = self.eval_every > 0 and state.global_step % self.eval_every == 0
-        is_wanted = is_last or is_due or self.stopped == "keep"
+        is_wanted = is_last or is_due or self.stopped == "finish"
         return self.score_dev() if self.score_dev is not None and is_wanted else None
 
     def _ask(self, state: TrainerState) -> None:
         if state.global_step >= state.max_steps:
             return  # nothing left to stop: the result is about to be written
         self.stopped = self.should_stop() or None
-        if self.stopped not in ("pause", "cancel", "keep", None):
-            raise ValueError(f"should_stop must answer pause, cancel, keep or None, got {self.stopped!r}")
+        if self.stopped not in ("pause", "cancel", "finish", None):
+            raise ValueError(f"should_stop must answer pause, cancel, finish or None, got {self.stopped!r}")
 
     def _decide(self, state: TrainerState, control: TrainerControl) -> None:
         if state.global_step >= state.max_steps:

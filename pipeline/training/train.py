@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 DevScore = Callable[["SentenceTransformer"], float]
 Status = Literal["finished", "paused", "cancelled"]
 
-_STATUS: dict[str | None, Status] = {"pause": "paused", "cancel": "cancelled", "keep": "finished", None: "finished"}
+_STATUS: dict[str | None, Status] = {"pause": "paused", "cancel": "cancelled", "finish": "finished", None: "finished"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def train(
         output_dir: gets `model/` (stock sentence-transformers modules only) and, until then, `checkpoints/`.
         dev: scores the encoder; called every config.eval_every steps and after the last one.
         on_event: called after every step.
-        should_stop: polled after every step; "pause" writes a checkpoint and returns, "keep" ends the run here and
+        should_stop: polled after every step; "pause" writes a checkpoint and returns, "finish" ends the run here and
             writes the encoder as it is, "cancel" returns without one.
         cache: where guide vectors are kept between runs; `output_dir`/cache by default.
         checkpoint_every_s: least seconds between checkpoints against a kill.
@@ -108,7 +108,7 @@ def train(
     )
     callbacks = [progress, CompleteMarker(fingerprint)]
     run_trainer(loss, triplets, config, checkpoints=checkpoints, callbacks=callbacks, resume_from=resume_from)
-    is_kept = progress.stopped in (None, "keep")
+    is_kept = progress.stopped in (None, "finish")
     folder = _write_encoder(encoder, triplets, config, output_dir) if is_kept else None
     if progress.stopped != "pause":
         shutil.rmtree(checkpoints, ignore_errors=True)

@@ -150,6 +150,7 @@ def train(page: Page, folder: Path) -> None:
     page.get_by_role("textbox", name="STS folder (optional)").fill(str(folder))
     page.get_by_role("textbox", name="STS folder (optional)").press("Enter")
     page.get_by_role("button", name="Train", exact=True).click()
+    expect(page.get_by_role("radio", name="Runs")).to_be_checked()
     comes(page, page.get_by_text("Final loss"))
     expect(page.get_by_test_id("stMetricValue").first).to_have_text(re.compile(r"^-?\d+\.\d\d$"))
 

@@ -25,7 +25,7 @@ def test_page_alone_on_an_empty_workspace(draw: Draw, page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_page_alone_on_a_filled_workspace(draw: Draw, filled: dict[str, str], page: str) -> None:
-    app = draw(page)
+    app = draw(page, **({"training": "Runs"} if page == "train" else {}))
     assert_healthy(app)
     assert [title.value for title in app.title] == [PAGES[page]]
     assert len(app.get("plotly_chart")) + len(app.dataframe) >= 1, "a filled page shows data"

@@ -48,9 +48,9 @@ def test_a_waiting_job_is_moved_up_and_starts_first(workspace):
 def test_a_run_is_ended_early_and_counts_as_finished(workspace):
     job = start(workspace, 400, delay_s=0.05)
     with pytest.raises(InputError, match="nothing to keep"):
-        workspace.jobs.keep(start(workspace, 4))
+        workspace.jobs.finish(start(workspace, 4))
     wait_for(lambda: workspace.jobs.get(job).done > 4)
-    workspace.jobs.keep(job)
+    workspace.jobs.finish(job)
     wait_for(lambda: workspace.jobs.get(job).state == "finished")
     assert 4 < workspace.jobs.get(job).done < 400
 
@@ -61,7 +61,7 @@ def test_a_paused_run_is_kept_by_going_on_for_a_moment(workspace):
     workspace.jobs.pause(job)
     wait_for(lambda: workspace.jobs.get(job).state == "paused")
     done = workspace.jobs.get(job).done
-    workspace.jobs.keep(job)
+    workspace.jobs.finish(job)
     wait_for(lambda: workspace.jobs.get(job).state == "finished")
     assert done <= workspace.jobs.get(job).done < 400
 

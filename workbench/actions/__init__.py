@@ -12,7 +12,7 @@ from workbench.actions.errors import add_behaviour_test, add_note, generate_like
 from workbench.actions.evaluation import import_pairs, start_evaluate, start_fetch
 from workbench.actions.exchange import export_triplets, import_triplets
 from workbench.actions.generation import start_generate
-from workbench.actions.jobs import attempts, backup, cancel, job, jobs, keep, overview, pause, resume, scores
+from workbench.actions.jobs import attempts, backup, cancel, finish, job, jobs, overview, pause, resume, scores
 from workbench.actions.maps import save_slice, seed_corpus, start_projection, start_search
 from workbench.actions.margins import start_margins
 from workbench.actions.premises import import_premises, import_sample
@@ -36,8 +36,8 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         import_sample,
         import_triplets,
         job,
+        finish,
         jobs,
-        keep,
         overview,
         pause,
         prompt_sets,

@@ -36,9 +36,9 @@ def cancel(workspace: Workspace, *, job_id: str) -> dict[str, Any]:
     return job(workspace, job_id=job_id)
 
 
-def keep(workspace: Workspace, *, job_id: str) -> dict[str, Any]:
+def finish(workspace: Workspace, *, job_id: str) -> dict[str, Any]:
     """End a training run at its next step and keep the encoder it has by then."""
-    workspace.jobs.keep(job_id)
+    workspace.jobs.finish(job_id)
     return job(workspace, job_id=job_id)
 
 

@@ -36,6 +36,7 @@ def start_train(
         "name": title,
         "snapshot_id": snapshot.snapshot_id,
         "sts_dir": str(checked_folder(sts_dir)) if sts_dir else None,
+        "held_out": held_out,
     }
     job_id = workspace.jobs.submit("train", spec, frame, title=title)
     return {"job_id": job_id, "run_id": job_id, "triplets": int((frame["split"] == "train").sum())}

@@ -72,6 +72,7 @@ def add_stages(commands: Any) -> None:
     )
     train.add_argument("--out", type=Path, help="folder that receives the encoder")
     train.add_argument("--sts-dir", type=Path, help="folder of STS tasks to score the encoder on")
+    train.add_argument("--hold-out", action="store_true", help="keep a fifth of the premises for the dev score")
     add_settings(train, TrainConfig)
 
     study = command(commands, "study", "study", "run arms x seeds at equal steps from a YAML file and report them")

@@ -30,7 +30,10 @@ def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
     from workbench.workspace import workspace_root
 
     with access(workspace_root(options.workspace)) as call:
-        started = call("start_train", snapshot_id=options.snapshot, config=settings(options), sts_dir=sts_dir)
+        held_out = options.snapshot if options.hold_out else None
+        started = call(
+            "start_train", snapshot_id=options.snapshot, config=settings(options), sts_dir=sts_dir, held_out=held_out
+        )
         watch(call, started["job_id"], label="Training")
         scores = [row for row in call("scores")["scores"] if row["encoder_id"] == started["run_id"]]
     rows = [(row["task"], f"{100 * row['spearman']:.2f}", row["pairs"]) for row in scores]

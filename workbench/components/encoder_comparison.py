@@ -28,12 +28,7 @@ def encoder_comparison(workspace: Workspace, scores: pd.DataFrame, names: dict[s
         first = state.pick("From", ids, name=state.BASELINE, names=titles)
     with right:
         second = state.pick("To", [key for key in ids if key != first], name=state.COMPARED, names=titles)
-    jobs = scores.pivot(index="task", columns="encoder_id", values="job_id")[[first, second]].dropna()
-    order = [task for task in STANDARD_TASKS if task in jobs.index] + sorted(set(jobs.index) - set(STANDARD_TASKS))
-    files = tuple(
-        (task, *(_stamp(workspace, str(jobs.loc[task, key]), task) for key in (first, second))) for task in order
-    )
-    found, left_out = _compared(files, workspace)
+    found, left_out = comparison_of(workspace, scores, str(first), str(second))
     if found.average is None:
         st.caption("These two share no task whose predictions are still in the workspace.")
         return
@@ -48,6 +43,19 @@ def encoder_comparison(workspace: Workspace, scores: pd.DataFrame, names: dict[s
         "would change is not in them."
         + (f" Left out, as the evaluations saw different pairs: {', '.join(left_out)}." if left_out else "")
     )
+
+
+def comparison_of(
+    workspace: Workspace, scores: pd.DataFrame, first: str, second: str
+) -> tuple[Comparison, list[str]]:
+    """Return the differences of two scored encoders, second less first, and the tasks that cannot be compared."""
+    wide = scores.pivot(index="task", columns="encoder_id", values="job_id")
+    jobs = wide.reindex(columns=[first, second]).dropna()
+    order = [task for task in STANDARD_TASKS if task in jobs.index] + sorted(set(jobs.index) - set(STANDARD_TASKS))
+    files = tuple(
+        (task, *(_stamp(workspace, str(jobs.loc[task, key]), task) for key in (first, second))) for task in order
+    )
+    return _compared(files, workspace)
 
 
 def difference_figure(found: Comparison) -> go.Figure:

@@ -112,6 +112,8 @@ def controls(workspace: Workspace, job: JobView, *, key: str) -> None:
         offered.append(("Pause", ":material/pause:", workspace.jobs.pause))
     if job.state in RESUMABLE:
         offered.append(("Resume", ":material/play_arrow:", workspace.jobs.resume))
+    if job.kind == "train" and job.done and (job.state == "running" or job.state in {"paused", "interrupted"}):
+        offered.append(("Stop and keep", ":material/save:", workspace.jobs.finish))
     if is_live(job) or job.state in {"paused", "interrupted"}:
         offered.append(("Cancel", ":material/close:", workspace.jobs.cancel))
     if not offered:

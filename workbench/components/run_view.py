@@ -1,13 +1,20 @@
-"""One training run: its job, its curves, its result."""
+"""One training run: its job, its result, its curves, and what it left behind."""
 
-import pandas as pd
 import streamlit as st
 
+from workbench import state
 from workbench.components import links
 from workbench.components.job_progress import is_live, job_card, while_live
+from workbench.components.model_card_view import model_card_view
+from workbench.components.notice import empty_state
+from workbench.components.run_details import dev_rows, first_batch_view, read_detail, settings_view
 from workbench.components.train_curves import train_curves
-from workbench.components.wording import spearman
+from workbench.components.train_form import start_from
+from workbench.components.wording import count, spearman
+from workbench.jobs.views import JobView
 from workbench.workspace import Workspace
+
+_DETAILS = ("Curves", "First batch", "Worst validation rows", "Model card", "Settings", "Log")
 
 
 def run_view(workspace: Workspace, run_id: str) -> None:
@@ -17,46 +24,70 @@ def run_view(workspace: Workspace, run_id: str) -> None:
     def draw() -> bool:
         job = workspace.jobs.get(run_id)
         if job.state == "finished":
-            _result(workspace, run_id)
+            _result(workspace, job)
         else:
             job_card(workspace, job, key="run")
-        train_curves(workspace.store.runs.curve(run_id), key="curve")
+        view = st.segmented_control(
+            "Part of the run", _DETAILS, default="Curves", required=True, key="run_part", label_visibility="collapsed"
+        )
+        _part(workspace, job, str(view))
         return is_live(job)
 
     while_live(draw, live=live)
 
 
-def _result(workspace: Workspace, run_id: str) -> None:
-    curve = workspace.store.runs.curve(run_id)
+def _part(workspace: Workspace, job: JobView, view: str) -> None:
+    if view == "First batch":
+        first_batch_view(workspace, job.job_id)
+    elif view == "Worst validation rows":
+        dev_rows(workspace, job.job_id)
+    elif view == "Model card":
+        model_card_view(workspace, job.job_id)
+    elif view == "Settings":
+        settings_view(workspace, job)
+    elif view == "Log":
+        log = workspace.jobs.log(job.job_id)
+        st.code(log or "The worker has printed nothing.", language=None, wrap_lines=True, height=400)
+    else:
+        dev = read_detail(workspace, job.job_id, "dev_rows.json")
+        name = str(dev["name"]) if dev else "dev"
+        train_curves(workspace.store.runs.curve(job.job_id), key="curve", dev_name=name)
+
+
+def _result(workspace: Workspace, job: JobView) -> None:
+    curve = workspace.store.runs.curve(job.job_id)
     matrix = workspace.store.scores.matrix()
-    scores = matrix[matrix["encoder_id"] == run_id]
+    scores = matrix[matrix["encoder_id"] == job.job_id]
+    held_out = workspace.store.scores.held_out()
+    held_out = held_out[held_out["encoder_id"] == job.job_id]
     dev = curve["dev_score"].dropna()
     with st.grid(4, min_column_width=110):
-        st.metric("STS average x 100", spearman(scores["spearman"].mean()), help=f"Mean of {len(scores)} tasks.")
-        st.metric("Dev score x 100", spearman(dev.iloc[-1] if len(dev) else None))
+        if scores.empty and len(held_out):
+            st.metric(
+                "Held-out accuracy",
+                f"{held_out['accuracy'].iloc[0]:.1%}",
+                help=f"{count(held_out['triplets'].iloc[0])} held-out triplets.",
+            )
+        else:
+            st.metric("STS average x 100", spearman(scores["spearman"].mean()), help=f"Mean of {len(scores)} tasks.")
+        st.metric("Best dev score x 100", spearman(dev.max() if len(dev) else None))
         st.metric("Final loss", "–" if curve.empty else f"{curve['loss'].iloc[-1]:.3f}")
         st.metric(
             "Masked", "–" if curve.empty else f"{curve['masked_share'].mean():.2%}", help="Mean over the steps."
         )
+    if job.total and job.done < job.total:
+        st.caption(f"Ended at step {count(job.done)} of {count(job.total)}; the encoder was kept.")
     with st.container(horizontal=True):
         st.page_link(links.EVALUATE, label="See it beside other encoders", icon=":material/leaderboard:")
         st.page_link(links.EMBEDDING_MAP, label="Look at its map", icon=":material/scatter_plot:")
+        if st.button("New run from this", icon=":material/content_copy:", type="tertiary", key="run_again"):
+            start_from(job.spec.get("config", {}))
+            state.select(state.TRAIN_VIEW, "New run")
+            st.rerun(scope="app")
 
 
-def run_table(runs: pd.DataFrame) -> None:
-    """Draw all runs, newest first."""
-    st.subheader("Runs", anchor=False)
-    table = runs.copy()
-    table["dev"] = table["dev_score"] * 100
-    st.dataframe(
-        table[["title", "state", "step", "loss", "dev"]],
-        hide_index=True,
-        alt="Training runs",
-        column_config={
-            "title": st.column_config.TextColumn("Run", width="large"),
-            "state": "State",
-            "step": st.column_config.NumberColumn("Steps done", format="localized"),
-            "loss": st.column_config.NumberColumn("Loss", format="%.4f"),
-            "dev": st.column_config.NumberColumn("Dev score x 100", format="%.2f"),
-        },
+def no_run_yet() -> None:
+    """Say that there is no run, and lead to the form."""
+    empty_state(
+        "No run yet", hint="The static encoder trains in under a minute on a CPU.", icon=":material/model_training:"
     )

@@ -1,42 +1,163 @@
-"""The curves of a training run: dev score biggest, then loss and masked share."""
+"""The curves of a training run: dev score biggest, then loss, masked shares, learning rate, speed and memory."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from workbench import theme
 from workbench.components.notice import no_chart
+from workbench.components.wording import count, spearman
 
 
-def train_curves(curve: pd.DataFrame, *, key: str) -> None:
-    """Draw what has been recorded so far (step, loss, masked_share, dev_score, ...)."""
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line of a chart: a column of the curve, and how it is drawn."""
+
+    column: str
+    name: str
+    colour: str
+    scale: float = 1.0
+    dash: str = "solid"
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One small chart."""
+
+    title: str
+    unit: str
+    series: tuple[Series, ...]
+    from_zero: bool = False
+
+
+PANELS = (
+    Panel(
+        "Loss",
+        "mean over the batch, nats",
+        (Series("loss", "loss", theme.INK), Series("info_nce", "InfoNCE, nothing masked", theme.HUMAN, dash="dot")),
+    ),
+    Panel(
+        "Masked candidates",
+        "% of the candidates of their kind",
+        (
+            Series("masked_positives", "in-batch positives", theme.POSITIVE, 100),
+            Series("masked_hard_negatives", "in-batch hard negatives", theme.HARD_NEGATIVE, 100),
+            Series("masked_own", "own hard negative", theme.MASKED, 100, "dash"),
+            Series("masked_share", "all", theme.INK, 100),
+        ),
+        from_zero=True,
+    ),
+    Panel("Learning rate", "per step", (Series("learning_rate", "rate", theme.INK),), from_zero=True),
+    Panel("Speed", "triplets per second", (Series("triplets_per_s", "triplets/s", theme.INK),), from_zero=True),
+    Panel(
+        "Memory",
+        "GB",
+        (
+            Series("memory_mb", "main memory", theme.INK, 1 / 1024),
+            Series("gpu_memory_mb", "GPU, most so far", theme.HUMAN, 1 / 1024),
+        ),
+        from_zero=True,
+    ),
+    Panel("GPU at work", "% of the time", (Series("gpu_use", "use", theme.INK, 100),), from_zero=True),
+)
+
+
+def train_curves(curve: pd.DataFrame, *, key: str, dev_name: str = "dev") -> None:
+    """Draw what has been recorded so far; panels that nothing was measured for are left out."""
     if curve.empty:
         no_chart("Training curves", "The first recorded step appears here.")
         return
+    _say_not_finite(curve)
     scored = curve.dropna(subset=["dev_score"])
     if not scored.empty:
-        figure = _line(
-            scored["step"], scored["dev_score"] * 100, "Dev score", "Spearman x 100, STSB-dev", theme.HUMAN, 320
-        )
-        st.plotly_chart(figure, key=f"{key}_dev", config=theme.MODEBAR, alt="Dev score by step")
-    left, right = st.columns(2)
-    loss = _line(curve["step"], curve["loss"], "Loss", "mean over the batch, nats", theme.INK, 260)
-    left.plotly_chart(loss, key=f"{key}_loss", config=theme.MODEBAR, alt="Loss by step")
-    masked = _line(
-        curve["step"], curve["masked_share"] * 100, "Masked candidates", "% of the candidates", theme.MASKED, 260
+        st.plotly_chart(dev_figure(scored, dev_name), key=f"{key}_dev", config=theme.MODEBAR, alt="Dev score by step")
+    shown = [panel for panel in PANELS if any(curve[line.column].notna().any() for line in panel.series)]
+    for start in range(0, len(shown), 2):
+        for column, panel in zip(st.columns(2), shown[start : start + 2], strict=False):
+            column.plotly_chart(
+                panel_figure(curve, panel),
+                key=f"{key}_{panel.title}",
+                config=theme.MODEBAR,
+                alt=f"{panel.title} by step",
+            )
+
+
+def not_finite(curve: pd.DataFrame) -> pd.DataFrame:
+    """Return the steps whose loss was NaN or infinite."""
+    return curve[~np.isfinite(curve["loss"].astype(float))]
+
+
+def dev_figure(scored: pd.DataFrame, name: str) -> go.Figure:
+    """Dev score by step, the best one marked."""
+    figure = theme.chart(f"Dev score: {name}", x="optimizer step", y=dev_unit(name), height=320)
+    _add(figure, scored, Series("dev_score", "dev score", theme.HUMAN, 100))
+    best = scored.loc[scored["dev_score"].idxmax()]
+    figure.add_scatter(
+        x=[best["step"]],
+        y=[best["dev_score"] * 100],
+        mode="markers+text",
+        text=[f"best {spearman(best['dev_score'])}"],
+        textposition="top center",
+        marker={"size": 12, "color": theme.HUMAN, "symbol": "star"},
+        hoverinfo="skip",
+        cliponaxis=False,
     )
-    masked.update_yaxes(rangemode="tozero")
-    right.plotly_chart(masked, key=f"{key}_masked", config=theme.MODEBAR, alt="Masked share by step")
+    figure.update_layout(showlegend=False)
+    return figure
 
 
-def _line(x: pd.Series, y: pd.Series, title: str, unit: str, colour: str, height: int) -> go.Figure:
-    figure = theme.chart(title, x="optimizer step", y=unit, height=height)
+def dev_unit(name: str) -> str:
+    """Axis title of a dev score."""
+    return "held-out triplets in order, %" if "held" in name else "Spearman x 100"
+
+
+def panel_figure(curve: pd.DataFrame, panel: Panel) -> go.Figure:
+    """One small chart; steps with a loss that is no number get a cross on the axis."""
+    figure = theme.chart(panel.title, x="optimizer step", y=panel.unit, height=280)
+    drawn = [line for line in panel.series if curve[line.column].notna().any()]
+    for line in drawn:
+        _add(figure, curve, line)
+    broken = not_finite(curve) if panel.title == "Loss" else curve.iloc[:0]
+    if len(broken):
+        figure.add_scatter(
+            x=broken["step"],
+            y=np.zeros(len(broken)),
+            mode="markers",
+            name="not a number",
+            marker={"symbol": "x", "size": 9, "color": theme.WARNING},
+            hovertemplate="step %{x}: no finite loss<extra></extra>",
+        )
+    figure.update_layout(showlegend=len(figure.data) > 1)
+    figure.update_layout(legend={"y": -0.28, "yanchor": "top", "x": 0, "xanchor": "left"})
+    if panel.from_zero:
+        figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def _add(figure: go.Figure, curve: pd.DataFrame, line: Series) -> None:
     # A single point draws no line, so a short curve shows its points too.
     figure.add_scatter(
-        x=x,
-        y=y,
-        mode="lines+markers" if len(x) < 30 else "lines",
-        line={"color": colour, "width": 2},
-        hovertemplate="step %{x}: %{y:.4g}<extra></extra>",
+        x=curve["step"],
+        y=curve[line.column] * line.scale,
+        name=line.name,
+        mode="lines+markers" if len(curve) < 30 else "lines",
+        line={"color": line.colour, "width": 2, "dash": line.dash},
+        hovertemplate=f"step %{{x}}: %{{y:.4g}} {line.name}<extra></extra>",
     )
-    return figure
+
+
+def _say_not_finite(curve: pd.DataFrame) -> None:
+    broken = not_finite(curve)
+    if broken.empty:
+        return
+    steps: Sequence[int] = broken["step"].tolist()
+    st.error(
+        f"The loss was no finite number in {count(len(steps))} recorded steps, first in step {count(steps[0])}. The "
+        "weights are spoilt from there on: cancel the run and start it again with a lower learning rate, a higher "
+        "temperature or fp32.",
+        icon=":material/warning:",
+    )

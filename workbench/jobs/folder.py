@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 State = Literal["queued", "running", "paused", "cancelled", "failed", "finished", "interrupted"]
-Stop = Literal["pause", "keep", "cancel"]
+Stop = Literal["pause", "finish", "cancel"]
 LANES = {
     "generate": "models",
     "judge": "models",
@@ -130,10 +130,10 @@ class JobFolder:
             word = self._control.read_text().strip()
         except FileNotFoundError:
             return None
-        return word if word in ("pause", "keep", "cancel") else None  # type: ignore[return-value]
+        return word if word in ("pause", "finish", "cancel") else None  # type: ignore[return-value]
 
     def ask(self, stop: Stop | None) -> None:
-        """Ask the worker to pause, to keep what it has and end, or to cancel; None takes the request back."""
+        """Ask the worker to pause, to finish with what it has, or to cancel; None takes the request back."""
         write_atomically(self._control, (stop or "").encode())
 
     @contextmanager

@@ -90,7 +90,7 @@ class JobRunner:
         self._ingester.retry(job_id)
         self.wake.set()
 
-    def keep(self, job_id: str) -> None:
+    def finish(self, job_id: str) -> None:
         """End a training run with the encoder it has: a running one at its next step, a stopped one once resumed.
 
         A job that has done nothing yet, or has ended, is an InputError.
@@ -98,9 +98,9 @@ class JobRunner:
         folder = self._existing(job_id)
         status = self._status(job_id)
         if status.state == "running":
-            folder.ask("keep")
+            folder.ask("finish")
         elif status.state in ("paused", "interrupted") and status.done:
-            self.resume(job_id, then="keep")
+            self.resume(job_id, then="finish")
         else:
             raise InputError(f"The job {job_id} is {status.state}; there is nothing to keep of it.")
 

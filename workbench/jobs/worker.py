@@ -16,7 +16,7 @@ TEST_HANDLERS = "MULTICSR_TEST_HANDLERS"
 """Environment variable that names a package of stand-in handlers; for tests only."""
 _END_OF_STOP: dict[Stop | None, State] = {
     None: "finished",
-    "keep": "finished",
+    "finish": "finished",
     "pause": "paused",
     "cancel": "cancelled",
 }

@@ -83,6 +83,16 @@ STEPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         ),
     ),
     ("what a snapshot was made from", ("ALTER TABLE snapshots ADD COLUMN details VARCHAR",)),
+    (
+        "what more a training step tells",
+        tuple(
+            f"ALTER TABLE train_steps ADD COLUMN {name} DOUBLE"
+            for name in (
+                *("info_nce", "masked_positives", "masked_hard_negatives", "masked_own"),
+                *("memory_mb", "gpu_memory_mb", "gpu_use"),
+            )
+        ),
+    ),
 )
 
 

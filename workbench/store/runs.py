@@ -1,5 +1,6 @@
 """Training runs: the curve of every step."""
 
+import json
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,10 +12,12 @@ from workbench.store.rows import COUNT, REAL, TEXT, checked, insert
 if TYPE_CHECKING:
     import pandas as pd
 
-_SCHEMA = pa.schema(
-    [("run_id", TEXT), ("step", COUNT), ("steps", COUNT)]
-    + [(name, REAL) for name in ("loss", "learning_rate", "masked_share", "triplets_per_s", "dev_score")]
+_MEASURED = (
+    *("loss", "info_nce", "learning_rate"),
+    *("masked_share", "masked_positives", "masked_hard_negatives", "masked_own"),
+    *("triplets_per_s", "memory_mb", "gpu_memory_mb", "gpu_use", "dev_score"),
 )
+_SCHEMA = pa.schema([("run_id", TEXT), ("step", COUNT), ("steps", COUNT)] + [(name, REAL) for name in _MEASURED])
 _COLUMNS = ", ".join(_SCHEMA.names)
 
 
@@ -35,22 +38,47 @@ class Runs:
         )
         return rejected
 
-    def curve(self, run_id: str) -> "pd.DataFrame":
-        """Return step, steps, loss, learning_rate, masked_share, triplets_per_s, dev_score in order of steps."""
+    def curve(self, run_id: str, *, most: int = 2000) -> "pd.DataFrame":
+        """Return step, steps and everything that was measured, in order of steps; NaN where it was not or was NaN.
+
+        Of a long run every n-th step is returned, so that about `most` rows come back, and all steps with a dev score
+        or with a loss that is no finite number; the last step always.
+        """
         with self._database.read() as cursor:
             return cursor.execute(
-                "SELECT * EXCLUDE (run_id) FROM train_steps WHERE run_id = ? ORDER BY step", [run_id]
+                "WITH run AS (SELECT * EXCLUDE (run_id), count(*) OVER () // $most + 1 AS every, max(step) OVER () "
+                "  AS last FROM train_steps WHERE run_id = $run_id) "
+                "SELECT * EXCLUDE (every, last) FROM run WHERE step % every = 0 OR step = last "
+                "  OR dev_score IS NOT NULL OR NOT isfinite(loss) ORDER BY step",
+                {"run_id": run_id, "most": most},
             ).df()
 
     def list(self) -> "pd.DataFrame":
-        """Return run_id, title, state, step, steps, loss, dev_score, created_at of every run, newest first."""
+        """Return run_id, title, state, step, steps, loss, dev_score, best_dev_score, created_at, newest run first."""
         with self._database.read() as cursor:
             return cursor.execute(
-                "SELECT job_id AS run_id, title, state, step, steps, loss, dev_score, spec, created_at, finished_at "
+                "SELECT job_id AS run_id, title, state, step, steps, loss, dev_score, best_dev_score, spec, "
+                "  created_at, finished_at "
                 "FROM jobs LEFT JOIN (SELECT run_id, max(step) AS step, any_value(steps) AS steps, "
-                "  arg_max(loss, step) AS loss, arg_max(dev_score, step) AS dev_score "
+                "  arg_max(loss, step) AS loss, arg_max(dev_score, step) AS dev_score, "
+                "  max(dev_score) AS best_dev_score "
                 "  FROM train_steps GROUP BY run_id) ON run_id = job_id WHERE kind = 'train' ORDER BY job_id DESC"
             ).df()
+
+    def rates(self) -> "pd.DataFrame":
+        """Return run_id, config, batch, median triplets_per_s, most memory_mb and gpu_memory_mb, newest run first.
+
+        Runs without a step are left out; config is the dict of the run's settings.
+        """
+        with self._database.read() as cursor:
+            frame = cursor.execute(
+                "SELECT run_id, any_value(spec) AS spec, median(triplets_per_s) AS triplets_per_s, "
+                "  max(memory_mb) AS memory_mb, max(gpu_memory_mb) AS gpu_memory_mb "
+                "FROM train_steps JOIN jobs ON job_id = run_id GROUP BY run_id ORDER BY run_id DESC"
+            ).df()
+        frame["config"] = [json.loads(spec).get("config", {}) for spec in frame.pop("spec")]
+        frame["batch"] = [config.get("batch_size") for config in frame["config"]]
+        return frame
 
 
 def _merged(rows: Rows) -> Rows:

@@ -134,7 +134,9 @@ def test_cancelled_run_leaves_no_checkpoint_and_no_encoder(static, triplets, tmp
 
 
 def test_a_run_that_is_kept_early_leaves_the_encoder_of_that_step(static, triplets, tmp_path):
-    result, events = run(triplets, static, tmp_path / "kept", should_stop=stop_at(2, "keep"), dev=lambda encoder: 0.5)
+    result, events = run(
+        triplets, static, tmp_path / "kept", should_stop=stop_at(2, "finish"), dev=lambda encoder: 0.5
+    )
     assert (result.status, result.step, len(events)) == ("finished", 2, 2)
     assert events[-1].dev_score == 0.5, "the last word on a run that ended early is its dev score"
     _, paused = run(triplets, static, tmp_path / "paused", should_stop=stop_at(2, "pause"))

@@ -5,11 +5,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from pipeline.analysis.validation import validation
 from pipeline.config import TrainConfig, from_fields
-from pipeline.evaluation.dev import folder_dev_score, held_out_score
 from pipeline.training.train import StepEvent, train
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.evaluate import evaluate_folder, evaluate_held_out, held_out_of, triplets_of
+from workbench.jobs.handlers.run_details import DevWatch, guide_folder, write_first_batch
 
 
 def run(context: JobContext) -> None:
@@ -17,12 +20,14 @@ def run(context: JobContext) -> None:
     config = from_fields(TrainConfig, context.spec["config"])
     sts_dir = Path(context.spec["sts_dir"]) if context.spec.get("sts_dir") else None
     recorded = {int(step) for step in context.done("train_steps", "step")}
+    process = psutil.Process()
 
     def record(event: StepEvent) -> None:
         # A resumed run repeats the steps after its last checkpoint with the same values: one row each is enough.
         if event.step not in recorded:
             recorded.add(event.step)
-            context.write([{"table": "train_steps", "run_id": context.job_id, **asdict(event)}])
+            measured = asdict(event) | {"memory_mb": process.memory_info().rss / 2**20}
+            context.write([{"table": "train_steps", "run_id": context.job_id, **measured}])
         context.progress(event.step, config.steps, message="Training", loss=event.loss, dev_score=event.dev_score)
 
     def still(_done: int, _total: int, message: str) -> None:
@@ -30,14 +35,17 @@ def run(context: JobContext) -> None:
 
     frame = context.input()
     held_out = held_out_of(frame)
-    dev = folder_dev_score(sts_dir) or held_out_score(held_out)
+    triplets = triplets_of(frame[frame["split"] == "train"])
+    write_first_batch(context, triplets, config)
+    followed = validation(sts_dir, held_out)
     result = train(
-        triplets_of(frame[frame["split"] == "train"]),
+        triplets,
         config,
         output_dir=context.out,
-        dev=dev,
+        dev=DevWatch(context, followed) if followed else None,
         on_event=record,
         should_stop=context.stop_requested,
+        cache=guide_folder(context),
     )
     if result.encoder_folder is not None:
         register(context, config, result.encoder_folder)

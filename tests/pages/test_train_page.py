@@ -1,0 +1,160 @@
+"""The Train page: the form against the command line it prints, the estimate, the queue, the comparison."""
+
+import json
+import math
+import shlex
+
+import numpy as np
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pipeline.config import TRAIN_PRESETS, TrainConfig, from_fields
+from tests.pages.conftest import Draw, texts
+from tests.pages.filled import finished_job
+from workbench.cli.parser import build_parser, settings
+from workbench.components.run_comparison import differing, wilson
+from workbench.components.train_curves import not_finite
+from workbench.jobs.folder import JobFolder, Status
+from workbench.train_command import train_command
+from workbench.workspace import Workspace
+
+
+def healthy(app: AppTest) -> AppTest:
+    assert [error.message for error in app.exception] == []
+    return app
+
+
+def parsed(command: str) -> tuple[TrainConfig, dict]:
+    """What the command line makes of a printed command."""
+    words = shlex.split(command.replace("\\\n", " "))
+    assert words[:4] == ["python", "-m", "workbench", "train"]
+    options = build_parser().parse_args(words[3:])
+    return from_fields(TrainConfig, settings(options)), vars(options)
+
+
+@pytest.mark.parametrize("preset", TRAIN_PRESETS)
+def test_the_printed_command_gives_the_settings_of_the_form(preset: str) -> None:
+    config = TRAIN_PRESETS[preset]
+    fields = {name: getattr(config, name) for name in TrainConfig.__dataclass_fields__}
+    fields |= {"steps": 77, "learning_rate": 3e-5, "protect_own_hard_negative": True}
+    wanted = from_fields(TrainConfig, fields)
+    command = train_command(fields, snapshot="it's mine; $HOME", sts_dir="/a b", hold_out=True)
+    made, options = parsed(command)
+    assert made == wanted
+    assert options["snapshot"] == "it's mine; $HOME"
+    assert str(options["sts_dir"]) == "/a b"
+    assert options["hold_out"] is True
+
+
+def test_the_form_says_what_a_start_leads_to(draw: Draw, filled: dict[str, str]) -> None:
+    app = healthy(draw("train"))
+    app.number_input(key="train_0_steps").set_value(30)
+    app.number_input(key="train_0_batch").set_value(4).run()
+    facts = healthy(app).table[0].value.iloc[:, 0]
+    assert facts["Steps"].startswith("30 of 4 triplets, 15.0 passes")  # 8 rows in the snapshot
+    assert facts["Negatives"].startswith("up to 7 per premise, 4 of them")
+    assert facts["Time"].startswith("about 1 s, at 100 triplets per second")
+    command = app.code[0].value
+    made, _ = parsed(command)
+    assert (made.steps, made.batch_size, made.mask_rule, made.mask_threshold) == (30, 4, "phi", 0.8)
+    assert json.loads(app.code[1].value)["steps"] == 30
+
+
+def test_a_preset_decides_its_fields_and_leaves_the_others(draw: Draw, filled: dict[str, str]) -> None:
+    app = healthy(draw("train"))
+    app.number_input(key="train_0_steps").set_value(31).run()
+    pills = next(group for group in app.get("button_group") if group.label == "Preset")
+    pills.set_value("no mask").run()
+    made, _ = parsed(healthy(app).code[0].value)
+    assert (made.mask_rule, made.steps) == ("none", 31)
+    assert "φ" not in [slider.label for slider in app.slider]
+
+
+def test_a_run_opens_by_address_and_shows_where_its_loss_broke(
+    draw: Draw, workspace: Workspace, filled: dict[str, str]
+) -> None:
+    run_id = "20260102-000000-000-train-ffff"
+    rows = [
+        {
+            "table": "train_steps",
+            "run_id": run_id,
+            "step": step,
+            "steps": 6,
+            "loss": math.nan if step >= 4 else 1.0 / step,
+            "masked_share": 0.0,
+            "triplets_per_s": 10.0,
+            "learning_rate": 1.0,
+        }
+        for step in range(1, 7)
+    ]
+    finished_job(workspace, run_id, "train", rows, total=6, settings={"config": {"encoder": "x", "steps": 6}})
+    workspace.wait(run_id, timeout_s=20)
+    app = healthy(draw("train", training="Runs", run=run_id))
+    assert "no finite number in 3 recorded steps, first in step 4" in app.error[0].value
+    assert list(not_finite(workspace.store.runs.curve(run_id))["step"]) == [4, 5, 6]
+
+
+def test_a_long_curve_is_thinned_but_keeps_what_matters(workspace: Workspace) -> None:
+    run_id = "20260102-000000-000-train-eeee"
+    rows = [
+        {
+            "table": "train_steps",
+            "run_id": run_id,
+            "step": step,
+            "steps": 1000,
+            "loss": math.inf if step == 777 else 1.0,
+            "dev_score": 0.5 if step == 501 else None,
+        }
+        for step in range(1, 1001)
+    ]
+    finished_job(workspace, run_id, "train", rows, total=1000)
+    workspace.wait(run_id, timeout_s=20)
+    curve = workspace.store.runs.curve(run_id, most=100)
+    assert 90 <= len(curve) <= 103
+    assert {501, 777, 1000} <= set(curve["step"])
+    assert len(workspace.store.runs.curve(run_id)) == 1000
+
+
+def test_waiting_runs_are_moved_on_the_page(draw: Draw, workspace: Workspace, filled: dict[str, str]) -> None:
+    running = "20260103-000000-000-train-0000"
+    folder = finished_job(workspace, running, "train", [], total=10)
+    with JobFolder(folder.path).held() as is_mine:  # as a live worker would: the two below must wait
+        assert is_mine
+        folder.write_status(Status("running", 1, 10))
+        first, second = (
+            workspace.jobs.submit("train", {"config": {"steps": 5}}, title=f"run {name}") for name in "ab"
+        )
+        app = healthy(draw("train", training="Runs"))
+        assert workspace.jobs.waiting("train", {}) == [first, second]
+        app.button(key=f"queue_Up_{second}").click().run()
+        assert workspace.jobs.waiting("train", {}) == [second, first]
+        app.button(key=f"queue_Remove_{first}").click().run()
+        assert workspace.jobs.get(first).state == "cancelled"
+        workspace.jobs.cancel(second)
+        folder.write_status(Status("finished", 10, 10))
+
+
+def test_the_comparison_shows_only_what_differs() -> None:
+    table = differing({"a": {"steps": 5, "seed": 0, "phi": 0.8}, "b": {"steps": 5, "seed": 1, "phi": 0.8, "new": 1}})
+    assert table.to_dict("index") == {"seed": {"a": "0", "b": "1"}, "new": {"a": "–", "b": "1"}}
+
+
+def test_wilson_interval_against_its_defining_equation() -> None:
+    for share, count in ((0.5, 10), (0.9, 50), (1.0, 7), (0.0, 3)):
+        for bound in wilson(share, count):
+            # The bounds are the p at which the observed share is exactly z standard errors away.
+            assert abs(share - bound) == pytest.approx(1.96 * np.sqrt(bound * (1 - bound) / count), abs=1e-9)
+
+
+def test_two_runs_are_compared_from_the_list(draw: Draw, workspace: Workspace, filled: dict[str, str]) -> None:
+    run_id = "20260102-000000-000-train-dddd"
+    rows = [{"table": "train_steps", "run_id": run_id, "step": 1, "steps": 1, "loss": 1.0, "dev_score": 0.4}]
+    finished_job(workspace, run_id, "train", rows, total=1, settings={"config": {"seed": 7}})
+    workspace.wait(run_id, timeout_s=20)
+    app = draw("train", training="Runs")
+    app.session_state["run_list"] = {"selection": {"rows": [0, 1], "columns": [], "cells": []}}
+    healthy(app.run())
+    assert "2 runs compared" in texts(app)
+    tables = [frame.value for frame in app.dataframe]
+    assert any(isinstance(t, pd.DataFrame) and "seed" in t.index for t in tables)

@@ -1,0 +1,160 @@
+"""Several runs side by side: overlaid curves, the settings that differ, scores with intervals."""
+
+import json
+from math import sqrt
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from pipeline.evaluation.compare import covers_zero
+from workbench import theme
+from workbench.components.encoder_comparison import comparison_of
+from workbench.components.notice import no_chart
+from workbench.components.text import for_chart, plain, shorten
+from workbench.components.wording import spearman
+from workbench.workspace import Workspace
+
+_MEASURES = {
+    "Dev score": ("dev_score", 100.0, "x 100"),
+    "Loss": ("loss", 1.0, "mean over the batch, nats"),
+    "InfoNCE": ("info_nce", 1.0, "nothing masked, nats"),
+    "Masked": ("masked_share", 100.0, "% of the candidates"),
+    "Learning rate": ("learning_rate", 1.0, "per step"),
+    "Speed": ("triplets_per_s", 1.0, "triplets per second"),
+}
+
+
+def run_comparison(workspace: Workspace, runs: pd.DataFrame, chosen: list[str]) -> None:
+    """Draw the comparison of the chosen runs; the first one is what the others are held against."""
+    rows = runs.set_index("run_id").loc[chosen]
+    names = dict(zip(chosen, _distinct(list(rows["title"])), strict=True))
+    st.subheader(f"{len(chosen)} runs compared", anchor=False)
+    _curves(workspace, names)
+    st.markdown("**Settings that differ**")
+    different = differing({names[run_id]: _settings(rows.loc[run_id]) for run_id in chosen})
+    if different.empty:
+        st.caption("None: these runs have the same settings and data.")
+    else:
+        st.dataframe(different, alt="Settings that differ")
+    st.markdown("**Scores**")
+    _scores(workspace, names)
+
+
+def differing(settings: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """Return only the settings that are not the same in all runs, one row per setting, one column per run."""
+    table = pd.DataFrame({name: {key: _text(value) for key, value in of.items()} for name, of in settings.items()})
+    table = table.fillna("–")
+    return table[table.nunique(axis=1) > 1].rename_axis("Setting")
+
+
+def _settings(row: pd.Series) -> dict[str, Any]:
+    spec = json.loads(row["spec"])
+    return {**spec.get("config", {}), "snapshot": spec.get("snapshot_id"), "STS folder": spec.get("sts_dir")}
+
+
+def _text(value: Any) -> str:
+    return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _curves(workspace: Workspace, names: dict[str, str]) -> None:
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    measure = left.segmented_control(
+        "Curve", list(_MEASURES), default="Dev score", required=True, key="compare_measure"
+    )
+    smoothing = right.slider("Smoothing", 0.0, 0.98, 0.0, 0.02, key="compare_smoothing")
+    column, scale, unit = _MEASURES[str(measure)]
+    figure = theme.chart(str(measure), x="optimizer step", y=unit, height=380)
+    for place, (run_id, name) in enumerate(names.items()):
+        curve = workspace.store.runs.curve(run_id).dropna(subset=[column])
+        if curve.empty:
+            continue
+        line(figure, curve["step"], curve[column] * scale, name, theme.SERIES[place % len(theme.SERIES)], smoothing)
+    if not figure.data:
+        no_chart(str(measure), "None of these runs has recorded it.")
+        return
+    figure.update_layout(legend={"y": -0.2, "yanchor": "top", "x": 0, "xanchor": "left", "orientation": "v"})
+    st.plotly_chart(figure, key="compare_curves", config=theme.MODEBAR, alt=f"{measure} of the chosen runs")
+
+
+def line(figure: go.Figure, x: pd.Series, y: pd.Series, name: str, colour: str, smoothing: float) -> None:
+    """Add one run; smoothed, the measured values stay visible behind the line."""
+    if smoothing:
+        figure.add_scatter(
+            x=x,
+            y=y,
+            mode="lines",
+            line={"color": theme.see_through(colour, 0.25), "width": 1},
+            showlegend=False,
+            hoverinfo="skip",
+        )
+        y = y.ewm(alpha=1 - smoothing).mean()
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="lines+markers" if len(x) < 30 else "lines",
+        name=for_chart(name, 90),
+        line={"color": colour, "width": 2},
+        hovertemplate="step %{x}: %{y:.4g}<extra></extra>",
+    )
+
+
+def _scores(workspace: Workspace, names: dict[str, str]) -> None:
+    matrix = workspace.store.scores.matrix()
+    matrix = matrix[matrix["encoder_id"].isin(names)]
+    held_out = workspace.store.scores.held_out()
+    held_out = held_out[held_out["encoder_id"].isin(names)]
+    if matrix.empty and held_out.empty:
+        st.caption("None of these runs has been scored yet.")
+        return
+    first = next(iter(names))
+    rows = {
+        name: _row(workspace, matrix, run_id, None if run_id == first else first) for run_id, name in names.items()
+    }
+    table = pd.DataFrame(rows).T.fillna("–")
+    for run in held_out.itertuples():
+        low, high = wilson(run.accuracy, int(run.triplets))
+        table.loc[names[run.encoder_id], "Held-out accuracy"] = f"{run.accuracy:.1%} ({low:.1%} to {high:.1%})"
+    st.dataframe(table.fillna("–").rename_axis("Run"), alt="Scores of the chosen runs")
+    st.caption(
+        f"Spearman x 100; in brackets the difference to {plain(shorten(names[first]))} with its paired bootstrap "
+        "interval (95 %, pairs of each task resampled). = marks an interval that covers zero. Held-out accuracy has "
+        "Wilson's interval; two runs on different snapshots hold out different triplets."
+    )
+
+
+def _row(workspace: Workspace, matrix: pd.DataFrame, run_id: str, against: str | None) -> dict[str, str]:
+    own = matrix[matrix["encoder_id"] == run_id].set_index("task")["spearman"]
+    cells = {task: spearman(value) for task, value in own.items()}
+    if own.empty:
+        return {}
+    cells = {f"Mean of {len(own)}": spearman(own.mean()), **cells}
+    if against is None or not (matrix["encoder_id"] == against).any():
+        return cells
+    found, _ = comparison_of(workspace, matrix, against, run_id)
+    changes = dict(found.tasks) | ({f"Mean of {len(own)}": found.average} if found.average else {})
+    for task, change in changes.items():
+        if change is not None and task in cells:
+            mark = " =" if covers_zero(change) else ""
+            cells[task] += f" ({100 * change.value:+.2f}: {100 * change.low:+.2f} to {100 * change.high:+.2f}{mark})"
+    return cells
+
+
+def wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of `count` yes-or-no results."""
+    if not count:
+        return 0.0, 1.0
+    centre = share + z * z / (2 * count)
+    spread = z * sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return (centre - spread) / (1 + z * z / count), (centre + spread) / (1 + z * z / count)
+
+
+def _distinct(titles: list[str]) -> list[str]:
+    """Number equal titles, so that they can be columns."""
+    seen: dict[str, int] = {}
+    names = []
+    for title in titles:
+        seen[title] = seen.get(title, 0) + 1
+        names.append(title if seen[title] == 1 else f"{title} ({seen[title]})")
+    return names

@@ -1,0 +1,68 @@
+"""What a run leaves beside its curve: its first batch, and the validation rows it gets most wrong."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from pipeline.analysis.validation import Validation
+from pipeline.config import TrainConfig
+from pipeline.records import Triplet
+from pipeline.training.batches import StepSampler
+from pipeline.training.encoders import load_encoder, resolve_device
+from pipeline.training.first_batch import first_batch
+from pipeline.training.guide import Stopped, guide_table
+from workbench.durable import write_atomically
+from workbench.jobs.context import JobContext
+
+FIRST_BATCH, DEV_ROWS = "first_batch.json", "dev_rows.json"
+
+
+def guide_folder(context: JobContext) -> Any:
+    """Folder of the workspace where guide vectors are kept for all its runs and previews."""
+    return context.folder.path.parent.parent / "guide"
+
+
+def write_first_batch(context: JobContext, triplets: Sequence[Triplet], config: TrainConfig) -> None:
+    """Write out/first_batch.json before training; the guide's vectors are then on disk for the run."""
+    if not triplets or (context.out / FIRST_BATCH).exists():
+        return
+    sampler = StepSampler(len(triplets), batch_size=config.batch_size, steps=config.steps, seed=config.seed)
+    rows = next(iter(sampler))
+    cosines = None
+    if config.mask_rule != "none":
+        context.progress(0, config.steps, message=f"Embedding the texts with the guide {config.guide}")
+        guide = load_encoder(config.guide, device=resolve_device(config.device))
+        try:
+            table = guide_table(
+                triplets, guide, cache=guide_folder(context), should_stop=lambda: context.stop_requested() in _AT_ONCE
+            )
+        except Stopped:
+            return
+        cosines = table.cosines(torch.tensor(rows)).cpu().numpy()
+    described = first_batch(triplets, rows, config, cosines)
+    write_json(context, FIRST_BATCH, {"rows": described, "batch_size": len(rows), "mask_rule": config.mask_rule})
+
+
+_AT_ONCE = ("pause", "cancel")
+
+
+@dataclass(slots=True)
+class DevWatch:
+    """The dev score as training asks for it; each time the worst rows are written for the page."""
+
+    context: JobContext
+    validation: Validation
+
+    def __call__(self, encoder: Any) -> float:
+        """Score the encoder."""
+        found = self.validation(encoder)
+        write_json(self.context, DEV_ROWS, {"name": self.validation.name, "score": found.score, "rows": found.worst})
+        return found.score
+
+
+def write_json(context: JobContext, name: str, record: dict[str, Any]) -> None:
+    """Replace a file of out/ as a whole."""
+    write_atomically(context.out / name, json.dumps(record, ensure_ascii=False).encode("utf-8", "replace"))
