@@ -19,8 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config import GenerationConfig
-from pipeline.generation.generate import EMBEDDED, generate, load_llm
+from pipeline.generation.generate import generate
 from pipeline.generation.llama import PREFIXES, LlamaLLM, Piece
+from pipeline.generation.llms.entries import EMBEDDED
+from pipeline.generation.llms.gguf import GgufLLM
+from pipeline.generation.loading import load_llama
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import Premise, Side
 from pipeline.weights import embedded_gguf
@@ -59,9 +62,10 @@ class Rate:
 def batched(llm: LlamaLLM, premises: list[Premise], config: GenerationConfig) -> tuple[Rate, Rate]:
     """Return the batched engine's sentences, and the rows of reply tokens it decoded for them."""
     sentences, rows = Rate(), Rate()
-    list(generate(premises[:1], config, llm))  # decodes the shared prefixes, once per loaded model
+    writer = GgufLLM(llm)
+    list(generate(premises[:1], config, writer))  # decodes the shared prefixes, once per loaded model
     with sentences.measured(), rows.measured():
-        for made in generate(premises, config, llm):
+        for made in generate(premises, config, writer):
             for side in (made.positive, made.hard_negative):
                 sentences.items += 1
                 sentences.outcomes[side.outcome.value] += 1
@@ -112,7 +116,7 @@ def main() -> None:
     slow = loop(embedded_gguf(), few, config, options.threads)
     print(f"loop over two Llama objects, packaged file\n    sentences {slow}", flush=True)
     for label, name in (("packaged file", str(embedded_gguf())), ("requantised copy", EMBEDDED)):
-        with load_llm(name, threads=options.threads) as llm:
+        with load_llama(name, threads=options.threads) as llm:
             sentences, rows = batched(llm, premises, config)
             limit = products_alone(llm)
         print(f"batched, {label}: {sentences.times(slow)}; outcomes {dict(sentences.outcomes)}")

@@ -23,9 +23,10 @@ from pipeline.curation.digit import DIGITS, DigitJudge, digit_tokens, expected_d
 from pipeline.curation.judges import load_judge
 from pipeline.evaluation.metrics import spearman
 from pipeline.evaluation.sts import StsTask, find_tasks, read_task
-from pipeline.generation.generate import EMBEDDED, load_llm
 from pipeline.generation.judge_prompts import DIGIT_PROMPT
 from pipeline.generation.llama import LlamaLLM
+from pipeline.generation.llms.entries import EMBEDDED
+from pipeline.generation.loading import load_llama
 from pipeline.weights import embedded_gguf
 
 KINDS = ("guide", "digit", "entailment", "likelihood")
@@ -68,7 +69,7 @@ def compare_speed(pairs: Pairs, loop_pairs: int, threads: int) -> None:
         f"loop, whole prompt read anew     {slow[False]}\nloop, few-shot part kept         {slow[True]}", flush=True
     )
     for label, name in (("packaged file", str(path)), ("requantised copy", EMBEDDED)):
-        with load_llm(name, threads=threads) as llm:
+        with load_llama(name, threads=threads) as llm:
             fast = Rate(items=len(pairs))
             judge = DigitJudge(llm)
             judge.scores(pairs[:1])
@@ -85,7 +86,7 @@ def loop(path: Path, pairs: Pairs, threads: int, *, keep_prefix: bool) -> Rate:
     """Ask one question after the other; `keep_prefix` winds a `Llama` back to the end of the few-shot part."""
     from llama_cpp import Llama
 
-    with load_llm(str(path), threads=threads) as llm:
+    with load_llama(str(path), threads=threads) as llm:
         digits = digit_tokens(llm, DIGIT_PROMPT)
     llama = Llama(str(path), n_ctx=1024, verbose=False, n_threads=threads, n_threads_batch=threads, logits_all=False)
     prefix = llama.tokenize(DIGIT_PROMPT.prefix().encode(), add_bos=False)

@@ -1,12 +1,13 @@
 """Settings of every stage: frozen, validated where they are made, stored whole with each run."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from pipeline.errors import InputError
 
 Config = TypeVar("Config")
 MaskRule = Literal["none", "phi", "gist_absolute", "gist_relative", "released"]
+ChoiceRule = Literal["first", "contrast", "contrast_per_token", "least_overlap"]
 
 
 def _require(holds: bool, message: str) -> None:
@@ -19,7 +20,7 @@ class GenerationConfig:
     """Stage 1: how a positive and a hard negative are written for each premise."""
 
     llm: str = "smollm2-135m"
-    """Registered name of the LLM, or the path of a GGUF file."""
+    """Registered name of the LLM, or the path of a GGUF file or transformers folder."""
     prompt_set: str = "default"
     """Id of the prompt set that holds instructions and few-shot examples."""
     omega: float = 0.6
@@ -36,6 +37,14 @@ class GenerationConfig:
     """Longest reply in tokens; a reply cut there has the outcome truncated."""
     batch_size: int = 32
     """Replies decoded side by side; each takes two rows (own and opposite prompt) while omega > 0."""
+    candidates: int = 1
+    """Replies drawn per side, of which one is chosen; more than one needs a temperature above 0."""
+    choice: ChoiceRule = "contrast"
+    """Which of several candidates is taken: first, greatest contrast (sum or per token), least word overlap."""
+    token_budget: int = 0
+    """Tokens that a server may charge for in one run, prompts and replies; 0 sets no limit."""
+    money_budget: float = 0.0
+    """Money that a server may charge in one run, at the LLM's prices; 0 sets no limit."""
 
     def __post_init__(self) -> None:
         _require(0 <= self.omega < 1, f"omega must be at least 0 and below 1, got {self.omega}.")
@@ -44,6 +53,14 @@ class GenerationConfig:
         _require(0 < self.top_p <= 1, f"top_p must lie above 0 and at most 1, got {self.top_p}.")
         _require(self.max_new_tokens >= 1, f"max_new_tokens must be at least 1, got {self.max_new_tokens}.")
         _require(self.batch_size >= 1, f"batch_size must be at least 1, got {self.batch_size}.")
+        _require(1 <= self.candidates <= 64, f"candidates must lie in 1..64, got {self.candidates}.")
+        _require(
+            self.candidates == 1 or self.temperature > 0,
+            f"candidates is {self.candidates} at temperature 0, where all would be the same: raise the temperature.",
+        )
+        _require(self.choice in get_args(ChoiceRule), f"choice must be one of {', '.join(get_args(ChoiceRule))}.")
+        _require(self.token_budget >= 0, f"token_budget must not be negative, got {self.token_budget}.")
+        _require(self.money_budget >= 0, f"money_budget must not be negative, got {self.money_budget}.")
 
 
 @dataclass(frozen=True, slots=True)

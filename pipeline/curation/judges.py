@@ -30,19 +30,19 @@ def load_judge(judge_id: str) -> Judge:
     kind, _, model = judge_id.partition(":")
     if kind == "likelihood" and model:
         from pipeline.curation.likelihood import LikelihoodJudge
-        from pipeline.generation.generate import load_llm
+        from pipeline.generation.loading import load_llama
 
-        return LikelihoodJudge(load_llm(model))
+        return LikelihoodJudge(load_llama(model))
     if kind == "entailment" and model:
         from pipeline.curation.likelihood import EntailmentJudge
-        from pipeline.generation.generate import load_llm
+        from pipeline.generation.loading import load_llama
 
-        return EntailmentJudge(load_llm(model))
+        return EntailmentJudge(load_llama(model))
     if kind == "digit" and model:
         from pipeline.curation.digit import DigitJudge
-        from pipeline.generation.generate import load_llm
+        from pipeline.generation.loading import load_llama
 
-        return DigitJudge(load_llm(model))
+        return DigitJudge(load_llama(model))
     if kind == "guide" and model:
         from pipeline.curation.guide_judge import GuideJudge
         from pipeline.training.encoders import load_encoder

@@ -1,23 +1,18 @@
 """Stage 1: from premises to triplets, every premise with exactly one outcome per side."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 from pipeline.config import GenerationConfig
-from pipeline.errors import InputError
-from pipeline.generation.contrast import TokenChoice
-from pipeline.generation.llama import WINDOW, LlamaLLM
-from pipeline.generation.lockstep import Lockstep, RawReply, Request
+from pipeline.generation.candidates import Candidate, chosen
+from pipeline.generation.llms.protocol import LLM, Ask, Reply, ShouldStop
 from pipeline.generation.outcomes import classify
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.prompts import PromptSet
 from pipeline.records import Contrast, GeneratedTriplet, Outcome, Premise, Side, SideResult, text_id
-from pipeline.weights import fast_gguf
 
-EMBEDDED = "smollm2-135m"
-"""Name of the LLM that comes with the installation."""
-_LONGEST_TOKEN_BYTES = 32
+_MEASURING_RULES = ("contrast", "contrast_per_token")
 
 
 def never() -> bool:
@@ -25,105 +20,126 @@ def never() -> bool:
     return False
 
 
-def load_llm(name_or_path: str, *, cache: Path | None = None, threads: int | None = None) -> LlamaLLM:
-    """Load the embedded LLM by name or any decoder from a GGUF file; close it after use.
-
-    cache: folder for the faster copy of the embedded weights; threads: cores to use, None for all. Raises
-    WeightsError if the weights are missing, damaged or of another kind, InputError for an unknown name.
-    """
-    if name_or_path == EMBEDDED:
-        return LlamaLLM(fast_gguf(cache), name=EMBEDDED, threads=threads)
-    path = Path(name_or_path).expanduser()
-    if path.suffix.lower() != ".gguf" and not path.exists():
-        raise InputError(f"There is no LLM {name_or_path!r}: name {EMBEDDED} or the path of a GGUF file.")
-    return LlamaLLM(path, name=path.stem, threads=threads)
-
-
 def generate(
     premises: Iterable[Premise],
     config: GenerationConfig,
-    llm: LlamaLLM,
+    llm: LLM,
     *,
     prompts: PromptSet | None = None,
-    should_stop: Callable[[], bool] = never,
+    should_stop: ShouldStop = never,
 ) -> Iterator[GeneratedTriplet]:
     """Yield a positive and a hard negative for each premise, in the order in which they are finished.
 
     Premises are drawn from the iterable as room appears in the batch. Each is yielded exactly once, whatever it
-    holds; only a stop (asked for between two tokens) leaves premises out. `prompts` are used instead of the shipped
-    set that the config names. InputError for an unknown prompt set.
+    holds; only a stop (asked for between two tokens) leaves premises out. prompts: what to ask, by default the set
+    that the config names; InputError for an unknown one.
     """
     return _Run(config, llm, prompts or prompt_set(config.prompt_set)).triplets(iter(premises), should_stop)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A premise whose replies are not all in."""
+
+    premise: Premise
+    replies: dict[tuple[Side, int], Reply] = field(default_factory=dict)
 
 
 class _Run:
     """One call of generate: the premises in flight and what is already known of each."""
 
-    def __init__(self, config: GenerationConfig, llm: LlamaLLM, prompts: PromptSet) -> None:
+    def __init__(self, config: GenerationConfig, llm: LLM, prompts: PromptSet) -> None:
         self._config = config
         self._llm = llm
         self._prompts = prompts
-        own = {str(side): prompts.own(side) for side in Side}
-        self._by_key = prompts.by_key() if config.omega > 0 else own
-        how = TokenChoice(config.omega, config.plausibility, config.temperature, config.top_p)
-        prefixes = {key: llm.tokenize(prompt.prefix()) for key, prompt in self._by_key.items()}
-        self._lockstep = Lockstep(
-            llm,
-            prefixes,
-            how,
-            slots=config.batch_size,
-            max_new_tokens=config.max_new_tokens,
-            opposites={side: prompts.opposite_key(side) for side in Side},
-        )
-        self._contrast = Contrast.TOKEN if config.omega > 0 else Contrast.NONE
-        self._premises: dict[int, Premise] = {}
-        self._sides: dict[int, dict[Side, SideResult]] = {}
+        self._open: dict[int, _Open] = {}
         self._unfit: deque[GeneratedTriplet] = deque()
 
-    def triplets(self, premises: Iterator[Premise], should_stop: Callable[[], bool]) -> Iterator[GeneratedTriplet]:
-        for reply in self._lockstep.run(self._requests(premises), should_stop):
+    def triplets(self, premises: Iterator[Premise], should_stop: ShouldStop) -> Iterator[GeneratedTriplet]:
+        each = self._config.candidates
+        for reply in self._llm.replies(self._asks(premises), self._prompts, self._config, should_stop):
             yield from self._flush()
-            sides = self._sides[reply.key]
-            sides[reply.side] = self._result(reply)
-            if len(sides) == len(Side):
-                del self._sides[reply.key]
-                premise = self._premises.pop(reply.key)
-                yield GeneratedTriplet(premise, sides[Side.POSITIVE], sides[Side.HARD_NEGATIVE], self._contrast)
+            place, number = divmod(reply.key, each)
+            waiting = self._open[place]
+            waiting.replies[reply.side, number] = reply
+            if len(waiting.replies) == len(Side) * each:
+                del self._open[place]
+                yield self._triplet(waiting)
         yield from self._flush()
 
-    def _requests(self, premises: Iterator[Premise]) -> Iterator[Request]:
-        for key, premise in enumerate(premises):
-            request = self._request(key, premise)
-            if isinstance(request, Outcome):
-                failed = SideResult(text="", raw="", outcome=request)
-                self._unfit.append(GeneratedTriplet(premise, failed, failed, self._contrast))
+    def _asks(self, premises: Iterator[Premise]) -> Iterator[Ask]:
+        each = self._config.candidates
+        for place, premise in enumerate(premises):
+            if not premise.text.strip():
+                failed = SideResult(text="", raw="", outcome=Outcome.FAILED)
+                self._unfit.append(GeneratedTriplet(premise, failed, failed, self._contrast([])))
                 continue
-            self._premises[key], self._sides[key] = premise, {}
-            yield request
+            self._open[place] = _Open(premise)
+            for number in range(each):
+                # The seed depends on the premise, not on its place, so that resumed and reordered runs draw the same.
+                yield Ask(place * each + number, premise.text, _seed(self._config.seed, premise, number))
 
-    def _request(self, key: int, premise: Premise) -> Request | Outcome:
-        """Return the request for a premise, or the outcome of one that cannot be asked about."""
-        if not premise.text.strip():
-            return Outcome.FAILED
-        if len(premise.text) > WINDOW * _LONGEST_TOKEN_BYTES:
-            return Outcome.TOO_LONG  # not worth tokenizing: a pasted book, or a line of megabytes
-        tails = {key: self._llm.tokenize(prompt.tail(premise.text)) for key, prompt in self._by_key.items()}
-        # The seed depends on the premise, not on its place, so that resumed and reordered runs draw the same.
-        request = Request(key, tails, seed=_seed(self._config.seed, premise))
-        return request if self._lockstep.fits(request) else Outcome.TOO_LONG
+    def _triplet(self, done: _Open) -> GeneratedTriplet:
+        sides: dict[Side, SideResult] = {}
+        used = []
+        for side in Side:
+            sides[side], contrast = self._choose(done, side)
+            used.append(contrast)
+        # A triplet is contrasted when both sides are: what one of them lacks, the pair lacks.
+        contrast = used[0] if used[0] is used[1] else Contrast.NONE
+        return GeneratedTriplet(done.premise, sides[Side.POSITIVE], sides[Side.HARD_NEGATIVE], contrast)
 
-    def _result(self, reply: RawReply) -> SideResult:
-        raw = self._llm.detokenize(reply.tokens)
+    def _choose(self, done: _Open, side: Side) -> tuple[SideResult, Contrast]:
+        """Return the chosen reply of a side and the contrast that took part in it."""
+        premise = done.premise.text
+        candidates = [
+            self._candidate(done.replies[side, number], premise, side) for number in range(self._config.candidates)
+        ]
+        candidates = self._measured(candidates, premise, side)
+        best = chosen(candidates, self._config.choice, omega=self._config.omega, premise=premise)
+        return best.result, self._contrast(candidates)
+
+    def _contrast(self, candidates: list[Candidate]) -> Contrast:
+        if self._config.omega == 0:
+            return Contrast.NONE
+        if self._llm.contrast is not Contrast.SEQUENCE:
+            return self._llm.contrast
+        measured = [candidate for candidate in candidates if candidate.contrast(self._config.omega) is not None]
+        is_reranked = self._config.choice in _MEASURING_RULES and len(measured) > 1
+        return Contrast.SEQUENCE if is_reranked else Contrast.NONE
+
+    def _candidate(self, reply: Reply, premise: str, side: Side) -> Candidate:
         if reply.problem is not None:
-            return SideResult(text="", raw=raw, outcome=reply.problem, tokens=len(reply.tokens))
-        premise = self._premises[reply.key].text
-        return classify(raw, premise, reply.side, self._prompts, cut=reply.cut, tokens=len(reply.tokens))
+            result = SideResult(text="", raw=reply.raw, outcome=reply.problem, tokens=reply.tokens)
+        else:
+            result = classify(reply.raw, premise, side, self._prompts, cut=reply.cut, tokens=reply.tokens)
+        return Candidate(result, reply.own_log_p, reply.opposite_log_p)
+
+    def _measured(self, candidates: list[Candidate], premise: str, side: Side) -> list[Candidate]:
+        """Add the log-probabilities that the rule compares, where the LLM did not give them while writing."""
+        needs = self._config.choice in _MEASURING_RULES and self._llm.contrast is Contrast.TOKEN
+        open_ones = [one for one in candidates if one.own_log_p is None and one.result.outcome is Outcome.OK]
+        if not needs or len(candidates) == 1 or not open_ones:
+            return candidates
+        prompts = self._prompts.own(side), self._prompts.opposite(side)
+        own, opposite = (
+            self._llm.log_probabilities(
+                [prompt.prefix() + prompt.tail(premise)] * len(open_ones), [one.result.raw for one in open_ones]
+            )
+            for prompt in prompts
+        )
+        known = {
+            id(one): replace(one, own_log_p=float(a), opposite_log_p=float(b))
+            for one, a, b in zip(open_ones, own, opposite, strict=True)
+        }
+        return [known.get(id(one), one) for one in candidates]
 
     def _flush(self) -> Iterator[GeneratedTriplet]:
         while self._unfit:
             yield self._unfit.popleft()
 
 
-def _seed(seed: int, premise: Premise) -> int:
+def _seed(seed: int, premise: Premise, number: int) -> int:
     printable = premise.text.encode("utf-8", errors="replace").decode()
-    return int(text_id(f"{seed}\n{printable}"), 16)
+    parts = [str(seed), printable] if number == 0 else [str(seed), str(number), printable]
+    return int(text_id("\n".join(parts)), 16)

@@ -201,15 +201,10 @@ def _pair_id(pair: tuple[str, str]) -> str:
 
 def generated(premises: Sequence[Premise], config: GenerationConfig, hub: Hub | None) -> Iterator[GeneratedTriplet]:
     """Yield what an LLM writes for these premises: a GGUF file or built-in name, else a folder or the hub."""
-    folder = _transformers_folder(config.llm, hub)
-    if folder is not None:
-        from pipeline.studies import seq2seq
+    from pipeline.generation.generate import generate
+    from pipeline.generation.llms.entries import entry_for, open_llm
 
-        yield from seq2seq.generate(premises, config, seq2seq.Seq2SeqLLM(folder))
-        return
-    from pipeline.generation.generate import generate, load_llm
-
-    llm = load_llm(config.llm)
+    llm = open_llm(entry_for(_transformers_folder(config.llm, hub) or config.llm))
     try:
         yield from generate(premises, config, llm)
     finally:
@@ -222,13 +217,16 @@ def judge_named(judge_id: str, hub: Hub | None) -> Judge:
     folder = _transformers_folder(model, hub) if kind == "digit" else None
     if folder is None:
         return load_judge(judge_id)
-    from pipeline.studies import seq2seq
+    from pipeline.curation.seq2seq_digit import Seq2SeqDigitJudge
+    from pipeline.generation.llms.encoder_decoder import EncoderDecoderLLM
+    from pipeline.training.encoders import resolve_device
 
-    return seq2seq.DigitJudge(seq2seq.Seq2SeqLLM(folder), judge_id=judge_id)
+    llm = EncoderDecoderLLM.load(Path(folder), name=model, device=resolve_device("auto"))
+    return Seq2SeqDigitJudge(llm, judge_id=judge_id)
 
 
 def _transformers_folder(name: str, hub: Hub | None) -> str | None:
-    """Return the folder of an encoder-decoder, or None for the LLMs that llama.cpp runs."""
+    """Return the folder of a transformers model, or None for the LLMs that llama.cpp runs."""
     if name.startswith(MODEL):
         if hub is None:
             raise InputError(f"{name} is a name of the hub, which this run does not look at.")

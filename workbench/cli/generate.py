@@ -74,9 +74,14 @@ def to_file(options: argparse.Namespace, config: GenerationConfig) -> dict[str, 
 
 def stream(premises: list[Any], config: GenerationConfig) -> Iterator[GeneratedTriplet]:
     """Load the LLM and generate."""
-    from pipeline.generation.generate import generate, load_llm
+    from pipeline.generation.generate import generate
+    from pipeline.generation.llms.entries import entry_for, open_llm
 
-    yield from generate(premises, config, load_llm(config.llm))
+    llm = open_llm(entry_for(config.llm))
+    try:
+        yield from generate(premises, config, llm)
+    finally:
+        llm.close()
 
 
 def line(item: GeneratedTriplet, config: GenerationConfig) -> dict[str, Any]:

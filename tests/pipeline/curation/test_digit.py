@@ -7,8 +7,9 @@ import torch
 from pipeline.curation.digit import DigitJudge, digit_tokens, expected_digit
 from pipeline.curation.judges import load_judge
 from pipeline.errors import InputError
-from pipeline.generation.generate import EMBEDDED, load_llm
 from pipeline.generation.judge_prompts import DIGIT_PROMPT
+from pipeline.generation.llms.entries import EMBEDDED
+from pipeline.generation.loading import load_llama
 from pipeline.weights import smollm2_safetensors_folder
 
 PAIRS = [
@@ -20,7 +21,7 @@ PAIRS = [
 
 @pytest.fixture(scope="module")
 def llm():
-    with load_llm(EMBEDDED, threads=1) as loaded:
+    with load_llama(EMBEDDED, threads=1) as loaded:
         yield loaded
 
 

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from pipeline.curation.likelihood import EntailmentJudge, LikelihoodJudge
-from pipeline.generation.generate import EMBEDDED, load_llm
 from pipeline.generation.judge_prompts import JUDGE_PROMPTS
+from pipeline.generation.llms.entries import EMBEDDED
+from pipeline.generation.loading import load_llama
 from pipeline.weights import smollm2_safetensors_folder
 
 PAIRS = [
@@ -18,7 +19,7 @@ PAIRS = [
 
 @pytest.fixture(scope="module")
 def llm():
-    with load_llm(EMBEDDED, threads=1) as loaded:
+    with load_llama(EMBEDDED, threads=1) as loaded:
         yield loaded
 
 

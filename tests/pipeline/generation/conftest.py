@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.generation.generate import EMBEDDED, load_llm
 from pipeline.generation.llama import LlamaLLM
+from pipeline.generation.llms.entries import EMBEDDED
+from pipeline.generation.loading import load_llama
 
 
 @pytest.fixture(scope="session")
 def llm() -> Iterator[LlamaLLM]:
-    with load_llm(EMBEDDED, threads=1) as loaded:
+    with load_llama(EMBEDDED, threads=1) as loaded:
         yield loaded

@@ -7,7 +7,9 @@ import pytest
 from pipeline.config import GenerationConfig
 from pipeline.errors import InputError, WeightsError
 from pipeline.generation.copies import words
-from pipeline.generation.generate import generate, load_llm
+from pipeline.generation.generate import generate
+from pipeline.generation.llms.entries import entry_for, open_llm
+from pipeline.generation.llms.gguf import GgufLLM
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import Contrast, Outcome, Premise, Side
 from tests.references.naive_pair import NaivePair
@@ -39,7 +41,7 @@ SHORT = 16
 def triplets(llm, texts, **settings):
     config = GenerationConfig(**({"max_new_tokens": SHORT} | settings))
     premises = [Premise(str(place), text) for place, text in enumerate(texts)]
-    made = list(generate(premises, config, llm))
+    made = list(generate(premises, config, GgufLLM(llm)))
     return {int(triplet.premise.premise_id): triplet for triplet in made}, made
 
 
@@ -113,7 +115,7 @@ def test_a_stop_ends_the_run_early_and_the_model_serves_the_next(llm):
     for triplet in generate(
         (Premise(str(place), text) for place, text in enumerate(SENTENCES * 4)),
         GenerationConfig(omega=0.0, max_new_tokens=SHORT, batch_size=4),
-        llm,
+        GgufLLM(llm),
         should_stop=lambda: len(seen) >= 2,
     ):
         seen.append(triplet)
@@ -131,6 +133,6 @@ def test_unknown_names_are_told_with_the_known_ones(llm, tmp_path):
     with pytest.raises(InputError, match="default"):
         triplets(llm, SENTENCES[:1], prompt_set="no such set")
     with pytest.raises(InputError, match="smollm2-135m"):
-        load_llm("gpt-17")
+        entry_for("gpt-17")
     with pytest.raises(WeightsError, match="Cannot read"):
-        load_llm(str(tmp_path / "absent.gguf"))
+        open_llm(entry_for(str(tmp_path / "absent.gguf")))

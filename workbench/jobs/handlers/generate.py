@@ -7,7 +7,8 @@ from time import monotonic
 from typing import Any
 
 from pipeline.config import GenerationConfig, from_fields
-from pipeline.generation.generate import generate, load_llm
+from pipeline.generation.generate import generate
+from pipeline.generation.llms.entries import LLMEntry, entry_for, open_llm
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.prompts import PromptSet
 from pipeline.records import GeneratedTriplet, Premise
@@ -24,7 +25,8 @@ def run(context: JobContext) -> None:
     done = context.done("triplets", "premise_id")
     waiting = [Premise(i, text) for i, text in zip(frame["premise_id"], frame["text"], strict=True) if i not in done]
     context.progress(len(done), len(frame), message=f"Loading {config.llm}")
-    llm = load_llm(config.llm)
+    stored = context.spec.get("llm")
+    llm = open_llm(LLMEntry.from_json(stored) if stored else entry_for(config.llm))
     counts: Counter[str] = Counter()
     finished = len(done)
     prompts = prompts_of(context.spec, config)

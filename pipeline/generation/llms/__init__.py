@@ -1,0 +1,1 @@
+"""LLMs of every kind behind one protocol: llama.cpp, transformers, servers."""

@@ -1,0 +1,175 @@
+"""A decoder-only model of transformers: one left-padded batch with explicit positions and a cache of keys and values.
+
+The part of a prompt that all premises share (instruction and examples) is read once per side and copied to the rows;
+only the premise itself is read per row:
+
+    row:   [padding] prefix [padding] tail | reply ...      padding is masked, positions count what is not padding
+"""
+
+import copy
+from collections.abc import Sequence
+from inspect import signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.config import GenerationConfig
+from pipeline.errors import InputError
+from pipeline.generation.llms.batch_limits import BatchLimits
+from pipeline.generation.llms.torch_llm import LONGEST_WINDOW, Prompt, Steps, TorchLLM, load_settings
+
+if TYPE_CHECKING:
+    import torch
+
+
+class DecoderLLM(TorchLLM):
+    """A decoder such as SmolLM2, Llama or Qwen."""
+
+    def __init__(self, model: Any, tokenizer: Any, *, name: str, limits: BatchLimits | None = None) -> None:
+        super().__init__(model, tokenizer, name=name, limits=limits)
+        known = signature(model.forward).parameters
+        self._takes_positions = "position_ids" in known
+        self._takes_last = "logits_to_keep" in known
+        self._start = _start_tokens(tokenizer)
+        self._shared: tuple[tuple[tuple[int, ...], ...], tuple[torch.Tensor, Any]] | None = None
+
+    @classmethod
+    def load(cls, folder: Path, *, name: str, device: str, limits: BatchLimits | None = None) -> "DecoderLLM":
+        """Load a folder with safetensors weights."""
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        model: Any = AutoModelForCausalLM.from_pretrained(folder, **load_settings(device))
+        return cls(model.to(device).eval(), tokenizer, name=name, limits=limits)
+
+    def prompt(self, shared: str, rest: str) -> Prompt:
+        """Return the tokens of a prompt; the two parts are tokenized apart, as llama.cpp's rows are."""
+        return Prompt((*self._start, *self.tokenize(shared)), tuple(self.tokenize(rest)))
+
+    def begin(self, prompts: Sequence[Prompt]) -> Steps:
+        """Read the shared prefixes once, then every row's own tail."""
+        return _DecoderSteps(self, prompts)
+
+    def next_log_probabilities(self, prompt: str, reply: Sequence[int]) -> NDArray[np.float32]:
+        """Return log p of every next token after the prompt and each token of the reply; see TokenLLM."""
+        import torch
+
+        tokens = [*self._start, *self.tokenize(prompt), *reply]
+        if len(tokens) == len(reply):
+            raise InputError("The prompt is empty; write at least one word.")
+        _check_length(self, len(tokens))
+        with torch.inference_mode():
+            ids = torch.tensor([tokens], device=self.device)
+            logits = self.forward(input_ids=ids, last=len(reply) + 1).logits[0, -len(reply) - 1 :]
+            return np.asarray(logits.float().log_softmax(-1).cpu().numpy())
+
+    def forward(self, *, last: int = 1, positions: "torch.Tensor | None" = None, **inputs: Any) -> Any:
+        """Run the model; logits are computed for the last positions only, where the model can do that."""
+        if self._takes_last:
+            inputs["logits_to_keep"] = last
+        if positions is not None and self._takes_positions:
+            inputs["position_ids"] = positions
+        return self.model(**inputs)
+
+    def prefixes(self, wanted: tuple[tuple[int, ...], ...]) -> tuple["torch.Tensor", Any]:
+        """Return mask (prefixes, length) and cache of these prefixes, read when they are new."""
+        if self._shared is None or self._shared[0] != wanted:
+            ids, mask = left_padded(wanted, self.device)
+            out = self.forward(input_ids=ids, attention_mask=mask, positions=positions_of(mask), use_cache=True)
+            self._shared = wanted, (mask, out.past_key_values)
+        return self._shared[1]
+
+    def _window(self) -> int:
+        return min(LONGEST_WINDOW, int(getattr(self.model.config, "max_position_embeddings", LONGEST_WINDOW)))
+
+    def _room(self, config: GenerationConfig) -> int:
+        return config.max_new_tokens
+
+    def _release(self) -> None:
+        self._shared = None
+        super()._release()
+
+
+class _DecoderSteps(Steps):
+    """Mask and cache of one batch."""
+
+    def __init__(self, llm: DecoderLLM, prompts: Sequence[Prompt]) -> None:
+        import torch
+
+        self._llm = llm
+        prefixes = tuple(dict.fromkeys(prompt.prefix for prompt in prompts))
+        tails, mask = left_padded([prompt.tail for prompt in prompts], llm.device)
+        if any(prefixes):
+            prefix_mask, known = llm.prefixes(prefixes)
+            rows = torch.tensor([prefixes.index(prompt.prefix) for prompt in prompts], device=llm.device)
+            self._cache = copy.deepcopy(known)
+            self._cache.batch_select_indices(rows)
+            self._mask = torch.cat([prefix_mask[rows], mask], dim=1)
+        else:
+            self._cache, self._mask = None, mask
+        self._tails = tails
+
+    def first(self) -> "torch.Tensor":
+        return self._read(self._tails)
+
+    def next(self, tokens: NDArray[np.int64]) -> "torch.Tensor":
+        import torch
+
+        ids = torch.from_numpy(tokens.astype(np.int64))[:, None].to(self._llm.device)
+        self._mask = torch.cat([self._mask, torch.ones_like(ids)], dim=1)
+        return self._read(ids)
+
+    def keep(self, rows: NDArray[np.int64]) -> None:
+        import torch
+
+        chosen = torch.from_numpy(rows).to(self._llm.device)
+        self._cache.batch_select_indices(chosen)
+        self._mask = self._mask[chosen]
+
+    def _read(self, ids: "torch.Tensor") -> "torch.Tensor":
+        positions = positions_of(self._mask)[:, -ids.shape[1] :]
+        out = self._llm.forward(
+            input_ids=ids,
+            attention_mask=self._mask,
+            positions=positions,
+            past_key_values=self._cache,
+            use_cache=True,
+        )
+        self._cache = out.past_key_values
+        return out.logits[:, -1]
+
+
+def left_padded(rows: Sequence[Sequence[int]], device: str) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """Return token ids and mask, int64 (rows, longest): each row ends in the last column."""
+    import torch
+
+    longest = max(map(len, rows))
+    ids = torch.zeros(len(rows), longest, dtype=torch.int64)
+    mask = torch.zeros_like(ids)
+    for place, row in enumerate(rows):
+        if row:
+            ids[place, -len(row) :] = torch.tensor(row)
+            mask[place, -len(row) :] = 1
+    return ids.to(device), mask.to(device)
+
+
+def positions_of(mask: "torch.Tensor") -> "torch.Tensor":
+    """Return the position of every token among the unmasked ones of its row; padding stands at 0."""
+    return (mask.cumsum(dim=1) - 1).clamp(min=0)
+
+
+def _start_tokens(tokenizer: Any) -> tuple[int, ...]:
+    """Return the token that this model's texts begin with, if its tokenizer puts one there."""
+    start = tokenizer.bos_token_id
+    first = tokenizer("a")["input_ids"][:1]
+    return (start,) if start is not None and first == [start] else ()
+
+
+def _check_length(llm: TorchLLM, tokens: int) -> None:
+    if llm.context_length is not None and tokens > llm.context_length:
+        raise InputError(
+            f"Prompt and reply have {tokens} tokens and {llm.name} reads at most {llm.context_length}: "
+            "shorten the prompt."
+        )

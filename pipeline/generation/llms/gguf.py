@@ -1,0 +1,113 @@
+"""Any GGUF file through llama.cpp: the lockstep scheduler behind the protocol of LLMs."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.config import GenerationConfig
+from pipeline.errors import InputError
+from pipeline.generation.contrast import TokenChoice
+from pipeline.generation.llama import PREFIXES, WINDOW, LlamaLLM, Piece
+from pipeline.generation.llms.protocol import Ask, Reply, ShouldStop, log_softmax, sum_of
+from pipeline.generation.lockstep import Lockstep, RawReply, Request
+from pipeline.generation.prompts import PromptSet
+from pipeline.records import Contrast, Outcome, Side
+
+_LONGEST_TOKEN_BYTES = 32
+_ROW = PREFIXES
+"""The sequence that single prompts are read in; no reply is open while that happens."""
+
+
+class GgufLLM:
+    """A loaded GGUF. Owns its LlamaLLM, which judges use directly."""
+
+    contrast = Contrast.TOKEN
+
+    def __init__(self, llama: LlamaLLM) -> None:
+        self.llama = llama
+        self.name = llama.name
+        self.context_length: int | None = llama.window
+
+    def replies(
+        self, asks: Iterator[Ask], prompts: PromptSet, config: GenerationConfig, should_stop: ShouldStop
+    ) -> Iterator[Reply]:
+        """Yield both sides of each ask, many decoded side by side; see LLM.replies."""
+        how = TokenChoice(config.omega, config.plausibility, config.temperature, config.top_p)
+        prefixes = {side: self.tokenize(prompts.own(side).prefix()) for side in Side}
+        lockstep = Lockstep(self.llama, prefixes, how, slots=config.batch_size, max_new_tokens=config.max_new_tokens)
+        unfit: deque[Reply] = deque()
+
+        def requests() -> Iterator[Request]:
+            for ask in asks:
+                request = self._request(ask, prompts)
+                if request is not None and lockstep.fits(request):
+                    yield request
+                else:
+                    unfit.extend(Reply(ask.key, side, "", problem=Outcome.TOO_LONG) for side in Side)
+
+        for raw in lockstep.run(requests(), should_stop):
+            while unfit:
+                yield unfit.popleft()
+            yield self._reply(raw)
+        yield from unfit
+
+    def log_probabilities(self, prompts: Sequence[str], replies: Sequence[str]) -> NDArray[np.float64]:
+        """Return log p(reply | prompt) of each pair; nan for one that does not fit the window."""
+        found = []
+        for prompt, reply in zip(prompts, replies, strict=True):
+            tokens = self.tokenize(reply)
+            try:
+                found.append(sum_of(self.next_log_probabilities(prompt, tokens), tokens))
+            except InputError:
+                found.append(float("nan"))
+        return np.array(found, dtype=np.float64)
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return the tokens of a text; special tokens written in it stay plain text."""
+        return self.llama.tokenize(text)
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens; bytes of a cut character become U+FFFD."""
+        return self.llama.detokenize(tokens)
+
+    def is_end(self, token: int) -> bool:
+        """Whether this token ends a reply."""
+        return bool(self.llama.ends[token])
+
+    def next_log_probabilities(self, prompt: str, reply: Sequence[int]) -> NDArray[np.float32]:
+        """Return log p of every next token after the prompt and each token of the reply; see TokenLLM."""
+        tokens = self.tokenize(prompt)
+        if not tokens:
+            raise InputError("The prompt is empty; write at least one word.")
+        if len(tokens) + len(reply) > self.llama.window:
+            raise InputError(
+                f"Prompt and reply have {len(tokens) + len(reply)} tokens and {self.name} reads at most "
+                f"{self.llama.window}: shorten the prompt."
+            )
+        try:
+            piece = Piece(_ROW, 0, [*tokens, *reply], outputs=len(reply) + 1)
+            return log_softmax(self.llama.decode([piece]))
+        finally:
+            self.llama.forget(_ROW)
+
+    def close(self) -> None:
+        """Free context and model."""
+        self.llama.close()
+
+    def __enter__(self) -> "GgufLLM":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _request(self, ask: Ask, prompts: PromptSet) -> Request | None:
+        if len(ask.premise) > WINDOW * _LONGEST_TOKEN_BYTES:
+            return None  # not worth tokenizing: a pasted book, or a line of megabytes
+        tails = {side: self.tokenize(prompts.own(side).tail(ask.premise)) for side in Side}
+        return Request(ask.key, tails, seed=ask.seed)
+
+    def _reply(self, raw: RawReply) -> Reply:
+        text = self.detokenize(raw.tokens)
+        return Reply(raw.key, raw.side, text, tokens=len(raw.tokens), cut=raw.cut, problem=raw.problem)

@@ -1,0 +1,44 @@
+"""Loading a transformers folder as an LLM, with every way in which it can fail told in one sentence."""
+
+from pathlib import Path
+
+from pipeline.errors import InputError, WeightsError
+from pipeline.generation.llms.batch_limits import BatchLimits
+from pipeline.generation.llms.entries import LLMEntry, architecture
+from pipeline.generation.llms.torch_llm import TorchLLM, is_out_of_memory
+from pipeline.training.encoders import resolve_device
+from pipeline.weights import cache_dir
+
+
+def open_folder(entry: LLMEntry, *, device: str = "auto", threads: int | None = None) -> TorchLLM:
+    """Load a decoder or encoder-decoder. Raises WeightsError or InputError with one sentence."""
+    import torch
+
+    from pipeline.generation.llms.decoder import DecoderLLM
+    from pipeline.generation.llms.encoder_decoder import EncoderDecoderLLM
+
+    folder = Path(entry.location)
+    kind = DecoderLLM if architecture(folder) == "decoder" else EncoderDecoderLLM
+    device = resolve_device(device)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        llm = kind.load(folder, name=entry.name, device=device, limits=BatchLimits(cache_dir(), f"{folder}|{device}"))
+    except InputError:
+        raise
+    except Exception as error:  # whatever transformers, tokenizers and safetensors say about a damaged folder
+        if is_out_of_memory(error):
+            raise InputError(f"The model {folder} does not fit into memory; choose a smaller one.") from error
+        told = " ".join(str(error).split())[:200]
+        raise WeightsError(f"transformers cannot load {folder} ({type(error).__name__}: {told}).") from error
+    _probe(llm, folder)
+    return llm
+
+
+def _probe(llm: TorchLLM, folder: Path) -> None:
+    """Weights that are damaged inside show as answers that are not finite."""
+    import numpy as np
+
+    row = llm.next_log_probabilities("A sentence", [])[0]
+    if not np.isfinite(row).all():
+        raise WeightsError(f"The weights in {folder} are damaged: the model's answers are not finite numbers.")

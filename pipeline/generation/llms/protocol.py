@@ -1,0 +1,105 @@
+"""What every LLM of the workbench can be asked, whatever runs it.
+
+An LLM is asked about premises and answers with raw replies, one per side, in the order in which they end. Those that
+run here (TokenLLM) also show their next-token log-probabilities, so that the contrast works token by token.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.config import GenerationConfig
+from pipeline.generation.prompts import PromptSet
+from pipeline.records import Contrast, Outcome, Side
+
+ShouldStop = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One premise, both of whose sides are wanted; `key` comes back with each reply, `seed` decides every draw."""
+
+    key: int
+    premise: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One side as it came; cut: it reached the token limit; problem: what kept it from ending, reason: in words."""
+
+    key: int
+    side: Side
+    raw: str
+    tokens: int = 0
+    cut: bool = False
+    problem: Outcome | None = None
+    reason: str = ""
+    own_log_p: float | None = None
+    """log p(reply | own prompt), where the LLM measured it while writing."""
+    opposite_log_p: float | None = None
+
+
+class LLM(Protocol):
+    """An LLM that is ready to write. Not thread-safe: one call at a time; close it after use."""
+
+    name: str
+    contrast: Contrast
+    """The finest contrast it is capable of."""
+    context_length: int | None
+    """Longest prompt and reply together, in tokens; None where a server does not say."""
+
+    def replies(
+        self, asks: Iterator[Ask], prompts: PromptSet, config: GenerationConfig, should_stop: ShouldStop
+    ) -> Iterator[Reply]:
+        """Yield one reply per side of each ask. Asks are drawn as room appears; only a stop leaves some out.
+
+        What cannot be answered is answered with its problem and never spoils another reply.
+        """
+        ...
+
+    def log_probabilities(self, prompts: Sequence[str], replies: Sequence[str]) -> NDArray[np.float64]:
+        """Return log p(reply | prompt) of each pair in nats, summed over the reply's tokens; nan where unknown."""
+        ...
+
+    def close(self) -> None:
+        """Free what it holds; calling it twice is harmless."""
+        ...
+
+
+@runtime_checkable
+class TokenLLM(Protocol):
+    """The part of an LLM that only those running in this process have."""
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return the tokens of a text, without any that start or end a sequence."""
+        ...
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens."""
+        ...
+
+    def is_end(self, token: int) -> bool:
+        """Whether this token ends a reply."""
+        ...
+
+    def next_log_probabilities(self, prompt: str, reply: Sequence[int]) -> NDArray[np.float32]:
+        """Return log p of every next token after the prompt and after each token of the reply.
+
+        float32 (len(reply) + 1, vocabulary): row t is the l_t of the method after t tokens of the reply.
+        """
+        ...
+
+
+def log_softmax(logits_nv: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return the log-probabilities of rows of logits, computed in float64."""
+    shifted = logits_nv.astype(np.float64) - logits_nv.max(axis=1, keepdims=True)
+    return (shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))).astype(np.float32)
+
+
+def sum_of(log_p_tv: NDArray[np.float32], tokens: Sequence[int]) -> float:
+    """Return the sum of the log-probabilities that rows 0..len(tokens) - 1 give to these tokens."""
+    return float(log_p_tv[np.arange(len(tokens)), list(tokens)].astype(np.float64).sum())
