@@ -64,8 +64,7 @@ def verify(path: Path, sha256: str) -> None:
     A file that was checked before and has not changed since (size and time) is not read again in this process.
     """
     try:
-        stat = path.stat()
-        found = _digest(path, stat.st_size, stat.st_mtime_ns)
+        found = file_sha256(path)
     except OSError as error:
         raise WeightsError(
             f"Cannot read the weights {path.name}: {error.strerror}; reinstall its package."
@@ -75,6 +74,12 @@ def verify(path: Path, sha256: str) -> None:
             f"The weights {path} are damaged (sha256 {found[:12]}..., expected {sha256[:12]}...); "
             "reinstall the package or remove the file."
         )
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file; one that has not changed since (size and time) is read once per process."""
+    stat = path.stat()
+    return _digest(path, stat.st_size, stat.st_mtime_ns)
 
 
 def cache_dir() -> Path:

@@ -31,6 +31,7 @@ def filled(workspace):
         {"table": "train_steps", "run_id": "r", "step": 1, "steps": 2, "loss": 0.5},
         {"table": "encoders", "encoder_id": "e", "name": "E", "folder": "out/model", "created_at": "2026"},
         {"table": "scores", "encoder_id": "e", "task": "STS12", "spearman": 0.5, "pairs": 10, "job_id": "x"},
+        {"table": "llms", "check_id": "c", "name": "L", "entry": {"name": "L", "kind": "gguf", "location": "x.gguf"}},
         {"table": "projections", "projection_id": "p", "encoder_id": "e", "method": "pca", "points": 3},
         triplet_row("extra"),
     ]

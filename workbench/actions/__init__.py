@@ -13,6 +13,7 @@ from workbench.actions.evaluation import import_pairs, start_evaluate, start_fet
 from workbench.actions.exchange import export_triplets, import_triplets
 from workbench.actions.generation import start_generate
 from workbench.actions.jobs import attempts, backup, cancel, finish, job, jobs, overview, pause, resume, scores
+from workbench.actions.llms import add_llm, check_llm, llms
 from workbench.actions.maps import save_slice, seed_corpus, start_projection, start_search
 from workbench.actions.margins import start_margins
 from workbench.actions.premises import import_premises, import_sample
@@ -24,10 +25,12 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
     action.__name__: action
     for action in (
         add_behaviour_test,
+        add_llm,
         add_note,
         attempts,
         backup,
         cancel,
+        check_llm,
         curate,
         export_triplets,
         generate_like,
@@ -38,6 +41,7 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         job,
         finish,
         jobs,
+        llms,
         overview,
         pause,
         prompt_sets,

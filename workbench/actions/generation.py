@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.config import GenerationConfig, from_fields
 from pipeline.errors import InputError
+from workbench.actions.llms import resolve_llm
 from workbench.prompt_sets import PromptSets
 from workbench.workspace import Workspace
 
@@ -36,9 +37,14 @@ def start_generate(
 
 
 def generation_spec(workspace: Workspace, settings: GenerationConfig) -> dict[str, Any]:
-    """What every job that generates is told: the settings, and its prompts whole, whatever becomes of the set."""
+    """What every job that generates is told: settings, prompts and LLM whole, to be independent of both."""
     prompts = PromptSets(workspace.root).find(settings.prompt_set)
-    return {"config": asdict(replace(settings, prompt_set=prompts.ref)), "prompts": prompts.to_json()}
+    entry = resolve_llm(workspace, settings.llm)
+    return {
+        "config": asdict(replace(settings, prompt_set=prompts.ref)),
+        "prompts": prompts.to_json(),
+        "llm": entry.to_json(),
+    }
 
 
 def find_corpus(workspace: Workspace, corpus_id: str) -> Any:

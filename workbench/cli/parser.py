@@ -36,12 +36,25 @@ def add_application(commands: Any) -> None:
         "--address", default="127.0.0.1", help="address to listen on; beyond loopback there is no login"
     )
     command(commands, "doctor", "doctor", "check Python, CPU, GPU, disk, weights and the workspace")
+    add_llms(commands)
     command(commands, "jobs", "jobs", "list the jobs of the workspace")
     for name, told in (("pause", "pause a job"), ("resume", "go on with a job"), ("cancel", "stop a job for good")):
         command(commands, name, f"jobs:{name}", told).add_argument("job_id")
     backup = command(commands, "backup", "maintenance:backup", "copy the database into a new file")
     backup.add_argument("file", type=Path)
     command(commands, "rebuild", "maintenance:rebuild", "build a fresh database from journals and decisions")
+
+
+def add_llms(commands: Any) -> None:
+    """Commands of the registry of LLMs."""
+    llms = commands.add_parser("llms", help="the LLMs of the workspace: list, add, check").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    command(llms, "list", "llms:show", "list the LLMs with what their last check found")
+    add = command(llms, "add", "llms:add", "check an LLM and add it under a name")
+    add.add_argument("name")
+    add.add_argument("--path", type=Path, required=True, help="GGUF file, or folder of a transformers model")
+    command(llms, "check", "llms:check", "check an LLM again").add_argument("name")
 
 
 def add_stages(commands: Any) -> None:

@@ -27,6 +27,7 @@ KIND_TITLES: Final = {
     "behaviour": "Behavioural tests",
     "margins": "Hard negatives",
     "fetch": "Fetching tasks",
+    "check": "LLM check",
 }
 _STATE_LOOKS: Final = {
     "queued": ("gray", ":material/schedule:"),

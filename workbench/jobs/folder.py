@@ -32,6 +32,7 @@ LANES = {
     "project": "maps",
     "search": "searches",  # seconds long, and somebody waits for it
     "explain": "searches",
+    "check": "checks",  # an LLM is tried while a long run goes on
 }
 """Kind of job -> lane; one job runs per lane, because models share the machine's cores and memory."""
 

@@ -93,6 +93,15 @@ STEPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             )
         ),
     ),
+    (
+        "registry of LLMs",
+        (
+            """CREATE TABLE llms (
+                check_id VARCHAR PRIMARY KEY, name VARCHAR, entry VARCHAR, state VARCHAR, message VARCHAR,
+                contrast VARCHAR, sample VARCHAR, checked_at VARCHAR, context_length BIGINT, tokens_per_s DOUBLE,
+                load_s DOUBLE)""",
+        ),
+    ),
 )
 
 

@@ -13,6 +13,7 @@ from workbench.store.imports import Imports
 from workbench.store.jobs import Jobs
 from workbench.store.journals import Journals, JournalTable
 from workbench.store.judgements import Judgements
+from workbench.store.llms import LLMs
 from workbench.store.migrations import migrate
 from workbench.store.opinions import Opinions
 from workbench.store.premises import Premises
@@ -63,6 +64,7 @@ class Store:
         self.encoders = Encoders(self.database)
         self.scores = Scores(self.database)
         self.projections = Projections(self.database)
+        self.llms = LLMs(self.database)
         self.jobs = Jobs(self.database)
         self._register()
         self.catch_up()
@@ -110,6 +112,7 @@ class Store:
             "encoders": self.encoders,
             "scores": self.scores,
             "projections": self.projections,
+            "llms": self.llms,
         }
         self.journals.register("triplet_blocks", TripletBlocks())
         for name, table in tables.items():

@@ -116,4 +116,6 @@ def open_llm(entry: LLMEntry, *, device: str = "auto", threads: int | None = Non
         from pipeline.generation.llms.opening import open_folder
 
         return open_folder(entry, device=device, threads=threads)
-    raise InputError(f"{entry.name} is of the kind {entry.kind}, which cannot be opened.")
+    from pipeline.generation.llms.remote import RemoteLLM
+
+    return RemoteLLM(entry)

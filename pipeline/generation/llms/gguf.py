@@ -1,7 +1,7 @@
 """Any GGUF file through llama.cpp: the lockstep scheduler behind the protocol of LLMs."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from pipeline.generation.contrast import TokenChoice
 from pipeline.generation.llama import PREFIXES, WINDOW, LlamaLLM, Piece
 from pipeline.generation.llms.protocol import Ask, Reply, ShouldStop, log_softmax, sum_of
 from pipeline.generation.lockstep import Lockstep, RawReply, Request
-from pipeline.generation.prompts import PromptSet
+from pipeline.generation.prompts import PromptSet, SidePrompt
 from pipeline.records import Contrast, Outcome, Side
 
 _LONGEST_TOKEN_BYTES = 32
@@ -35,13 +35,20 @@ class GgufLLM:
     ) -> Iterator[Reply]:
         """Yield both sides of each ask, many decoded side by side; see LLM.replies."""
         how = TokenChoice(config.omega, config.plausibility, config.temperature, config.top_p)
-        prefixes = {side: self.tokenize(prompts.own(side).prefix()) for side in Side}
-        lockstep = Lockstep(self.llama, prefixes, how, slots=config.batch_size, max_new_tokens=config.max_new_tokens)
+        by_key = prompts.by_key() if config.omega > 0 else {str(side): prompts.own(side) for side in Side}
+        lockstep = Lockstep(
+            self.llama,
+            {key: self.tokenize(prompt.prefix()) for key, prompt in by_key.items()},
+            how,
+            slots=config.batch_size,
+            max_new_tokens=config.max_new_tokens,
+            opposites={side: prompts.opposite_key(side) for side in Side},
+        )
         unfit: deque[Reply] = deque()
 
         def requests() -> Iterator[Request]:
             for ask in asks:
-                request = self._request(ask, prompts)
+                request = self._request(ask, by_key)
                 if request is not None and lockstep.fits(request):
                     yield request
                 else:
@@ -102,10 +109,10 @@ class GgufLLM:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _request(self, ask: Ask, prompts: PromptSet) -> Request | None:
+    def _request(self, ask: Ask, prompts: Mapping[str, SidePrompt]) -> Request | None:
         if len(ask.premise) > WINDOW * _LONGEST_TOKEN_BYTES:
             return None  # not worth tokenizing: a pasted book, or a line of megabytes
-        tails = {side: self.tokenize(prompts.own(side).tail(ask.premise)) for side in Side}
+        tails = {key: self.tokenize(prompt.tail(ask.premise)) for key, prompt in prompts.items()}
         return Request(ask.key, tails, seed=ask.seed)
 
     def _reply(self, raw: RawReply) -> Reply:

@@ -38,6 +38,7 @@ class Reply:
     cut: bool = False
     problem: Outcome | None = None
     reason: str = ""
+    is_servers_fault: bool = False
     own_log_p: float | None = None
     """log p(reply | own prompt), where the LLM measured it while writing."""
     opposite_log_p: float | None = None

@@ -186,7 +186,7 @@ def test_too_long_and_empty_premises_have_their_outcome(tiny):
 
 
 QUANTISATION_TOLERANCE = {"all of the best 100": 1.0, "mean of the best 100": 0.16, "mean of the best three": 0.1}
-"""Nats between llama.cpp's 8-bit products and float32 products of the same Q4_1 values; 0.72, 0.11, 0.06 were seen."""
+"""Nats between llama.cpp's 8-bit products and float32 products of the same values; 0.72, 0.11, 0.06 were seen."""
 
 
 def test_llama_cpp_and_transformers_agree_within_quantisation(llm):

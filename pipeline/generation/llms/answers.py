@@ -1,0 +1,86 @@
+"""Reading a server's answers strictly: what is missing or of another kind is a MalformedError, never a guess."""
+
+import math
+from typing import Any
+
+from pipeline.generation.llms.calls import MalformedError, Parsed, plain
+
+
+def read_reply(answer: Any) -> Parsed:
+    """Read a completion, or a chat's: (text, tokens, cut)."""
+    found = plain(answer)
+    choice = _first_choice(found)
+    message = choice.get("message")
+    text = message.get("content") if isinstance(message, dict) else choice.get("text")
+    if text is None and isinstance(message, dict):
+        text = message.get("refusal") or ""
+    if not isinstance(text, str):
+        raise MalformedError("no text in it")
+    prompt_tokens, reply_tokens = _usage(found)
+    tokens = reply_tokens if reply_tokens is not None else len(text.split())
+    return Parsed((text, tokens, choice.get("finish_reason") == "length"), prompt_tokens, reply_tokens)
+
+
+def echoed_log_p(answer: Any, prompt: str, reply: str) -> Parsed:
+    """Read log p(reply | prompt) from an echo with log-probabilities: a float, or None when it holds none.
+
+    The tokens that count are those that begin in the reply. A token across the border counts too: it is part of both.
+    """
+    found = plain(answer)
+    prompt_tokens, reply_tokens = _usage(found)
+    logs = _first_choice(found).get("logprobs")
+    if not isinstance(logs, dict):
+        return Parsed(None, prompt_tokens, reply_tokens)
+    tokens, values, offsets = (logs.get(name) for name in ("tokens", "token_logprobs", "text_offset"))
+    if not (isinstance(tokens, list) and isinstance(values, list) and len(tokens) == len(values)):
+        return Parsed(None, prompt_tokens, reply_tokens)
+    if not (isinstance(offsets, list) and len(offsets) == len(tokens)):
+        offsets = _offsets(tokens)
+    inside = [
+        value
+        for token, value, start in zip(tokens, values, offsets, strict=True)
+        if len(prompt) < start + len(str(token)) and start < len(prompt) + len(reply)
+    ]
+    is_known = bool(inside) and all(
+        isinstance(value, int | float) and math.isfinite(value) and value <= 1e-6 for value in inside
+    )
+    return Parsed(float(sum(inside)) if is_known else None, prompt_tokens, reply_tokens)
+
+
+def written_log_p(answer: Any) -> Parsed:
+    """Read (text, log p) of a completion that was asked for log-probabilities; log p is None when there are none."""
+    found = plain(answer)
+    choice = _first_choice(found)
+    logs = choice.get("logprobs")
+    values = logs.get("token_logprobs") if isinstance(logs, dict) else None
+    is_known = isinstance(values, list) and values and all(isinstance(value, int | float) for value in values)
+    text = choice.get("text")
+    if not isinstance(text, str):
+        raise MalformedError("no text in it")
+    return Parsed((text, float(sum(values)) if is_known else None), *_usage(found))  # type: ignore[arg-type]
+
+
+def _first_choice(found: dict[str, Any]) -> dict[str, Any]:
+    choices = found.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise MalformedError("no choices in it")
+    return choices[0]
+
+
+def _usage(found: dict[str, Any]) -> tuple[int | None, int | None]:
+    usage = found.get("usage")
+    if not isinstance(usage, dict):
+        return None, None
+    counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
+    known = [
+        count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None for count in counts
+    ]
+    return known[0], known[1]
+
+
+def _offsets(tokens: list[Any]) -> list[int]:
+    starts, place = [], 0
+    for token in tokens:
+        starts.append(place)
+        place += len(str(token))
+    return starts

@@ -1,0 +1,192 @@
+"""Single calls of a server through the `openai` package: tried again where that helps, and told apart where not."""
+
+import email.utils
+import json
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Event, Lock
+from typing import Any
+
+import httpx2
+import openai
+
+from pipeline.errors import InputError
+from pipeline.generation.llms.endpoints import EndpointError
+from pipeline.generation.llms.meter import Meter
+
+_TRIED_AGAIN = frozenset({408, 409, 425, 429})
+_THIS_PROMPT = frozenset({400, 413, 422})
+_TOO_LONG = ("context length", "context window", "too long", "maximum context", "too many tokens", "exceed")
+
+
+class ServerError(InputError):
+    """Seen by the person whose server refuses every call: wrong key, unknown model, redirect."""
+
+
+class CallError(Exception):
+    """One call failed for good; other calls may go well."""
+
+    def __init__(self, told: str, *, is_too_long: bool = False, is_servers_fault: bool = True) -> None:
+        super().__init__(told)
+        self.is_too_long = is_too_long
+        self.is_servers_fault = is_servers_fault
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often a call is tried, and how long is waited in between when the server does not say."""
+
+    attempts: int = 5
+    first_wait_s: float = 0.5
+    longest_wait_s: float = 60.0
+
+    def wait_s(self, attempt: int) -> float:
+        """Return the wait after this attempt (from 1): twice as long each time, with some jitter."""
+        backed_off = min(self.first_wait_s * 2 ** (attempt - 1), self.longest_wait_s)
+        return backed_off * random.uniform(0.75, 1.25)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What was found in an answer, with the tokens that the server says it took."""
+
+    value: Any
+    prompt_tokens: int | None
+    reply_tokens: int | None
+
+
+Parse = Callable[[Any], Parsed]
+
+
+class Calls:
+    """Makes calls for many threads; a 429 makes all of them wait."""
+
+    def __init__(self, meter: Meter, *, patience: Patience, stop: Event, secret: str = "") -> None:
+        self._meter = meter
+        self._patience = patience
+        self._stop = stop
+        self._secret = secret
+        self._lock = Lock()
+        self._not_before = 0.0
+
+    def make(self, call: Callable[[], Any], parse: Parse, *, prompt: str, reply_tokens: int) -> Any:
+        """Return what `parse` finds in the answer of `call`.
+
+        Raises CallError when this call fails for good, ServerError when every call would, BudgetError when there is
+        no money for it.
+        """
+        told = ""
+        for attempt in range(1, self._patience.attempts + 1):
+            self._wait_for_turn()
+            reserved = self._meter.reserve(prompt, reply_tokens)
+            wait_s = self._patience.wait_s(attempt)
+            try:
+                parsed = parse(call())
+                self._meter.settle(reserved, parsed.prompt_tokens, parsed.reply_tokens)
+                return parsed.value
+            except openai.APIStatusError as error:
+                self._meter.release(reserved)  # refused calls are not charged for
+                told = self._told(error)
+                self._raise_if_final(error, told)
+                asked = retry_after_s(error.response.headers.get("retry-after"))
+                wait_s = wait_s if asked is None else min(asked, self._patience.longest_wait_s)
+                if error.status_code == 429 or asked is not None:
+                    self._hold_everybody(wait_s)
+            except openai.APIConnectionError as error:
+                cause = error.__cause__
+                if isinstance(cause, EndpointError):
+                    self._meter.release(reserved)
+                    raise ServerError(str(cause)) from error
+                if isinstance(cause, httpx2.ConnectError):
+                    self._meter.release(reserved)
+                else:
+                    self._meter.settle(reserved, None, None)  # it may have been charged for
+                told = _connection_told(error)
+            except EndpointError as error:
+                self._meter.release(reserved)
+                raise ServerError(str(error)) from error
+            except (openai.OpenAIError, httpx2.HTTPError, MalformedError, ValueError) as error:
+                self._meter.settle(reserved, None, None)
+                told = f"an answer that cannot be used ({self._clean(str(error))})"
+            if attempt < self._patience.attempts:
+                self._pause(wait_s)
+        raise CallError(f"{told}, {self._patience.attempts} attempts")
+
+    def _raise_if_final(self, error: openai.APIStatusError, told: str) -> None:
+        status = error.status_code
+        if status in _TRIED_AGAIN or status >= 500:
+            return
+        if status in _THIS_PROMPT:
+            is_too_long = status == 413 or any(words in told.lower() for words in _TOO_LONG)
+            raise CallError(told, is_too_long=is_too_long, is_servers_fault=False) from error
+        if 300 <= status < 400:
+            raise ServerError(f"{told}: redirects are not followed, name the server itself.") from error
+        raise ServerError(f"{told}: check address, model and key.") from error
+
+    def _told(self, error: openai.APIStatusError) -> str:
+        body = error.body
+        message = body.get("message") if isinstance(body, dict) else None
+        return f"The server answered {error.status_code} ({self._clean(str(message or error.message))})"
+
+    def _clean(self, text: str) -> str:
+        """Return a short line without the key, should a server repeat it."""
+        short = " ".join(text.split())[:160]
+        return short.replace(self._secret, "***") if len(self._secret) > 4 else short
+
+    def _wait_for_turn(self) -> None:
+        while (left := self._not_before - time.monotonic()) > 0:
+            self._pause(left)
+        if self._stop.is_set():
+            raise StoppedError
+
+    def _hold_everybody(self, seconds: float) -> None:
+        with self._lock:
+            self._not_before = max(self._not_before, time.monotonic() + seconds)
+
+    def _pause(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise StoppedError
+
+
+class StoppedError(Exception):
+    """The run ended while a call waited for its turn."""
+
+
+class MalformedError(Exception):
+    """An answer of the right status lacks what it must hold."""
+
+
+def retry_after_s(header: str | None) -> float | None:
+    """Return the seconds a server asks to wait: a number, or an HTTP date; None when it does not say."""
+    if not header:
+        return None
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        moment = email.utils.parsedate_to_datetime(header)
+    except (TypeError, ValueError):
+        return None
+    return max(0.0, moment.timestamp() - time.time())
+
+
+def plain(answer: Any) -> dict[str, Any]:
+    """Return an answer as plain values. Raises MalformedError for one that is no JSON object."""
+    if isinstance(answer, str):
+        try:
+            answer = json.loads(answer)
+        except ValueError as error:
+            raise MalformedError(f"no JSON: {answer[:60]!r}") from error
+    found = answer.model_dump(warnings=False) if hasattr(answer, "model_dump") else answer
+    if not isinstance(found, dict):
+        raise MalformedError("no JSON object")
+    return found
+
+
+def _connection_told(error: openai.APIConnectionError) -> str:
+    if isinstance(error, openai.APITimeoutError):
+        return "The server took too long"
+    return f"The connection failed ({type(error.__cause__).__name__ if error.__cause__ else 'no answer'})"

@@ -1,0 +1,225 @@
+"""Any OpenAI-compatible server: plain generation, or candidates reranked by their log-probability under both prompts.
+
+A server shows no logits, so the contrast cannot choose tokens. Where it returns log-probabilities of prompts, whole
+replies are compared instead: log p(reply | own prompt) - omega log p(reply | opposite prompt). Otherwise the replies
+are plain, and say so.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from threading import Event
+from typing import Any
+
+import numpy as np
+import openai
+from numpy.typing import NDArray
+
+from pipeline.config import GenerationConfig
+from pipeline.errors import InputError
+from pipeline.generation.llms.answers import echoed_log_p, read_reply
+from pipeline.generation.llms.calls import CallError, Calls, Patience, StoppedError
+from pipeline.generation.llms.endpoints import checked_url, http_client, key_in
+from pipeline.generation.llms.entries import LLMEntry
+from pipeline.generation.llms.meter import BudgetError, Meter, Usage
+from pipeline.generation.llms.protocol import Ask, Reply, ShouldStop
+from pipeline.generation.prompts import PromptSet
+from pipeline.records import Contrast, Outcome, Side
+
+_POLL_S = 0.2
+_GRACE_S = 5.0
+"""Longest wait for calls under way when a run is stopped; they are paid for."""
+_FAILURES_IN_A_ROW = 8
+"""Calls that failed for good, one after the other, after which the server is taken to be down."""
+
+
+class RemoteLLM:
+    """A model behind a server; keeps up to `concurrency` calls under way."""
+
+    def __init__(
+        self, entry: LLMEntry, *, patience: Patience | None = None, context_length: int | None = None
+    ) -> None:
+        """Look up the key and check the address; nothing is sent yet. Raises InputError."""
+        self.name = entry.name
+        self.entry = entry
+        self.contrast = Contrast.SEQUENCE if entry.scores_prompts else Contrast.NONE
+        self.context_length = context_length
+        self.spent = Usage()
+        """What earlier parts of the run were charged for; counts towards its budget."""
+        self._patience = patience or Patience()
+        key = key_in(entry.key_variable)
+        self._secret = key if entry.key_variable else ""
+        url = checked_url(entry.location)
+        self.client = openai.OpenAI(
+            base_url=url,
+            api_key=key,
+            max_retries=0,  # tried again here, where it is metered
+            timeout=entry.timeout_s,
+            http_client=http_client(url, timeout_s=entry.timeout_s),
+        )
+        self._meter = self._new_meter(GenerationConfig())
+
+    @property
+    def usage(self) -> Usage:
+        """What the run was charged for so far, earlier parts included."""
+        return self._meter.spent
+
+    def replies(
+        self, asks: Iterator[Ask], prompts: PromptSet, config: GenerationConfig, should_stop: ShouldStop
+    ) -> Iterator[Reply]:
+        """Yield both sides of each ask as they come; see LLM.replies.
+
+        Raises BudgetError once the budget has no room for another call, and InputError when the server refuses every
+        call or seems to be down; what was answered before is yielded first.
+        """
+        stop = Event()
+        self._meter = self._new_meter(config)
+        writer = _Writer(self, self._calls(stop), prompts, config)
+        jobs = ((ask, side) for ask in asks for side in Side)
+        return self._run(jobs, writer.write, should_stop, stop)
+
+    def log_probabilities(self, prompts: Sequence[str], replies: Sequence[str]) -> NDArray[np.float64]:
+        """Return log p(reply | prompt) of each pair; nan where the server does not say."""
+        calls = self._calls(Event())
+        found = []
+        for prompt, reply in zip(prompts, replies, strict=True):
+            try:
+                value = self.reply_log_p(calls, prompt, reply) if self.contrast is Contrast.SEQUENCE else None
+            except CallError:
+                value = None
+            found.append(float("nan") if value is None else value)
+        return np.array(found, dtype=np.float64)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
+
+    def write(self, calls: Calls, prompt: str, config: GenerationConfig, seed: int) -> tuple[str, int, bool]:
+        """Return one reply to a prompt: its text, its tokens, whether it was cut at the limit."""
+        settings: dict[str, Any] = {
+            "model": self.entry.model,
+            "max_tokens": config.max_new_tokens,
+            "temperature": config.temperature,
+            "top_p": config.top_p,
+            "seed": seed % 2**31,
+        }
+        call: Callable[[], Any]
+        if self.entry.api == "chat":
+            messages: list[Any] = [{"role": "user", "content": prompt}]
+            call = lambda: self.client.chat.completions.create(messages=messages, **settings)  # noqa: E731
+        else:
+            call = lambda: self.client.completions.create(prompt=prompt, stop=["\n"], **settings)  # noqa: E731
+        return calls.make(call, read_reply, prompt=prompt, reply_tokens=config.max_new_tokens)
+
+    def reply_log_p(self, calls: Calls, prompt: str, reply: str) -> float | None:
+        """Return log p(reply | prompt) from the server's echo of both; None when it does not say."""
+        return calls.make(
+            lambda: self.client.completions.create(
+                model=self.entry.model, prompt=prompt + reply, max_tokens=1, echo=True, logprobs=1, temperature=0
+            ),
+            lambda answer: echoed_log_p(answer, prompt, reply),
+            prompt=prompt + reply,
+            reply_tokens=1,
+        )
+
+    def _new_meter(self, config: GenerationConfig) -> Meter:
+        return Meter(
+            price_in=self.entry.price_in,
+            price_out=self.entry.price_out,
+            token_budget=config.token_budget,
+            money_budget=config.money_budget,
+            spent=self.spent,
+        )
+
+    def _calls(self, stop: Event) -> Calls:
+        return Calls(self._meter, patience=self._patience, stop=stop, secret=self._secret)
+
+    def _run(
+        self,
+        jobs: Iterator[tuple[Ask, Side]],
+        write: Callable[[Ask, Side], Reply],
+        should_stop: ShouldStop,
+        stop: Event,
+    ) -> Iterator[Reply]:
+        pool = ThreadPoolExecutor(self.entry.concurrency, thread_name_prefix="llm-call")
+        under_way: set[Future[Reply]] = set()
+        ended: InputError | None = None
+        failed_in_a_row = 0
+        try:
+            while ended is None and not should_stop():
+                while len(under_way) < self.entry.concurrency and (job := next(jobs, None)) is not None:
+                    under_way.add(pool.submit(write, *job))
+                if not under_way:
+                    return
+                done, under_way = wait(under_way, timeout=_POLL_S, return_when=FIRST_COMPLETED)
+                for future in done:
+                    reply, error = _outcome(future)
+                    ended = ended or error
+                    if reply is not None:
+                        is_down = reply.problem is Outcome.FAILED and reply.is_servers_fault
+                        failed_in_a_row = failed_in_a_row + 1 if is_down else 0
+                        yield reply
+                        if failed_in_a_row >= max(_FAILURES_IN_A_ROW, 2 * self.entry.concurrency):
+                            ended = InputError(
+                                f"The server of {self.name} failed {failed_in_a_row} times in a row (at last: "
+                                f"{reply.reason}): look after it and start again, finished rows cost nothing."
+                            )
+            if not isinstance(ended, BudgetError):
+                stop.set()  # calls that wait for their turn give up; those under way are waited for
+            for future in wait(under_way, timeout=_GRACE_S if stop.is_set() else None).done:
+                reply, error = _outcome(future)
+                ended = ended or error
+                if reply is not None:
+                    yield reply
+            if ended is not None:
+                raise ended
+        finally:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Writer:
+    """Writes one side of one premise, in a thread of its own."""
+
+    def __init__(self, llm: RemoteLLM, calls: Calls, prompts: PromptSet, config: GenerationConfig) -> None:
+        self._llm, self._calls, self._prompts, self._config = llm, calls, prompts, config
+
+    def write(self, ask: Ask, side: Side) -> Reply:
+        """Return the reply, or what kept it from being written."""
+        own, opposite = (
+            _printable(one.prefix() + one.tail(ask.premise))
+            for one in (self._prompts.own(side), self._prompts.opposite(side))
+        )
+        try:
+            text, tokens, cut = self._llm.write(self._calls, own, self._config, ask.seed)
+        except CallError as error:
+            problem = Outcome.TOO_LONG if error.is_too_long else Outcome.FAILED
+            return Reply(
+                ask.key, side, "", problem=problem, reason=str(error), is_servers_fault=error.is_servers_fault
+            )
+        scores = self._scores(own, opposite, text)
+        return Reply(ask.key, side, text, tokens=tokens, cut=cut, own_log_p=scores[0], opposite_log_p=scores[1])
+
+    def _scores(self, own: str, opposite: str, text: str) -> tuple[float | None, float | None]:
+        """Return log p under both prompts where candidates are to be compared; a reply is kept without them."""
+        wanted = self._config.candidates > 1 and self._config.omega > 0 and self._config.choice.startswith("contrast")
+        if not wanted or self._llm.contrast is not Contrast.SEQUENCE or not text.strip():
+            return None, None
+        try:
+            values = [self._llm.reply_log_p(self._calls, prompt, text) for prompt in (own, opposite)]
+        except CallError:
+            return None, None
+        return (values[0], values[1]) if None not in values else (None, None)
+
+
+def _outcome(future: "Future[Reply]") -> tuple[Reply | None, InputError | None]:
+    """Return a thread's reply, or what ends the run."""
+    try:
+        return future.result(), None
+    except StoppedError:
+        return None, None
+    except InputError as error:
+        return None, error
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", errors="replace").decode()

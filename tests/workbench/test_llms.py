@@ -1,0 +1,100 @@
+"""The registry of LLMs with real weights: added by a check in a process of its own, and used by name."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.errors import InputError
+from pipeline.generation.llms.entries import EMBEDDED, LLMEntry
+from pipeline.studies.dry_run import tiny_t5
+from pipeline.weights import GGUF_SHA256, embedded_gguf
+from workbench.actions import ACTIONS
+from workbench.workspace import Workspace
+
+
+@pytest.fixture
+def real(own_workspace: Path):
+    with Workspace(own_workspace) as opened:
+        yield opened
+
+
+def waited(workspace, started):
+    return workspace.wait(started["job_id"], timeout_s=240)
+
+
+def test_the_embedded_llm_is_there_before_any_check(real):
+    [only] = ACTIONS["llms"](real)["llms"]
+    assert (only["entry"]["name"], only["state"], only["contrast"]) == (EMBEDDED, "ok", "token")
+    with pytest.raises(InputError, match="is the embedded LLM"):
+        ACTIONS["add_llm"](real, name=EMBEDDED, path=str(embedded_gguf()))
+    with pytest.raises(InputError, match="neither a GGUF file nor"):
+        ACTIONS["add_llm"](real, name="x", path="/nowhere")
+    with pytest.raises(InputError, match="There is no LLM 'x'"):
+        ACTIONS["check_llm"](real, name="x")
+
+
+def test_a_gguf_and_an_encoder_decoder_are_checked_listed_and_used_by_name(real, tmp_path):
+    torch.manual_seed(3)
+    folder = tiny_t5(tmp_path / "t5")
+    for name, path in (("packaged", embedded_gguf()), ("tiny t5", folder)):
+        assert waited(real, ACTIONS["add_llm"](real, name=name, path=str(path))).state == "finished"
+    found = {llm.entry.name: llm for llm in real.store.llms.list()}
+    assert list(found) == [EMBEDDED, "packaged", "tiny t5"]
+    assert found["packaged"].entry.digest == f"sha256:{GGUF_SHA256}"
+    assert found["packaged"].context_length == 1024 and found["packaged"].tokens_per_s > 1
+    assert found["packaged"].sample, "the embedded weights write words"
+    assert {llm.contrast for llm in found.values()} == {"token"}
+    assert found["tiny t5"].entry.kind == "encoder-decoder"
+    assert found["tiny t5"].entry.digest != found["packaged"].entry.digest
+
+    corpus = ACTIONS["import_premises"](real, text="A dog runs.\nHow far is it?", name="two")["corpus_id"]
+    started = ACTIONS["start_generate"](
+        real, corpus_id=corpus, config={"llm": "tiny t5", "omega": 0.5, "max_new_tokens": 4}
+    )
+    assert waited(real, started).state == "finished"
+    rows = [json.loads(line) for line in (real.root / "jobs" / started["job_id"] / "journal.jsonl").open()]
+    assert len(rows) == 2
+    assert {(row["llm"], row["contrast"], row["omega"]) for row in rows} == {("tiny t5", "token", 0.5)}
+
+
+def test_a_failed_check_says_why_and_its_llm_is_not_used(real, tmp_path):
+    damaged = tmp_path / "damaged.gguf"
+    damaged.write_bytes(embedded_gguf().read_bytes()[:200_000])
+    job = waited(real, ACTIONS["add_llm"](real, name="damaged", path=str(damaged)))
+    assert job.state == "failed" and "damaged" in job.message
+    llm = real.store.llms.get("damaged")
+    assert (llm.state, llm.message) == ("failed", job.message)
+    corpus = ACTIONS["import_premises"](real, text="A dog runs.", name="one")["corpus_id"]
+    with pytest.raises(InputError, match="last check of damaged failed"):
+        ACTIONS["start_generate"](real, corpus_id=corpus, config={"llm": "damaged"})
+
+
+def test_the_command_line_adds_lists_and_checks(tmp_path, command_environment):
+    folder = tiny_t5(tmp_path / "t5")
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "workbench", "llms", *arguments], env=command_environment | {"COLUMNS": "200"},
+            capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2],
+        )  # fmt: skip
+
+    added = run("add", "small", "--path", os.path.relpath(folder, Path(__file__).parents[2]))
+    assert added.returncode == 0, added.stderr
+    assert "encoder-decoder" in added.stdout
+    assert run("check", "small", "--json", str(tmp_path / "found.json")).returncode == 0
+    assert json.loads((tmp_path / "found.json").read_text())["entry"]["name"] == "small"
+    assert "small" in run("list").stdout
+    assert run("check", "absent").returncode == 2
+
+
+def test_an_entry_refuses_what_cannot_be_meant_and_survives_json():
+    entry = LLMEntry("a", "remote", "http://127.0.0.1:1/v1", model="m", key_variable="A_API_KEY")
+    assert LLMEntry.from_json(json.loads(json.dumps(entry.to_json() | {"later": 1}))) == entry
+    for wrong in ({"name": " "}, {"name": "a\nb"}, {"kind": "pickle"}, {"concurrency": 0}, {"price_in": -1}):
+        with pytest.raises(InputError):
+            LLMEntry(**{"name": "a", "kind": "gguf", "location": "x", **wrong})

@@ -1,0 +1,56 @@
+"""The registry of LLMs: add, check, list, and resolve a name into what a job needs."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import InputError
+from pipeline.generation.llms.entries import EMBEDDED, LLMEntry, architecture, entry_for
+from workbench.workspace import Workspace
+
+
+def llms(workspace: Workspace) -> dict[str, Any]:
+    """Return every LLM with what its last check found."""
+    return {"llms": [asdict(llm) for llm in workspace.store.llms.list()]}
+
+
+def add_llm(workspace: Workspace, *, name: str, path: str) -> dict[str, Any]:
+    """Queue the check of a local GGUF file or transformers folder, which adds it to the registry under this name."""
+    where = Path(path).expanduser()
+    if where.is_dir():
+        entry = LLMEntry(_free(name), architecture(where), str(where.resolve()))
+    elif where.is_file() and where.suffix.lower() == ".gguf":
+        entry = LLMEntry(_free(name), "gguf", str(where.resolve()))
+    else:
+        raise InputError(f"{path} is neither a GGUF file nor a transformers folder; give the path of one.")
+    return _start(workspace, entry)
+
+
+def check_llm(workspace: Workspace, *, name: str) -> dict[str, Any]:
+    """Queue another check of an LLM of the registry."""
+    return _start(workspace, workspace.store.llms.get(name).entry)
+
+
+def resolve_llm(workspace: Workspace, name_or_path: str) -> LLMEntry:
+    """Return the entry behind a name of the registry, or behind a path on this machine.
+
+    An LLM whose last check failed is an InputError that repeats why.
+    """
+    for llm in workspace.store.llms.list():
+        if llm.entry.name == name_or_path:
+            if llm.state == "failed":
+                raise InputError(f"The last check of {name_or_path} failed ({llm.message}): check it again.")
+            return llm.entry
+    return replace(entry_for(name_or_path), name=name_or_path[-80:])
+
+
+def _start(workspace: Workspace, entry: LLMEntry) -> dict[str, Any]:
+    title = f"Check of {entry.name}"
+    return {"job_id": workspace.jobs.submit("check", {"entry": entry.to_json()}, title=title), "name": entry.name}
+
+
+def _free(name: str) -> str:
+    """Return the name without spaces around it; the embedded LLM's name stays its own."""
+    if name.strip() == EMBEDDED:
+        raise InputError(f"{EMBEDDED} is the embedded LLM; choose another name.")
+    return name.strip()

@@ -1,0 +1,42 @@
+"""The check of an LLM as a job: what it finds, or why it failed, becomes the LLM's row in the registry."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline.errors import InputError
+from pipeline.generation.llms.check import check
+from pipeline.generation.llms.entries import LLMEntry
+from workbench.jobs.context import JobContext
+
+
+def run(context: JobContext) -> None:
+    """Check one LLM; a failed check is recorded too, and fails the job with its sentence."""
+    entry = LLMEntry.from_json(context.spec["entry"])
+    if context.done("llms", "check_id"):
+        return
+    context.progress(0, 1, message=f"Checking {entry.name}")
+    try:
+        facts = check(entry, tell=lambda message: context.progress(0, 1, message=message))
+    except InputError as error:
+        context.write([_row(context, entry, state="failed", message=str(error))])
+        raise
+    found = {
+        "contrast": str(facts.contrast),
+        "context_length": facts.context_length,
+        "tokens_per_s": facts.tokens_per_s,
+        "load_s": facts.load_s,
+        "sample": facts.sample,
+    }
+    context.write([_row(context, facts.entry, state="ok", message="", **found)])
+    context.progress(1, 1, message=f"{entry.name} is ready")
+
+
+def _row(context: JobContext, entry: LLMEntry, **facts: Any) -> dict[str, Any]:
+    return {
+        "table": "llms",
+        "check_id": context.job_id,
+        "name": entry.name,
+        "entry": entry.to_json(),
+        "checked_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        **facts,
+    }

@@ -1,0 +1,92 @@
+"""The registry of LLMs: one row per check, append-only; the newest row of a name is its entry."""
+
+import json
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipeline.errors import InputError
+from pipeline.generation.llms.entries import EMBEDDED_ENTRY, LLMEntry
+from workbench.jobs.journal import Row, Rows
+from workbench.store.connection import Cursor, Database, run
+from workbench.store.rows import COUNT, REAL, TEXT, checked, insert_new
+
+_TEXTS = ("check_id", "name", "entry", "state", "message", "contrast", "sample", "checked_at")
+_SCHEMA = pa.schema(
+    [(name, TEXT) for name in _TEXTS] + [("context_length", COUNT), ("tokens_per_s", REAL), ("load_s", REAL)]
+)
+_NEWEST = f"""
+    SELECT {", ".join(_SCHEMA.names)} FROM llms
+    QUALIFY row_number() OVER (PARTITION BY name ORDER BY checked_at DESC, check_id DESC) = 1 ORDER BY name
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredLLM:
+    """An LLM with what its last check found; the embedded one is there before any check."""
+
+    entry: LLMEntry
+    state: str
+    """ok, failed (message says why), or unchecked."""
+    message: str = ""
+    contrast: str = ""
+    """token, sequence or none."""
+    sample: str = ""
+    checked_at: str = ""
+    context_length: int | None = None
+    tokens_per_s: float | None = None
+    load_s: float | None = None
+
+
+LLMList = list[RegisteredLLM]
+
+
+class LLMs:
+    """The table of checks."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def insert(self, cursor: Cursor, rows: Rows) -> int:
+        """Insert checks; one whose id is already there is left as it was, one without a usable entry is rejected."""
+        usable = [_flat(row) for row in rows if _entry(row.get("entry")) is not None]
+        table, rejected = checked(usable, _SCHEMA, ["check_id", "name"])
+        insert_new(cursor, "llms", table)
+        return rejected + len(rows) - len(usable)
+
+    def list(self) -> LLMList:
+        """Return every LLM by name, the embedded one first."""
+        with self._database.read() as cursor:
+            rows = [dict(zip(_SCHEMA.names, row, strict=True)) for row in run(cursor, _NEWEST)]
+        known = {row["name"]: _registered(row) for row in rows}
+        embedded = known.pop(EMBEDDED_ENTRY.name, RegisteredLLM(EMBEDDED_ENTRY, "ok", contrast="token"))
+        return [embedded, *known.values()]
+
+    def get(self, name: str) -> RegisteredLLM:
+        """Return one LLM; an unknown name is an InputError."""
+        for llm in self.list():
+            if llm.entry.name == name:
+                return llm
+        names = ", ".join(llm.entry.name for llm in self.list())
+        raise InputError(f"There is no LLM {name!r} in this workspace (it has {names}); add it first.")
+
+
+def _registered(row: Row) -> RegisteredLLM:
+    entry = _entry(row["entry"])
+    assert entry is not None, "only rows with a usable entry are stored"
+    facts = {name: row[name] for name in _SCHEMA.names if name not in ("check_id", "name", "entry")}
+    return RegisteredLLM(entry, **facts)
+
+
+def _flat(row: Row) -> Row:
+    entry = row["entry"]
+    return row | {"entry": entry if isinstance(entry, str) else json.dumps(entry, sort_keys=True)}
+
+
+def _entry(stored: object) -> LLMEntry | None:
+    """Return the entry in a journal row (a dict) or a table row (its JSON); None when it is unusable."""
+    try:
+        fields = json.loads(stored) if isinstance(stored, str) else stored
+        return LLMEntry.from_json(fields) if isinstance(fields, dict) else None
+    except (TypeError, ValueError):  # InputError is a ValueError
+        return None
