@@ -6,6 +6,7 @@ from workbench import shell, state
 from workbench.components import links
 from workbench.components.annotator_agreement import annotator_agreement
 from workbench.components.curation_scope import choose_scope
+from workbench.components.hygiene_view import hygiene_view
 from workbench.components.judging import judging
 from workbench.components.notice import empty_state
 from workbench.components.queue_settings import guidelines, queue_settings
@@ -28,7 +29,7 @@ if attempts.empty:
 
 scope = choose_scope(workspace, attempts)
 judging(workspace, scope)
-view = state.tabs(["Rule", "Queue", "List", "Agreement", "Snapshots"], name=state.VIEW)
+view = state.tabs(["Rule", "Queue", "List", "Hygiene", "Agreement", "Snapshots"], name=state.VIEW)
 if view == "Rule":
     rule_view(workspace, scope)
 elif view == "Queue":
@@ -40,6 +41,8 @@ elif view == "Queue":
         triplet_queue(workspace, scope, settings)
 elif view == "List":
     triplet_list(workspace, scope)
+elif view == "Hygiene":
+    hygiene_view(workspace, scope)
 elif view == "Agreement":
     annotator_agreement(workspace, scope)
 else:

@@ -12,6 +12,7 @@ from workbench.actions.errors import add_behaviour_test, add_note, generate_like
 from workbench.actions.evaluation import import_pairs, start_evaluate, start_fetch
 from workbench.actions.exchange import export_triplets, import_triplets
 from workbench.actions.generation import start_generate
+from workbench.actions.hygiene import keep_one, reject_all, start_hygiene
 from workbench.actions.jobs import attempts, backup, cancel, finish, job, jobs, overview, pause, resume, scores
 from workbench.actions.llms import add_llm, check_llm, llms
 from workbench.actions.maps import save_slice, seed_corpus, start_projection, start_search
@@ -42,9 +43,11 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         finish,
         jobs,
         llms,
+        keep_one,
         overview,
         pause,
         prompt_sets,
+        reject_all,
         resume,
         save_prompt_set,
         save_slice,
@@ -55,6 +58,7 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         start_explain,
         start_fetch,
         start_generate,
+        start_hygiene,
         start_judge,
         start_margins,
         start_projection,

@@ -8,7 +8,6 @@ from typing import Any
 from pipeline.config import CurationRule, from_fields
 from pipeline.curation.judges import EMBEDDED_JUDGES
 from pipeline.errors import InputError
-from workbench.store.triplets import TripletFilter
 from workbench.workspace import Workspace
 
 
@@ -21,15 +20,12 @@ def start_judge(
     title: str = "",
 ) -> dict[str, Any]:
     """Queue the judging of all triplets of these attempts whose both sides ended ok."""
-    frame = workspace.store.triplets.rows(TripletFilter(attempt_ids=tuple(attempt_ids), outcome="ok"))
+    frame = workspace.store.final_sets.texts(attempt_ids)
     if frame.empty:
         raise InputError("These attempts hold no triplet with both sides ok: generate some first.")
     chosen = list(judges or EMBEDDED_JUDGES)
     spec = {"judges": chosen, "gold_dir": gold_dir, "attempt_ids": list(attempt_ids)}
-    columns = ["triplet_id", "premise", "positive", "hard_negative"]
-    job_id = workspace.jobs.submit(
-        "judge", spec, frame[columns], title=title or f"{len(frame)} triplets, {', '.join(chosen)}"
-    )
+    job_id = workspace.jobs.submit("judge", spec, frame, title=title or f"{len(frame)} triplets, {', '.join(chosen)}")
     return {"job_id": job_id, "triplets": len(frame)}
 
 

@@ -28,6 +28,7 @@ KIND_TITLES: Final = {
     "margins": "Hard negatives",
     "fetch": "Fetching tasks",
     "check": "LLM check",
+    "hygiene": "Hygiene",
 }
 _STATE_LOOKS: Final = {
     "queued": ("gray", ":material/schedule:"),

@@ -7,12 +7,11 @@ import pandas as pd
 
 from pipeline.analysis.neighbours import nearest
 from workbench import theme
+from workbench.actions.hygiene import DUPLICATE
 from workbench.map_files import SentenceMap
 
 RIVALS = 5
 MOST_VIOLATED = 300
-DUPLICATE = "duplicate of triplet "
-"""How the reason of a decision begins that calls a triplet the duplicate of another."""
 _RIVAL_COLOUR = "#8C6BB1"
 
 Line = tuple[int, int, str, str]

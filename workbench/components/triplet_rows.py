@@ -17,6 +17,7 @@ COLUMNS = {
     ),
     "outcome": st.column_config.TextColumn("Outcome", width=110),
     "decision": st.column_config.TextColumn("Decision", width=80),
+    "finding": st.column_config.TextColumn("Finding", width=220),
     "nearest": st.column_config.TextColumn("Bound by", width=70),
     "margin": st.column_config.NumberColumn("Margin", format="%+.2f", width=70),
 }

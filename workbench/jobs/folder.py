@@ -29,6 +29,7 @@ LANES = {
     "behaviour": "models",
     "margins": "models",
     "fetch": "downloads",
+    "hygiene": "models",
     "project": "maps",
     "search": "searches",  # seconds long, and somebody waits for it
     "explain": "searches",

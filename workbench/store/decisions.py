@@ -128,6 +128,17 @@ class Decisions:
                 "WHERE action <> 'reset' ORDER BY sequence"
             ).df()
 
+    def rejected(self, triplet_ids: Sequence[str]) -> set[str]:
+        """Return those of these triplets that are rejected now."""
+        with self._database.read() as cursor:
+            rows = run(
+                cursor,
+                "SELECT triplet_id FROM decided WHERE action = 'reject' "
+                "AND triplet_id IN (SELECT unnest(?::VARCHAR[]))",
+                [list(triplet_ids)],
+            )
+        return {triplet_id for (triplet_id,) in rows}
+
     def history(self, triplet_id: str) -> "pd.DataFrame":
         """Return every decision on one triplet, oldest first; `step` says decision, undo or redo."""
         with self._database.read() as cursor:

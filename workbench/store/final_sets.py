@@ -33,6 +33,16 @@ class FinalSets:
                 parameters,
             ).df()
 
+    def texts(self, attempt_ids: Sequence[str]) -> "pd.DataFrame":
+        """Return triplet_id, premise, positive, hard_negative of all triplets with both sides ok."""
+        source, parameters, _ = _joined(attempt_ids, None, None)
+        with self._database.read() as cursor:
+            return cursor.execute(
+                "SELECT t.triplet_id, t.premise, coalesce(d.positive, t.positive) AS positive, "
+                f"coalesce(d.hard_negative, t.hard_negative) AS hard_negative {source} ORDER BY t.rowid",
+                parameters,
+            ).df()
+
     def reasons(self, attempt_ids: Sequence[str], judge_id: str | None, rule: Rule | None) -> dict[str, int]:
         """Count all triplets with both sides ok by why they are in or out."""
         source, parameters, reason = _joined(attempt_ids, judge_id, rule)
