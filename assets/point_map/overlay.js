@@ -4,6 +4,7 @@ const LINE_LOOKS = {
   positive: { width: 3, dash: [] },
   hard_negative: { width: 3, dash: [9, 5] },
   negative: { width: 1.5, dash: [2, 4] },
+  pair: { width: 2.5, dash: [] },
   violated: { width: 1.5, dash: [], isBare: true },
 };
 

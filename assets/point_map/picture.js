@@ -11,6 +11,44 @@ function savePicture(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
+// The view at twice the screen's resolution, points and overlay as canvases of their own.
+function copiesOf(map) {
+  map.at.crosshair = false;
+  return map.drawAt(2, (canvases) => canvases.map((canvas) => {
+    const copy = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
+    copy.getContext("2d").drawImage(canvas, 0, 0);
+    return copy;
+  }));
+}
+
+function shownLegend({ model, at }) {
+  const { title, entries } = model.view.legend;
+  return { title, entries: entries.filter(([, , , index]) => !at.hidden.has(index)) };
+}
+
+function pngOf(map) {
+  return asPng(copiesOf(map), map.look(), shownLegend(map));
+}
+
+function svgOf(map) {
+  const view = map.look();
+  const image = copiesOf(map)[0].toDataURL();
+  return asSvg({ ...map.overlayOf(view), alpha: view.alpha }, shownLegend(map), inSight(map), image);
+}
+
+// Place on the stage and colour of every shown point in sight; more than MOST_CIRCLES are drawn as an image.
+function inSight(map) {
+  const { camera, model, points } = map;
+  const found = [];
+  for (let k = 0; k < points.colours.length && found.length <= MOST_CIRCLES; k++) {
+    if (!map.isShown(k)) continue;
+    const [left, top] = map.toScreen(k);
+    if (left < 0 || top < 0 || left > camera.width() || top > camera.height()) continue;
+    found.push([left, top, model.view.palette[points.colours[k]]]);
+  }
+  return found;
+}
+
 function legendRows(legend) {
   return legend.entries.map(([label, colour, count]) => [count === null ? label : `${label} (${count.toLocaleString("en")})`, colour]);
 }

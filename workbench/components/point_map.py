@@ -22,12 +22,16 @@ def _code(*names: str) -> str:
     return "\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in names)
 
 
+_PARTS: Final = (
+    *("model", "shaders", "scene", "points", "camera", "overlay", "picture"),
+    *("elements", "tip", "pointer", "keyboard", "controls", "screen"),
+)
 _HTML: Final = '<div class="point-map"></div>'
 _VIEW: Final = st.components.v2.component(
     "point_map",
     html=_HTML,
     css=(_FOLDER / "point_map.css").read_text(encoding="utf-8"),
-    js=_code("model", "scene", "overlay", "picture", "screen", "point_map"),
+    js=_code(*_PARTS, "point_map"),
 )
 _LAYER: Final = st.components.v2.component("point_map_layer", js=_code("model", "layer"))
 Callback = Callable[[], None]
