@@ -10,6 +10,7 @@ from workbench.components.encoder_names import encoder_names, scored_name
 from workbench.components.map_form import map_form, map_names, map_progress, sources
 from workbench.components.notice import empty_state
 from workbench.components.sentence_map import MapChoice, read_map, sentence_map
+from workbench.map_sentences import task_of
 
 workspace = shell.begin("Embedding map")
 drawable = sources(workspace)
@@ -17,7 +18,7 @@ maps = workspace.store.projections.list()
 if not drawable and maps.empty:
     empty_state(
         "No sentences to draw",
-        hint="A map shows the sentences of an attempt or a snapshot.",
+        hint="A map shows the sentences of an attempt, of a snapshot, or of a task that an encoder was scored on.",
         icon=":material/scatter_plot:",
         page=links.GENERATE,
         action="Generate triplets",
@@ -50,6 +51,7 @@ if path.exists():
             map_id=str(chosen),
             drawn=drawn,
             attempt_ids=attempts.get(row["corpus"], (row["corpus"],)),
+            task=task_of(row["corpus"]),
             place_names=compared or [scored_name(row["encoder_id"], encoders)],
             quality=(row["trustworthiness"], row["neighbour_recall"]),
         ),

@@ -17,6 +17,8 @@ ROLE_COLOURS: Final[dict[str, str]] = {
     "premise": INK,
     Side.POSITIVE: POSITIVE,
     Side.HARD_NEGATIVE: HARD_NEGATIVE,
+    "sentence1": "#56B4E9",
+    "sentence2": "#8C6BB1",
 }
 """Marks of the Okabe-Ito palette: told apart by colour-blind readers and legible on white and on near-black."""
 
@@ -24,6 +26,8 @@ ROLE_NAMES: Final[dict[str, str]] = {
     "premise": "Premise",
     Side.POSITIVE: "Positive",
     Side.HARD_NEGATIVE: "Hard negative",
+    "sentence1": "First sentence",
+    "sentence2": "Second sentence",
 }
 
 OUTCOME_COLOURS: Final[dict[str, str]] = {

@@ -9,8 +9,9 @@ import pytest
 
 from tests.pages.planted_map import Planted, plant
 from workbench import theme
+from workbench.components.map_actions import export
 from workbench.components.map_colours import MISSING, choices, colouring, ramp
-from workbench.components.map_drawer import export, rows, shares
+from workbench.components.map_drawer import rows
 from workbench.components.map_lines import (
     DUPLICATE,
     marked_duplicates,
@@ -19,6 +20,7 @@ from workbench.components.map_lines import (
     violated_lines,
 )
 from workbench.components.map_search import containing, like_point
+from workbench.components.map_shares import points_of_bar, shares
 from workbench.map_files import SentenceMap
 from workbench.slices import Slices
 from workbench.store.decisions import Decision
@@ -42,23 +44,23 @@ def drawn(workspace: Workspace, planted: Planted) -> SentenceMap:
 def test_every_colouring_counts_every_point_once(workspace: Workspace, planted: Planted, drawn: SentenceMap) -> None:
     workspace.store.decisions.append([Decision(planted.points["triplet_id"].iat[0], "accept", annotator="me")])
     Slices(workspace.root).add("odd", planted.points["triplet_id"].iloc[:6].tolist(), origin="")
-    names = choices(workspace, drawn, [planted.attempt_id])
+    names = choices(workspace, drawn, [planted.attempt_id], None)
     assert {"role", "kept", "moved", "cluster", "margin", "decision", "slice"} <= set(names)
     for name, title in names.items():
-        colours = colouring(workspace, drawn, [planted.attempt_id], name, title)
+        colours = colouring(workspace, drawn, [planted.attempt_id], None, name, title)
         assert colours.indices.dtype == np.uint8
         assert len(colours.indices) == len(colours.labels) == len(drawn)
         assert len(colours.palette) == MISSING + 1
         if not colours.is_continuous:
             assert sum(entry[2] or 0 for entry in colours.entries) == len(drawn)
-    decided = colouring(workspace, drawn, [planted.attempt_id], "decision", "Decision")
+    decided = colouring(workspace, drawn, [planted.attempt_id], None, "decision", "Decision")
     assert decided.labels[:4].tolist() == ["accept"] * 3 + ["undecided"]
-    sliced = colouring(workspace, drawn, [planted.attempt_id], "slice", "Slice")
+    sliced = colouring(workspace, drawn, [planted.attempt_id], None, "slice", "Slice")
     assert (sliced.labels == "odd").sum() == 6
 
 
 def test_roles_have_their_own_colours(workspace: Workspace, planted: Planted, drawn: SentenceMap) -> None:
-    colours = colouring(workspace, drawn, [planted.attempt_id], "role", "Role")
+    colours = colouring(workspace, drawn, [planted.attempt_id], None, "role", "Role")
     for role, index in zip(drawn.points["role"].iloc[:3], colours.indices[:3], strict=True):
         assert colours.palette[index] == theme.ROLE_COLOURS[role]
 
@@ -66,7 +68,7 @@ def test_roles_have_their_own_colours(workspace: Workspace, planted: Planted, dr
 def test_margin_is_centred_on_the_border_between_right_and_violated(
     workspace: Workspace, planted: Planted, drawn: SentenceMap
 ) -> None:
-    colours = colouring(workspace, drawn, [planted.attempt_id], "margin", "Margin")
+    colours = colouring(workspace, drawn, [planted.attempt_id], None, "margin", "Margin")
     negative, positive = (colours.indices[drawn.points["margin"].to_numpy() * sign < 0] for sign in (1, -1))
     assert negative.max() < 50 < positive.min()
     assert ramp(0.0) == theme.HUMAN.upper()
@@ -126,14 +128,28 @@ def test_the_export_holds_ids_places_and_every_row(drawn: SentenceMap) -> None:
 
 
 def test_rows_and_shares(workspace: Workspace, planted: Planted, drawn: SentenceMap) -> None:
-    colours = colouring(workspace, drawn, [planted.attempt_id], "role", "Role")
+    colours = colouring(workspace, drawn, [planted.attempt_id], None, "role", "Role")
     points = np.array([0, 3, 4])
     assert rows(drawn, colours, points)["role"].tolist() == ["Premise", "Premise", "Positive"]
     bars = {bar.name: dict(zip(bar.y, bar.x, strict=True)) for bar in shares(colours, points).data}
     assert bars["these points"] == pytest.approx({"Premise": 2 / 3, "Positive": 1 / 3, "Hard negative": 0})
     assert bars["all points"] == pytest.approx({"Premise": 1 / 3, "Positive": 1 / 3, "Hard negative": 1 / 3})
-    margin = colouring(workspace, drawn, [planted.attempt_id], "margin", "Margin")
+    margin = colouring(workspace, drawn, [planted.attempt_id], None, "margin", "Margin")
     assert [sum(bar.y) for bar in shares(margin, points).data] == pytest.approx([1, 1])
+
+
+@pytest.mark.parametrize("column", ["role", "margin", "moved"])
+def test_the_bars_of_the_chart_part_the_points(
+    workspace: Workspace, planted: Planted, drawn: SentenceMap, column: str
+) -> None:
+    """Clicking one bar after another selects every point once, as many as the bar is long."""
+    colours = colouring(workspace, drawn, [planted.attempt_id], None, column, column)
+    points = np.arange(0, len(drawn), 2)
+    here = shares(colours, points).data[1]
+    found = [points_of_bar(colours, points, list(bar)) for bar in here.customdata]
+    assert sorted(np.concatenate(found).tolist()) == points.tolist()
+    lengths = here.x if column == "role" else here.y
+    assert [len(part) / len(points) for part in found] == pytest.approx(list(lengths))
 
 
 def test_layers_pack_as_the_browser_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:

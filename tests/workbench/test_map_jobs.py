@@ -77,3 +77,17 @@ def test_search_finds_the_sentence_itself_first(drawn: SentenceMap, tmp_path: Pa
     assert found["cosine"].iat[0] == pytest.approx(1.0, abs=2e-3)
     assert len(found) == 5
     assert found["cosine"].is_monotonic_decreasing
+
+
+def test_a_map_of_pairs_has_two_sentences_each_and_no_margin(tmp_path: Path) -> None:
+    first, second = (triplets(COUNT)[side] for side in ("premise", "positive"))
+    table = pd.DataFrame({"triplet_id": [f"p{i}" for i in range(COUNT)], "sentence1": first, "sentence2": second})
+    table = table.assign(gold=2.0, predicted=0.5, error=np.linspace(-1, 1, COUNT))
+    settings = {"encoders": [ENCODER], "method": "pca", "corpus": "task:Own", "guide": None, "seed": 0}
+    context = run(tmp_path / "map", project, "project", settings, table)
+    drawn = SentenceMap(context.out / "points.parquet")
+    assert len(drawn) == 2 * COUNT
+    assert drawn.points["role"].iloc[:2].tolist() == ["sentence1", "sentence2"]
+    np.testing.assert_allclose(drawn.points["error"], np.repeat(table["error"], 2))
+    assert "margin" not in drawn.points
+    assert drawn.pairs is None

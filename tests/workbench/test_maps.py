@@ -8,11 +8,15 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import InputError
+from tests.pages.filled import finished_job
 from workbench.actions.maps import save_slice, seed_corpus, start_projection, start_search
-from workbench.jobs.handlers import project as handler
 from workbench.map_files import MapFiles, SentenceMap, place_columns
+from workbench.map_sentences import TRIPLET_ROLES, long_form, pair_sentences, task_of, triplet_sentences
 from workbench.slices import Slices
 from workbench.workspace import Workspace
+
+ATTEMPT = "20260101-000100-000-generate-aaaa"
+EVALUATION = "20260101-000300-000-evaluate-dddd"
 
 
 def triplets(count: int) -> pd.DataFrame:
@@ -86,10 +90,69 @@ def test_seeds_become_a_corpus_without_doubles(workspace: Workspace) -> None:
 
 def test_a_triplet_keeps_its_three_rows_together() -> None:
     frame = triplets(3).assign(triplet_id=["x", "y", "z"])
-    long = handler.long_form(frame.iloc[::-1])
+    long = long_form(frame.iloc[::-1])
     assert long["triplet_id"].tolist() == ["z"] * 3 + ["y"] * 3 + ["x"] * 3
-    assert long["role"].tolist() == list(handler.ROLES) * 3
-    assert long["text"].iloc[3:6].tolist() == [frame[role].iloc[1] for role in handler.ROLES]
+    assert long["role"].tolist() == list(TRIPLET_ROLES) * 3
+    assert long["text"].iloc[3:6].tolist() == [frame[role].iloc[1] for role in TRIPLET_ROLES]
+
+
+def test_failed_replies_are_drawn_when_asked_for_and_keep_their_outcome(workspace: Workspace) -> None:
+    outcomes = [("ok", "ok"), ("copy", "ok"), ("ok", "truncated"), ("empty", "ok")]
+    rows = [
+        {
+            **dict.fromkeys(("table", "llm", "prompt_set", "contrast"), ""),
+            "table": "triplets",
+            "triplet_id": f"t{number}",
+            "attempt_id": ATTEMPT,
+            "premise_id": str(number),
+            "premise": f"A cat {number}.",
+            "positive": "" if positive == "empty" else f"The cat {number}.",
+            "hard_negative": f"No cat {number}.",
+            "positive_outcome": positive,
+            "hard_negative_outcome": hard_negative,
+        }
+        for number, (positive, hard_negative) in enumerate(outcomes)
+    ]
+    finished_job(workspace, ATTEMPT, "generate", rows, total=len(rows))
+    workspace.wait(ATTEMPT, timeout_s=20)
+    usable, _ = triplet_sentences(workspace, attempt_id=ATTEMPT, snapshot_id=None, every_outcome=False)
+    assert usable["triplet_id"].tolist() == ["t0"]
+    drawn, corpus = triplet_sentences(workspace, attempt_id=ATTEMPT, snapshot_id=None, every_outcome=True)
+    assert (drawn["triplet_id"].tolist(), corpus) == (["t0", "t1", "t2"], ATTEMPT)
+    long = long_form(drawn)
+    assert long["outcome"].tolist() == ["premise", "ok", "ok", "premise", "copy", "ok", "premise", "ok", "truncated"]
+
+
+def test_pairs_of_a_task_carry_the_rank_error_of_their_encoder(workspace: Workspace) -> None:
+    """Ranks by hand: gold 1, 2, 3 of 3 and predicted 1, 3, 2 of 3 give errors 0, 1/3, -1/3."""
+    pairs = pd.DataFrame(
+        {
+            "sentence1": ["a b", "c d", "e f"],
+            "sentence2": ["a", "c", "e"],
+            "subset": "own",
+            "gold": [0.0, 2.0, 4.0],
+            "predicted": [0.1, 0.9, 0.5],
+        }
+    )
+    out = workspace.root / "jobs" / EVALUATION / "out"
+    score = {"encoder_id": "static-minilm", "task": "Own", "spearman": 0.5, "pairs": 3, "job_id": EVALUATION}
+    finished_job(workspace, EVALUATION, "evaluate", [{"table": "scores", **score}], total=1)
+    out.mkdir(parents=True, exist_ok=True)
+    pairs.to_parquet(out / "pairs-Own.parquet")
+    workspace.wait(EVALUATION, timeout_s=20)
+
+    frame, corpus = pair_sentences(workspace, task="Own", encoder_id="static-minilm")
+    assert task_of(corpus) == "Own"
+    assert frame["error"].tolist() == pytest.approx([0, 1 / 3, -1 / 3])
+    long = long_form(frame)
+    assert long["role"].tolist() == ["sentence1", "sentence2"] * 3
+    assert long["text"].tolist() == ["a b", "a", "c d", "c", "e f", "e"]
+    with pytest.raises(InputError, match="evaluate it on the task first"):
+        pair_sentences(workspace, task="Own", encoder_id="all-MiniLM-L6-v2")
+
+    made = start_projection(workspace, encoder="static-minilm", task="Own", guide="all-MiniLM-L6-v2")
+    spec = workspace.jobs.get(made["job_id"]).spec
+    assert (spec["corpus"], spec["guide"]) == (corpus, None)
 
 
 def test_places_between_drawings_and_files_of_earlier_versions(tmp_path: Path) -> None:

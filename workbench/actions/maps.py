@@ -13,11 +13,10 @@ from pipeline.errors import InputError
 from pipeline.records import text_id
 from workbench.actions.evaluation import find_encoder
 from workbench.map_files import MapFiles
+from workbench.map_sentences import pair_sentences, triplet_sentences
 from workbench.slices import Slices
-from workbench.store.triplets import TripletFilter
 from workbench.workspace import Workspace
 
-_COLUMNS = ["triplet_id", "premise", "positive", "hard_negative"]
 _LEAST_TO_ALIGN = 10
 _MOST_TO_ALIGN = 10_000
 """Aligning takes minutes for ten thousand sentences, and its neighbour tables grow with the square."""
@@ -30,26 +29,35 @@ def start_projection(
     encoder: str,
     attempt_id: str | None = None,
     snapshot_id: str | None = None,
+    task: str | None = None,
+    every_outcome: bool = False,
     method: str = "umap",
     limit: int = 5000,
     compare_with: Sequence[str] = (),
     guide: str | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Queue a 2-D map of the sentences of an attempt or a snapshot.
+    """Queue a 2-D map of the sentences of an attempt, a snapshot, or a task on which the last encoder has a score.
 
     With `compare_with` (encoders that come after `encoder`, for example checkpoints) all are drawn on one aligned
-    map. With a `guide` the map also holds the pairs that a mask threshold would take for false negatives. A map that
-    exists already, or is being drawn, from the same sentences and settings is answered instead of a second one.
+    map. With a `guide` the map also holds the pairs that a mask threshold would take for false negatives. With
+    `every_outcome` an attempt's failed replies are drawn too. A map that exists already, or is being drawn, from the
+    same sentences and settings is answered instead of a second one.
     """
     found = [find_encoder(workspace, name) for name in (encoder, *compare_with)]
     if len({item.encoder_id for item in found}) < len(found):
         raise InputError("A comparison needs different encoders; choose each one once.")
-    frame, corpus = _sentences(workspace, attempt_id, snapshot_id)
-    frame = frame[_COLUMNS].head(min(limit, _MOST_TO_ALIGN) if compare_with else limit)
+    if task:
+        frame, corpus = pair_sentences(workspace, task=task, encoder_id=found[-1].encoder_id)
+        guide = None
+    else:
+        frame, corpus = triplet_sentences(
+            workspace, attempt_id=attempt_id, snapshot_id=snapshot_id, every_outcome=every_outcome
+        )
+    frame = frame.head(min(limit, _MOST_TO_ALIGN) if compare_with else limit)
     if compare_with and len(frame) < _LEAST_TO_ALIGN:
         raise InputError(
-            f"{corpus} holds {len(frame)} triplets; an aligned map needs at least {_LEAST_TO_ALIGN}: generate more."
+            f"{task or corpus} holds {len(frame)} rows; an aligned map needs at least {_LEAST_TO_ALIGN}."
         )
     encoders = [
         {"encoder_id": item.encoder_id, "folder": item.folder, "name": name}
@@ -65,7 +73,7 @@ def start_projection(
     spec["key"] = _key(spec, frame)
     job_id = _existing(workspace, "project", spec["key"])
     if job_id is None:
-        title = f"Map of {len(frame)} triplets, {spec['method']}"
+        title = f"Map of {len(frame)} {'pairs' if task else 'triplets'}, {spec['method']}"
         job_id = workspace.jobs.submit("project", spec, frame, title=title)
     return {"job_id": job_id, "projection_id": job_id}
 
@@ -112,19 +120,6 @@ def seed_corpus(workspace: Workspace, *, texts: Sequence[str], name: str) -> dic
 def default_guide() -> str:
     """The guide a training run masks with unless told otherwise."""
     return TrainConfig().guide
-
-
-def _sentences(workspace: Workspace, attempt_id: str | None, snapshot_id: str | None) -> tuple[pd.DataFrame, str]:
-    if snapshot_id:
-        frame, corpus = workspace.store.snapshots.rows(snapshot_id), snapshot_id
-    elif attempt_id:
-        chosen = TripletFilter(attempt_ids=(attempt_id,), outcome="ok")
-        frame, corpus = workspace.store.triplets.rows(chosen), attempt_id
-    else:
-        raise InputError("A map needs sentences: name an attempt or a snapshot.")
-    if frame.empty:
-        raise InputError(f"{corpus} holds no triplet with both sides ok: generate some first.")
-    return frame, corpus
 
 
 def _key(spec: dict[str, Any], frame: pd.DataFrame | None) -> str:

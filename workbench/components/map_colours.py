@@ -9,6 +9,7 @@ import pandas as pd
 
 from workbench import theme
 from workbench.map_files import SentenceMap
+from workbench.pair_slices import PairSlices
 from workbench.slices import Slices
 from workbench.store.triplets import TripletFilter
 from workbench.workspace import Workspace
@@ -18,6 +19,14 @@ _MISSING_COLOUR: Final = "#A9B1BC"
 _STEPS: Final = 101
 _RAMP: Final = (theme.HUMAN, "#9AA0A8", theme.WARNING)
 """Blue, grey, amber: differs in hue for every reader and stays visible on white and on near-black."""
+
+_MEASURED: Final = {
+    "margin": "Margin (positive − hard negative)",
+    "outcome": "Outcome",
+    "error": "Rank error (predicted − gold)",
+    "gold": "Gold score",
+}
+"""Columns that some maps bring along."""
 
 Entry = tuple[str, str, int | None, int | None]
 """Label, colour, number of points, colour index (None where it is no category)."""
@@ -36,13 +45,16 @@ class Colouring:
     is_continuous: bool = False
 
 
-def choices(workspace: Workspace, drawn: SentenceMap, attempt_ids: Sequence[str]) -> dict[str, str]:
-    """Id -> name of what this map can be coloured by."""
+def choices(workspace: Workspace, drawn: SentenceMap, attempt_ids: Sequence[str], task: str | None) -> dict[str, str]:
+    """Id -> name of what this map can be coloured by; `task` is the task whose pairs it draws, if it does."""
     found = {"role": "Role"}
     if "kept" in drawn.points:
         found |= {"kept": "Neighbours kept", "moved": "Moved on the map"}
     if "cluster" in drawn.points:
-        found |= {"cluster": "Group", "margin": "Margin (positive − hard negative)"}
+        found["cluster"] = "Group"
+    found |= {column: name for column, name in _MEASURED.items() if column in drawn.points}
+    if task is not None:
+        return found | ({"slice": "Slice"} if PairSlices(workspace.root).list(task) else {})
     found["decision"] = "Decision"
     for judge_id in workspace.store.judgements.judges(attempt_ids):
         found |= {f"a:{judge_id}": f"Score of the positive, {judge_id}"}
@@ -55,7 +67,12 @@ def choices(workspace: Workspace, drawn: SentenceMap, attempt_ids: Sequence[str]
 
 
 def colouring(
-    workspace: Workspace, drawn: SentenceMap, attempt_ids: Sequence[str], chosen: str, title: str
+    workspace: Workspace,
+    drawn: SentenceMap,
+    attempt_ids: Sequence[str],
+    task: str | None,
+    chosen: str,
+    title: str,
 ) -> Colouring:
     """Colour the map by one of its choices."""
     points = drawn.points
@@ -67,15 +84,17 @@ def colouring(
         names = [name or f"group {number + 1}" for number, name in enumerate(drawn.cluster_names)]
         colours = [theme.SERIES[number % len(theme.SERIES)] for number in range(len(names))]
         return _categories(title, points["cluster"].to_numpy(), names, colours)
-    if chosen in ("margin", "kept", "moved"):
-        return _numbers(title, points[chosen].to_numpy(), centre=0.0 if chosen == "margin" else None)
+    if chosen in ("kept", "moved", "margin", "error", "gold"):
+        return _numbers(title, points[chosen].to_numpy(), centre=0.0 if chosen in ("margin", "error") else None)
+    if chosen == "outcome":
+        return _words(title, points["outcome"], "none", first=("premise", "ok"))
     if chosen[:2] in ("a:", "b:"):
         plane = workspace.store.judgements.plane(attempt_ids, chosen[2:]).set_index("triplet_id")[chosen[0]]
         return _numbers(title, points["triplet_id"].map(plane).to_numpy(dtype=np.float64), limits=(0.0, 5.0))
     if chosen == "decision":
         return _words(title, _decisions(workspace, points), "undecided", first=("accept", "reject", "swap", "edit"))
     if chosen == "slice":
-        return _words(title, _slices(workspace, points), "in no slice")
+        return _words(title, _slices(workspace, points, task), "in no slice")
     rows = workspace.store.triplets.rows(TripletFilter(attempt_ids=tuple(attempt_ids)))
     titles = workspace.store.triplets.attempts().set_index("attempt_id")["title"]
     sources = rows.set_index("triplet_id")["attempt_id"].map(lambda value: titles.get(value) or value)
@@ -87,11 +106,15 @@ def _decisions(workspace: Workspace, points: pd.DataFrame) -> pd.Series:
     return points["triplet_id"].map(latest)
 
 
-def _slices(workspace: Workspace, points: pd.DataFrame) -> pd.Series:
-    """The newest slice a triplet belongs to."""
+def _slices(workspace: Workspace, points: pd.DataFrame, task: str | None) -> pd.Series:
+    """The newest slice a triplet or pair belongs to."""
+    if task is None:
+        saved = [(item.name, item.triplet_ids) for item in reversed(Slices(workspace.root).list())]
+    else:
+        saved = [(item.name, item.pair_ids) for item in PairSlices(workspace.root).list(task)]
     names: dict[str, str] = {}
-    for saved in reversed(Slices(workspace.root).list()):
-        names |= dict.fromkeys(saved.triplet_ids, saved.name)
+    for name, ids in saved:
+        names |= dict.fromkeys(ids, name)
     return points["triplet_id"].map(names)
 
 

@@ -8,20 +8,25 @@ from workbench.actions.maps import default_guide, start_projection
 from workbench.components.encoder_names import encoder_names, scored_name
 from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.notice import errors_shown
-from workbench.components.wording import count
+from workbench.components.wording import count, counted
+from workbench.map_sentences import task_corpus, task_of
 from workbench.workspace import Workspace
 
 _LIMITS = (1000, 5000, 20_000, 50_000, 200_000)
 
 
 def sources(workspace: Workspace) -> dict[str, str]:
-    """Id -> name of what can be drawn: snapshots, then attempts with usable triplets."""
+    """Id -> name of what can be drawn: snapshots, attempts with usable triplets, tasks an encoder has a score on."""
     found = {
         item.snapshot_id: f"Snapshot {item.name} ({count(item.rows)})" for item in workspace.store.snapshots.list()
     }
     attempts = workspace.store.triplets.attempts()
     usable = attempts[attempts["ok"] > 0]
-    return found | {row.attempt_id: f"{row.title or row.attempt_id} ({count(row.ok)})" for row in usable.itertuples()}
+    found |= {row.attempt_id: f"{row.title or row.attempt_id} ({count(row.ok)})" for row in usable.itertuples()}
+    tasks = workspace.store.scores.matrix().groupby("task")["pairs"].max()
+    return found | {
+        task_corpus(str(name)): f"Task {name} ({counted(pairs, 'pair')})" for name, pairs in tasks.items()
+    }
 
 
 def map_names(
@@ -51,7 +56,9 @@ def map_form(workspace: Workspace, drawable: dict[str, str]) -> None:
             placeholder="None: a map of one encoder",
             help="Draws the same sentences under all of them on one aligned map, in this order; takes minutes.",
         )
-        source = state.pick("Sentences of", list(drawable), name=state.MAPPED, names=drawable)
+        source = str(state.pick("Sentences of", list(drawable), name=state.MAPPED, names=drawable))
+        task = task_of(source)
+        is_snapshot = any(item.snapshot_id == source for item in workspace.store.snapshots.list())
         how = st.segmented_control(
             "Method",
             ["umap", "pca"],
@@ -61,25 +68,33 @@ def map_form(workspace: Workspace, drawable: dict[str, str]) -> None:
             key="map_method",
             disabled=bool(later),
         )
-        limit = st.select_slider("Most triplets", _LIMITS, value=5000, format_func=count, key="map_limit")
+        limit = st.select_slider("Most triplets or pairs", _LIMITS, value=5000, format_func=count, key="map_limit")
         guided = st.toggle(
             "Find the pairs that φ would mask",
             key="map_guided",
+            disabled=task is not None,
             help=f"Encodes the sentences with the guide {default_guide()} too, to show false negatives.",
+        )
+        every_outcome = st.toggle(
+            "Failed replies too",
+            key="map_every_outcome",
+            disabled=task is not None or is_snapshot,
+            help="Draws copies, truncated and refused replies of an attempt as well, to be coloured by outcome.",
         )
         pressed = st.button("Draw the map", type="primary", icon=":material/scatter_plot:", key="map_start")
     if pressed:
         with errors_shown():
-            is_snapshot = any(item.snapshot_id == source for item in workspace.store.snapshots.list())
             made = start_projection(
                 workspace,
                 encoder=str(chosen),
                 snapshot_id=source if is_snapshot else None,
-                attempt_id=None if is_snapshot else source,
+                attempt_id=None if is_snapshot or task else source,
+                task=task,
+                every_outcome=every_outcome and not is_snapshot and not task,
                 method=how or "umap",
                 limit=limit,
                 compare_with=later,
-                guide=default_guide() if guided else None,
+                guide=default_guide() if guided and not task else None,
             )
             state.select(state.PROJECTION, made["projection_id"])
             st.rerun()

@@ -9,6 +9,7 @@ from pipeline.analysis.neighbours import nearest
 from workbench import theme
 from workbench.actions.hygiene import DUPLICATE
 from workbench.map_files import SentenceMap
+from workbench.map_sentences import PAIR_ROLES
 
 RIVALS = 5
 MOST_VIOLATED = 300
@@ -30,12 +31,18 @@ class TripletLines:
 
 
 def triplet_lines(drawn: SentenceMap, triplet_id: str) -> TripletLines | None:
-    """Lines from the premise to its positive, its hard negative and its nearest other negatives."""
+    """Lines from the premise to its positive, its hard negative and its nearest other negatives.
+
+    On a map of pairs a single line joins the two sentences.
+    """
     rows = drawn.rows_of.get(triplet_id)
     if rows is None:
         return None
     points = {str(drawn.points["role"].iat[row]): int(row) for row in rows}
     premise = points.get("premise")
+    if set(points) == set(PAIR_ROLES):
+        first, second = (points[role] for role in PAIR_ROLES)
+        return TripletLines([(first, second, "pair", theme.INK)], points, [])
     if premise is None:
         return TripletLines([], points, [])
     others = _rivals(drawn, premise, rows)

@@ -29,6 +29,13 @@ def chosen_triplet(
             st.badge(
                 "violated: the hard negative is nearer than the positive", color="red", icon=":material/warning:"
             )
+        first = drawn.points.iloc[next(iter(triplet.points.values()))]
+        if "error" in drawn.points:
+            way = "closer" if first["error"] > 0 else "farther apart"
+            st.caption(
+                f"Gold {first['gold']:.2f}, cosine {first['predicted']:.3f}, rank error {first['error']:+.2f}: "
+                f"the encoder ranks this pair {way} than people do."
+            )
         if triplet.rivals:
             with st.expander("Nearest other negatives, in the full space", expanded=False):
                 for point, cosine in triplet.rivals:

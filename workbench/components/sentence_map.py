@@ -12,8 +12,9 @@ import streamlit as st
 
 from workbench import state, theme
 from workbench.components import map_selection
+from workbench.components.map_actions import slice_picker
 from workbench.components.map_colours import Colouring, choices, colouring
-from workbench.components.map_drawer import Drawer, drawer, slice_picker
+from workbench.components.map_drawer import drawer
 from workbench.components.map_lines import (
     Line,
     TripletLines,
@@ -23,6 +24,7 @@ from workbench.components.map_lines import (
     violated_lines,
 )
 from workbench.components.map_pairs import pair_list
+from workbench.components.map_parts import MapParts
 from workbench.components.map_search import search
 from workbench.components.map_triplet import chosen_triplet
 from workbench.components.point_map import (
@@ -50,6 +52,8 @@ class MapChoice:
     map_id: str
     drawn: SentenceMap
     attempt_ids: tuple[str, ...]
+    task: str | None
+    """Task whose pairs are drawn, None for triplets."""
     place_names: list[str]
     quality: tuple[float, float]
 
@@ -76,7 +80,7 @@ def _said(drawn: SentenceMap, point: int) -> dict[str, Any]:
     if not 0 <= point < len(drawn):
         return {"role": "", "text": "", "detail": ""}
     row = drawn.points.iloc[point]
-    known = (("margin", "margin"), ("kept", "neighbours kept"))
+    known = (("margin", "margin"), ("error", "rank error"), ("kept", "neighbours kept"))
     detail = " · ".join(f"{name} {row[column]:.2f}" for column, name in known if column in row)
     return {"role": theme.ROLE_NAMES.get(row["role"], row["role"]), "text": row["text"], "detail": detail}
 
@@ -91,7 +95,7 @@ def _explore(workspace: Workspace, chosen: MapChoice) -> None:
         with st.popover("Filter", icon=":material/filter_alt:"):
             shown = _filter(map_id, drawn)
         with st.popover("Slices", icon=":material/bookmark:"):
-            slice_picker(workspace, map_id, drawn)
+            slice_picker(workspace, map_id, drawn, chosen.task)
     if VIOLATED in layers:
         shown = shown & violated(drawn)
     triplet_id = state.recall(state.TRIPLET)
@@ -112,7 +116,7 @@ def _explore(workspace: Workspace, chosen: MapChoice) -> None:
         chosen_triplet(workspace, map_id, drawn, triplet_id, triplet)
     if pairs is not None:
         pair_list(workspace, map_id, drawn, pairs, phi=float(sent.get("phi") or _PHI))
-    drawer(Drawer(workspace, map_id, drawn, colours, np.flatnonzero(shown), selected))
+    drawer(MapParts(workspace, map_id, drawn, chosen.task, colours, np.flatnonzero(shown), selected))
 
 
 def _highlighted(selected: np.ndarray, triplet: TripletLines | None) -> np.ndarray:
@@ -123,14 +127,12 @@ def _highlighted(selected: np.ndarray, triplet: TripletLines | None) -> np.ndarr
 
 
 def _colours(workspace: Workspace, chosen: MapChoice) -> Colouring:
-    names = choices(workspace, chosen.drawn, chosen.attempt_ids)
+    names = choices(workspace, chosen.drawn, chosen.attempt_ids, chosen.task)
     key = "map_colour"
     if st.session_state.get(key) not in names:
-        st.session_state[key] = next(iter(names))
-        if "kept" in names:
-            st.session_state[key] = "kept"
+        st.session_state[key] = next(name for name in ("kept", "error", "role") if name in names)
     column = st.selectbox("Colour by", list(names), format_func=names.__getitem__, key=key, width=280)
-    return colouring(workspace, chosen.drawn, chosen.attempt_ids, column, names[column])
+    return colouring(workspace, chosen.drawn, chosen.attempt_ids, chosen.task, column, names[column])
 
 
 def _layers(drawn: SentenceMap) -> list[str]:

@@ -16,8 +16,8 @@ from pipeline.training.encoders import load_encoder
 from pipeline.training.guide import Stopped, embed_texts
 from workbench.jobs.context import JobContext
 from workbench.map_files import MapFiles, place_columns
+from workbench.map_sentences import TRIPLET_ROLES, long_form, roles_of
 
-ROLES = ("premise", "positive", "hard_negative")
 _NEIGHBOURS = 10
 _MOST_GUIDED = 20_000
 
@@ -26,8 +26,9 @@ def run(context: JobContext) -> None:
     """Write the map's files into out/ and one projections row; see MapFiles for what they hold."""
     spec = context.spec
     encoders = spec.get("encoders") or [{"encoder_id": spec["encoder_id"], "folder": spec["encoder"]}]
-    points = long_form(context.input())
-    guided = bool(spec.get("guide")) and len(points) // len(ROLES) <= _MOST_GUIDED
+    frame = context.input()
+    points = long_form(frame)
+    guided = bool(spec.get("guide")) and len(frame) <= _MOST_GUIDED
     stages = _Stages(context, len(encoders) + 3 + guided)
     try:
         spaces = [_encoded(stages, encoder, points["text"]) for encoder in encoders]
@@ -45,6 +46,8 @@ def run(context: JobContext) -> None:
         return
     stages.next("Measuring the map and naming its groups")
     measured = [quality(space, drawing) for space, drawing in zip(spaces, drawings, strict=True)]
+    if roles_of(frame) == TRIPLET_ROLES:
+        _add_margins(points, spaces[-1])
     names = _describe(points, spaces, drawings)
     files = MapFiles(context.out / "points.parquet")
     for number, space in enumerate(spaces):
@@ -56,13 +59,6 @@ def run(context: JobContext) -> None:
     files.write(points, about)
     context.write([_row(context, encoders, measured, points, files.points)])
     stages.next("Done")
-
-
-def long_form(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per sentence: triplet_id, role, text; a triplet's three rows follow each other."""
-    frame = frame.reset_index(drop=True)
-    parts = [pd.DataFrame({"triplet_id": frame["triplet_id"], "role": role, "text": frame[role]}) for role in ROLES]
-    return pd.concat(parts).sort_index(kind="stable").reset_index(drop=True)
 
 
 class _Stages:
@@ -85,13 +81,18 @@ def _encoded(stages: _Stages, encoder: dict[str, Any], texts: pd.Series) -> np.n
     return unit[numbers]
 
 
-def _describe(points: pd.DataFrame, spaces: list[np.ndarray], drawings: list[np.ndarray]) -> list[str]:
-    """Add the columns that come from the full space; return the names of the groups."""
-    last = spaces[-1]
-    premise, positive, hard_negative = (last[start :: len(ROLES)] for start in range(len(ROLES)))
+def _add_margins(points: pd.DataFrame, space: np.ndarray) -> None:
+    """Add the cosines of each triplet's sides to its premise, and their difference."""
+    step = len(TRIPLET_ROLES)
+    premise, positive, hard_negative = (space[start::step] for start in range(step))
     for column, side in (("cos_positive", positive), ("cos_hard_negative", hard_negative)):
-        points[column] = np.repeat(np.einsum("nd,nd->n", premise, side), len(ROLES))
+        points[column] = np.repeat(np.einsum("nd,nd->n", premise, side), step)
     points["margin"] = points["cos_positive"] - points["cos_hard_negative"]
+
+
+def _describe(points: pd.DataFrame, spaces: list[np.ndarray], drawings: list[np.ndarray]) -> list[str]:
+    """Add group and neighbours kept, both from the full space; return the names of the groups."""
+    last = spaces[-1]
     points["cluster"] = cluster(last, seed=0)
     if len(spaces) > 1:
         tables = [neighbour_table(space, count=_NEIGHBOURS) for space in (spaces[0], last)]
@@ -113,8 +114,8 @@ def _guide(
     unit = same[0] if same else _encoded(stages, {"encoder_id": guide, "folder": guide}, points["text"])
     if same:
         stages.next("Comparing pairs")
-    found = masked_pairs(*(unit[start :: len(ROLES)] for start in range(len(ROLES))))
-    step = len(ROLES)
+    step = len(TRIPLET_ROLES)
+    found = masked_pairs(*(unit[start::step] for start in range(step)))
     pairs = pd.DataFrame(
         {
             "premise": found.premise * step,
