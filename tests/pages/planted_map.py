@@ -1,12 +1,14 @@
 """Maps whose every place, pair and mover is known, for looking at them in a browser and for measuring."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from tests.pages.filled import finished_job
 from workbench.map_files import MapFiles, place_columns
+from workbench.map_sentences import PAIR_ROLES, task_corpus
 from workbench.workspace import Workspace
 
 ROLES = ("premise", "positive", "hard_negative")
@@ -44,17 +46,7 @@ def plant(
     points.insert(2, "text", [texts[role][i] for i in range(triplets) for role in ROLES])
     map_id = f"20260101-0005{number:02d}-000-project-ffff"
     path = workspace.root / "jobs" / map_id / "out" / "points.parquet"
-    row = {
-        "table": "projections",
-        "projection_id": map_id,
-        "encoder_id": ENCODERS[drawings - 1],
-        "corpus": attempt_id,
-        "method": "aligned" if drawings > 1 else "umap",
-        "path": str(path),
-        "trustworthiness": 0.93,
-        "neighbour_recall": 0.31,
-        "points": len(points),
-    }
+    row = _row(map_id, ENCODERS[drawings - 1], attempt_id, path, len(points), "aligned" if drawings > 1 else "umap")
     finished_job(workspace, map_id, "project", [row], total=3)
     files = MapFiles(path)
     pairs = planted_pairs(triplets, generator)
@@ -63,6 +55,38 @@ def plant(
         np.save(files.vectors_path(drawing), vectors(triplets, generator).astype(np.float16))
     files.write(points, about(attempt_id, triplets, drawings))
     return Planted(map_id, attempt_id, points, pairs, movers)
+
+
+def plant_pairs(workspace: Workspace, *, pairs: int) -> Planted:
+    """Store a finished map of a task's pairs: the n-th pair's sentences lie at (n, 0) and (n, 1)."""
+    ids = [f"pair-{i}" for i in range(pairs) for _ in PAIR_ROLES]
+    points = pd.DataFrame({"triplet_id": ids, "role": list(PAIR_ROLES) * pairs})
+    points["text"] = [f"{role} {i} <b>bold</b>" for i in range(pairs) for role in PAIR_ROLES]
+    points["x"], points["y"] = np.repeat(np.arange(pairs), 2).astype(float), np.tile([0.0, 1.0], pairs)
+    points["gold"], points["predicted"], points["error"] = 2.0, 0.5, np.repeat(np.linspace(-1, 1, pairs), 2)
+    points["cluster"] = 0
+    map_id, corpus = "20260101-000599-000-project-eeee", task_corpus("Planted")
+    path = workspace.root / "jobs" / map_id / "out" / "points.parquet"
+    finished_job(
+        workspace, map_id, "project", [_row(map_id, ENCODERS[0], corpus, path, len(points), "umap")], total=3
+    )
+    encoders = [{"encoder_id": ENCODERS[0], "folder": ENCODERS[0], "name": ENCODERS[0]}]
+    MapFiles(path).write(points, {"encoders": encoders, "clusters": [""], "corpus": corpus})
+    return Planted(map_id, corpus, points, pd.DataFrame(), np.zeros(len(points), dtype=bool))
+
+
+def _row(map_id: str, encoder_id: str, corpus: str, path: Path, points: int, method: str) -> dict:
+    return {
+        "table": "projections",
+        "projection_id": map_id,
+        "encoder_id": encoder_id,
+        "corpus": corpus,
+        "method": method,
+        "path": str(path),
+        "trustworthiness": 0.93,
+        "neighbour_recall": 0.31,
+        "points": points,
+    }
 
 
 def geometry(triplets: int, drawings: int, generator: np.random.Generator) -> tuple[pd.DataFrame, np.ndarray]:

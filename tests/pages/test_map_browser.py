@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.pages.browsing import Locator, Page, expect, opened, served
-from tests.pages.planted_map import Planted, plant
+from tests.pages.planted_map import Planted, plant, plant_pairs
 from tests.pipeline.analysis.test_polygon import plain_loop
 from workbench.workspace import Workspace
 
@@ -24,6 +24,7 @@ def planted_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[s
         maps = {
             "single": plant(workspace, triplets=100),
             "compared": plant(workspace, triplets=80, drawings=3, number=1),
+            "pairs": plant_pairs(workspace, pairs=12),
         }
         for planted in maps.values():
             workspace.wait(planted.map_id, timeout_s=30)
@@ -120,6 +121,34 @@ def test_a_region_selects_what_a_plain_loop_finds_inside(single: MapPage, how: s
     expect(single.root).to_have_attribute("data-selected", str(expected.sum()))
     single.page.keyboard.press("Escape")
     expect(single.selected()).to_have_text("Selected (0)")
+
+
+def test_a_bar_of_the_chart_selects_its_points(single: MapPage) -> None:
+    bars = single.page.get_by_test_id("stPlotlyChart").locator(".barlayer .trace").last.locator(".point path")
+    expect(bars).to_have_count(3)
+    bars.first.scroll_into_view_if_needed()
+    box = bars.first.bounding_box()  # Plotly's own layer lies above the bars and takes the click
+    single.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(single.selected()).to_have_text("Selected (100)")
+    expect(single.root).to_have_attribute("data-selected", "100")
+
+
+def test_pairs_of_a_task_are_joined_and_become_a_slice_of_it(
+    page: Page, planted_server: tuple[str, dict[str, Planted]]
+) -> None:
+    view = MapPage(page, planted_server[0], planted_server[1]["pairs"])
+    expect(view.root.locator(".legend .title")).to_have_text("Rank error (predicted − gold)")
+    page.mouse.click(*view.pixel(np.array([11.0, 1.0])))
+    expect(page.get_by_text("Gold 2.00, cosine 0.500, rank error +1.00")).to_be_visible()
+    expect(view.root).to_have_attribute("data-lines", "1")
+    corners = [view.pixel(np.array(place)) for place in ((-0.3, 1.5), (2.5, 0.5))]
+    view.lasso(corners, tool="Box")
+    expect(view.selected()).to_have_text("Selected (3)")
+    expect(page.get_by_role("button", name="Curate these")).to_have_count(0)
+    page.get_by_role("button", name="Save as a slice").click()
+    page.get_by_label("Name of the slice").fill("far off")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("The slice holds 3 pairs.")).to_be_visible()
 
 
 def test_a_hidden_role_is_not_selected(single: MapPage) -> None:

@@ -39,8 +39,14 @@ def map_names(
         compared = [item["encoder_id"] for item in asked.get(row.projection_id, {}).get("encoders", [])]
         shown = " → ".join(scored_name(encoder, encoders) for encoder in compared or [row.encoder_id])
         method = "ALIGNED UMAP" if row.method == "aligned" else row.method.upper()
-        names[row.projection_id] = f"{shown} · {drawable.get(row.corpus, row.corpus)} · {method}"
+        names[row.projection_id] = f"{shown} · {drawable.get(row.corpus) or _corpus_name(row.corpus)} · {method}"
     return names
+
+
+def _corpus_name(corpus: str) -> str:
+    """Name of what was drawn and is no longer there."""
+    task = task_of(corpus)
+    return f"Task {task}" if task else corpus
 
 
 def map_form(workspace: Workspace, drawable: dict[str, str]) -> None:
