@@ -5,6 +5,7 @@ import streamlit as st
 from workbench import shell, state
 from workbench.components import links
 from workbench.components.notice import empty_state
+from workbench.components.phi_preview import phi_preview
 from workbench.components.run_comparison import run_comparison
 from workbench.components.run_list import all_runs, run_list
 from workbench.components.run_queue import run_queue
@@ -30,6 +31,7 @@ if view == "New run":
     with outlook:
         if wanted:
             train_outlook(workspace, wanted)
+            phi_preview(workspace, wanted)
 elif view == "Runs":
     runs = all_runs(workspace)
     if runs.empty:

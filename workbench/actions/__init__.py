@@ -20,7 +20,7 @@ from workbench.actions.margins import start_margins
 from workbench.actions.premises import import_premises, import_sample
 from workbench.actions.prompts import prompt_sets, save_prompt_set
 from workbench.actions.regeneration import start_regenerate
-from workbench.actions.training import start_train
+from workbench.actions.training import start_preview, start_train
 
 ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
     action.__name__: action
@@ -61,6 +61,7 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         start_hygiene,
         start_judge,
         start_margins,
+        start_preview,
         start_projection,
         start_regenerate,
         start_search,

@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.config import TrainConfig, from_fields
 from pipeline.evaluation.held_out import is_held_out
-from workbench.actions.evaluation import checked_folder, find_snapshot, held_out_rows
+from workbench.actions.evaluation import checked_folder, find_encoder, find_snapshot, held_out_rows
 from workbench.workspace import Workspace
 
 
@@ -26,10 +26,7 @@ def start_train(
     """
     settings = from_fields(TrainConfig, config)
     snapshot = find_snapshot(workspace, snapshot_id)
-    frame = workspace.store.snapshots.rows(snapshot.snapshot_id)
-    frame["split"] = "train"
-    if held_out:
-        frame = pd.concat([frame[~frame["premise"].map(is_held_out)], held_out_rows(workspace, held_out)])
+    frame = training_rows(workspace, snapshot.snapshot_id, held_out)
     title = title or f"{settings.encoder} on {snapshot.name}, mask {settings.mask_rule}, seed {settings.seed}"
     spec = {
         "config": asdict(settings),
@@ -40,3 +37,31 @@ def start_train(
     }
     job_id = workspace.jobs.submit("train", spec, frame, title=title)
     return {"job_id": job_id, "run_id": job_id, "triplets": int((frame["split"] == "train").sum())}
+
+
+def training_rows(workspace: Workspace, snapshot_id: str, held_out: str | None) -> pd.DataFrame:
+    """Return a snapshot's triplets with a column split: train, or held_out for rows of `held_out` (a snapshot)."""
+    frame = workspace.store.snapshots.rows(snapshot_id).assign(split="train")
+    if held_out:
+        frame = pd.concat([frame[~frame["premise"].map(is_held_out)], held_out_rows(workspace, held_out)])
+    return frame
+
+
+def start_preview(
+    workspace: Workspace, *, snapshot_id: str, guide: str, held_out: str | None = None
+) -> dict[str, Any]:
+    """Queue the count of what each phi would mask of a snapshot under a guide; one there is is answered again."""
+    snapshot = find_snapshot(workspace, snapshot_id)
+    key = preview_key(snapshot.snapshot_id, guide, bool(held_out))
+    for job in workspace.jobs.list():
+        if job.spec.get("key") == key and job.state in ("queued", "running", "finished"):
+            return {"job_id": job.job_id}
+    frame = training_rows(workspace, snapshot.snapshot_id, held_out)
+    folder = find_encoder(workspace, guide).folder
+    title = f"Mask preview of {snapshot.name} by {guide}"
+    return {"job_id": workspace.jobs.submit("preview", {"guide": folder, "key": key}, frame, title=title)}
+
+
+def preview_key(snapshot_id: str, guide: str, hold_out: bool) -> str:
+    """Return what makes two previews the same: snapshots never change."""
+    return f"preview {snapshot_id} {guide} {'held out' if hold_out else 'all'}"

@@ -26,6 +26,7 @@ KIND_TITLES: Final = {
     "explain": "Explanation",
     "behaviour": "Behavioural tests",
     "margins": "Hard negatives",
+    "preview": "Mask preview",
     "fetch": "Fetching tasks",
     "check": "LLM check",
     "hygiene": "Hygiene",

@@ -34,6 +34,7 @@ LANES = {
     "search": "searches",  # seconds long, and somebody waits for it
     "explain": "searches",
     "check": "checks",  # an LLM is tried while a long run goes on
+    "preview": "searches",
 }
 """Kind of job -> lane; one job runs per lane, because models share the machine's cores and memory."""
 

@@ -1,0 +1,72 @@
+"""A real run as a job: what it leaves for its page; and the mask preview, whose vectors the run then finds."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from pipeline.analysis.mask_preview import KINDS
+from workbench.actions.training import start_preview, start_train
+from workbench.workspace import Workspace
+
+SUBJECTS = ("dog", "boat", "teacher", "train", "river", "child", "cook", "bird")
+ACTIONS = (
+    ("crosses the bridge", "goes over the bridge", "waits before the bridge"),
+    ("is old", "is not young", "is new"),
+)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory):
+    with Workspace(tmp_path_factory.mktemp("runs") / "ws") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def snapshot(workspace: Workspace) -> str:
+    rows = [
+        (f"t{i}{j}{k}", f"The {s} {k} {p}.", f"The {s} {k} {q}.", f"The {s} {k} {n}.")
+        for i, s in enumerate(SUBJECTS)
+        for j, (p, q, n) in enumerate(ACTIONS)
+        for k in ("today", "often", "never")
+    ]
+    frame = pd.DataFrame(rows, columns=["triplet_id", "premise", "positive", "hard_negative"])
+    return workspace.store.snapshots.create("small", ["x"], None, None, frame).snapshot_id
+
+
+def test_a_preview_then_a_run(workspace: Workspace, snapshot: str) -> None:
+    asked = {"snapshot_id": snapshot, "guide": "all-MiniLM-L6-v2", "held_out": snapshot}
+    job = start_preview(workspace, **asked)["job_id"]
+    assert start_preview(workspace, **asked)["job_id"] == job, "the same preview is not made twice"
+    assert workspace.wait(job, timeout_s=120).state == "finished", workspace.jobs.log(job)
+    found = json.loads((workspace.root / "jobs" / job / "out" / "preview.json").read_bytes())
+    rows = found["triplets"]
+    assert [sum(found["counts"][kind]) for kind in KINDS] == [rows * (rows - 1), rows * (rows - 1), rows]
+    assert all(item["candidate"] != item["own_positive"] for item in found["examples"] if item["kind"] == KINDS[0])
+    vectors = sorted((workspace.root / "guide").glob("*.npy"))
+    assert len(vectors) == 1
+
+    config = {"encoder": "static-minilm", "steps": 4, "batch_size": 8, "eval_every": 2, "mask_threshold": 0.7}
+    started = start_train(workspace, snapshot_id=snapshot, config=config, held_out=snapshot)
+    run = started["run_id"]
+    assert started["triplets"] == rows
+    assert workspace.wait(run, timeout_s=120).state == "finished", workspace.jobs.log(run)
+    assert sorted((workspace.root / "guide").glob("*.npy")) == vectors, "the run took the preview's vectors"
+
+    out = workspace.root / "jobs" / run / "out"
+    batch = json.loads((out / "first_batch.json").read_bytes())
+    assert len(batch["rows"]) == batch["batch_size"] == 8
+    curve = workspace.store.runs.curve(run)
+    # The table of the first batch and the loss of step 1 must agree on what was masked.
+    share = sum(row["masked"] for row in batch["rows"]) / (2 * 8 * 8 - 8)
+    assert curve["masked_share"].iloc[0] == pytest.approx(share)
+    assert share > 0
+    assert curve["memory_mb"].min() > 50
+    dev = json.loads((out / "dev_rows.json").read_bytes())
+    assert dev["name"] == "held-out triplets"
+    scores = curve["dev_score"].dropna()
+    assert len(scores) == 2
+    assert dev["score"] == pytest.approx(scores.iloc[-1])
+    errors = [row["error"] for row in dev["rows"]]
+    assert errors == sorted(errors)
+    assert [row["cos_positive"] - row["cos_hard_negative"] for row in dev["rows"]] == pytest.approx(errors)

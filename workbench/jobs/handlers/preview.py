@@ -1,0 +1,53 @@
+"""The mask preview as a short job: guide vectors from disk or made once, then counts and examples for every phi."""
+
+from collections.abc import Callable
+
+from pipeline.analysis.mask_preview import KINDS, preview_mask
+from pipeline.records import Triplet
+from pipeline.training.encoders import load_encoder, resolve_device
+from pipeline.training.guide import Stopped, guide_table, random_pair_cosines
+from workbench.jobs.context import JobContext
+from workbench.jobs.handlers.evaluate import triplets_of
+from workbench.jobs.handlers.run_details import guide_folder, write_json
+
+RANDOM_PAIRS = 200_000
+
+
+def run(context: JobContext) -> None:
+    """Write out/preview.json; the guide's vectors stay in the workspace for the run that follows."""
+    frame = context.input()
+    triplets = triplets_of(frame[frame["split"] == "train"])
+    context.progress(0, 3, message=f"Loading the guide {context.spec['guide']}")
+    guide = load_encoder(context.spec["guide"], device=resolve_device("auto"))
+    context.progress(1, 3, message="Embedding the texts, once for this snapshot and guide")
+    try:
+        table = guide_table(triplets, guide, cache=guide_folder(context), should_stop=context.stop_requested)
+    except Stopped:
+        return
+    context.progress(2, 3, message="Comparing premises with candidates")
+    unit_ud = table.unit_ud.numpy()
+    rows_n3 = _rows(triplets)
+    random_cosines = random_pair_cosines(unit_ud, pairs=RANDOM_PAIRS, seed=0)
+    premise_nd, positive_nd, hard_negative_nd = (unit_ud[[row[column] for row in rows_n3]] for column in range(3))
+    found = preview_mask(premise_nd, positive_nd, hard_negative_nd, random_cosines, seed=0)
+    text: dict[str, Callable[[Triplet], str]] = {KINDS[0]: lambda t: t.positive}
+    for example in found.examples:
+        premise, candidate = triplets[example["premise"]], triplets[example["candidate"]]
+        example["candidate"] = text.get(example["kind"], lambda t: t.hard_negative)(candidate)
+        example["own_positive"] = premise.positive
+        example["premise"] = premise.premise
+    write_json(context, "preview.json", found.to_json() | {"triplets": len(triplets)})
+    context.progress(3, 3, message="Done")
+
+
+def _rows(triplets: list[Triplet]) -> list[tuple[int, int, int]]:
+    """Places of a triplet's texts among the unique texts, in the order in which the guide's table has them."""
+    row_of: dict[str, int] = {}
+    return [
+        (
+            row_of.setdefault(t.premise, len(row_of)),
+            row_of.setdefault(t.positive, len(row_of)),
+            row_of.setdefault(t.hard_negative, len(row_of)),
+        )
+        for t in triplets
+    ]
