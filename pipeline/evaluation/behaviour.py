@@ -114,7 +114,7 @@ def read_cases(path: Path) -> list[Case]:
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
         if line.strip():
             try:
-                cases.append(_case(json.loads(line)))
+                cases.append(case_of(json.loads(line)))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise InputError(f"{path} line {number} is not a behavioural test ({error}).") from error
     return cases
@@ -191,5 +191,6 @@ def _third_pair(case: Case, third: str) -> tuple[str, str]:
     return (third, case.other) if case.kind == "invariance" else (case.sentence, third)
 
 
-def _case(fields: dict[str, Any]) -> Case:
+def case_of(fields: dict[str, Any]) -> Case:
+    """Build a case of plain values, as `asdict` gives them; its id is computed again. Raises KeyError, InputError."""
     return Case.of(fields["capability"], fields["kind"], fields["sentence"], fields["other"], fields.get("third"))

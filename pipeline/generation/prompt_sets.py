@@ -5,6 +5,7 @@ from typing import Final
 
 from pipeline.errors import InputError
 from pipeline.generation.prompts import PromptSet, SidePrompt
+from pipeline.generation.targeted_prompts import targeted_sets
 
 _CHESS = "Two kids are playing chess in the park."
 _MOON = "How far away is the moon?"
@@ -128,6 +129,7 @@ SHIPPED: Final[tuple[PromptSet, ...]] = (
         ),
         about="Instructions alone, as in the paper; for larger models that follow them.",
     ),
+    *targeted_sets(_SAME),
 )
 """In the order in which they are offered."""
 

@@ -14,10 +14,12 @@ from tests.pages.filled import finished_job
 from workbench.components.behaviour_view import passed_grid
 from workbench.components.encoder_change import moved_pairs, same_pairs
 from workbench.components.leaderboard_view import entries_of, leaderboard_style
-from workbench.components.slice_actions import triplets_like
+from workbench.components.like_these import triplets_by_words, triplets_of_kind
 from workbench.components.slice_view import interval_figure, members_of, slice_colour, task_slices
+from workbench.own_tests import OwnTests
 from workbench.pair_slices import PairSlices
 
+FARTHER = "The sentence that is farther"
 PUBLISHED_ROWS = len(PUBLISHED)
 
 
@@ -152,9 +154,44 @@ def test_triplets_of_a_slice_are_those_its_rule_fits():
             "hard_negative": ["He did not come.", "She left."],
         }
     )
-    assert triplets_like(triplets, "negation on one side") == ["a"]
-    assert triplets_like(triplets, "no such slice") == []
-    assert triplets_like(triplets.head(0), "negation on one side") == []
+    assert triplets_of_kind(triplets, "negation on one side") == ["a"]
+    assert triplets_of_kind(triplets, "no such slice") == []
+    assert triplets_of_kind(triplets.head(0), "negation on one side") == []
+
+
+def test_triplets_like_a_selection_are_those_that_share_its_words():
+    triplets = pd.DataFrame(
+        {
+            "triplet_id": ["a", "b", "c"],
+            "premise": ["A red kite.", "He came.", "The storm passed."],
+            "hard_negative": ["A blue boat.", "She left.", "A storm is coming."],
+        }
+    )
+    pairs = pd.DataFrame({"sentence1": ["A storm at sea."], "sentence2": ["The storm ended."]})
+    assert triplets_by_words(triplets, pairs)[0] == "c"
+    assert triplets_by_words(triplets.head(0), pairs) == []
+
+
+def test_a_test_is_added_and_taken_back_on_the_page(draw, workspace):
+    app = draw("error_analysis", errors="Behavioural tests")
+    app.selectbox(key="own_test_kind").set_value("directional").run()
+    for label, text in (("Sentence", "It is 5 km."), ("Other sentence", "It is 5000 m."), (FARTHER, "It is 5 m.")):
+        next(field for field in app.text_input if field.label == label).set_value(text)
+    next(box for box in app.selectbox if box.label == "Capability").set_value("negation")
+    next(button for button in app.button if button.label == "Add the test").click().run()
+    assert not app.exception and not app.error
+    [case] = OwnTests(workspace.root).list()
+    assert (case.capability, case.kind, case.third) == ("negation", "directional", "It is 5 m.")
+    app.run()
+    assert "It is 5000 m" in texts(app)
+    app.button(key=f"retract_{case.case_id}").click().run()
+    assert OwnTests(workspace.root).list() == [] and not app.exception
+
+
+def test_the_prompt_set_offered_first_fits_the_slice(draw, behaved):
+    app = draw("error_analysis", errors="Behavioural tests", capability="number change")
+    offered = next(box for box in app.selectbox if box.label == "Prompt set")
+    assert offered.value == "numbers" and "default" in offered.options
 
 
 def test_grid_leaves_untested_capabilities_open():

@@ -9,11 +9,14 @@ import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
 from pipeline.errors import InputError
+from pipeline.evaluation.behaviour import built_in_cases
 from pipeline.training.encoders import load_encoder
 from workbench.actions import ACTIONS
-from workbench.behaviour_results import OwnTests, latest_runs
+from workbench.behaviour_results import latest_runs
 from workbench.margin_results import latest_margins
 from workbench.notes import Notes
+from workbench.own_tests import OwnTests
+from workbench.store.rebuild import rebuild
 from workbench.workspace import Workspace
 
 PAIRS = [
@@ -54,6 +57,8 @@ def test_one_worker_each_evaluates_explains_and_tests(workspace: Workspace, sts:
     _, first, second = PAIRS[0]
     asked = {"encoder": "static-minilm", "first": first, "second": second, "pairs": str(out / "pairs-Small.parquet")}
     explained = ACTIONS["start_explain"](workspace, **asked)
+    own = {"capability": "units", "kind": "same", "sentence": "It weighs 5 kg.", "other": "It weighs 5000 g."}
+    ACTIONS["add_behaviour_test"](workspace, **own)
     suite = ACTIONS["start_behaviour"](workspace, encoder="static-minilm")
     for started in (explained, suite):
         assert workspace.wait(started["job_id"], timeout_s=WAIT_S).state == "finished"
@@ -69,7 +74,8 @@ def test_one_worker_each_evaluates_explains_and_tests(workspace: Workspace, sts:
 
     [run] = latest_runs(workspace).values()
     cases = pd.read_parquet(run.path)
-    assert run.encoder_id == "static-minilm" and len(cases) >= 500
+    assert run.encoder_id == "static-minilm" and len(cases) == len(built_in_cases()) + 1
+    assert cases["capability"].iloc[-1] == "units", "a test of one's own is in the results of the next run"
     swapped = cases[cases["capability"] == "role swap"]
     assert not swapped["passed"].any(), "a mean of word vectors cannot see who does what"
 
@@ -82,6 +88,29 @@ def test_own_tests_join_the_suite_once(workspace: Workspace):
     assert (case.capability, case.third) == ("units", "5 g")
     with pytest.raises(InputError, match="3 sentences"):
         ACTIONS["add_behaviour_test"](workspace, **test | {"third": " "})
+
+
+def test_own_tests_survive_a_torn_line_and_a_rebuild_and_can_be_taken_back(workspace: Workspace):
+    test = {"capability": "units", "kind": "same", "sentence": "5 kg", "other": "5000 g"}
+    first = ACTIONS["add_behaviour_test"](workspace, **test)["case_id"]
+    tests = OwnTests(workspace.root)
+    with tests.path.open("ab") as file:
+        file.write(b'{"table": "behaviour_tests", "case": {"capab')  # killed while it wrote
+    second = ACTIONS["add_behaviour_test"](workspace, **test | {"other": "5 kilograms"})["case_id"]
+    before = tests.path.read_bytes()
+    workspace.close()
+    rebuild(workspace.root)
+    with Workspace(workspace.root) as again:
+        assert [case.case_id for case in OwnTests(again.root).list()] == [first, second]
+        ACTIONS["retract_behaviour_test"](again, case_id=first)
+        assert [case.other for case in OwnTests(again.root).list()] == ["5 kilograms"]
+        with pytest.raises(InputError, match="taken back already"):
+            ACTIONS["retract_behaviour_test"](again, case_id=first)
+        assert tests.path.read_bytes().startswith(before), "the file is only ever appended to"
+        assert ACTIONS["add_behaviour_test"](again, **test)["added"], "a test that was taken back can come again"
+    [built_in, *_] = built_in_cases()
+    fields = {name: getattr(built_in, name) for name in ("capability", "kind", "sentence", "other")}
+    assert not ACTIONS["add_behaviour_test"](workspace, **fields)["added"], "a built-in test is there already"
 
 
 def test_sentences_of_failing_pairs_become_a_corpus_and_a_job_with_their_origin(workspace: Workspace, monkeypatch):

@@ -8,7 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 from workbench.actions.curation import curate, start_judge
-from workbench.actions.errors import add_behaviour_test, add_note, generate_like, start_behaviour, start_explain
+from workbench.actions.errors import (
+    add_behaviour_test,
+    add_note,
+    generate_like,
+    retract_behaviour_test,
+    start_behaviour,
+    start_explain,
+)
 from workbench.actions.evaluation import import_pairs, start_evaluate, start_fetch
 from workbench.actions.exchange import export_triplets, import_triplets
 from workbench.actions.generation import start_generate
@@ -49,6 +56,7 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         prompt_sets,
         reject_all,
         resume,
+        retract_behaviour_test,
         save_prompt_set,
         save_slice,
         scores,

@@ -1,6 +1,7 @@
 """From an error to better data: explaining a pair, behavioural tests, triplets like the failing pairs, notes."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from pipeline.evaluation.behaviour import Case
 from pipeline.records import text_id
 from workbench.actions.evaluation import find_encoder
 from workbench.actions.generation import start_generate
-from workbench.behaviour_results import OwnTests
 from workbench.notes import Notes
+from workbench.own_tests import OwnTests
 from workbench.workspace import Workspace
 
 _NEIGHBOURS = 5
@@ -44,7 +45,7 @@ def start_behaviour(workspace: Workspace, *, encoder: str) -> dict[str, Any]:
     spec = {
         "encoder": found.folder,
         "encoder_id": found.encoder_id,
-        "own_tests": str(OwnTests(workspace.root).path),
+        "own_tests": [asdict(case) for case in OwnTests(workspace.root).list()],
     }
     return {"job_id": workspace.jobs.submit("behaviour", spec, title=f"Behavioural tests of {encoder}")}
 
@@ -55,6 +56,12 @@ def add_behaviour_test(
     """Add a test of one's own to the suite; it takes part from the next run on."""
     case = Case.of(capability.strip(), kind, sentence.strip(), other.strip(), third.strip() or None)  # type: ignore[arg-type]
     return {"case_id": case.case_id, "added": OwnTests(workspace.root).add(case)}
+
+
+def retract_behaviour_test(workspace: Workspace, *, case_id: str) -> dict[str, Any]:
+    """Take back a test of one's own; results that it took part in stay."""
+    OwnTests(workspace.root).retract(case_id)
+    return {"case_id": case_id}
 
 
 def generate_like(

@@ -7,11 +7,12 @@ import streamlit as st
 
 from pipeline.evaluation.behaviour import KIND_WORDS
 from workbench import state, theme
-from workbench.actions.errors import add_behaviour_test, start_behaviour
+from workbench.actions.errors import start_behaviour
 from workbench.behaviour_results import latest_runs
 from workbench.components.encoder_names import encoder_names, scored_name
 from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.notice import empty_state, errors_shown
+from workbench.components.own_tests import own_tests
 from workbench.components.slice_actions import slice_actions
 from workbench.components.wording import counted
 from workbench.workspace import Workspace
@@ -28,8 +29,7 @@ def behaviour_view(workspace: Workspace) -> None:
             with errors_shown():
                 start_behaviour(workspace, encoder=str(encoder))
                 st.rerun()
-        with st.popover("Add a test", icon=":material/add:"):
-            _own_test(workspace)
+        own_tests(workspace)
     _progress(workspace)
     runs = latest_runs(workspace)
     if not runs:
@@ -103,39 +103,7 @@ def _failing(workspace: Workspace, tables: dict[str, pd.DataFrame], names: dict[
     st.caption(f"{counted(len(failing), 'failing test')}. Similarity: 0 as unrelated pairs, 1 equal.")
     pairs = failing.rename(columns={"sentence": "sentence1", "other": "sentence2"})
     origin = f"Behaviour: {capability}, {scored_name(str(encoder_id), names)}"
-    slice_actions(workspace, pairs, origin=origin, title=_SLICE_OF.get(str(capability), ""))
-
-
-_SLICE_OF = {
-    "negation": "negation on one side",
-    "number change": "numbers that differ",
-    "role swap": "same words, other order",
-    "word order": "same words, other order",
-    "named entity swap": "names that differ",
-}
-"""Capability -> slice of pairs with the same rule, where there is one."""
-
-
-def _own_test(workspace: Workspace) -> None:
-    with st.form("own_test", border=False):
-        capability = st.text_input("Capability", placeholder="for example: units")
-        kind = st.selectbox("Expectation", list(KIND_WORDS), format_func=lambda key: KIND_WORDS[key])
-        sentence = st.text_input("Sentence")
-        other = st.text_input("Other sentence")
-        third = st.text_input(
-            "Third sentence", help="Directional: the one that is farther. Invariance: the changed one."
-        )
-        if st.form_submit_button("Add the test", icon=":material/add:"):
-            with errors_shown():
-                fields = {
-                    "capability": capability,
-                    "kind": kind,
-                    "sentence": sentence,
-                    "other": other,
-                    "third": third,
-                }
-                added = add_behaviour_test(workspace, **fields)["added"]
-                st.caption("Added: it takes part in the next run." if added else "This test is there already.")
+    slice_actions(workspace, pairs, origin=origin, title=str(capability))
 
 
 def _progress(workspace: Workspace) -> None:

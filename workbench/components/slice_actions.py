@@ -1,27 +1,19 @@
 """From pairs that fail to better data: triplets like them, the curation queue, a note."""
 
-from collections.abc import Sequence
-
 import pandas as pd
 import streamlit as st
 
-from workbench import state
-from workbench.actions.errors import add_note, generate_like
+from workbench.actions.errors import add_note
 from workbench.actions.maps import save_slice
 from workbench.components import links
+from workbench.components.like_these import curate_like_these, generate_like_these
 from workbench.components.notice import errors_shown
-from workbench.components.slice_view import ALL, members_of, title_of
 from workbench.components.text import plain
 from workbench.components.to_curation import to_curation
 from workbench.components.wording import ago, counted
 from workbench.notes import Notes
 from workbench.pair_slices import PairSlices
-from workbench.store.triplets import TripletFilter
 from workbench.workspace import Workspace
-
-_PAIRS = 10
-_MOST_PAIRS = 500
-_LOOKED_AT = 5000
 
 
 def slice_actions(workspace: Workspace, pairs: pd.DataFrame, *, origin: str, title: str, task: str = "") -> None:
@@ -31,9 +23,9 @@ def slice_actions(workspace: Workspace, pairs: pd.DataFrame, *, origin: str, tit
     """
     with st.container(horizontal=True):
         with st.popover("Generate triplets like these", icon=":material/auto_awesome:"):
-            _generate(workspace, pairs, origin)
-        if title not in ("", ALL) and st.button("Curate triplets like these", icon=":material/rule:"):
-            _curate_like(workspace, title, origin)
+            generate_like_these(workspace, pairs, origin, title)
+        if st.button("Curate triplets like these", icon=":material/rule:"):
+            curate_like_these(workspace, pairs, origin, title)
         if task:
             with st.popover("Save as a slice", icon=":material/bookmark_add:"):
                 _save_pairs(workspace, pairs, task, origin)
@@ -47,7 +39,7 @@ def triplet_actions(workspace: Workspace, triplets: pd.DataFrame, *, origin: str
     pairs = triplets.rename(columns={"premise": "sentence1", "hard_negative": "sentence2"})
     with st.container(horizontal=True):
         with st.popover("Generate triplets like these", icon=":material/auto_awesome:"):
-            _generate(workspace, pairs, origin)
+            generate_like_these(workspace, pairs, origin, "")
         if st.button(f"Curate these {counted(len(triplets), 'triplet')}", icon=":material/rule:"):
             to_curation(workspace, triplets["triplet_id"].tolist(), name=origin, origin=origin)
         with st.popover("Save as a slice", icon=":material/bookmark_add:"):
@@ -70,52 +62,10 @@ def _made_from(workspace: Workspace, origin: str) -> None:
         )
 
 
-def _generate(workspace: Workspace, pairs: pd.DataFrame, origin: str) -> None:
-    most = min(_MOST_PAIRS, len(pairs))
-    number = st.number_input("Worst pairs to start from", 1, most, min(_PAIRS, most), key="like_pairs")
-    omega = st.slider("Contrast ω", 0.0, 0.95, 0.6, 0.05, key="like_omega")
-    st.caption(
-        "Both sentences of each pair become premises. Triplets keep where they came from. Sentences of a test set in "
-        "training make its score there too good: judge the change on other tasks or other pairs."
-    )
-    if st.button("Start the generation", type="primary", icon=":material/play_arrow:", key="like_start"):
-        chosen = pairs.head(int(number))
-        texts = [text for pair in zip(chosen["sentence1"], chosen["sentence2"], strict=True) for text in pair]
-        with errors_shown():
-            made = generate_like(workspace, texts=texts, origin=origin, config={"omega": omega})
-            state.select(state.ATTEMPT, made["attempt_id"])
-            st.toast(f"Generating {counted(made['premises'], 'triplet')}", icon=":material/auto_awesome:")
-            st.rerun()
-
-
 def _attempts_from(workspace: Workspace, origin: str) -> list[str]:
     return [
         job.job_id for job in workspace.jobs.list() if job.kind == "generate" and job.spec.get("origin") == origin
     ]
-
-
-def _curate_like(workspace: Workspace, title: str, origin: str) -> None:
-    """Open the queue on the triplets to which the slice's rule applies, as premise and hard negative."""
-    newest = workspace.store.triplets.page(TripletFilter(outcome="ok"), limit=_LOOKED_AT, newest_first=True)
-    found = triplets_like(newest, title)
-    if found:
-        to_curation(workspace, found, name=f"Like “{title}”", origin=origin)
-    else:
-        st.info(
-            plain(f"No triplet's premise and hard negative belong to “{title}”: generate some like these."),
-            icon=":material/search_off:",
-        )
-
-
-def triplets_like(triplets: pd.DataFrame, title: str) -> Sequence[str]:
-    """Ids of the triplets whose premise and hard negative form a pair of this slice."""
-    if triplets.empty:
-        return []
-    pairs = pd.DataFrame(
-        {"sentence1": triplets["premise"], "sentence2": triplets["hard_negative"], "gold": 0.0, "subset": ""}
-    )
-    members = {title_of(*key): inside for key, inside in members_of(pairs).items()}
-    return triplets["triplet_id"][members[title]].tolist() if title in members else []
 
 
 def _save_pairs(workspace: Workspace, pairs: pd.DataFrame, task: str, origin: str) -> None:

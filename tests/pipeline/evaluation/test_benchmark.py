@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,6 +60,22 @@ def test_summary_averages_rounded_scores_and_lists_what_is_missing():
     assert table["average"] == 75.0
     assert table["averaged_over"] == ["STS12", "STSB-test"]
     assert table["missing"] == ["STS13", "STS14", "STS15", "STS16", "SICKR-test"]
+
+
+def test_a_missing_task_does_not_count_as_0():
+    found = [EvalScore(name, 0.8, 10) for name in ("STS12", "STS14", "STSB-test")]
+    assert summary(found)["average"] == 80.0
+    assert summary([*found, EvalScore("STS13", 0.0, 10)])["average"] == 60.0, "a score of 0 does count"
+
+
+def test_shuffled_gold_gives_about_zero(shared_data):
+    """Nothing but the gold scores may carry the result: 4,927 pairs leave a standard error of 1.4."""
+    task = read_task("SICKR-test", shared_data / "sts" / "SICKR-test.tsv")
+    encoder = load_encoder("static-minilm")
+    for seed in range(3):
+        shuffled = replace(task, gold=np.random.default_rng(seed).permutation(task.gold))
+        (result,) = evaluate(encoder, [shuffled])
+        assert abs(100 * result.score.spearman) < 5
 
 
 def test_undefined_score_is_missing_and_the_table_stays_json():

@@ -64,6 +64,19 @@ def test_interval_covers_the_truth_as_often_as_it_says():
     assert 0.88 <= covered / 120 <= 0.99
 
 
+def test_interval_of_one_correlation_covers_the_true_one_as_often_as_it_says():
+    # For normal pairs of correlation r the true Spearman is 6 / pi * asin(r / 2), Pearson (1907).
+    generator = np.random.default_rng(8)
+    truth = 6 / math.pi * math.asin(0.6 / 2)
+    covered = 0
+    for seed in range(200):
+        gold = generator.normal(size=150)
+        predicted = 0.6 * gold + 0.8 * generator.normal(size=150)
+        interval = bootstrap_spearman(gold, predicted, seed=seed, resamples=300)
+        covered += interval.low <= truth <= interval.high
+    assert 0.90 <= covered / 200 <= 0.99
+
+
 def test_interval_of_a_clear_difference_excludes_zero_and_pairing_narrows_it():
     generator = np.random.default_rng(4)
     gold = generator.normal(size=600)

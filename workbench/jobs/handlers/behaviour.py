@@ -1,11 +1,10 @@
 """The behavioural suite on one encoder as a job."""
 
 from dataclasses import asdict
-from pathlib import Path
 
 import pandas as pd
 
-from pipeline.evaluation.behaviour import CaseResult, built_in_cases, by_capability, read_cases, run_cases
+from pipeline.evaluation.behaviour import CaseResult, built_in_cases, by_capability, case_of, run_cases
 from pipeline.training.encoders import load_encoder
 from workbench.jobs.context import JobContext
 
@@ -13,8 +12,7 @@ from workbench.jobs.context import JobContext
 def run(context: JobContext) -> None:
     """Write out/cases.parquet: every case with its verdict, built-in ones first, then those of this workspace."""
     spec = context.spec
-    own = Path(spec["own_tests"])
-    cases = [*built_in_cases(), *(read_cases(own) if own.exists() else [])]
+    cases = [*built_in_cases(), *(case_of(fields) for fields in spec["own_tests"])]
     context.progress(0, len(cases), message="Loading the encoder")
     results = run_cases(cases, load_encoder(spec["encoder"]))
     target = context.out / "cases.parquet"
