@@ -8,6 +8,10 @@ from pipeline.errors import InputError
 Config = TypeVar("Config")
 MaskRule = Literal["none", "phi", "gist_absolute", "gist_relative", "released"]
 ChoiceRule = Literal["first", "contrast", "contrast_per_token", "least_overlap"]
+Positives = Literal["written", "dropout", "word_deletion"]
+ThresholdUnit = Literal["cosine", "random_pairs"]
+Precision = Literal["fp32", "bf16", "fp16"]
+DevMetric = Literal["auto", "sts-dev", "held-out"]
 
 
 def _require(holds: bool, message: str) -> None:
@@ -97,17 +101,23 @@ class TrainConfig:
     steps: int = 200
     """Optimizer steps; arms of a comparison are run at equal steps."""
     batch_size: int = 128
-    """Triplets per step; each anchor sees batch_size positives and batch_size hard negatives."""
+    """Triplets per step, over all GPUs; each anchor sees batch_size positives and batch_size hard negatives."""
+    mini_batch_size: int = 0
+    """Texts encoded at once, their gradients cached, so that a large batch needs little memory; 0 is no limit."""
     learning_rate: float | None = None
     """Peak learning rate; None takes the encoder's own default."""
     warmup_steps: int = 0
     """Optimizer steps of linear warm-up; after it the rate falls linearly to zero."""
     temperature: float = 0.05
     """Divisor tau of the cosine in the loss."""
+    positives: Positives = "written"
+    """Where a premise's positive comes from: the triplet, or the premise again (dropout or words deleted)."""
     mask_rule: MaskRule = "phi"
     """What makes a candidate a false negative: none, a guide cosine above phi, a GIST margin, the released code."""
     mask_threshold: float = 0.8
     """phi, or the GIST margin: compared with the guide's raw cosine."""
+    threshold_unit: ThresholdUnit = "cosine"
+    """Whether mask_threshold is a cosine, or the share of random pairs of texts that lies above phi."""
     protect_own_hard_negative: bool = False
     """Whether a premise's own hard negative is never masked."""
     guide: str = "all-MiniLM-L6-v2"
@@ -116,12 +126,20 @@ class TrainConfig:
     """Pooling of a transformers encoder; cls adds a Linear+Tanh head used in training only."""
     max_seq_length: int = 64
     """Longest text in tokens while training."""
+    precision: Precision = "fp32"
+    """Number format of the encoder's arithmetic; bf16 and fp16 need a GPU, the loss is always in fp32."""
     seed: int = 0
     """Seed of batching, dropout and any new weights."""
     device: str = "auto"
     """auto, cpu, or a torch device such as cuda:0."""
     eval_every: int = 0
     """Steps between dev scores; 0 scores only at the end."""
+    dev_metric: DevMetric = "auto"
+    """What the dev score is: Spearman on STSB-dev, accuracy on held-out triplets, or the first of them at hand."""
+    keep: Literal["best", "last"] = "best"
+    """Whose weights are saved: those of the best dev score, or of the last step."""
+    patience: int = 0
+    """Dev scores in a row without a new best after which the run ends; 0 never ends it early."""
 
     def __post_init__(self) -> None:
         _require(self.steps >= 1, f"steps must be at least 1, got {self.steps}.")
@@ -137,15 +155,42 @@ class TrainConfig:
             f"warmup_steps must lie in 0..steps, got {self.warmup_steps} of {self.steps}.",
         )
         _require(self.max_seq_length >= 2, f"max_seq_length must be at least 2, got {self.max_seq_length}.")
+        _require(self.mini_batch_size >= 0, f"mini_batch_size must not be negative, got {self.mini_batch_size}.")
+        _require(self.patience >= 0, f"patience must not be negative, got {self.patience}.")
+        _require(
+            self.patience == 0 or self.eval_every > 0,
+            f"patience {self.patience} counts dev scores, but eval_every is {self.eval_every}; set eval_every too.",
+        )
+        _require(
+            self.positives != "dropout" or self.encoder != "static-minilm",
+            "A static encoder has no dropout, so both views of a premise would be one vector; "
+            "choose a transformer, or positives word_deletion.",
+        )
+        self._check_threshold()
 
+    def _check_threshold(self) -> None:
+        if self.threshold_unit == "random_pairs" and self.mask_rule != "none":
+            _require(
+                self.mask_rule in ("phi", "released"),
+                f"threshold_unit random_pairs belongs to the rules phi and released, got {self.mask_rule}.",
+            )
+            _require(
+                0 < self.mask_threshold < 1,
+                f"mask_threshold as a share of random pairs must lie between 0 and 1, got {self.mask_threshold}.",
+            )
+
+
+NOT_LEARNED = ("device", "eval_every", "keep", "patience")
+"""Settings of training that change where a run happens and what is kept of it, but no step."""
 
 TRAIN_PRESETS: dict[str, TrainConfig] = {
     "no mask": TrainConfig(mask_rule="none"),
     "guide mask": TrainConfig(mask_rule="phi", mask_threshold=0.8),
     "GIST": TrainConfig(mask_rule="gist_absolute", mask_threshold=0.0),
     "released code": TrainConfig(mask_rule="released", mask_threshold=0.95),
+    "unsupervised SimCSE": TrainConfig(encoder="all-MiniLM-L6-v2", positives="dropout", mask_rule="none"),
 }
-"""Named losses to compare; each differs from the first in the mask alone."""
+"""Named losses to compare; the first four differ in the mask alone, the last reads the premises only."""
 
 
 def from_fields(kind: type[Config], fields: dict[str, Any]) -> Config:

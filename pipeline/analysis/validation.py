@@ -8,13 +8,15 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.analysis.errors import worst_pairs
+from pipeline.config import DevMetric
+from pipeline.errors import InputError
 from pipeline.evaluation.benchmark import Encoder, SentenceVectors, evaluate
-from pipeline.evaluation.dev import DEV_TASK
 from pipeline.evaluation.held_out import HELD_OUT_TASK
 from pipeline.evaluation.metrics import row_cosine
 from pipeline.evaluation.sts import StsTask, find_tasks, read_task
 from pipeline.records import Triplet
 
+DEV_TASK = "STSB-dev"
 WORST = 20
 
 
@@ -89,12 +91,17 @@ class HeldOutValidation:
         return Validated(float(np.mean(near > far)), worst)
 
 
-def validation(sts_dir: Path | None, held_out: Sequence[Triplet], metric: str = "auto") -> Validation | None:
+def validation(sts_dir: Path | None, held_out: Sequence[Triplet], metric: DevMetric = "auto") -> Validation | None:
     """Return what a run is followed on: STSB-dev of the folder, else the held-out triplets, else nothing.
 
-    metric: `auto`, or `sts-dev` or `held-out` to allow only that one.
+    metric: `auto`, or `sts-dev` or `held-out` to allow only that one; InputError where its data is not at hand.
     """
     path = find_tasks(sts_dir, for_tuning=True).get(DEV_TASK) if sts_dir and metric != "held-out" else None
     if path is not None:
         return StsValidation(read_task(DEV_TASK, path))
-    return HeldOutValidation(held_out) if held_out and metric != "sts-dev" else None
+    if metric == "sts-dev":
+        where = f"{sts_dir} holds no {DEV_TASK} file" if sts_dir else "no STS folder is named"
+        raise InputError(f"The dev metric is sts-dev, but {where}; add one, or choose held-out.")
+    if metric == "held-out" and not held_out:
+        raise InputError("The dev metric is held-out, but no triplet is held out; hold some out, or choose sts-dev.")
+    return HeldOutValidation(held_out) if held_out else None

@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from pipeline.config import TrainConfig
+from pipeline.config import NOT_LEARNED, TrainConfig
 from pipeline.evaluation.held_out import is_held_out
 from pipeline.records import Triplet
 from pipeline.studies.data import ArmData, model_key
@@ -75,13 +75,13 @@ def untrained_cell(arm: Arm, tasks: StudyTasks) -> Cell:
 
 
 def _cell(arm: str, seed: int, config: TrainConfig, triplets: Sequence[Triplet], tasks: StudyTasks) -> Cell:
-    # Where it ran and how often it was looked at changes nothing that is learned.
-    fields = {name: value for name, value in asdict(config).items() if name not in ("device", "eval_every")}
+    # A cell has no dev score, so what would be done with one changes nothing.
+    fields = {name: value for name, value in asdict(config).items() if name not in (*NOT_LEARNED, "dev_metric")}
     if not triplets:
         fields = {name: fields[name] for name in ("encoder", "pooling")}
     if config.mask_rule == "none" or not triplets:
         guide = ""
-        for name in ("guide", "mask_threshold", "protect_own_hard_negative"):
+        for name in ("guide", "mask_threshold", "threshold_unit", "protect_own_hard_negative"):
             fields.pop(name, None)
     else:
         guide = model_key(config.guide)

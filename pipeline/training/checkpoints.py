@@ -9,17 +9,17 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from pipeline.config import TrainConfig
+from pipeline.config import NOT_LEARNED, TrainConfig
 from pipeline.errors import InputError
 from pipeline.records import Triplet
+from pipeline.training import distributed
 
 _COMPLETE = "complete.json"
 
 
 def run_fingerprint(triplets: Sequence[Triplet], config: TrainConfig) -> str:
     """Hash of settings and data: a checkpoint continues a run only when both are the same."""
-    # Neither the device nor how often the dev task is scored changes what is learned.
-    fields = {name: value for name, value in asdict(config).items() if name not in ("device", "eval_every")}
+    fields = {name: value for name, value in asdict(config).items() if name not in NOT_LEARNED}
     digest = blake2b(json.dumps(fields, sort_keys=True).encode(), digest_size=16)
     for triplet in triplets:
         digest.update(json.dumps([triplet.premise, triplet.positive, triplet.hard_negative]).encode())
@@ -46,7 +46,10 @@ class CompleteMarker(TrainerCallback):
         self.fingerprint = fingerprint
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Write the mark as the last file of the checkpoint."""
+        """Write the mark as the last file of the checkpoint, when every process has written its own."""
+        distributed.wait()
+        if distributed.rank() != 0:
+            return
         folder = Path(args.output_dir or "") / f"checkpoint-{state.global_step}"
         mark = {"fingerprint": self.fingerprint, "step": state.global_step}
         (folder / _COMPLETE).write_text(json.dumps(mark), encoding="utf-8")

@@ -1,5 +1,6 @@
 """Load a sentence encoder by built-in name or local folder: safetensors only, no remote code, no network."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -60,12 +61,20 @@ def is_static(encoder: "SentenceTransformer") -> bool:
     return isinstance(encoder[0], StaticEmbedding)
 
 
+def has_dropout(encoder: "SentenceTransformer") -> bool:
+    """Whether two training passes over a text give different vectors."""
+    from torch import nn
+
+    return any(isinstance(module, nn.Dropout) and module.p > 0 for module in encoder.modules())
+
+
 def resolve_device(device: str) -> str:
     """Turn `auto` into the first GPU, or the CPU without one; refuse a GPU that is not there."""
     import torch
 
     if device == "auto":
-        return "cuda:0" if torch.cuda.is_available() else "cpu"
+        # Under torchrun every process has a GPU of its own.
+        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise InputError(f"The device {device} is not available here; choose cpu or auto.")
     return device

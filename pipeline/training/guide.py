@@ -28,48 +28,60 @@ class Stopped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GuideTable:
-    """Guide vectors of the unique texts of a training set and, per triplet, where its three texts are."""
+    """Guide vectors of the unique texts of a training set and, per row, where its texts are."""
 
     unit_ud: "torch.Tensor"
     """float32 (unique texts, d), rows of length one."""
-    rows_n3: "torch.Tensor"
-    """int64 (triplets, 3): rows of premise, positive and hard negative."""
+    rows_nc: "torch.Tensor"
+    """int64 (rows, 3): premise, positive, hard negative; or (rows, 2): the premise twice."""
 
-    def cosines(self, triplet_rows: "torch.Tensor") -> "torch.Tensor":
-        """Cosines of each premise with all positives, then all hard negatives, of a batch: float32 (N, 2N)."""
+    def cosines(self, rows: "torch.Tensor", candidate_rows: "torch.Tensor | None" = None) -> "torch.Tensor":
+        """Cosines of premises with all positives, then all hard negatives, of a batch: float32 (n, M).
+
+        `candidate_rows` are the rows of the whole batch where `rows` are one process's share of it.
+        """
         import torch
 
-        rows_n3 = self.rows_n3[triplet_rows.to(self.rows_n3.device)]
-        premise_nd = self.unit_ud[rows_n3[:, 0]]
-        candidates_md = self.unit_ud[torch.cat([rows_n3[:, 1], rows_n3[:, 2]])]
-        return premise_nd @ candidates_md.T
+        device = self.rows_nc.device
+        premise_nd = self.unit_ud[self.rows_nc[rows.to(device), 0]]
+        candidates_nc = self.rows_nc[(rows if candidate_rows is None else candidate_rows).to(device), 1:]
+        with torch.autocast(device.type, enabled=False):
+            return premise_nd @ self.unit_ud[candidates_nc.T.reshape(-1)].T
 
     def to(self, device: str) -> "GuideTable":
         """Move the table to a device."""
-        return GuideTable(self.unit_ud.to(device), self.rows_n3.to(device))
+        return GuideTable(self.unit_ud.to(device), self.rows_nc.to(device))
 
 
 def guide_table(
     triplets: Sequence[Triplet],
     guide: "SentenceTransformer",
     *,
+    columns: int = 3,
     cache: Path | None = None,
     batch_size: int = 64,
     should_stop: Callable[[], object] = lambda: None,
 ) -> GuideTable:
     """Embed the unique texts of the triplets with the guide, or read them from `cache` if they were before.
 
+    With two columns only the premises are embedded, each its own positive.
+
     Raises:
         Stopped: when should_stop returns something true between two chunks of texts.
     """
     import torch
 
-    texts = [text for t in triplets for text in (t.premise, t.positive, t.hard_negative)]
-    unique = list(dict.fromkeys(texts))
-    row_of = {text: row for row, text in enumerate(unique)}
-    rows_n3 = torch.tensor([row_of[text] for text in texts], dtype=torch.int64).reshape(-1, 3)
+    unique, rows_nc = unique_texts(triplets, columns=columns)
     unit_ud = embed_texts(unique, guide, cache=cache, batch_size=batch_size, should_stop=should_stop)
-    return GuideTable(torch.from_numpy(unit_ud), rows_n3)
+    return GuideTable(torch.from_numpy(unit_ud), torch.from_numpy(rows_nc))
+
+
+def unique_texts(triplets: Sequence[Triplet], *, columns: int = 3) -> tuple[list[str], np.ndarray]:
+    """Return the different texts of a training set, and where each row's texts are, int64 (rows, columns)."""
+    rows = [(t.premise, t.positive, t.hard_negative) if columns == 3 else (t.premise, t.premise) for t in triplets]
+    row_of: dict[str, int] = {}
+    places = [row_of.setdefault(text, len(row_of)) for row in rows for text in row]
+    return list(row_of), np.array(places, dtype=np.int64).reshape(-1, columns)
 
 
 def embed_texts(

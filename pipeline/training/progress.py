@@ -2,12 +2,21 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from pipeline.training.losses import GuideMaskedLoss, MaskCounts
+from pipeline.training import distributed
+from pipeline.training.best import BestWeights
+from pipeline.training.gpu import GpuMeter
+from pipeline.training.loss_module import GuideMaskedLoss
+
+STOP_WORDS = ("pause", "cancel", "keep")
+EARLY = "early"
+_DECISIONS = (None, *STOP_WORDS, EARLY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,34 +28,52 @@ class StepEvent:
     steps: int
     loss: float
     """As it came: NaN and infinity are shown, not smoothed over."""
+    info_nce: float
+    """InfoNCE of the same batch over all candidates, in nats: comparable between mask rules, as the loss is not."""
     learning_rate: float
     """The rate this step was taken with."""
     masked_share: float
     """Share of the candidates of this batch that were masked."""
+    masked_positives: float
+    """Share of the other rows' positives that were masked."""
+    masked_hard_negatives: float
+    """Share of the other rows' hard negatives."""
+    masked_own: float
+    """Share of the rows' own hard negatives."""
     triplets_per_s: float
     """Of this step alone, without dev scores and checkpoints."""
+    gpu_memory_mb: float | None = None
+    """Most memory reserved since the start; None on a CPU."""
+    gpu_use: float | None = None
+    """Share of time the GPU was at work in the last second; None where it cannot be asked."""
     dev_score: float | None = None
-    """Spearman on the dev task, in the steps that scored it."""
+    """Score of the dev metric, in the steps that were scored."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """Who follows a run and what is done beside its steps."""
+
+    batch_size: int
+    on_event: Callable[[StepEvent], None]
+    should_stop: Callable[[], str | None]
+    score_dev: Callable[[], float] | None = None
+    eval_every: int = 0
+    checkpoint_every_s: float = 120.0
+    gpu: GpuMeter = field(default_factory=lambda: GpuMeter("cpu"))
 
 
 class ProgressCallback(TrainerCallback):
-    """Reports every step, scores the dev task when due, asks for checkpoints, and obeys pause, cancel and finish."""
+    """Reports every step, scores the dev task when due, asks for checkpoints, and obeys pause, keep and cancel.
 
-    def __init__(
-        self,
-        loss: GuideMaskedLoss,
-        *,
-        batch_size: int,
-        eval_every: int,
-        score_dev: Callable[[], float] | None,
-        on_event: Callable[[StepEvent], None],
-        should_stop: Callable[[], str | None],
-        checkpoint_every_s: float,
-    ) -> None:
-        self.loss, self.batch_size, self.eval_every, self.score_dev = loss, batch_size, eval_every, score_dev
-        self.on_event, self.should_stop, self.checkpoint_every_s = on_event, should_stop, checkpoint_every_s
+    With several processes the first one reports, scores and decides; the others do as it says.
+    """
+
+    def __init__(self, loss: GuideMaskedLoss, watch: Watch, best: BestWeights) -> None:
+        self.loss, self.watch, self.best = loss, watch, best
         self.stopped: str | None = None
         self.last_event: StepEvent | None = None
+        self.dev_s = 0.0
         self._learning_rate = 0.0
         self._mark = self._last_checkpoint = time.perf_counter()
 
@@ -62,48 +89,70 @@ class ProgressCallback(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Report the step, then decide whether to go on and whether to save."""
-        loss, masked_share = self._measure()  # reading the loss waits for the device, so it comes before the clock
-        seconds = max(time.perf_counter() - self._mark, 1e-9)
-        self._ask(state)
-        self.last_event = StepEvent(
-            step=state.global_step,
-            steps=state.max_steps,
-            loss=loss,
-            learning_rate=self._learning_rate,
-            masked_share=masked_share,
-            triplets_per_s=self.batch_size / seconds,
-            dev_score=self._dev_score(state),
-        )
-        self.on_event(self.last_event)
-        self._decide(state, control)
+        decision, saves = None, False
+        if distributed.rank() == 0:
+            decision, saves = self._reported(state)
+        decision, saves = _common(decision, saves, self.loss)
+        self.stopped = decision
+        control.should_training_stop = control.should_training_stop or decision is not None
+        control.should_save = saves
         self._mark = time.perf_counter()
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Saving is not training: keep it out of the rate."""
+        """Add the best weights to the checkpoint; saving is not training, so it is kept out of the rate."""
+        if distributed.rank() == 0:
+            self.best.save(Path(args.output_dir or "") / f"checkpoint-{state.global_step}")
         self._mark = self._last_checkpoint = time.perf_counter()
 
-    def _measure(self) -> tuple[float, float]:
-        if self.loss.last_loss is None or self.loss.last_mask_nm is None:
-            raise RuntimeError("a step ended before the loss was computed")
-        return float(self.loss.last_loss), MaskCounts.of(self.loss.last_mask_nm).all_candidates
-
-    def _dev_score(self, state: TrainerState) -> float | None:
+    def _reported(self, state: TrainerState) -> tuple[str | None, bool]:
+        report = self.loss.report()  # reading it waits for the device, so it comes before the clock
+        seconds = max(time.perf_counter() - self._mark, 1e-9)
         is_last = state.global_step >= state.max_steps
-        is_due = self.eval_every > 0 and state.global_step % self.eval_every == 0
-        is_wanted = is_last or is_due or self.stopped == "finish"
-        return self.score_dev() if self.score_dev is not None and is_wanted else None
+        # At the last step there is nothing left to stop: the result is about to be written.
+        word = None if is_last else self._asked()
+        memory, use = self.watch.gpu.read()
+        self.last_event = StepEvent(
+            step=state.global_step,
+            steps=state.max_steps,
+            loss=report.loss,
+            info_nce=report.info_nce,
+            learning_rate=self._learning_rate,
+            masked_share=report.masked_share,
+            masked_positives=report.masked_positives,
+            masked_hard_negatives=report.masked_hard_negatives,
+            masked_own=report.masked_own,
+            triplets_per_s=self.watch.batch_size / seconds,
+            gpu_memory_mb=memory,
+            gpu_use=use,
+            dev_score=self._dev_score(state.global_step, is_wanted=is_last or word == "keep"),
+        )
+        self.watch.on_event(self.last_event)
+        if word is None and not is_last and self.best.is_out_of_patience:
+            word = EARLY
+        is_due = time.perf_counter() - self._last_checkpoint >= self.watch.checkpoint_every_s
+        return word, not is_last and (word == "pause" or (word is None and is_due))
 
-    def _ask(self, state: TrainerState) -> None:
-        if state.global_step >= state.max_steps:
-            return  # nothing left to stop: the result is about to be written
-        self.stopped = self.should_stop() or None
-        if self.stopped not in ("pause", "cancel", "finish", None):
-            raise ValueError(f"should_stop must answer pause, cancel, finish or None, got {self.stopped!r}")
+    def _asked(self) -> str | None:
+        word = self.watch.should_stop() or None
+        if word is not None and word not in STOP_WORDS:
+            raise ValueError(f"should_stop must answer {', '.join(STOP_WORDS)} or None, got {word!r}")
+        return word
 
-    def _decide(self, state: TrainerState, control: TrainerControl) -> None:
-        if state.global_step >= state.max_steps:
-            return
-        if self.stopped is not None:
-            control.should_training_stop = True
-        is_due = time.perf_counter() - self._last_checkpoint >= self.checkpoint_every_s
-        control.should_save = self.stopped == "pause" or (self.stopped is None and is_due)
+    def _dev_score(self, step: int, *, is_wanted: bool) -> float | None:
+        is_due = self.watch.eval_every > 0 and step % self.watch.eval_every == 0
+        if self.watch.score_dev is None or not (is_wanted or is_due):
+            return None
+        since = time.perf_counter()
+        score = self.watch.score_dev()
+        self.best.offer(step, score)
+        self.dev_s += time.perf_counter() - since
+        return score
+
+
+def _common(decision: str | None, saves: bool, loss: GuideMaskedLoss) -> tuple[str | None, bool]:
+    """Return the first process's decision in every process."""
+    if distributed.processes() == 1:
+        return decision, saves
+    device = next(loss.model.parameters()).device
+    told = distributed.from_first(torch.tensor([_DECISIONS.index(decision), int(saves)], device=device))
+    return _DECISIONS[int(told[0])], bool(told[1])

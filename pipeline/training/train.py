@@ -1,11 +1,10 @@
 """Stage 3: train an encoder on triplets; stoppable at every step and resumable to the same weights."""
 
 import json
-import logging
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,23 +14,28 @@ from transformers import set_seed
 from pipeline.config import TrainConfig
 from pipeline.errors import InputError
 from pipeline.records import Triplet
+from pipeline.training import distributed
+from pipeline.training.best import BestWeights
 from pipeline.training.checkpoints import CompleteMarker, latest_checkpoint, run_fingerprint
-from pipeline.training.encoders import is_static, load_encoder, resolve_device
-from pipeline.training.guide import GuideTable, Stopped, guide_table
-from pipeline.training.losses import GuideMaskedLoss, LossSettings
-from pipeline.training.model_card import model_card
-from pipeline.training.progress import ProgressCallback, StepEvent
+from pipeline.training.checks import check_encoder, check_machine, uses_head
+from pipeline.training.encoders import load_encoder, resolve_device
+from pipeline.training.gpu import GpuMeter
+from pipeline.training.guide import GuideTable, Stopped, guide_table, phi_for_share
+from pipeline.training.loss_module import GuideMaskedLoss
+from pipeline.training.losses import LossSettings
+from pipeline.training.model_card import CardFacts, model_card
+from pipeline.training.order import columns_of
+from pipeline.training.progress import EARLY, ProgressCallback, StepEvent, Watch
 from pipeline.training.trainer import run_trainer
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-logger = logging.getLogger(__name__)
-
 DevScore = Callable[["SentenceTransformer"], float]
 Status = Literal["finished", "paused", "cancelled"]
 
-_STATUS: dict[str | None, Status] = {"pause": "paused", "cancel": "cancelled", "finish": "finished", None: "finished"}
+_STATUS: dict[str | None, Status] = {"pause": "paused", "cancel": "cancelled"}
+"""By stop word; every other end leaves a finished encoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +43,26 @@ class TrainResult:
     """How a run ended."""
 
     status: Status
-    step: int
+    step: int = 0
     """Optimizer steps done, counted from the start of the run; 0 if this call had none left to do."""
-    encoder_folder: Path | None
+    encoder_folder: Path | None = None
     """Loads in SentenceTransformer; None unless finished."""
-    loss: float | None
+    loss: float | None = None
     """Of the last step."""
-    dev_score: float | None
-    seconds: float
-    """Wall clock of this call, loading and guide included."""
-    guide_seconds: float
-    """Of these, for loading the encoder and embedding the texts with the guide."""
+    dev_score: float | None = None
+    """Of the weights that were kept."""
+    kept_step: int | None = None
+    """Step whose weights were kept; None unless finished."""
+    ended_early: bool = False
+    """Whether patience ran out before all steps were taken."""
+    threshold: float | None = None
+    """The cosine that masked: phi, also where the settings give a share of random pairs; None without a mask."""
+    dev_s: float = 0.0
+    """Seconds spent on dev scores."""
+    guide_s: float = 0.0
+    """Seconds of loading the encoder and embedding the texts with the guide."""
+    seconds: float = 0.0
+    """Wall clock of this call, all of the above included."""
 
 
 def train(
@@ -62,11 +75,13 @@ def train(
     should_stop: Callable[[], str | None] = lambda: None,
     cache: Path | None = None,
     checkpoint_every_s: float = 120.0,
+    data: str = "",
 ) -> TrainResult:
     """Train an encoder and write it to `output_dir`/model.
 
     The same triplets, settings and seed give the same curve on the same machine. A paused or killed run goes on from
     its newest complete checkpoint when called again with the same output_dir; events of steps since then come again.
+    Started in several processes by torchrun, they share every batch; the first one reports and writes.
 
     Args:
         triplets: the training set.
@@ -74,59 +89,94 @@ def train(
         output_dir: gets `model/` (stock sentence-transformers modules only) and, until then, `checkpoints/`.
         dev: scores the encoder; called every config.eval_every steps and after the last one.
         on_event: called after every step.
-        should_stop: polled after every step; "pause" writes a checkpoint and returns, "finish" ends the run here and
-            writes the encoder as it is, "cancel" returns without one.
+        should_stop: polled after every step; "pause" writes a checkpoint and returns, "keep" ends the run here and
+            keeps the encoder, "cancel" returns without one.
         cache: where guide vectors are kept between runs; `output_dir`/cache by default.
         checkpoint_every_s: least seconds between checkpoints against a kill.
+        data: what the triplets are called on the model card, such as a snapshot's name.
 
     Raises:
-        InputError: no triplets, an encoder that cannot be loaded, or a folder holding another run's checkpoints.
+        InputError: no triplets, an encoder that cannot be loaded or does not suit the settings, a precision the
+            device does not have, or a folder holding another run's checkpoints.
     """
     started = time.perf_counter()
     if not triplets:
         raise InputError("There are no triplets to train on; generate or import some, or loosen the curation rule.")
+    device = resolve_device(config.device)
+    distributed.start(device)
+    check_machine(config, device, rows=len(triplets), processes=distributed.processes())
     checkpoints = output_dir / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
     fingerprint = run_fingerprint(triplets, config)
     resume_from = latest_checkpoint(checkpoints, fingerprint)
     set_seed(config.seed)  # before the encoder: a head is drawn at random
-    encoder = load_encoder(config.encoder, pooling=config.pooling, device=config.device)
+    encoder = load_encoder(config.encoder, pooling=config.pooling, device=device)
+    check_encoder(encoder, config)
     try:
         guide = _load_guide(triplets, config, cache or output_dir / "cache", should_stop)
     except Stopped:
-        return _ended("cancel" if should_stop() == "cancel" else "pause", None, None, started, started)
-    guided = time.perf_counter()
-    loss = GuideMaskedLoss(encoder, LossSettings.of(config), guide, head=_has_head(encoder, config))
-    progress = ProgressCallback(
-        loss,
+        return TrainResult("cancelled" if should_stop() == "cancel" else "paused", seconds=_since(started))
+    guide_s = _since(started)
+    threshold = _threshold(guide, config)
+    loss = GuideMaskedLoss(
+        encoder,
+        LossSettings.of(config, threshold),
+        guide,
+        columns=columns_of(config.positives),
+        head=uses_head(encoder, config),
+        cached=config.mini_batch_size > 0,
+    )
+    best = BestWeights(
+        encoder, patience=config.patience, keeps_weights=config.keep == "best" and config.eval_every > 0
+    )
+    if resume_from is not None:
+        best.load(resume_from)
+    watch = Watch(
         batch_size=min(config.batch_size, len(triplets)),
-        eval_every=config.eval_every,
-        score_dev=None if dev is None else lambda: _score(encoder, dev),
         on_event=on_event,
         should_stop=should_stop,
+        score_dev=None if dev is None else lambda: _score(encoder, dev),
+        eval_every=config.eval_every,
         checkpoint_every_s=checkpoint_every_s,
+        gpu=GpuMeter(device),
     )
+    progress = ProgressCallback(loss, watch, best)
     callbacks = [progress, CompleteMarker(fingerprint)]
     run_trainer(loss, triplets, config, checkpoints=checkpoints, callbacks=callbacks, resume_from=resume_from)
-    is_kept = progress.stopped in (None, "finish")
-    folder = _write_encoder(encoder, triplets, config, output_dir) if is_kept else None
-    if progress.stopped != "pause":
+    result = _result(progress, config, threshold)
+    if result.status == "finished":
+        facts = CardFacts(
+            config, len(triplets), data, fingerprint, result.kept_step or 0, result.dev_score, threshold
+        )
+        result = replace(result, encoder_folder=_write_encoder(encoder, facts, output_dir))
+    distributed.wait()
+    if result.status != "paused" and distributed.rank() == 0:
         shutil.rmtree(checkpoints, ignore_errors=True)
-    return _ended(progress.stopped, progress.last_event, folder, started, guided)
+    return replace(result, guide_s=guide_s, seconds=_since(started))
 
 
-def _ended(
-    stopped: str | None, last: StepEvent | None, folder: Path | None, started: float, guided: float
-) -> TrainResult:
-    return TrainResult(
-        status=_STATUS[stopped],
+def _result(progress: ProgressCallback, config: TrainConfig, threshold: float | None) -> TrainResult:
+    """Say how the steps ended, and put the best weights into the encoder when they are the ones to keep."""
+    last, best = progress.last_event, progress.best
+    result = TrainResult(
+        status=_STATUS.get(progress.stopped, "finished"),
         step=0 if last is None else last.step,
-        encoder_folder=folder,
         loss=None if last is None else last.loss,
         dev_score=None if last is None else last.dev_score,
-        seconds=time.perf_counter() - started,
-        guide_seconds=guided - started,
+        ended_early=progress.stopped == EARLY,
+        threshold=threshold,
+        dev_s=progress.dev_s,
     )
+    if result.status != "finished":
+        return result
+    if config.keep == "best" and best.step is not None:
+        best.restore()
+        return replace(result, kept_step=best.step, dev_score=best.score)
+    return replace(result, kept_step=result.step or config.steps)
+
+
+def _since(started: float) -> float:
+    return time.perf_counter() - started
 
 
 def _load_guide(
@@ -140,16 +190,24 @@ def _load_guide(
     def is_to_stop() -> bool:
         return should_stop() in ("pause", "cancel")  # to keep a run it must first have taken a step
 
-    return guide_table(triplets, guide, cache=cache, should_stop=is_to_stop).to(device)
+    if distributed.rank() != 0:
+        distributed.wait()  # the first process embeds, the others read what it kept
+    try:
+        table = guide_table(
+            triplets, guide, columns=columns_of(config.positives), cache=cache, should_stop=is_to_stop
+        )
+    finally:
+        if distributed.rank() == 0:
+            distributed.wait()
+    return table.to(device)
 
 
-def _has_head(encoder: "SentenceTransformer", config: TrainConfig) -> bool:
-    if config.pooling != "cls":
-        return False
-    if is_static(encoder):
-        logger.warning("pooling cls has no effect on %s: a static encoder has no [CLS] token", config.encoder)
-        return False
-    return True
+def _threshold(guide: GuideTable | None, config: TrainConfig) -> float | None:
+    if guide is None:
+        return None
+    if config.threshold_unit == "cosine":
+        return config.mask_threshold
+    return phi_for_share(guide.unit_ud.cpu().numpy(), config.mask_threshold, seed=0)
 
 
 def _score(encoder: "SentenceTransformer", dev: DevScore) -> float:
@@ -160,16 +218,16 @@ def _score(encoder: "SentenceTransformer", dev: DevScore) -> float:
     return score
 
 
-def _write_encoder(
-    encoder: "SentenceTransformer", triplets: Sequence[Triplet], config: TrainConfig, output_dir: Path
-) -> Path:
+def _write_encoder(encoder: "SentenceTransformer", facts: CardFacts, output_dir: Path) -> Path:
     folder, unfinished = output_dir / "model", output_dir / "model.unfinished"
+    if distributed.rank() != 0:
+        return folder
     shutil.rmtree(unfinished, ignore_errors=True)
     with torch.no_grad():
         encoder.eval()
         encoder.save_pretrained(str(unfinished), create_model_card=False)
-    (unfinished / "README.md").write_text(model_card(config, len(triplets)), encoding="utf-8")
-    (unfinished / "train_config.json").write_text(json.dumps(asdict(config), indent=2), encoding="utf-8")
+    (unfinished / "README.md").write_text(model_card(facts), encoding="utf-8")
+    (unfinished / "train_config.json").write_text(json.dumps(asdict(facts.config), indent=2), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
     return folder

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
-from torch import nn
+from torch import Tensor, nn
 from transformers import PrinterCallback, TrainerCallback
 
 from pipeline.config import TrainConfig
 from pipeline.records import Triplet
-from pipeline.training.batches import RowCollator, StepSampler
+from pipeline.training import distributed
+from pipeline.training.batches import ChunkCollator, StepSampler
 from pipeline.training.encoders import is_static, resolve_device
-from pipeline.training.losses import GuideMaskedLoss
+from pipeline.training.loss_module import GuideMaskedLoss
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -51,7 +52,7 @@ def run_trainer(
         args=arguments,
         train_dataset=Dataset.from_dict({"label": list(range(len(triplets)))}),
         loss=loss,
-        data_collator=RowCollator.of(encoder, triplets, config.max_seq_length),  # type: ignore[arg-type]
+        data_collator=ChunkCollator.of(encoder, triplets, config),  # type: ignore[arg-type]
         callbacks=callbacks,
     )
     trainer.remove_callback(PrinterCallback)  # results go through events, not to standard output
@@ -67,7 +68,7 @@ def _arguments(config: TrainConfig, learning_rate: float, checkpoints: Path) -> 
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(checkpoints),
         max_steps=config.steps,
-        per_device_train_batch_size=config.batch_size,
+        per_device_train_batch_size=max(1, config.batch_size // distributed.processes()),
         learning_rate=learning_rate,
         lr_scheduler_type="linear",
         warmup_steps=config.warmup_steps,
@@ -76,6 +77,10 @@ def _arguments(config: TrainConfig, learning_rate: float, checkpoints: Path) -> 
         seed=config.seed,
         data_seed=config.seed,
         use_cpu=is_on_cpu,
+        bf16=config.precision == "bf16",
+        fp16=config.precision == "fp16",
+        # A batch is one whole: each process takes its part of it.
+        accelerator_config={"split_batches": True, "even_batches": False, "dispatch_batches": False},
         dataloader_pin_memory=not is_on_cpu,
         dataloader_drop_last=True,
         logging_strategy="no",
@@ -93,11 +98,23 @@ def _arguments(config: TrainConfig, learning_rate: float, checkpoints: Path) -> 
 
 
 class StageThreeTrainer(SentenceTransformerTrainer):
-    """sentence-transformers' trainer with two changes to its checkpoints.
+    """sentence-transformers' trainer with two changes to its checkpoints and one to several processes.
 
-    They include the loss's own head, which the base class forgets on resume, and no generated model card, whose
-    making looks models up on a hub.
+    Checkpoints include the loss's own head, which the base class forgets on resume, and no generated model card,
+    whose making looks models up on a hub. With several processes gradients are averaged here and not by torch's
+    wrapper around the encoder: that one knows nothing of the head, and does not allow an encoder to run again within
+    a backward pass, as cached gradients need.
     """
+
+    def override_model_in_loss(self, loss: nn.Module, model: nn.Module) -> nn.Module:
+        """Leave the bare encoder in the loss."""
+        return loss
+
+    def training_step(self, *arguments: Any, **options: Any) -> Tensor:
+        """Take the gradient of the whole batch's loss."""
+        loss: Tensor = super().training_step(*arguments, **options)
+        distributed.average_gradients(self.loss.parameters())  # type: ignore[attr-defined]
+        return loss
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Leave out the callback that collects data for the generated model card."""

@@ -45,11 +45,12 @@ def to_folder(options: argparse.Namespace, config: TrainConfig) -> dict[str, Any
     """Train without a workspace; the folder gets the encoder itself."""
     if options.out is None:
         raise InputError("train --triplets needs --out DIR.")
-    from pipeline.evaluation.dev import folder_dev_score
+    from pipeline.analysis.validation import validation
     from pipeline.exchange import read_triplets
     from pipeline.training.train import StepEvent, train
 
     read = read_triplets(require_file(options.triplets))
+    followed = validation(options.sts_dir, [], config.dev_metric)
     with Progress(console=Console(stderr=True)) as progress:
         bar = progress.add_task("Training", total=config.steps)
 
@@ -60,7 +61,7 @@ def to_folder(options: argparse.Namespace, config: TrainConfig) -> dict[str, Any
             read.triplets,
             config,
             output_dir=options.out,
-            dev=folder_dev_score(options.sts_dir),
+            dev=(lambda encoder: followed(encoder).score) if followed else None,
             on_event=show,
             should_stop=lambda: None,
         )

@@ -43,7 +43,7 @@ def test_each_text_is_embedded_once_and_then_read_from_the_cache(minilm, encode_
     second = guide_table(twice, minilm, cache=tmp_path)
     assert encode_calls == []
     assert torch.equal(first.unit_ud, second.unit_ud)
-    assert first.rows_n3.tolist() == [[0, 1, 0], [0, 2, 1]]
+    assert first.rows_nc.tolist() == [[0, 1, 0], [0, 2, 1]]
 
 
 def test_cache_knows_texts_and_guide_apart(minilm, encode_calls, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pipeline.config import TrainConfig
-from pipeline.training.losses import LossSettings, MaskCounts, contrastive_loss, false_negatives, released_loss
+from pipeline.training.losses import LossSettings, contrastive_loss, false_negatives, mask_counts, released_loss
 from tests.references import losses as reference
 
 RULES = ("none", "phi", "gist_absolute", "gist_relative", "released")
@@ -44,7 +44,7 @@ def numeric_gradient(vectors, guide, settings, column, step=1e-5):
 
 def torch_loss(vectors, guide, settings):
     tensors = [torch.tensor(v, dtype=torch.float32, requires_grad=True) for v in vectors]
-    loss, mask = contrastive_loss(*tensors, torch.tensor(guide, dtype=torch.float32), settings)
+    loss, mask, _ = contrastive_loss(*tensors, torch.tensor(guide, dtype=torch.float32), settings)
     loss.backward()
     return loss, mask, [t.grad.numpy() for t in tensors]
 
@@ -96,7 +96,7 @@ def test_own_hard_negative_is_masked_unless_protected():
     guide[0, 2] = 0.9
     for protect, masked in ((False, 1), (True, 0)):
         settings = LossSettings(mask_rule="phi", mask_threshold=0.8, protect_own_hard_negative=protect)
-        assert false_negatives(guide, settings, rows=2, device="cpu").sum() == masked
+        assert false_negatives(guide, settings, like=guide).sum() == masked
 
 
 @pytest.mark.parametrize("temperature", [0.02, 0.05, 0.1])
@@ -140,7 +140,7 @@ def test_temperature_does_not_move_the_mask():
     # The published code compares cosine / temperature with phi * 20, so that at 0.1 it masked nothing.
     *_, guide = batch(7)
     masks = [
-        false_negatives(torch.tensor(guide), LossSettings(t, "released", 0.5), rows=7, device="cpu")
+        false_negatives(torch.tensor(guide), LossSettings(t, "released", 0.5), like=torch.tensor(guide))
         for t in (0.02, 0.05, 0.1)
     ]
     assert masks[0].any()
@@ -166,25 +166,84 @@ def test_agrees_with_the_library_where_it_has_the_same_loss():
     *vectors, _ = batch(5, seed=5)
     a, p, n = (torch.tensor(v, dtype=torch.float32) for v in vectors)
     expected = torch.nn.functional.cross_entropy(cos_sim(a, torch.cat([p, n])) * 20, torch.arange(5))
-    loss, _ = contrastive_loss(a, p, n, None, LossSettings(0.05, "none"))
+    loss, _, info_nce = contrastive_loss(a, p, n, None, LossSettings(0.05, "none"))
+    assert info_nce.item() == loss.item()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
 def test_half_precision_vectors_give_a_float32_loss():
     *vectors, guide = batch(4)
     a, p, n = (torch.tensor(v, dtype=torch.bfloat16) for v in vectors)
-    loss, _ = contrastive_loss(a, p, n, torch.tensor(guide), LossSettings())
+    loss = contrastive_loss(a, p, n, torch.tensor(guide), LossSettings()).loss
     assert loss.dtype == torch.float32
 
 
 def test_counts_by_kind_add_up():
     mask = torch.zeros(3, 6, dtype=torch.bool)
     mask[0, 1] = mask[0, 3] = mask[1, 3] = True  # another positive, the own hard negative, another hard negative
-    counts = MaskCounts.of(mask)
-    assert counts.in_batch_positives == pytest.approx(1 / 6)
-    assert counts.own_hard_negatives == pytest.approx(1 / 3)
-    assert counts.in_batch_hard_negatives == pytest.approx(1 / 6)
-    assert counts.all_candidates == pytest.approx(3 / 15)
+    mask[2, 4] = True  # the hard negative of the second row
+    assert mask_counts(mask).tolist() == [1, 2, 1]
+    # Two processes that share these rows count the same together.
+    parts = [mask_counts(mask[rows], first_row=first) for rows, first in (([0, 1], 0), ([2], 2))]
+    assert sum(parts).tolist() == [1, 2, 1]
+    assert mask_counts(mask[:, :3], columns=1).tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_equals_the_double_loop_at_128_rows_with_its_slope_in_random_directions(rule):
+    *vectors, guide = batch(128, d=6, seed=128)
+    settings = LossSettings(0.05, rule, THRESHOLD[rule])
+    loss, _, gradients = torch_loss(vectors, guide, settings)
+    lists = guide.tolist()
+    assert loss.item() == pytest.approx(reference_loss([v.tolist() for v in vectors], lists, settings), rel=2e-5)
+    generator = np.random.default_rng(5)
+    directions = [generator.normal(size=v.shape) for v in vectors]
+    step = 1e-5
+    moved = [
+        reference_loss(
+            [(v + sign * step * d).tolist() for v, d in zip(vectors, directions, strict=True)], lists, settings
+        )
+        for sign in (1, -1)
+    ]
+    slope = (moved[0] - moved[1]) / (2 * step)
+    assert abs(slope) > 1e-4, "an empty truth would prove nothing"
+    assert sum((g * d).sum() for g, d in zip(gradients, directions, strict=True)) == pytest.approx(slope, rel=2e-3)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_share_of_the_rows_has_its_own_rows_of_the_loss(rule):
+    *vectors, guide = batch(6, seed=2)
+    settings = LossSettings(0.05, rule, THRESHOLD[rule])
+    a, p, n = (torch.tensor(v) for v in vectors)
+    whole = contrastive_loss(a, p, n, torch.tensor(guide), settings)
+    parts = [
+        contrastive_loss(a[rows], p, n, torch.tensor(guide[rows]), settings, first_row=rows.start)
+        for rows in (slice(0, 2), slice(2, 4), slice(4, 6))
+    ]
+    assert torch.stack([part.loss for part in parts]).mean().item() == pytest.approx(whole.loss.item(), rel=1e-5)
+    assert torch.equal(torch.cat([part.mask_nm for part in parts]), whole.mask_nm)
+
+
+def test_without_hard_negatives_it_is_simcse():
+    a, p, *_ = (torch.tensor(v, dtype=torch.float32) for v in batch(5, seed=5))
+    similarity = torch.nn.functional.cosine_similarity(a[:, None], p[None], dim=2) / 0.05
+    expected = -(similarity.diagonal() - similarity.logsumexp(1)).mean()
+    loss, mask, _ = contrastive_loss(a, p, None, None, LossSettings(0.05, "none"))
+    assert mask.shape == (5, 5)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_info_nce_is_that_of_all_candidates_whatever_the_rule(rule):
+    *vectors, guide = batch(4)
+    settings = LossSettings(0.05, rule, THRESHOLD[rule])
+    tensors = [torch.tensor(v) for v in vectors]
+    expected = reference.info_nce(
+        *(v.tolist() for v in vectors), guide.tolist(), temperature=0.05, rule="none", threshold=0
+    )
+    assert contrastive_loss(*tensors, torch.tensor(guide), settings).info_nce.item() == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_every_setting_of_the_loss_comes_from_the_config():

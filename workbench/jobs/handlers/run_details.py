@@ -13,7 +13,7 @@ from pipeline.records import Triplet
 from pipeline.training.batches import StepSampler
 from pipeline.training.encoders import load_encoder, resolve_device
 from pipeline.training.first_batch import first_batch
-from pipeline.training.guide import Stopped, guide_table
+from pipeline.training.guide import Stopped, guide_table, phi_for_share
 from workbench.durable import write_atomically
 from workbench.jobs.context import JobContext
 
@@ -32,7 +32,8 @@ def write_first_batch(context: JobContext, triplets: Sequence[Triplet], config: 
     sampler = StepSampler(len(triplets), batch_size=config.batch_size, steps=config.steps, seed=config.seed)
     rows = next(iter(sampler))
     cosines = None
-    if config.mask_rule != "none":
+    phi = None
+    if config.mask_rule != "none" and config.positives == "written":
         context.progress(0, config.steps, message=f"Embedding the texts with the guide {config.guide}")
         guide = load_encoder(config.guide, device=resolve_device(config.device))
         try:
@@ -42,7 +43,9 @@ def write_first_batch(context: JobContext, triplets: Sequence[Triplet], config: 
         except Stopped:
             return
         cosines = table.cosines(torch.tensor(rows)).cpu().numpy()
-    described = first_batch(triplets, rows, config, cosines)
+        if config.threshold_unit == "random_pairs":
+            phi = phi_for_share(table.unit_ud.cpu().numpy(), config.mask_threshold, seed=0)
+    described = first_batch(triplets, rows, config, cosines, phi=phi)
     write_json(context, FIRST_BATCH, {"rows": described, "batch_size": len(rows), "mask_rule": config.mask_rule})
 
 

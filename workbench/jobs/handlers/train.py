@@ -37,7 +37,7 @@ def run(context: JobContext) -> None:
     held_out = held_out_of(frame)
     triplets = triplets_of(frame[frame["split"] == "train"])
     write_first_batch(context, triplets, config)
-    followed = validation(sts_dir, held_out)
+    followed = validation(sts_dir, held_out, config.dev_metric)
     result = train(
         triplets,
         config,
