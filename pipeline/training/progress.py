@@ -14,7 +14,7 @@ from pipeline.training.best import BestWeights
 from pipeline.training.gpu import GpuMeter
 from pipeline.training.loss_module import GuideMaskedLoss
 
-STOP_WORDS = ("pause", "cancel", "keep")
+STOP_WORDS = ("pause", "cancel", "finish")
 EARLY = "early"
 _DECISIONS = (None, *STOP_WORDS, EARLY)
 
@@ -64,7 +64,7 @@ class Watch:
 
 
 class ProgressCallback(TrainerCallback):
-    """Reports every step, scores the dev task when due, asks for checkpoints, and obeys pause, keep and cancel.
+    """Reports every step, scores the dev task when due, asks for checkpoints, and obeys pause, finish and cancel.
 
     With several processes the first one reports, scores and decides; the others do as it says.
     """
@@ -124,7 +124,7 @@ class ProgressCallback(TrainerCallback):
             triplets_per_s=self.watch.batch_size / seconds,
             gpu_memory_mb=memory,
             gpu_use=use,
-            dev_score=self._dev_score(state.global_step, is_wanted=is_last or word == "keep"),
+            dev_score=self._dev_score(state.global_step, is_wanted=is_last or word == "finish"),
         )
         self.watch.on_event(self.last_event)
         if word is None and not is_last and self.best.is_out_of_patience:

@@ -89,7 +89,7 @@ def train(
         output_dir: gets `model/` (stock sentence-transformers modules only) and, until then, `checkpoints/`.
         dev: scores the encoder; called every config.eval_every steps and after the last one.
         on_event: called after every step.
-        should_stop: polled after every step; "pause" writes a checkpoint and returns, "keep" ends the run here and
+        should_stop: polled after every step; "pause" writes a checkpoint and returns, "finish" ends the run here and
             keeps the encoder, "cancel" returns without one.
         cache: where guide vectors are kept between runs; `output_dir`/cache by default.
         checkpoint_every_s: least seconds between checkpoints against a kill.
@@ -188,7 +188,7 @@ def _load_guide(
     guide = load_encoder(config.guide, device=device)
 
     def is_to_stop() -> bool:
-        return should_stop() in ("pause", "cancel")  # to keep a run it must first have taken a step
+        return should_stop() in ("pause", "cancel")  # to finish a run it must first have taken a step
 
     if distributed.rank() != 0:
         distributed.wait()  # the first process embeds, the others read what it kept

@@ -81,10 +81,10 @@ def test_best_weights_survive_a_pause(static, triplets, tmp_path):
     assert torch.equal(weights_of(result.encoder_folder), shown[0])
 
 
-def test_keep_ends_a_run_where_it_is_and_keeps_the_encoder(static, triplets, tmp_path):
+def test_finish_ends_a_run_where_it_is_and_keeps_the_encoder(static, triplets, tmp_path):
     polls = iter(range(1, 100))
     dev, shown = scripted(0.4)
-    word = lambda: "keep" if next(polls) == 3 else None  # noqa: E731
+    word = lambda: "finish" if next(polls) == 3 else None  # noqa: E731
     result = train(triplets, static, output_dir=tmp_path, dev=dev, should_stop=word)
     assert (result.status, result.step, result.kept_step, result.dev_score) == ("finished", 3, 3, 0.4)
     assert torch.equal(weights_of(result.encoder_folder), shown[0])
