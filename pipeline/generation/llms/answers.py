@@ -48,7 +48,7 @@ def echoed_log_p(answer: Any, prompt: str, reply: str) -> Parsed:
 
 
 def written_log_p(answer: Any) -> Parsed:
-    """Read (text, log p) of a completion that was asked for log-probabilities; log p is None when there are none."""
+    """Read (text, log p of its tokens) of a completion; None in place of a list when it holds no log-probabilities."""
     found = plain(answer)
     choice = _first_choice(found)
     logs = choice.get("logprobs")
@@ -57,7 +57,7 @@ def written_log_p(answer: Any) -> Parsed:
     text = choice.get("text")
     if not isinstance(text, str):
         raise MalformedError("no text in it")
-    return Parsed((text, float(sum(values)) if is_known else None), *_usage(found))  # type: ignore[arg-type]
+    return Parsed((text, values if is_known else None), *_usage(found))
 
 
 def _first_choice(found: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from pipeline.generation.llms.meter import Meter
 from pipeline.generation.llms.remote import RemoteLLM
 
 _PROMPT = "The capital of France is Paris.\nThe capital of Italy is"
-_ECHO_TOLERANCE_NATS = 0.2
+_ECHO_TOLERANCE_NATS = 0.1
+"""Per token: servers round, and quantised weights give other last digits in another batch."""
 _TOKENS = 8
 
 
@@ -106,4 +107,6 @@ def _echo_is_true(llm: RemoteLLM, calls: Calls) -> bool:
         echoed = llm.reply_log_p(calls, _PROMPT, text) if text else None
     except (CallError, ServerError):
         return False
-    return written is not None and echoed is not None and abs(written - echoed) < _ECHO_TOLERANCE_NATS * _TOKENS
+    if written is None or echoed is None:
+        return False
+    return abs(sum(written) - echoed) < _ECHO_TOLERANCE_NATS * len(written)
