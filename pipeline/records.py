@@ -56,6 +56,8 @@ class SideResult:
     raw: str
     outcome: Outcome
     tokens: int = 0
+    reason: str = ""
+    """Why it failed, in words, where more is known than the outcome."""
 
 
 @dataclass(frozen=True, slots=True)

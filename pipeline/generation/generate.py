@@ -110,7 +110,7 @@ class _Run:
 
     def _candidate(self, reply: Reply, premise: str, side: Side) -> Candidate:
         if reply.problem is not None:
-            result = SideResult(text="", raw=reply.raw, outcome=reply.problem, tokens=reply.tokens)
+            result = SideResult("", reply.raw, reply.problem, reply.tokens, reply.reason)
         else:
             result = classify(reply.raw, premise, side, self._prompts, cut=reply.cut, tokens=reply.tokens)
         return Candidate(result, reply.own_log_p, reply.opposite_log_p)

@@ -32,6 +32,7 @@ def filled(workspace):
         {"table": "encoders", "encoder_id": "e", "name": "E", "folder": "out/model", "created_at": "2026"},
         {"table": "scores", "encoder_id": "e", "task": "STS12", "spearman": 0.5, "pairs": 10, "job_id": "x"},
         {"table": "llms", "check_id": "c", "name": "L", "entry": {"name": "L", "kind": "gguf", "location": "x.gguf"}},
+        {"table": "llm_usage", "attempt_id": "r", "number": 2, "calls": 2, "money": 0.5},
         {"table": "projections", "projection_id": "p", "encoder_id": "e", "method": "pca", "points": 3},
         triplet_row("extra"),
     ]

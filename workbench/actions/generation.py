@@ -1,5 +1,6 @@
 """Stage 1: start a generation job over a corpus."""
 
+import json
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -8,6 +9,8 @@ from pipeline.errors import InputError
 from workbench.actions.llms import resolve_llm
 from workbench.prompt_sets import PromptSets
 from workbench.workspace import Workspace
+
+_EARLIER_ATTEMPTS = 20
 
 
 def start_generate(
@@ -32,8 +35,23 @@ def start_generate(
     spec = generation_spec(workspace, settings) | {"corpus_id": corpus.corpus_id, "corpus": corpus.name}
     if origin:
         spec["origin"] = origin
+    spec["earlier"] = _earlier(workspace, spec)
     job_id = workspace.jobs.submit("generate", spec, frame, title=title)
     return {"job_id": job_id, "attempt_id": job_id, "premises": len(frame)}
+
+
+def _earlier(workspace: Workspace, spec: dict[str, Any]) -> list[str]:
+    """Return the attempts whose rows may serve this one, newest first; its worker looks at each row's own key."""
+    alike = [job.job_id for job in workspace.jobs.list() if job.kind == "generate" and _asks(job.spec) == _asks(spec)]
+    return alike[:_EARLIER_ATTEMPTS]
+
+
+def _asks(spec: dict[str, Any]) -> str:
+    """What a job asks its LLM, without what changes no text."""
+    config = {name: value for name, value in spec.get("config", {}).items() if not name.endswith("_budget")}
+    prompts = spec.get("prompts") or {}
+    asked = [config | {"llm": "", "prompt_set": ""}, prompts.get("positive"), prompts.get("hard_negative")]
+    return json.dumps(asked, sort_keys=True)
 
 
 def generation_spec(workspace: Workspace, settings: GenerationConfig) -> dict[str, Any]:

@@ -5,8 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
+from pipeline.generation.llms.endpoints import checked_key_variable, checked_url
 from pipeline.generation.llms.entries import EMBEDDED, LLMEntry, architecture, entry_for
 from workbench.workspace import Workspace
+
+SERVER_SETTINGS = ("model", "key_variable", "concurrency", "timeout_s", "price_in", "price_out")
+"""What a person says about a server; the rest is found out by its check."""
 
 
 def llms(workspace: Workspace) -> dict[str, Any]:
@@ -14,8 +18,24 @@ def llms(workspace: Workspace) -> dict[str, Any]:
     return {"llms": [asdict(llm) for llm in workspace.store.llms.list()]}
 
 
-def add_llm(workspace: Workspace, *, name: str, path: str) -> dict[str, Any]:
-    """Queue the check of a local GGUF file or transformers folder, which adds it to the registry under this name."""
+def add_llm(
+    workspace: Workspace,
+    *,
+    name: str,
+    path: str | None = None,
+    url: str | None = None,
+    settings: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Queue the check of an LLM, which adds it to the registry under this name.
+
+    path: of a GGUF file or transformers folder; or url: of an OpenAI-compatible server, with settings model,
+    key_variable, concurrency, timeout_s, price_in, price_out. Raises InputError for what cannot be meant.
+    """
+    if (path is None) == (url is None):
+        raise InputError("Name either the path of a model on this machine or the URL of a server.")
+    if url is not None:
+        return _start(workspace, _server(_free(name), url, settings or {}))
+    assert path is not None
     where = Path(path).expanduser()
     if where.is_dir():
         entry = LLMEntry(_free(name), architecture(where), str(where.resolve()))
@@ -24,6 +44,14 @@ def add_llm(workspace: Workspace, *, name: str, path: str) -> dict[str, Any]:
     else:
         raise InputError(f"{path} is neither a GGUF file nor a transformers folder; give the path of one.")
     return _start(workspace, entry)
+
+
+def _server(name: str, url: str, settings: dict[str, Any]) -> LLMEntry:
+    unknown = sorted(set(settings) - set(SERVER_SETTINGS))
+    if unknown:
+        raise InputError(f"A server has no setting {', '.join(unknown)}; it has {', '.join(SERVER_SETTINGS)}.")
+    checked_key_variable(str(settings.get("key_variable", "")))
+    return LLMEntry(name, "remote", checked_url(url), **settings)
 
 
 def check_llm(workspace: Workspace, *, name: str) -> dict[str, Any]:

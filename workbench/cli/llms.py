@@ -23,8 +23,17 @@ def add(options: argparse.Namespace) -> None:
     from workbench.workspace import workspace_root
 
     with access(workspace_root(options.workspace)) as call:
-        started = call("add_llm", name=options.name, path=str(options.path.expanduser().resolve()))
+        path = str(options.path.expanduser().resolve()) if options.path else None
+        started = call("add_llm", name=options.name, path=path, url=options.url, settings=server_settings(options))
         followed(call, started, options)
+
+
+def server_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what was said about a server."""
+    from workbench.actions.llms import SERVER_SETTINGS
+
+    given = {name: getattr(options, name) for name in SERVER_SETTINGS}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def check(options: argparse.Namespace) -> None:

@@ -53,7 +53,15 @@ def add_llms(commands: Any) -> None:
     command(llms, "list", "llms:show", "list the LLMs with what their last check found")
     add = command(llms, "add", "llms:add", "check an LLM and add it under a name")
     add.add_argument("name")
-    add.add_argument("--path", type=Path, required=True, help="GGUF file, or folder of a transformers model")
+    where = add.add_mutually_exclusive_group(required=True)
+    where.add_argument("--path", type=Path, help="GGUF file, or folder of a transformers model")
+    where.add_argument("--url", help="base URL of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1")
+    add.add_argument("--model", help="the server's id of the model (default: its only one)")
+    add.add_argument("--key-variable", help="environment variable that holds the server's key; ends in _API_KEY")
+    add.add_argument("--concurrency", type=int, help="calls under way at a time (default: 4)")
+    add.add_argument("--timeout-s", type=float, help="seconds that a call may take (default: 60)")
+    add.add_argument("--price-in", type=float, help="money per million tokens of prompts")
+    add.add_argument("--price-out", type=float, help="money per million tokens of replies")
     command(llms, "check", "llms:check", "check an LLM again").add_argument("name")
 
 

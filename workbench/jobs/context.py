@@ -3,7 +3,7 @@
 import json
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _REPORT_EVERY_S = 0.2
 _RESERVE_BYTES = 64 * 1024
+_INPUT_ROWS = 2_000
 
 
 class JobContext:
@@ -53,6 +54,20 @@ class JobContext:
         import pandas as pd
 
         return pd.read_parquet(self.folder.input)
+
+    def input_rows(self) -> int:
+        """Return the number of rows of the table that came with the job."""
+        import pyarrow.parquet as pq
+
+        return int(pq.read_metadata(self.folder.input).num_rows)
+
+    def input_pairs(self) -> Iterator[tuple[str, str]]:
+        """Yield premise_id and text of each row of the input, a few thousand in memory at a time."""
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self.folder.input) as file:
+            for batch in file.iter_batches(_INPUT_ROWS, columns=["premise_id", "text"]):
+                yield from zip(batch["premise_id"].to_pylist(), batch["text"].to_pylist(), strict=True)
 
     def done(self, table: str, key: str) -> set[str]:
         """Return the keys of this table's rows that the journal already holds."""

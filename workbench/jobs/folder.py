@@ -19,6 +19,8 @@ from workbench.locks import FileLock
 if TYPE_CHECKING:
     import pandas as pd
 
+_ROWS_A_GROUP = 10_000
+"""Rows of an input that a worker has to hold at a time."""
 State = Literal["queued", "running", "paused", "cancelled", "failed", "finished", "interrupted"]
 Stop = Literal["pause", "finish", "cancel"]
 LANES = {
@@ -97,7 +99,7 @@ class JobFolder:
         try:
             (draft / "out").mkdir(parents=True)
             if table is not None:
-                table.to_parquet(draft / self.input.name, index=False)
+                table.to_parquet(draft / self.input.name, index=False, row_group_size=_ROWS_A_GROUP)
                 sync_file(draft / self.input.name)
             for name, record in (("spec.json", spec), ("status.json", status)):
                 write_atomically(draft / name, _json(asdict(record)))

@@ -102,6 +102,14 @@ STEPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
                 load_s DOUBLE)""",
         ),
     ),
+    (
+        "what servers charged for",
+        (
+            """CREATE TABLE llm_usage (
+                attempt_id VARCHAR, number BIGINT, calls BIGINT, prompt_tokens BIGINT, reply_tokens BIGINT,
+                money DOUBLE, PRIMARY KEY (attempt_id, number))""",
+        ),
+    ),
 )
 
 

@@ -13,6 +13,7 @@ from workbench.store.imports import Imports
 from workbench.store.jobs import Jobs
 from workbench.store.journals import Journals, JournalTable
 from workbench.store.judgements import Judgements
+from workbench.store.llm_usage import LLMUsage
 from workbench.store.llms import LLMs
 from workbench.store.migrations import migrate
 from workbench.store.opinions import Opinions
@@ -65,6 +66,7 @@ class Store:
         self.scores = Scores(self.database)
         self.projections = Projections(self.database)
         self.llms = LLMs(self.database)
+        self.llm_usage = LLMUsage(self.database)
         self.jobs = Jobs(self.database)
         self._register()
         self.catch_up()
@@ -113,6 +115,7 @@ class Store:
             "scores": self.scores,
             "projections": self.projections,
             "llms": self.llms,
+            "llm_usage": self.llm_usage,
         }
         self.journals.register("triplet_blocks", TripletBlocks())
         for name, table in tables.items():

@@ -48,7 +48,7 @@ def echoed_log_p(answer: Any, prompt: str, reply: str) -> Parsed:
 
 
 def written_log_p(answer: Any) -> Parsed:
-    """Read (text, log p of its tokens) of a completion; None in place of a list when it holds no log-probabilities."""
+    """Read (text, log p of each of its tokens) of a completion; None in place of the list when it holds none."""
     found = plain(answer)
     choice = _first_choice(found)
     logs = choice.get("logprobs")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
+from pipeline.generation.llms.meter import Usage
 from pipeline.generation.prompts import PromptSet
 from pipeline.records import Contrast, Outcome, Side
 
@@ -68,6 +69,19 @@ class LLM(Protocol):
 
     def close(self) -> None:
         """Free what it holds; calling it twice is harmless."""
+        ...
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """The part of an LLM that somebody is charged for."""
+
+    spent: Usage
+    """What earlier parts of the same run were charged for; set before `replies`, counts towards the budget."""
+
+    @property
+    def usage(self) -> Usage:
+        """What the run was charged for so far, earlier parts included."""
         ...
 
 

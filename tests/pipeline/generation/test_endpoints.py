@@ -3,7 +3,6 @@
 import socket
 
 import pytest
-from scripted_server import completion, serving
 
 from pipeline.generation.llms import endpoints
 from pipeline.generation.llms.endpoints import (
@@ -14,6 +13,7 @@ from pipeline.generation.llms.endpoints import (
     http_client,
     key_in,
 )
+from tests.servers.scripted_server import completion, serving
 
 
 @pytest.fixture(autouse=True)

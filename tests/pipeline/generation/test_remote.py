@@ -5,7 +5,6 @@ from collections import Counter
 from email.utils import formatdate
 
 import pytest
-from scripted_server import Answer, chat, completion, serving
 
 from pipeline.config import GenerationConfig
 from pipeline.errors import InputError
@@ -16,6 +15,7 @@ from pipeline.generation.llms.entries import LLMEntry
 from pipeline.generation.llms.meter import BudgetError
 from pipeline.generation.llms.remote import RemoteLLM
 from pipeline.records import Contrast, Outcome, Premise
+from tests.servers.scripted_server import Answer, chat, completion, serving
 
 QUICK = Patience(attempts=3, first_wait_s=0.01, longest_wait_s=2.0)
 

@@ -1,43 +1,160 @@
-"""Stage 1 as a job: every premise of the input becomes one journal row with an outcome per side."""
+"""Stage 1 as a job: every premise of the input becomes one journal row with an outcome per side.
+
+Premises are read and rows written as a stream: memory does not grow with the corpus.
+"""
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, fields
+from itertools import islice
 from time import monotonic
 from typing import Any
 
 from pipeline.config import GenerationConfig, from_fields
 from pipeline.generation.generate import generate
 from pipeline.generation.llms.entries import LLMEntry, entry_for, open_llm
+from pipeline.generation.llms.meter import Usage
+from pipeline.generation.llms.protocol import LLM, Metered
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.prompts import PromptSet
-from pipeline.records import GeneratedTriplet, Premise
+from pipeline.generation.text_key import text_key
+from pipeline.records import Contrast, GeneratedTriplet, Outcome, Premise
+from workbench.jobs.compact_ids import CompactIds
 from workbench.jobs.context import JobContext
+from workbench.jobs.earlier_rows import earlier_rows
+from workbench.jobs.journal import Row, read_rows
 
 FLUSH_SECONDS = 1.0
 """Longest time a finished row waits for its fsync: what a kill can cost."""
+_FLUSH_ROWS = 2_000
+_REASONS = 8
 
 
 def run(context: JobContext) -> None:
-    """Generate for the premises that the journal does not hold yet."""
+    """Generate for the premises that neither the journal nor an earlier run of the same key holds."""
     config = from_fields(GenerationConfig, context.spec["config"])
-    frame = context.input()
-    done = context.done("triplets", "premise_id")
-    waiting = [Premise(i, text) for i, text in zip(frame["premise_id"], frame["text"], strict=True) if i not in done]
-    context.progress(len(done), len(frame), message=f"Loading {config.llm}")
-    stored = context.spec.get("llm")
-    llm = open_llm(LLMEntry.from_json(stored) if stored else entry_for(config.llm))
-    counts: Counter[str] = Counter()
-    finished = len(done)
     prompts = prompts_of(context.spec, config)
-    stream = generate(waiting, config, llm, prompts=prompts, should_stop=lambda: context.stop_requested() is not None)
-    for batch in in_batches(stream):
-        context.write([row(context.job_id, context.spec.get("origin", ""), config, item) for item in batch])
-        finished += len(batch)
-        for item in batch:
-            counts[f"positive {item.positive.outcome}"] += 1
-            counts[f"hard negative {item.hard_negative.outcome}"] += 1
-        context.progress(finished, len(frame), message="Generating", outcomes=dict(counts))
+    entry = entry_of(context.spec, config)
+    run_of_job = _GenerateJob(context, config, text_key(config, prompts, entry))
+    run_of_job.take_over_earlier()
+    if run_of_job.finished >= run_of_job.total:
+        return
+    run_of_job.report(f"Loading {entry.name}")
+    llm = open_llm(entry)
+    try:
+        run_of_job.write(llm, prompts)
+    finally:
+        llm.close()
+
+
+class _GenerateJob:
+    """One job: what is done, what was spent, and the rows that are written."""
+
+    def __init__(self, context: JobContext, config: GenerationConfig, key: str) -> None:
+        self._context, self._config, self._key = context, config, key
+        self._counts: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._spent = Usage()
+        self._reused = 0
+        self._done = CompactIds(self._recorded())
+        self.finished = len(self._done)
+        self.total = context.input_rows()
+
+    def take_over_earlier(self) -> None:
+        """Copy the rows that earlier runs have; costs nothing but the reading."""
+        earlier: list[str] = self._context.spec.get("earlier", [])
+        if not earlier:
+            return
+        wanted = CompactIds(premise_id for premise_id, _ in self._context.input_pairs())
+        for job_id in earlier:
+            job = self._context.folder.path.parent / job_id
+            found = earlier_rows(job, text_key=self._key, wanted=wanted, done=self._done)
+            taken = CompactIds(self._taken(found))
+            self._done = self._done.plus(taken)
+
+    def _taken(self, found: Iterator[Row]) -> Iterator[str]:
+        """Write these rows as this job's own; yields their premises."""
+        while rows := [self._taken_over(known) for known in islice(found, _FLUSH_ROWS)]:
+            self._context.write(rows)
+            self._note(rows)
+            self._reused += len(rows)
+            self.report("Taking over rows of earlier runs")
+            yield from (row["premise_id"] for row in rows)
+
+    def write(self, llm: LLM, prompts: PromptSet) -> None:
+        """Generate for the rest."""
+        waiting = (Premise(i, text) for i, text in self._context.input_pairs() if i not in self._done)
+        if isinstance(llm, Metered):
+            llm.spent = self._spent
+        stream = generate(
+            waiting, self._config, llm, prompts=prompts,
+            should_stop=lambda: self._context.stop_requested() is not None,
+        )  # fmt: skip
+        for batch in in_batches(stream):
+            self._spent = llm.usage if isinstance(llm, Metered) else self._spent
+            rows = [
+                row(self._context.job_id, self._context.spec.get("origin", ""), self._config, item, self._key)
+                for item in batch
+            ]
+            self._context.write([*self._usage_row(), *rows])
+            self._note(rows)
+            self.report("Generating")
+
+    def report(self, message: str) -> None:
+        """Tell how far the job is, with its counts per outcome and what it was charged for."""
+        details: dict[str, Any] = {
+            "outcomes": dict(self._counts),
+            "reasons": dict(self._reasons.most_common(_REASONS)),
+        }
+        if self._reused:
+            details["reused"] = self._reused
+        if self._spent.calls:
+            details["usage"] = asdict(self._spent)
+        self._context.progress(self.finished, self.total, message=message, **details)
+
+    def _recorded(self) -> Iterator[str]:
+        """Yield the premises of the journal, counting their outcomes again and noting what was spent."""
+        for known in read_rows(self._context.folder.journal):
+            if known["table"] == "triplets" and "premise_id" in known:
+                self._count(known)
+                yield str(known["premise_id"])
+            elif known["table"] == "llm_usage":
+                self._spent = Usage(**{field.name: known[field.name] for field in fields(Usage)})
+
+    def _usage_row(self) -> list[Row]:
+        if not self._spent.calls:
+            return []
+        number = self._spent.calls
+        return [{"table": "llm_usage", "attempt_id": self._context.job_id, "number": number, **asdict(self._spent)}]
+
+    def _taken_over(self, known: Row) -> Row:
+        job_id = self._context.job_id
+        return known | {
+            "triplet_id": f"{job_id}-{known['premise_id']}",
+            "attempt_id": job_id,
+            "origin": self._context.spec.get("origin", ""),
+            "llm": self._config.llm,
+            "prompt_set": self._config.prompt_set,
+            "reused_from": known["attempt_id"],
+        }
+
+    def _note(self, rows: Iterable[Row]) -> None:
+        for known in rows:
+            self._count(known)
+            self.finished += 1
+
+    def _count(self, known: Row) -> None:
+        self._counts[f"positive {known['positive_outcome']}"] += 1
+        self._counts[f"hard negative {known['hard_negative_outcome']}"] += 1
+        for name in ("positive_reason", "hard_negative_reason"):
+            if known.get(name):
+                self._reasons[known[name]] += 1
+
+
+def entry_of(spec: dict[str, Any], config: GenerationConfig) -> LLMEntry:
+    """Return the LLM that the job was given whole; a job of an earlier version names it only."""
+    kept = spec.get("llm")
+    return LLMEntry.from_json(kept) if kept else entry_for(config.llm)
 
 
 def prompts_of(spec: dict[str, Any], config: GenerationConfig) -> PromptSet:
@@ -47,21 +164,33 @@ def prompts_of(spec: dict[str, Any], config: GenerationConfig) -> PromptSet:
 
 
 def in_batches(stream: Iterator[GeneratedTriplet]) -> Iterator[list[GeneratedTriplet]]:
-    """Group a stream by time, so that the journal is synced about once a second and not once a row."""
+    """Group a stream by time, so that the journal is synced about once a second and not once a row.
+
+    When the stream ends with an error, what came before it is yielded first.
+    """
     batch: list[GeneratedTriplet] = []
     since = monotonic()
-    for item in stream:
-        batch.append(item)
-        if monotonic() - since >= FLUSH_SECONDS:
+    try:
+        for item in stream:
+            batch.append(item)
+            if monotonic() - since >= FLUSH_SECONDS or len(batch) >= _FLUSH_ROWS:
+                yield batch
+                batch, since = [], monotonic()
+    except Exception:
+        if batch:
             yield batch
-            batch, since = [], monotonic()
+        raise
     if batch:
         yield batch
 
 
-def row(attempt_id: str, origin: str, config: GenerationConfig, item: GeneratedTriplet) -> dict[str, Any]:
-    """Return the journal row of one generated triplet."""
+def row(
+    attempt_id: str, origin: str, config: GenerationConfig, item: GeneratedTriplet, key: str = ""
+) -> dict[str, Any]:
+    """Return the journal row of one generated triplet; omega is 0 where no contrast took part."""
     settings = asdict(config)
+    omega = 0.0 if item.contrast is Contrast.NONE else config.omega
+    reasons = {"positive_reason": item.positive, "hard_negative_reason": item.hard_negative}
     return {
         "table": "triplets",
         "triplet_id": f"{attempt_id}-{item.premise.premise_id}",
@@ -77,5 +206,8 @@ def row(attempt_id: str, origin: str, config: GenerationConfig, item: GeneratedT
         "contrast": str(item.contrast),
         "tokens": item.positive.tokens + item.hard_negative.tokens,
         "origin": origin,
-        **{name: settings[name] for name in ("omega", "seed", "llm", "prompt_set")},
+        **{name: settings[name] for name in ("seed", "llm", "prompt_set")},
+        "omega": omega,
+        "text_key": key,
+        **{name: side.reason for name, side in reasons.items() if side.outcome is Outcome.FAILED and side.reason},
     }

@@ -1,0 +1,47 @@
+"""What decides a text: two runs with the same key write the same sentence for the same premise."""
+
+import json
+from dataclasses import asdict
+from hashlib import blake2b
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from pipeline.config import GenerationConfig
+from pipeline.generation.llms.digests import digest_of
+from pipeline.generation.llms.entries import LLMEntry
+from pipeline.generation.prompts import PromptSet
+
+_NO_TEXT = ("llm", "prompt_set", "token_budget", "money_budget")
+"""Settings that change no text: names, and what a run may cost."""
+_NO_WORDS = ("prompt_set_id", "version", "about")
+"""Parts of a prompt set that are not sent."""
+_PACKAGES = {
+    "embedded": "llama-cpp-python",
+    "gguf": "llama-cpp-python",
+    "decoder": "transformers",
+    "encoder-decoder": "transformers",
+}
+
+
+def text_key(config: GenerationConfig, prompts: PromptSet, entry: LLMEntry) -> str:
+    """Return 32 hex digits over everything that changes text: settings, prompts, weights, backend, batch size.
+
+    The weights are those on the disk now, read once per process; a changed file gives another key. Raises
+    WeightsError when they cannot be read.
+    """
+    settings = {name: value for name, value in asdict(config).items() if name not in _NO_TEXT}
+    words = {name: value for name, value in prompts.to_json().items() if name not in _NO_WORDS}
+    parts: dict[str, Any] = {"settings": settings, "prompts": words, "weights": digest_of(entry)}
+    if entry.kind == "remote":
+        parts["server"] = [entry.api, entry.scores_prompts]
+    else:
+        parts["backend"] = _backend(_PACKAGES[entry.kind])
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
+    return blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+def _backend(package: str) -> str:
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return package
