@@ -6,6 +6,7 @@ from workbench import shell, state
 from workbench.components.attempt_table import attempt_names, attempt_table
 from workbench.components.attempt_view import attempt_view
 from workbench.components.generation_form import generation_form
+from workbench.components.llm_registry import llm_registry
 from workbench.components.notice import empty_state
 from workbench.components.premises_import import welcome
 
@@ -30,3 +31,4 @@ with result:
     else:
         attempt_view(workspace, attempt_id)
 attempt_table(workspace, attempts)
+llm_registry(workspace)

@@ -51,6 +51,7 @@ def application() -> st.App:
 async def _lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
     from streamlit import config
 
+    st.secrets.load_if_toml_exists()  # puts them into the environment, which the workers inherit
     workspace = current_workspace()
     token = owner.announce(workspace.root, _client_address(), int(config.get_option("server.port")))
     api.configure(token)

@@ -5,6 +5,7 @@ import streamlit as st
 from workbench.components import links
 from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.outcome_bars import outcome_bars
+from workbench.components.text import plain
 from workbench.components.triplet_rows import triplet_table
 from workbench.components.wording import counted
 from workbench.jobs.views import JobView
@@ -23,6 +24,8 @@ def attempt_view(workspace: Workspace, attempt_id: str) -> None:
         job = _job(workspace, attempt_id)
         if job and job.state != "finished":
             job_card(workspace, job, key="attempt")
+        if job:
+            run_facts(job)
         outcome_bars(workspace.store.triplets.outcome_counts(attempt_id), key="outcomes")
         rows = workspace.store.triplets.page(chosen, limit=_FRESH, newest_first=True)
         if not rows.empty:
@@ -36,6 +39,19 @@ def attempt_view(workspace: Workspace, attempt_id: str) -> None:
         st.page_link(
             links.CURATE, label=f"Curate {counted(usable, 'triplet')} with both sides ok", icon=":material/rule:"
         )
+
+
+def run_facts(job: JobView) -> None:
+    """Say what a server charged, what was taken over, and why rows failed; nothing where there is none of it."""
+    usage, reused = job.details.get("usage"), job.details.get("reused")
+    if usage:
+        tokens = usage["prompt_tokens"] + usage["reply_tokens"]
+        money = f", {usage['money']:.4f} money" if usage["money"] else ""
+        st.caption(f"{counted(usage['calls'], 'call')}, {counted(tokens, 'token')}{money} charged by the server.")
+    if reused:
+        st.caption(f"{counted(reused, 'row')} taken over from an earlier run with the very same settings.")
+    for reason, count in (job.details.get("reasons") or {}).items():
+        st.caption(plain(f"{counted(count, 'side')} failed: {reason}"))
 
 
 def _job(workspace: Workspace, attempt_id: str) -> JobView | None:

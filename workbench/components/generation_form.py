@@ -5,9 +5,9 @@ from typing import Any
 import streamlit as st
 
 from pipeline.config import GenerationConfig
-from pipeline.names import BUILT_IN_LLMS
 from workbench import state
 from workbench.actions.generation import start_generate
+from workbench.components.llm_choice import budget_settings, candidate_settings, llm_choice
 from workbench.components.notice import errors_shown
 from workbench.components.wording import count, counted, duration
 from workbench.jobs.views import JobView
@@ -32,7 +32,7 @@ def generation_form(workspace: Workspace) -> None:
     limit = st.number_input(
         "Number of premises", 1, corpus.premises, min(_ROWS, corpus.premises), key=f"generate_limit_{corpus_id}"
     )
-    config = _settings()
+    config = _settings(workspace)
     st.caption(estimate(workspace.jobs.list(), limit))
     if st.button(
         f"Generate {counted(limit, 'triplet')}", type="primary", icon=":material/play_arrow:", width="stretch"
@@ -43,15 +43,8 @@ def generation_form(workspace: Workspace) -> None:
             st.rerun()
 
 
-def _settings() -> dict[str, Any]:
-    llm = st.selectbox(
-        "LLM",
-        BUILT_IN_LLMS,
-        accept_new_options=True,
-        key="generate_llm",
-        help="The embedded model, or type the path of a GGUF file. Both give full token probabilities, so the "
-        "contrast works token by token.",
-    )
+def _settings(workspace: Workspace) -> dict[str, Any]:
+    llm, chosen = llm_choice(workspace)
     omega = st.slider(
         "Contrast ω",
         0.0,
@@ -79,8 +72,9 @@ def _settings() -> dict[str, Any]:
         seed = st.number_input("Seed", 0, 2**31 - 1, _DEFAULT.seed, key="generate_seed")
         tokens = st.number_input("Longest reply (tokens)", 8, 256, _DEFAULT.max_new_tokens, key="generate_tokens")
         batch = st.number_input("Replies side by side", 1, 256, _DEFAULT.batch_size, key="generate_batch")
+        drawn = candidate_settings(chosen, temperature=temperature) | budget_settings(chosen)
     return {
-        "llm": llm or _DEFAULT.llm,
+        "llm": llm,
         "omega": omega,
         "plausibility": plausibility,
         "temperature": temperature,
@@ -88,6 +82,7 @@ def _settings() -> dict[str, Any]:
         "seed": int(seed),
         "max_new_tokens": int(tokens),
         "batch_size": int(batch),
+        **drawn,
     }
 
 

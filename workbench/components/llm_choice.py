@@ -1,0 +1,75 @@
+"""Choosing the LLM of a run, and the settings that depend on what it is capable of."""
+
+from typing import Any
+
+import streamlit as st
+
+from pipeline.config import GenerationConfig
+from workbench.store.llms import RegisteredLLM
+from workbench.workspace import Workspace
+
+_DEFAULT = GenerationConfig()
+_CHOICES = {
+    "contrast": "greatest log p(own) - ω log p(opposite)",
+    "contrast_per_token": "the same, per token",
+    "least_overlap": "fewest words of the premise",
+    "first": "first usable one",
+}
+
+
+def llm_choice(workspace: Workspace) -> tuple[str, RegisteredLLM | None]:
+    """Draw the picker; returns the name or path, and the entry where it is registered."""
+    known = {llm.entry.name: llm for llm in workspace.store.llms.list() if llm.state == "ok"}
+    name = st.selectbox(
+        "LLM",
+        list(known),
+        accept_new_options=True,
+        key="generate_llm",
+        help="One of the LLMs below, or type the path of a GGUF file or of a transformers folder.",
+    )
+    chosen = known.get(name or "")
+    if chosen is not None and chosen.contrast == "sequence":
+        st.caption(
+            "This server has no token probabilities: with several candidates, whole replies are reranked by ω."
+        )
+    elif chosen is not None and chosen.contrast == "none":
+        st.caption("This server returns no log-probabilities of prompts: replies are plain, and ω has no effect.")
+    return name or _DEFAULT.llm, chosen
+
+
+def candidate_settings(llm: RegisteredLLM | None, *, temperature: float) -> dict[str, Any]:
+    """Draw how many replies are drawn and which is kept."""
+    if temperature == 0:
+        st.caption("Several candidates need a temperature above 0.")
+        return {}
+    standard = 4 if llm is not None and llm.contrast == "sequence" else _DEFAULT.candidates
+    name = llm.entry.name if llm is not None else ""
+    candidates = st.number_input(
+        "Candidates per side", 1, 64, standard, key=f"generate_candidates_{name}", help="Replies drawn; one is kept."
+    )
+    if candidates == 1:
+        return {}
+    choice = st.selectbox(
+        "Candidate kept", list(_CHOICES), format_func=lambda rule: _CHOICES[rule], key="generate_choice"
+    )
+    return {"candidates": int(candidates), "choice": choice}
+
+
+def budget_settings(llm: RegisteredLLM | None) -> dict[str, Any]:
+    """Draw the limits of what a server may charge; nothing for LLMs on this machine."""
+    if llm is None or llm.entry.kind != "remote":
+        return {}
+    left, right = st.columns(2)
+    tokens = left.number_input(
+        "Token budget",
+        0,
+        10**12,
+        0,
+        step=10_000,
+        key="generate_token_budget",
+        help="Prompts and replies; 0: no limit.",
+    )
+    money = right.number_input(
+        "Money budget", 0.0, 1e6, 0.0, step=0.1, key="generate_money_budget", help="At the LLM's prices; 0: no limit."
+    )
+    return {"token_budget": int(tokens), "money_budget": float(money)}

@@ -1,0 +1,160 @@
+"""The registry of LLMs on the Generate page: what each is capable of, adding one, checking one again."""
+
+import pandas as pd
+import streamlit as st
+
+from pipeline.generation.llms.entries import EMBEDDED
+from workbench.actions.llms import add_llm, check_llm
+from workbench.components.job_progress import is_live, job_card, while_live
+from workbench.components.notice import errors_shown
+from workbench.components.text import plain
+from workbench.components.wording import ago
+from workbench.jobs.views import JobView
+from workbench.store.llms import RegisteredLLM
+from workbench.workspace import Workspace
+
+CONTRAST_WORDS = {"token": "token by token", "sequence": "whole replies, reranked", "none": "none: plain replies"}
+KIND_WORDS = {
+    "embedded": "embedded (llama.cpp)",
+    "gguf": "GGUF file (llama.cpp)",
+    "decoder": "decoder (transformers)",
+    "encoder-decoder": "encoder-decoder (transformers)",
+    "remote": "server",
+}
+_HERE, _SERVER = "On this machine", "Server"
+
+
+def llm_registry(workspace: Workspace) -> None:
+    """Draw the section; redraws itself while a check runs."""
+    st.subheader("LLMs", anchor=False)
+    st.caption(
+        "The contrast needs token probabilities. Models on this machine have them; a server at most returns "
+        "log-probabilities of whole replies, and a row always says which was used."
+    )
+    llm_table(workspace.store.llms.list())
+    checks(workspace)
+    adding, checking = st.columns([2, 1], gap="large")
+    with adding, st.expander("Add an LLM", icon=":material/add:"):
+        add_form(workspace)
+    with checking, st.expander("Check one again", icon=":material/refresh:"):
+        names = [llm.entry.name for llm in workspace.store.llms.list()]
+        name = st.selectbox("LLM to check", names, key="llms_check_name")
+        if st.button("Check", key="llms_check", icon=":material/refresh:"):
+            with errors_shown():
+                check_llm(workspace, name=name)
+                st.rerun()
+
+
+def llm_table(llms: list[RegisteredLLM]) -> None:
+    """Draw one line per LLM."""
+    table = pd.DataFrame(
+        [
+            {
+                "name": llm.entry.name,
+                "kind": KIND_WORDS[llm.entry.kind],
+                "contrast": CONTRAST_WORDS.get(llm.contrast, "not known"),
+                "context": llm.context_length,
+                "tokens_per_s": llm.tokens_per_s,
+                "weights": _weights(llm),
+                "checked": ago(llm.checked_at) if llm.checked_at else "not yet",
+                "state": llm.state if llm.state == "ok" else f"{llm.state}: {llm.message}",
+            }
+            for llm in llms
+        ]
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        alt="LLMs of this workspace",
+        column_config={
+            "name": st.column_config.TextColumn("LLM", width="medium"),
+            "kind": "Kind",
+            "contrast": "Contrast",
+            "context": st.column_config.NumberColumn("Context (tokens)", format="localized", width="small"),
+            "tokens_per_s": st.column_config.NumberColumn(
+                "Tokens/s",
+                format="%.0f",
+                width="small",
+                help="Reply tokens per second of its check, 8 replies at a time.",
+            ),
+            "weights": st.column_config.TextColumn(
+                "Weights or model", help="First digits of the sha256 of the weights, or the server's id of the model."
+            ),
+            "checked": "Checked",
+            "state": st.column_config.TextColumn("State", width="medium"),
+        },
+    )
+
+
+def checks(workspace: Workspace) -> None:
+    """Show checks that run, and the last one when it failed; the table follows when it has ended."""
+
+    def draw() -> bool:
+        jobs = _checks(workspace)
+        for job in jobs:
+            if is_live(job) or (job is jobs[0] and job.state in ("failed", "interrupted")):
+                job_card(workspace, job, key="llm_check")
+        return any(is_live(job) for job in jobs)
+
+    while_live(draw, live=any(is_live(job) for job in _checks(workspace)))
+
+
+def add_form(workspace: Workspace) -> None:
+    """Ask where the LLM is and start its check."""
+    where = st.segmented_control("Where it runs", [_HERE, _SERVER], default=_HERE, required=True, key="llms_where")
+    name = st.text_input("Name", key="llms_name", max_chars=80, placeholder="flan-t5-small")
+    path = url = None
+    settings: dict[str, object] = {}
+    if where == _HERE:
+        path = st.text_input(
+            "Path of a GGUF file or of a transformers folder",
+            key="llms_path",
+            help="Decoders and encoder-decoders with safetensors weights. No code of a model folder is ever run.",
+        )
+    else:
+        url = st.text_input(
+            "Base URL",
+            key="llms_url",
+            placeholder="http://127.0.0.1:8000/v1",
+            help="Any OpenAI-compatible server: vLLM, llama.cpp's, Ollama, OpenAI. Hosts other than this machine and "
+            "api.openai.com have to be named in MULTICSR_ENDPOINTS before the start.",
+        )
+        settings = _server_settings()
+    if st.button("Check and add", type="primary", key="llms_add", icon=":material/add:"):
+        with errors_shown():
+            add_llm(workspace, name=name, path=path, url=url, settings=settings)
+            st.rerun()
+
+
+def _server_settings() -> dict[str, object]:
+    left, right = st.columns(2)
+    model = left.text_input("Model", key="llms_model", help="The server's id; empty takes its only model.")
+    variable = right.text_input(
+        "Variable with the key",
+        key="llms_key",
+        placeholder="OPENAI_API_KEY",
+        help="Name of an environment variable or of an entry of Streamlit's secrets. The key is never stored.",
+    )
+    calls = left.number_input("Calls at a time", 1, 64, 4, key="llms_concurrency")
+    timeout = right.number_input("Seconds a call may take", 1, 3600, 60, key="llms_timeout")
+    price_in = left.number_input("Price per million prompt tokens", 0.0, 1e6, 0.0, key="llms_price_in")
+    price_out = right.number_input("Price per million reply tokens", 0.0, 1e6, 0.0, key="llms_price_out")
+    return {
+        "model": model.strip(),
+        "key_variable": variable.strip(),
+        "concurrency": int(calls),
+        "timeout_s": float(timeout),
+        "price_in": float(price_in),
+        "price_out": float(price_out),
+    }
+
+
+def _checks(workspace: Workspace) -> list[JobView]:
+    return [job for job in workspace.jobs.list() if job.kind == "check"]
+
+
+def _weights(llm: RegisteredLLM) -> str:
+    if llm.entry.kind == "remote":
+        return plain(llm.entry.model)
+    digest = llm.entry.digest.removeprefix("sha256:")
+    return digest[:12] if digest else ("shipped" if llm.entry.name == EMBEDDED else "")
