@@ -10,11 +10,13 @@ from workbench.components.run_comparison import run_comparison
 from workbench.components.run_list import all_runs, run_list
 from workbench.components.run_queue import run_queue
 from workbench.components.run_view import no_run_yet, run_view
+from workbench.components.study_choice import study_choice
+from workbench.components.study_view import study_view
 from workbench.components.train_form import train_form
 from workbench.components.train_outlook import train_outlook
 
 workspace = shell.begin("Train")
-view = state.tabs(["New run", "Runs"], name=state.TRAIN_VIEW)
+view = state.tabs(["New run", "Runs", "Studies"], name=state.TRAIN_VIEW)
 if view == "New run":
     if not workspace.store.snapshots.list():
         empty_state(
@@ -42,6 +44,10 @@ elif view == "Runs":
     run_id = state.pick("Run", list(names), name=state.RUN, names=names)
     if run_id:
         run_view(workspace, run_id)
-    chosen = run_list(runs)
-    if len(chosen) > 1:
-        run_comparison(workspace, runs, chosen)
+    compared = run_list(runs)
+    if len(compared) > 1:
+        run_comparison(workspace, runs, compared)
+else:
+    chosen = study_choice(workspace)
+    if chosen and chosen.study:
+        study_view(workspace, chosen.study.name)

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 import plotly.graph_objects as go
+import streamlit as st
 
 from pipeline.records import Outcome, Side
 
@@ -67,6 +68,11 @@ def chart(title: str, *, x: str, y: str, height: int = 340) -> go.Figure:
     figure.update_xaxes(title={"text": x, "font": {"size": 14}}, tickfont={"size": 13}, automargin=True)
     figure.update_yaxes(title={"text": y, "font": {"size": 14}}, tickfont={"size": 13}, automargin=True)
     return figure
+
+
+def text_colour() -> str:
+    """The page's text colour, for marks inside a chart that Plotly would draw in its axes' grey."""
+    return "#E6E9ED" if st.context.theme.type == "dark" else "#1B1F24"
 
 
 def see_through(colour: str, opacity: float) -> str:

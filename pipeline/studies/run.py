@@ -1,6 +1,6 @@
 """Run a study: the data of every arm first, then every cell that is not finished yet."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from pipeline.errors import InputError
@@ -23,7 +23,18 @@ class StudyRun:
     """Per arm, in the order of the study's seeds."""
 
 
-def run_study(study: Study, source: DataSource, shelf: Shelf, *, progress: Progress) -> StudyRun:
+Watch = Callable[[Cell, CellResult | None, StudyTasks], None]
+"""watch(cell, its result or None while it begins, what it is scored on)."""
+
+
+def run_study(
+    study: Study,
+    source: DataSource,
+    shelf: Shelf,
+    *,
+    progress: Progress,
+    watch: Watch = lambda cell, result, tasks: None,
+) -> StudyRun:
     """Run what is missing of a study and return all of it; stopped at any moment, it goes on where it was."""
     source.progress = progress
     data = {arm.name: source.of(arm) for arm in study.arms}
@@ -35,11 +46,13 @@ def run_study(study: Study, source: DataSource, shelf: Shelf, *, progress: Progr
         what = f"{cell.arm}, seed {cell.seed}"
         done = read_cell(cell, shelf)
         if done is None:
+            watch(cell, None, tasks)
 
             def on_step(step: int, steps: int) -> None:
                 progress(what, number * steps + step, total)
 
             done = run_cell(cell, tasks, shelf, keep_encoder=study.keep_encoders, on_step=on_step)
+        watch(cell, done, tasks)
         progress(what, (number + 1) * study.steps, total)
         return done
 

@@ -27,6 +27,7 @@ from workbench.actions.margins import start_margins
 from workbench.actions.premises import import_premises, import_sample
 from workbench.actions.prompts import prompt_sets, save_prompt_set
 from workbench.actions.regeneration import start_regenerate
+from workbench.actions.studies import start_study
 from workbench.actions.training import start_preview, start_train
 
 ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
@@ -73,6 +74,7 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         start_projection,
         start_regenerate,
         start_search,
+        start_study,
         start_train,
     )
 }

@@ -1,11 +1,8 @@
 """`study`: arms x seeds at equal steps on one evaluation, from a YAML file; stopped, it goes on where it was."""
 
 import argparse
-import json
 import shlex
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,17 +14,13 @@ from pipeline.records import Triplet
 from workbench.cli.access import access
 from workbench.cli.output import print_line, print_table, write_json
 from workbench.cli.study_plan import print_plan, try_parts
-from workbench.locks import FileLock
-from workbench.paths import ASSETS, SAMPLE_PREMISES
+from workbench.paths import SAMPLE_PREMISES
+from workbench.study_runs import SHIPPED, alone_in, run_in, write_report
 from workbench.workspace import workspace_root
 
 if TYPE_CHECKING:
     from pipeline.studies.report import Report
     from pipeline.studies.spec import Study
-
-SHARED = "shared"
-"""Folder, beside the studies, of what several of them use: generated triplets, judgements, cells."""
-SHIPPED = ASSETS / "studies"
 
 
 def run(options: argparse.Namespace) -> None:
@@ -43,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
     root = workspace_root(options.workspace)
     folder = options.out.resolve() if options.out else root / "studies"
     with alone_in(folder):
-        report = run_in(folder, study, root, download=options.download)
+        report = follow(folder, study, root, options)
     print_report(report)
     written = write_report(report, folder / study.name, command=repeat_command(options))
     print_line("Report: " + ", ".join(str(path) for path in written))
@@ -69,32 +62,8 @@ def study_file(named: Path) -> Path:
     return named.resolve()
 
 
-@contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Keep a second study out of this folder: both would write the same cells."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "study.lock")
-    if not lock.acquire():
-        raise InputError(f"Another study is at work in {folder}; wait for it, or give another folder with --out.")
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def run_in(folder: Path, study: "Study", root: Path, *, download: bool = False) -> "Report":
-    """Run the study with its parts in this folder and return its report."""
-    from pipeline.curation.calibration import read_calibrations
-    from pipeline.studies.data import DataSource
-    from pipeline.studies.hub import Hub, localised
-    from pipeline.studies.report import make_report
-    from pipeline.studies.run import run_study
-    from pipeline.studies.shelf import Shelf
-
-    shelf = Shelf(folder / SHARED)
-    hub = Hub(shelf.root / "hub", download=download)
-    study = localised(study, hub)
-    source = DataSource(study, shelf, read_calibrations(ASSETS), snapshot=lambda name: snapshot(root, name), hub=hub)
+def follow(folder: Path, study: "Study", root: Path, options: argparse.Namespace) -> "Report":
+    """Run the study with its parts in this folder, drawing its progress, and return its report."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task(study.title, total=None)
@@ -102,9 +71,15 @@ def run_in(folder: Path, study: "Study", root: Path, *, download: bool = False) 
         def show(what: str, done: int, total: int) -> None:
             progress.update(bar, description=what, completed=done, total=total)
 
-        finished = run_study(study, source, shelf, progress=show)
-        show("Resampling for the intervals", 0, 1)
-        return make_report(finished)
+        origin = {"file": str(study_file(options.file)), "sts_dir": str(study.evaluation.sts_dir or "")}
+        return run_in(
+            folder,
+            study,
+            snapshot=lambda name: snapshot(root, name),
+            progress=show,
+            download=options.download,
+            origin=origin,
+        )
 
 
 def snapshot(root: Path, name: str) -> list[Triplet]:
@@ -129,19 +104,3 @@ def print_report(report: "Report") -> None:
         if effects:
             told = [(item.name, verdict_line(item, last), item.verdict(last)) for item in effects]
             print_table(title, ("", last, "verdict"), told)
-
-
-def write_report(report: "Report", folder: Path, *, command: str = "") -> list[Path]:
-    """Write the report in every form and return the files."""
-    from pipeline.studies.markdown import as_markdown
-    from pipeline.studies.page import as_page
-    from pipeline.studies.shelf import write_whole
-
-    contents = {
-        "report.html": as_page(report, command=command),
-        "report.md": as_markdown(report),
-        "report.json": json.dumps(report.to_json(), indent=2, ensure_ascii=False),
-    }
-    for name, content in contents.items():
-        write_whole(folder / name, content.encode())
-    return [folder / name for name in contents]

@@ -27,6 +27,7 @@ KIND_TITLES: Final = {
     "behaviour": "Behavioural tests",
     "margins": "Hard negatives",
     "preview": "Mask preview",
+    "study": "Study",
     "fetch": "Fetching tasks",
     "check": "LLM check",
     "hygiene": "Hygiene",

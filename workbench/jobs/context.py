@@ -100,6 +100,10 @@ class JobContext:
         )
         self.folder.write_status(self._status, sync=False)
 
+    def restart_clock(self) -> None:
+        """Measure rate and time left from the next report on: what came before was work of another kind."""
+        self._first = None
+
     def stop_requested(self) -> Stop | None:
         """Return pause or cancel when the handler should write what it has and return."""
         self.stop_seen = self.stop_seen or self.folder.control() or ("pause" if self._asked_to_end else None)

@@ -27,6 +27,7 @@ LANES = {
     "generate": "models",
     "judge": "models",
     "train": "models",
+    "study": "models",
     "evaluate": "models",
     "behaviour": "models",
     "margins": "models",

@@ -1,0 +1,82 @@
+"""Running a study in the folder of studies: the same from the command line and from a job."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import InputError
+from pipeline.records import Triplet
+from workbench.locks import FileLock
+from workbench.paths import ASSETS
+
+if TYPE_CHECKING:
+    from pipeline.studies.data import Progress
+    from pipeline.studies.report import Report
+    from pipeline.studies.spec import Study
+
+SHARED = "shared"
+"""Folder, beside the studies, of what several of them use: generated triplets, judgements, cells."""
+SHIPPED = ASSETS / "studies"
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep a second study out of this folder: both would write the same cells."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "study.lock")
+    if not lock.acquire():
+        raise InputError(f"Another study is at work in {folder}; wait for it, or give another folder with --out.")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def run_in(
+    folder: Path,
+    study: "Study",
+    *,
+    snapshot: Callable[[str], list[Triplet]],
+    progress: "Progress",
+    download: bool = False,
+    origin: dict[str, Any] | None = None,
+) -> "Report":
+    """Run what is missing of a study with its parts in this folder and return its report.
+
+    snapshot: reads the triplets of a snapshot by name. `origin` is kept with the study's grid.
+    """
+    from pipeline.curation.calibration import read_calibrations
+    from pipeline.studies.data import DataSource
+    from pipeline.studies.grid import StudyGrid
+    from pipeline.studies.hub import Hub, localised
+    from pipeline.studies.report import make_report
+    from pipeline.studies.run import run_study
+    from pipeline.studies.shelf import Shelf
+
+    shelf = Shelf(folder / SHARED)
+    grid = StudyGrid(study, folder / study.name, origin or {})
+    grid.begin()
+    hub = Hub(shelf.root / "hub", download=download)
+    study = localised(study, hub)
+    source = DataSource(study, shelf, read_calibrations(ASSETS), snapshot=snapshot, hub=hub)
+    finished = run_study(study, source, shelf, progress=progress, watch=grid)
+    progress("Resampling for the intervals", 0, 1)
+    return make_report(finished)
+
+
+def write_report(report: "Report", folder: Path, *, command: str = "") -> list[Path]:
+    """Write the report in every form and return the files."""
+    from pipeline.studies.markdown import as_markdown
+    from pipeline.studies.page import as_page
+    from pipeline.studies.shelf import write_whole
+
+    contents = {
+        "report.html": as_page(report, command=command),
+        "report.md": as_markdown(report),
+        "report.json": json.dumps(report.to_json(), indent=2, ensure_ascii=False),
+    }
+    for name, content in contents.items():
+        write_whole(folder / name, content.encode())
+    return [folder / name for name in contents]
