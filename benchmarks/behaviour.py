@@ -19,9 +19,9 @@ def main() -> None:
     print(f"|---|---|---:|{'---:|' * len(names)}")
     for scores in zip(*columns, strict=True):
         first = scores[0]
-        shares = " | ".join(f"{score.share:.0%}" for score in scores)
-        print(f"| {first.capability} | {first.kind} | {first.cases} | {shares} |")
-    totals = " | ".join(f"{sum(s.passed for s in column) / len(cases):.0%}" for column in columns)
+        passed = " | ".join(str(score.passed) for score in scores)
+        print(f"| {first.capability} | {first.kind} | {first.cases} | {passed} |")
+    totals = " | ".join(str(sum(score.passed for score in column)) for column in columns)
     print(f"| **all** | | {len(cases)} | {totals} |")
 
 

@@ -51,7 +51,7 @@ PAGES: Final[tuple[PageEntry, ...]] = (
         links.EVALUATE,
         "Evaluate",
         ":material/leaderboard:",
-        "Compare encoders on semantic textual similarity: Spearman x 100, all pairs of a task together.",
+        "Compare encoders on semantic textual similarity, on transfer tasks and in retrieval.",
     ),
     PageEntry(
         links.EMBEDDING_MAP,

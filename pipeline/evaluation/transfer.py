@@ -52,12 +52,17 @@ def evaluate_transfer(task: TransferTask, vectors: Vectors) -> TransferResult:
     part, or on the dev part. Pairs u, v become (|u - v|, u * v). Departures: embeddings have length one, C comes
     from STRENGTHS, and there are 5 inner folds instead of 10. Raises InputError for classes with too few examples.
     """
-    if "all" in task.parts:
-        tested = task.parts["all"]
-        predicted, strengths = _cross_validated(task, vectors)
-    else:
-        tested = task.parts["test"]
-        predicted, strengths = _trained(task, vectors)
+    from threadpoolctl import threadpool_limits
+
+    # Hundreds of fits on small matrices: with two threads they mostly wait for each other, 15 times as long when the
+    # machine has other work.
+    with threadpool_limits(1):
+        if "all" in task.parts:
+            tested = task.parts["all"]
+            predicted, strengths = _cross_validated(task, vectors)
+        else:
+            tested = task.parts["test"]
+            predicted, strengths = _trained(task, vectors)
     right = predicted == tested.label
     score = TransferScore(
         task=task.name,

@@ -13,6 +13,7 @@ from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.notice import errors_shown
 from workbench.components.own_pairs_form import own_pairs_dialog
 from workbench.components.text import plain
+from workbench.components.wording import count
 from workbench.workspace import Workspace
 
 _KINDS = ("evaluate", "fetch")
@@ -53,8 +54,11 @@ def _progress(workspace: Workspace) -> None:
 
     def draw() -> bool:
         jobs = live_jobs()
-        for job in jobs:
+        running = [job for job in jobs if job.state == "running"] or jobs[:1]
+        for job in running:
             job_card(workspace, job, key="evaluating")
+        if len(jobs) > len(running):
+            st.caption(f"{count(len(jobs) - len(running))} more wait for their turn; Home lists them.")
         return bool(jobs)
 
     if live_jobs():

@@ -15,6 +15,8 @@ from workbench.notes import Notes
 from workbench.pair_slices import PairSlices
 from workbench.workspace import Workspace
 
+_NOTES_SHOWN = 50
+
 
 def slice_actions(workspace: Workspace, pairs: pd.DataFrame, *, origin: str, title: str, task: str = "") -> None:
     """Draw the bar: `pairs` are the pairs of the slice, worst first; `origin` names encoder, task and slice.
@@ -98,6 +100,14 @@ def _note(workspace: Workspace, origin: str) -> None:
     if st.button("Keep the note", key="note_keep"):
         with errors_shown():
             add_note(workspace, text=text, about=origin)
-    for note in Notes(workspace.root).list(origin):
+    notes = Notes(workspace.root).list()
+    here = [note for note in notes if note.about == origin]
+    for note in here:
         st.caption(ago(note.created_at))
         st.markdown(plain(note.text))
+    elsewhere = [note for note in notes if note.about != origin]
+    if elsewhere:
+        with st.expander(f"{counted(len(elsewhere), 'note')} about other pairs"):
+            for note in elsewhere[:_NOTES_SHOWN]:
+                st.caption(plain(f"{note.about}, {ago(note.created_at)}"))
+                st.markdown(plain(note.text))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from pipeline.errors import InputError
 from pipeline.evaluation import transfer
@@ -91,7 +92,7 @@ def labelled(texts, label, second=None):
     return LabelledTexts(list(texts), list(second or [""] * len(texts)), np.array(label, dtype=np.int64))
 
 
-def test_accuracy_by_folds_equals_scikit_learn_with_the_same_folds(monkeypatch):
+def test_accuracy_by_folds_equals_scikit_learn_with_the_same_folds():
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict
 
@@ -105,7 +106,8 @@ def test_accuracy_by_folds_equals_scikit_learn_with_the_same_folds(monkeypatch):
     inner = StratifiedKFold(5, shuffle=True, random_state=1111)
     search = GridSearchCV(LogisticRegression(max_iter=1000), {"C": [1.0, 4.0, 16.0, 64.0, 256.0]}, cv=inner)
     outer = StratifiedKFold(10, shuffle=True, random_state=1111)
-    expected = cross_val_predict(search, features, label, cv=outer)
+    with threadpool_limits(1):
+        expected = cross_val_predict(search, features, label, cv=outer)
     np.testing.assert_array_equal(result.predicted, expected)
     assert result.score.accuracy == pytest.approx(np.mean(expected == label))
     assert result.score.majority == pytest.approx(max(np.mean(label), 1 - np.mean(label)))
@@ -122,7 +124,7 @@ def test_shuffled_classes_are_not_found():
     assert 0.42 < result.score.accuracy < 0.58
 
 
-def test_strength_is_chosen_on_dev_and_pairs_become_difference_and_product(monkeypatch):
+def test_strength_is_chosen_on_dev_and_pairs_become_difference_and_product():
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import f1_score
 
