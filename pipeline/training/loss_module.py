@@ -78,7 +78,7 @@ class GuideMaskedLoss(nn.Module):
             first_row=distributed.rank() * len(labels),
         )
         counts = mask_counts(batch.mask_nm, first_row=distributed.rank() * len(labels), columns=self.columns - 1)
-        values = torch.stack([batch.loss.detach(), batch.info_nce, *counts.float()])
+        values = torch.stack([batch.loss.detach(), batch.info_nce, *counts.to(batch.loss.dtype)])
         self._last, self._rows = distributed.summed(values), len(positive_nd)
         return batch.loss
 

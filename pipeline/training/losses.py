@@ -30,7 +30,7 @@ class BatchLoss(NamedTuple):
     """What `contrastive_loss` returns."""
 
     loss: Tensor
-    """Scalar, float32."""
+    """Scalar, float32 (float64 for vectors of that)."""
     mask_nm: Tensor
     """bool (n, M), True where a candidate was masked."""
     info_nce: Tensor
@@ -128,9 +128,10 @@ def released_loss(logits_nm: Tensor, mask_nm: Tensor, *, first_row: int = 0) -> 
 
 
 def _cosines(anchor_nd: Tensor, candidate_md: Tensor) -> Tensor:
-    # float32 whatever the encoder runs in: at temperature 0.05 half precision loses the differences that matter.
+    # At least float32 whatever the encoder runs in: at temperature 0.05 half precision loses what matters.
+    dtype = torch.promote_types(anchor_nd.dtype, torch.float32)
     with torch.autocast(anchor_nd.device.type, enabled=False):
-        anchor_nd, candidate_md = anchor_nd.float(), candidate_md.float()
+        anchor_nd, candidate_md = anchor_nd.to(dtype), candidate_md.to(dtype)
         return functional.normalize(anchor_nd, dim=1) @ functional.normalize(candidate_md, dim=1).T
 
 

@@ -1,6 +1,7 @@
 """`train`: stage 3, in a workspace or from a file to a folder."""
 
 import argparse
+import os
 from dataclasses import asdict
 from typing import Any
 
@@ -19,7 +20,8 @@ def run(options: argparse.Namespace) -> None:
     """Train from a file to a folder, or as a job of the workspace."""
     config = from_fields(TrainConfig, settings(options))
     answer = to_folder(options, config) if options.triplets is not None else in_workspace(options)
-    write_json(options.json, answer)
+    if answer:
+        write_json(options.json, answer)
 
 
 def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
@@ -42,16 +44,22 @@ def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def to_folder(options: argparse.Namespace, config: TrainConfig) -> dict[str, Any]:
-    """Train without a workspace; the folder gets the encoder itself."""
+    """Train without a workspace; the folder gets the encoder itself.
+
+    Started by `torchrun --nproc-per-node GPUS -m workbench train ...` the processes share every batch, and the first
+    one prints and writes.
+    """
     if options.out is None:
         raise InputError("train --triplets needs --out DIR.")
     from pipeline.analysis.validation import validation
     from pipeline.exchange import read_triplets
+    from pipeline.training import distributed
     from pipeline.training.train import StepEvent, train
 
     read = read_triplets(require_file(options.triplets))
     followed = validation(options.sts_dir, [], config.dev_metric)
-    with Progress(console=Console(stderr=True)) as progress:
+    is_first = os.environ.get("RANK", "0") == "0"
+    with Progress(console=Console(stderr=True), disable=not is_first) as progress:
         bar = progress.add_task("Training", total=config.steps)
 
         def show(event: StepEvent) -> None:
@@ -63,7 +71,17 @@ def to_folder(options: argparse.Namespace, config: TrainConfig) -> dict[str, Any
             output_dir=options.out,
             dev=(lambda encoder: followed(encoder).score) if followed else None,
             on_event=show,
-            should_stop=lambda: None,
         )
-    print_line(f"{len(read.triplets)} triplets, {config.steps} steps: {result.encoder_folder}")
-    return {"model": str(result.encoder_folder), "triplets": len(read.triplets), "config": asdict(config)}
+    distributed.stop()
+    if not is_first:
+        return {}
+    early = ", ended early" if result.ended_early else ""
+    print_line(f"{len(read.triplets)} triplets, {result.step} steps{early}: {result.encoder_folder}")
+    return {
+        "model": str(result.encoder_folder),
+        "triplets": len(read.triplets),
+        "step": result.step,
+        "kept_step": result.kept_step,
+        "dev_score": result.dev_score,
+        "config": asdict(config),
+    }
