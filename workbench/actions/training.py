@@ -34,6 +34,7 @@ def start_train(
         "snapshot_id": snapshot.snapshot_id,
         "sts_dir": str(checked_folder(sts_dir)) if sts_dir else None,
         "held_out": held_out,
+        "data": f"snapshot `{snapshot.name.replace('`', '')}`, sha256 {snapshot.sha256[:16]}",
     }
     job_id = workspace.jobs.submit("train", spec, frame, title=title)
     return {"job_id": job_id, "run_id": job_id, "triplets": int((frame["split"] == "train").sum())}

@@ -1,4 +1,4 @@
-"""`jobs`, `pause`, `resume`, `cancel`."""
+"""`jobs`, `pause`, `finish`, `resume`, `cancel`."""
 
 import argparse
 
@@ -28,6 +28,11 @@ def pause(options: argparse.Namespace) -> None:
 def cancel(options: argparse.Namespace) -> None:
     """Ask a job to stop for good."""
     steer(options, "cancel")
+
+
+def finish(options: argparse.Namespace) -> None:
+    """Ask a training run to end at its next step and keep its encoder."""
+    steer(options, "finish")
 
 
 def resume(options: argparse.Namespace) -> None:

@@ -38,7 +38,12 @@ def add_application(commands: Any) -> None:
     command(commands, "doctor", "doctor", "check Python, CPU, GPU, disk, weights and the workspace")
     add_llms(commands)
     command(commands, "jobs", "jobs", "list the jobs of the workspace")
-    for name, told in (("pause", "pause a job"), ("resume", "go on with a job"), ("cancel", "stop a job for good")):
+    for name, told in (
+        ("pause", "pause a job"),
+        ("resume", "go on with a job"),
+        ("finish", "end a training run early and keep its encoder"),
+        ("cancel", "stop a job for good"),
+    ):
         command(commands, name, f"jobs:{name}", told).add_argument("job_id")
     backup = command(commands, "backup", "maintenance:backup", "copy the database into a new file")
     backup.add_argument("file", type=Path)

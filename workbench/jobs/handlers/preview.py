@@ -25,10 +25,9 @@ def run(context: JobContext) -> None:
     except Stopped:
         return
     context.progress(2, 3, message="Comparing premises with candidates")
-    unit_ud = table.unit_ud.numpy()
-    rows_n3 = _rows(triplets)
+    unit_ud, rows_n3 = table.unit_ud.numpy(), table.rows_nc.numpy()
     random_cosines = random_pair_cosines(unit_ud, pairs=RANDOM_PAIRS, seed=0)
-    premise_nd, positive_nd, hard_negative_nd = (unit_ud[[row[column] for row in rows_n3]] for column in range(3))
+    premise_nd, positive_nd, hard_negative_nd = (unit_ud[rows_n3[:, column]] for column in range(3))
     found = preview_mask(premise_nd, positive_nd, hard_negative_nd, random_cosines, seed=0)
     text: dict[str, Callable[[Triplet], str]] = {KINDS[0]: lambda t: t.positive}
     for example in found.examples:
@@ -38,16 +37,3 @@ def run(context: JobContext) -> None:
         example["premise"] = premise.premise
     write_json(context, "preview.json", found.to_json() | {"triplets": len(triplets)})
     context.progress(3, 3, message="Done")
-
-
-def _rows(triplets: list[Triplet]) -> list[tuple[int, int, int]]:
-    """Places of a triplet's texts among the unique texts, in the order in which the guide's table has them."""
-    row_of: dict[str, int] = {}
-    return [
-        (
-            row_of.setdefault(t.premise, len(row_of)),
-            row_of.setdefault(t.positive, len(row_of)),
-            row_of.setdefault(t.hard_negative, len(row_of)),
-        )
-        for t in triplets
-    ]

@@ -9,10 +9,12 @@ import psutil
 
 from pipeline.analysis.validation import validation
 from pipeline.config import TrainConfig, from_fields
+from pipeline.training.model_card import add_scores
 from pipeline.training.train import StepEvent, train
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.evaluate import evaluate_folder, evaluate_held_out, held_out_of, triplets_of
 from workbench.jobs.handlers.run_details import DevWatch, guide_folder, write_first_batch
+from workbench.jobs.journal import read_rows
 
 
 def run(context: JobContext) -> None:
@@ -46,15 +48,25 @@ def run(context: JobContext) -> None:
         on_event=record,
         should_stop=context.stop_requested,
         cache=guide_folder(context),
+        data=context.spec.get("data", ""),
     )
+    if result.status == "paused":
+        context.stop_seen = "pause"  # also when it should finish, and no step was taken that could be kept
     if result.encoder_folder is not None:
         register(context, config, result.encoder_folder)
         if sts_dir:
             context.progress(config.steps, config.steps, message="Evaluating")
             # The job's progress stays in steps: pages measure a run's speed by it.
             evaluate_folder(context, str(result.encoder_folder), context.job_id, sts_dir, report=still)
+            add_scores(result.encoder_folder, _scores(context))
         elif held_out:
             evaluate_held_out(context, str(result.encoder_folder), context.job_id, held_out)
+
+
+def _scores(context: JobContext) -> dict[str, tuple[float, int]]:
+    """Return task -> (Spearman, pairs) of what this job has evaluated."""
+    rows = [row for row in read_rows(context.folder.journal) if row["table"] == "scores" and row.get("spearman")]
+    return {row["task"]: (row["spearman"], row["pairs"]) for row in rows}
 
 
 def register(context: JobContext, config: TrainConfig, folder: Path) -> None:
