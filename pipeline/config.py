@@ -140,6 +140,8 @@ class TrainConfig:
     """Whose weights are saved: those of the best dev score, or of the last step."""
     patience: int = 0
     """Dev scores in a row without a new best after which the run ends; 0 never ends it early."""
+    keep_every: int = 0
+    """Steps between copies of the encoder that are kept, to see on a map how the space changed; 0 keeps none."""
 
     def __post_init__(self) -> None:
         _require(self.steps >= 1, f"steps must be at least 1, got {self.steps}.")
@@ -157,6 +159,7 @@ class TrainConfig:
         _require(self.max_seq_length >= 2, f"max_seq_length must be at least 2, got {self.max_seq_length}.")
         _require(self.mini_batch_size >= 0, f"mini_batch_size must not be negative, got {self.mini_batch_size}.")
         _require(self.patience >= 0, f"patience must not be negative, got {self.patience}.")
+        _require(self.keep_every >= 0, f"keep_every must not be negative, got {self.keep_every}.")
         _require(
             self.patience == 0 or self.eval_every > 0,
             f"patience {self.patience} counts dev scores, but eval_every is {self.eval_every}; set eval_every too.",
@@ -180,7 +183,7 @@ class TrainConfig:
             )
 
 
-NOT_LEARNED = ("device", "eval_every", "keep", "patience")
+NOT_LEARNED = ("device", "eval_every", "keep", "patience", "keep_every")
 """Settings of training that change where a run happens and what is kept of it, but no step."""
 
 TRAIN_PRESETS: dict[str, TrainConfig] = {

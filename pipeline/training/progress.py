@@ -59,6 +59,9 @@ class Watch:
     should_stop: Callable[[], str | None]
     score_dev: Callable[[], float] | None = None
     eval_every: int = 0
+    keep_encoder: Callable[[int], None] | None = None
+    """Writes a copy of the encoder as it is after this step."""
+    keep_every: int = 0
     checkpoint_every_s: float = 120.0
     gpu: GpuMeter = field(default_factory=lambda: GpuMeter("cpu"))
 
@@ -127,6 +130,8 @@ class ProgressCallback(TrainerCallback):
             dev_score=self._dev_score(state.global_step, is_wanted=is_last or word == "finish"),
         )
         self.watch.on_event(self.last_event)
+        if self.watch.keep_encoder is not None and not is_last and state.global_step % self.watch.keep_every == 0:
+            self.watch.keep_encoder(state.global_step)
         if word is None and not is_last and self.best.is_out_of_patience:
             word = EARLY
         is_due = time.perf_counter() - self._last_checkpoint >= self.watch.checkpoint_every_s

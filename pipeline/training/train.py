@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import torch
 from transformers import set_seed
 
 from pipeline.config import TrainConfig
@@ -72,6 +71,7 @@ def train(
     output_dir: Path,
     dev: DevScore | None = None,
     on_event: Callable[[StepEvent], None] = lambda event: None,
+    on_kept: Callable[[int, Path], None] = lambda step, folder: None,
     should_stop: Callable[[], str | None] = lambda: None,
     cache: Path | None = None,
     checkpoint_every_s: float = 120.0,
@@ -86,9 +86,11 @@ def train(
     Args:
         triplets: the training set.
         config: settings of stage 3.
-        output_dir: gets `model/` (stock sentence-transformers modules only) and, until then, `checkpoints/`.
+        output_dir: gets `model/` (stock sentence-transformers modules only), until then `checkpoints/`, and
+            `model-step-N/` every config.keep_every steps.
         dev: scores the encoder; called every config.eval_every steps and after the last one.
         on_event: called after every step.
+        on_kept: called with step and folder after a copy of the encoder was kept; again after a resume from before.
         should_stop: polled after every step; "pause" writes a checkpoint and returns, "finish" ends the run here and
             keeps the encoder, "cancel" returns without one.
         cache: where guide vectors are kept between runs; `output_dir`/cache by default.
@@ -131,12 +133,21 @@ def train(
     )
     if resume_from is not None:
         best.load(resume_from)
+    facts = CardFacts(config, len(triplets), data, fingerprint, kept_step=0, dev_score=None, threshold=threshold)
+
+    def keep(step: int) -> None:
+        folder = output_dir / f"model-step-{step}"
+        _write_encoder(encoder, replace(facts, kept_step=step), folder)
+        on_kept(step, folder)
+
     watch = Watch(
         batch_size=min(config.batch_size, len(triplets)),
         on_event=on_event,
         should_stop=should_stop,
         score_dev=None if dev is None else lambda: _score(encoder, dev),
         eval_every=config.eval_every,
+        keep_encoder=keep if config.keep_every else None,
+        keep_every=config.keep_every,
         checkpoint_every_s=checkpoint_every_s,
         gpu=GpuMeter(device),
     )
@@ -145,10 +156,10 @@ def train(
     run_trainer(loss, triplets, config, checkpoints=checkpoints, callbacks=callbacks, resume_from=resume_from)
     result = _result(progress, config, threshold)
     if result.status == "finished":
-        facts = CardFacts(
-            config, len(triplets), data, fingerprint, result.kept_step or 0, result.dev_score, threshold
-        )
-        result = replace(result, encoder_folder=_write_encoder(encoder, facts, output_dir))
+        facts = replace(facts, kept_step=result.kept_step or 0, dev_score=result.dev_score)
+        result = replace(result, encoder_folder=output_dir / "model")
+        if distributed.rank() == 0:
+            _write_encoder(encoder, facts, output_dir / "model")
     distributed.wait()
     if result.status != "paused" and distributed.rank() == 0:
         shutil.rmtree(checkpoints, ignore_errors=True)
@@ -218,16 +229,12 @@ def _score(encoder: "SentenceTransformer", dev: DevScore) -> float:
     return score
 
 
-def _write_encoder(encoder: "SentenceTransformer", facts: CardFacts, output_dir: Path) -> Path:
-    folder, unfinished = output_dir / "model", output_dir / "model.unfinished"
-    if distributed.rank() != 0:
-        return folder
+def _write_encoder(encoder: "SentenceTransformer", facts: CardFacts, folder: Path) -> None:
+    """Write an encoder with its card and settings, whole or not at all."""
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
-    with torch.no_grad():
-        encoder.eval()
-        encoder.save_pretrained(str(unfinished), create_model_card=False)
+    encoder.save_pretrained(str(unfinished), create_model_card=False)
     (unfinished / "README.md").write_text(model_card(facts), encoding="utf-8")
     (unfinished / "train_config.json").write_text(json.dumps(asdict(facts.config), indent=2), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
-    return folder

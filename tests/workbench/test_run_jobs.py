@@ -46,12 +46,23 @@ def test_a_preview_then_a_run(workspace: Workspace, snapshot: str) -> None:
     vectors = sorted((workspace.root / "guide").glob("*.npy"))
     assert len(vectors) == 1
 
-    config = {"encoder": "static-minilm", "steps": 4, "batch_size": 8, "eval_every": 2, "mask_threshold": 0.7}
+    config = {
+        "encoder": "static-minilm",
+        "steps": 4,
+        "batch_size": 8,
+        "eval_every": 2,
+        "mask_threshold": 0.7,
+        "keep_every": 2,
+    }
     started = start_train(workspace, snapshot_id=snapshot, config=config, held_out=snapshot)
     run = started["run_id"]
     assert started["triplets"] == rows
     assert workspace.wait(run, timeout_s=120).state == "finished", workspace.jobs.log(run)
     assert sorted((workspace.root / "guide").glob("*.npy")) == vectors, "the run took the preview's vectors"
+
+    encoders = {item.encoder_id: item for item in workspace.store.encoders.list()}
+    assert set(encoders) == {run, f"{run}-step-2"}
+    assert encoders[f"{run}-step-2"].name == f"{encoders[run].name}, step 2"
 
     out = workspace.root / "jobs" / run / "out"
     batch = json.loads((out / "first_batch.json").read_bytes())

@@ -186,3 +186,16 @@ def test_card_names_data_settings_versions_and_gets_its_scores(static, triplets,
     values = [item["metrics"][0]["value"] for item in metadata["model-index"][0]["results"]]
     assert values == [0.61234, 0.7]
     assert metadata["library_name"] == "sentence-transformers"
+
+
+def test_copies_on_the_way_are_the_weights_of_their_step_and_change_nothing(static, triplets, tmp_path):
+    dev, shown = scripted(0.1, 0.2, 0.3)
+    kept = []
+    config = replace(static, eval_every=2, keep_every=2, keep="last")
+    result = train(triplets, config, output_dir=tmp_path / "kept", dev=dev, on_kept=lambda *told: kept.append(told))
+    assert [step for step, _ in kept] == [2, 4]
+    for (_, folder), weights in zip(kept, shown, strict=False):
+        assert torch.equal(weights_of(folder), weights)
+    assert not torch.equal(shown[0], shown[1])
+    plain = train(triplets, replace(config, keep_every=0), output_dir=tmp_path / "plain", dev=scripted(0, 0, 0)[0])
+    assert torch.equal(weights_of(result.encoder_folder), weights_of(plain.encoder_folder))

@@ -40,12 +40,17 @@ def run(context: JobContext) -> None:
     triplets = triplets_of(frame[frame["split"] == "train"])
     write_first_batch(context, triplets, config)
     followed = validation(sts_dir, held_out, config.dev_metric)
+
+    def kept(step: int, folder: Path) -> None:
+        register(context, config, folder, step=step)
+
     result = train(
         triplets,
         config,
         output_dir=context.out,
         dev=DevWatch(context, followed) if followed else None,
         on_event=record,
+        on_kept=kept,
         should_stop=context.stop_requested,
         cache=guide_folder(context),
         data=context.spec.get("data", ""),
@@ -69,12 +74,12 @@ def _scores(context: JobContext) -> dict[str, tuple[float, int]]:
     return {row["task"]: (row["spearman"], row["pairs"]) for row in rows}
 
 
-def register(context: JobContext, config: TrainConfig, folder: Path) -> None:
-    """Add the trained encoder to the workspace; its id is the run's."""
+def register(context: JobContext, config: TrainConfig, folder: Path, *, step: int | None = None) -> None:
+    """Add the trained encoder to the workspace, or its copy after a step; the trained one's id is the run's."""
     spec: dict[str, Any] = context.spec
     encoder = {
-        "encoder_id": context.job_id,
-        "name": spec["name"],
+        "encoder_id": context.job_id if step is None else f"{context.job_id}-step-{step}",
+        "name": spec["name"] if step is None else f"{spec['name']}, step {step}",
         "folder": str(folder),
         "run_id": context.job_id,
         "snapshot_id": spec.get("snapshot_id"),
