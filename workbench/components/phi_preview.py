@@ -127,9 +127,10 @@ def phi_figure(found: dict[str, Any], phi: float) -> go.Figure:
 
 
 def _examples(found: dict[str, Any], phi: float) -> None:
-    st.markdown("**Examples nearest to φ**  \n:gray[Would these be false negatives? Then φ is right for this guide.]")
+    st.markdown("**Examples nearest to φ**")
+    st.caption("If the masked ones are false negatives and the others are not, φ suits this guide.")
     kind = st.segmented_control(
-        "Kind", KINDS, default=KINDS[0], required=True, key="preview_kind", label_visibility="collapsed"
+        "Kind", KINDS, default=KINDS[0], required=True, key="preview_kind", label_visibility="collapsed", wrap=True
     )
     of_kind = [item for item in found["examples"] if item["kind"] == kind]
     above = [item for item in of_kind if item["cosine"] > phi][-_EXAMPLES:]

@@ -61,7 +61,7 @@ def _text(value: Any) -> str:
 def _curves(workspace: Workspace, names: dict[str, str]) -> None:
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     measure = left.segmented_control(
-        "Curve", list(_MEASURES), default="Dev score", required=True, key="compare_measure"
+        "Curve", list(_MEASURES), default="Dev score", required=True, key="compare_measure", wrap=True
     )
     smoothing = right.slider("Smoothing", 0.0, 0.98, 0.0, 0.02, key="compare_smoothing")
     column, scale, unit = _MEASURES[str(measure)]

@@ -28,7 +28,13 @@ def run_view(workspace: Workspace, run_id: str) -> None:
         else:
             job_card(workspace, job, key="run")
         view = st.segmented_control(
-            "Part of the run", _DETAILS, default="Curves", required=True, key="run_part", label_visibility="collapsed"
+            "Part of the run",
+            _DETAILS,
+            default="Curves",
+            required=True,
+            key="run_part",
+            label_visibility="collapsed",
+            wrap=True,
         )
         _part(workspace, job, str(view))
         return is_live(job)

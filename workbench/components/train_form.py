@@ -28,6 +28,7 @@ _MAIN = frozenset(
     | {"mask_rule", "mask_threshold", "threshold_unit", "guide"}
 )
 _ENOUGH_TO_HOLD_OUT = 50
+_DEV_EVERY = 25
 _BASE, _VERSION = "train_base", "train_version"
 _STS_HELP = (
     "Folder with STS tasks (files such as STSB-test.tsv, or SentEval's layout). With it the encoder is scored right "
@@ -73,6 +74,7 @@ def train_form(workspace: Workspace) -> Wanted | None:
         "Hold out a fifth of the premises",
         not sts_dir and snapshot.rows >= _ENOUGH_TO_HOLD_OUT,
         key=f"train_hold_out_{bool(sts_dir)}",
+        persist_state="session",
         help=_HOLD_OUT_HELP,
     )
     wanted = Wanted(snapshot_id, snapshot.name, snapshot.rows, config, sts_dir, hold_out)
@@ -104,7 +106,7 @@ def _problem(config: dict[str, Any]) -> str:
 
 def _settings() -> dict[str, Any]:
     version = st.session_state.get(_VERSION, 0)
-    start: dict[str, Any] = asdict(TrainConfig()) | st.session_state.get(_BASE, {})
+    start: dict[str, Any] = asdict(TrainConfig()) | {"eval_every": _DEV_EVERY} | st.session_state.get(_BASE, {})
     options = [*([_RUN_AGAIN] if version else []), *TRAIN_PRESETS]
     preset = st.pills(
         "Preset",
@@ -112,6 +114,8 @@ def _settings() -> dict[str, Any]:
         default=_RUN_AGAIN if version else "guide mask",
         required=True,
         key=f"train_preset_{version}",
+        wrap=True,
+        persist_state="session",
     )
     base = start if preset == _RUN_AGAIN else start | _of_preset(str(preset))
     st.caption(_PRESET_WORDS.get(str(preset), "The settings of the run you started from."))
@@ -141,9 +145,13 @@ def _main_fields(base: dict[str, Any], of_preset: str, key: str) -> dict[str, An
         help="The static encoder trains in seconds on a CPU. Or type the folder of a local model.",
     )
     left, right = st.columns(2)
-    values["steps"] = int(left.number_input("Steps", 1, 1_000_000, base["steps"], key=f"{key}_steps"))
+    values["steps"] = int(
+        left.number_input("Steps", 1, 1_000_000, base["steps"], key=f"{key}_steps", persist_state="session")
+    )
     values["batch_size"] = int(
-        right.number_input("Triplets per step", 1, 8192, base["batch_size"], key=f"{key}_batch")
+        right.number_input(
+            "Triplets per step", 1, 8192, base["batch_size"], key=f"{key}_batch", persist_state="session"
+        )
     )
     values["learning_rate"] = left.number_input(
         "Learning rate",
@@ -152,11 +160,14 @@ def _main_fields(base: dict[str, Any], of_preset: str, key: str) -> dict[str, An
         base["learning_rate"],
         format="%g",
         key=f"{key}_rate",
+        persist_state="session",
         placeholder="default",
         help="Peak rate; empty takes the encoder's own default.",
     )
     values["temperature"] = float(
-        right.number_input("Temperature τ", 0.001, 1.0, base["temperature"], 0.01, key=f"{key}_temperature")
+        right.number_input(
+            "Temperature τ", 0.001, 1.0, base["temperature"], 0.01, key=f"{key}_temperature", persist_state="session"
+        )
     )
     if base["mask_rule"] != "none":
         values |= _mask_fields(base, of_preset)
@@ -165,12 +176,15 @@ def _main_fields(base: dict[str, Any], of_preset: str, key: str) -> dict[str, An
             "Steps between dev scores",
             0,
             100_000,
-            base["eval_every"] or 25,
+            base["eval_every"],
             key=f"{key}_eval_every",
+            persist_state="session",
             help="0 scores only at the end.",
         )
     )
-    values["seed"] = int(right.number_input("Seed", 0, 2**31 - 1, base["seed"], key=f"{key}_seed"))
+    values["seed"] = int(
+        right.number_input("Seed", 0, 2**31 - 1, base["seed"], key=f"{key}_seed", persist_state="session")
+    )
     offered = devices()
     if base["device"] not in offered:
         st.caption(f"The device {base['device']} of that run is not on this machine; auto is taken.")
@@ -181,6 +195,7 @@ def _main_fields(base: dict[str, Any], of_preset: str, key: str) -> dict[str, An
         index=list(offered).index(device),
         format_func=offered.__getitem__,
         key=f"{key}_device",
+        persist_state="session",
     )
     with st.expander("More settings"):
         rest = [field.name for field in fields(TrainConfig) if field.name not in _MAIN]
@@ -191,7 +206,15 @@ def _main_fields(base: dict[str, Any], of_preset: str, key: str) -> dict[str, An
 def _encoder(label: str, value: str, *, key: str, help: str) -> str:
     built_in = list(BUILT_IN_ENCODERS)
     options = built_in if value in built_in else [value, *built_in]
-    chosen = st.selectbox(label, options, index=options.index(value), accept_new_options=True, key=key, help=help)
+    chosen = st.selectbox(
+        label,
+        options,
+        index=options.index(value),
+        accept_new_options=True,
+        key=key,
+        help=help,
+        persist_state="session",
+    )
     return chosen or value
 
 
@@ -200,7 +223,7 @@ def _mask_fields(base: dict[str, Any], key: str) -> dict[str, Any]:
     values: dict[str, Any] = {"guide": guide}
     if base["mask_rule"].startswith("gist"):
         values["mask_threshold"] = st.slider(
-            "Margin", -0.5, 1.0, float(base["mask_threshold"]), 0.01, key=f"{key}_margin"
+            "Margin", -0.5, 1.0, float(base["mask_threshold"]), 0.01, key=f"{key}_margin", persist_state="session"
         )
         return values
     as_share = False
@@ -212,18 +235,31 @@ def _mask_fields(base: dict[str, Any], key: str) -> dict[str, Any]:
             required=True,
             format_func={"cosine": "a cosine", "random_pairs": "a share of random pairs"}.__getitem__,
             key=f"{key}_unit",
+            persist_state="session",
             help="The same cosine means another thing for another guide; a share of random pairs carries over.",
         )
         values["threshold_unit"], as_share = unit, unit == "random_pairs"
     if as_share:
         start = base["mask_threshold"] * 1000 if base["threshold_unit"] == "random_pairs" else 1.0
         per_thousand = st.number_input(
-            "Random pairs above φ, per thousand", 0.001, 999.0, float(start), format="%g", key=f"{key}_share"
+            "Random pairs above φ, per thousand",
+            0.001,
+            999.0,
+            float(start),
+            format="%g",
+            key=f"{key}_share",
+            persist_state="session",
         )
         values["mask_threshold"] = float(per_thousand) / 1000
     else:
         start = base["mask_threshold"] if base.get("threshold_unit", "cosine") == "cosine" else 0.8
         values["mask_threshold"] = st.slider(
-            "φ  guide cosine above which a candidate is masked", 0.0, 1.0, float(start), 0.01, key=f"{key}_phi"
+            "φ  guide cosine above which a candidate is masked",
+            0.0,
+            1.0,
+            float(start),
+            0.01,
+            key=f"{key}_phi",
+            persist_state="session",
         )
     return values
