@@ -3,12 +3,15 @@
 import streamlit as st
 
 from workbench import shell, state
-from workbench.components.attempt_table import attempt_names, attempt_table
+from workbench.components.attempt_table import attempt_table
 from workbench.components.attempt_view import attempt_view
-from workbench.components.generation_form import generation_form
+from workbench.components.free_prompt import free_prompt
+from workbench.components.generation_form import RUN, generation_form
+from workbench.components.grid_preview import grid_preview
+from workbench.components.lens_view import lens_view
 from workbench.components.llm_registry import llm_registry
-from workbench.components.notice import empty_state
 from workbench.components.premises_import import welcome
+from workbench.components.prompt_editor import prompt_editor
 
 workspace = shell.begin("Generate")
 if not workspace.store.premises.corpora():
@@ -18,17 +21,21 @@ if not workspace.store.premises.corpora():
 attempts = workspace.store.triplets.attempts()
 settings, result = st.columns([1, 2], gap="large")
 with settings:
-    generation_form(workspace)
+    choice = generation_form(workspace)
 with result:
-    names = attempt_names(workspace, attempts)
-    attempt_id = state.pick("Attempt", list(names), name=state.ATTEMPT, names=names)
-    if attempt_id is None:
-        empty_state(
-            "No triplets yet",
-            hint="Start with the settings on the left; 100 premises are enough for a first look.",
-            icon=":material/edit_note:",
-        )
+    views = ["Preview", "Contrast lens", "Prompts", "Free prompt", RUN, "Attempts", "LLMs"]
+    view = state.tabs(views, name=state.GENERATE_VIEW, first=RUN if len(attempts) else views[0])
+    if view == "Preview":
+        grid_preview(workspace, choice)
+    elif view == "Contrast lens":
+        lens_view(workspace, choice)
+    elif view == "Prompts":
+        prompt_editor(workspace, choice)
+    elif view == "Free prompt":
+        free_prompt(workspace, choice)
+    elif view == RUN:
+        attempt_view(workspace, attempts, choice)
+    elif view == "Attempts":
+        attempt_table(workspace, attempts)
     else:
-        attempt_view(workspace, attempt_id)
-attempt_table(workspace, attempts)
-llm_registry(workspace)
+        llm_registry(workspace)

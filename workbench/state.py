@@ -21,6 +21,14 @@ ERRORS_VIEW: Final = "errors"
 EVALUATE_VIEW: Final = "evaluation"
 TRAIN_VIEW: Final = "training"
 STUDY: Final = "study"
+GENERATE_VIEW: Final = "generation"
+PROMPT_SET: Final = "prompts"
+LENS: Final = "lens"
+STEP: Final = "step"
+OMEGA: Final = "omega"
+GRID: Final = "grid"
+ASKED: Final = "asked"
+OUTCOME: Final = "outcome"
 SLICE: Final = "slice"
 BASELINE: Final = "baseline"
 COMPARED: Final = "compared"
@@ -102,15 +110,18 @@ def annotator() -> str:
     return recall(ANNOTATOR) or "me"
 
 
-def tabs(options: Sequence[str], *, name: str) -> str:
-    """Views of one page as a segmented control that lives in the URL; only the chosen view is computed."""
+def tabs(options: Sequence[str], *, name: str, first: str = "") -> str:
+    """Views of one page as a segmented control that lives in the URL; only the chosen view is computed.
+
+    `first` is the view to begin with where neither URL nor session names one.
+    """
     key = f"tabs_{name}"
     wanted = recall(name)
     coming = st.session_state.pop(f"{_PREFIX}next_{name}", None)
     if coming in options:
         st.session_state[key] = coming
     elif key not in st.session_state:
-        st.session_state[key] = wanted if wanted in options else options[0]
+        st.session_state[key] = wanted if wanted in options else first or options[0]
     chosen = st.segmented_control(name, options, key=key, required=True, label_visibility="collapsed")
     remember(name, chosen)
     return str(chosen)

@@ -49,10 +49,14 @@ class NaivePair:
 
     def z(self) -> np.ndarray:
         """Return z = l - omega * l^ of the next token, with true log-probabilities."""
-        own, opposite = self._next(self._own), self._next(self._opposite)
+        own, opposite = self.rows()
         z = own - self._omega * opposite
         z[np.exp(own) < self._plausibility * np.exp(own.max())] = -np.inf
         return z
+
+    def rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return l and l^: the log-probabilities of every next token under both prompts."""
+        return self._next(self._own), self._next(self._opposite)
 
     def close(self) -> None:
         self._own.close()

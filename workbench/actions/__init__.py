@@ -18,13 +18,14 @@ from workbench.actions.errors import (
 )
 from workbench.actions.evaluation import import_pairs, start_evaluate, start_fetch
 from workbench.actions.exchange import export_triplets, import_triplets
-from workbench.actions.generation import start_generate
+from workbench.actions.generation import start_generate, start_retry
 from workbench.actions.hygiene import keep_one, reject_all, start_hygiene
 from workbench.actions.jobs import attempts, backup, cancel, finish, job, jobs, overview, pause, resume, scores
 from workbench.actions.llms import add_llm, check_llm, llms
 from workbench.actions.maps import save_slice, seed_corpus, start_projection, start_search
 from workbench.actions.margins import start_margins
 from workbench.actions.premises import import_premises, import_sample
+from workbench.actions.previews import count_tokens, start_ask, start_grid, start_lens
 from workbench.actions.prompts import prompt_sets, save_prompt_set
 from workbench.actions.regeneration import start_regenerate
 from workbench.actions.studies import start_study
@@ -40,6 +41,7 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         backup,
         cancel,
         check_llm,
+        count_tokens,
         curate,
         export_triplets,
         generate_like,
@@ -62,17 +64,21 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         save_slice,
         scores,
         seed_corpus,
+        start_ask,
         start_behaviour,
         start_evaluate,
         start_explain,
         start_fetch,
         start_generate,
+        start_grid,
         start_hygiene,
         start_judge,
+        start_lens,
         start_margins,
         start_preview,
         start_projection,
         start_regenerate,
+        start_retry,
         start_search,
         start_study,
         start_train,

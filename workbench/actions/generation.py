@@ -6,8 +6,10 @@ from typing import Any
 
 from pipeline.config import GenerationConfig, from_fields
 from pipeline.errors import InputError
+from pipeline.records import Outcome
 from workbench.actions.llms import resolve_llm
 from workbench.prompt_sets import PromptSets
+from workbench.store.filters import TripletFilter
 from workbench.workspace import Workspace
 
 _EARLIER_ATTEMPTS = 20
@@ -52,6 +54,26 @@ def _asks(spec: dict[str, Any]) -> str:
     prompts = spec.get("prompts") or {}
     asked = [config | {"llm": "", "prompt_set": ""}, prompts.get("positive"), prompts.get("hard_negative")]
     return json.dumps(asked, sort_keys=True)
+
+
+def start_retry(workspace: Workspace, *, attempt_id: str, outcome: str, config: dict[str, Any]) -> dict[str, Any]:
+    """Queue, as a new attempt, the premises with this outcome on at least one side; the first attempt stays."""
+    if outcome not in set(Outcome) - {Outcome.OK}:
+        raise InputError(f"There is nothing to retry about {outcome!r}; name an outcome other than ok.")
+    settings = from_fields(GenerationConfig, config)
+    rows = workspace.store.triplets.rows(TripletFilter(attempt_ids=(attempt_id,), outcome=outcome))
+    if rows.empty:
+        raise InputError(f"No row of {attempt_id} is {outcome}: there is nothing to retry.")
+    frame = rows[["premise_id", "premise"]].rename(columns={"premise": "text"}).drop_duplicates("premise_id")
+    spec = generation_spec(workspace, settings) | {
+        "corpus": "retried",
+        "origin": f"retry of {outcome}: {attempt_id}",
+        "retries": attempt_id,
+        "outcome": outcome,
+    }
+    title = f"Retry of {len(frame)} {outcome.replace('_', ' ')}, {settings.llm}, omega {settings.omega:g}"
+    job_id = workspace.jobs.submit("generate", spec, frame, title=title)
+    return {"job_id": job_id, "attempt_id": job_id, "premises": len(frame)}
 
 
 def generation_spec(workspace: Workspace, settings: GenerationConfig) -> dict[str, Any]:

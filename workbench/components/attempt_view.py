@@ -1,10 +1,16 @@
-"""One generation attempt as it grows: progress and controls, outcome bars, freshest rows."""
+"""One generation attempt as it grows: progress and controls, outcome bars, rows by outcome, freshest rows."""
 
+import pandas as pd
 import streamlit as st
 
+from workbench import state
 from workbench.components import links
+from workbench.components.attempt_table import attempt_names
+from workbench.components.generation_form import GenerationChoice
 from workbench.components.job_progress import is_live, job_card, while_live
+from workbench.components.notice import empty_state
 from workbench.components.outcome_bars import outcome_bars
+from workbench.components.outcome_examples import outcome_examples
 from workbench.components.text import plain
 from workbench.components.triplet_rows import triplet_table
 from workbench.components.wording import counted
@@ -15,8 +21,27 @@ from workbench.workspace import Workspace
 _FRESH = 8
 
 
-def attempt_view(workspace: Workspace, attempt_id: str) -> None:
-    """Draw the attempt; redraws itself while its job runs."""
+def attempt_view(workspace: Workspace, attempts: pd.DataFrame, choice: GenerationChoice) -> None:
+    """Draw the attempt that the picker names; redraws itself while its job runs."""
+    names = attempt_names(workspace, attempts)
+    attempt_id = state.pick("Attempt", list(names), name=state.ATTEMPT, names=names)
+    if attempt_id is None:
+        empty_state(
+            "No triplets yet",
+            hint="Start with the settings on the left; 100 premises are enough for a first look.",
+            icon=":material/edit_note:",
+        )
+        return
+    _growing(workspace, attempt_id)
+    chosen = TripletFilter(attempt_ids=(attempt_id,), outcome="ok")
+    if usable := workspace.store.triplets.count(chosen):
+        st.page_link(
+            links.CURATE, label=f"Curate {counted(usable, 'triplet')} with both sides ok", icon=":material/rule:"
+        )
+    outcome_examples(workspace, attempt_id, workspace.store.triplets.outcome_counts(attempt_id), choice)
+
+
+def _growing(workspace: Workspace, attempt_id: str) -> None:
     chosen = TripletFilter(attempt_ids=(attempt_id,))
     job = _job(workspace, attempt_id)
 
@@ -34,11 +59,6 @@ def attempt_view(workspace: Workspace, attempt_id: str) -> None:
         return bool(job and is_live(job))
 
     while_live(draw, live=bool(job and is_live(job)))
-    usable = workspace.store.triplets.count(TripletFilter(attempt_ids=(attempt_id,), outcome="ok"))
-    if usable:
-        st.page_link(
-            links.CURATE, label=f"Curate {counted(usable, 'triplet')} with both sides ok", icon=":material/rule:"
-        )
 
 
 def run_facts(job: JobView) -> None:

@@ -1,24 +1,40 @@
-"""The settings of a generation run, an honest estimate of its time, and its start."""
+"""The settings of generation, which every view of the page shares, and the start of a run."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
 from pipeline.config import GenerationConfig
+from pipeline.generation.prompts import PromptSet
 from workbench import state
 from workbench.actions.generation import start_generate
 from workbench.components.llm_choice import budget_settings, candidate_settings, llm_choice
 from workbench.components.notice import errors_shown
+from workbench.components.text import plain
 from workbench.components.wording import count, counted, duration
 from workbench.jobs.views import JobView
+from workbench.prompt_sets import PromptSets
+from workbench.store.llms import RegisteredLLM
 from workbench.workspace import Workspace
 
+RUN: str = "Run"
+"""The view that a start opens."""
 _DEFAULT = GenerationConfig()
 _ROWS = 100
 
 
-def generation_form(workspace: Workspace) -> None:
-    """Draw the form; a start selects the new attempt and reruns the page."""
+@dataclass(frozen=True, slots=True)
+class GenerationChoice:
+    """What the form says: the corpus, the fields of a GenerationConfig, and the prompts behind their name."""
+
+    corpus_id: str
+    config: dict[str, Any]
+    prompts: PromptSet
+
+
+def generation_form(workspace: Workspace) -> GenerationChoice:
+    """Draw the form; a start selects the new attempt, opens its view and reruns the page. Needs a corpus."""
     corpora = {corpus.corpus_id: corpus for corpus in workspace.store.premises.corpora()}
     corpus_id = state.pick(
         "Premises",
@@ -26,25 +42,46 @@ def generation_form(workspace: Workspace) -> None:
         name=state.CORPUS,
         names={key: f"{corpus.name} ({count(corpus.premises)})" for key, corpus in corpora.items()},
     )
-    if corpus_id is None:
-        return
-    corpus = corpora[corpus_id]
+    assert corpus_id is not None, "the page asks for premises first"
+    llm, known = llm_choice(workspace)
+    prompts = _prompt_set(workspace)
+    config = {"llm": llm, "prompt_set": prompts.ref} | _settings(known)
+    premises = corpora[corpus_id].premises
     limit = st.number_input(
-        "Number of premises", 1, corpus.premises, min(_ROWS, corpus.premises), key=f"generate_limit_{corpus_id}"
+        "Number of premises", 1, premises, min(_ROWS, premises), key=f"generate_limit_{corpus_id}"
     )
-    config = _settings(workspace)
-    st.caption(estimate(workspace.jobs.list(), limit))
     if st.button(
         f"Generate {counted(limit, 'triplet')}", type="primary", icon=":material/play_arrow:", width="stretch"
     ):
         with errors_shown():
             made = start_generate(workspace, corpus_id=corpus_id, config=config, limit=int(limit))
             state.select(state.ATTEMPT, made["attempt_id"])
+            state.show_tab(state.GENERATE_VIEW, RUN)
             st.rerun()
+    st.caption(estimate(workspace.jobs.list(), limit))
+    return GenerationChoice(corpus_id, config, prompts)
 
 
-def _settings(workspace: Workspace) -> dict[str, Any]:
-    llm, chosen = llm_choice(workspace)
+def _prompt_set(workspace: Workspace) -> PromptSet:
+    sets = {prompts.ref: prompts for prompts in PromptSets(workspace.root).newest()}
+    wanted = state.recall(state.PROMPT_SET)
+    if wanted and wanted not in sets:  # an earlier version, from a link
+        with errors_shown():
+            sets[wanted] = PromptSets(workspace.root).find(wanted)
+    chosen = state.pick(
+        "Prompts",
+        list(sets),
+        name=state.PROMPT_SET,
+        names={ref: f"{prompts.prompt_set_id} · version {prompts.version}" for ref, prompts in sets.items()},
+        help="Instructions, examples and opposites. The view Prompts shows and changes them.",
+    )
+    found = sets[str(chosen)]
+    if found.about:
+        st.caption(plain(found.about))
+    return found
+
+
+def _settings(llm: RegisteredLLM | None) -> dict[str, Any]:
     omega = st.slider(
         "Contrast ω",
         0.0,
@@ -64,17 +101,22 @@ def _settings(workspace: Workspace) -> dict[str, Any]:
         key="generate_plausibility",
         help="Tokens less likely than this share of the best own token are never chosen. 0 switches the cut off.",
     )
-    temperature = st.slider(
-        "Temperature", 0.0, 1.5, _DEFAULT.temperature, 0.1, key="generate_temperature", help="0 takes the best token."
-    )
-    with st.expander("More settings"):
+    with st.expander("Sampling and batch"):
+        temperature = st.slider(
+            "Temperature",
+            0.0,
+            1.5,
+            _DEFAULT.temperature,
+            0.1,
+            key="generate_temperature",
+            help="0 takes the best token.",
+        )
         top_p = st.slider("Nucleus mass (top p)", 0.05, 1.0, _DEFAULT.top_p, 0.05, key="generate_top_p")
         seed = st.number_input("Seed", 0, 2**31 - 1, _DEFAULT.seed, key="generate_seed")
         tokens = st.number_input("Longest reply (tokens)", 8, 256, _DEFAULT.max_new_tokens, key="generate_tokens")
         batch = st.number_input("Replies side by side", 1, 256, _DEFAULT.batch_size, key="generate_batch")
-        drawn = candidate_settings(chosen, temperature=temperature) | budget_settings(chosen)
+        drawn = candidate_settings(llm, temperature=temperature) | budget_settings(llm)
     return {
-        "llm": llm,
         "omega": omega,
         "plausibility": plausibility,
         "temperature": temperature,

@@ -31,6 +31,10 @@ KIND_TITLES: Final = {
     "fetch": "Fetching tasks",
     "check": "LLM check",
     "hygiene": "Hygiene",
+    "tokens": "Token count",
+    "grid": "Grid preview",
+    "lens": "Contrast lens",
+    "ask": "Free prompt",
 }
 _STATE_LOOKS: Final = {
     "queued": ("gray", ":material/schedule:"),
@@ -67,13 +71,17 @@ def running_now(workspace: Workspace) -> None:
     """The strip in the sidebar: every job that runs or waits, on every page."""
 
     def draw() -> bool:
-        jobs = [job for job in workspace.jobs.list() if is_live(job)]
+        jobs = _shown_live(workspace)
         for job in jobs:
             st.progress(share(job), text=f"**{plain(_title(job))}**  \n{progress_words(job)}")
         return bool(jobs)
 
-    live = any(is_live(job) for job in workspace.jobs.list())
-    while_live(draw, live=live, idle_every=IDLE_SECONDS)
+    while_live(draw, live=bool(_shown_live(workspace)), idle_every=IDLE_SECONDS)
+
+
+def _shown_live(workspace: Workspace) -> list[JobView]:
+    """What runs or waits; token counts are over before they could be read here."""
+    return [job for job in workspace.jobs.list() if is_live(job) and job.kind != "tokens"]
 
 
 def share(job: JobView) -> float:

@@ -38,6 +38,10 @@ LANES = {
     "explain": "searches",
     "check": "checks",  # an LLM is tried while a long run goes on
     "preview": "searches",
+    "tokens": "searches",
+    "grid": "previews",  # looked at while a long run goes on
+    "lens": "previews",
+    "ask": "previews",
 }
 """Kind of job -> lane; one job runs per lane, because models share the machine's cores and memory."""
 

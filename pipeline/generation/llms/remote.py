@@ -89,6 +89,13 @@ class RemoteLLM:
             found.append(float("nan") if value is None else value)
         return np.array(found, dtype=np.float64)
 
+    def answer(self, prompt: str, config: GenerationConfig) -> tuple[str, int, bool]:
+        """Return how the server goes on from a prompt: text, tokens, whether it was cut at the limit. InputError."""
+        try:
+            return self.write(self._calls(Event()), prompt, config, config.seed)
+        except CallError as error:
+            raise InputError(str(error)) from error
+
     def close(self) -> None:
         """Close the connections."""
         self.client.close()

@@ -1,0 +1,93 @@
+"""Reading a prompt token by token: what the LLM expects next after each, for one reply that only grows."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+from pipeline.generation.llama import PREFIXES, LlamaLLM, Piece
+from pipeline.generation.llms.gguf import GgufLLM
+from pipeline.generation.llms.protocol import LLM, TokenLLM, log_softmax
+
+
+class Reader(Protocol):
+    """A prompt with a growing reply."""
+
+    prompt_tokens: int
+
+    def read(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """Append tokens, none at first, and return log p of every next token, float32 (vocabulary,), in nats."""
+        ...
+
+    def close(self) -> None:
+        """Forget the sequence."""
+        ...
+
+
+class LlamaReader:
+    """A row of a llama.cpp context. Readers of one context need different rows, and no reply may be open beside."""
+
+    def __init__(self, llm: LlamaLLM, prompt: Sequence[int], row: int = 0) -> None:
+        self.prompt_tokens = len(prompt)
+        self._llm = llm
+        self._sequence = PREFIXES + row
+        self._length = 0
+        self._waiting = list(prompt)
+
+    def read(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """Append tokens; see Reader. InputError when the model's window is full."""
+        given = [*self._waiting, *tokens]
+        if self._length + len(given) > self._llm.window:
+            raise InputError(
+                f"Prompt and reply have {self._length + len(given)} tokens and {self._llm.name} reads at most "
+                f"{self._llm.window}: shorten the prompt or the reply."
+            )
+        logits_nv = self._llm.decode([Piece(self._sequence, self._length, given)])
+        self._length += len(given)
+        self._waiting = []
+        return log_softmax(logits_nv)[0]
+
+    def close(self) -> None:
+        """Forget the sequence."""
+        self._llm.forget(self._sequence)
+
+
+class RereadingReader:
+    """Any LLM that shows its log-probabilities, asked for prompt and reply anew at every token: slow, and simple."""
+
+    def __init__(self, llm: TokenLLM, prompt: str) -> None:
+        self.prompt_tokens = len(llm.tokenize(prompt))
+        self._llm = llm
+        self._prompt = prompt
+        self._reply: list[int] = []
+
+    def read(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """Append tokens; see Reader."""
+        self._reply += tokens
+        return self._llm.next_log_probabilities(self._prompt, self._reply)[-1]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def token_llm(llm: LLM) -> TokenLLM:
+    """Return the LLM as one that shows its tokens; InputError for a server, which does not."""
+    if not isinstance(llm, TokenLLM):
+        raise InputError(
+            f"{llm.name} is a server, which shows no token probabilities: choose an LLM that runs on this machine."
+        )
+    return llm
+
+
+def open_reader(llm: LLM, *parts: str, row: int = 0) -> Reader:
+    """Return a reader of a prompt given in parts, which are tokenized one by one as generation does it.
+
+    row: another one for each reader that is open at the same time. InputError for an empty prompt, or a server.
+    """
+    if not any(parts):
+        raise InputError("The prompt is empty; write at least one word.")
+    if isinstance(llm, GgufLLM):
+        return LlamaReader(llm.llama, [token for part in parts for token in llm.tokenize(part)], row)
+    return RereadingReader(token_llm(llm), "".join(parts))

@@ -1,0 +1,48 @@
+"""The grid preview as a job: a few premises at several values of omega, kept as they come."""
+
+import json
+from contextlib import closing
+from dataclasses import asdict, replace
+from typing import Any
+
+from pipeline.config import GenerationConfig, from_fields
+from pipeline.generation.generate import generate
+from pipeline.generation.llms.entries import LLMEntry, open_llm
+from pipeline.records import GeneratedTriplet, Premise
+from workbench.durable import write_atomically
+from workbench.jobs.context import JobContext
+from workbench.jobs.handlers.generate import prompts_of
+
+
+def run(context: JobContext) -> None:
+    """Write out/grid.json again and again: a cell per premise and omega, both sides with their outcomes."""
+    config = from_fields(GenerationConfig, context.spec["config"])
+    prompts = prompts_of(context.spec, config)
+    premises = [Premise.from_text(text) for text in context.spec["premises"]]
+    total = len(premises) * len(context.spec["omegas"])
+    context.progress(0, total, message=f"Loading {config.llm}")
+    cells: list[dict[str, Any]] = []
+    with closing(open_llm(LLMEntry.from_json(context.spec["llm"]))) as llm:
+        for omega in context.spec["omegas"]:
+            settings = replace(config, omega=omega)
+            stream = generate(
+                premises, settings, llm, prompts=prompts, should_stop=lambda: context.stop_requested() is not None
+            )
+            for item in stream:
+                cells.append(cell(omega, item))
+                write_atomically(
+                    context.out / "grid.json", json.dumps(cells, ensure_ascii=False).encode(), sync=False
+                )
+                context.progress(len(cells), total, message=f"omega {omega:g}")
+            if context.stop_requested():
+                return
+
+
+def cell(omega: float, item: GeneratedTriplet) -> dict[str, Any]:
+    """Return what one premise gave at one omega."""
+    return {
+        "omega": omega,
+        "premise": item.premise.text,
+        "positive": asdict(item.positive),
+        "hard_negative": asdict(item.hard_negative),
+    }

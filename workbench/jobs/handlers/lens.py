@@ -1,0 +1,51 @@
+"""The contrast lens as a job: one reply written greedily, every step kept with its candidates."""
+
+import json
+from contextlib import closing
+
+from pipeline.config import GenerationConfig, from_fields
+from pipeline.generation.contrast import TokenChoice
+from pipeline.generation.lens import LensRecord, LensStep
+from pipeline.generation.lens_recording import record_reply
+from pipeline.generation.llms.entries import LLMEntry, open_llm
+from pipeline.generation.outcomes import classify
+from pipeline.generation.reading import open_reader, token_llm
+from pipeline.records import Side
+from workbench.durable import write_atomically
+from workbench.jobs.context import JobContext
+from workbench.jobs.handlers.generate import prompts_of
+
+
+def run(context: JobContext) -> None:
+    """Write out/lens.json: the record of the reply, its cleaned text and outcome."""
+    spec = context.spec
+    config = from_fields(GenerationConfig, spec["config"])
+    prompts, side, limit = prompts_of(spec, config), Side(spec["side"]), config.max_new_tokens
+    context.progress(0, limit, message=f"Loading {config.llm}")
+    with closing(open_llm(LLMEntry.from_json(spec["llm"]))) as llm:
+        spoken = token_llm(llm)
+        own, opposite = (
+            open_reader(llm, prompt.prefix(), prompt.tail(spec["premise"]), row=row)
+            for row, prompt in enumerate((prompts.own(side), prompts.opposite(side)))
+        )
+        stream = record_reply(
+            (own, opposite),
+            TokenChoice(config.omega, config.plausibility),
+            max_new_tokens=limit,
+            is_end=spoken.is_end,
+            text_of=lambda token: spoken.detokenize([token]),
+        )
+        steps: list[LensStep] = []
+        for step in stream:
+            steps.append(step)
+            context.progress(min(len(steps), limit - 1), limit, message="Writing")
+            if context.stop_requested():
+                return
+        taken = [step.candidates[step.chosen].token for step in steps if not step.ends]
+        raw = spoken.detokenize(taken)
+    result = classify(raw, spec["premise"], side, prompts, cut=not steps[-1].ends, tokens=len(taken))
+    record = LensRecord(config.omega, config.plausibility, tuple(steps)).to_json()
+    record |= {"text": result.text, "outcome": str(result.outcome)}
+    content = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")
+    write_atomically(context.out / "lens.json", content)
+    context.progress(limit, limit, message="Recorded")

@@ -1,0 +1,19 @@
+"""Counting tokens as a job: the server itself never loads an LLM."""
+
+import json
+from contextlib import closing
+
+from pipeline.generation.llms.entries import LLMEntry, open_llm
+from pipeline.generation.reading import token_llm
+from workbench.durable import write_atomically
+from workbench.jobs.context import JobContext
+
+
+def run(context: JobContext) -> None:
+    """Write out/tokens.json: the tokens of each text of the spec, and the LLM's window (null where unknown)."""
+    texts = context.spec["texts"]
+    context.progress(0, len(texts), message="Loading the LLM")
+    with closing(open_llm(LLMEntry.from_json(context.spec["llm"]))) as llm:
+        found = {"counts": [len(token_llm(llm).tokenize(text)) for text in texts], "window": llm.context_length}
+    write_atomically(context.out / "tokens.json", json.dumps(found).encode())
+    context.progress(len(texts), len(texts), message="Counted")
