@@ -65,7 +65,7 @@ def generated(app: AppTest, workspace: Workspace, name: str, **settings: float) 
 @pytest.fixture
 def app(draw: Draw, workspace: Workspace) -> AppTest:
     import_premises(workspace, text=PREMISES, name="two")
-    return draw("generate")
+    return draw("generate", generation="LLMs")
 
 
 def facts(app: AppTest, name: str) -> dict:
