@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 Files = dict[tuple[str, str], dict[str, bytes]]
-"""(repository, revision) -> path -> content."""
+"""(repository, revision) -> path -> content; a repository of a model is called model:OWNER/NAME."""
 
 
 def answer(files: Files, asked: list[str]) -> type[BaseHTTPRequestHandler]:
@@ -29,8 +29,11 @@ def answer(files: Files, asked: list[str]) -> type[BaseHTTPRequestHandler]:
             asked.append(f"{self.command} {path}")
             for (repository, revision), content in files.items():
                 api, resolve = f"/api/datasets/{repository}", f"/datasets/{repository}/resolve/{revision}/"
-                if path in (api, f"{api}/revision/{revision}"):
-                    siblings = [{"rfilename": name} for name in content]
+                if repository.startswith("model:"):
+                    repository = repository.removeprefix("model:")
+                    api, resolve = f"/api/models/{repository}", f"/{repository}/resolve/{revision}/"
+                if path in (api, f"{api}/revision/{revision}", f"{api}/revision/main"):
+                    siblings = [{"rfilename": name, "size": len(body)} for name, body in content.items()]
                     record = {"_id": "0", "id": repository, "sha": revision, "private": False, "siblings": siblings}
                     return self.send(200, json.dumps(record | {"tags": [], "downloads": 0}).encode(), with_body)
                 if path.startswith(f"{api}/tree/{revision}"):

@@ -24,7 +24,7 @@ from workbench.actions.jobs import attempts, backup, cancel, finish, job, jobs, 
 from workbench.actions.llms import add_llm, check_llm, llms
 from workbench.actions.maps import save_slice, seed_corpus, start_projection, start_search
 from workbench.actions.margins import start_margins
-from workbench.actions.premises import import_premises, import_sample
+from workbench.actions.premises import import_premises, import_sample, start_fetch_premises
 from workbench.actions.previews import count_tokens, start_ask, start_grid, start_lens
 from workbench.actions.prompts import prompt_sets, save_prompt_set
 from workbench.actions.regeneration import start_regenerate
@@ -69,6 +69,7 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         start_evaluate,
         start_explain,
         start_fetch,
+        start_fetch_premises,
         start_generate,
         start_grid,
         start_hygiene,

@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.generation.llms.endpoints import checked_key_variable, checked_url
 from pipeline.generation.llms.entries import EMBEDDED, LLMEntry, architecture, entry_for
+from pipeline.hub_files import HubName
 from workbench.workspace import Workspace
 
 SERVER_SETTINGS = ("model", "key_variable", "concurrency", "timeout_s", "price_in", "price_out")
@@ -24,15 +25,23 @@ def add_llm(
     name: str,
     path: str | None = None,
     url: str | None = None,
+    hub: str | None = None,
+    revision: str = "",
     settings: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Queue the check of an LLM, which adds it to the registry under this name.
 
     path: of a GGUF file or transformers folder; or url: of an OpenAI-compatible server, with settings model,
-    key_variable, concurrency, timeout_s, price_in, price_out. Raises InputError for what cannot be meant.
+    key_variable, concurrency, timeout_s, price_in, price_out; or hub: OWNER/NAME of a model with safetensors
+    weights or OWNER/NAME/FILE.gguf, fetched at the commit behind `revision`. Raises InputError for what cannot be
+    meant.
     """
-    if (path is None) == (url is None):
-        raise InputError("Name either the path of a model on this machine or the URL of a server.")
+    if sum(where is not None for where in (path, url, hub)) != 1:
+        raise InputError("Name one of these: a path on this machine, the URL of a server, a model of the hub.")
+    if hub is not None:
+        wanted = HubName.parse(hub, revision)
+        entry = LLMEntry(_free(name), "gguf" if wanted.file else "decoder", "", source=hub)
+        return _start(workspace, entry, hub={"name": hub.strip(), "revision": wanted.revision})
     if url is not None:
         return _start(workspace, _server(_free(name), url, settings or {}))
     assert path is not None
@@ -72,9 +81,12 @@ def resolve_llm(workspace: Workspace, name_or_path: str) -> LLMEntry:
     return replace(entry_for(name_or_path), name=name_or_path[-80:])
 
 
-def _start(workspace: Workspace, entry: LLMEntry) -> dict[str, Any]:
-    title = f"Check of {entry.name}"
-    return {"job_id": workspace.jobs.submit("check", {"entry": entry.to_json()}, title=title), "name": entry.name}
+def _start(workspace: Workspace, entry: LLMEntry, *, hub: dict[str, str] | None = None) -> dict[str, Any]:
+    spec: dict[str, Any] = {"entry": entry.to_json()}
+    if hub is not None:
+        spec["hub"] = hub
+    job_id = workspace.jobs.submit("check", spec, title=f"Check of {entry.name}")
+    return {"job_id": job_id, "name": entry.name}
 
 
 def _free(name: str) -> str:

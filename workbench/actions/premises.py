@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import InputError
+from pipeline.hub_files import HubName
 from pipeline.premises import PremiseFile, read_premises
 from workbench.paths import SAMPLE_PREMISES
 from workbench.workspace import Workspace
@@ -29,6 +30,35 @@ def import_premises(
     else:
         raise InputError("Nothing to import: name a file or give some text.")
     return keep(workspace, read, name=name or source.stem, source=source.name)
+
+
+KNOWN_CORPORA = {
+    "wiki1m": ("princeton-nlp/datasets-for-simcse/wiki1m_for_simcse.txt", None),
+    "nli": ("princeton-nlp/datasets-for-simcse/nli_for_simcse.csv", "sent0"),
+}
+"""Premises that papers use, by name: file on the hub and column."""
+
+
+def start_fetch_premises(
+    workspace: Workspace,
+    *,
+    hub: str,
+    revision: str = "",
+    column: str | None = None,
+    name: str | None = None,
+    limit: int | None = None,
+) -> dict[str, Any]:
+    """Queue the fetch of a corpus from the hub: a name of KNOWN_CORPORA, or OWNER/NAME/FILE of a data set."""
+    file, usual = KNOWN_CORPORA.get(hub, (hub, None))
+    wanted = HubName.parse(file, revision)
+    if not wanted.file:
+        raise InputError(f"{hub} names no file of a data set: write OWNER/NAME/FILE, or {', '.join(KNOWN_CORPORA)}.")
+    if limit is not None and limit < 1:
+        raise InputError(f"The number of premises must be at least 1, got {limit}.")
+    corpus = (name or (hub if hub in KNOWN_CORPORA else Path(wanted.file).stem)).strip()
+    spec = {"name": file, "revision": wanted.revision, "column": column or usual, "corpus": corpus, "limit": limit}
+    job_id = workspace.jobs.submit("fetch_premises", spec, title=f"Premises of {corpus}")
+    return {"job_id": job_id, "corpus_id": job_id, "name": corpus}
 
 
 def import_upload(

@@ -1,16 +1,20 @@
 """`import-premises`, `import` and `export`."""
 
 import argparse
+from pathlib import Path
 
 from workbench.cli.access import access
 from workbench.cli.output import print_line, write_json
-from workbench.cli.watch import require_file, require_path
+from workbench.cli.watch import require_file, require_path, watch
 from workbench.workspace import workspace_root
 
 
 def import_premises(options: argparse.Namespace) -> None:
     """Import a corpus and say what became of every line."""
-    path = str(require_file(options.file))
+    if options.hub:
+        fetch_premises(options)
+        return
+    path = str(require_file(Path(options.file)))
     with access(workspace_root(options.workspace)) as call:
         answer = call("import_premises", path=path, column=options.column, name=options.name)
     rejected = ", ".join(f"{count} {reason}" for reason, count in answer["rejected"].items()) or "none"
@@ -19,6 +23,22 @@ def import_premises(options: argparse.Namespace) -> None:
         f"{answer['duplicates']} duplicates, rejected: {rejected}"
     )
     write_json(options.json, answer)
+
+
+def fetch_premises(options: argparse.Namespace) -> None:
+    """Fetch a corpus from the hub and follow its job."""
+    with access(workspace_root(options.workspace)) as call:
+        started = call(
+            "start_fetch_premises",
+            hub=options.file,
+            revision=options.revision or "",
+            column=options.column,
+            name=options.name,
+            limit=options.limit,
+        )
+        view = watch(call, started["job_id"], label="Fetching")
+    print_line(f"{started['name']}: {view['done']} premises.")
+    write_json(options.json, started)
 
 
 def import_triplets(options: argparse.Namespace) -> None:

@@ -24,7 +24,8 @@ def add(options: argparse.Namespace) -> None:
 
     with access(workspace_root(options.workspace)) as call:
         path = str(options.path.expanduser().resolve()) if options.path else None
-        started = call("add_llm", name=options.name, path=path, url=options.url, settings=server_settings(options))
+        where = {"path": path, "url": options.url, "hub": options.hub, "revision": options.revision or ""}
+        started = call("add_llm", name=options.name, settings=server_settings(options), **where)
         followed(call, started, options)
 
 

@@ -61,6 +61,8 @@ def add_llms(commands: Any) -> None:
     where = add.add_mutually_exclusive_group(required=True)
     where.add_argument("--path", type=Path, help="GGUF file, or folder of a transformers model")
     where.add_argument("--url", help="base URL of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1")
+    where.add_argument("--hub", help="OWNER/NAME of a model on the hub, or OWNER/NAME/FILE.gguf")
+    add.add_argument("--revision", help="commit, tag or branch on the hub (default: main, pinned at its commit)")
     add.add_argument("--model", help="the server's id of the model (default: its only one)")
     add.add_argument("--key-variable", help="environment variable that holds the server's key; ends in _API_KEY")
     add.add_argument("--concurrency", type=int, help="calls under way at a time (default: 4)")
@@ -125,7 +127,10 @@ def add_exchange(commands: Any) -> None:
     premises = command(
         commands, "import-premises", "exchange:import_premises", "import a file of premises as a corpus"
     )
-    premises.add_argument("file", type=Path)
+    premises.add_argument("file", help="file, or with --hub wiki1m, nli or OWNER/NAME/FILE of a data set")
+    premises.add_argument("--hub", action="store_true", help="fetch the file from the hub")
+    premises.add_argument("--revision", help="commit, tag or branch on the hub (default: main, pinned at its commit)")
+    premises.add_argument("--limit", type=int, help="with --hub: keep only the first N premises")
     premises.add_argument("--column", help="column of a csv, tsv, jsonl or parquet file")
     premises.add_argument("--name", help="name of the corpus (default: the file's)")
     triplets = command(commands, "import", "exchange:import_triplets", "import triplets (sent0, sent1, hard_neg)")

@@ -30,6 +30,7 @@ KIND_TITLES: Final = {
     "study": "Study",
     "fetch": "Fetching tasks",
     "check": "LLM check",
+    "fetch_premises": "Fetching premises",
     "hygiene": "Hygiene",
     "tokens": "Token count",
     "grid": "Grid preview",

@@ -21,7 +21,7 @@ KIND_WORDS = {
     "encoder-decoder": "encoder-decoder (transformers)",
     "remote": "server",
 }
-_HERE, _SERVER = "On this machine", "Server"
+_HERE, _SERVER, _HUB = "On this machine", "Server", "Hub"
 
 
 def llm_registry(workspace: Workspace) -> None:
@@ -101,15 +101,27 @@ def checks(workspace: Workspace) -> None:
 
 def add_form(workspace: Workspace) -> None:
     """Ask where the LLM is and start its check."""
-    where = st.segmented_control("Where it runs", [_HERE, _SERVER], default=_HERE, required=True, key="llms_where")
+    places = [_HERE, _SERVER, _HUB]
+    where = st.segmented_control("Where it runs", places, default=_HERE, required=True, key="llms_where")
     name = st.text_input("Name", key="llms_name", max_chars=80, placeholder="flan-t5-small")
-    path = url = None
+    path = url = hub = None
+    revision = ""
     settings: dict[str, object] = {}
     if where == _HERE:
         path = st.text_input(
             "Path of a GGUF file or of a transformers folder",
             key="llms_path",
             help="Decoders and encoder-decoders with safetensors weights. No code of a model folder is ever run.",
+        )
+    elif where == _HUB:
+        hub = st.text_input(
+            "Model on the hub",
+            key="llms_hub",
+            placeholder="google/flan-t5-small",
+            help="OWNER/NAME of a model with safetensors weights, or OWNER/NAME/FILE.gguf. Fetched over the network.",
+        )
+        revision = st.text_input(
+            "Revision", key="llms_revision", placeholder="main", help="A branch is pinned at the commit it is at now."
         )
     else:
         url = st.text_input(
@@ -122,7 +134,7 @@ def add_form(workspace: Workspace) -> None:
         settings = _server_settings()
     if st.button("Check and add", type="primary", key="llms_add", icon=":material/add:"):
         with errors_shown():
-            add_llm(workspace, name=name, path=path, url=url, settings=settings)
+            add_llm(workspace, name=name, path=path, url=url, hub=hub, revision=revision, settings=settings)
             st.rerun()
 
 

@@ -7,7 +7,7 @@ from pipeline.files.rows import column_names
 from pipeline.files.source import make_source
 from pipeline.premises import PremiseFile, read_premises
 from workbench import state
-from workbench.actions.premises import import_sample, import_upload
+from workbench.actions.premises import KNOWN_CORPORA, import_sample, import_upload, start_fetch_premises
 from workbench.components.notice import errors_shown
 from workbench.components.text import plain
 from workbench.components.wording import count, counted
@@ -40,7 +40,7 @@ def welcome(workspace: Workspace) -> None:
 @st.dialog("Import premises", width="large")
 def import_dialog(workspace: Workspace) -> None:
     """Upload or paste, look at what would be kept, import."""
-    upload, paste = st.tabs(["Upload a file", "Paste text"])
+    upload, paste, hub = st.tabs(["Upload a file", "Paste text", "From the hub"])
     with upload:
         file = st.file_uploader(
             "One premise per line, or a table with a column of sentences", type=FILE_TYPES, key="import_file"
@@ -53,6 +53,27 @@ def import_dialog(workspace: Workspace) -> None:
         if text.strip():
             with errors_shown():
                 _offer(workspace, text.encode(), "pasted.txt")
+    with hub:
+        _hub(workspace)
+
+
+def _hub(workspace: Workspace) -> None:
+    """Fetch a corpus that papers use, or any file of a data set; its job shows in the sidebar."""
+    name = st.selectbox(
+        "Corpus",
+        list(KNOWN_CORPORA),
+        accept_new_options=True,
+        key="import_hub",
+        help="SimCSE's sentences of Wikipedia or of NLI, or type OWNER/NAME/FILE of a data set on the hub.",
+    )
+    left, right = st.columns(2)
+    revision = left.text_input("Revision", key="import_revision", placeholder="main", help="Pinned at its commit.")
+    limit = right.number_input("Premises to keep", 1, 10_000_000, 10_000, key="import_limit")
+    st.caption("This is fetched over the network; everything else here works without one.")
+    if st.button("Fetch", type="primary", icon=":material/cloud_download:", key="import_fetch"):
+        with errors_shown():
+            start_fetch_premises(workspace, hub=name or "", revision=revision.strip(), limit=int(limit))
+            st.rerun()
 
 
 def _offer(workspace: Workspace, data: bytes, filename: str) -> None:

@@ -32,6 +32,7 @@ LANES = {
     "behaviour": "models",
     "margins": "models",
     "fetch": "downloads",
+    "fetch_premises": "downloads",
     "hygiene": "models",
     "project": "maps",
     "search": "searches",  # seconds long, and somebody waits for it

@@ -38,6 +38,8 @@ class LLMEntry:
     """Remote: money per million tokens of replies."""
     scores_prompts: bool = False
     """Remote: whether the server returns log-probabilities of prompts, which reranking needs."""
+    source: str = ""
+    """Where the files came from: OWNER/NAME@commit on the hub; empty for files of this machine."""
     digest: str = ""
     """What tells these weights from others: a sha256, or a server's model id. Empty before a check."""
 

@@ -1,12 +1,16 @@
 """The check of an LLM as a job: what it finds, or why it failed, becomes the LLM's row in the registry."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.generation.llms.check import check
-from pipeline.generation.llms.entries import LLMEntry
+from pipeline.generation.llms.entries import LLMEntry, entry_for
+from pipeline.hub_files import HubName, fetch_model
+from pipeline.weights import cache_dir
 from workbench.jobs.context import JobContext
+from workbench.jobs.fetching import DownloadStopped, telling
 
 
 def run(context: JobContext) -> None:
@@ -14,6 +18,11 @@ def run(context: JobContext) -> None:
     entry = LLMEntry.from_json(context.spec["entry"])
     if context.done("llms", "check_id"):
         return
+    if context.spec.get("hub"):
+        try:
+            entry = _fetched(context, entry)
+        except DownloadStopped:
+            return
     context.progress(0, 1, message=f"Checking {entry.name}")
     try:
         facts = check(entry, tell=lambda message: context.progress(0, 1, message=message))
@@ -29,6 +38,15 @@ def run(context: JobContext) -> None:
     }
     context.write([_row(context, facts.entry, state="ok", message="", **found)])
     context.progress(1, 1, message=f"{entry.name} is ready")
+
+
+def _fetched(context: JobContext, entry: LLMEntry) -> LLMEntry:
+    """Fetch the model of the hub that the job names; returns the entry of its local copy."""
+    named = context.spec["hub"]
+    wanted = HubName.parse(named["name"], named["revision"])
+    found = fetch_model(wanted, cache_dir() / "hub", tell=telling(context, f"Fetching {wanted.repository}"))
+    local = entry_for(str(found.path))
+    return replace(entry, kind=local.kind, location=local.location, source=found.name)
 
 
 def _row(context: JobContext, entry: LLMEntry, **facts: Any) -> dict[str, Any]:

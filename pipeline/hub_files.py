@@ -1,0 +1,187 @@
+"""Models and files of the Hugging Face Hub at a pinned revision, fetched only when somebody asks for them.
+
+A revision that is named as a branch is turned into its commit first, and the commit is what is kept. Only
+safetensors, GGUF and the texts beside them are fetched. A folder appears whole or not at all; a fetch that was cut
+short goes on.
+"""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import InputError, StorageError, UnreachableError, WeightsError
+
+_NAME = re.compile(r"([\w.-]+/[\w.-]+)(?:/([\w.-]+(?:/[\w.-]+)*))?")
+_REVISION = re.compile(r"[\w./-]{1,100}")
+_MODEL_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
+Tell = Callable[[int, int], None]
+"""Told bytes so far and bytes in all; may raise to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubName:
+    """OWNER/NAME, perhaps with the path of a file, and a commit, tag or branch."""
+
+    repository: str
+    file: str = ""
+    revision: str = "main"
+
+    @classmethod
+    def parse(cls, name: str, revision: str = "") -> "HubName":
+        """Read OWNER/NAME or OWNER/NAME/FILE. Raises InputError for anything else."""
+        found = _NAME.fullmatch(name.strip())
+        if found is None or ".." in name or (revision and not _REVISION.fullmatch(revision)):
+            raise InputError(f"{name!r} at {revision or 'main'!r} is no name on the hub; write OWNER/NAME.")
+        return cls(found[1], found[2] or "", revision or "main")
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What was fetched: where it lies now and which commit it is."""
+
+    path: Path
+    name: str
+    """OWNER/NAME[/FILE]@commit."""
+
+
+def fetch_model(wanted: HubName, folder: Path, *, tell: Tell) -> Fetched:
+    """Fetch a GGUF file, or everything of a transformers model that is loaded, into `folder`.
+
+    Raises UnreachableError without a network, WeightsError for a model without safetensors, InputError otherwise.
+    """
+    with _one_sentence(wanted):
+        commit, files = _listed(wanted, "model")
+        chosen = _gguf(wanted, files) if wanted.file else _model_files(wanted, files)
+        target = _fetch(wanted, commit, chosen, folder, "model", tell)
+    return Fetched(target / wanted.file if wanted.file else target, _told(wanted, commit))
+
+
+def fetch_file(wanted: HubName, folder: Path, *, tell: Tell) -> Fetched:
+    """Fetch one file of a data set into `folder`; errors as in `fetch_model`."""
+    with _one_sentence(wanted):
+        commit, files = _listed(wanted, "dataset")
+        if wanted.file not in files:
+            names = ", ".join(sorted(files)[:10]) or "none"
+            raise InputError(f"{wanted.repository} has no file {wanted.file!r}; it has {names}.")
+        target = _fetch(wanted, commit, {wanted.file: files[wanted.file]}, folder, "dataset", tell)
+    return Fetched(target / wanted.file, _told(wanted, commit))
+
+
+def _listed(wanted: HubName, kind: str) -> tuple[str, dict[str, int]]:
+    """Return the commit behind a revision, and the size of each of its files."""
+    from huggingface_hub import HfApi
+
+    info: Any = HfApi().repo_info(wanted.repository, revision=wanted.revision, repo_type=kind, files_metadata=True)
+    files = {sibling.rfilename: int(sibling.size or 0) for sibling in info.siblings or []}
+    return str(info.sha), files
+
+
+def _gguf(wanted: HubName, files: dict[str, int]) -> dict[str, int]:
+    offered = sorted(name for name in files if name.lower().endswith(".gguf"))
+    if wanted.file not in offered:
+        raise InputError(
+            f"{wanted.repository} has no GGUF file {wanted.file!r}; it has {', '.join(offered) or 'none'}."
+        )
+    return {wanted.file: files[wanted.file]}
+
+
+def _model_files(wanted: HubName, files: dict[str, int]) -> dict[str, int]:
+    """Return the files at the top of a repository that loading reads; copies for other frameworks lie deeper."""
+    chosen = {
+        name: size
+        for name, size in files.items()
+        if "/" not in name and any(fnmatch(name, pattern) for pattern in _MODEL_FILES)
+    }
+    if not any(name.endswith(".safetensors") for name in chosen):
+        ggufs = [name for name in files if name.endswith(".gguf")]
+        hint = f"name one of its GGUF files ({', '.join(sorted(ggufs)[:5])})" if ggufs else "choose another"
+        raise WeightsError(f"{wanted.repository} has no safetensors weights: {hint}.")
+    return chosen
+
+
+def _fetch(wanted: HubName, commit: str, files: dict[str, int], folder: Path, kind: str, tell: Tell) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    target = folder / f"{wanted.repository.replace('/', '--')}@{commit[:12]}"
+    if all((target / name).is_file() for name in files):
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    total = sum(files.values())
+    free = shutil.disk_usage(folder).free
+    if total > free:
+        raise StorageError(f"{wanted.repository} takes {total:,} bytes and {folder} has {free:,} free: make room.")
+    unfinished = folder / f".{target.name}"
+    count = _Counter(total, tell)
+    for name in sorted(files, key=lambda name: (name.endswith(".safetensors"), name)):
+        hf_hub_download(
+            wanted.repository, name, repo_type=kind, revision=commit, local_dir=unfinished, tqdm_class=count.bar()
+        )
+        count.file_done(files[name])
+    shutil.rmtree(unfinished / ".cache", ignore_errors=True)
+    if target.is_dir():  # another file of the same revision is there already
+        for name in files:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (unfinished / name).replace(target / name)
+        shutil.rmtree(unfinished)
+    else:
+        unfinished.rename(target)
+    return target
+
+
+class _Counter:
+    """Adds up the bytes of all files, whatever the library's bars say."""
+
+    def __init__(self, total: int, tell: Tell) -> None:
+        self._total, self._tell = total, tell
+        self._whole = self._part = 0
+
+    def file_done(self, size: int) -> None:
+        """Count a file as there, however it came."""
+        self._whole, self._part = self._whole + size, 0
+        self._tell(self._whole, self._total)
+
+    def bar(self) -> type:
+        """Return a silent progress bar that counts here."""
+        from tqdm import tqdm
+
+        counter = self
+
+        class Bar(tqdm):
+            def __init__(self, *arguments: Any, **options: Any) -> None:
+                options.pop("name", None)
+                super().__init__(*arguments, **(options | {"disable": True}))
+
+            def update(self, n: float | None = 1) -> bool | None:
+                counter._part += int(n or 0)
+                counter._tell(min(counter._whole + counter._part, counter._total), counter._total)
+                return super().update(n)
+
+        return Bar
+
+
+def _told(wanted: HubName, commit: str) -> str:
+    return f"{wanted.repository}{f'/{wanted.file}' if wanted.file else ''}@{commit}"
+
+
+@contextmanager
+def _one_sentence(wanted: HubName) -> Iterator[None]:
+    """Turn what the hub's library raises into an InputError, no network into an UnreachableError."""
+    import httpx2
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    try:
+        yield
+    except (InputError, StorageError):
+        raise
+    except (OfflineModeIsEnabled, LocalEntryNotFoundError, httpx2.TransportError, ConnectionError) as error:
+        raise UnreachableError(
+            f"There is no way to the hub from here, so {wanted.repository} was not fetched: name a local file."
+        ) from error
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        told = " ".join(str(error).split())[:160]
+        raise InputError(f"{wanted.repository} at {wanted.revision} could not be fetched ({told}).") from error
