@@ -7,6 +7,7 @@ from workbench.components import links
 from workbench.components.annotator_agreement import annotator_agreement
 from workbench.components.curation_scope import choose_scope
 from workbench.components.hygiene_view import hygiene_view
+from workbench.components.judges_view import judges_view
 from workbench.components.judging import judging
 from workbench.components.notice import empty_state
 from workbench.components.queue_settings import guidelines, queue_settings
@@ -29,9 +30,11 @@ if attempts.empty:
 
 scope = choose_scope(workspace, attempts)
 judging(workspace, scope)
-view = state.tabs(["Rule", "Queue", "List", "Hygiene", "Agreement", "Snapshots"], name=state.VIEW)
+view = state.tabs(["Rule", "Judges", "Queue", "List", "Hygiene", "Agreement", "Snapshots"], name=state.VIEW)
 if view == "Rule":
     rule_view(workspace, scope)
+elif view == "Judges":
+    judges_view(workspace, scope)
 elif view == "Queue":
     settings = queue_settings(workspace, scope)
     cards, notes = st.columns([4, 1], gap="medium")

@@ -133,9 +133,12 @@ def show_tab(name: str, value: str) -> None:
     st.session_state[f"tabs_{name}"] = value
 
 
-def folder_input(label: str, *, name: str, help: str) -> str:
-    """Text field for a folder of this machine, remembered for the session but never put into the URL."""
-    key = f"folder_{name}"
+def folder_input(label: str, *, name: str, help: str, part: str = "") -> str:
+    """Text field for a folder of this machine, remembered for the session but never put into the URL.
+
+    part: tells two fields of one page apart that ask for the same folder.
+    """
+    key = f"folder_{name}_{part}" if part else f"folder_{name}"
     if key not in st.session_state:
         st.session_state[key] = st.session_state.get(_PREFIX + name, "")
     typed = st.text_input(label, key=key, help=help, placeholder="/path/to/folder")

@@ -46,6 +46,11 @@ class Calibration:
         if not (len(self.raw) == len(self.score) >= 1 and rises and never_falls and inside):
             raise InputError(f"The calibration of {self.judge_id} is no monotone curve to 0..5; fit it again.")
 
+    @property
+    def is_worse_than_chance(self) -> bool:
+        """Whether the raw values rank pairs no better than a coin would, or the wrong way round."""
+        return not self.spearman > 0
+
     def apply(self, raw: np.ndarray) -> np.ndarray:
         """Map raw values to scores, float64 in 0..5 of the same shape; level outside the knots, NaN stays NaN."""
         return np.interp(np.asarray(raw, dtype=np.float64), self.raw, self.score)
@@ -87,9 +92,8 @@ def fit_calibration(
     Raises:
         InputError: for fewer than MIN_PAIRS usable pairs or raw values that are all the same.
     """
-    raw, gold = _usable(judge_id, raw, gold, gold_range)
-    order = np.random.default_rng(seed).permutation(len(raw))
-    held_out, fitted = np.split(order, [int(len(raw) * _HELD_OUT_SHARE)])
+    raw, gold = usable_pairs(judge_id, raw, gold, gold_range)
+    fitted, held_out = split(len(raw), seed)
     knots, scores = _knots(raw[fitted], gold[fitted])
     predicted = np.interp(raw[held_out], knots, scores)
     return Calibration(
@@ -103,6 +107,13 @@ def fit_calibration(
         pairs_fit=len(fitted),
         pairs_held_out=len(held_out),
     )
+
+
+def split(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of the pairs that are fitted on and of the fifth that is held out, int64 each."""
+    order = np.random.default_rng(seed).permutation(count)
+    held_out, fitted = np.split(order, [int(count * _HELD_OUT_SHARE)])
+    return fitted, held_out
 
 
 def default_calibration(judge_id: str, folder: Path) -> Calibration | None:
@@ -128,9 +139,10 @@ def write_calibrations(calibrations: list[Calibration], folder: Path) -> None:
     (folder / _FILE).write_text(json.dumps({"calibrations": entries}, indent=2) + "\n", encoding="utf-8")
 
 
-def _usable(
-    judge_id: str, raw: np.ndarray, gold: np.ndarray, gold_range: tuple[float, float]
+def usable_pairs(
+    judge_id: str, raw: np.ndarray, gold: np.ndarray, gold_range: tuple[float, float] = (LOWEST, HIGHEST)
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pairs that have both values, gold mapped to 0..5; InputError for too few or raw all the same."""
     raw, gold = np.asarray(raw, dtype=np.float64), np.asarray(gold, dtype=np.float64)
     if raw.shape != gold.shape or raw.ndim != 1:
         raise ValueError(f"expected raw and gold of one length, got shapes {raw.shape} and {gold.shape}")

@@ -6,9 +6,12 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.errors import InputError
+from pipeline.generation.llms.entries import LLMEntry, entry_for
 
 LIKELIHOOD = "likelihood:smollm2-135m"
 GUIDE = "guide:all-MiniLM-L6-v2"
+LLM_KINDS = ("likelihood", "entailment", "digit")
+"""Kinds of judges that ask an LLM."""
 EMBEDDED_JUDGES = (LIKELIHOOD, GUIDE)
 """The judges whose weights are installed with the project and whose calibration is shipped."""
 
@@ -22,32 +25,50 @@ class Judge(Protocol):
         """Return one raw value per pair, float64 (n,)."""
 
 
-def load_judge(judge_id: str) -> Judge:
+def load_judge(judge_id: str, entry: LLMEntry | None = None) -> Judge:
     """Load the model behind `digit:<llm>`, `likelihood:<llm>`, `entailment:<llm>` or `guide:<encoder>`.
 
-    Raises InputError for any other kind.
+    entry: where the LLM is, for one that a registry knows by name; else the name says it (embedded, or a path).
+    Raises InputError for any other kind, and for an LLM that cannot be asked in this way.
     """
     kind, _, model = judge_id.partition(":")
-    if kind == "likelihood" and model:
-        from pipeline.curation.likelihood import LikelihoodJudge
-        from pipeline.generation.loading import load_llama
-
-        return LikelihoodJudge(load_llama(model))
-    if kind == "entailment" and model:
-        from pipeline.curation.likelihood import EntailmentJudge
-        from pipeline.generation.loading import load_llama
-
-        return EntailmentJudge(load_llama(model))
-    if kind == "digit" and model:
-        from pipeline.curation.digit import DigitJudge
-        from pipeline.generation.loading import load_llama
-
-        return DigitJudge(load_llama(model))
     if kind == "guide" and model:
         from pipeline.curation.guide_judge import GuideJudge
         from pipeline.training.encoders import load_encoder
 
         return GuideJudge(load_encoder(model), name=model)
-    raise InputError(
-        f"Judge {judge_id!r} is not known: write digit:LLM, likelihood:LLM, entailment:LLM or guide:ENCODER."
-    )
+    if kind not in LLM_KINDS or not model:
+        known = ", ".join([*(f"{name}:LLM" for name in LLM_KINDS), "guide:ENCODER"])
+        raise InputError(f"Judge {judge_id!r} is not known: write {known}.")
+    entry = entry or entry_for(model)
+    if entry.kind in ("embedded", "gguf"):
+        return _llama_judge(kind, model, entry)
+    if kind != "digit":
+        raise InputError(f"{model} is a {entry.kind} LLM, which can be asked for a digit only: choose digit:{model}.")
+    return _digit_judge(judge_id, entry)
+
+
+def _llama_judge(kind: str, model: str, entry: LLMEntry) -> Judge:
+    from pipeline.curation.digit import DigitJudge
+    from pipeline.curation.likelihood import EntailmentJudge, LikelihoodJudge
+    from pipeline.generation.loading import load_llama
+
+    judges = {"likelihood": LikelihoodJudge, "entailment": EntailmentJudge, "digit": DigitJudge}
+    where = model if entry.kind == "embedded" else entry.location
+    return judges[kind](load_llama(where, name=model))
+
+
+def _digit_judge(judge_id: str, entry: LLMEntry) -> Judge:
+    if entry.kind == "remote":
+        from pipeline.curation.remote_digit import RemoteDigitJudge
+
+        return RemoteDigitJudge(entry, judge_id=judge_id)
+    from pipeline.curation.folder_digit import FolderDigitJudge
+    from pipeline.curation.seq2seq_digit import Seq2SeqDigitJudge
+    from pipeline.generation.llms.encoder_decoder import EncoderDecoderLLM
+    from pipeline.generation.llms.entries import open_llm
+
+    llm = open_llm(entry)
+    if isinstance(llm, EncoderDecoderLLM):
+        return Seq2SeqDigitJudge(llm, judge_id=judge_id)
+    return FolderDigitJudge(llm, judge_id=judge_id)  # type: ignore[arg-type]

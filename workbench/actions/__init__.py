@@ -7,7 +7,7 @@ call it in its own process or, while a server owns the workspace, over HTTP. ACT
 from collections.abc import Callable
 from typing import Any
 
-from workbench.actions.curation import curate, start_judge
+from workbench.actions.curation import curate
 from workbench.actions.errors import (
     add_behaviour_test,
     add_note,
@@ -21,6 +21,7 @@ from workbench.actions.exchange import export_triplets, import_triplets
 from workbench.actions.generation import start_generate, start_retry
 from workbench.actions.hygiene import keep_one, reject_all, start_hygiene
 from workbench.actions.jobs import attempts, backup, cancel, finish, job, jobs, overview, pause, resume, scores
+from workbench.actions.judging import start_calibrate, start_judge
 from workbench.actions.llms import add_llm, check_llm, llms
 from workbench.actions.maps import save_slice, seed_corpus, start_projection, start_search
 from workbench.actions.margins import start_margins
@@ -66,6 +67,7 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         seed_corpus,
         start_ask,
         start_behaviour,
+        start_calibrate,
         start_evaluate,
         start_explain,
         start_fetch,

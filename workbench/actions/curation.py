@@ -1,4 +1,4 @@
-"""Stage 2: start judges, apply the rule, freeze a snapshot."""
+"""Stage 2: apply the rule, freeze a snapshot."""
 
 import json
 from collections.abc import Sequence
@@ -6,27 +6,8 @@ from dataclasses import asdict, astuple
 from typing import Any
 
 from pipeline.config import CurationRule, from_fields
-from pipeline.curation.judges import EMBEDDED_JUDGES
 from pipeline.errors import InputError
 from workbench.workspace import Workspace
-
-
-def start_judge(
-    workspace: Workspace,
-    *,
-    attempt_ids: list[str],
-    judges: list[str] | None = None,
-    gold_dir: str | None = None,
-    title: str = "",
-) -> dict[str, Any]:
-    """Queue the judging of all triplets of these attempts whose both sides ended ok."""
-    frame = workspace.store.final_sets.texts(attempt_ids)
-    if frame.empty:
-        raise InputError("These attempts hold no triplet with both sides ok: generate some first.")
-    chosen = list(judges or EMBEDDED_JUDGES)
-    spec = {"judges": chosen, "gold_dir": gold_dir, "attempt_ids": list(attempt_ids)}
-    job_id = workspace.jobs.submit("judge", spec, frame, title=title or f"{len(frame)} triplets, {', '.join(chosen)}")
-    return {"job_id": job_id, "triplets": len(frame)}
 
 
 def curate(

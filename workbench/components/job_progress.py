@@ -36,6 +36,7 @@ KIND_TITLES: Final = {
     "grid": "Grid preview",
     "lens": "Contrast lens",
     "ask": "Free prompt",
+    "calibrate": "Calibration",
 }
 _STATE_LOOKS: Final = {
     "queued": ("gray", ":material/schedule:"),

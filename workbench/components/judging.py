@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from pipeline.curation.judges import EMBEDDED_JUDGES
+from pipeline.curation.judges import EMBEDDED_JUDGES, LLM_KINDS
+from pipeline.generation.llms.entries import EMBEDDED
 from workbench import state
-from workbench.actions.curation import start_judge
+from workbench.actions.judging import calibrated_judges, start_judge
 from workbench.components.curation_scope import Scope, judge_name
 from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.notice import errors_shown
@@ -44,7 +45,7 @@ def judging(workspace: Workspace, scope: Scope) -> None:
 def _start(workspace: Workspace, scope: Scope, *, primary: bool) -> None:
     judges = st.pills(
         "Judges",
-        list(EMBEDDED_JUDGES),
+        judge_options(workspace),
         selection_mode="multi",
         default=list(EMBEDDED_JUDGES),
         format_func=judge_name,
@@ -65,6 +66,15 @@ def _start(workspace: Workspace, scope: Scope, *, primary: bool) -> None:
             )
             state.select(state.JUDGE, judges[0])
             st.rerun()
+
+
+def judge_options(workspace: Workspace) -> list[str]:
+    """Return every judge that can be asked here: of the embedded models, of the registry's LLMs, and ensembles."""
+    found = [*EMBEDDED_JUDGES, *(f"{kind}:{EMBEDDED}" for kind in LLM_KINDS)]
+    for llm in workspace.store.llms.list():
+        kinds = LLM_KINDS if llm.entry.kind in ("embedded", "gguf") else ("digit",)
+        found += [f"{kind}:{llm.entry.name}" for kind in kinds if llm.state != "failed"]
+    return list(dict.fromkeys([*found, *calibrated_judges(workspace)]))
 
 
 def _open_jobs(workspace: Workspace, scope: Scope) -> list[JobView]:

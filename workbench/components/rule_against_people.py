@@ -14,17 +14,17 @@ from workbench.workspace import Workspace
 
 def rule_against_people(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
     """Draw precision and recall of the rule, the thresholds that would do best, and how far judges agree."""
-    with st.expander("Against people and other judges"):
-        decided = workspace.store.funnels.decided_scores(list(scope.attempt_ids), str(scope.judge_id))
-        a, b = decided["a"].to_numpy(), decided["b"].to_numpy()
-        accepted = (decided["action"] == "accept").to_numpy()
-        if len(decided) < MIN_DECISIONS:
-            st.caption(
-                f"{count(len(decided))} judged triplets are decided; from {MIN_DECISIONS} on the rule is measured."
-            )
-        else:
-            _measured(rule, a, b, accepted)
-        _judges(workspace, scope, rule)
+    st.subheader("The rule against people, judge against judge", anchor=False)
+    decided = workspace.store.funnels.decided_scores(list(scope.attempt_ids), str(scope.judge_id))
+    a, b = decided["a"].to_numpy(), decided["b"].to_numpy()
+    accepted = (decided["action"] == "accept").to_numpy()
+    if len(decided) < MIN_DECISIONS:
+        st.caption(
+            f"{count(len(decided))} judged triplets are decided; from {MIN_DECISIONS} on the rule is measured."
+        )
+    else:
+        _measured(rule, a, b, accepted)
+    _judges(workspace, scope, rule)
 
 
 def _measured(rule: CurationRule, a: np.ndarray, b: np.ndarray, accepted: np.ndarray) -> None:

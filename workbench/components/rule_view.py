@@ -9,11 +9,12 @@ import streamlit as st
 from pipeline.config import CurationRule
 from workbench import state
 from workbench.actions.curation import curate
+from workbench.actions.judging import known_calibrations
 from workbench.components.curation_scope import Scope
 from workbench.components.funnel import funnel
+from workbench.components.judges_view import chance_warning
 from workbench.components.list_filters import open_list
 from workbench.components.notice import errors_shown
-from workbench.components.rule_against_people import rule_against_people
 from workbench.components.rule_sliders import rule_sliders, save_rule
 from workbench.components.score_plane import score_plane
 from workbench.components.text import plain
@@ -32,6 +33,8 @@ def rule_view(workspace: Workspace, scope: Scope) -> None:
     if scope.judge_id is None:
         st.info("Nobody has judged these triplets yet. Judge them above, then set the rule here.")
         return
+    used = workspace.store.judgements.calibrations(list(scope.attempt_ids))
+    chance_warning(known_calibrations(workspace), used, scope.judge_id)
     picture, settings = st.columns([3, 2], gap="large")
     with settings:
         rule = rule_sliders(workspace)
@@ -43,7 +46,6 @@ def rule_view(workspace: Workspace, scope: Scope) -> None:
         counts = workspace.store.judgements.histogram(list(scope.attempt_ids), scope.judge_id, _BINS)
         _cell(score_plane(np.asarray(counts), rule, key="plane"))
     funnel(workspace, scope, rule)
-    rule_against_people(workspace, scope, rule)
     _border(workspace, scope, rule)
 
 

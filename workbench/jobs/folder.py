@@ -34,6 +34,7 @@ LANES = {
     "fetch": "downloads",
     "fetch_premises": "downloads",
     "hygiene": "models",
+    "calibrate": "models",
     "project": "maps",
     "search": "searches",  # seconds long, and somebody waits for it
     "explain": "searches",

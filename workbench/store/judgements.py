@@ -77,6 +77,17 @@ class Judgements:
             )
         return [judge_id for (judge_id,) in rows]
 
+    def raw_values(self, attempt_ids: Sequence[str], judge_ids: Sequence[str]) -> "pd.DataFrame":
+        """Return triplet_id, judge_id, a_raw, b_raw, and action and reason of the decision in force, if any."""
+        clause, parameters = attempts_clause(attempt_ids, "j.attempt_id")
+        with self._database.read() as cursor:
+            return cursor.execute(
+                "SELECT j.triplet_id, j.judge_id, j.a_raw, j.b_raw, nullif(d.action, 'reset') AS action, d.reason "
+                "FROM judgements AS j LEFT JOIN decided AS d ON d.triplet_id = j.triplet_id "
+                f"WHERE j.judge_id IN (SELECT unnest(?::VARCHAR[])) AND {clause} ORDER BY j.triplet_id",
+                [list(judge_ids), *parameters],
+            ).df()
+
     def calibrations(self, attempt_ids: Sequence[str] = ()) -> dict[str, list[str]]:
         """Return, per judge of these attempts, the versions of the calibrations its scores were made with."""
         clause, parameters = attempts_clause(attempt_ids)

@@ -110,6 +110,14 @@ STEPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
                 money DOUBLE, PRIMARY KEY (attempt_id, number))""",
         ),
     ),
+    (
+        "calibrations of judges",
+        (
+            """CREATE TABLE calibrations (
+                version VARCHAR PRIMARY KEY, judge_id VARCHAR, created_at VARCHAR, source VARCHAR, fields VARCHAR,
+                points VARCHAR, ensemble VARCHAR)""",
+        ),
+    ),
 )
 
 

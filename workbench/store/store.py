@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.store.backup import copy_database
+from workbench.store.calibrations import Calibrations
 from workbench.store.connection import Database, records, run
 from workbench.store.decisions import Decisions
 from workbench.store.encoders import Encoders
@@ -57,6 +58,7 @@ class Store:
         self.triplets = Triplets(self.database, self.imports)
         self.judgements = Judgements(self.database)
         self.decisions = Decisions(self.database, self.journals, root / "decisions.jsonl")
+        self.calibrations = Calibrations(self.database)
         self.funnels = Funnels(self.database)
         self.final_sets = FinalSets(self.database)
         self.opinions = Opinions(self.database)
@@ -109,6 +111,7 @@ class Store:
             "premises": self.premises,
             "triplets": self.triplets,
             "judgements": self.judgements,
+            "calibrations": self.calibrations,
             "decisions": self.decisions,
             "train_steps": self.runs,
             "encoders": self.encoders,

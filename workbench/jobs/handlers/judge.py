@@ -1,27 +1,36 @@
 """Stage 2 as a job: each judge scores (premise, positive) and (premise, hard negative); raw values are kept."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.curation.calibration import Calibration, default_calibration, fit_calibration
-from pipeline.curation.judges import Judge, load_judge
+from pipeline.curation.calibration import Calibration, default_calibration
+from pipeline.curation.ensemble import Ensemble, members_first
+from pipeline.curation.judges import Judge
 from pipeline.errors import InputError
-from pipeline.evaluation.sts import find_tasks, read_task
 from workbench.jobs.context import JobContext
+from workbench.jobs.handlers.calibrating import (
+    calibration_row,
+    file_of,
+    fit,
+    gold_pairs,
+    judgement_rows,
+    opened_judge,
+)
+from workbench.jobs.journal import read_rows
 from workbench.paths import ASSETS
 
 BATCH_TRIPLETS = 32
-GOLD_PAIRS = 500
-"""Gold pairs scored for a calibration of one's own: enough for an isotonic curve, seconds with the embedded LLM."""
 
 
 def run(context: JobContext) -> None:
     """Score the triplets that this judge has not scored yet, one judge after the other."""
     frame = context.input()
-    judge_ids: list[str] = context.spec["judges"]
+    ensembles = {name: Ensemble.from_json(fields) for name, fields in context.spec.get("ensembles", {}).items()}
+    judge_ids = members_first(context.spec["judges"], ensembles)
     done = context.done("judgements", "judgement_id")
     total, finished = len(frame) * len(judge_ids), len(done)
     for judge_id in judge_ids:
@@ -29,7 +38,11 @@ def run(context: JobContext) -> None:
         if not waiting:
             continue
         context.progress(finished, total, message=f"Loading judge {judge_id}")
-        judge = load_judge(judge_id)
+        if judge_id in ensembles:
+            context.write(ensemble_rows(context, ensembles[judge_id], waiting))
+            finished += len(waiting)
+            continue
+        judge = opened_judge(context, judge_id)
         calibration = calibrate(context, judge)
         for start in range(0, len(waiting), BATCH_TRIPLETS):
             if context.stop_requested():
@@ -38,65 +51,59 @@ def run(context: JobContext) -> None:
             context.write(judge_batch(judge, calibration, batch))
             finished += len(batch)
             context.progress(finished, total, message=f"Judging with {judge_id}")
+    context.progress(finished, total, message="Judged")
 
 
 def judge_batch(judge: Judge, calibration: Calibration, rows: list[Any]) -> list[dict[str, Any]]:
-    """Return the journal rows of one batch: raw values and their place on the 0-5 scale."""
+    """Return the journal rows of one batch."""
     pairs = [(row.premise, row.positive) for row in rows] + [(row.premise, row.hard_negative) for row in rows]
     raw = judge.scores(pairs)
-    score = calibration.apply(raw)
-    n = len(rows)
-    return [
-        {
-            "table": "judgements",
-            "judgement_id": f"{row.triplet_id}|{judge.judge_id}",
-            "triplet_id": row.triplet_id,
-            "judge_id": judge.judge_id,
-            "calibration": calibration.version,
-            "a_raw": float(raw[i]),
-            "b_raw": float(raw[n + i]),
-            "a": float(score[i]),
-            "b": float(score[n + i]),
-        }
-        for i, row in enumerate(rows)
+    ids = [row.triplet_id for row in rows]
+    return judgement_rows(ids, judge.judge_id, calibration, raw[: len(rows)], raw[len(rows) :])
+
+
+def ensemble_rows(context: JobContext, ensemble: Ensemble, rows: list[Any]) -> list[dict[str, Any]]:
+    """Combine what the members have written to this journal; nothing is asked again."""
+    known = {
+        (row["triplet_id"], row["judge_id"]): (row["a_raw"], row["b_raw"])
+        for row in read_rows(context.folder.journal)
+        if row["table"] == "judgements"
+    }
+    raw = [
+        ensemble.raw(
+            {member: np.array([known[row.triplet_id, member][side] for row in rows]) for member in ensemble.members}
+        )
+        for side in (0, 1)
     ]
+    calibration = known_calibration(context, ensemble.judge_id)
+    return judgement_rows([row.triplet_id for row in rows], ensemble.judge_id, calibration, *raw)
 
 
 def calibrate(context: JobContext, judge: Judge) -> Calibration:
-    """Fit on the gold pairs of the job's folder when it names one, else take the shipped calibration.
+    """Fit on the gold pairs of the job's folder when it names one, else take the one known for this judge.
 
-    The fitted curve is kept in the job's output: a resumed job goes on with the same one.
+    The curve is kept in the job's output: a resumed job goes on with the same one.
     """
-    kept = context.out / f"calibration-{judge.judge_id.replace(':', '-').replace('/', '-')}.json"
+    kept = file_of(context, "calibration", judge.judge_id, ".json")
     if kept.exists():
         return Calibration.from_json(json.loads(kept.read_text(encoding="utf-8")))
-    gold_dir = context.spec.get("gold_dir")
-    calibration = fitted(judge, Path(gold_dir)) if gold_dir else shipped(judge)
+    if gold_dir := context.spec.get("gold_dir"):
+        gold = gold_pairs(Path(gold_dir))
+        calibration, points = fit(judge.judge_id, judge.scores(gold.pairs), gold.gold, fitted_on=gold.name)
+        context.write([calibration_row(calibration, points, datetime.now(UTC).isoformat(timespec="milliseconds"))])
+    else:
+        calibration = known_calibration(context, judge.judge_id)
     kept.write_text(json.dumps(calibration.to_json()), encoding="utf-8")
     return calibration
 
 
-def fitted(judge: Judge, folder: Path) -> Calibration:
-    """Fit on the first gold file meant for it (a -dev split, else -train) of this folder."""
-    tasks = {
-        name: path for name, path in find_tasks(folder, for_tuning=True).items() if name.endswith(("-dev", "-train"))
-    }
-    if not tasks:
-        raise InputError(
-            f"{folder} holds no -dev or -train file to calibrate a judge on: add one, or leave the folder out."
-        )
-    name = sorted(tasks, key=lambda task: (not task.endswith("-dev"), task != "STSB-dev", task))[0]
-    task = read_task(name, tasks[name])
-    chosen = np.random.default_rng(0).permutation(len(task.gold))[:GOLD_PAIRS]
-    pairs = [(task.sentence1[i], task.sentence2[i]) for i in chosen]
-    return fit_calibration(judge.judge_id, judge.scores(pairs), task.gold[chosen], fitted_on=name, seed=0)
-
-
-def shipped(judge: Judge) -> Calibration:
-    """Return the calibration that comes with the project for this judge."""
-    calibration = default_calibration(judge.judge_id, ASSETS)
+def known_calibration(context: JobContext, judge_id: str) -> Calibration:
+    """Return the workspace's newest calibration of this judge, which the spec carries, else the shipped one."""
+    if fields := context.spec.get("calibrations", {}).get(judge_id):
+        return Calibration.from_json(fields)
+    calibration = default_calibration(judge_id, ASSETS)
     if calibration is None:
         raise InputError(
-            f"No calibration is known for judge {judge.judge_id}: name a folder with gold pairs such as STSB-dev.tsv."
+            f"No calibration is known for judge {judge_id}: name a folder with gold pairs such as STSB-dev.tsv."
         )
     return calibration

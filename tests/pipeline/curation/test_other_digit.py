@@ -1,0 +1,133 @@
+"""Digit judges beyond llama.cpp: a transformers decoder against a naive loop, a server against a scripted one."""
+
+import json
+import math
+import threading
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from pipeline import weights
+from pipeline.curation.folder_digit import FolderDigitJudge
+from pipeline.curation.judges import load_judge
+from pipeline.curation.remote_digit import RemoteDigitJudge, _number
+from pipeline.errors import InputError
+from pipeline.generation.judge_prompts import DIGIT_PROMPT
+from pipeline.generation.llms.calls import Patience
+from pipeline.generation.llms.decoder import DecoderLLM
+from pipeline.generation.llms.entries import LLMEntry
+
+PAIRS = [("A man plays.", "Someone plays the piano."), ("It rains.", "The sun is out."), ("It rains.", "It rains.")]
+
+
+@pytest.fixture(scope="module")
+def tiny() -> DecoderLLM:
+    torch.manual_seed(3)
+    tokenizer = AutoTokenizer.from_pretrained(weights.minilm_folder(), local_files_only=True)
+    config = LlamaConfig(
+        vocab_size=30522, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, max_position_embeddings=512, eos_token_id=tokenizer.sep_token_id, bos_token_id=None,
+        initializer_range=0.3,
+    )  # fmt: skip
+    return DecoderLLM(LlamaForCausalLM(config).eval(), tokenizer, name="tiny")
+
+
+def test_a_folder_answers_as_one_question_at_a_time(tiny):
+    digits = [tiny.tokenize(str(digit))[0] for digit in range(6)]
+
+    def naive(a, b):
+        tokens = tiny.tokenize(DIGIT_PROMPT.prefix()) + tiny.tokenize(f"{DIGIT_PROMPT.tail(a, b)} 0")[:-1]
+        with torch.inference_mode():
+            logits = tiny.model(input_ids=torch.tensor([tokens])).logits[0, -1][digits]
+        return float(logits.double().softmax(0) @ torch.arange(6).double())
+
+    expected = [(naive(a, b) + naive(b, a)) / 2 for a, b in PAIRS]
+    found = FolderDigitJudge(tiny, judge_id="digit:tiny", batch_size=2).scores(PAIRS)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert np.ptp(found) > 1e-3
+
+
+class Scripted(BaseHTTPRequestHandler):
+    """Answers a chat by rules on its text; `modes` says what the server is capable of."""
+
+    modes: ClassVar[set] = set()
+    seen: ClassVar[Counter] = Counter()
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        text = asked["messages"][0]["content"].rsplit("First:", 1)[1]
+        Scripted.seen["form" if "response_format" in asked else "log_p"] += 1
+        choice = {"index": 0, "message": {"role": "assistant", "content": "4"}, "finish_reason": "stop"}
+        if "log_p" in self.modes and asked.get("logprobs"):
+            first = {"token": " 4", "logprob": math.log(0.6)}
+            top = [first, {"token": "1", "logprob": math.log(0.2)}, {"token": "x", "logprob": math.log(0.2)}]
+            choice["logprobs"] = {"content": [first | {"top_logprobs": top}]}
+        elif "response_format" in asked:
+            choice["message"]["content"] = "no idea" if "sun" in text else '{"score": 3.5}'
+        status = 500 if "broken" in self.modes and "sun" in text else 200
+        body = json.dumps({"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice],
+                           "usage": {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6}})  # fmt: skip
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def judge():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Scripted)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    Scripted.seen.clear()
+    entry = LLMEntry("far", "remote", f"http://127.0.0.1:{server.server_port}/v1", model="m", api="chat")
+
+    def made(*modes):
+        Scripted.modes = set(modes)
+        return RemoteDigitJudge(entry, judge_id="digit:far", patience=Patience(2, 0.01, 0.05))
+
+    yield made
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_server_that_tells_log_probabilities(judge):
+    expected = (4 * 0.6 + 1 * 0.2) / 0.8
+    np.testing.assert_allclose(judge("log_p").scores(PAIRS), [expected] * 3)
+    assert Scripted.seen == {"log_p": 5}, "both orders of two pairs, and one of a pair that is the same both ways"
+
+
+def test_a_server_that_tells_none_is_asked_for_a_form(judge):
+    found = judge().scores(PAIRS)
+    assert found[0] == found[2] == 3.5 and np.isnan(found[1])
+
+
+def test_a_pair_whose_calls_fail_spoils_no_other(judge):
+    found = judge("broken").scores(PAIRS)
+    assert found[0] == 3.5 and np.isnan(found[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("4", 4), ("4.25", 4.25), ("4,5", 4.5), ("Score: 3/5.", 3), ("3 / 5", 3), ('{"score": 2}', 2), ("5.0", 5),
+        ("7", None), ("", None), ("about 45 of them", None), ("100 %", None), ('{"score": 9}', None), ("true", None),
+        ('{"score": "4"}', 4), ("5.5", None),
+    ],
+)  # fmt: skip
+def test_numbers_are_read_with_patience(text, value):
+    assert _number(text) == value
+
+
+def test_only_the_digit_can_be_asked_of_other_llms():
+    far = LLMEntry("far", "remote", "http://127.0.0.1:9/v1", model="m", api="chat")
+    with pytest.raises(InputError, match="choose digit:far"):
+        load_judge("likelihood:far", far)
+    with pytest.raises(InputError, match="write likelihood:LLM"):
+        load_judge("opinion:far")
