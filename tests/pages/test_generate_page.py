@@ -267,3 +267,19 @@ def test_every_outcome_has_its_meaning_in_words() -> None:
     from pipeline.records import Outcome
 
     assert set(MEANINGS) == set(Outcome)
+
+
+def test_near_copies_by_cosine_are_listed_once_a_guide_has_judged(draw: Draw, filled: dict[str, str]) -> None:
+    """The filled workspace's scores serve as cosines: those of at least 0.98 on an ok side are listed."""
+    app = draw("generate", generation="Run", outcome="ok")
+    assert_healthy(app)
+    listed = app.dataframe[-1].value
+    # a = 0.5 n from n = 2 on and b = 5 - 0.5 n up to n = 8 lie above; 10 has no hard negative, 11 no positive.
+    assert sorted(listed["Side"].value_counts().items()) == [("Hard negative", 9), ("Positive", 9)]
+    assert listed["Cosine"].is_monotonic_decreasing and listed["Cosine"].min() >= 0.98
+
+
+def test_short_jobs_are_not_among_the_past_jobs_of_home(draw: Draw, previews: Workspace) -> None:
+    home = draw("home")
+    kinds = set(home.dataframe[-1].value["Job"])
+    assert "Generation" in kinds and not kinds & {"Contrast lens", "Grid preview", "Free prompt", "Token count"}

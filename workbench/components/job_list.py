@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from workbench.components.job_progress import KIND_TITLES, is_live, job_card, while_live
+from workbench.components.job_progress import KIND_TITLES, SHOWN_WHERE_ASKED, is_live, job_card, while_live
 from workbench.components.wording import ago, duration
 from workbench.jobs.folder import RESUMABLE
 from workbench.jobs.views import JobView
@@ -14,12 +14,12 @@ _HISTORY_ROWS = 50
 
 def job_list(workspace: Workspace) -> None:
     """Draw running, stopped and finished jobs; redraws itself while one runs."""
-    jobs = workspace.jobs.list()
+    jobs = _listed(workspace)
     if not jobs:
         return
 
     def draw() -> bool:
-        views = workspace.jobs.list()
+        views = _listed(workspace)
         live = [job for job in views if is_live(job)]
         stopped = [job for job in views if job.state in RESUMABLE]
         if live:
@@ -34,6 +34,11 @@ def job_list(workspace: Workspace) -> None:
         return bool(live)
 
     while_live(draw, live=any(is_live(job) for job in jobs))
+
+
+def _listed(workspace: Workspace) -> list[JobView]:
+    """Every job but those that only show something on the page that asked for it."""
+    return [job for job in workspace.jobs.list() if job.kind not in SHOWN_WHERE_ASKED]
 
 
 def _history(jobs: list[JobView]) -> None:

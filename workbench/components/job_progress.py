@@ -38,6 +38,8 @@ KIND_TITLES: Final = {
     "ask": "Free prompt",
     "calibrate": "Calibration",
 }
+SHOWN_WHERE_ASKED: Final = frozenset({"tokens", "grid", "lens", "ask"})
+"""Short jobs whose only result is what the page Generate shows."""
 _STATE_LOOKS: Final = {
     "queued": ("gray", ":material/schedule:"),
     "running": ("blue", ":material/progress_activity:"),

@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 
+from pipeline.generation.copies import GUIDE_NEAR_COPY
 from pipeline.records import Outcome, Side
 from workbench import state, theme
 from workbench.actions.generation import start_retry
@@ -55,6 +56,25 @@ def outcome_examples(workspace: Workspace, attempt_id: str, counts: pd.DataFrame
     st.dataframe(examples(rows, outcome), hide_index=True, key=f"examples_{outcome}", alt=f"Rows that are {outcome}")
     if outcome is not Outcome.OK:
         _retry(workspace, attempt_id, outcome, choice)
+    else:
+        guide_near_copies(workspace, attempt_id)
+
+
+def guide_near_copies(workspace: Workspace, attempt_id: str) -> None:
+    """Draw the usable sentences that a guide's cosine calls near copies; nothing before a guide has judged."""
+    found = workspace.store.judgements.near_copies(attempt_id, least_cosine=GUIDE_NEAR_COPY)
+    if found.empty:
+        return
+    st.markdown(f"**{counted(len(found), 'near copy', 'near copies')} by the guide's cosine**")
+    st.caption(f"Their words differ enough to be ok; their cosine with the premise is {GUIDE_NEAR_COPY:g} or more.")
+    shown = found.head(4 * _EXAMPLES).assign(side=found["side"].map(theme.ROLE_NAMES))
+    st.dataframe(
+        shown.rename(columns={"premise": "Premise", "side": "Side", "written": "Written", "cosine": "Cosine"}),
+        hide_index=True,
+        key="guide_near_copies",
+        alt="Near copies by the guide's cosine",
+        column_config={"Cosine": st.column_config.NumberColumn(format="%.3f", width="small")},
+    )
 
 
 def examples(rows: pd.DataFrame, outcome: Outcome) -> pd.DataFrame:

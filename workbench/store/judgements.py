@@ -142,6 +142,24 @@ class Judgements:
             )
         return dict(zip(("judged", "kept", "alpha", "beta", "gamma"), counts, strict=True))
 
+    def near_copies(self, attempt_id: str, *, least_cosine: float) -> "pd.DataFrame":
+        """Return premise, side, written, cosine of the ok sentences that a guide puts this close to their premise.
+
+        The closest come first; empty where no guide has judged the attempt.
+        """
+        sides = " UNION ALL ".join(
+            f"SELECT t.premise, '{side}' AS side, t.{side} AS written, j.{raw} AS cosine "
+            "FROM judgements AS j JOIN triplets AS t USING (triplet_id) "
+            "WHERE j.attempt_id = $attempt_id AND starts_with(j.judge_id, 'guide:') "
+            f"AND t.{side}_outcome = 'ok' AND NOT isnan(j.{raw}) AND j.{raw} >= $least_cosine"
+            for side, raw in (("positive", "a_raw"), ("hard_negative", "b_raw"))
+        )
+        with self._database.read() as cursor:
+            return cursor.execute(
+                f"SELECT * FROM ({sides}) ORDER BY cosine DESC, premise",
+                {"attempt_id": attempt_id, "least_cosine": least_cosine},
+            ).df()
+
 
 _JUDGED = "a IS NOT NULL AND b IS NOT NULL"
 
