@@ -13,6 +13,7 @@ from tests.pages.conftest import texts
 from tests.pages.filled import finished_job
 from workbench.components.behaviour_view import passed_grid
 from workbench.components.encoder_change import moved_pairs, same_pairs
+from workbench.components.folder_tasks import TRANSFER, task_table
 from workbench.components.leaderboard_view import entries_of, leaderboard_style
 from workbench.components.like_these import triplets_by_words, triplets_of_kind
 from workbench.components.slice_view import interval_figure, members_of, slice_colour, task_slices
@@ -85,6 +86,23 @@ def test_leaderboard_keeps_missing_cells_and_tells_published_rows_apart():
     assert np.isnan(shown.loc[1, "STSB-test"]) and shown.loc[0, "Source"] == "measured here"
     html = leaderboard_style(rows).to_html()
     assert "–" in html and ">0.00<" not in html
+
+
+def test_a_missing_task_leaves_the_mean_open_and_is_not_0():
+    scores = pd.DataFrame(
+        {
+            "encoder_id": ["a", "a", "b", "b"],
+            "task": ["TREC", "MR", "MR", "own"],
+            "accuracy": [0.9, 0.7, 0.8, 0.5],
+            "examples": 10,
+            "job_id": "j",
+        }
+    )
+    table = task_table(scores, TRANSFER)
+    assert list(table.columns) == ["Mean", "MR", "TREC", "own"]
+    assert np.isnan(table.loc["a", "own"]) and np.isnan(table.loc["a", "Mean"])
+    whole = task_table(scores[scores["task"] == "MR"], TRANSFER)
+    assert whole["Mean"].to_dict() == pytest.approx({"b": 80.0, "a": 70.0}) and list(whole.index) == ["b", "a"]
 
 
 def made_pairs(n=60):

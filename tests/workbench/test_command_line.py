@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from workbench.workspace import Workspace
@@ -168,6 +169,10 @@ def test_retrieval_is_scored_with_and_without_a_workspace(workbench, tmp_path: P
     for path in (alone, kept):
         score = json.loads(path.read_text())["retrieval"]["echo"]
         assert (score["ndcg_at_10"], score["map_at_100"], score["queries"], score["documents"]) == (1.0, 1.0, 3, 3)
+    [rows] = (tmp_path / "ws" / "jobs").glob("*/out/retrieval-echo.parquet")
+    frame = pd.read_parquet(rows)
+    assert frame["found"].tolist() == frame["wanted"].tolist() == frame["query"].tolist()
+    assert frame["first_rank"].tolist() == [1, 1, 1]
     assert_one_sentence(workbench(*asked[:-1], tmp_path / "absent"), "absent")
 
 
@@ -186,4 +191,7 @@ def test_transfer_is_scored_with_and_without_a_workspace(workbench, tmp_path: Pa
     for path in (alone, kept):
         score = json.loads(path.read_text())["transfer"]["MR"]
         assert (score["accuracy"], score["majority"], score["examples"]) == (1.0, 0.5, 22)
+    [rows] = (tmp_path / "ws" / "jobs").glob("*/out/transfer-MR.parquet")
+    frame = pd.read_parquet(rows)
+    assert (frame["label"] == frame["predicted"]).all() and set(frame["label"]) == {"negative", "positive"}
     assert_one_sentence(workbench(*asked[:-1], tmp_path / "absent"), "absent")

@@ -150,7 +150,9 @@ def _read(path: str, modified: float) -> pd.DataFrame:
 _QUERY_COLUMNS = {
     "query": st.column_config.TextColumn("Query", width="large"),
     "ndcg": st.column_config.NumberColumn("nDCG@10", format="%.2f", width="small"),
-    "first_rank": st.column_config.NumberColumn("Rank of the first relevant", width="small"),
+    "first_rank": st.column_config.NumberColumn(
+        "First at", help="Rank of the first relevant document.", width="small"
+    ),
     "found": st.column_config.TextColumn("Found first", width="large"),
     "wanted": st.column_config.TextColumn("Relevant", width="large"),
 }

@@ -29,9 +29,8 @@ def own_tests(workspace: Workspace) -> None:
 
 
 def _form(workspace: Workspace) -> None:
-    kind: Kind = st.selectbox(
-        "Expectation", list(KIND_WORDS), format_func=lambda key: KIND_WORDS[key], key="own_test_kind"
-    )
+    kind: Kind = st.selectbox("Expectation", list(KIND_WORDS), key="own_test_kind")
+    st.caption(KIND_WORDS[kind].capitalize() + ".")
     with st.form("own_test", border=False, clear_on_submit=True):
         capability = st.selectbox(
             "Capability",
