@@ -67,6 +67,7 @@ def test_a_preview_then_a_run(workspace: Workspace, snapshot: str) -> None:
     out = workspace.root / "jobs" / run / "out"
     batch = json.loads((out / "first_batch.json").read_bytes())
     assert len(batch["rows"]) == batch["batch_size"] == 8
+    assert (workspace.jobs.get(run).done, workspace.jobs.get(run).total) == (4, 4), "progress stays in steps"
     curve = workspace.store.runs.curve(run)
     # The table of the first batch and the loss of step 1 must agree on what was masked.
     share = sum(row["masked"] for row in batch["rows"]) / (2 * 8 * 8 - 8)

@@ -96,12 +96,14 @@ def keep_space(context: JobContext, encoder_id: str, tasks: list[StsTask], vecto
     write_record(context.out / "space.json", record)
 
 
-def evaluate_held_out(context: JobContext, encoder: str, encoder_id: str, triplets: list[Triplet]) -> None:
+def evaluate_held_out(
+    context: JobContext, encoder: str, encoder_id: str, triplets: list[Triplet], *, report: Report | None = None
+) -> None:
     """Score the share of triplets whose positive is nearer to the premise than the hard negative."""
     accuracy = held_out_accuracy(load_encoder(encoder), triplets)
     score = {"encoder_id": encoder_id, "task": HELD_OUT_TASK, "accuracy": accuracy, "pairs": len(triplets)}
     context.write([{"table": "scores", "job_id": context.job_id, **score}])
-    context.progress(1, 1, message=f"Evaluated {HELD_OUT_TASK}")
+    (report or context.progress)(1, 1, f"Evaluated {HELD_OUT_TASK}")
 
 
 def held_out_of(frame: pd.DataFrame) -> list[Triplet]:

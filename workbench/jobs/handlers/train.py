@@ -33,7 +33,8 @@ def run(context: JobContext) -> None:
         context.progress(event.step, config.steps, message="Training", loss=event.loss, dev_score=event.dev_score)
 
     def still(_done: int, _total: int, message: str) -> None:
-        context.progress(config.steps, config.steps, message=message)
+        # The job's progress stays in steps, and at the step where the run ended: pages say so.
+        context.progress(max(recorded, default=0), config.steps, message=message)
 
     frame = context.input()
     held_out = held_out_of(frame)
@@ -60,12 +61,11 @@ def run(context: JobContext) -> None:
     if result.encoder_folder is not None:
         register(context, config, result.encoder_folder)
         if sts_dir:
-            context.progress(config.steps, config.steps, message="Evaluating")
-            # The job's progress stays in steps: pages measure a run's speed by it.
+            still(0, 0, "Evaluating")
             evaluate_folder(context, str(result.encoder_folder), context.job_id, sts_dir, report=still)
             add_scores(result.encoder_folder, _scores(context))
         elif held_out:
-            evaluate_held_out(context, str(result.encoder_folder), context.job_id, held_out)
+            evaluate_held_out(context, str(result.encoder_folder), context.job_id, held_out, report=still)
 
 
 def _scores(context: JobContext) -> dict[str, tuple[float, int]]:
