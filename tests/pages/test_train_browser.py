@@ -12,7 +12,7 @@ from workbench.workspace import close_current_workspace, current_workspace
 
 pytestmark = pytest.mark.browser
 
-LONG, SHORT = 5000, 6
+LONG, SHORT = 20_000, 6
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_run_is_watched_kept_compared_and_its_card_opened(address: str, page: 
     assert steps_done(page) >= before
     stop = page.get_by_role("button", name="Stop and keep")
     expect(stop).to_be_visible()
-    stop.click()
+    stop.click(timeout=JOB_MS)
     comes(page, page.get_by_text("Final loss"))
     ended = page.get_by_text(re.compile(rf"^Ended at step [\d,]+ of {LONG:,}; the encoder was kept\.$"))
     expect(ended).to_be_visible(timeout=JOB_MS)

@@ -56,7 +56,9 @@ def is_live(job: JobView) -> bool:
     return job.state in LIVE_STATES
 
 
-def while_live(draw: Callable[[], bool], *, live: bool, idle_every: float | None = None) -> None:
+def while_live(
+    draw: Callable[[], bool], *, live: bool, idle_every: float | None = None, every: float = REFRESH_SECONDS
+) -> None:
     """Draw a part of the page and redraw it by itself while something runs; rerun the page once when that ends.
 
     `draw` returns whether it is still live. With `idle_every` (seconds) it is also redrawn while nothing runs, to
@@ -68,7 +70,7 @@ def while_live(draw: Callable[[], bool], *, live: bool, idle_every: float | None
         if live and not still_live:
             st.rerun()
 
-    st.fragment(part, run_every=REFRESH_SECONDS if live else idle_every)()
+    st.fragment(part, run_every=every if live else idle_every)()
 
 
 def running_now(workspace: Workspace) -> None:

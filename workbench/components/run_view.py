@@ -14,6 +14,8 @@ from workbench.components.wording import count, spearman
 from workbench.jobs.views import JobView
 from workbench.workspace import Workspace
 
+_CHARTS_EVERY_S = 4.0
+_LIVE_POINTS, _POINTS = 250, 2000
 _DETAILS = ("Curves", "First batch", "Worst validation rows", "Model card", "Settings", "Log")
 
 
@@ -21,12 +23,16 @@ def run_view(workspace: Workspace, run_id: str) -> None:
     """Draw the run; redraws itself while it trains."""
     live = is_live(workspace.jobs.get(run_id))
 
-    def draw() -> bool:
+    def head() -> bool:
         job = workspace.jobs.get(run_id)
         if job.state == "finished":
             _result(workspace, job)
         else:
             job_card(workspace, job, key="run")
+        return is_live(job)
+
+    def body() -> bool:
+        job = workspace.jobs.get(run_id)
         view = st.segmented_control(
             "Part of the run",
             _DETAILS,
@@ -39,7 +45,9 @@ def run_view(workspace: Workspace, run_id: str) -> None:
         _part(workspace, job, str(view))
         return is_live(job)
 
-    while_live(draw, live=live)
+    while_live(head, live=live)
+    # Six charts take a browser a while: they come less often than the progress, and with fewer points.
+    while_live(body, live=live, every=_CHARTS_EVERY_S)
 
 
 def _part(workspace: Workspace, job: JobView, view: str) -> None:
@@ -57,7 +65,8 @@ def _part(workspace: Workspace, job: JobView, view: str) -> None:
     else:
         dev = read_detail(workspace, job.job_id, "dev_rows.json")
         name = str(dev["name"]) if dev else "dev"
-        train_curves(workspace.store.runs.curve(job.job_id), key="curve", dev_name=name)
+        most = _LIVE_POINTS if is_live(job) else _POINTS
+        train_curves(workspace.store.runs.curve(job.job_id, most=most), key="curve", dev_name=name)
 
 
 def _result(workspace: Workspace, job: JobView) -> None:
@@ -77,13 +86,13 @@ def _result(workspace: Workspace, job: JobView) -> None:
         else:
             st.metric("STS average x 100", spearman(scores["spearman"].mean()), help=f"Mean of {len(scores)} tasks.")
         st.metric("Best dev score x 100", spearman(dev.max() if len(dev) else None))
-        st.metric("Final loss", "–" if curve.empty else f"{curve['loss'].iloc[-1]:.3f}")
+        st.metric("Final loss", "–" if curve.empty else f"{curve['loss'].iloc[-1]:.3g}")
         st.metric(
             "Masked", "–" if curve.empty else f"{curve['masked_share'].mean():.2%}", help="Mean over the steps."
         )
     if job.total and job.done < job.total:
         st.caption(f"Ended at step {count(job.done)} of {count(job.total)}; the encoder was kept.")
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         st.page_link(links.EVALUATE, label="See it beside other encoders", icon=":material/leaderboard:")
         st.page_link(links.EMBEDDING_MAP, label="Look at its map", icon=":material/scatter_plot:")
         if st.button("New run from this", icon=":material/content_copy:", type="tertiary", key="run_again"):

@@ -42,7 +42,7 @@ PANELS = (
     ),
     Panel(
         "Masked candidates",
-        "% of the candidates of their kind",
+        "% of their kind",
         (
             Series("masked_positives", "in-batch positives", theme.POSITIVE, 100),
             Series("masked_hard_negatives", "in-batch hard negatives", theme.HARD_NEGATIVE, 100),
