@@ -91,6 +91,13 @@ class SentenceMap:
         """Point numbers of each triplet."""
         return self.points.groupby("triplet_id", sort=False).indices
 
+    @cached_property
+    def group_names(self) -> list[tuple[float, float, str]]:
+        """Place (x, y) in the first drawing and name of each group that has one: the median of its points."""
+        places = pd.DataFrame(self.places[0], columns=["x", "y"]).groupby(self.points["cluster"].to_numpy()).median()
+        named = [(row.x, row.y, self.cluster_names[row.Index]) for row in places.itertuples()]
+        return [(x, y, name) for x, y, name in named if name]
+
     def vectors(self, number: int = -1) -> np.ndarray | None:
         """Vectors under an encoder as a memory map (-1: the last one), or None where they were not kept."""
         path = self.files.vectors_path(number % max(1, len(self.places)))

@@ -1,10 +1,7 @@
 """The embedding map of a projection: canvas, controls above it, rows below it, all on one shared selection."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,15 +13,13 @@ from workbench.components.map_actions import slice_picker
 from workbench.components.map_colours import Colouring, choices, colouring
 from workbench.components.map_drawer import drawer
 from workbench.components.map_lines import (
-    Line,
-    TripletLines,
     marked_duplicates,
     triplet_lines,
     violated,
-    violated_lines,
 )
 from workbench.components.map_pairs import pair_list
 from workbench.components.map_parts import MapParts
+from workbench.components.map_scene import GROUPS, MASKED, PHI, VIOLATED, MapChoice, highlighted, said, view
 from workbench.components.map_search import search
 from workbench.components.map_triplet import chosen_triplet
 from workbench.components.point_map import (
@@ -38,24 +33,6 @@ from workbench.components.point_map import (
 from workbench.components.wording import count
 from workbench.map_files import SentenceMap
 from workbench.workspace import Workspace
-
-_HEIGHT = 640
-_BATCH = 64
-_PHI = 0.8
-VIOLATED, MASKED, GROUPS = "Violated triplets", "Masked pairs", "Group names"
-
-
-@dataclass(frozen=True, slots=True)
-class MapChoice:
-    """The map to draw and what it was made from."""
-
-    map_id: str
-    drawn: SentenceMap
-    attempt_ids: tuple[str, ...]
-    task: str | None
-    """Task whose pairs are drawn, None for triplets."""
-    place_names: list[str]
-    quality: tuple[float, float]
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -71,18 +48,8 @@ def sentence_map(workspace: Workspace, chosen: MapChoice) -> None:
     with st.container(gap=None):
         for number, places in enumerate(chosen.drawn.places):
             place_layer(chosen.map_id, number, places, version=f"{chosen.map_id}:{number}")
-        st.fragment(hovered_point)(chosen.map_id, partial(_said, chosen.drawn))
+        st.fragment(hovered_point)(chosen.map_id, partial(said, chosen.drawn))
     st.fragment(_explore)(workspace, chosen)
-
-
-def _said(drawn: SentenceMap, point: int) -> dict[str, Any]:
-    """What the map shows beside a hovered point."""
-    if not 0 <= point < len(drawn):
-        return {"role": "", "text": "", "detail": ""}
-    row = drawn.points.iloc[point]
-    known = (("margin", "margin"), ("error", "rank error"), ("kept", "neighbours kept"))
-    detail = " · ".join(f"{name} {row[column]:.2f}" for column, name in known if column in row)
-    return {"role": theme.ROLE_NAMES.get(row["role"], row["role"]), "text": row["text"], "detail": detail}
 
 
 def _explore(workspace: Workspace, chosen: MapChoice) -> None:
@@ -103,11 +70,11 @@ def _explore(workspace: Workspace, chosen: MapChoice) -> None:
     selected = map_selection.selected(map_id)
     with st.container(gap=None):
         colour_layer(map_id, colours.indices)
-        mask_layer(map_id, shown, map_selection.flags(len(drawn), _highlighted(selected, triplet)))
+        mask_layer(map_id, shown, map_selection.flags(len(drawn), highlighted(selected, triplet)))
         pairs = _pairs(workspace, chosen) if MASKED in layers else None
         sent = point_map(
             map_id,
-            _view(chosen, colours, layers, shown, selected, triplet, pairs),
+            view(chosen, colours, layers, shown, selected, triplet, pairs),
             on_region=partial(map_selection.take_region, map_id, drawn, shown, colours.indices),
             on_choice=partial(map_selection.take_choice, map_id, drawn),
             on_clear=partial(map_selection.clear, map_id),
@@ -115,15 +82,8 @@ def _explore(workspace: Workspace, chosen: MapChoice) -> None:
     if triplet and triplet_id:
         chosen_triplet(workspace, map_id, drawn, triplet_id, triplet)
     if pairs is not None:
-        pair_list(workspace, map_id, drawn, pairs, phi=float(sent.get("phi") or _PHI))
+        pair_list(workspace, map_id, drawn, pairs, phi=float(sent.get("phi") or PHI))
     drawer(MapParts(workspace, map_id, drawn, chosen.task, colours, np.flatnonzero(shown), selected))
-
-
-def _highlighted(selected: np.ndarray, triplet: TripletLines | None) -> np.ndarray:
-    """Points that stay bright: the selection, else the chosen triplet with its rivals."""
-    if len(selected) or triplet is None:
-        return selected
-    return np.array([*triplet.points.values(), *(point for point, _ in triplet.rivals)], dtype=np.int64)
 
 
 def _colours(workspace: Workspace, chosen: MapChoice) -> Colouring:
@@ -177,52 +137,6 @@ def _pairs(workspace: Workspace, chosen: MapChoice) -> pd.DataFrame | None:
     is_own = ids[pairs["premise"]] == ids[pairs["candidate"]]
     edge_layer(chosen.map_id, pairs["premise"], pairs["candidate"], pairs["cosine"], is_duplicate + 2 * is_own)
     return pairs.assign(is_duplicate=is_duplicate)
-
-
-def _view(
-    chosen: MapChoice,
-    colours: Colouring,
-    layers: Sequence[str],
-    shown: np.ndarray,
-    selected: np.ndarray,
-    triplet: TripletLines | None,
-    pairs: pd.DataFrame | None,
-) -> dict[str, Any]:
-    drawn = chosen.drawn
-    lines: list[Line] = violated_lines(drawn, shown) if VIOLATED in layers and triplet is None else []
-    rings: list[tuple[int, str]] = []
-    if triplet is not None:
-        lines = triplet.lines
-        rings = [(point, theme.ROLE_COLOURS.get(role, theme.INK)) for role, point in triplet.points.items()]
-    about, triplets = drawn.about.get("pairs", {}), len(drawn.rows_of) if pairs is not None else 0
-    return {
-        "height": _HEIGHT,
-        "count": len(drawn),
-        "places": chosen.place_names,
-        "palette": colours.palette,
-        "legend": {"title": colours.title, "entries": colours.entries},
-        "colours": {"masked": theme.MASKED, "human": theme.HUMAN},
-        "selected": len(selected),
-        "chosen": triplet is not None or None,
-        "lines": lines,
-        "rings": rings,
-        "labels": _labels(drawn) if GROUPS in layers else [],
-        "phi": pairs is not None
-        and {"floor": about["floor"], "value": _PHI, "triplets": triplets, "batch": min(_BATCH, triplets)},
-        "focus": map_selection.focused(chosen.map_id),
-        "alt": f"Map of {count(len(drawn))} sentences coloured by {colours.title.lower()}. Arrow keys move, plus and "
-        "minus zoom, Enter chooses the sentence at the centre, Escape clears.",
-    }
-
-
-def _labels(drawn: SentenceMap) -> list[tuple[float, float, str]]:
-    """Name of each group at the median of its points."""
-    groups = pd.DataFrame(drawn.places[0], columns=["x", "y"]).groupby(drawn.points["cluster"].to_numpy()).median()
-    return [
-        (row.x, row.y, drawn.cluster_names[row.Index])
-        for row in groups.itertuples()
-        if drawn.cluster_names[row.Index]
-    ]
 
 
 def _badge(chosen: MapChoice) -> None:
