@@ -68,6 +68,51 @@ class GenerationConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ScratchConfig:
+    """Premises from scratch: which cells of topic x genre x length an LLM fills, and how."""
+
+    llm: str = "smollm2-135m"
+    """Registered name of the LLM, or the path of a GGUF file."""
+    topics: tuple[str, ...] = ()
+    """What the sentences are about, in a word or two each; empty takes the built-in list."""
+    genres: tuple[str, ...] = ()
+    """Kinds of sentences; empty takes all: caption, news, question, story, fact, opinion, advice, message."""
+    per_cell: int = 3
+    """Premises wanted for each topic, genre and length."""
+    tries: int = 3
+    """Attempts allowed per cell, in multiples of per_cell."""
+    near_duplicate: float = 0.7
+    """Share of common words from which a premise repeats an earlier one; range (0, 1]."""
+    temperature: float = 0.8
+    """Softmax temperature; 0 chooses the best token, which gives every attempt at a cell the same text."""
+    plausibility: float = 0.1
+    """Tokens less likely than this share of the best one are excluded; range [0, 1]."""
+    top_p: float = 0.95
+    """Nucleus mass kept when sampling; range (0, 1]."""
+    seed: int = 0
+    """Seed of the sampler."""
+    max_new_tokens: int = 56
+    """Longest premise in tokens; one cut there has the outcome truncated."""
+    batch_size: int = 64
+    """Premises written side by side."""
+
+    def __post_init__(self) -> None:
+        for name in ("topics", "genres"):
+            values = tuple(dict.fromkeys(" ".join(str(value).split()) for value in getattr(self, name)))
+            object.__setattr__(self, name, tuple(value for value in values if value))
+        long = next((topic for topic in self.topics if len(topic) > 60), "")
+        _require(not long, f"A topic has at most 60 characters; shorten {long[:40]!r}.")
+        _require(1 <= self.per_cell <= 10_000, f"per_cell must lie in 1..10000, got {self.per_cell}.")
+        _require(1 <= self.tries <= 100, f"tries must lie in 1..100, got {self.tries}.")
+        _require(0 < self.near_duplicate <= 1, f"near_duplicate must lie in (0, 1], got {self.near_duplicate}.")
+        _require(self.temperature >= 0, f"temperature must not be negative, got {self.temperature}.")
+        _require(0 <= self.plausibility <= 1, f"plausibility must lie in 0..1, got {self.plausibility}.")
+        _require(0 < self.top_p <= 1, f"top_p must lie above 0 and at most 1, got {self.top_p}.")
+        _require(self.max_new_tokens >= 4, f"max_new_tokens must be at least 4, got {self.max_new_tokens}.")
+        _require(self.batch_size >= 1, f"batch_size must be at least 1, got {self.batch_size}.")
+
+
+@dataclass(frozen=True, slots=True)
 class CurationRule:
     """Stage 2: a triplet is kept when a >= alpha, b <= beta and a >= b + gamma (scores on 0..5)."""
 

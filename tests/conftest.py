@@ -8,6 +8,9 @@ import pytest
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+os.environ.setdefault("MULTICSR_ENGINE", "llama.cpp")  # loaded sooner than the trial ends; tests name the other
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of STS files and premises beside the project, or a skip where there is none."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import WeightsError
 from pipeline.generation.threads import ThreadChoice
+from pipeline.generation.vocabulary import Vocabulary
 
 SEQUENCES = 256
 """Sequences of one context (llama.cpp's own maximum)."""
@@ -54,35 +55,22 @@ class LlamaLLM:
 
     def __init__(self, path: Path, *, name: str, threads: int | None = None, cells: int = 8192) -> None:
         self.name = name
+        self.kind = "llama.cpp"
         self.path = path
         self.cells = cells
         self._choice = ThreadChoice(threads or len(os.sched_getaffinity(0)))
         logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)  # its callback prints every line otherwise
         self._model: ctypes.c_void_p | None = _load_model(path)
-        self._vocab = llama_cpp.llama_model_get_vocab(self._model)
-        self.vocabulary: int = llama_cpp.llama_vocab_n_tokens(self._vocab)
+        tokens = Vocabulary(self._model)
+        self.vocabulary, self.ends = tokens.size, tokens.ends
+        self.tokenize, self.detokenize = tokens.tokenize, tokens.detokenize
         self.window = min(WINDOW, llama_cpp.llama_model_n_ctx_train(self._model), cells)
         self._context: ctypes.c_void_p | None = _new_context(
             self._model, cells=cells, threads=self._choice.threads, path=path
         )
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._prefixes: dict[tuple[int, ...], int] = {}
-        self.ends = self._ends()
         self._probe()
-
-    def tokenize(self, text: str) -> list[int]:
-        """Return the tokens of a text; special tokens written in the text stay plain text."""
-        data = text.encode("utf-8", errors="replace")
-        room = len(data) + 8
-        tokens = (llama_cpp.llama_token * room)()
-        count = llama_cpp.llama_tokenize(self._vocab, data, len(data), tokens, room, False, False)
-        if count < 0:
-            raise DecodeError(f"tokenizing needs {-count} tokens where {room} were expected")
-        return list(tokens[:count])
-
-    def detokenize(self, tokens: Sequence[int]) -> str:
-        """Return the text of tokens; bytes of a cut character become U+FFFD."""
-        return b"".join(self._piece(token) for token in tokens).decode("utf-8", errors="replace")
 
     def prefix(self, tokens: Sequence[int]) -> int:
         """Return the sequence that holds these shared tokens, decoding them the first time."""
@@ -160,20 +148,6 @@ class LlamaLLM:
         if not finite:
             self.close()
             raise WeightsError(f"The weights {self.path} are damaged: the model's answers are not finite numbers.")
-
-    def _piece(self, token: int) -> bytes:
-        buffer = ctypes.create_string_buffer(256)
-        length = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
-        return buffer.raw[: max(length, 0)]
-
-    def _ends(self) -> NDArray[np.bool_]:
-        """Return which tokens end a reply: the model's own end tokens and all that hold a line break."""
-        return np.array(
-            [
-                llama_cpp.llama_vocab_is_eog(self._vocab, token) or b"\n" in self._piece(token)
-                for token in range(self.vocabulary)
-            ]
-        )
 
 
 def check_gguf(path: Path) -> None:

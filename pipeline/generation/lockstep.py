@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.generation.contrast import TokenChoice, choose
-from pipeline.generation.llama import PREFIXES, SEQUENCES, CacheFullError, DecodeError, LlamaLLM, Piece
+from pipeline.generation.engine import Engine
+from pipeline.generation.llama import PREFIXES, SEQUENCES, CacheFullError, DecodeError, Piece
 from pipeline.records import Outcome, Side
 
 OTHER = {Side.POSITIVE: Side.HARD_NEGATIVE, Side.HARD_NEGATIVE: Side.POSITIVE}
@@ -63,7 +64,7 @@ class Lockstep:
 
     def __init__(
         self,
-        llm: LlamaLLM,
+        llm: Engine,
         prefixes: Mapping[str, Sequence[int]],
         how: TokenChoice,
         *,

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.generation.llama import PREFIXES, LlamaLLM, Piece
+from pipeline.generation.engine import Engine
+from pipeline.generation.llama import PREFIXES, Piece
 from pipeline.generation.llms.gguf import GgufLLM
 from pipeline.generation.llms.protocol import LLM, TokenLLM, log_softmax
 
@@ -29,7 +30,7 @@ class Reader(Protocol):
 class LlamaReader:
     """A row of a llama.cpp context. Readers of one context need different rows, and no reply may be open beside."""
 
-    def __init__(self, llm: LlamaLLM, prompt: Sequence[int], row: int = 0) -> None:
+    def __init__(self, llm: Engine, prompt: Sequence[int], row: int = 0) -> None:
         self.prompt_tokens = len(prompt)
         self._llm = llm
         self._sequence = PREFIXES + row

@@ -204,7 +204,7 @@ def generated(premises: Sequence[Premise], config: GenerationConfig, hub: Hub | 
     from pipeline.generation.generate import generate
     from pipeline.generation.llms.entries import entry_for, open_llm
 
-    llm = open_llm(entry_for(_transformers_folder(config.llm, hub) or config.llm))
+    llm = open_llm(entry_for(_transformers_folder(config.llm, hub) or config.llm), for_many=True)
     try:
         yield from generate(premises, config, llm)
     finally:

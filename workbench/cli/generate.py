@@ -77,7 +77,7 @@ def stream(premises: list[Any], config: GenerationConfig) -> Iterator[GeneratedT
     from pipeline.generation.generate import generate
     from pipeline.generation.llms.entries import entry_for, open_llm
 
-    llm = open_llm(entry_for(config.llm))
+    llm = open_llm(entry_for(config.llm), for_many=True)
     try:
         yield from generate(premises, config, llm)
     finally:

@@ -103,8 +103,11 @@ def architecture(folder: Path) -> LLMKind:
     return "encoder-decoder" if isinstance(config, dict) and config.get("is_encoder_decoder") else "decoder"
 
 
-def open_llm(entry: LLMEntry, *, device: str = "auto", threads: int | None = None) -> LLM:
+def open_llm(entry: LLMEntry, *, device: str = "auto", threads: int | None = None, for_many: bool = False) -> LLM:
     """Load an LLM, or get ready to call it; close it after use.
+
+    for_many: take the engine that is fastest over many rows here, which a trial finds out the first time, rather than
+    the one that is loaded soonest.
 
     Raises WeightsError if its weights are missing or damaged, InputError if it is not allowed or not configured.
     """
@@ -112,6 +115,10 @@ def open_llm(entry: LLMEntry, *, device: str = "auto", threads: int | None = Non
         from pipeline.generation.llms.gguf import GgufLLM
         from pipeline.generation.loading import load_llama
 
+        if for_many and entry.kind == "embedded":
+            from pipeline.generation.fastest import load_fastest
+
+            return GgufLLM(load_fastest(entry.name, threads))
         where = EMBEDDED if entry.kind == "embedded" else entry.location
         return GgufLLM(load_llama(where, name=entry.name, threads=threads))
     if entry.kind in ("decoder", "encoder-decoder"):

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pipeline.config import GenerationConfig
 from pipeline.errors import InputError
 from pipeline.generation.contrast import TokenChoice
-from pipeline.generation.llama import PREFIXES, WINDOW, LlamaLLM, Piece
+from pipeline.generation.engine import Engine
+from pipeline.generation.llama import PREFIXES, WINDOW, Piece
 from pipeline.generation.llms.protocol import Ask, Reply, ShouldStop, log_softmax, sum_of
 from pipeline.generation.lockstep import Lockstep, RawReply, Request
 from pipeline.generation.prompts import PromptSet, SidePrompt
@@ -21,11 +22,11 @@ _ROW = PREFIXES
 
 
 class GgufLLM:
-    """A loaded GGUF. Owns its LlamaLLM, which judges use directly."""
+    """A loaded GGUF in llama.cpp or torch. Owns its engine, which judges use directly."""
 
     contrast = Contrast.TOKEN
 
-    def __init__(self, llama: LlamaLLM) -> None:
+    def __init__(self, llama: Engine) -> None:
         self.llama = llama
         self.name = llama.name
         self.context_length: int | None = llama.window

@@ -40,7 +40,7 @@ def run(context: JobContext) -> None:
     if run_of_job.finished >= run_of_job.total:
         return
     run_of_job.report(f"Loading {entry.name}")
-    llm = open_llm(entry)
+    llm = open_llm(entry, for_many=True)
     try:
         run_of_job.write(llm, prompts)
     finally:

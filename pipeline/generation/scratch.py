@@ -1,0 +1,216 @@
+"""Premises from scratch: an LLM fills the cells of topic x genre x length, and every attempt has one outcome.
+
+In the manner of SynCSE's scratch setting (Zhang et al. 2023), with target counts per cell: a cell that lacks premises
+is asked again, round by round, until it is full or its attempts are used up. A sentence is filed under the length
+that it has, whatever length was asked for.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from pipeline.config import ScratchConfig
+from pipeline.errors import InputError
+from pipeline.generation.contrast import TokenChoice
+from pipeline.generation.copies import words
+from pipeline.generation.engine import Engine
+from pipeline.generation.lockstep import Lockstep, RawReply, Request
+from pipeline.generation.loops import repeats_itself
+from pipeline.generation.premise_prompts import GENRES, TOPICS, Genre, Length
+from pipeline.generation.refusals import refusal_rule
+from pipeline.near_duplicates import NearDuplicates
+from pipeline.records import Outcome, Side, text_id
+
+_LEAST_WORDS = 3
+_WHOLE = re.compile(r"""["'“‘(]?[A-Z0-9].*[.?!]["'”’)]?""")
+_RESIDUE = re.compile(r"https?:|www\.|[\[\]{}<>|_#*\\]|\bAbout [^.?!]*:")
+
+
+class PremiseOutcome(StrEnum):
+    """How one attempt at a premise ended."""
+
+    OK = "ok"
+    DUPLICATE = "duplicate"
+    NEAR_DUPLICATE = "near_duplicate"
+    CELL_FULL = "cell_full"
+    MALFORMED = "malformed"
+    LOOP = "loop"
+    REFUSED = "refused"
+    EMPTY = "empty"
+    TRUNCATED = "truncated"
+    FAILED = "failed"
+
+
+class Cell(NamedTuple):
+    """One combination to be filled."""
+
+    topic: str
+    genre: str
+    length: Length
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One sentence asked for: what was asked, what came, its own length, and its outcome."""
+
+    asked: Cell
+    number: int
+    """How many times this cell had been asked before."""
+    text: str
+    length: Length
+    outcome: PremiseOutcome
+
+    @property
+    def cell(self) -> Cell:
+        """The cell that the sentence belongs to."""
+        return self.asked._replace(length=self.length)
+
+
+def write_premises(
+    config: ScratchConfig,
+    llm: Engine,
+    *,
+    known: Iterable[Attempt] = (),
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Attempt]:
+    """Yield attempts as they end, until every cell holds its target or has used up its attempts.
+
+    known: attempts of an earlier run of the same config, which this one continues. InputError for a genre or topic
+    that nobody has worded.
+    """
+    return _Writer(config, llm, known).attempts(should_stop)
+
+
+def cells(config: ScratchConfig) -> list[Cell]:
+    """Return every cell of a config, genre by genre."""
+    return [
+        Cell(topic, genre.name, length)
+        for genre in chosen_genres(config)
+        for topic in config.topics or TOPICS
+        for length in Length
+    ]
+
+
+def chosen_genres(config: ScratchConfig) -> list[Genre]:
+    """Return the genres that a config names, or all; InputError for an unknown one."""
+    known = {genre.name: genre for genre in GENRES}
+    unknown = [name for name in config.genres if name not in known]
+    if unknown:
+        raise InputError(f"There is no genre {unknown[0]!r}; choose from {', '.join(known)}.")
+    return [known[name] for name in config.genres or known]
+
+
+class Filing:
+    """What has been written so far: which cells are full, which texts are taken, how each attempt ends."""
+
+    def __init__(self, config: ScratchConfig) -> None:
+        self._config = config
+        self._kept: Counter[Cell] = Counter()
+        self._asked: Counter[Cell] = Counter()
+        self._exact: set[str] = set()
+        self._near = NearDuplicates(config.near_duplicate)
+        for genre in GENRES:  # an example given back word by word is no premise of ours
+            for _, example in genre.examples:
+                self._take(example)
+
+    def file(self, asked: Cell, number: int, raw: str, *, cut: bool = False, failed: bool = False) -> Attempt:
+        """Judge a reply, remember it, and return it as an attempt."""
+        text = " ".join(raw.split())
+        length = Length.of(text)
+        outcome = PremiseOutcome.FAILED if failed else self._outcome(asked, text, cut=cut)
+        if outcome is PremiseOutcome.OK:
+            outcome = self._place(asked._replace(length=length), text)
+        attempt = Attempt(asked, number, text, length, outcome)
+        self.remember(attempt)
+        return attempt
+
+    def remember(self, attempt: Attempt) -> None:
+        """Count an attempt, and keep its text if it is ok."""
+        self._asked[attempt.asked] = max(self._asked[attempt.asked], attempt.number + 1)
+        if attempt.outcome is PremiseOutcome.OK:
+            self._kept[attempt.cell] += 1
+            self._take(attempt.text)
+
+    def wanted(self, cell: Cell) -> range:
+        """Return the numbers of the attempts to make at a cell now."""
+        missing = max(0, self._config.per_cell - self._kept[cell])
+        first, most = self._asked[cell], self._config.per_cell * self._config.tries
+        return range(first, min(first + missing, most))
+
+    def _outcome(self, asked: Cell, text: str, *, cut: bool) -> PremiseOutcome:
+        if not words(text):
+            return PremiseOutcome.EMPTY
+        if refusal_rule(text):
+            return PremiseOutcome.REFUSED
+        if repeats_itself(text):
+            return PremiseOutcome.LOOP
+        if cut:
+            return PremiseOutcome.TRUNCATED
+        is_question = text.rstrip("\"'”’)").endswith("?")
+        whole = _WHOLE.fullmatch(text) and not _RESIDUE.search(text) and len(text.split()) >= _LEAST_WORDS
+        if not whole or (asked.genre == "question" and not is_question):
+            return PremiseOutcome.MALFORMED
+        return PremiseOutcome.OK
+
+    def _place(self, cell: Cell, text: str) -> PremiseOutcome:
+        if words(text) in self._exact:
+            return PremiseOutcome.DUPLICATE
+        if self._near.find(text) is not None:
+            return PremiseOutcome.NEAR_DUPLICATE
+        return PremiseOutcome.CELL_FULL if self._kept[cell] >= self._config.per_cell else PremiseOutcome.OK
+
+    def _take(self, text: str) -> None:
+        self._exact.add(words(text))
+        self._near.add(text)
+
+
+class _Writer:
+    """One run: the rounds over the genres."""
+
+    def __init__(self, config: ScratchConfig, llm: Engine, known: Iterable[Attempt]) -> None:
+        self._config = config
+        self._llm = llm
+        self._genres = chosen_genres(config)
+        self._cells = cells(config)
+        self._filing = Filing(config)
+        for attempt in known:
+            self._filing.remember(attempt)
+
+    def attempts(self, should_stop: Callable[[], bool]) -> Iterator[Attempt]:
+        made = True
+        while made and not should_stop():
+            made = False
+            for genre in self._genres:
+                for attempt in self._round(genre, should_stop):
+                    made = True
+                    yield attempt
+
+    def _round(self, genre: Genre, should_stop: Callable[[], bool]) -> Iterator[Attempt]:
+        """Ask once for all that this genre's cells lack."""
+        how = TokenChoice(0.0, self._config.plausibility, self._config.temperature, self._config.top_p)
+        lockstep = Lockstep(
+            self._llm,
+            {Side.POSITIVE: self._llm.tokenize(genre.prefix())},
+            how,
+            slots=self._config.batch_size,
+            max_new_tokens=self._config.max_new_tokens,
+        )
+        asked = [
+            (cell, number) for cell in self._cells if cell.genre == genre.name for number in self._filing.wanted(cell)
+        ]
+        for reply in lockstep.run(self._requests(genre, asked), should_stop):
+            yield self._filed(*asked[reply.key], reply)
+
+    def _requests(self, genre: Genre, asked: list[tuple[Cell, int]]) -> Iterator[Request]:
+        for key, (cell, number) in enumerate(asked):
+            seed = int(text_id("\n".join([str(self._config.seed), *cell, str(number)])), 16)
+            tail = self._llm.tokenize(genre.tail(cell.topic, cell.length))
+            yield Request(key, {Side.POSITIVE: tail}, seed, sides=(Side.POSITIVE,))
+
+    def _filed(self, cell: Cell, number: int, reply: RawReply) -> Attempt:
+        raw = self._llm.detokenize(reply.tokens)
+        failed = reply.problem in (Outcome.FAILED, Outcome.TOO_LONG)
+        return self._filing.file(cell, number, raw, cut=reply.cut, failed=failed)

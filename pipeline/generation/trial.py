@@ -1,0 +1,31 @@
+"""The trial of one engine: `python -m pipeline.generation.trial ENGINE THREADS` prints its rate as JSON."""
+
+import json
+import sys
+import time
+
+from pipeline.config import GenerationConfig
+from pipeline.generation.fastest import ENGINES
+from pipeline.generation.generate import generate
+from pipeline.generation.llms.gguf import GgufLLM
+from pipeline.generation.premise_prompts import GENRES
+from pipeline.records import Premise
+
+PREMISES = 16
+CONFIG = GenerationConfig(omega=0.6, batch_size=2 * PREMISES, max_new_tokens=10)
+
+
+def main(engine: str, threads: int) -> None:
+    """Write a few sentences twice, the first time to warm up, and print the rate of the second."""
+    texts = [text for genre in GENRES for _, text in genre.examples][:PREMISES]
+    premises = [Premise.from_text(text) for text in texts]
+    llm = GgufLLM(ENGINES[engine]("trial", threads))
+    list(generate(premises[:1], CONFIG, llm))
+    started = time.process_time()
+    sentences = 2 * len(list(generate(premises, CONFIG, llm)))
+    print(json.dumps({"sentences_per_processor_s": sentences / (time.process_time() - started)}))  # noqa: T201
+    llm.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,59 @@
+"""The trial of engines: made once, remembered, and survived when an engine cannot run."""
+
+import json
+
+import pytest
+
+from pipeline.generation import fastest
+
+
+@pytest.fixture
+def rates(tmp_path, monkeypatch):
+    monkeypatch.setenv("MULTICSR_CACHE", str(tmp_path))
+    monkeypatch.delenv(fastest.FORCED, raising=False)
+    asked = []
+    given = {fastest.LLAMA: 2.0, fastest.TORCH: 5.0}
+    monkeypatch.setattr(fastest, "trial", lambda engine, threads: asked.append(engine) or given[engine])
+    return given, asked
+
+
+def test_the_fastest_engine_is_remembered_for_its_number_of_threads(rates):
+    given, asked = rates
+    assert fastest.fastest(2) == fastest.TORCH
+    given[fastest.TORCH] = 1.0
+    assert fastest.fastest(2) == fastest.TORCH, "remembered"
+    assert fastest.fastest(1) == fastest.LLAMA, "another number of threads is another trial"
+    assert asked == [fastest.LLAMA, fastest.TORCH] * 2
+
+
+def test_a_damaged_record_is_measured_again(rates, tmp_path):
+    _, asked = rates
+    fastest.fastest(2)
+    [record] = tmp_path.glob("engines-*.json")
+    assert json.loads(record.read_text())["sentences_per_processor_s"] == {"llama.cpp": 2.0, "torch": 5.0}
+    for damage in ("", "[]", '{"sentences_per_processor_s": {"torch": 1}}'):
+        record.write_text(damage)
+        assert fastest.fastest(2) == fastest.TORCH
+    assert len(asked) == 8
+
+
+def test_when_nothing_runs_llama_cpp_is_tried_and_nothing_remembered(rates, tmp_path):
+    given, _ = rates
+    given.update({fastest.LLAMA: 0.0, fastest.TORCH: 0.0})
+    assert fastest.fastest(2) == fastest.LLAMA
+    assert not list(tmp_path.glob("engines-*"))
+
+
+def test_an_engine_can_be_named(rates, monkeypatch):
+    _, asked = rates
+    monkeypatch.setenv(fastest.FORCED, fastest.LLAMA)
+    assert fastest.fastest(2) == fastest.LLAMA
+    assert not asked
+
+
+def test_an_engine_that_cannot_start_has_rate_zero():
+    assert fastest.trial("abacus", 1) == 0.0
+
+
+def test_the_trial_measures_a_real_engine():
+    assert fastest.trial(fastest.TORCH, 1) > 0

@@ -1,0 +1,128 @@
+"""Premises from scratch: cells fill up, every attempt has one outcome, and a stopped run goes on where it was."""
+
+from collections import Counter
+from itertools import cycle
+
+import numpy as np
+import pytest
+
+from pipeline.config import ScratchConfig
+from pipeline.errors import InputError
+from pipeline.generation.premise_prompts import GENRES, TOPICS, Length
+from pipeline.generation.scratch import Cell, Filing, PremiseOutcome, cells, write_premises
+
+CELL = Cell("dogs", "caption", Length.SHORT)
+
+
+class ScriptedEngine:
+    """An engine whose tokens are characters and whose rows each write the next of the given sentences."""
+
+    name, kind, vocabulary, window, cells, prefix_cells = "scripted", "script", 256, 8192, 100_000, 0
+
+    def __init__(self, replies):
+        self._replies = cycle(replies)
+        self._rows: dict[int, list[int]] = {}
+        self.ends = np.array([token == ord("\n") for token in range(self.vocabulary)])
+
+    def tokenize(self, text):
+        return list(text.encode("latin-1"))
+
+    def detokenize(self, tokens):
+        return bytes(tokens).decode("latin-1")
+
+    def prefix(self, tokens):
+        return 0
+
+    def share(self, source, target):
+        pass
+
+    def forget(self, sequence):
+        self._rows.pop(sequence, None)
+
+    def decode(self, pieces):
+        logits = np.zeros((len(pieces), self.vocabulary), dtype=np.float32)
+        for row, piece in enumerate(pieces):
+            if piece.sequence not in self._rows:
+                self._rows[piece.sequence] = self.tokenize(f"{next(self._replies)}\n")
+            logits[row, self._rows[piece.sequence].pop(0)] = 50
+        return logits
+
+
+def sentences(count):
+    """Distinct sentences of changing length, five of each class in a row of fifteen."""
+    for number in range(count):
+        yield f"W{number}a " + " ".join(f"w{number}x{i}" for i in range((2, 8, 13)[number % 3])) + " end."
+
+
+CONFIG = ScratchConfig(topics=("dogs", "trains"), genres=("caption", "news"), per_cell=2, max_new_tokens=200)
+
+
+def test_every_cell_gets_its_target_and_counts_add_up():
+    attempts = list(write_premises(CONFIG, ScriptedEngine(sentences(300))))
+    kept = [attempt for attempt in attempts if attempt.outcome is PremiseOutcome.OK]
+    assert Counter(attempt.cell for attempt in kept) == dict.fromkeys(cells(CONFIG), 2)
+    assert len({attempt.text for attempt in kept}) == len(kept)
+    assert {attempt.outcome for attempt in attempts} <= {PremiseOutcome.OK, PremiseOutcome.CELL_FULL}
+    assert len({(attempt.asked, attempt.number) for attempt in attempts}) == len(attempts)
+
+
+def test_a_cell_that_never_fills_uses_up_its_attempts_and_no_more():
+    attempts = list(write_premises(CONFIG, ScriptedEngine(["Two dogs are running."])))
+    counts = Counter(attempt.outcome for attempt in attempts)
+    assert counts == {PremiseOutcome.OK: 1, PremiseOutcome.DUPLICATE: len(attempts) - 1}
+    asked = Counter(attempt.asked for attempt in attempts)
+    most = CONFIG.per_cell * CONFIG.tries
+    assert set(asked.values()) <= {most, most - 1} and len(asked) == len(cells(CONFIG))
+
+
+def test_a_run_in_two_parts_asks_what_a_whole_one_would():
+    engine, first = ScriptedEngine(sentences(300)), []
+    for attempt in write_premises(CONFIG, engine, should_stop=lambda: len(first) >= 7):
+        first.append(attempt)
+    rest = list(write_premises(CONFIG, engine, known=first))
+    both = [*first, *rest]
+    assert first and rest
+    assert len({(attempt.asked, attempt.number) for attempt in both}) == len(both)
+    kept = Counter(attempt.cell for attempt in both if attempt.outcome is PremiseOutcome.OK)
+    assert kept == dict.fromkeys(cells(CONFIG), 2)
+
+
+@pytest.mark.parametrize(
+    ("raw", "outcome"),
+    [
+        ("Two dogs chase a red ball.", "ok"),
+        ("Two dogs  chase a red\u00a0ball.", "ok"),
+        ("  ", "empty"),
+        ("As an AI language model, I cannot write that sentence.", "refused"),
+        ("Dogs and dogs and dogs and dogs and dogs and dogs.", "loop"),
+        ("two dogs chase a ball", "malformed"),
+        ("Two dogs chase a ball: https://dogs.example/.", "malformed"),
+        ("Dogs.", "malformed"),
+        ("A girl pours flour into a bowl.", "duplicate"),  # an example of the prompt, word by word
+        ("Two boys dig a hole in the wet sand.", "near_duplicate"),
+    ],
+)
+def test_each_reply_has_one_outcome(raw, outcome):
+    assert Filing(ScratchConfig()).file(CELL, 0, raw).outcome == outcome
+
+
+def test_a_question_must_ask_and_a_cut_reply_is_truncated():
+    filing = Filing(ScratchConfig())
+    question = CELL._replace(genre="question")
+    assert filing.file(question, 0, "Dogs bark at night.").outcome is PremiseOutcome.MALFORMED
+    assert filing.file(question, 1, "Why do dogs bark at night?").outcome is PremiseOutcome.OK
+    assert filing.file(CELL, 2, "A dog that runs and", cut=True).outcome is PremiseOutcome.TRUNCATED
+    assert filing.file(CELL, 3, "", failed=True).outcome is PremiseOutcome.FAILED
+
+
+def test_the_built_in_words_are_sound():
+    assert len(set(TOPICS)) == len(TOPICS) >= 40
+    assert len(cells(ScratchConfig())) == len(TOPICS) * len(GENRES) * len(Length)
+    for genre in GENRES:
+        assert {Length.of(text) for _, text in genre.examples} >= {Length.SHORT, Length.LONG}, genre.name
+        assert all("\n" not in text for _, text in genre.examples)
+
+
+def test_an_unknown_genre_is_named_with_the_known_ones():
+    with pytest.raises(InputError, match=r"'poem'.*caption"):
+        cells(ScratchConfig(genres=("poem",)))
