@@ -11,6 +11,7 @@ import argparse
 import resource
 import tempfile
 from collections.abc import Callable
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
@@ -40,16 +41,18 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, Workspace(Path(folder) / "ws") as workspace:
         source = Path(folder) / "million.parquet"
-        write_source(source, options.triplets)
+        writer = get_context("spawn").Process(target=write_source, args=(source, options.triplets))
+        writer.start()
+        writer.join()
         started, before = perf_counter(), process_time()
         attempt_id = import_triplets(workspace, path=str(source))["attempt_id"]
         report(f"import of {options.triplets:,} triplets", perf_counter() - started, "60 s", process_time() - before)
+        memory("largest memory of this process, import")
         started = perf_counter()
         judge(workspace, attempt_id)
         report("scores of one judge stored", perf_counter() - started, "")
         ask(workspace, attempt_id, options.repeats)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-        print(f"{'largest memory of this process, import included':58} {peak:9.2f} GB   (limit 2 GB)")
+        memory("largest memory of this process, all of the above")
 
 
 def ask(workspace: Workspace, attempt_id: str, repeats: int) -> None:
@@ -89,6 +92,10 @@ def ask(workspace: Workspace, attempt_id: str, repeats: int) -> None:
     timed("  baseline: last page by OFFSET", lambda: by_offset(workspace, deep), 1, "")
     border = Sorting("border", JUDGE, (3.0, 3.0, 0.1))
     timed("page of 50, border of the rule first", lambda: store.triplets.sorted_page(everything, border), repeats, "")
+    limits = (3.0, 3.0, 0.1)
+    timed("funnel", lambda: store.funnels.counts(list(attempts), JUDGE, limits), repeats, "")
+    timed("final set counted by reason", lambda: store.final_sets.reasons(list(attempts), JUDGE, limits), repeats, "")
+    timed("final set read for a snapshot", lambda: store.final_sets.kept(list(attempts), JUDGE, limits), 1, "")
     timed("count of a text filter", lambda: store.triplets.count(filters["text in 1 of 100"]), repeats, "")
     some = TripletFilter(attempt_ids=attempts, text="ten 3 ", decision="undecided")
     matching = store.triplets.count(some)
@@ -104,6 +111,12 @@ def ask(workspace: Workspace, attempt_id: str, repeats: int) -> None:
     timed("page of 50, rejected, after the bulk step",
           lambda: store.triplets.page(TripletFilter(attempt_ids=attempts, judge_id=JUDGE, decision="reject")),
           repeats, "150 ms")  # fmt: skip
+
+
+def memory(name: str) -> None:
+    """Print the most memory this process has held so far; the source was written by another one."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    print(f"{name:58} {peak:7.2f} GB   {'':22} (limit 2 GB)", flush=True)
 
 
 def by_offset(workspace: Workspace, offset: int) -> None:

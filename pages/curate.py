@@ -15,6 +15,7 @@ from workbench.components.rule_view import rule_view
 from workbench.components.snapshot_list import snapshot_list
 from workbench.components.triplet_list import triplet_list
 from workbench.components.triplet_queue import triplet_queue
+from workbench.components.triplets_import import import_button
 
 workspace = shell.begin("Curate")
 attempts = workspace.store.triplets.attempts()
@@ -26,6 +27,7 @@ if attempts.empty:
         page=links.GENERATE,
         action="Generate triplets",
     )
+    import_button(workspace, key="import_first")
     st.stop()
 
 scope = choose_scope(workspace, attempts)

@@ -84,7 +84,7 @@ def add_stages(commands: Any) -> None:
 
     judge = command(commands, "judge", "stages:judge", "stage 2: score generated triplets on the 0-5 scale")
     judge.add_argument("--attempt", action="append", help="generation attempt, repeatable (default: all)")
-    judge.add_argument("--judge", action="append", help="likelihood:LLM or guide:ENCODER, repeatable")
+    judge.add_argument("--judge", action="append", help="KIND:LLM, guide:ENCODER or ensemble:NAME, repeatable")
     judge.add_argument("--gold-dir", type=Path, help="folder with gold pairs to calibrate on")
 
     curate = command(commands, "curate", "stages:curate", "stage 2: apply rule and decisions, freeze a snapshot")

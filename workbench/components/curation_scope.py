@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from workbench import state
+from workbench.components.triplets_import import import_button
 from workbench.components.wording import count
 from workbench.slices import Slices
 from workbench.workspace import Workspace
@@ -26,7 +27,9 @@ class Scope:
 def choose_scope(workspace: Workspace, attempts: pd.DataFrame) -> Scope:
     """Draw the two pickers in one row."""
     saved = {item.slice_id: item for item in Slices(workspace.root).list()}
-    left, right, *rest = st.columns(3 if saved else 2)
+    left, right, *rest, last = st.columns([4, 4, 4, 3] if saved else [4, 4, 2], vertical_alignment="bottom")
+    with last:
+        import_button(workspace, key="import_more")
     newest_first = attempts.sort_values("created_at", ascending=False)
     names = {
         row.attempt_id: f"{row.title or row.attempt_id} ({count(row.ok)} ok)" for row in newest_first.itertuples()

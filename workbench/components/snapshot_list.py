@@ -6,6 +6,8 @@ import streamlit as st
 from workbench import state
 from workbench.components import links
 from workbench.components.notice import empty_state
+from workbench.components.snapshot_comparison import snapshot_comparison
+from workbench.components.snapshot_download import snapshot_download
 from workbench.components.triplet_rows import triplet_table
 from workbench.components.wording import ago, count
 from workbench.workspace import Workspace
@@ -41,7 +43,12 @@ def snapshot_list(workspace: Workspace) -> None:
     triplet_table(rows.head(_SHOWN), key="snapshot_rows")
     if len(rows) > _SHOWN:
         st.caption(f"The first {count(_SHOWN)} of {count(len(rows))}.")
-    st.page_link(links.TRAIN, label="Train on this snapshot", icon=":material/model_training:")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        snapshot_download(workspace, snapshots[str(chosen)])
+        st.page_link(links.TRAIN, label="Train on this snapshot", icon=":material/model_training:")
+    others = {key: name for key, name in names.items() if key != chosen}
+    if st.toggle("Compare with another snapshot", key="compare_snapshots"):
+        snapshot_comparison(workspace, snapshots[str(chosen)], others)
 
 
 def rule_words(rule: dict[str, float] | None) -> str:

@@ -8,6 +8,7 @@ from pipeline.records import Side
 from workbench import state
 from workbench.actions.regeneration import start_regenerate
 from workbench.components.curation_scope import Scope
+from workbench.components.neighbours import neighbours
 from workbench.components.notice import empty_state, errors_shown
 from workbench.components.queue_settings import QueueSettings
 from workbench.components.triplet_card import triplet_card
@@ -62,6 +63,7 @@ def _queue(workspace: Workspace, scope: Scope, settings: QueueSettings) -> None:
     if settings.disputed:
         _opinions(workspace, triplet["triplet_id"])
     _buttons(workspace, triplet, settings, is_blind)
+    neighbours(workspace, scope, triplet)
     if not is_blind:
         triplet_history(workspace, triplet["triplet_id"])
 

@@ -15,7 +15,7 @@ from workbench.durable import full_disk_message, is_disk_full, is_full_disk
 Cursor = duckdb.DuckDBPyConnection
 Parameters = Sequence[Any] | dict[str, Any]
 _SETTINGS = {
-    "memory_limit": "2GB",  # models share the machine; DuckDB would take 80 % of it
+    "memory_limit": "1GB",  # DuckDB would take 80 % of the machine; with Python beside it: below 2 GB
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
