@@ -14,7 +14,7 @@ from workbench.workspace import Workspace
 
 PREVIEW_PREMISES: Final = 5
 PREVIEW_OMEGAS: Final = 4
-_USABLE: Final = {"queued", "running", "finished"}
+_USABLE: Final = frozenset({"queued", "running", "finished"})
 
 
 def start_grid(
@@ -64,10 +64,12 @@ def start_ask(
 
 
 def count_tokens(workspace: Workspace, *, llm: str, texts: Sequence[str]) -> dict[str, Any]:
-    """Queue the counting of the tokens of these texts; counts made before are answered."""
-    return _started(
-        workspace, "tokens", {"llm": resolve_llm(workspace, llm).to_json(), "texts": list(texts)}, "Token count"
-    )
+    """Queue the counting of the tokens of these texts; counts made before are answered, failed ones too.
+
+    Pages ask for counts whenever they are drawn: what cannot be counted must not be tried again each time.
+    """
+    spec = {"llm": resolve_llm(workspace, llm).to_json(), "texts": list(texts)}
+    return _started(workspace, "tokens", spec, "Token count", usable=_USABLE | {"failed"})
 
 
 def _texts(texts: Sequence[str]) -> list[str]:
@@ -77,9 +79,11 @@ def _texts(texts: Sequence[str]) -> list[str]:
     return found
 
 
-def _started(workspace: Workspace, kind: str, spec: dict[str, Any], title: str) -> dict[str, Any]:
+def _started(
+    workspace: Workspace, kind: str, spec: dict[str, Any], title: str, *, usable: frozenset[str] = _USABLE
+) -> dict[str, Any]:
     spec = json.loads(json.dumps(spec))  # as it will be read back: tuples are lists there
     for job in workspace.jobs.list():
-        if job.kind == kind and job.spec == spec and job.state in _USABLE:
+        if job.kind == kind and job.spec == spec and job.state in usable:
             return {"job_id": job.job_id}
     return {"job_id": workspace.jobs.submit(kind, spec, title=title)}

@@ -133,4 +133,5 @@ def estimate(jobs: list[JobView], limit: int) -> str:
     rate = next((job.rate for job in jobs if job.kind == "generate" and job.rate), None)
     if not rate:
         return "Time left is shown once the first rows are done; nothing has been measured on this machine yet."
-    return f"About {duration(limit / rate)} at the {rate:.1f} premises per second measured last."
+    speed = f"{rate:.1f} premises per second" if rate >= 0.1 else f"{rate * 60:.1f} premises per minute"
+    return f"About {duration(limit / rate)} at the {speed} measured last."

@@ -31,6 +31,8 @@ def lens_view(workspace: Workspace, choice: GenerationChoice) -> None:
             state.remember(state.LENS, started["job_id"])
             state.remember(state.STEP, None)
             state.remember(state.OMEGA, None)
+    if choice.config["temperature"]:
+        st.caption("The lens always takes the best token; the temperature on the left plays no part in it.")
     job = chosen_job(workspace, state.LENS, "lens")
     if job is None:
         empty_state(

@@ -157,12 +157,6 @@ def entry_of(spec: dict[str, Any], config: GenerationConfig) -> LLMEntry:
     return LLMEntry.from_json(kept) if kept else entry_for(config.llm)
 
 
-def llm_of(spec: dict[str, Any]) -> LLM:
-    """Open the LLM that the job was given whole; a job of an earlier version only names it."""
-    stored = spec.get("llm")
-    return open_llm(LLMEntry.from_json(stored) if stored else entry_for(spec["config"]["llm"]))
-
-
 def prompts_of(spec: dict[str, Any], config: GenerationConfig) -> PromptSet:
     """Return the prompts that the job was given whole; one of an earlier version names a shipped set only."""
     kept = spec.get("prompts")

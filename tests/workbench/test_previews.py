@@ -1,0 +1,54 @@
+"""Short jobs of the Generate page: asked twice they are made once, and what they cannot be asked is told."""
+
+import pytest
+
+from pipeline.errors import InputError
+from workbench.actions import ACTIONS
+from workbench.workspace import Workspace
+
+LLM = "smollm2-135m"
+
+
+def test_tokens_are_counted_once_and_a_failed_count_is_not_tried_again_at_every_drawing(workspace: Workspace):
+    for texts, state in ((["One two.", "Three"], "finished"), (["unreadable"], "failed")):
+        job_id = ACTIONS["count_tokens"](workspace, llm=LLM, texts=texts)["job_id"]
+        assert workspace.wait(job_id, timeout_s=60).state == state
+        assert ACTIONS["count_tokens"](workspace, llm=LLM, texts=texts)["job_id"] == job_id
+    assert len(workspace.jobs.list()) == 2
+
+
+def test_settings_and_prompts_are_part_of_what_is_looked_at(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
+    submitted: list[tuple[str, dict]] = []
+    monkeypatch.setattr(workspace.jobs, "submit", lambda kind, spec, title: submitted.append((kind, spec)) or "x")
+    ACTIONS["start_lens"](
+        workspace, premise=" A  dog. ", side="positive", config={"prompt_set": "short", "omega": 0.3}
+    )
+    ACTIONS["start_grid"](workspace, premises=["A.", "A.", " "], omegas=[0.6, 0, 0.6], config={})
+    ACTIONS["start_ask"](workspace, llm=LLM, prompt="Say:\n", max_new_tokens=5)
+    (lens_kind, lens), (grid_kind, grid), (ask_kind, ask) = submitted
+    assert (lens_kind, lens["premise"], lens["prompts"]["prompt_set_id"]) == ("lens", "A dog.", "short")
+    assert lens["config"]["omega"] == 0.3 and lens["llm"]["name"] == LLM
+    assert (grid_kind, grid["premises"], grid["omegas"]) == ("grid", ["A."], [0, 0.6])
+    assert (ask_kind, ask["prompt"], ask["config"]["max_new_tokens"]) == ("ask", "Say:\n", 5)
+
+
+@pytest.mark.parametrize(
+    ("action", "given", "said"),
+    [
+        ("start_lens", {"premise": " ", "side": "positive", "config": {}}, "no premise"),
+        ("start_lens", {"premise": "A.", "side": "neutral", "config": {}}, "no side"),
+        ("start_lens", {"premise": "A.", "side": "positive", "config": {"prompt_set": "gone"}}, "no prompt set"),
+        ("start_grid", {"premises": ["A."], "omegas": [], "config": {}}, "omega"),
+        ("start_grid", {"premises": ["A."], "omegas": [1.0], "config": {}}, "below 1"),
+        ("start_ask", {"llm": LLM, "prompt": "\n"}, "empty"),
+        ("start_ask", {"llm": "no such", "prompt": "x"}, "no LLM"),
+        ("start_retry", {"attempt_id": "gone", "outcome": "copy", "config": {}}, "nothing to retry"),
+        ("start_retry", {"attempt_id": "gone", "outcome": "ok", "config": {}}, "other than ok"),
+        ("start_retry", {"attempt_id": "gone", "outcome": "bad", "config": {}}, "other than ok"),
+    ],
+)
+def test_what_cannot_be_asked_is_told_in_one_sentence(workspace: Workspace, action: str, given: dict, said: str):
+    with pytest.raises(InputError, match=said) as caught:
+        ACTIONS[action](workspace, **given)
+    assert "\n" not in str(caught.value)
+    assert workspace.jobs.list() == []
