@@ -23,7 +23,7 @@ FLAGS = [
     *("--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"),
     *("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),  # WebGL without a GPU
 ]
-START_S, STEP_MS, JOB_MS = 60, 30_000, 180_000
+START_S, STEP_MS, JOB_MS = 180, 30_000, 180_000
 _OPENINGS = 5
 
 

@@ -106,3 +106,6 @@ def no_run_yet() -> None:
     empty_state(
         "No run yet", hint="The static encoder trains in under a minute on a CPU.", icon=":material/model_training:"
     )
+    if st.button("Set up a run", type="primary", icon=":material/arrow_forward:", key="first_run"):
+        state.select(state.TRAIN_VIEW, "New run")
+        st.rerun()
