@@ -16,7 +16,6 @@ _NO_TEXT = ("llm", "prompt_set", "token_budget", "money_budget")
 _NO_WORDS = ("prompt_set_id", "version", "about")
 """Parts of a prompt set that are not sent."""
 _PACKAGES = {
-    "embedded": "llama-cpp-python",
     "gguf": "llama-cpp-python",
     "decoder": "transformers",
     "encoder-decoder": "transformers",
@@ -35,12 +34,18 @@ def text_key(config: GenerationConfig, prompts: PromptSet, entry: LLMEntry) -> s
     if entry.kind == "remote":
         parts["server"] = [entry.api, entry.scores_prompts]
     else:
-        parts["backend"] = _backend(_PACKAGES[entry.kind])
+        parts["backend"] = _backend(entry)
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
     return blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
-def _backend(package: str) -> str:
+def _backend(entry: LLMEntry) -> str:
+    """Return what computes, with its version; for the embedded LLM the engine that a run here takes."""
+    package = _PACKAGES.get(entry.kind)
+    if package is None:
+        from pipeline.generation.fastest import TORCH, fastest
+
+        package = "torch" if fastest() == TORCH else "llama-cpp-python"
     try:
         return f"{package} {version(package)}"
     except PackageNotFoundError:

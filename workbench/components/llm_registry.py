@@ -51,13 +51,13 @@ def llm_table(llms: list[RegisteredLLM]) -> None:
         [
             {
                 "name": llm.entry.name,
-                "kind": KIND_WORDS[llm.entry.kind],
+                "state": llm.state,
                 "contrast": CONTRAST_WORDS.get(llm.contrast, "not known"),
-                "context": llm.context_length,
                 "tokens_per_s": llm.tokens_per_s,
+                "context": llm.context_length,
+                "kind": KIND_WORDS[llm.entry.kind],
                 "weights": _weights(llm),
                 "checked": ago(llm.checked_at) if llm.checked_at else "not yet",
-                "state": llm.state if llm.state == "ok" else f"{llm.state}: {llm.message}",
             }
             for llm in llms
         ]
@@ -66,24 +66,30 @@ def llm_table(llms: list[RegisteredLLM]) -> None:
         table,
         hide_index=True,
         alt="LLMs of this workspace",
+        placeholder="–",
         column_config={
-            "name": st.column_config.TextColumn("LLM", width="medium"),
-            "kind": "Kind",
-            "contrast": "Contrast",
-            "context": st.column_config.NumberColumn("Context (tokens)", format="localized", width="small"),
+            "name": st.column_config.TextColumn("LLM", width=130),
+            "state": st.column_config.TextColumn("State", width=60),
+            "contrast": st.column_config.TextColumn("Contrast", width=150),
             "tokens_per_s": st.column_config.NumberColumn(
                 "Tokens/s",
                 format="%.0f",
-                width="small",
-                help="Reply tokens per second of its check, 8 replies at a time.",
+                width=70,
+                help="Reply tokens per second in its check, 8 replies at once.",
             ),
+            "context": st.column_config.NumberColumn(
+                "Context", format="localized", width=70, help="Longest prompt and reply together, in tokens."
+            ),
+            "kind": st.column_config.TextColumn("Kind", width=150),
             "weights": st.column_config.TextColumn(
                 "Weights or model", help="First digits of the sha256 of the weights, or the server's id of the model."
             ),
             "checked": "Checked",
-            "state": st.column_config.TextColumn("State", width="medium"),
         },
     )
+    for llm in llms:
+        if llm.state == "failed":
+            st.caption(plain(f"{llm.entry.name} failed its last check: {llm.message}"))
 
 
 def checks(workspace: Workspace) -> None:
