@@ -29,6 +29,7 @@ from workbench.actions.premises import import_premises, import_sample, start_fet
 from workbench.actions.previews import count_tokens, start_ask, start_grid, start_lens
 from workbench.actions.prompts import prompt_sets, save_prompt_set
 from workbench.actions.regeneration import start_regenerate
+from workbench.actions.sample import open_sample
 from workbench.actions.studies import start_study
 from workbench.actions.training import start_preview, start_train
 
@@ -56,6 +57,7 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         llms,
         keep_one,
         overview,
+        open_sample,
         pause,
         prompt_sets,
         reject_all,

@@ -7,7 +7,8 @@ from pipeline.files.rows import column_names
 from pipeline.files.source import make_source
 from pipeline.premises import PremiseFile, read_premises
 from workbench import state
-from workbench.actions.premises import KNOWN_CORPORA, import_sample, import_upload, start_fetch_premises
+from workbench.actions.premises import KNOWN_CORPORA, import_upload, start_fetch_premises
+from workbench.actions.sample import open_sample
 from workbench.components.notice import errors_shown
 from workbench.components.text import plain
 from workbench.components.wording import count, counted
@@ -28,9 +29,9 @@ def welcome(workspace: Workspace) -> None:
             "encoder on them."
         )
         with st.container(horizontal=True):
-            if st.button("Open the sample premises", type="primary", icon=":material/library_books:"):
+            if st.button("Open the sample corpus", type="primary", icon=":material/library_books:"):
                 with errors_shown():
-                    made = import_sample(workspace)
+                    made = open_sample(workspace)
                     state.select(state.CORPUS, made["corpus_id"])
                     st.rerun()
             if st.button("Import my premises", icon=":material/upload_file:"):
