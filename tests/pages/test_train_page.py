@@ -13,6 +13,7 @@ from pipeline.config import TRAIN_PRESETS, TrainConfig, from_fields
 from tests.pages.conftest import Draw, texts
 from tests.pages.filled import finished_job
 from workbench.cli.parser import build_parser, settings
+from workbench.components.model_card_view import card_body
 from workbench.components.run_comparison import differing, wilson
 from workbench.components.train_curves import not_finite
 from workbench.jobs.folder import JobFolder, Status
@@ -158,3 +159,8 @@ def test_two_runs_are_compared_from_the_list(draw: Draw, workspace: Workspace, f
     assert "2 runs compared" in texts(app)
     tables = [frame.value for frame in app.dataframe]
     assert any(isinstance(t, pd.DataFrame) and "seed" in t.index for t in tables)
+
+
+def test_a_model_card_is_shown_without_head_comments_and_pictures() -> None:
+    card = "---\ntags: [a]\n---\n# Title\n<!-- scores -->\nnone\n<!-- scores -->\n![x](http://127.0.0.1/x.png)\n"
+    assert card_body(card) == "# Title\nnone\n!\\[x](http://127.0.0.1/x.png)\n"

@@ -11,6 +11,7 @@ from workbench.components.notice import no_chart
 from workbench.workspace import Workspace
 
 _HEAD = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
+_COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 
 
 def model_card_view(workspace: Workspace, run_id: str) -> None:
@@ -42,5 +43,8 @@ def model_card_view(workspace: Workspace, run_id: str) -> None:
 
 
 def card_body(card: str) -> str:
-    """Return the card below its head; pictures are not loaded, as a name in it could ask for one from elsewhere."""
-    return _HEAD.sub("", card).replace("![", "!\\[")
+    """Return the card below its head, without its comments.
+
+    Pictures are not loaded, as a name in it could ask for one from elsewhere.
+    """
+    return _COMMENT.sub("", _HEAD.sub("", card)).replace("![", "!\\[")

@@ -1,6 +1,7 @@
 """Several runs side by side: overlaid curves, the settings that differ, scores with intervals."""
 
 import json
+from dataclasses import asdict
 from math import sqrt
 from typing import Any
 
@@ -8,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from pipeline.config import TrainConfig
 from pipeline.evaluation.compare import covers_zero
 from workbench import theme
 from workbench.components.encoder_comparison import comparison_of
@@ -51,7 +53,13 @@ def differing(settings: dict[str, dict[str, Any]]) -> pd.DataFrame:
 
 def _settings(row: pd.Series) -> dict[str, Any]:
     spec = json.loads(row["spec"])
-    return {**spec.get("config", {}), "snapshot": spec.get("snapshot_id"), "STS folder": spec.get("sts_dir")}
+    # A run of an earlier version lacks newer settings: it ran with what is their default now.
+    return {
+        **asdict(TrainConfig()),
+        **spec.get("config", {}),
+        "snapshot": spec.get("snapshot_id"),
+        "STS folder": spec.get("sts_dir"),
+    }
 
 
 def _text(value: Any) -> str:

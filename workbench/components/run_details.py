@@ -78,7 +78,7 @@ def dev_rows(workspace: Workspace, run_id: str) -> None:
         labels = {"premise": "Premise", "positive": "Positive", "hard_negative": "Hard negative"}
         numbers = {"cos_positive": _cosine("Positive"), "cos_hard_negative": _cosine("Hard negative")}
         error = "Margin"
-    texts = {name: st.column_config.TextColumn(label, width="large") for name, label in labels.items()}
+    texts = {name: st.column_config.TextColumn(label, width="medium") for name, label in labels.items()}
     st.dataframe(
         rows, hide_index=True, alt="Worst validation rows", column_config=texts | numbers | {"error": _cosine(error)}
     )
