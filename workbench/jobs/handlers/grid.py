@@ -23,6 +23,7 @@ def run(context: JobContext) -> None:
     context.progress(0, total, message=f"Loading {config.llm}")
     cells: list[dict[str, Any]] = []
     with closing(open_llm(LLMEntry.from_json(context.spec["llm"]))) as llm:
+        context.progress(0, total, message="Writing")
         for omega in context.spec["omegas"]:
             settings = replace(config, omega=omega)
             stream = generate(
