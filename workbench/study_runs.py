@@ -53,6 +53,7 @@ def run_in(
     from pipeline.studies.hub import Hub, localised
     from pipeline.studies.report import make_report
     from pipeline.studies.run import run_study
+    from pipeline.studies.search import run_search
     from pipeline.studies.shelf import Shelf
 
     shelf = Shelf(folder / SHARED)
@@ -61,7 +62,7 @@ def run_in(
     hub = Hub(shelf.root / "hub", download=download)
     study = localised(study, hub)
     source = DataSource(study, shelf, read_calibrations(ASSETS), snapshot=snapshot, hub=hub)
-    finished = run_study(study, source, shelf, progress=progress, watch=grid)
+    finished = (run_search if study.search_on else run_study)(study, source, shelf, progress=progress, watch=grid)
     progress("Resampling for the intervals", 0, 1)
     return make_report(finished)
 

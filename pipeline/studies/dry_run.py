@@ -124,7 +124,7 @@ def _data_checks(study: Study, source: DataSource) -> Iterator[Check]:
 
 
 def _trained(arm: Arm, tasks: StudyTasks, shelf: Shelf) -> str:
-    short = replace(arm.train, steps=_STEPS, batch_size=_BATCH, warmup_steps=0, device="cpu")
+    short = replace(arm.train, steps=_STEPS, batch_size=_BATCH, warmup_steps=0, device="cpu", precision="fp32")
     cell = trained_cell(replace(arm, train=short, size=None), 0, ArmData(_stand_in_triplets()), tasks)
     result = run_cell(cell, tasks, shelf)
     items = sum(len(values) for values in result.predictions.values())

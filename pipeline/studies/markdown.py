@@ -10,6 +10,7 @@ def as_markdown(report: Report) -> str:
         f"# {_cell(report.title)}",
         _cell(report.about),
         _setting(report),
+        *_search(report),
         "## Scores",
         _table(["arm", "triplets", *report.tasks], _score_rows(report)),
         f"## Against {_cell(report.baseline)}",
@@ -59,6 +60,26 @@ def setting_line(report: Report) -> str:
         f"{report.encoder}, {report.steps} steps in every arm, {len(report.seeds)} seeds; "
         f"scores are {report.metric}, mean ± standard deviation over seeds; test items: {items}."
     )
+
+
+def search_line(report: Report) -> str:
+    """Say how the arm was chosen."""
+    return (
+        f"{len(report.candidates)} arms were scored on the dev tasks; the best one other than {report.baseline} was "
+        "chosen by its mean over seeds and then scored, once, on the tasks below. Its dev score is too high by being "
+        "the best of many; the scores below are not."
+    )
+
+
+def candidate_rows(report: Report) -> list[list[str]]:
+    """Return arm, mean and seeds of every candidate."""
+    return [[c.arm, f"{c.mean:.2f}", ", ".join(f"{score:.2f}" for score in c.per_seed)] for c in report.candidates]
+
+
+def _search(report: Report) -> list[str]:
+    if not report.candidates:
+        return []
+    return ["## Search", search_line(report), _table(["arm", "dev score", "per seed"], candidate_rows(report))]
 
 
 def _setting(report: Report) -> str:

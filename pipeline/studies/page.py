@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.evaluation.published import PUBLISHED, Published
 from pipeline.studies.effect_plot import effect_plot, settled_class
-from pipeline.studies.markdown import score_text, setting_line, verdict_line
+from pipeline.studies.markdown import candidate_rows, score_text, search_line, setting_line, verdict_line
 from pipeline.studies.report import Effect, Report
 
 _STYLE = """
@@ -49,6 +49,7 @@ def as_page(report: Report, *, command: str = "") -> str:
         f"<h1>{escape(report.title)}</h1>",
         f"<p>{escape(report.about)}</p>" if report.about else "",
         f'<p class="quiet">{escape(setting_line(report))}</p>',
+        _search(report),
         "<h2>What it found</h2>",
         _findings(report, last),
         f"<h2>Effect of each arm on the {escape(last)}</h2>",
@@ -89,6 +90,14 @@ def findings(report: Report) -> list[tuple[str, str]]:
 def _findings(report: Report, last: str) -> str:
     items = "".join(f'<li class="{kind}">{escape(text)}</li>' for kind, text in findings(report))
     return f"<ul>{items}</ul>" if items else '<p class="quiet">One arm alone has nothing to be compared with.</p>'
+
+
+def _search(report: Report) -> str:
+    if not report.candidates:
+        return ""
+    rows = [f"<tr>{''.join(_td(cell) for cell in row)}</tr>" for row in candidate_rows(report)]
+    table = _table(["arm", "dev score", "per seed"], rows)
+    return f"<h2>Search</h2><p>{escape(search_line(report))}</p>{table}"
 
 
 def _more_plots(report: Report) -> str:

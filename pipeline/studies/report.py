@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.studies.bootstrap import AVERAGE, Difference, Resampled, plain_score, resample
 from pipeline.studies.cells import UNTRAINED, CellResult
 from pipeline.studies.data import ArmData
-from pipeline.studies.run import StudyRun
+from pipeline.studies.run import Candidate, StudyRun
 from pipeline.studies.spec import Contrast
 
 RESAMPLES = 1000
@@ -78,6 +78,8 @@ class Report:
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Per arm what differs from the baseline arm."""
     resamples: int = RESAMPLES
+    candidates: tuple[Candidate, ...] = ()
+    """What a search chose its arm from, best dev score first."""
 
     @property
     def tasks(self) -> list[str]:
@@ -116,6 +118,7 @@ def make_report(run: StudyRun, *, resamples: int = RESAMPLES, seed: int = 0) -> 
         contrasts=[effect(drawn, contrast) for contrast in study.contrasts],
         settings={arm.name: _differences(asdict(study.arm(study.baseline)), asdict(arm)) for arm in study.arms},
         resamples=resamples,
+        candidates=run.candidates,
     )
 
 

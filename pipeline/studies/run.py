@@ -11,6 +11,16 @@ from pipeline.studies.spec import Arm, Study
 from pipeline.studies.tasks import StudyTasks, held_out_tasks, sts_tasks
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An arm of a search with its dev score, x100."""
+
+    arm: str
+    mean: float
+    """Over seeds, of the mean over the dev tasks."""
+    per_seed: tuple[float, ...]
+
+
 @dataclass(slots=True)
 class StudyRun:
     """Everything a report is made from: the arms' data and the results of all cells."""
@@ -21,6 +31,8 @@ class StudyRun:
     untrained: CellResult
     cells: dict[str, list[CellResult]] = field(default_factory=dict)
     """Per arm, in the order of the study's seeds."""
+    candidates: tuple[Candidate, ...] = ()
+    """What a search chose from, best first."""
 
 
 Watch = Callable[[Cell, CellResult | None, StudyTasks], None]

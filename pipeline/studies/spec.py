@@ -73,6 +73,8 @@ class Study:
     limit: int | None = None
     contrasts: tuple[Contrast, ...] = ()
     keep_encoders: bool = False
+    search_on: tuple[str, ...] = ()
+    """Dev tasks whose mean picks one arm; only it and the baseline are then scored on the evaluation's tasks."""
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.arms]
@@ -82,6 +84,7 @@ class Study:
         _require(bool(self.seeds), f"Study {self.name} has no seeds; write seeds: 5, or a list of numbers.")
         _require(len(set(self.seeds)) == len(self.seeds), f"Study {self.name} names a seed twice; list each once.")
         self._check_names("baseline", [self.baseline])
+        self._check_search()
         if self.evaluation.held_out_from:
             self._check_names("evaluation, held_out_from", [self.evaluation.held_out_from])
         for contrast in self.contrasts:
@@ -108,6 +111,21 @@ class Study:
     def steps(self) -> int:
         """Optimizer steps of every cell."""
         return self.arms[0].train.steps
+
+    def _check_search(self) -> None:
+        both = sorted(set(self.search_on) & set(self.evaluation.tasks))
+        _require(
+            not both,
+            f"Study {self.name} searches on {', '.join(both)} and reports on it; keep it out of one of them.",
+        )
+        _require(
+            not self.search_on or len(self.arms) > 1,
+            f"Study {self.name} searches among its arms other than {self.baseline}, but there is no other; add some.",
+        )
+        _require(
+            not (self.search_on and self.contrasts),
+            f"Study {self.name} searches, so its report has two arms; take out the contrasts.",
+        )
 
     def _check_names(self, where: str, names: list[str]) -> None:
         known = [arm.name for arm in self.arms]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
@@ -15,12 +16,13 @@ from pipeline.studies.spec import Arm, Contrast, Curation, Evaluation, Study
 
 STUDY_FIELDS = (
     *("study", "title", "about", "premises", "column", "limit", "seeds", "baseline"),
-    *("generation", "curation", "train", "evaluation", "arms", "sweep", "contrasts", "keep_encoders"),
+    *("generation", "curation", "train", "evaluation", "arms", "sweep", "search", "contrasts", "keep_encoders"),
 )
 ARM_FIELDS = ("name", "generation", "triplets", "snapshot", "curation", "size", "train")
 EVALUATION_FIELDS = ("sts_dir", "tasks", "held_out_from")
 CURATION_FIELDS = ("judge", "gold_dir", "alpha", "beta", "gamma")
 SWEEP_FIELDS = ("setting", "values", "arm")
+SEARCH_FIELDS = ("on", "grid", "arm")
 CONTRAST_FIELDS = ("name", "plus", "minus")
 SAMPLE = "sample"
 """Word for the sample corpus in place of a file of premises."""
@@ -88,29 +90,46 @@ class _Reader:
             arms=tuple(arms),
             contrasts=tuple(self.contrast(item) for item in self.list_of(fields, "contrasts")),
             keep_encoders=self.optional(fields, "keep_encoders", bool) or False,
+            search_on=self.search_on(fields),
         )
 
     def arm_items(self, fields: dict[str, Any]) -> list[Any]:
-        """Arms as written, then one arm per value of the sweep."""
+        """Arms as written, then one arm per value of the sweep and per combination of the search's grid."""
         items = list(self.list_of(fields, "arms"))
-        if fields.get("sweep") is None:
-            return items
-        sweep = self.mapping(fields["sweep"], SWEEP_FIELDS, "sweep")
-        setting = self.text(sweep, "setting", "", place="sweep")
-        group, _, field = setting.rpartition(".")
-        if setting != "size" and group not in ("generation", "curation", "train"):
-            self.refuse("sweep, setting", f"must be size or generation., curation. or train.FIELD, got {setting!r}")
-        base = self.mapping(sweep.get("arm") or {}, ARM_FIELDS, "sweep, arm")
-        for value in self.list_of(sweep, "values", place="sweep"):
-            arm = dict(base)
-            if group:
-                kept = base.get(group)
-                arm[group] = {**(kept if isinstance(kept, dict) else {}), field: value}
-            else:
-                arm[setting] = value
-            arm["name"] = " ".join(str(part) for part in (base.get("name"), field, value) if part is not None)
-            items.append(arm)
+        if fields.get("sweep") is not None:
+            sweep = self.mapping(fields["sweep"], SWEEP_FIELDS, "sweep")
+            setting = self.text(sweep, "setting", "", place="sweep")
+            grid = {setting: self.list_of(sweep, "values", place="sweep")}
+            items += self.combinations(grid, sweep, "sweep", "sweep, setting")
+        if fields.get("search") is not None:
+            search = self.mapping(fields["search"], SEARCH_FIELDS, "search")
+            named: Any = search.get("grid")
+            if not isinstance(named, Mapping) or not named:
+                self.refuse(
+                    "search, grid", f"must be a block such as train.mask_threshold: [0.8, 0.9], got {named!r}"
+                )
+            grid = {str(setting): self.list_of(dict(named), setting, place="search, grid") for setting in named}
+            items += self.combinations(grid, search, "search", "search, grid")
         return items
+
+    def combinations(
+        self, grid: dict[str, list[Any]], block: dict[str, Any], place: str, setting_place: str
+    ) -> list[dict[str, Any]]:
+        """Make one arm per combination of values, upon the arm of the block."""
+        base = self.mapping(block.get("arm") or {}, ARM_FIELDS, f"{place}, arm")
+        for setting in grid:
+            if setting != "size" and setting.rpartition(".")[0] not in ("generation", "curation", "train"):
+                self.refuse(setting_place, f"must be size or generation., curation. or train.FIELD, got {setting!r}")
+        return [with_settings(base, dict(zip(grid, values, strict=True))) for values in product(*grid.values())]
+
+    def search_on(self, fields: dict[str, Any]) -> tuple[str, ...]:
+        """Dev tasks of the search; empty where there is none."""
+        if fields.get("search") is None:
+            return ()
+        tasks = tuple(map(str, self.list_of(fields["search"], "on", place="search")))
+        if not tasks:
+            self.refuse("search, on", "names no task; write on: [STSB-dev]")
+        return tasks
 
     def arm(self, study: dict[str, Any], item: Any, place: str) -> Arm:
         fields = self.mapping(item, ARM_FIELDS, place)
@@ -248,6 +267,20 @@ class _Reader:
 
     def refuse(self, place: str, why: str) -> Any:
         raise InputError(f"{', '.join(filter(None, (self.where, place)))}: {why}.")
+
+
+def with_settings(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Return an arm with these settings, by dotted name, and a name that tells them."""
+    arm, words = dict(base), [str(base["name"])] if "name" in base else []
+    for setting, value in values.items():
+        group, _, field = setting.rpartition(".")
+        if group:
+            kept = arm.get(group)
+            arm[group] = {**(kept if isinstance(kept, dict) else {}), field: value}
+        else:
+            arm[setting] = value
+        words += [field, str(value)]
+    return arm | {"name": " ".join(words)}
 
 
 def _fits(value: Any, annotation: Any) -> bool:

@@ -81,7 +81,9 @@ class ProgressCallback(TrainerCallback):
         self._mark = self._last_checkpoint = time.perf_counter()
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Start the clocks: what came before was loading."""
+        """Start the clocks, what came before was loading; and give every process dropout of its own."""
+        if distributed.rank() > 0:
+            torch.manual_seed(torch.initial_seed() + distributed.rank())
         self._mark = self._last_checkpoint = time.perf_counter()
 
     def on_step_begin(

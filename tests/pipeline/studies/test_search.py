@@ -1,0 +1,91 @@
+"""A search: the dev tasks choose, the test tasks are met by the chosen arm and the baseline alone."""
+
+import numpy as np
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.studies.data import DataSource
+from pipeline.studies.markdown import as_markdown
+from pipeline.studies.page import as_page
+from pipeline.studies.report import make_report
+from pipeline.studies.search import run_search
+from pipeline.studies.shelf import Shelf
+from pipeline.studies.spec_file import read_study
+
+SEARCH = """
+search:
+  on: [STSB-dev]
+  grid: {train.temperature: [0.05, 0.5], train.learning_rate: [0.001, 0.05]}
+  arm: {name: try, triplets: triplets.jsonl}
+"""
+
+
+@pytest.fixture
+def search_file(study_file):
+    """The small study as a search over four settings, with a dev task that is its first test task."""
+    folder = study_file.parent / "sts"
+    (folder / "STSB-dev.tsv").write_text((folder / "STS12.tsv").read_text())
+    study_file.write_text(study_file.read_text().replace("  - {name: hot", "  # - {name: hot") + SEARCH)
+    return study_file
+
+
+def searched(file, tmp_path, monkeypatch):
+    study, shelf = read_study(file), Shelf(tmp_path / "shelf")
+    scored: list[tuple[str, ...]] = []
+    from pipeline.studies import run as module
+
+    whole = module.run_cell
+
+    def run_cell(cell, tasks, *arguments, **options):
+        scored.append((cell.arm, *tasks.names))
+        return whole(cell, tasks, *arguments, **options)
+
+    monkeypatch.setattr(module, "run_cell", run_cell)
+    quiet = lambda *told: None  # noqa: E731
+    return run_search(study, DataSource(study, shelf), shelf, progress=quiet, watch=quiet), scored
+
+
+def test_one_arm_is_chosen_by_its_dev_score_and_only_that_one_meets_the_tests(search_file, tmp_path, monkeypatch):
+    run, scored = searched(search_file, tmp_path, monkeypatch)
+    tried = {f"try temperature {t} learning_rate {r}" for t in (0.05, 0.5) for r in (0.001, 0.05)}
+    assert {arm for arm, *tasks in scored if tasks == ["STSB-dev"]} == {"untrained", "plain", *tried}
+    by_hand = {c.arm: np.mean(c.per_seed) for c in run.candidates}
+    assert by_hand.keys() == {"plain", *tried}
+    assert [c.mean for c in run.candidates] == sorted(by_hand.values(), reverse=True)
+    best = max(tried, key=by_hand.__getitem__)
+    assert {arm for arm, *tasks in scored if tasks == ["STS12", "STSB-test"]} == {"untrained", "plain", best}
+    assert len(scored) == 1 + 5 * 2 + 1 + 2 * 2, "every cell once"
+    # STS12 holds the dev task's pairs here, so the chosen arm's score there is its dev score again.
+    report = make_report(run, resamples=20)
+    chosen = next(row for row in report.rows if row.arm == best)
+    assert chosen.scores["STS12"].mean == pytest.approx(by_hand[best], abs=1e-9)
+    assert [row.arm for row in report.rows] == ["untrained", "plain", best]
+    for text in (as_markdown(report), as_page(report)):
+        assert "5 arms were scored on the dev tasks" in text
+        assert f"{by_hand[best]:.2f}" in text
+        assert all(arm.replace("_", mark) in text for arm in tried for mark in (("\\_") if text[0] == "#" else "_",))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("on: [STSB-dev]", "on: []", "search, on: names no task"),
+        ("on: [STSB-dev]", "on: [STS12]", "searches on STS12 and reports on it"),
+        ("grid: {train.temp", "grid: {temp", "must be size or generation., curation. or train.FIELD"),
+        (
+            "  arm: {name: try",
+            "contrasts: [{name: c, plus: [plain], minus: [plain]}]\n#  arm: {",
+            "take out the contrasts",
+        ),
+        ("{sts_dir: sts}", "{}", "name an STS folder"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(search_file, tmp_path, monkeypatch, old, new, told):
+    text = search_file.read_text().replace("{sts_dir: sts}", "{sts_dir: sts, tasks: [STS12, STSB-test]}")
+    if old == "{sts_dir: sts}":
+        text = search_file.read_text()
+    if "contrasts" in new:
+        text = text.replace("}\n\nsearch", "}\nsearch")
+    search_file.write_text(text.replace(old, new))
+    with pytest.raises(InputError, match=told.replace(".", r"\.")):
+        searched(search_file, tmp_path, monkeypatch)
