@@ -22,7 +22,7 @@ ARM_FIELDS = ("name", "generation", "triplets", "snapshot", "curation", "size", 
 EVALUATION_FIELDS = ("sts_dir", "tasks", "held_out_from")
 CURATION_FIELDS = ("judge", "gold_dir", "alpha", "beta", "gamma")
 SWEEP_FIELDS = ("setting", "values", "arm")
-SEARCH_FIELDS = ("on", "grid", "arm")
+SEARCH_FIELDS = ("dev", "grid", "arm")
 CONTRAST_FIELDS = ("name", "plus", "minus")
 SAMPLE = "sample"
 """Word for the sample corpus in place of a file of premises."""
@@ -126,9 +126,9 @@ class _Reader:
         """Dev tasks of the search; empty where there is none."""
         if fields.get("search") is None:
             return ()
-        tasks = tuple(map(str, self.list_of(fields["search"], "on", place="search")))
+        tasks = tuple(map(str, self.list_of(fields["search"], "dev", place="search")))
         if not tasks:
-            self.refuse("search, on", "names no task; write on: [STSB-dev]")
+            self.refuse("search, dev", "names no task; write dev: [STSB-dev]")
         return tasks
 
     def arm(self, study: dict[str, Any], item: Any, place: str) -> Arm:

@@ -14,7 +14,7 @@ from pipeline.studies.spec_file import read_study
 
 SEARCH = """
 search:
-  on: [STSB-dev]
+  dev: [STSB-dev]
   grid: {train.temperature: [0.05, 0.5], train.learning_rate: [0.001, 0.05]}
   arm: {name: try, triplets: triplets.jsonl}
 """
@@ -69,8 +69,8 @@ def test_one_arm_is_chosen_by_its_dev_score_and_only_that_one_meets_the_tests(se
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("on: [STSB-dev]", "on: []", "search, on: names no task"),
-        ("on: [STSB-dev]", "on: [STS12]", "searches on STS12 and reports on it"),
+        ("dev: [STSB-dev]", "dev: []", "search, dev: names no task"),
+        ("dev: [STSB-dev]", "dev: [STS12]", "searches on STS12 and reports on it"),
         ("grid: {train.temp", "grid: {temp", "must be size or generation., curation. or train.FIELD"),
         (
             "  arm: {name: try",
