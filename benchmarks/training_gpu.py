@@ -129,7 +129,8 @@ class ReleasedStep:
     @staticmethod
     def _cosines(columns: list[torch.Tensor]) -> torch.Tensor:
         anchor, *others = (column.float() for column in columns)
-        return torch.cat([nn.functional.cosine_similarity(anchor[:, None], o[None], dim=-1) for o in others], 1) / 0.05
+        blocks = [nn.functional.cosine_similarity(anchor[:, None], other[None], dim=-1) for other in others]
+        return torch.cat(blocks, 1) / 0.05
 
 
 def released(triplets: list[Triplet], encoder: Path, guide: Path, size: Size) -> float:
@@ -179,7 +180,8 @@ def main() -> None:
             baseline = released(triplets, encoder, guide, size)
             print(f"{kind}, {tokens:.1f} tokens a premise")
             print(f"  ours, batch {size.batch}, mask on: {rate:,.0f} triplets/s (wanted on an H100: {wanted:,})")
-            print(f"  released step, batch {size.released_batch}: {baseline:,.0f} triplets/s; ours x{rate / baseline:.1f}")
+            ratio = f"ours x{rate / baseline:.1f}"
+            print(f"  released step, batch {size.released_batch}: {baseline:,.0f} triplets/s; {ratio}")
             print(f"  dev scores {dev_share:.1%} of the run (wanted: 10 %)")
             if size is REAL:
                 print(f"  limit: {limit(size, tokens):,.0f} triplets/s at the H100's dense bf16 rate")
