@@ -1,6 +1,7 @@
 """The tokenizer of a GGUF file, as llama.cpp reads it: the same tokens whichever engine computes the logits."""
 
 import ctypes
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ class Vocabulary:
     @classmethod
     def of_file(cls, path: Path) -> "Vocabulary":
         """Read the tokens of a GGUF file without its weights; WeightsError when llama.cpp cannot."""
+        logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)  # its callback prints every line otherwise
         settings = llama_cpp.llama_model_default_params()
         settings.vocab_only = True
         model = llama_cpp.llama_model_load_from_file(os.fsencode(path), settings)

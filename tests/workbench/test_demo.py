@@ -1,4 +1,4 @@
-"""The demo on a dozen premises: every stage for real, small."""
+"""The demo with a few premises written live and one seed: every stage for real."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ def test_the_demo_without_sts_data_says_so_and_compares_arms_on_held_out_triplet
 ):
     answer = tmp_path / "answer.json"
     done = subprocess.run(
-        [sys.executable, "-m", "workbench", "demo", "--limit", "16", "--seeds", "1", "--json", str(answer)],
+        [sys.executable, "-m", "workbench", "demo", "--limit", "8", "--seeds", "1", "--json", str(answer)],
         capture_output=True,
         text=True,
         env=command_environment,
@@ -31,7 +31,7 @@ def test_the_demo_without_sts_data_says_so_and_compares_arms_on_held_out_triplet
         attempts = workspace.store.triplets.attempts()
         states = {view.kind: view.state for view in workspace.jobs.list() if view.kind != "project"}
         snapshots = {snapshot.name: snapshot.rows for snapshot in workspace.store.snapshots.list()}
-    assert attempts["rows"].tolist() == [16, 16]
-    assert sorted(attempts["omega"]) == [0.0, 0.6]
+    assert sorted(attempts["rows"])[0] == 8 and sorted(attempts["rows"])[1] == sorted(attempts["rows"])[2] >= 3_000
+    assert sorted(attempts["omega"]) == [0.0, 0.6, 0.6]
     assert set(states.values()) == {"finished"}
-    assert snapshots["stages 1 and 2"] <= snapshots["stage 1"] <= 16
+    assert snapshots["stages 1 and 2"] < snapshots["stage 1"] < sorted(attempts["rows"])[1]

@@ -1,5 +1,6 @@
-"""`demo`: the main job on the embedded models, from the sample premises to a table of arms.
+"""`demo`: the main job on the embedded models, from the sample corpus to a table of arms.
 
+A few triplets are written and judged live; the arms train on those of the sample corpus, made the same way before.
 The arms add one stage after the other and are trained at equal steps, several seeds each. With an STS folder the
 score is the STS average; without one it is the share of held-out triplets whose positive is nearer than the hard
 negative.
@@ -24,6 +25,8 @@ OMEGA = 0.6
 RULE = CurationRule(alpha=2.0, beta=4.5, gamma=0.0)
 STEPS, BATCH_SIZE = 100, 128
 MASK_THRESHOLD = 0.8
+LIVE = 12
+"""Premises that triplets are written for on the spot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +63,12 @@ def metric_name(sts_dir: str | None) -> str:
 
 
 def prepare(call: Call, limit: int | None) -> list[Arm]:
-    """Generate without and with the opposite instruction, judge, and freeze the triplets of each arm."""
-    corpus = call("import_sample")
-    plain = generate(call, corpus["corpus_id"], omega=0.0, limit=limit)
-    refined = generate(call, corpus["corpus_id"], omega=OMEGA, limit=limit)
-    judging = call("start_judge", attempt_ids=[refined], judges=list(EMBEDDED_JUDGES))
-    watch(call, judging["job_id"], label="Stage 2: judging")
+    """Open the sample corpus, write and judge a few triplets live, and freeze the triplets of each arm."""
+    sample = call("open_sample")
+    plain, refined = sample["attempt_ids"]
+    live = generate(call, sample["corpus_id"], omega=OMEGA, limit=limit or LIVE)
+    judging = call("start_judge", attempt_ids=[live], judges=list(EMBEDDED_JUDGES))
+    watch(call, judging["job_id"], label="Stage 2: judging what was just written")
     first = call("curate", attempt_ids=[plain], name="plain")
     second = call("curate", attempt_ids=[refined], name="stage 1")
     third = call("curate", attempt_ids=[refined], name="stages 1 and 2", judge_id=LIKELIHOOD, rule=asdict(RULE))

@@ -28,7 +28,7 @@ def add_application(commands: Any) -> None:
     """Commands about the application itself."""
     demo = command(commands, "demo", "demo", "run the main job on the embedded models and print its table")
     demo.add_argument("--sts-dir", type=Path, help="folder of STS tasks; without it held-out triplets are used")
-    demo.add_argument("--limit", type=int, default=None, help="premises taken from the sample corpus (default: all)")
+    demo.add_argument("--limit", type=int, default=None, help="premises to write triplets for live (default: 12)")
     demo.add_argument("--seeds", type=int, default=3, help="training runs per arm")
     serve = command(commands, "serve", "serve", "serve the app on this workspace")
     serve.add_argument("--port", type=int, default=8501)
