@@ -4,17 +4,17 @@ import streamlit as st
 
 from workbench import shell, state
 from workbench.components import links
-from workbench.components.annotator_agreement import annotator_agreement
+from workbench.components.curate.annotator_agreement import annotator_agreement
+from workbench.components.curate.hygiene_view import hygiene_view
+from workbench.components.curate.judges_view import judges_view
+from workbench.components.curate.judging import judging
+from workbench.components.curate.queue_settings import guidelines, queue_settings
+from workbench.components.curate.rule_view import rule_view
+from workbench.components.curate.snapshot_list import snapshot_list
+from workbench.components.curate.triplet_list import triplet_list
+from workbench.components.curate.triplet_queue import triplet_queue
 from workbench.components.curation_scope import choose_scope
-from workbench.components.hygiene_view import hygiene_view
-from workbench.components.judges_view import judges_view
-from workbench.components.judging import judging
 from workbench.components.notice import empty_state
-from workbench.components.queue_settings import guidelines, queue_settings
-from workbench.components.rule_view import rule_view
-from workbench.components.snapshot_list import snapshot_list
-from workbench.components.triplet_list import triplet_list
-from workbench.components.triplet_queue import triplet_queue
 from workbench.components.triplets_import import import_button
 
 workspace = shell.begin("Curate")

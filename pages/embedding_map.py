@@ -7,10 +7,10 @@ import streamlit as st
 from workbench import shell, state
 from workbench.components import links
 from workbench.components.encoder_names import encoder_names, scored_name
-from workbench.components.map_form import map_form, map_names, map_progress, sources
-from workbench.components.map_scene import MapChoice
+from workbench.components.map.map_form import map_form, map_names, map_progress, sources
+from workbench.components.map.map_scene import MapChoice
+from workbench.components.map.sentence_map import read_map, sentence_map
 from workbench.components.notice import empty_state
-from workbench.components.sentence_map import read_map, sentence_map
 from workbench.map_sentences import task_of
 
 workspace = shell.begin("Embedding map")

@@ -4,10 +4,10 @@ import streamlit as st
 
 from workbench import shell, state
 from workbench.components import links
-from workbench.components.behaviour_view import behaviour_view
 from workbench.components.encoder_names import encoder_names, scored_name
-from workbench.components.error_view import change_view, pairs_view
-from workbench.components.margin_view import margin_view
+from workbench.components.errors.behaviour_view import behaviour_view
+from workbench.components.errors.error_view import change_view, pairs_view
+from workbench.components.errors.margin_view import margin_view
 from workbench.components.notice import empty_state
 
 workspace = shell.begin("Errors")

@@ -6,13 +6,13 @@ from workbench import shell, state
 from workbench.components import links
 from workbench.components.encoder_comparison import encoder_comparison
 from workbench.components.encoder_names import encoder_names, scored_name
-from workbench.components.evaluate_form import evaluate_form
-from workbench.components.folder_tasks import RETRIEVAL, TRANSFER, folder_tasks_view
-from workbench.components.leaderboard_view import leaderboard_view
+from workbench.components.evaluate.evaluate_form import evaluate_form
+from workbench.components.evaluate.folder_tasks import RETRIEVAL, TRANSFER, folder_tasks_view
+from workbench.components.evaluate.leaderboard_view import leaderboard_view
+from workbench.components.evaluate.score_matrix import score_matrix
+from workbench.components.evaluate.space_view import space_view
 from workbench.components.notice import empty_state
 from workbench.components.predictions import gold_scatter
-from workbench.components.score_matrix import score_matrix
-from workbench.components.space_view import space_view
 
 workspace = shell.begin("Evaluate")
 evaluate_form(workspace)

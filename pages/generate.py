@@ -3,15 +3,15 @@
 import streamlit as st
 
 from workbench import shell, state
-from workbench.components.attempt_table import attempt_table
-from workbench.components.attempt_view import attempt_view
-from workbench.components.free_prompt import free_prompt
-from workbench.components.generation_form import RUN, generation_form
-from workbench.components.grid_preview import grid_preview
-from workbench.components.lens_view import lens_view
-from workbench.components.llm_registry import llm_registry
+from workbench.components.generate.attempt_table import attempt_table
+from workbench.components.generate.attempt_view import attempt_view
+from workbench.components.generate.free_prompt import free_prompt
+from workbench.components.generate.generation_form import RUN, generation_form
+from workbench.components.generate.grid_preview import grid_preview
+from workbench.components.generate.lens_view import lens_view
+from workbench.components.generate.llm_registry import llm_registry
+from workbench.components.generate.prompt_editor import prompt_editor
 from workbench.components.premises_import import welcome
-from workbench.components.prompt_editor import prompt_editor
 
 workspace = shell.begin("Generate")
 if not workspace.store.premises.corpora():

@@ -1,9 +1,9 @@
 """Home: what the workspace holds, what runs, what to do next."""
 
 from workbench import shell
-from workbench.components.job_list import job_list
-from workbench.components.last_result import last_result
-from workbench.components.pipeline_strip import pipeline_strip
+from workbench.components.home.job_list import job_list
+from workbench.components.home.last_result import last_result
+from workbench.components.home.pipeline_strip import pipeline_strip
 from workbench.components.premises_import import import_dialog, welcome
 
 workspace = shell.begin("Home")

@@ -5,15 +5,15 @@ import streamlit as st
 from workbench import shell, state
 from workbench.components import links
 from workbench.components.notice import empty_state
-from workbench.components.phi_preview import phi_preview
-from workbench.components.run_comparison import run_comparison
-from workbench.components.run_list import all_runs, run_list
-from workbench.components.run_queue import run_queue
-from workbench.components.run_view import no_run_yet, run_view
-from workbench.components.study_choice import study_choice
-from workbench.components.study_view import study_view
-from workbench.components.train_form import train_form
-from workbench.components.train_outlook import train_outlook
+from workbench.components.train.phi_preview import phi_preview
+from workbench.components.train.run_comparison import run_comparison
+from workbench.components.train.run_list import all_runs, run_list
+from workbench.components.train.run_queue import run_queue
+from workbench.components.train.run_view import no_run_yet, run_view
+from workbench.components.train.study_choice import study_choice
+from workbench.components.train.study_view import study_view
+from workbench.components.train.train_form import train_form
+from workbench.components.train.train_outlook import train_outlook
 
 workspace = shell.begin("Train")
 view = state.tabs(["New run", "Runs", "Studies"], name=state.TRAIN_VIEW)

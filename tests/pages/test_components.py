@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from pipeline.config import CurationRule
-from workbench.components.outcome_bars import outcome_figure, spoken
-from workbench.components.rule_view import at_border
-from workbench.components.score_matrix import COVERED, MEAN, marked, matrix_table
-from workbench.components.score_plane import kept_corner
+from workbench.components.curate.rule_view import at_border
+from workbench.components.curate.score_plane import kept_corner
+from workbench.components.evaluate.score_matrix import COVERED, MEAN, marked, matrix_table
+from workbench.components.generate.outcome_bars import outcome_figure, spoken
 from workbench.components.text import for_chart, plain
 from workbench.components.wording import ago, counted, duration, percent, spearman
 

@@ -11,11 +11,11 @@ from pipeline.evaluation.behaviour import built_in_cases
 from pipeline.evaluation.published import PUBLISHED
 from tests.pages.conftest import texts
 from tests.pages.filled import finished_job
-from workbench.components.behaviour_view import passed_grid
 from workbench.components.encoder_change import moved_pairs, same_pairs
-from workbench.components.folder_tasks import TRANSFER, task_table
-from workbench.components.leaderboard_view import entries_of, leaderboard_style
-from workbench.components.like_these import triplets_by_words, triplets_of_kind
+from workbench.components.errors.behaviour_view import passed_grid
+from workbench.components.errors.like_these import triplets_by_words, triplets_of_kind
+from workbench.components.evaluate.folder_tasks import TRANSFER, task_table
+from workbench.components.evaluate.leaderboard_view import entries_of, leaderboard_style
 from workbench.components.slice_view import interval_figure, members_of, slice_colour, task_slices
 from workbench.own_tests import OwnTests
 from workbench.pair_slices import PairSlices

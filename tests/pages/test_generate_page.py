@@ -14,10 +14,10 @@ from pipeline.records import text_id
 from tests.pages.conftest import Draw, texts
 from tests.pages.filled import TRICKY, finished_job
 from tests.pages.test_pages import assert_healthy
-from workbench.components.lens_chart import lens_figure, shown_candidates, token_name
-from workbench.components.outcome_examples import MEANINGS
-from workbench.components.prompt_text import said
-from workbench.components.word_changes import changed_words, marked
+from workbench.components.generate.lens_chart import lens_figure, shown_candidates, token_name
+from workbench.components.generate.outcome_examples import MEANINGS
+from workbench.components.generate.prompt_text import said
+from workbench.components.generate.word_changes import changed_words, marked
 from workbench.paths import PROJECT
 from workbench.prompt_sets import PromptSets
 from workbench.workspace import Workspace

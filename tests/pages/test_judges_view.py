@@ -6,8 +6,8 @@ from streamlit.testing.v1 import AppTest
 from pipeline.curation.calibration import Calibration, fit_calibration
 from tests.pages.conftest import Draw, texts
 from tests.pages.filled import JUDGE
-from workbench.components.judges_view import curve_figure
-from workbench.components.judging import judge_options
+from workbench.components.curate.judges_view import curve_figure
+from workbench.components.curate.judging import judge_options
 from workbench.workspace import Workspace
 
 DIGIT = "digit:smollm2-135m"

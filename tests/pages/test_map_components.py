@@ -9,18 +9,18 @@ import pytest
 
 from tests.pages.planted_map import Planted, plant
 from workbench import theme
-from workbench.components.map_actions import export
-from workbench.components.map_colours import MISSING, choices, colouring, ramp
-from workbench.components.map_drawer import rows
-from workbench.components.map_lines import (
+from workbench.components.map.map_actions import export
+from workbench.components.map.map_colours import MISSING, choices, colouring, ramp
+from workbench.components.map.map_drawer import rows
+from workbench.components.map.map_lines import (
     DUPLICATE,
     marked_duplicates,
     triplet_lines,
     violated,
     violated_lines,
 )
-from workbench.components.map_search import containing, like_point
-from workbench.components.map_shares import points_of_bar, shares
+from workbench.components.map.map_search import containing, like_point
+from workbench.components.map.map_shares import points_of_bar, shares
 from workbench.map_files import SentenceMap
 from workbench.slices import Slices
 from workbench.store.decisions import Decision
@@ -153,7 +153,7 @@ def test_the_bars_of_the_chart_part_the_points(
 
 
 def test_layers_pack_as_the_browser_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    from workbench.components import point_map
+    from workbench.components.map import point_map
 
     sent: list[bytes] = []
     monkeypatch.setattr(point_map, "_LAYER", lambda key, data: sent.append(data))

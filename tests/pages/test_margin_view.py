@@ -6,7 +6,7 @@ import pytest
 
 from tests.pages.conftest import texts
 from tests.pages.filled import finished_job
-from workbench.components.margin_plane import drawn_rows, margin_figure
+from workbench.components.errors.margin_plane import drawn_rows, margin_figure
 from workbench.slices import Slices
 
 VIEW = {"errors": "Hard negatives"}

@@ -13,9 +13,9 @@ from pipeline.config import TRAIN_PRESETS, TrainConfig, from_fields
 from tests.pages.conftest import Draw, texts
 from tests.pages.filled import finished_job
 from workbench.cli.parser import build_parser, settings
-from workbench.components.model_card_view import card_body
-from workbench.components.run_comparison import differing, wilson
-from workbench.components.train_curves import not_finite
+from workbench.components.train.model_card_view import card_body
+from workbench.components.train.run_comparison import differing, wilson
+from workbench.components.train.train_curves import not_finite
 from workbench.jobs.folder import JobFolder, Status
 from workbench.train_command import train_command
 from workbench.workspace import Workspace

@@ -45,7 +45,7 @@ def test_settings_that_differ():
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet", "zip"])
 def test_a_download_holds_the_snapshot(tmp_path, ending):
-    from workbench.components.snapshot_download import packed
+    from workbench.components.curate.snapshot_download import packed
 
     with Workspace(tmp_path / "ws") as workspace:
         frame = rows("=a", "b")

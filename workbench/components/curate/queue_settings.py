@@ -1,0 +1,113 @@
+"""Who annotates, in which order, and what the team agreed on: the row above the queue and the notes beside it."""
+
+from dataclasses import dataclass, replace
+from typing import Any, get_args
+
+import streamlit as st
+
+from workbench import state
+from workbench.components.curate.rule_sliders import current_rule
+from workbench.components.curation_scope import Scope
+from workbench.components.notice import errors_shown
+from workbench.curation_notes import CurationNotes, read_notes, write_notes
+from workbench.store.orders import Order, Sorting
+from workbench.workspace import Workspace
+
+_ORDERS: dict[str, str] = {
+    "arrival": "As they came",
+    "border": "Border of the rule first",
+    "disagreement": "Judges disagree most first",
+    "random": "Random",
+    "gap_low": "Smallest gap first",
+    "a_low": "Farthest positive first",
+    "b_high": "Nearest hard negative first",
+    "newest": "Newest first",
+}
+assert set(_ORDERS) <= set(get_args(Order))
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSettings:
+    """How the queue is worked through."""
+
+    annotator: str
+    sorting: Sorting
+    shared: float
+    """Share of triplets that every annotator decides blindly."""
+    disputed: bool
+    """Whether the queue shows what annotators differ on."""
+
+    def is_blind(self, known: dict[str, Any]) -> bool:
+        """Whether somebody else's decision on this triplet must not show."""
+        decision = known["decision"]
+        somebody = decision is not None and decision["action"] != "reset" and decision["annotator"] != self.annotator
+        return bool(self.shared) and not self.disputed and somebody
+
+
+def order_names() -> dict[str, str]:
+    """Orders by id, in words."""
+    return dict(_ORDERS)
+
+
+def sorting(scope: Scope, order: str) -> Sorting:
+    """An order with the judge and the rule that the page shows."""
+    rule = current_rule()
+    return Sorting(order, scope.judge_id or "", (rule.alpha, rule.beta, rule.gamma))  # type: ignore[arg-type]
+
+
+def queue_settings(workspace: Workspace, scope: Scope) -> QueueSettings:
+    """Draw the row: annotator, order, what to show."""
+    notes = read_notes(workspace.root)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        annotator = _annotator()
+        names = {
+            key: name for key, name in _ORDERS.items() if scope.judge_id or key in ("arrival", "random", "newest")
+        }
+        order = st.selectbox("Order", list(names), format_func=names.get, key="queue_order")
+        shown = st.segmented_control(
+            "Show",
+            ["Undecided", "Disputed"],
+            default="Undecided",
+            required=True,
+            key="queue_shown",
+            help="Disputed: annotators decided differently and nobody has settled it.",
+        )
+    return QueueSettings(annotator, sorting(scope, str(order)), notes.shared, shown == "Disputed")
+
+
+def guidelines(workspace: Workspace) -> None:
+    """Draw the guidelines, and the form that changes them."""
+    notes = read_notes(workspace.root)
+    if notes.guidelines:
+        with st.container(border=True):
+            st.markdown(notes.guidelines)
+    with st.popover("Guidelines and sharing", icon=":material/menu_book:"):
+        _notes_form(workspace, notes)
+
+
+def _notes_form(workspace: Workspace, notes: CurationNotes) -> None:
+    with st.form("notes"):
+        text = st.text_area("Guidelines (Markdown)", notes.guidelines, height=200)
+        share = st.slider(
+            "Share of triplets every annotator decides, without seeing the others",
+            0,
+            100,
+            round(notes.shared * 100),
+            step=5,
+            format="%d %%",
+        )
+        if st.form_submit_button("Save", type="primary"):
+            with errors_shown():
+                write_notes(workspace.root, replace(notes, guidelines=text, shared=share / 100))
+                st.rerun()
+
+
+def _annotator() -> str:
+    if "queue_annotator" not in st.session_state:
+        st.session_state["queue_annotator"] = state.annotator()
+    typed = st.text_input(
+        "Annotator", key="queue_annotator", max_chars=40, help="Decisions, undo and redo go by this name."
+    )
+    name = " ".join(typed.split()) or "me"
+    state.remember(state.ANNOTATOR, None if name == "me" else name)
+    return name

@@ -1,0 +1,246 @@
+"""Deciding triplets one after the other, by key or by button; every press is stored before the next card shows."""
+
+from typing import Any
+
+import streamlit as st
+
+from pipeline.records import Side
+from workbench import state
+from workbench.actions.regeneration import start_regenerate
+from workbench.components.curate.neighbours import neighbours
+from workbench.components.curate.queue_settings import QueueSettings
+from workbench.components.curate.triplet_history import triplet_history
+from workbench.components.curation_scope import Scope
+from workbench.components.notice import empty_state, errors_shown
+from workbench.components.triplet_card import triplet_card
+from workbench.components.wording import count, percent
+from workbench.store.decision import Action, Decision
+from workbench.store.filters import TripletFilter
+from workbench.store.opinions import ADJUDICATED
+from workbench.workspace import Workspace
+
+_SKIPPED = "queue_skipped"
+_EDITING = "queue_editing"
+REASONS = (
+    "positive not entailed",
+    "negative not contradicted",
+    "too close to the premise",
+    "broken language",
+    "unfit",
+)
+"""Why people reject, on the keys 1 to 5."""
+
+
+def triplet_queue(workspace: Workspace, scope: Scope, settings: QueueSettings) -> None:
+    """Draw the card of the next triplet; only this part reruns on a decision."""
+    st.fragment(_queue)(workspace, scope, settings)
+
+
+def _queue(workspace: Workspace, scope: Scope, settings: QueueSettings) -> None:
+    chosen = _waiting(workspace, scope, settings)
+    every = TripletFilter(attempt_ids=scope.attempt_ids, outcome="ok", triplet_ids=scope.triplet_ids)
+    left, total = workspace.store.triplets.count(chosen), workspace.store.triplets.count(every)
+    if settings.disputed:
+        st.progress(0.0, text=f"{count(left)} triplets on which annotators differ")
+    else:
+        st.progress(
+            (total - left) / total if total else 0.0,
+            text=f"{count(total - left)} of {count(total)} decided ({percent(total - left, total)})",
+        )
+    triplet = _next(workspace, chosen, settings)
+    if triplet is None:
+        _done(workspace, left)
+        return
+    known = workspace.store.triplets.get(triplet["triplet_id"])
+    is_blind = settings.is_blind(known)
+    if is_blind:  # as generated: what another annotator made of it would give their opinion away
+        triplet |= {side: known[side] for side in Side}
+    if st.session_state.get(_EDITING) == triplet["triplet_id"]:
+        _edit(workspace, triplet, settings, is_blind)
+        return
+    triplet_card(triplet, known["scores"])
+    _offers(workspace, triplet, settings, is_blind)
+    if settings.disputed:
+        _opinions(workspace, triplet["triplet_id"])
+    _buttons(workspace, triplet, settings, is_blind)
+    neighbours(workspace, scope, triplet)
+    if not is_blind:
+        triplet_history(workspace, triplet["triplet_id"])
+
+
+def _waiting(workspace: Workspace, scope: Scope, settings: QueueSettings) -> TripletFilter:
+    if settings.disputed:
+        disputed = workspace.store.opinions.disputed(list(scope.attempt_ids))
+        if scope.triplet_ids is not None:
+            disputed = [triplet_id for triplet_id in disputed if triplet_id in set(scope.triplet_ids)]
+        return TripletFilter(triplet_ids=tuple(disputed), judge_id=scope.judge_id or "")
+    return TripletFilter(
+        attempt_ids=scope.attempt_ids,
+        outcome="ok",
+        waits_for=settings.annotator,
+        shared=settings.shared,
+        judge_id=scope.judge_id or "",
+        triplet_ids=scope.triplet_ids,
+    )
+
+
+def _next(workspace: Workspace, chosen: TripletFilter, settings: QueueSettings) -> dict[str, Any] | None:
+    skipped = st.session_state.setdefault(_SKIPPED, [])
+    limit = len(skipped) + 1
+    if settings.sorting.order == "arrival":
+        page = workspace.store.triplets.page(chosen, limit=limit)
+    else:
+        page = workspace.store.triplets.sorted_page(chosen, settings.sorting, limit=limit)
+    waiting = page[~page["triplet_id"].isin(skipped)]
+    return None if waiting.empty else waiting.iloc[0].to_dict()
+
+
+def _done(workspace: Workspace, left: int) -> None:
+    if left:
+        empty_state(
+            "The rest was skipped", hint=f"{count(left)} triplets wait for another look.", icon=":material/redo:"
+        )
+        if st.button("Show the skipped ones", type="primary"):
+            st.session_state[_SKIPPED] = []
+            st.rerun(scope="fragment")
+    else:
+        empty_state("All decided", hint="Freeze a snapshot under Rule to train on them.", icon=":material/done_all:")
+    with st.container(horizontal=True):
+        _steps(workspace)
+
+
+def _buttons(workspace: Workspace, triplet: dict[str, Any], settings: QueueSettings, is_blind: bool) -> None:
+    # Streamlit keeps C and R for itself, so reject is X. Space would press whichever button has the focus.
+    decide = (_decide, workspace, triplet, settings, is_blind)
+    with st.container(horizontal=True, gap="small"):
+        _button("Accept", "A", ":material/check:", *decide, "accept", kind="primary")
+        _button("Reject", "X", ":material/close:", *decide, "reject")
+        _button("Swap", "S", ":material/swap_horiz:", *decide, "swap")
+        _button("Edit", "E", ":material/edit:", _start_editing, triplet)
+        _button("Skip", "N", ":material/skip_next:", _skip, triplet)
+        _steps(workspace)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption("Reject because", width="content")
+        for key, reason in enumerate(REASONS, start=1):
+            st.button(
+                reason.capitalize(),
+                shortcut=str(key),
+                type="tertiary",
+                on_click=_decide,
+                args=(*decide[1:], "reject", reason),
+                key=f"queue_reason_{key}",
+            )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption("Write anew", width="content")
+        for label, key, side in (("Positive", "P", Side.POSITIVE), ("Hard negative", "G", Side.HARD_NEGATIVE)):
+            st.button(
+                label,
+                shortcut=key,
+                icon=":material/autorenew:",
+                type="tertiary",
+                on_click=_regenerate,
+                args=(workspace, triplet, side),
+                key=f"queue_anew_{side}",
+            )
+
+
+def _steps(workspace: Workspace) -> None:
+    _button("Undo", "Z", ":material/undo:", _undo, workspace)
+    _button("Redo", "Y", ":material/redo:", _redo, workspace)
+
+
+def _button(label: str, key: str, icon: str, act: Any, *arguments: Any, kind: Any = "secondary") -> None:
+    st.button(label, shortcut=key, icon=icon, type=kind, on_click=act, args=arguments, key=f"queue_{label.lower()}")
+
+
+def _offers(workspace: Workspace, triplet: dict[str, Any], settings: QueueSettings, is_blind: bool) -> None:
+    """Show the newest side that was written anew for this triplet, to be taken with one key."""
+    for other in workspace.store.triplets.regenerated(triplet["triplet_id"])[:1]:
+        side = Side(other["origin"].split(":")[1])
+        text = other[side]
+        if other[f"{side}_outcome"] != "ok" or text == triplet[side]:
+            st.caption(f"Written anew: {side.replace('_', ' ')} ended as {other[f'{side}_outcome']}, nothing new.")
+            continue
+        with st.container(horizontal=True, vertical_alignment="center", border=True):
+            st.caption(f"Written anew, {side.replace('_', ' ')}")
+            st.text(text)
+            st.button(
+                "Use it",
+                shortcut="U",
+                on_click=_append,
+                args=(
+                    workspace,
+                    Decision(triplet["triplet_id"], "edit", annotator=settings.annotator, **{str(side): text}),
+                    is_blind,
+                ),
+                key="queue_use",
+            )
+
+
+def _opinions(workspace: Workspace, triplet_id: str) -> None:
+    opinions = workspace.store.opinions.of()
+    own = opinions[opinions["triplet_id"] == triplet_id]
+    said = ", ".join(f"{row.annotator}: {row.action}" for row in own.itertuples())
+    st.text(f"Annotators differ. {said}. The next decision settles it and leaves their opinions as they are.")
+
+
+def _decide(
+    workspace: Workspace,
+    triplet: dict[str, Any],
+    settings: QueueSettings,
+    is_blind: bool,
+    action: Action,
+    reason: str = "",
+) -> None:
+    reason = ADJUDICATED if settings.disputed else reason
+    _append(workspace, Decision(triplet["triplet_id"], action, annotator=settings.annotator, reason=reason), is_blind)
+
+
+def _append(workspace: Workspace, decision: Decision, is_blind: bool = False) -> None:
+    with errors_shown():
+        workspace.store.decisions.append([decision], blind=is_blind)
+
+
+def _undo(workspace: Workspace) -> None:
+    with errors_shown():
+        workspace.store.decisions.undo(state.annotator())
+
+
+def _redo(workspace: Workspace) -> None:
+    with errors_shown():
+        workspace.store.decisions.redo(state.annotator())
+
+
+def _skip(triplet: dict[str, Any]) -> None:
+    st.session_state[_SKIPPED] = [*st.session_state.get(_SKIPPED, []), triplet["triplet_id"]]
+
+
+def _regenerate(workspace: Workspace, triplet: dict[str, Any], side: Side) -> None:
+    """Start the job and go on: the triplet comes back among the skipped ones, with what was written."""
+    with errors_shown():
+        start_regenerate(workspace, triplet_id=triplet["triplet_id"], side=str(side))
+        _skip(triplet)
+
+
+def _start_editing(triplet: dict[str, Any]) -> None:
+    st.session_state[_EDITING] = triplet["triplet_id"]
+
+
+def _edit(workspace: Workspace, triplet: dict[str, Any], settings: QueueSettings, is_blind: bool) -> None:
+    with st.form("queue_edit"):
+        st.caption("Premise")
+        st.text(triplet["premise"])
+        positive = st.text_area("Positive", triplet[Side.POSITIVE], height=80)
+        hard_negative = st.text_area("Hard negative", triplet[Side.HARD_NEGATIVE], height=80)
+        with st.container(horizontal=True):
+            saved = st.form_submit_button("Save", type="primary", shortcut="Ctrl+Enter")
+            closed = st.form_submit_button("Close without saving", shortcut="Esc")
+    complete = bool(positive.strip() and hard_negative.strip())
+    if saved and not complete:
+        st.error("Both sentences need text: reject the triplet instead if one side cannot be saved.")
+    if saved and complete:
+        decision = Decision(triplet["triplet_id"], "edit", positive, hard_negative, annotator=settings.annotator)
+        _append(workspace, decision, is_blind)
+    if closed or (saved and complete):
+        st.session_state.pop(_EDITING, None)
+        st.rerun(scope="fragment")

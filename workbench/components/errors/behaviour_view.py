@@ -1,0 +1,124 @@
+"""The behavioural suite: capability x encoder, failing tests, and tests of one's own."""
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from pipeline.evaluation.behaviour import KIND_WORDS
+from workbench import state, theme
+from workbench.actions.errors import start_behaviour
+from workbench.behaviour_results import latest_runs
+from workbench.components.encoder_names import encoder_names, scored_name
+from workbench.components.errors.own_tests import own_tests
+from workbench.components.errors.slice_actions import slice_actions
+from workbench.components.job_progress import is_live, job_card, while_live
+from workbench.components.notice import empty_state, errors_shown
+from workbench.components.wording import counted
+from workbench.workspace import Workspace
+
+_FAILING = 50
+
+
+def behaviour_view(workspace: Workspace) -> None:
+    """Draw start, grid and the failing tests of one capability."""
+    names = encoder_names(workspace)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        encoder = state.pick("Encoder to test", list(names), name=state.CANDIDATE, names=names)
+        if st.button("Run the tests", type="primary", icon=":material/play_arrow:", key="run_behaviour"):
+            with errors_shown():
+                start_behaviour(workspace, encoder=str(encoder))
+                st.rerun()
+        own_tests(workspace)
+    _progress(workspace)
+    runs = latest_runs(workspace)
+    if not runs:
+        empty_state(
+            "No behavioural results yet",
+            hint="Run the suite on an encoder: what does it make of negation, swapped roles, typos?",
+            icon=":material/fact_check:",
+        )
+        return
+    tables = {key: read_cases(str(run.path), run.path.stat().st_mtime) for key, run in runs.items()}
+    grid = passed_grid({scored_name(key, names): table for key, table in tables.items()})
+    st.dataframe(
+        grid.style.format("{:.0%}", na_rep="–").map(_tint),
+        height=38 * (len(grid) + 1),
+        row_height=38,
+        alt="Share of passed tests by capability and encoder",
+    )
+    _failing(workspace, tables, names)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def read_cases(path: str, modified: float) -> pd.DataFrame:
+    """Read the verdicts of one run."""
+    del modified
+    return pd.read_parquet(Path(path))
+
+
+def passed_grid(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Share of passed tests, capability x encoder; NaN where an encoder was not tested on a capability."""
+    shares = {name: table.groupby("capability", sort=False)["passed"].mean() for name, table in tables.items()}
+    return pd.DataFrame(shares).reindex(list(dict.fromkeys(c for s in shares.values() for c in s.index)))
+
+
+def _tint(share: float) -> str:
+    if pd.isna(share):
+        return ""
+    return f"background-color: {theme.see_through(theme.WARNING, 0.45 * (1 - share))}"
+
+
+def _failing(workspace: Workspace, tables: dict[str, pd.DataFrame], names: dict[str, str]) -> None:
+    left, right = st.columns(2)
+    with left:
+        encoder_id = state.pick(
+            "Encoder", list(tables), name=state.ENCODER, names={key: scored_name(key, names) for key in tables}
+        )
+    table = tables[str(encoder_id)]
+    counts = table.groupby("capability", sort=False)["passed"].agg(["size", "sum"])
+    titles = {name: f"{name}: {row['sum']} of {row['size']} pass" for name, row in counts.iterrows()}
+    with right:
+        capability = state.pick("Capability", list(titles), name=state.CAPABILITY, names=titles)
+    own = table[table["capability"] == capability]
+    st.caption(f"Expected: {KIND_WORDS[own['kind'].iloc[0]]}.")
+    failing = own[~own["passed"]].sort_values("margin")
+    if failing.empty:
+        st.success("Every test of this capability passes.", icon=":material/check_circle:")
+        return
+    st.dataframe(
+        failing[["margin", "similarity", "third_similarity", "sentence", "other", "third"]].head(_FAILING),
+        hide_index=True,
+        row_height=38,
+        alt="Failing tests",
+        column_config={
+            "margin": st.column_config.NumberColumn("Misses by", format="%+.2f", width="small"),
+            "similarity": st.column_config.NumberColumn("Similarity", format="%.2f", width="small"),
+            "third_similarity": st.column_config.NumberColumn("Third", format="%.2f", width="small"),
+            "sentence": st.column_config.TextColumn("Sentence", width="medium"),
+            "other": st.column_config.TextColumn("Other", width="medium"),
+            "third": st.column_config.TextColumn("Third sentence", width="medium"),
+        },
+    )
+    st.caption(f"{counted(len(failing), 'failing test')}. Similarity: 0 as unrelated pairs, 1 equal.")
+    pairs = failing.rename(columns={"sentence": "sentence1", "other": "sentence2"})
+    origin = f"Behaviour: {capability}, {scored_name(str(encoder_id), names)}"
+    slice_actions(workspace, pairs, origin=origin, title=str(capability))
+
+
+def _progress(workspace: Workspace) -> None:
+    def live() -> list:
+        return [job for job in workspace.jobs.list() if job.kind == "behaviour" and is_live(job)]
+
+    def draw() -> bool:
+        jobs = live()
+        for job in jobs:
+            job_card(workspace, job, key="behaving")
+        return bool(jobs)
+
+    if live():
+        while_live(draw, live=True)
+        return
+    latest = next((job for job in workspace.jobs.list() if job.kind == "behaviour"), None)
+    if latest and latest.state == "failed":
+        job_card(workspace, latest, key="behaving")

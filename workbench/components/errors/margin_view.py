@@ -1,0 +1,192 @@
+"""Hard negatives under an encoder: which triplets it takes the wrong way round, and what can be done about them."""
+
+import pandas as pd
+import streamlit as st
+
+from pipeline.analysis.margins import Share, is_violated
+from pipeline.analysis.slices import slice_members
+from workbench import state
+from workbench.actions.margins import CURRENT, start_margins
+from workbench.components import links
+from workbench.components.encoder_names import encoder_names
+from workbench.components.errors.margin_plane import drawn_rows, margin_plane
+from workbench.components.errors.slice_actions import triplet_actions
+from workbench.components.job_progress import is_live, job_card, while_live
+from workbench.components.notice import empty_state, errors_shown
+from workbench.components.slice_view import TaskSlices, slice_picker, slices_of
+from workbench.components.text import plain
+from workbench.components.wording import ago, count, counted
+from workbench.margin_results import MarginRun, latest_margins
+from workbench.workspace import Workspace
+
+_WORST = 100
+_ROWS = "margin_rows"
+_EVERY, _VIOLATED, _INSIDE = "All", "Violated", "Inside the margin"
+
+
+def margin_view(workspace: Workspace) -> None:
+    """Draw pickers, slices, plane and rows; without triplets or a measurement, what to do about it."""
+    if workspace.store.triplets.attempts().empty:
+        empty_state(
+            "No triplets yet",
+            hint="The view compares positives and hard negatives of generated or imported triplets.",
+            icon=":material/change_history:",
+            page=links.GENERATE,
+            action="Generate triplets",
+        )
+        return
+    names = encoder_names(workspace)
+    corpora = {CURRENT: "All triplets, rejected ones left out"}
+    corpora |= {snapshot.snapshot_id: snapshot.name for snapshot in workspace.store.snapshots.list()}
+    left, right, button = st.columns([3, 3, 1], vertical_alignment="bottom")
+    with left:
+        encoder_id = str(state.pick("Encoder", list(names), name=state.CANDIDATE, names=names))
+    with right:
+        corpus = str(state.pick("Triplets", list(corpora), name=state.TRIPLETS, names=corpora))
+    run = latest_margins(workspace, encoder_id=encoder_id, corpus=corpus)
+    label = "Measure again" if run else "Measure"
+    if button.button(label, type="secondary" if run else "primary", key="measure_margins", width="stretch"):
+        with errors_shown():
+            start_margins(workspace, encoder=encoder_id, corpus=corpus)
+            st.rerun()
+    _progress(workspace)
+    if run is None:
+        empty_state(
+            "Not measured yet",
+            hint="Measure the cosines of these triplets under this encoder; the vectors are kept for other views.",
+            icon=":material/change_history:",
+        )
+        return
+    _measured(workspace, run, title=f"{corpora[corpus]}, {names[encoder_id]}")
+
+
+def _measured(workspace: Workspace, run: MarginRun, *, title: str) -> None:
+    triplets = read_margins(str(run.path), run.path.stat().st_mtime)
+    st.caption(plain(f"{counted(len(triplets), 'triplet')}, measured {ago(run.finished_at)}."))
+    found = triplet_slices(str(run.path), run.path.stat().st_mtime, triplets)
+    left, right = st.columns([4, 7])
+    with left:
+        chosen = slice_picker(found, least="No slice has ten triplets inside and outside.")
+    inside = triplets[found.members[chosen]] if chosen in found.members else triplets
+    with right:
+        margin = st.slider(
+            "Margin", 0.0, 0.5, 0.1, 0.01, key="margin", help="How much nearer the positive should be, as cosine."
+        )
+        wanted = _numbers(inside, margin)
+        drawn = drawn_rows(inside)
+        marked = margin_plane(drawn, margin, name=f"{run.job_id}_{chosen}")
+    rows = drawn.iloc[marked] if marked else _chosen_rows(inside, wanted, margin)
+    listed = _table(rows, selected=bool(marked))
+    if len(listed):
+        what = "selected triplets" if marked else f"{wanted.lower()}, {chosen}"
+        triplet_actions(workspace, listed, origin=f"Errors: hard negatives, {what}, {title}")
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def read_margins(path: str, modified: float) -> pd.DataFrame:
+    """Read a measurement: triplet_id, the three sentences, source, near, far."""
+    del modified
+    return pd.read_parquet(path)
+
+
+@st.cache_data(max_entries=8, show_spinner="Looking for slices …")
+def triplet_slices(path: str, modified: float, _triplets: pd.DataFrame) -> TaskSlices:
+    """Slices of the pairs (premise, hard negative): the score is the share of triplets that are not violated."""
+    del path, modified
+    members = slice_members(
+        _triplets["premise"].tolist(),
+        _triplets["hard_negative"].tolist(),
+        [],
+        [""] * len(_triplets),
+        source=_triplets["source"].tolist(),
+    )
+    return slices_of(members, violated(_triplets, 0.0).astype(float).to_numpy())
+
+
+def violated(triplets: pd.DataFrame, margin: float) -> pd.Series:
+    """Which triplets the encoder does not keep apart by more than the margin."""
+    inside = is_violated(triplets["near"].to_numpy(), triplets["far"].to_numpy(), margin=margin)
+    return pd.Series(inside, index=triplets.index)
+
+
+def _numbers(triplets: pd.DataFrame, margin: float) -> str:
+    """Draw the two numbers, each leading to its rows; returns which rows are wanted."""
+    wanted = st.session_state.setdefault(_ROWS, _VIOLATED)
+    wrong = violated(triplets, 0.0)
+    near = violated(triplets, margin) & ~wrong
+    with st.container(horizontal=True):
+        for name, inside, told in (
+            (_VIOLATED, wrong, "hard negative nearer than the positive"),
+            (_INSIDE, near, f"positive nearer, by {margin:.2f} at most"),
+            (_EVERY, wrong | True, "triplets of the slice"),
+        ):
+            share = Share.of(inside.to_numpy())
+            with st.container(border=True, width=200):
+                st.caption(name)
+                st.button(
+                    count(share.part),
+                    type="primary" if name == wanted else "tertiary",
+                    key=f"margin_{name}",
+                    on_click=_want,
+                    args=(name,),
+                )
+                if name == _EVERY:
+                    st.caption(told)
+                else:
+                    interval = f"{share.low:.1%} to {share.high:.1%}"
+                    st.caption(f"{share.part / max(1, share.whole):.1%} ({interval}): {told}")
+    return str(wanted)
+
+
+def _want(name: str) -> None:
+    st.session_state[_ROWS] = name
+
+
+def _chosen_rows(triplets: pd.DataFrame, wanted: str, margin: float) -> pd.DataFrame:
+    if wanted == _EVERY:
+        return triplets
+    wrong = violated(triplets, 0.0)
+    return triplets[wrong if wanted == _VIOLATED else violated(triplets, margin) & ~wrong]
+
+
+def _table(rows: pd.DataFrame, *, selected: bool) -> pd.DataFrame:
+    """Draw the rows, worst first; returns all of them in this order."""
+    sorted_rows = rows.assign(gap=rows["near"] - rows["far"]).sort_values("gap", kind="stable")
+    where = "selected above" if selected else "here; mark an area above to see only its triplets"
+    st.caption(f"The {count(min(_WORST, len(rows)))} worst of {counted(len(rows), 'triplet')} {where}.")
+    if len(rows):
+        number = {"format": "%.3f", "width": "small"}
+        st.dataframe(
+            sorted_rows.head(_WORST)[["gap", "near", "far", "premise", "positive", "hard_negative", "source"]],
+            hide_index=True,
+            row_height=38,
+            alt="Triplets, worst first",
+            column_config={
+                "gap": st.column_config.NumberColumn("Gap", format="%+.3f", width="small"),
+                "near": st.column_config.NumberColumn("Positive cosine", **number),  # type: ignore[arg-type]
+                "far": st.column_config.NumberColumn("Hard negative cosine", **number),  # type: ignore[arg-type]
+                "premise": st.column_config.TextColumn("Premise", width="medium"),
+                "positive": st.column_config.TextColumn("Positive", width="medium"),
+                "hard_negative": st.column_config.TextColumn("Hard negative", width="medium"),
+                "source": "Source",
+            },
+        )
+    return sorted_rows
+
+
+def _progress(workspace: Workspace) -> None:
+    def live() -> list:
+        return [job for job in workspace.jobs.list() if job.kind == "margins" and is_live(job)]
+
+    def draw() -> bool:
+        jobs = live()
+        for job in jobs:
+            job_card(workspace, job, key="measuring")
+        return bool(jobs)
+
+    if live():
+        while_live(draw, live=True)
+        return
+    latest = next((job for job in workspace.jobs.list() if job.kind == "margins"), None)
+    if latest and latest.state == "failed":
+        job_card(workspace, latest, key="measuring")

@@ -1,0 +1,137 @@
+"""The settings of generation, which every view of the page shares, and the start of a run."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from pipeline.config import GenerationConfig
+from pipeline.generation.prompts import PromptSet
+from workbench import state
+from workbench.actions.generation import start_generate
+from workbench.components.generate.llm_choice import budget_settings, candidate_settings, llm_choice
+from workbench.components.notice import errors_shown
+from workbench.components.text import plain
+from workbench.components.wording import count, counted, duration
+from workbench.jobs.views import JobView
+from workbench.prompt_sets import PromptSets
+from workbench.store.llms import RegisteredLLM
+from workbench.workspace import Workspace
+
+RUN: str = "Run"
+"""The view that a start opens."""
+_DEFAULT = GenerationConfig()
+_ROWS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationChoice:
+    """What the form says: the corpus, the fields of a GenerationConfig, and the prompts behind their name."""
+
+    corpus_id: str
+    config: dict[str, Any]
+    prompts: PromptSet
+
+
+def generation_form(workspace: Workspace) -> GenerationChoice:
+    """Draw the form; a start selects the new attempt, opens its view and reruns the page. Needs a corpus."""
+    corpora = {corpus.corpus_id: corpus for corpus in workspace.store.premises.corpora()}
+    corpus_id = state.pick(
+        "Premises",
+        list(corpora),
+        name=state.CORPUS,
+        names={key: f"{corpus.name} ({count(corpus.premises)})" for key, corpus in corpora.items()},
+    )
+    assert corpus_id is not None, "the page asks for premises first"
+    llm, known = llm_choice(workspace)
+    prompts = _prompt_set(workspace)
+    config = {"llm": llm, "prompt_set": prompts.ref} | _settings(known)
+    premises = corpora[corpus_id].premises
+    limit = st.number_input(
+        "Number of premises", 1, premises, min(_ROWS, premises), key=f"generate_limit_{corpus_id}"
+    )
+    if st.button(
+        f"Generate {counted(limit, 'triplet')}", type="primary", icon=":material/play_arrow:", width="stretch"
+    ):
+        with errors_shown():
+            made = start_generate(workspace, corpus_id=corpus_id, config=config, limit=int(limit))
+            state.select(state.ATTEMPT, made["attempt_id"])
+            state.show_tab(state.GENERATE_VIEW, RUN)
+            st.rerun()
+    st.caption(estimate(workspace.jobs.list(), limit))
+    return GenerationChoice(corpus_id, config, prompts)
+
+
+def _prompt_set(workspace: Workspace) -> PromptSet:
+    sets = {prompts.ref: prompts for prompts in PromptSets(workspace.root).newest()}
+    wanted = state.recall(state.PROMPT_SET)
+    if wanted and wanted not in sets:  # an earlier version, from a link
+        with errors_shown():
+            sets[wanted] = PromptSets(workspace.root).find(wanted)
+    chosen = state.pick(
+        "Prompts",
+        list(sets),
+        name=state.PROMPT_SET,
+        names={ref: f"{prompts.prompt_set_id} · version {prompts.version}" for ref, prompts in sets.items()},
+        help="Instructions, examples and opposites. The view Prompts shows and changes them.",
+    )
+    found = sets[str(chosen)]
+    if found.about:
+        st.caption(plain(found.about))
+    return found
+
+
+def _settings(llm: RegisteredLLM | None) -> dict[str, Any]:
+    omega = st.slider(
+        "Contrast ω",
+        0.0,
+        0.95,
+        _DEFAULT.omega,
+        0.05,
+        key="generate_omega",
+        help="Weight of the opposite instruction in z = l - ω l^. 0 is plain generation; higher pushes the sentence "
+        "further away from what the opposite instruction would write.",
+    )
+    plausibility = st.slider(
+        "Plausibility cut",
+        0.0,
+        0.5,
+        _DEFAULT.plausibility,
+        0.05,
+        key="generate_plausibility",
+        help="Tokens less likely than this share of the best own token are never chosen. 0 switches the cut off.",
+    )
+    with st.expander("Sampling and batch"):
+        temperature = st.slider(
+            "Temperature",
+            0.0,
+            1.5,
+            _DEFAULT.temperature,
+            0.1,
+            key="generate_temperature",
+            help="0 takes the best token.",
+        )
+        top_p = st.slider("Nucleus mass (top p)", 0.05, 1.0, _DEFAULT.top_p, 0.05, key="generate_top_p")
+        seed = st.number_input("Seed", 0, 2**31 - 1, _DEFAULT.seed, key="generate_seed")
+        tokens = st.number_input("Longest reply (tokens)", 8, 256, _DEFAULT.max_new_tokens, key="generate_tokens")
+        batch = st.number_input("Replies side by side", 1, 256, _DEFAULT.batch_size, key="generate_batch")
+        drawn = candidate_settings(llm, temperature=temperature) | budget_settings(llm)
+    return {
+        "omega": omega,
+        "plausibility": plausibility,
+        "temperature": temperature,
+        "top_p": top_p,
+        "seed": int(seed),
+        "max_new_tokens": int(tokens),
+        "batch_size": int(batch),
+        **drawn,
+    }
+
+
+def estimate(jobs: list[JobView], limit: int) -> str:
+    """Time from the rate last measured here; without one, say so rather than guess."""
+    rate = next((job.rate for job in jobs if job.kind == "generate" and job.rate), None)
+    if not rate:
+        return "Time left is shown once the first rows are done; nothing has been measured on this machine yet."
+    speed = f"{rate:.1f} premises per second" if rate >= 0.1 else f"{rate * 60:.1f} premises per minute"
+    return f"About {duration(limit / rate)} at the {speed} measured last."
