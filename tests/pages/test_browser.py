@@ -157,7 +157,7 @@ def train(page: Page, folder: Path) -> None:
 
 def see_the_score(page: Page) -> None:
     go_to(page, "Evaluate")
-    expect(page.get_by_test_id("stDataFrame")).to_be_visible()
+    expect(page.get_by_text("Spearman x 100 per task")).to_be_visible()
     go_to(page, "Errors")
     expect(page.get_by_text("Rank error over gold score")).to_be_visible()
 
