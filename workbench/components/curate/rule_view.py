@@ -10,6 +10,7 @@ from pipeline.config import CurationRule
 from workbench import state
 from workbench.actions.curation import curate
 from workbench.actions.judging import known_calibrations
+from workbench.components import links
 from workbench.components.curate.funnel import funnel
 from workbench.components.curate.judges_view import chance_warning
 from workbench.components.curate.list_filters import open_list
@@ -26,6 +27,8 @@ _BINS = 50
 _AT_BORDER = 10
 _SAMPLE = 50_000
 """Triplets looked through for the border; a larger set is sampled, always the same way."""
+_FROZEN = "rule_frozen"
+"""What was frozen last; it stays on the page, unlike a toast."""
 
 
 def rule_view(workspace: Workspace, scope: Scope) -> None:
@@ -42,6 +45,7 @@ def rule_view(workspace: Workspace, scope: Scope) -> None:
         with st.container(horizontal=True):
             save_rule(workspace, rule)
             _freeze(workspace, scope, rule)
+        _frozen()
     with picture:
         counts = workspace.store.judgements.histogram(list(scope.attempt_ids), scope.judge_id, _BINS)
         _cell(score_plane(np.asarray(counts), rule, key="plane"))
@@ -122,8 +126,14 @@ def _freeze(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
                     name=name.strip() or "snapshot",
                 )
                 state.select(state.SNAPSHOT, made["snapshot_id"])
-                st.toast(f"Snapshot {plain(made['name'])} holds {counted(made['triplets'], 'triplet')}.")
+                st.session_state[_FROZEN] = f"Snapshot {made['name']} holds {counted(made['triplets'], 'triplet')}."
                 st.rerun()
+
+
+def _frozen() -> None:
+    if told := st.session_state.get(_FROZEN):
+        st.success(plain(told), icon=":material/ac_unit:")
+        st.page_link(links.TRAIN, label="Train an encoder on it", icon=":material/arrow_forward:")
 
 
 def _border(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
