@@ -28,7 +28,7 @@ def vectors():
 def test_shares_are_those_the_loss_would_mask(vectors, phi):
     premise, positive, hard = vectors
     cosines = torch.from_numpy(np.concatenate([premise @ positive.T, premise @ hard.T], axis=1))
-    mask = false_negatives(cosines, LossSettings(mask_threshold=phi), rows=N, device="cpu").numpy()
+    mask = false_negatives(cosines, LossSettings(mask_threshold=phi), like=cosines).numpy()
     own = np.arange(N)
     loss_counts = (mask[:, :N].sum(), mask[:, N:].sum() - mask[own, N + own].sum(), mask[own, N + own].sum())
     found = preview_mask(premise, positive, hard, np.zeros(5), seed=0)

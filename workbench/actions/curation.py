@@ -25,7 +25,8 @@ def curate(
     kept, reasons = sets.kept(attempt_ids, judge_id, limits), sets.reasons(attempt_ids, judge_id, limits)
     total = sum(reasons.values())
     if kept.empty:
-        raise InputError(f"The rule keeps none of {total} triplets: lower alpha or gamma, or raise beta.")
+        told = ", ".join(f"{number} {why}" for why, number in reasons.items())
+        raise InputError(f"The rule keeps none of {total} triplets ({told}): lower alpha or gamma, or raise beta.")
     snapshot = workspace.store.snapshots.create(
         name,
         list(attempt_ids),
