@@ -125,9 +125,7 @@ def accept(page: Page) -> None:
         page.get_by_role("button", name=re.compile("^Accept")).first.click()
         expect(page.get_by_text(re.compile(rf"^{number} of \d+ decided"))).to_be_visible()
     page.get_by_text("Rule", exact=True).click()
-    expect(
-        page.get_by_text(re.compile(r"^100% of \d+ judged"))
-    ).to_be_visible()  # the sliders are back where they were
+    expect(page.get_by_text(re.compile(r"^100% of \d+ judged"))).to_be_visible()
     expect(page.get_by_role("heading", name="At the border")).to_be_visible()
     page.get_by_role("button", name="Freeze a snapshot").click()
     page.get_by_role("button", name="Freeze", exact=True).click()
