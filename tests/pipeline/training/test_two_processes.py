@@ -39,7 +39,7 @@ def together(triplets, tiny_bert, tiny_static, tmp_path_factory):
 @pytest.mark.parametrize("rule", RULES)
 def test_gradients_equal_those_of_one_process_with_all_negatives(together, triplets, tiny_bert, tiny_static, rule):
     alone, report = two_processes.gradients(triplets, tiny_bert, tiny_static, rule)
-    shared = torch.load(together / f"{rule}.pt", weights_only=False)
+    shared = torch.load(together / f"{rule}.pt", weights_only=False)  # written by this test
     assert shared["gradients"].keys() == alone.keys() and len(alone) > 20
     largest = max(gradient.abs().max().item() for gradient in alone.values())
     assert largest > 1e-6
