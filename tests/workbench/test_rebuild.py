@@ -6,6 +6,7 @@ import pytest
 from store_samples import dump, premises, triplet_row
 
 from pipeline.config import CurationRule
+from pipeline.curation.calibration import Calibration
 from pipeline.errors import InputError
 from workbench.store import Store
 from workbench.store.connection import run
@@ -14,6 +15,8 @@ from workbench.store.filters import TripletFilter
 from workbench.store.migrations import STEPS
 from workbench.store.rebuild import rebuild
 from workbench.workspace import Workspace
+
+CURVE = Calibration("j", "v1", (0.0, 1.0), (0.0, 5.0), 0.6, 0.5, "gold", 80, 20)
 
 
 @pytest.fixture
@@ -34,6 +37,7 @@ def filled(workspace):
         {"table": "llms", "check_id": "c", "name": "L", "entry": {"name": "L", "kind": "gguf", "location": "x.gguf"}},
         {"table": "llm_usage", "attempt_id": "r", "number": 2, "calls": 2, "money": 0.5},
         {"table": "projections", "projection_id": "p", "encoder_id": "e", "method": "pca", "points": 3},
+        {"table": "calibrations", "judge_id": "j", "calibration": CURVE.to_json(), "points": [[0.5, 2.0]]},
         triplet_row("extra"),
     ]
     for how in ("rows", "rows", "input"):
