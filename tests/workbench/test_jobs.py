@@ -8,7 +8,8 @@ import pytest
 from store_samples import premises, triplet_row
 
 from pipeline.errors import InputError
-from workbench.jobs.folder import JobFolder
+from workbench.jobs.context import JobContext
+from workbench.jobs.folder import JobFolder, Spec, Status
 from workbench.store.filters import TripletFilter
 from workbench.workspace import Workspace, close_current_workspace, current_workspace
 
@@ -222,3 +223,16 @@ def test_the_current_workspace_is_one_object_per_folder(own_workspace, tmp_path,
         assert current_workspace().root == tmp_path / "other"
     finally:
         close_current_workspace()
+
+
+def test_a_job_ends_with_the_figures_it_reported_last(tmp_path):
+    """Reports that follow each other closely are not all written; the last one must not be lost with them."""
+    folder = JobFolder(tmp_path / "job")
+    folder.create(Spec("job", "generate", "t", "2026-01-01", {}), Status(), None)
+    context = JobContext(folder.path)
+    context.begin()
+    context.progress(1, 9, calls=11)
+    context.progress(2, 9, calls=12)
+    context.end("failed", "over budget")
+    ended = folder.status()
+    assert (ended.state, ended.done, ended.details["calls"]) == ("failed", 2, 12)

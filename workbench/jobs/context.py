@@ -84,9 +84,6 @@ class JobContext:
         moment = time.monotonic()
         if self._first is None:
             self._first = (moment, done)
-        if moment - self._reported_at < _REPORT_EVERY_S and 0 < done < total:
-            return
-        self._reported_at = moment
         elapsed_s, gained = moment - self._first[0], done - self._first[1]
         rate = gained / elapsed_s if elapsed_s > 0 and gained > 0 else None
         self._status = replace(
@@ -98,6 +95,10 @@ class JobContext:
             message=message,
             details=self._status.details | _plain(details),
         )
+        # Kept above in any case: a job that fails between two writes ends with its newest figures.
+        if moment - self._reported_at < _REPORT_EVERY_S and 0 < done < total:
+            return
+        self._reported_at = moment
         self.folder.write_status(self._status, sync=False)
 
     def restart_clock(self) -> None:
