@@ -1,6 +1,7 @@
 """Batched contrastive generation against a loop over two `Llama` objects stepped token by token.
 
-Same premises, few-shots, omega and, in the first comparison, the same file of weights. Run from the project root:
+Same premises, few-shots, omega and, in the first comparison, the same file of weights; then every engine that the
+workbench's own trial chooses from. Run from the project root:
 
     python -m benchmarks.generation [--premises FILE] [--limit N] [--loop-limit N] [--omega W] [--threads N]
 
@@ -19,9 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config import GenerationConfig
+from pipeline.generation.engine import Engine
+from pipeline.generation.fastest import ENGINES
 from pipeline.generation.generate import generate
-from pipeline.generation.llama import PREFIXES, LlamaLLM, Piece
-from pipeline.generation.llms.entries import EMBEDDED
+from pipeline.generation.llama import PREFIXES, Piece
 from pipeline.generation.llms.gguf import GgufLLM
 from pipeline.generation.loading import load_llama
 from pipeline.generation.prompt_sets import prompt_set
@@ -59,7 +61,7 @@ class Rate:
         return f"{clock:.1f} times the loop on the clock, {cpu:.1f} times per processor second"
 
 
-def batched(llm: LlamaLLM, premises: list[Premise], config: GenerationConfig) -> tuple[Rate, Rate]:
+def batched(llm: Engine, premises: list[Premise], config: GenerationConfig) -> tuple[Rate, Rate]:
     """Return the batched engine's sentences, and the rows of reply tokens it decoded for them."""
     sentences, rows = Rate(), Rate()
     writer = GgufLLM(llm)
@@ -86,7 +88,7 @@ def loop(path: Path, premises: list[Premise], config: GenerationConfig, threads:
     return rate
 
 
-def products_alone(llm: LlamaLLM, steps: int = 4, rows: int = 62) -> Rate:
+def products_alone(llm: Engine, steps: int = 4, rows: int = 62) -> Rate:
     """Return rows decoded when there is next to nothing to attend to: the limit set by the matrix products."""
     tokens = np.random.default_rng(0).integers(100, 40_000, (steps, rows)).tolist()
     rate = Rate(items=steps * rows)
@@ -115,12 +117,19 @@ def main() -> None:
     print(f"{len(premises)} premises, omega {config.omega}, {options.threads} threads; the loop answers {len(few)}")
     slow = loop(embedded_gguf(), few, config, options.threads)
     print(f"loop over two Llama objects, packaged file\n    sentences {slow}", flush=True)
-    for label, name in (("packaged file", str(embedded_gguf())), ("requantised copy", EMBEDDED)):
-        with load_llama(name, threads=options.threads) as llm:
-            sentences, rows = batched(llm, premises, config)
-            limit = products_alone(llm)
-        print(f"batched, {label}: {sentences.times(slow)}; outcomes {dict(sentences.outcomes)}")
-        print(f"    sentences {sentences}\n    reply rows {rows}\n    products alone {limit}", flush=True)
+    packaged = str(embedded_gguf())
+    report("llama.cpp, packaged file", load_llama(packaged, threads=options.threads), premises, config, slow)
+    for engine, load in ENGINES.items():
+        report(f"{engine}, as the workbench runs it", load(engine, options.threads), premises, config, slow)
+
+
+def report(label: str, llm: Engine, premises: list[Premise], config: GenerationConfig, slow: Rate) -> None:
+    """Print what one engine reaches, how often that is the loop's rate, and the limit of its products."""
+    sentences, rows = batched(llm, premises, config)
+    limit = products_alone(llm)
+    llm.close()
+    print(f"{label}: {sentences.times(slow)}; outcomes {dict(sentences.outcomes)}")
+    print(f"    sentences {sentences}\n    reply rows {rows}\n    products alone {limit}", flush=True)
 
 
 if __name__ == "__main__":

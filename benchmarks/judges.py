@@ -23,9 +23,9 @@ from pipeline.curation.digit import DIGITS, DigitJudge, digit_tokens, expected_d
 from pipeline.curation.judges import load_judge
 from pipeline.evaluation.metrics import spearman
 from pipeline.evaluation.sts import StsTask, find_tasks, read_task
+from pipeline.generation.engine import Engine
+from pipeline.generation.fastest import ENGINES
 from pipeline.generation.judge_prompts import DIGIT_PROMPT
-from pipeline.generation.llama import LlamaLLM
-from pipeline.generation.llms.entries import EMBEDDED
 from pipeline.generation.loading import load_llama
 from pipeline.weights import embedded_gguf
 
@@ -68,18 +68,24 @@ def compare_speed(pairs: Pairs, loop_pairs: int, threads: int) -> None:
     print(
         f"loop, whole prompt read anew     {slow[False]}\nloop, few-shot part kept         {slow[True]}", flush=True
     )
-    for label, name in (("packaged file", str(path)), ("requantised copy", EMBEDDED)):
-        with load_llama(name, threads=threads) as llm:
-            fast = Rate(items=len(pairs))
-            judge = DigitJudge(llm)
-            judge.scores(pairs[:1])
-            with fast.measured():
-                judge.scores(pairs)
-            rows = Rate(items=question_tokens(llm, pairs), clock_s=fast.clock_s, cpu_s=fast.cpu_s)
-            limit = products_alone(llm)
-        print(f"batched, {label:24}{fast}")
-        print(f"    prompt read anew: {fast.times(slow[False])}\n    few-shot part kept: {fast.times(slow[True])}")
-        print(f"    rows of questions {rows}\n    products alone    {limit}", flush=True)
+    report_speed("llama.cpp, packaged file", load_llama(str(path), threads=threads), pairs, slow)
+    for engine, load in ENGINES.items():
+        report_speed(f"{engine}, as installed", load(engine, threads), pairs, slow)
+
+
+def report_speed(label: str, llm: Engine, pairs: Pairs, slow: dict[bool, Rate]) -> None:
+    """Print what the digit judge reaches on one engine beside the loops and the limit of its products."""
+    fast = Rate(items=len(pairs))
+    judge = DigitJudge(llm)
+    judge.scores(pairs[:1])
+    with fast.measured():
+        judge.scores(pairs)
+    rows = Rate(items=question_tokens(llm, pairs), clock_s=fast.clock_s, cpu_s=fast.cpu_s)
+    limit = products_alone(llm)
+    llm.close()
+    print(f"{label:33}{fast}")
+    print(f"    prompt read anew: {fast.times(slow[False])}\n    few-shot part kept: {fast.times(slow[True])}")
+    print(f"    rows of questions {rows}\n    products alone    {limit}", flush=True)
 
 
 def loop(path: Path, pairs: Pairs, threads: int, *, keep_prefix: bool) -> Rate:
@@ -105,7 +111,7 @@ def loop(path: Path, pairs: Pairs, threads: int, *, keep_prefix: bool) -> Rate:
     return rate
 
 
-def question_tokens(llm: LlamaLLM, pairs: Pairs) -> int:
+def question_tokens(llm: Engine, pairs: Pairs) -> int:
     """Return how many tokens the questions have, few-shot part left out: what no judge can save."""
     asked = {ordered for a, b in pairs for ordered in ((a, b), (b, a))}
     return sum(len(llm.tokenize(DIGIT_PROMPT.tail(a, b))) for a, b in asked)

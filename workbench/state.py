@@ -90,12 +90,11 @@ def pick(
     elif st.session_state.get(key) not in ids:
         st.session_state.pop(key, None)
     wanted = recall(name)
-    if key not in st.session_state:
-        st.session_state[key] = wanted if wanted in ids else ids[0]
     titles = names or {}
     chosen = st.selectbox(
         label,
         ids,
+        ids.index(wanted) if wanted in ids else 0,
         format_func=lambda option: titles.get(option, option),
         key=key,
         help=help,
@@ -120,9 +119,10 @@ def tabs(options: Sequence[str], *, name: str, first: str = "") -> str:
     coming = st.session_state.pop(f"{_PREFIX}next_{name}", None)
     if coming in options:
         st.session_state[key] = coming
-    elif key not in st.session_state:
-        st.session_state[key] = wanted if wanted in options else first or options[0]
-    chosen = st.segmented_control(name, options, key=key, required=True, label_visibility="collapsed")
+    start = wanted if wanted in options else first or options[0]
+    chosen = st.segmented_control(
+        name, options, default=start, key=key, required=True, label_visibility="collapsed"
+    )
     remember(name, chosen)
     return str(chosen)
 
@@ -138,10 +138,13 @@ def folder_input(label: str, *, name: str, help: str, part: str = "") -> str:
 
     part: tells two fields of one page apart that ask for the same folder.
     """
-    key = f"folder_{name}_{part}" if part else f"folder_{name}"
-    if key not in st.session_state:
-        st.session_state[key] = st.session_state.get(_PREFIX + name, "")
-    typed = st.text_input(label, key=key, help=help, placeholder="/path/to/folder")
+    typed = st.text_input(
+        label,
+        st.session_state.get(_PREFIX + name, ""),
+        key=f"folder_{name}_{part}" if part else f"folder_{name}",
+        help=help,
+        placeholder="/path/to/folder",
+    )
     keep(name, typed.strip())
     return typed.strip()
 

@@ -7,14 +7,13 @@ from typing import ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.generation.llama import PREFIXES, SEQUENCES, LlamaLLM
+from pipeline.generation.engine import Engine
+from pipeline.generation.llama import PREFIXES, SEQUENCES
 
 T = TypeVar("T")
 Pairs = Sequence[tuple[str, str]]
 LONGEST_TEXT_TOKENS = 192
 """Tokens of a text that count; the rest of a longer one is not read."""
-TOKENS_A_CALL = 248
-"""Tokens decoded together: four passes of the context, and logits of at most 50 MB."""
 
 
 class PairJudge(ABC):
@@ -22,7 +21,7 @@ class PairJudge(ABC):
 
     kind: ClassVar[str]
 
-    def __init__(self, llm: LlamaLLM, *, chunk_pairs: int = 32) -> None:
+    def __init__(self, llm: Engine, *, chunk_pairs: int = 32) -> None:
         self.judge_id = f"{self.kind}:{llm.name}"
         self._llm = llm
         self._chunk_pairs = chunk_pairs
@@ -54,20 +53,20 @@ class PairJudge(ABC):
     def _chunk_scores(self, pairs: Pairs) -> NDArray[np.float64]: ...
 
 
-def shortened(llm: LlamaLLM, text: str) -> str:
+def shortened(llm: Engine, text: str) -> str:
     """Return a text on one line, cut to the tokens that count."""
     line = " ".join(text[: LONGEST_TEXT_TOKENS * 32].split())
     tokens = llm.tokenize(line)
     return line if len(tokens) <= LONGEST_TEXT_TOKENS else llm.detokenize(tokens[:LONGEST_TEXT_TOKENS])
 
 
-def packed(jobs: Iterable[T], *, size: Callable[[T], int]) -> Iterator[list[T]]:
+def packed(jobs: Iterable[T], *, size: Callable[[T], int], tokens_a_call: int) -> Iterator[list[T]]:
     """Group jobs so that each group stays below the tokens of one call, or is a single long job."""
     batch: list[T] = []
     tokens = 0
     for job in jobs:
         needed = size(job)
-        if batch and (tokens + needed > TOKENS_A_CALL or len(batch) == SEQUENCES - PREFIXES):
+        if batch and (tokens + needed > tokens_a_call or len(batch) == SEQUENCES - PREFIXES):
             yield batch
             batch, tokens = [], 0
         batch.append(job)

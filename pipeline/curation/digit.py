@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from pipeline.curation.batched import PairJudge, Pairs, packed, shortened
 from pipeline.errors import InputError
+from pipeline.generation.engine import Engine
 from pipeline.generation.judge_prompts import DIGIT_PROMPT, DigitPrompt
-from pipeline.generation.llama import PREFIXES, LlamaLLM, Piece
+from pipeline.generation.llama import PREFIXES, Piece
 
 DIGITS = "012345"
 
@@ -26,7 +27,7 @@ class DigitJudge(PairJudge):
 
     kind = "digit"
 
-    def __init__(self, llm: LlamaLLM, *, prompt: DigitPrompt = DIGIT_PROMPT, chunk_pairs: int = 32) -> None:
+    def __init__(self, llm: Engine, *, prompt: DigitPrompt = DIGIT_PROMPT, chunk_pairs: int = 32) -> None:
         super().__init__(llm, chunk_pairs=chunk_pairs)
         self._prompt = prompt
         self._shared = llm.tokenize(prompt.prefix())
@@ -46,7 +47,7 @@ class DigitJudge(PairJudge):
         """Return the expected digit after each question, float64 (questions,)."""
         source = self._llm.prefix(self._shared)
         values: list[NDArray[np.float64]] = []
-        for batch in packed(tails, size=len):
+        for batch in packed(tails, size=len, tokens_a_call=self._llm.tokens_a_call):
             pieces = []
             for sequence, tail in enumerate(batch, start=PREFIXES):
                 self._llm.share(source, sequence)
@@ -64,7 +65,7 @@ def expected_digit(logits_nd: NDArray[np.float32]) -> NDArray[np.float64]:
     return (weight_nd @ np.arange(len(DIGITS))) / weight_nd.sum(axis=1)
 
 
-def digit_tokens(llm: LlamaLLM, prompt: DigitPrompt) -> list[int]:
+def digit_tokens(llm: Engine, prompt: DigitPrompt) -> list[int]:
     """Return the token that each digit is after the prompt.
 
     Some vocabularies write " 3" as a blank and a digit (SmolLM2), others as one token: the digit's token is the last

@@ -51,11 +51,12 @@ def load_judge(judge_id: str, entry: LLMEntry | None = None) -> Judge:
 def _llama_judge(kind: str, model: str, entry: LLMEntry) -> Judge:
     from pipeline.curation.digit import DigitJudge
     from pipeline.curation.likelihood import EntailmentJudge, LikelihoodJudge
+    from pipeline.generation.fastest import load_fastest
     from pipeline.generation.loading import load_llama
 
     judges = {"likelihood": LikelihoodJudge, "entailment": EntailmentJudge, "digit": DigitJudge}
-    where = model if entry.kind == "embedded" else entry.location
-    return judges[kind](load_llama(where, name=model))
+    llm = load_fastest(model) if entry.kind == "embedded" else load_llama(entry.location, name=model)
+    return judges[kind](llm)
 
 
 def _digit_judge(judge_id: str, entry: LLMEntry) -> Judge:

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.curation.batched import PairJudge, Pairs, packed, shortened
+from pipeline.generation.engine import Engine
 from pipeline.generation.judge_prompts import JUDGE_PROMPTS
-from pipeline.generation.llama import PREFIXES, LlamaLLM, Piece
+from pipeline.generation.llama import PREFIXES, Piece
 from pipeline.generation.prompts import LINE_END, PromptSet, SidePrompt
 
 Scored = tuple[str, str]  # (context, reply); the context "" asks for a paraphrase of nothing
@@ -41,7 +42,7 @@ class _Job:
 class _LikelihoodBased(PairJudge):
     """Shared work: what replies cost under a prompt, batched, each asked once."""
 
-    def __init__(self, llm: LlamaLLM, *, prompts: PromptSet = JUDGE_PROMPTS, chunk_pairs: int = 32) -> None:
+    def __init__(self, llm: Engine, *, prompts: PromptSet = JUDGE_PROMPTS, chunk_pairs: int = 32) -> None:
         super().__init__(llm, chunk_pairs=chunk_pairs)
         self._prompts = prompts
         self._alone: dict[str, float] = {}
@@ -51,7 +52,8 @@ class _LikelihoodBased(PairJudge):
         shared = self._llm.tokenize(prompt.prefix())
         source = self._llm.prefix(shared)
         costs: dict[Scored, float] = {}
-        for batch in packed([self._job(prompt, pair) for pair in wanted], size=_Job.tokens):
+        jobs = [self._job(prompt, pair) for pair in wanted]
+        for batch in packed(jobs, size=_Job.tokens, tokens_a_call=self._llm.tokens_a_call):
             pieces = []
             for sequence, job in enumerate(batch, start=PREFIXES):
                 self._llm.share(source, sequence)

@@ -53,6 +53,9 @@ class Piece:
 class LlamaLLM:
     """A loaded GGUF and its batched context. Not thread-safe: one per process, one call at a time."""
 
+    tokens_a_call = 248
+    """Four passes of the context; their logits take 50 MB."""
+
     def __init__(self, path: Path, *, name: str, threads: int | None = None, cells: int = 8192) -> None:
         self.name = name
         self.kind = "llama.cpp"

@@ -30,6 +30,9 @@ CELLS = 24_576
 class TorchLlama:
     """A GGUF file in torch on the CPU. Not thread-safe: one call at a time."""
 
+    tokens_a_call = 1024
+    """Enough for products near their best rate; logits for all of them would take 200 MB."""
+
     def __init__(self, path: Path, *, name: str, threads: int | None = None, cells: int = CELLS) -> None:
         check_gguf(path)
         self.name = name

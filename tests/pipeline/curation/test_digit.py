@@ -7,9 +7,9 @@ import torch
 from pipeline.curation.digit import DigitJudge, digit_tokens, expected_digit
 from pipeline.curation.judges import load_judge
 from pipeline.errors import InputError
+from pipeline.generation.fastest import ENGINES
 from pipeline.generation.judge_prompts import DIGIT_PROMPT
 from pipeline.generation.llms.entries import EMBEDDED
-from pipeline.generation.loading import load_llama
 from pipeline.weights import smollm2_safetensors_folder
 
 PAIRS = [
@@ -19,10 +19,11 @@ PAIRS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def llm():
-    with load_llama(EMBEDDED, threads=1) as loaded:
-        yield loaded
+@pytest.fixture(scope="module", params=list(ENGINES))
+def llm(request):
+    loaded = ENGINES[request.param](EMBEDDED, 1)
+    yield loaded
+    loaded.close()
 
 
 @torch.inference_mode()

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from pipeline.curation.likelihood import EntailmentJudge, LikelihoodJudge
+from pipeline.generation.fastest import ENGINES
 from pipeline.generation.judge_prompts import JUDGE_PROMPTS
 from pipeline.generation.llms.entries import EMBEDDED
-from pipeline.generation.loading import load_llama
 from pipeline.weights import smollm2_safetensors_folder
 
 PAIRS = [
@@ -17,10 +17,11 @@ PAIRS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def llm():
-    with load_llama(EMBEDDED, threads=1) as loaded:
-        yield loaded
+@pytest.fixture(scope="module", params=list(ENGINES))
+def llm(request):
+    loaded = ENGINES[request.param](EMBEDDED, 1)
+    yield loaded
+    loaded.close()
 
 
 class Reference:

@@ -59,8 +59,7 @@ def _more(workspace: Workspace, scope: Scope) -> dict[str, Any]:
     found["annotator"] = annotator.strip()
     if scope.judge_id:
         for side, label in (("a", "a: premise and positive"), ("b", "b: premise and hard negative")):
-            st.session_state.setdefault(f"list_{side}", _FULL)
-            low, high = st.slider(label, *_FULL, step=0.05, key=f"list_{side}")
+            low, high = st.slider(label, *_FULL, _FULL, 0.05, key=f"list_{side}")
             found |= {f"{side}_min": low if low > 0 else None, f"{side}_max": high if high < _FULL[1] else None}
         rule = st.session_state.get("list_rule")
         if rule and st.checkbox(

@@ -9,7 +9,6 @@ from workbench.components.notice import errors_shown
 from workbench.curation_notes import read_notes, write_notes
 from workbench.workspace import Workspace
 
-_NAMES = ("alpha", "beta", "gamma")
 _KEPT = "rule_kept"
 """The values outlive the sliders: a view without them sorts by the same rule."""
 
@@ -30,12 +29,10 @@ def rule_sliders(workspace: Workspace) -> CurationRule:
     """Draw presets, sliders and saving; return the rule."""
     saved = read_notes(workspace.root).rules
     st.segmented_control("Start from", [*RULE_PRESETS, *saved], key="rule_preset", on_change=_use, args=(saved,))
-    before = asdict(current_rule())
-    for name in _NAMES:
-        st.session_state.setdefault(f"rule_{name}", before[name])
-    alpha = st.slider("α  least score of the positive", 0.0, 5.0, step=0.05, key="rule_alpha")
-    beta = st.slider("β  greatest score of the hard negative", 0.0, 5.0, step=0.05, key="rule_beta")
-    gamma = st.slider("γ  least gap between them", -5.0, 5.0, step=0.05, key="rule_gamma")
+    before = current_rule()
+    alpha = st.slider("α  least score of the positive", 0.0, 5.0, before.alpha, 0.05, key="rule_alpha")
+    beta = st.slider("β  greatest score of the hard negative", 0.0, 5.0, before.beta, 0.05, key="rule_beta")
+    gamma = st.slider("γ  least gap between them", -5.0, 5.0, before.gamma, 0.05, key="rule_gamma")
     rule = CurationRule(alpha=alpha, beta=beta, gamma=gamma)
     st.session_state[_KEPT] = asdict(rule)
     return rule

@@ -90,10 +90,15 @@ def _record(found: dict[str, Any], job: JobView) -> None:
 
 def _omega(record: LensRecord, job_id: str) -> float:
     """The slider begins at the recorded omega, or where the address says."""
-    key = f"lens_omega_{job_id}"
-    if key not in st.session_state:
-        st.session_state[key] = _number(state.recall(state.OMEGA), record.omega)
-    omega = st.slider("Replay at ω", 0.0, 0.95, step=0.05, key=key, help="Makes every choice again from the record.")
+    omega = st.slider(
+        "Replay at ω",
+        0.0,
+        0.95,
+        min(0.95, max(0.0, _number(state.recall(state.OMEGA), record.omega))),
+        0.05,
+        key=f"lens_omega_{job_id}",
+        help="Makes every choice again from the record.",
+    )
     state.remember(state.OMEGA, f"{omega:g}")
     return round(float(omega), 2)
 
