@@ -12,36 +12,10 @@ from markdown_it import MarkdownIt
 
 from pipeline.config import CurationRule
 from workbench.components.curate.rule_view import at_border
-from workbench.components.curate.score_plane import kept_corner
 from workbench.components.evaluate.score_matrix import COVERED, MEAN, marked, matrix_table
 from workbench.components.generate.outcome_bars import outcome_figure, spoken
 from workbench.components.text import for_chart, plain
 from workbench.components.wording import ago, counted, duration, percent, spearman
-
-RULES = [
-    CurationRule(),
-    CurationRule(0, 5, 0.1),
-    CurationRule(1, 4, -0.5),
-    CurationRule(2, 1, 2.5),
-    CurationRule(5, 0, 5),
-]
-
-
-def inside(corners: list[tuple[float, float]], x: float, y: float) -> bool:
-    """Even-odd rule."""
-    crossings = 0
-    for (x0, y0), (x1, y1) in zip(corners, [*corners[1:], corners[0]], strict=True):
-        if (y0 > y) != (y1 > y) and x < x0 + (y - y0) / (y1 - y0) * (x1 - x0):
-            crossings += 1
-    return crossings % 2 == 1
-
-
-@pytest.mark.parametrize("rule", RULES, ids=str)
-def test_the_tinted_region_is_where_the_rule_keeps(rule: CurationRule) -> None:
-    corners = kept_corner(rule)
-    for a, b in np.random.default_rng(0).uniform(0, 5, (400, 2)):
-        keeps = a >= rule.alpha and b <= rule.beta and a >= b + rule.gamma
-        assert keeps == (len(corners) > 2 and inside(corners, a, b))
 
 
 def test_border_lists_the_closest_and_what_binds_them() -> None:

@@ -31,7 +31,7 @@ class Funnels:
         with self._database.read() as cursor:
             [counts] = records(
                 cursor,
-                f"""SELECT approx_count_distinct(t.premise_id) AS premises, count(*) AS generated,
+                f"""SELECT least(approx_count_distinct(t.premise_id), count(*)) AS premises, count(*) AS generated,
                     count(*) FILTER ({_OK}) AS ok, count(*) FILTER (j.a IS NOT NULL) AS judged,
                     count(*) FILTER ({kept}) AS kept, count(*) FILTER (d.action = 'reject') AS rejected,
                     count(*) FILTER (d.action IN ('swap', 'edit')) AS changed,

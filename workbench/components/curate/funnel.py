@@ -33,7 +33,7 @@ def funnel(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
     ]
     with st.container(horizontal=True):
         for label, name, note, filters in steps:
-            with st.container(border=True, width=150):
+            with st.container(border=True, width=126):
                 st.caption(label)
                 st.button(
                     count(found[name]), type="tertiary", key=f"funnel_{name}", on_click=open_list, kwargs=filters

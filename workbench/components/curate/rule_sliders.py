@@ -9,6 +9,7 @@ from workbench.components.notice import errors_shown
 from workbench.curation_notes import read_notes, write_notes
 from workbench.workspace import Workspace
 
+STEP = 0.05
 _KEPT = "rule_kept"
 """The values outlive the sliders: a view without them sorts by the same rule."""
 
@@ -21,7 +22,7 @@ def current_rule() -> CurationRule:
 def set_rule(rule: CurationRule) -> None:
     """Move the sliders; only before they are drawn, so from a callback."""
     for name, value in asdict(rule).items():
-        st.session_state[f"rule_{name}"] = round(value / 0.05) * 0.05
+        st.session_state[f"rule_{name}"] = round(value / STEP) * STEP
     st.session_state[_KEPT] = asdict(rule)
 
 
@@ -30,9 +31,9 @@ def rule_sliders(workspace: Workspace) -> CurationRule:
     saved = read_notes(workspace.root).rules
     st.segmented_control("Start from", [*RULE_PRESETS, *saved], key="rule_preset", on_change=_use, args=(saved,))
     before = current_rule()
-    alpha = st.slider("α  least score of the positive", 0.0, 5.0, before.alpha, 0.05, key="rule_alpha")
-    beta = st.slider("β  greatest score of the hard negative", 0.0, 5.0, before.beta, 0.05, key="rule_beta")
-    gamma = st.slider("γ  least gap between them", -5.0, 5.0, before.gamma, 0.05, key="rule_gamma")
+    alpha = st.slider("α  least score of the positive", 0.0, 5.0, before.alpha, STEP, key="rule_alpha")
+    beta = st.slider("β  greatest score of the hard negative", 0.0, 5.0, before.beta, STEP, key="rule_beta")
+    gamma = st.slider("γ  least gap between them", -5.0, 5.0, before.gamma, STEP, key="rule_gamma")
     rule = CurationRule(alpha=alpha, beta=beta, gamma=gamma)
     st.session_state[_KEPT] = asdict(rule)
     return rule

@@ -14,7 +14,7 @@ from workbench.components import links
 from workbench.components.curate.funnel import funnel
 from workbench.components.curate.judges_view import chance_warning
 from workbench.components.curate.list_filters import open_list
-from workbench.components.curate.rule_sliders import rule_sliders, save_rule
+from workbench.components.curate.rule_sliders import rule_sliders, save_rule, set_rule
 from workbench.components.curate.score_plane import score_plane
 from workbench.components.curation_scope import Scope
 from workbench.components.notice import errors_shown
@@ -48,7 +48,7 @@ def rule_view(workspace: Workspace, scope: Scope) -> None:
         _frozen()
     with picture:
         counts = workspace.store.judgements.histogram(list(scope.attempt_ids), scope.judge_id, _BINS)
-        _cell(score_plane(np.asarray(counts), rule, key="plane"))
+        _cell(score_plane(np.asarray(counts), rule, key="plane", on_rule=set_rule))
     funnel(workspace, scope, rule)
     _border(workspace, scope, rule)
 
@@ -98,7 +98,6 @@ def _flips(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
 
 def _cell(cell: tuple[tuple[float, float], tuple[float, float]] | None) -> None:
     if cell is None:
-        st.caption("Click a cell for its triplets.")
         return
     (a_low, a_high), (b_low, b_high) = ((round(low, 2), round(high, 2)) for low, high in cell)
     st.button(
