@@ -120,9 +120,7 @@ def tabs(options: Sequence[str], *, name: str, first: str = "") -> str:
     if coming in options:
         st.session_state[key] = coming
     start = wanted if wanted in options else first or options[0]
-    chosen = st.segmented_control(
-        name, options, default=start, key=key, required=True, label_visibility="collapsed"
-    )
+    chosen = st.segmented_control(name, options, default=start, key=key, required=True, label_visibility="collapsed")
     remember(name, chosen)
     return str(chosen)
 

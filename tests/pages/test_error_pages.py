@@ -16,7 +16,8 @@ from workbench.components.errors.behaviour_view import passed_grid
 from workbench.components.errors.like_these import triplets_by_words, triplets_of_kind
 from workbench.components.evaluate.folder_tasks import TRANSFER, task_table
 from workbench.components.evaluate.leaderboard_view import entries_of, leaderboard_style
-from workbench.components.slice_view import interval_figure, members_of, slice_colour, task_slices
+from workbench.components.slice_figure import interval_figure, slice_colour
+from workbench.components.slice_view import members_of, task_slices
 from workbench.own_tests import OwnTests
 from workbench.pair_slices import PairSlices
 

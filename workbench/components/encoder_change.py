@@ -8,7 +8,8 @@ import streamlit as st
 from pipeline.analysis.slices import SliceChange, rank_losses, slice_changes
 from pipeline.evaluation.metrics import Interval, bootstrap_difference
 from workbench import theme
-from workbench.components.slice_view import ALL, members_of, title_of
+from workbench.components.slice_figure import title_of
+from workbench.components.slice_view import ALL, members_of
 from workbench.components.text import for_chart, plain
 from workbench.components.wording import counted
 from workbench.pair_slices import PairSlice

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from pipeline.analysis.slices import SliceScore, rank_losses, score_slices, slice_members
 from pipeline.evaluation.sources import source_of
 from workbench import state, theme
+from workbench.components.slice_figure import interval_figure, title_of
 from workbench.components.text import plain
 from workbench.components.wording import count, counted
 from workbench.pair_slices import PairSlice, pair_ids
@@ -27,11 +27,6 @@ class TaskSlices:
 
     members: dict[str, np.ndarray]
     scores: list[SliceScore]
-
-
-def title_of(group: str, name: str) -> str:
-    """How a slice is called on screen and in the URL."""
-    return f"{group} {name}" if group in ("subset", "source", "saved") else name
 
 
 @st.cache_data(max_entries=16, show_spinner="Looking for slices …")
@@ -119,45 +114,6 @@ def slice_summary(row: SliceScore | None, pairs: int) -> None:
             f"Like the rest, it would add {row.cost * 100:+.2f} to the task's Spearman."
         )
     )
-
-
-def interval_figure(rows: list[SliceScore]) -> go.Figure:
-    """Difference to the rest per slice, times 100; titles stand above their bars, to fit a narrow column."""
-    figure = theme.chart(
-        "Worse or better than the rest", x="score x 100, slice less rest", y="", height=90 + 44 * len(rows)
-    )
-    places = list(range(len(rows)))
-    colours = [slice_colour(row) for row in rows]
-    for place, row, colour in zip(places, rows, colours, strict=True):
-        ends = [100 * row.low, 100 * row.high]
-        figure.add_trace(
-            go.Scatter(x=ends, y=[place, place], mode="lines", line={"color": colour, "width": 4}, hoverinfo="skip")
-        )
-        figure.add_annotation(
-            text=f"{title_of(row.group, row.name)[:48]} ({row.pairs:,})".replace("<", "&lt;"),
-            x=0, xref="paper", xanchor="left", y=place, yshift=13, showarrow=False, font={"size": 13},
-        )  # fmt: skip
-    figure.add_trace(
-        go.Scatter(
-            x=[100 * row.difference for row in rows],
-            y=places,
-            mode="markers",
-            marker={"size": 12, "color": colours},
-            customdata=[[100 * row.cost, row.pairs] for row in rows],
-            hovertemplate="%{x:+.1f} to the rest<br>costs %{customdata[0]:+.2f}<extra></extra>",
-        )
-    )
-    figure.add_vline(x=0, line={"color": theme.INK, "width": 1})
-    figure.update_yaxes(visible=False, range=[len(rows) - 0.4, -0.9])
-    figure.update_layout(showlegend=False)
-    return figure
-
-
-def slice_colour(row: SliceScore) -> str:
-    """Grey where it says nothing, amber where pairs are worse than the rest, blue where they are better."""
-    if row.says_nothing:
-        return "#A9B1BC"
-    return theme.HUMAN if row.difference > 0 else theme.WARNING
 
 
 def _clicked(titles: list[str]) -> str | None:

@@ -10,7 +10,8 @@ from pipeline.generation.targeted_prompts import fitting_set
 from workbench import state
 from workbench.actions.errors import generate_like
 from workbench.components.notice import errors_shown
-from workbench.components.slice_view import members_of, title_of
+from workbench.components.slice_figure import title_of
+from workbench.components.slice_view import members_of
 from workbench.components.text import plain
 from workbench.components.to_curation import to_curation
 from workbench.components.wording import counted

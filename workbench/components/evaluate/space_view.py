@@ -31,6 +31,7 @@ def space_view(workspace: Workspace, names: dict[str, str]) -> None:
     frame = pd.DataFrame(rows)
     frame["name"] = [scored_name(str(key), names) for key in frame["encoder_id"]]
     st.plotly_chart(space_figure(frame), key="space", config=theme.MODEBAR, alt="Measures of each encoder's space")
+    st.caption("  \n".join(f"**{title}**: {meaning}." for title, meaning in MEASURES.values()))
     sentences = ", ".join(f"{int(number):,}" for number in sorted(set(frame["sentences"])))
     st.caption(
         f"Measured on {sentences} sentences of the evaluated tasks. None of these ranks encoders: an even space can "
