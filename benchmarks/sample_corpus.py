@@ -64,7 +64,7 @@ def premises(folder: Path, engine: TorchLlama) -> list[dict[str, Any]]:
         )
         for row in rows(path)
     ]
-    append(path, (_attempt_row(attempt) for attempt in write_premises(SCRATCH, engine, known=known)))
+    append(path, (_attempt_row(attempt) for attempt in write_premises(SCRATCH, GgufLLM(engine), known=known)))
     kept = [row for row in rows(path) if row["outcome"] == PremiseOutcome.OK]
     random.Random(0).shuffle(kept)
     return kept

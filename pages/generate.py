@@ -9,22 +9,34 @@ from workbench.components.generate.free_prompt import free_prompt
 from workbench.components.generate.generation_form import RUN, generation_form
 from workbench.components.generate.grid_preview import grid_preview
 from workbench.components.generate.lens_view import lens_view
-from workbench.components.generate.llm_registry import llm_registry
+from workbench.components.generate.llm_registry import LLMS, llm_registry
 from workbench.components.generate.prompt_editor import prompt_editor
+from workbench.components.generate.scratch_form import PREMISES
+from workbench.components.generate.scratch_view import scratch_view
 from workbench.components.premises_import import welcome
 
 workspace = shell.begin("Generate")
-if not workspace.store.premises.corpora():
+has_premises = any(corpus.premises for corpus in workspace.store.premises.corpora())
+without = [PREMISES, LLMS]
+if not has_premises and state.recall(state.GENERATE_VIEW) not in without:
     welcome(workspace)
     st.stop()
 
 attempts = workspace.store.triplets.attempts()
+views = [PREMISES, "Preview", "Contrast lens", "Prompts", "Free prompt", RUN, "Attempts", LLMS]
+first = RUN if len(attempts) else "Preview"
+view = state.tabs(views if has_premises else without, name=state.GENERATE_VIEW, first=first)
+if view == PREMISES:
+    scratch_view(workspace)
+    st.stop()
+if not has_premises:
+    llm_registry(workspace)
+    st.stop()
+
 settings, result = st.columns([1, 2], gap="large")
 with settings:
     choice = generation_form(workspace)
 with result:
-    views = ["Preview", "Contrast lens", "Prompts", "Free prompt", RUN, "Attempts", "LLMs"]
-    view = state.tabs(views, name=state.GENERATE_VIEW, first=RUN if len(attempts) else views[0])
     if view == "Preview":
         grid_preview(workspace, choice)
     elif view == "Contrast lens":

@@ -77,6 +77,8 @@ class ScratchConfig:
     """What the sentences are about, in a word or two each; empty takes the built-in list."""
     genres: tuple[str, ...] = ()
     """Kinds of sentences; empty takes all: caption, news, question, story, fact, opinion, advice, message."""
+    lengths: tuple[str, ...] = ()
+    """Lengths wanted; empty takes all: short (up to 7 words), medium (8 to 12), long (more)."""
     per_cell: int = 3
     """Premises wanted for each topic, genre and length."""
     tries: int = 3
@@ -95,9 +97,13 @@ class ScratchConfig:
     """Longest premise in tokens; one cut there has the outcome truncated."""
     batch_size: int = 64
     """Premises written side by side."""
+    token_budget: int = 0
+    """What a server may charge for in one run, in tokens of prompts and replies together; 0 for no limit."""
+    money_budget: float = 0.0
+    """What a server may charge for in one run, at the prices of the LLM's entry; 0 for no limit."""
 
     def __post_init__(self) -> None:
-        for name in ("topics", "genres"):
+        for name in ("topics", "genres", "lengths"):
             values = tuple(dict.fromkeys(" ".join(str(value).split()) for value in getattr(self, name)))
             object.__setattr__(self, name, tuple(value for value in values if value))
         long = next((topic for topic in self.topics if len(topic) > 60), "")
@@ -110,6 +116,8 @@ class ScratchConfig:
         _require(0 < self.top_p <= 1, f"top_p must lie above 0 and at most 1, got {self.top_p}.")
         _require(self.max_new_tokens >= 4, f"max_new_tokens must be at least 4, got {self.max_new_tokens}.")
         _require(self.batch_size >= 1, f"batch_size must be at least 1, got {self.batch_size}.")
+        _require(self.token_budget >= 0, f"token_budget must not be negative, got {self.token_budget}.")
+        _require(self.money_budget >= 0, f"money_budget must not be negative, got {self.money_budget}.")
 
 
 @dataclass(frozen=True, slots=True)

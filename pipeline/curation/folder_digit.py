@@ -8,7 +8,7 @@ from pipeline.curation.digit import DIGITS, expected_digit
 from pipeline.errors import InputError
 from pipeline.generation.judge_prompts import DIGIT_PROMPT, DigitPrompt
 from pipeline.generation.llms.decoder import DecoderLLM
-from pipeline.generation.llms.torch_llm import Prompt
+from pipeline.generation.llms.torch_writing import Prompt
 
 
 class FolderDigitJudge:

@@ -12,17 +12,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from pipeline.config import ScratchConfig
+from pipeline.config import GenerationConfig, ScratchConfig
 from pipeline.errors import InputError
-from pipeline.generation.contrast import TokenChoice
 from pipeline.generation.copies import words
-from pipeline.generation.engine import Engine
-from pipeline.generation.lockstep import Lockstep, RawReply, Request
+from pipeline.generation.llms.protocol import LLM, Ask, Reply
 from pipeline.generation.loops import repeats_itself
 from pipeline.generation.premise_prompts import GENRES, TOPICS, Genre, Length
 from pipeline.generation.refusals import refusal_rule
 from pipeline.near_duplicates import NearDuplicates
-from pipeline.records import Outcome, Side, text_id
+from pipeline.records import Outcome, text_id
 
 _LEAST_WORDS = 3
 _WHOLE = re.compile(r"""["'“‘(]?[A-Z0-9].*[.?!]["'”’)]?""")
@@ -36,6 +34,7 @@ class PremiseOutcome(StrEnum):
     DUPLICATE = "duplicate"
     NEAR_DUPLICATE = "near_duplicate"
     CELL_FULL = "cell_full"
+    OTHER_LENGTH = "other_length"
     MALFORMED = "malformed"
     LOOP = "loop"
     REFUSED = "refused"
@@ -62,6 +61,8 @@ class Attempt:
     text: str
     length: Length
     outcome: PremiseOutcome
+    reason: str = ""
+    """Why it failed, in words, where an LLM's server said so."""
 
     @property
     def cell(self) -> Cell:
@@ -71,7 +72,7 @@ class Attempt:
 
 def write_premises(
     config: ScratchConfig,
-    llm: Engine,
+    llm: LLM,
     *,
     known: Iterable[Attempt] = (),
     should_stop: Callable[[], bool] = lambda: False,
@@ -90,7 +91,7 @@ def cells(config: ScratchConfig) -> list[Cell]:
         Cell(topic, genre.name, length)
         for genre in chosen_genres(config)
         for topic in config.topics or TOPICS
-        for length in Length
+        for length in chosen_lengths(config)
     ]
 
 
@@ -103,11 +104,20 @@ def chosen_genres(config: ScratchConfig) -> list[Genre]:
     return [known[name] for name in config.genres or known]
 
 
+def chosen_lengths(config: ScratchConfig) -> list[Length]:
+    """Return the lengths that a config names, or all; InputError for an unknown one."""
+    unknown = [name for name in config.lengths if name not in set(Length)]
+    if unknown:
+        raise InputError(f"There is no length {unknown[0]!r}; choose from {', '.join(Length)}.")
+    return [length for length in Length if length in config.lengths or not config.lengths]
+
+
 class Filing:
     """What has been written so far: which cells are full, which texts are taken, how each attempt ends."""
 
     def __init__(self, config: ScratchConfig) -> None:
         self._config = config
+        self._lengths = frozenset(chosen_lengths(config))
         self._kept: Counter[Cell] = Counter()
         self._asked: Counter[Cell] = Counter()
         self._exact: set[str] = set()
@@ -116,14 +126,16 @@ class Filing:
             for _, example in genre.examples:
                 self._take(example)
 
-    def file(self, asked: Cell, number: int, raw: str, *, cut: bool = False, failed: bool = False) -> Attempt:
-        """Judge a reply, remember it, and return it as an attempt."""
-        text = " ".join(raw.split())
+    def file(
+        self, asked: Cell, number: int, raw: str, *, cut: bool = False, failed: bool = False, reason: str = ""
+    ) -> Attempt:
+        """Judge a reply, of which the first line counts, remember it, and return it as an attempt."""
+        text = " ".join(raw.strip().partition("\n")[0].split())
         length = Length.of(text)
         outcome = PremiseOutcome.FAILED if failed else self._outcome(asked, text, cut=cut)
         if outcome is PremiseOutcome.OK:
             outcome = self._place(asked._replace(length=length), text)
-        attempt = Attempt(asked, number, text, length, outcome)
+        attempt = Attempt(asked, number, text, length, outcome, reason)
         self.remember(attempt)
         return attempt
 
@@ -160,6 +172,8 @@ class Filing:
             return PremiseOutcome.DUPLICATE
         if self._near.find(text) is not None:
             return PremiseOutcome.NEAR_DUPLICATE
+        if cell.length not in self._lengths:
+            return PremiseOutcome.OTHER_LENGTH
         return PremiseOutcome.CELL_FULL if self._kept[cell] >= self._config.per_cell else PremiseOutcome.OK
 
     def _take(self, text: str) -> None:
@@ -170,7 +184,7 @@ class Filing:
 class _Writer:
     """One run: the rounds over the genres."""
 
-    def __init__(self, config: ScratchConfig, llm: Engine, known: Iterable[Attempt]) -> None:
+    def __init__(self, config: ScratchConfig, llm: LLM, known: Iterable[Attempt]) -> None:
         self._config = config
         self._llm = llm
         self._genres = chosen_genres(config)
@@ -190,27 +204,27 @@ class _Writer:
 
     def _round(self, genre: Genre, should_stop: Callable[[], bool]) -> Iterator[Attempt]:
         """Ask once for all that this genre's cells lack."""
-        how = TokenChoice(0.0, self._config.plausibility, self._config.temperature, self._config.top_p)
-        lockstep = Lockstep(
-            self._llm,
-            {Side.POSITIVE: self._llm.tokenize(genre.prefix())},
-            how,
-            slots=self._config.batch_size,
-            max_new_tokens=self._config.max_new_tokens,
-        )
         asked = [
             (cell, number) for cell in self._cells if cell.genre == genre.name for number in self._filing.wanted(cell)
         ]
-        for reply in lockstep.run(self._requests(genre, asked), should_stop):
+        replies = self._llm.continuations(
+            genre.prefix(), self._asks(genre, asked), sampling(self._config), should_stop
+        )
+        for reply in replies:
             yield self._filed(*asked[reply.key], reply)
 
-    def _requests(self, genre: Genre, asked: list[tuple[Cell, int]]) -> Iterator[Request]:
+    def _asks(self, genre: Genre, asked: list[tuple[Cell, int]]) -> Iterator[Ask]:
         for key, (cell, number) in enumerate(asked):
             seed = int(text_id("\n".join([str(self._config.seed), *cell, str(number)])), 16)
-            tail = self._llm.tokenize(genre.tail(cell.topic, cell.length))
-            yield Request(key, {Side.POSITIVE: tail}, seed, sides=(Side.POSITIVE,))
+            yield Ask(key, genre.tail(cell.topic, cell.length), seed)
 
-    def _filed(self, cell: Cell, number: int, reply: RawReply) -> Attempt:
-        raw = self._llm.detokenize(reply.tokens)
+    def _filed(self, cell: Cell, number: int, reply: Reply) -> Attempt:
         failed = reply.problem in (Outcome.FAILED, Outcome.TOO_LONG)
-        return self._filing.file(cell, number, raw, cut=reply.cut, failed=failed)
+        return self._filing.file(cell, number, reply.raw, cut=reply.cut, failed=failed, reason=reply.reason)
+
+
+def sampling(config: ScratchConfig) -> GenerationConfig:
+    """Return how an LLM goes on from a prompt under this config: plain, without an opposite."""
+    shared = ("llm", "plausibility", "temperature", "top_p", "seed", "max_new_tokens", "batch_size")
+    budgets = ("token_budget", "money_budget")
+    return GenerationConfig(omega=0.0, **{name: getattr(config, name) for name in (*shared, *budgets)})

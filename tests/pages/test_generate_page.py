@@ -22,7 +22,7 @@ from workbench.paths import PROJECT
 from workbench.prompt_sets import PromptSets
 from workbench.workspace import Workspace
 
-VIEWS = ["Preview", "Contrast lens", "Prompts", "Free prompt", "Run", "Attempts", "LLMs"]
+VIEWS = ["Premises", "Preview", "Contrast lens", "Prompts", "Free prompt", "Run", "Attempts", "LLMs"]
 PREMISE = "A dog runs over the wet beach."
 CONFIG = asdict(GenerationConfig(prompt_set="default@1"))
 LENS_ID, GRID_ID, ASK_ID = (

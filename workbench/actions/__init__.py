@@ -25,7 +25,7 @@ from workbench.actions.judging import start_calibrate, start_judge
 from workbench.actions.llms import add_llm, check_llm, llms
 from workbench.actions.maps import save_slice, seed_corpus, start_projection, start_search
 from workbench.actions.margins import start_margins
-from workbench.actions.premises import import_premises, import_sample, start_fetch_premises
+from workbench.actions.premises import import_premises, import_sample, start_fetch_premises, start_write_premises
 from workbench.actions.previews import count_tokens, start_ask, start_grid, start_lens
 from workbench.actions.prompts import prompt_sets, save_prompt_set
 from workbench.actions.regeneration import start_regenerate
@@ -87,5 +87,6 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         start_search,
         start_study,
         start_train,
+        start_write_premises,
     )
 }

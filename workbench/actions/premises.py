@@ -1,13 +1,17 @@
 """Bringing premises in."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from pipeline.config import ScratchConfig, from_fields
 from pipeline.errors import InputError
+from pipeline.generation.scratch import cells
 from pipeline.hub_files import HubName
 from pipeline.premises import PremiseFile, read_premises
+from workbench.actions.llms import resolve_llm
 from workbench.paths import SAMPLE_PREMISES
 from workbench.workspace import Workspace
 
@@ -59,6 +63,25 @@ def start_fetch_premises(
     spec = {"name": file, "revision": wanted.revision, "column": column or usual, "corpus": corpus, "limit": limit}
     job_id = workspace.jobs.submit("fetch_premises", spec, title=f"Premises of {corpus}")
     return {"job_id": job_id, "corpus_id": job_id, "name": corpus}
+
+
+def start_write_premises(
+    workspace: Workspace, *, config: dict[str, Any] | None = None, name: str = "from scratch"
+) -> dict[str, Any]:
+    """Queue premises from scratch by the fields of a ScratchConfig; the corpus has the id of the job.
+
+    Raises InputError for a genre or length that nobody has worded, and for an LLM that cannot be used.
+    """
+    settings = from_fields(ScratchConfig, config or {})
+    wanted = len(cells(settings)) * settings.per_cell
+    corpus = name.strip() or "from scratch"
+    spec = {
+        "config": asdict(settings),
+        "llm": resolve_llm(workspace, settings.llm).to_json(),
+        "corpus": corpus,
+    }
+    job_id = workspace.jobs.submit("write_premises", spec, title=f"{corpus}: premises by {settings.llm}"[:120])
+    return {"job_id": job_id, "corpus_id": job_id, "name": corpus, "wanted": wanted}
 
 
 def import_upload(

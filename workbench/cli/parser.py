@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from pipeline.config import CurationRule, GenerationConfig, TrainConfig
+from pipeline.config import CurationRule, GenerationConfig, ScratchConfig, TrainConfig
 from pipeline.field_docs import field_docs
 
 OPTION_ALIASES = {"mask_threshold": ("--mask-phi",)}
@@ -74,6 +74,12 @@ def add_llms(commands: Any) -> None:
 
 def add_stages(commands: Any) -> None:
     """Commands of the pipeline."""
+    scratch = command(
+        commands, "write-premises", "premises", "let an LLM write a corpus of premises by topic, genre and length"
+    )
+    scratch.add_argument("--name", default="from scratch", help="name of the corpus (default: from scratch)")
+    add_settings(scratch, ScratchConfig)
+
     generate = command(commands, "generate", "generate", "stage 1: write positives and hard negatives")
     generate.add_argument("--corpus", help="name of a corpus of the workspace")
     generate.add_argument("--premises", type=Path, help="file of premises; with --out no workspace is needed")
@@ -165,10 +171,18 @@ def add_settings(parser: argparse.ArgumentParser, kind: type) -> None:
         options: dict[str, Any] = {"dest": f"setting_{field.name}", "default": None, "help": told}
         if field.type is bool:
             parser.add_argument(*names, action=argparse.BooleanOptionalAction, **options)
+        elif get_origin(field.type) is tuple:
+            told = f"{docs[field.name]} (separated by commas)".replace("%", "%%")
+            parser.add_argument(*names, type=words_between_commas, **options | {"help": told, "metavar": "A,B"})
         elif get_args(field.type) and get_origin(field.type) is not None and field.default in get_args(field.type):
             parser.add_argument(*names, choices=get_args(field.type), **options)
         else:
             parser.add_argument(*names, type=plain_type(field.type), **options)
+
+
+def words_between_commas(text: str) -> tuple[str, ...]:
+    """Return the parts of a list that is typed as one option."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def plain_type(annotation: Any) -> type:

@@ -18,6 +18,7 @@ IDLE_SECONDS: Final = 5
 
 KIND_TITLES: Final = {
     "generate": "Generation",
+    "write_premises": "Premises from scratch",
     "judge": "Judging",
     "train": "Training",
     "evaluate": "Evaluation",
@@ -40,6 +41,8 @@ KIND_TITLES: Final = {
 }
 SHOWN_WHERE_ASKED: Final = frozenset({"tokens", "grid", "lens", "ask"})
 """Short jobs whose only result is what the page Generate shows."""
+_KEPT_EARLY: Final = frozenset({"train", "write_premises"})
+"""Jobs whose result is of use when they are ended early."""
 _STATE_LOOKS: Final = {
     "queued": ("gray", ":material/schedule:"),
     "running": ("blue", ":material/progress_activity:"),
@@ -130,7 +133,7 @@ def controls(workspace: Workspace, job: JobView, *, key: str) -> None:
         offered.append(("Pause", ":material/pause:", workspace.jobs.pause))
     if job.state in RESUMABLE:
         offered.append(("Resume", ":material/play_arrow:", workspace.jobs.resume))
-    if job.kind == "train" and job.done and (job.state == "running" or job.state in {"paused", "interrupted"}):
+    if job.kind in _KEPT_EARLY and job.done and (job.state == "running" or job.state in {"paused", "interrupted"}):
         offered.append(("Stop and keep", ":material/save:", workspace.jobs.finish))
     if is_live(job) or job.state in {"paused", "interrupted"}:
         offered.append(("Cancel", ":material/close:", workspace.jobs.cancel))

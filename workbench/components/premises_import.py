@@ -9,6 +9,7 @@ from pipeline.premises import PremiseFile, read_premises
 from workbench import state
 from workbench.actions.premises import KNOWN_CORPORA, import_upload, start_fetch_premises
 from workbench.actions.sample import open_sample
+from workbench.components import links
 from workbench.components.notice import errors_shown
 from workbench.components.text import plain
 from workbench.components.wording import count, counted
@@ -20,7 +21,7 @@ _SHOWN = 8
 
 
 def welcome(workspace: Workspace) -> None:
-    """First visit: one click to something alive, or one's own sentences."""
+    """First visit: one click to something alive, one's own sentences, or sentences that an LLM writes."""
     with st.container(border=True):
         st.subheader("Start with premises", icon=":material/notes:", anchor=False)
         st.markdown(
@@ -36,12 +37,20 @@ def welcome(workspace: Workspace) -> None:
                     st.rerun()
             if st.button("Import my premises", icon=":material/upload_file:"):
                 import_dialog(workspace)
+            if st.button("Let an LLM write premises", icon=":material/grid_on:"):
+                _to_scratch()
+
+
+def _to_scratch() -> None:
+    """Go where an LLM writes premises."""
+    state.select(state.GENERATE_VIEW, "Premises")
+    st.switch_page(links.GENERATE)
 
 
 @st.dialog("Import premises", width="large")
 def import_dialog(workspace: Workspace) -> None:
     """Upload or paste, look at what would be kept, import."""
-    upload, paste, hub = st.tabs(["Upload a file", "Paste text", "From the hub"])
+    upload, paste, hub, scratch = st.tabs(["Upload a file", "Paste text", "From the hub", "From scratch"])
     with upload:
         file = st.file_uploader(
             "One premise per line, or a table with a column of sentences", type=FILE_TYPES, key="import_file"
@@ -56,6 +65,10 @@ def import_dialog(workspace: Workspace) -> None:
                 _offer(workspace, text.encode(), "pasted.txt")
     with hub:
         _hub(workspace)
+    with scratch:
+        st.markdown("An LLM writes premises for every topic, genre and length that you choose, without a corpus.")
+        if st.button("Choose topics and genres", icon=":material/grid_on:", key="import_scratch"):
+            _to_scratch()
 
 
 def _hub(workspace: Workspace) -> None:

@@ -25,6 +25,7 @@ State = Literal["queued", "running", "paused", "cancelled", "failed", "finished"
 Stop = Literal["pause", "finish", "cancel"]
 LANES = {
     "generate": "models",
+    "write_premises": "models",
     "judge": "models",
     "train": "models",
     "study": "models",

@@ -118,6 +118,15 @@ STEPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
                 points VARCHAR, ensemble VARCHAR)""",
         ),
     ),
+    (
+        "attempts at premises from scratch",
+        (
+            """CREATE TABLE premise_attempts (
+                corpus_id VARCHAR, topic VARCHAR, genre VARCHAR, asked VARCHAR, number BIGINT, length VARCHAR,
+                text VARCHAR, outcome VARCHAR, reason VARCHAR,
+                PRIMARY KEY (corpus_id, topic, genre, asked, number))""",
+        ),
+    ),
 )
 
 

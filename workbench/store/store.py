@@ -18,6 +18,7 @@ from workbench.store.llm_usage import LLMUsage
 from workbench.store.llms import LLMs
 from workbench.store.migrations import migrate
 from workbench.store.opinions import Opinions
+from workbench.store.premise_attempts import PremiseAttempts
 from workbench.store.premises import Premises
 from workbench.store.projections import Projections
 from workbench.store.runs import Runs
@@ -55,6 +56,7 @@ class Store:
         self.journals = Journals(self.database)
         self.imports = Imports(root / "imports", self.journals)
         self.premises = Premises(self.database, self.imports)
+        self.premise_attempts = PremiseAttempts(self.database)
         self.triplets = Triplets(self.database, self.imports)
         self.judgements = Judgements(self.database)
         self.decisions = Decisions(self.database, self.journals, root / "decisions.jsonl")
@@ -109,6 +111,7 @@ class Store:
         tables: dict[str, JournalTable] = {
             "imports": self.imports,
             "premises": self.premises,
+            "premise_attempts": self.premise_attempts,
             "triplets": self.triplets,
             "judgements": self.judgements,
             "calibrations": self.calibrations,

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from pipeline.config import GenerationConfig
 from pipeline.errors import InputError
 from pipeline.generation.llms.batch_limits import BatchLimits
-from pipeline.generation.llms.torch_llm import LONGEST_WINDOW, Prompt, Steps, TorchLLM, load_settings
+from pipeline.generation.llms.torch_llm import LONGEST_WINDOW, TorchLLM, load_settings
+from pipeline.generation.llms.torch_writing import Prompt, Steps
 
 if TYPE_CHECKING:
     import torch

@@ -45,21 +45,22 @@ class GgufLLM:
             max_new_tokens=config.max_new_tokens,
             opposites={side: prompts.opposite_key(side) for side in Side},
         )
-        unfit: deque[Reply] = deque()
+        requests = ((ask, self._request(ask, by_key)) for ask in asks)
+        return self._answered(lockstep, requests, tuple(Side), should_stop)
 
-        def requests() -> Iterator[Request]:
-            for ask in asks:
-                request = self._request(ask, by_key)
-                if request is not None and lockstep.fits(request):
-                    yield request
-                else:
-                    unfit.extend(Reply(ask.key, side, "", problem=Outcome.TOO_LONG) for side in Side)
-
-        for raw in lockstep.run(requests(), should_stop):
-            while unfit:
-                yield unfit.popleft()
-            yield self._reply(raw)
-        yield from unfit
+    def continuations(
+        self, shared: str, asks: Iterator[Ask], config: GenerationConfig, should_stop: ShouldStop
+    ) -> Iterator[Reply]:
+        """Yield how the LLM goes on from each text, many decoded side by side; see LLM.continuations."""
+        lockstep = Lockstep(
+            self.llama,
+            {Side.POSITIVE: self.tokenize(shared)},
+            TokenChoice(0.0, config.plausibility, config.temperature, config.top_p),
+            slots=config.batch_size,
+            max_new_tokens=config.max_new_tokens,
+        )
+        requests = ((ask, self._continuation(ask)) for ask in asks)
+        return self._answered(lockstep, requests, (Side.POSITIVE,), should_stop)
 
     def log_probabilities(self, prompts: Sequence[str], replies: Sequence[str]) -> NDArray[np.float64]:
         """Return log p(reply | prompt) of each pair; nan for one that does not fit the window."""
@@ -110,12 +111,45 @@ class GgufLLM:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _answered(
+        self,
+        lockstep: Lockstep,
+        requests: Iterator[tuple[Ask, Request | None]],
+        sides: tuple[Side, ...],
+        should_stop: ShouldStop,
+    ) -> Iterator[Reply]:
+        """Yield a reply per side of each ask; one that does not fit the window is answered with that."""
+        unfit: deque[Reply] = deque()
+
+        def fitting() -> Iterator[Request]:
+            for ask, request in requests:
+                if request is not None and lockstep.fits(request):
+                    yield request
+                else:
+                    unfit.extend(Reply(ask.key, side, "", problem=Outcome.TOO_LONG) for side in sides)
+
+        for raw in lockstep.run(fitting(), should_stop):
+            while unfit:
+                yield unfit.popleft()
+            yield self._reply(raw)
+        yield from unfit
+
     def _request(self, ask: Ask, prompts: Mapping[str, SidePrompt]) -> Request | None:
-        if len(ask.premise) > WINDOW * _LONGEST_TOKEN_BYTES:
-            return None  # not worth tokenizing: a pasted book, or a line of megabytes
+        if not _may_fit(ask):
+            return None
         tails = {key: self.tokenize(prompt.tail(ask.premise)) for key, prompt in prompts.items()}
         return Request(ask.key, tails, seed=ask.seed)
+
+    def _continuation(self, ask: Ask) -> Request | None:
+        if not _may_fit(ask):
+            return None
+        return Request(ask.key, {Side.POSITIVE: self.tokenize(ask.premise)}, ask.seed, sides=(Side.POSITIVE,))
 
     def _reply(self, raw: RawReply) -> Reply:
         text = self.detokenize(raw.tokens)
         return Reply(raw.key, raw.side, text, tokens=len(raw.tokens), cut=raw.cut, problem=raw.problem)
+
+
+def _may_fit(ask: Ask) -> bool:
+    """Whether a text is worth tokenizing: a pasted book, or a line of megabytes, is not."""
+    return len(ask.premise) <= WINDOW * _LONGEST_TOKEN_BYTES

@@ -63,6 +63,16 @@ class LLM(Protocol):
         """
         ...
 
+    def continuations(
+        self, shared: str, asks: Iterator[Ask], config: GenerationConfig, should_stop: ShouldStop
+    ) -> Iterator[Reply]:
+        """Yield how the LLM goes on from `shared` and the text of each ask, up to a line break; see `replies`.
+
+        There is no opposite to contrast a text with: omega and candidates have no effect, and the only reply to an
+        ask is given as its positive.
+        """
+        ...
+
     def log_probabilities(self, prompts: Sequence[str], replies: Sequence[str]) -> NDArray[np.float64]:
         """Return log p(reply | prompt) of each pair in nats, summed over the reply's tokens; nan where unknown."""
         ...

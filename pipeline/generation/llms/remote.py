@@ -7,6 +7,7 @@ are plain, and say so.
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from threading import Event
 from typing import Any
 
@@ -73,9 +74,21 @@ class RemoteLLM:
         """
         stop = Event()
         self._meter = self._new_meter(config)
-        writer = _Writer(self, self._calls(stop), prompts, config)
+        writer = _Writer(self, self._calls(stop), config)
         jobs = ((ask, side) for ask in asks for side in Side)
-        return self._run(jobs, writer.write, should_stop, stop)
+        return self._run(jobs, lambda ask, side: writer.side(ask, side, prompts), should_stop, stop)
+
+    def continuations(
+        self, shared: str, asks: Iterator[Ask], config: GenerationConfig, should_stop: ShouldStop
+    ) -> Iterator[Reply]:
+        """Yield how the LLM goes on from each text as it comes; see LLM.continuations and `replies`."""
+        stop = Event()
+        # A run asks for one kind of text after the other: what the earlier ones cost counts towards its budget.
+        self.spent = max(self.spent, self.usage, key=lambda usage: usage.calls)
+        self._meter = self._new_meter(config)
+        writer = _Writer(self, self._calls(stop), config)
+        jobs = ((ask, Side.POSITIVE) for ask in asks)
+        return self._run(jobs, lambda ask, side: writer.reply(ask, side, shared + ask.premise), should_stop, stop)
 
     def log_probabilities(self, prompts: Sequence[str], replies: Sequence[str]) -> NDArray[np.float64]:
         """Return log p(reply | prompt) of each pair; nan where the server does not say."""
@@ -185,26 +198,32 @@ class RemoteLLM:
 
 
 class _Writer:
-    """Writes one side of one premise, in a thread of its own."""
+    """Writes one reply, in a thread of its own."""
 
-    def __init__(self, llm: RemoteLLM, calls: Calls, prompts: PromptSet, config: GenerationConfig) -> None:
-        self._llm, self._calls, self._prompts, self._config = llm, calls, prompts, config
+    def __init__(self, llm: RemoteLLM, calls: Calls, config: GenerationConfig) -> None:
+        self._llm, self._calls, self._config = llm, calls, config
 
-    def write(self, ask: Ask, side: Side) -> Reply:
-        """Return the reply, or what kept it from being written."""
+    def side(self, ask: Ask, side: Side, prompts: PromptSet) -> Reply:
+        """Return the reply to one side of a premise, with its scores where candidates are to be compared."""
         own, opposite = (
-            _printable(one.prefix() + one.tail(ask.premise))
-            for one in (self._prompts.own(side), self._prompts.opposite(side))
+            _printable(one.prefix() + one.tail(ask.premise)) for one in (prompts.own(side), prompts.opposite(side))
         )
+        reply = self.reply(ask, side, own)
+        if reply.problem is not None:
+            return reply
+        scores = self._scores(own, opposite, reply.raw)
+        return replace(reply, own_log_p=scores[0], opposite_log_p=scores[1])
+
+    def reply(self, ask: Ask, side: Side, prompt: str) -> Reply:
+        """Return the reply to a prompt, or what kept it from being written."""
         try:
-            text, tokens, cut = self._llm.write(self._calls, own, self._config, ask.seed)
+            text, tokens, cut = self._llm.write(self._calls, _printable(prompt), self._config, ask.seed)
         except CallError as error:
             problem = Outcome.TOO_LONG if error.is_too_long else Outcome.FAILED
             return Reply(
                 ask.key, side, "", problem=problem, reason=str(error), is_servers_fault=error.is_servers_fault
             )
-        scores = self._scores(own, opposite, text)
-        return Reply(ask.key, side, text, tokens=tokens, cut=cut, own_log_p=scores[0], opposite_log_p=scores[1])
+        return Reply(ask.key, side, text, tokens=tokens, cut=cut)
 
     def _scores(self, own: str, opposite: str, text: str) -> tuple[float | None, float | None]:
         """Return log p under both prompts where candidates are to be compared; a reply is kept without them."""

@@ -1,30 +1,24 @@
-"""What both architectures of transformers share: batches of replies, each token chosen from two rows of logits.
+"""What both architectures of transformers share: batches of prompts, cut to what memory allows, and single questions.
 
-The rows of a step are the own prompts of a batch and, while omega is above 0, the opposite prompts of the same
-replies; both are continued by the same token, chosen from z = l - omega * l^ (MultiCSR, arXiv 2310.10962, stage 1).
-Finished replies leave the batch once they are half of it. When memory does not suffice the batch is halved and
-written again; the size that did fit is kept for later runs.
+When memory does not suffice a batch is halved and written again; the size that did fit is kept for later runs.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
 from pipeline.errors import InputError
-from pipeline.generation.contrast import TokenChoice, choose
 from pipeline.generation.llms.batch_limits import BatchLimits
 from pipeline.generation.llms.protocol import Ask, Reply, ShouldStop, sum_of
+from pipeline.generation.llms.torch_writing import Job, Prompt, Steps, write_batch
 from pipeline.generation.prompts import PromptSet
 from pipeline.records import Contrast, Outcome, Side
-
-if TYPE_CHECKING:
-    import torch
 
 LONGEST_WINDOW = 4096
 """Tokens of prompt and reply that are worth their memory here, whatever a model allows."""
@@ -32,67 +26,6 @@ _BATCHES_SORTED = 8
 """Replies of this many batches are sorted by length, so that a batch holds prompts of like length."""
 _LONGEST_TOKEN_CHARS = 32
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """Tokens of a prompt: the part that all premises of a side share, and the rest."""
-
-    prefix: tuple[int, ...]
-    tail: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return len(self.prefix) + len(self.tail)
-
-
-@dataclass(slots=True)
-class Job:
-    """A reply to write: its place, its two prompts as tokens and what was chosen so far."""
-
-    key: int
-    side: Side
-    own: Prompt
-    opposite: Prompt
-    seed: int
-    draws: np.random.Generator = field(init=False)
-    tokens: list[int] = field(default_factory=list)
-    own_log_p: float | None = None
-    opposite_log_p: float | None = None
-    is_ended: bool = False
-
-    def __post_init__(self) -> None:
-        # One stream of draws for both prompts of a reply, the same whatever its place in a batch.
-        self.draws = np.random.default_rng([self.seed, int(self.side is Side.POSITIVE)])
-
-    def anew(self) -> "Job":
-        """Return the same job with nothing written."""
-        return Job(self.key, self.side, self.own, self.opposite, self.seed)
-
-    def append(
-        self, token: int, own: "torch.Tensor", opposite: "torch.Tensor | None", config: GenerationConfig
-    ) -> None:
-        """Take over a token, and its log-probabilities where candidates are to be compared."""
-        self.tokens.append(token)
-        if config.candidates > 1:
-            self.own_log_p = (self.own_log_p or 0.0) + float(own.float().log_softmax(-1)[token])
-            if opposite is not None:
-                self.opposite_log_p = (self.opposite_log_p or 0.0) + float(opposite.float().log_softmax(-1)[token])
-
-
-class Steps(ABC):
-    """The memory of one batch: prompts read once, then one token per row and step."""
-
-    @abstractmethod
-    def first(self) -> "torch.Tensor":
-        """Return the logits after the prompts, (rows, vocabulary)."""
-
-    @abstractmethod
-    def next(self, tokens: NDArray[np.int64]) -> "torch.Tensor":
-        """Append a token to every row and return the logits after it, (rows, vocabulary)."""
-
-    @abstractmethod
-    def keep(self, rows: NDArray[np.int64]) -> None:
-        """Go on with these rows only."""
 
 
 class TorchLLM(ABC):
@@ -113,30 +46,28 @@ class TorchLLM(ABC):
         self, asks: Iterator[Ask], prompts: PromptSet, config: GenerationConfig, should_stop: ShouldStop
     ) -> Iterator[Reply]:
         """Yield both sides of each ask, a batch at a time; see LLM.replies."""
-        window = max(1, config.batch_size * _BATCHES_SORTED // len(Side))
-        while not should_stop() and (drawn := list(islice(asks, window))):
-            waiting: list[Job] = []
-            for ask in drawn:
-                jobs = self._jobs(ask, prompts, config)
-                if jobs is None:
-                    yield from (Reply(ask.key, side, "", problem=Outcome.TOO_LONG) for side in Side)
-                else:
-                    waiting += jobs
-            waiting.sort(key=lambda job: len(job.own) + len(job.opposite))
-            while waiting and not should_stop():
-                size = self.limits.at_most(config.batch_size)
-                batch, waiting = waiting[:size], waiting[size:]
-                try:
-                    yield from self._write(batch, config, should_stop)
-                except (RuntimeError, MemoryError) as error:
-                    if not is_out_of_memory(error):
-                        raise
-                    if len(batch) == 1:
-                        yield Reply(batch[0].key, batch[0].side, "", problem=Outcome.FAILED, reason="out of memory")
-                        continue
-                    self._release()
-                    self.limits.shrink(len(batch))
-                    waiting = [job.anew() for job in batch] + waiting
+
+        def jobs(ask: Ask) -> Iterator[Job]:
+            for side in Side:
+                own, opposite = (
+                    self.prompt(one.prefix(), one.tail(ask.premise))
+                    for one in (prompts.own(side), prompts.opposite(side))
+                )
+                yield Job(ask.key, side, own, opposite, ask.seed)
+
+        return self._written(asks, tuple(Side), jobs, config, should_stop)
+
+    def continuations(
+        self, shared: str, asks: Iterator[Ask], config: GenerationConfig, should_stop: ShouldStop
+    ) -> Iterator[Reply]:
+        """Yield how the LLM goes on from each text, a batch at a time; see LLM.continuations."""
+
+        def jobs(ask: Ask) -> Iterator[Job]:
+            prompt = self.prompt(shared, ask.premise)
+            yield Job(ask.key, Side.POSITIVE, prompt, prompt, ask.seed)
+
+        plain = replace(config, omega=0.0, candidates=1)
+        return self._written(asks, (Side.POSITIVE,), jobs, plain, should_stop)
 
     @abstractmethod
     def begin(self, prompts: Sequence[Prompt]) -> Steps:
@@ -187,52 +118,52 @@ class TorchLLM(ABC):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _jobs(self, ask: Ask, prompts: PromptSet, config: GenerationConfig) -> list[Job] | None:
-        """Return a job per side, or None when the premise does not fit."""
-        longest = self.context_length or LONGEST_WINDOW
-        if len(ask.premise) > longest * _LONGEST_TOKEN_CHARS:
-            return None
-        jobs = []
-        for side in Side:
-            own, opposite = (
-                self.prompt(one.prefix(), one.tail(ask.premise))
-                for one in (prompts.own(side), prompts.opposite(side))
-            )
-            if max(len(own), len(opposite)) + self._room(config) > longest:
-                return None
-            jobs.append(Job(ask.key, side, own, opposite, ask.seed))
-        return jobs
+    def _written(
+        self,
+        asks: Iterator[Ask],
+        sides: tuple[Side, ...],
+        jobs: Callable[[Ask], Iterator[Job]],
+        config: GenerationConfig,
+        should_stop: ShouldStop,
+    ) -> Iterator[Reply]:
+        """Yield a reply per side of each ask; one that does not fit the window is answered with that."""
+        window = max(1, config.batch_size * _BATCHES_SORTED // len(sides))
+        while not should_stop() and (drawn := list(islice(asks, window))):
+            waiting: list[Job] = []
+            for ask in drawn:
+                if self._may_fit(ask) and self._fit(found := list(jobs(ask)), config):
+                    waiting += found
+                else:
+                    yield from (Reply(ask.key, side, "", problem=Outcome.TOO_LONG) for side in sides)
+            waiting.sort(key=lambda job: len(job.own) + len(job.opposite))
+            yield from self._in_batches(waiting, config, should_stop)
 
-    def _write(self, batch: list[Job], config: GenerationConfig, should_stop: ShouldStop) -> list[Reply]:
-        """Write the replies of a batch to their ends; a stop returns those that have ended."""
-        import torch
+    def _in_batches(self, waiting: list[Job], config: GenerationConfig, should_stop: ShouldStop) -> Iterator[Reply]:
+        while waiting and not should_stop():
+            size = self.limits.at_most(config.batch_size)
+            batch, waiting = waiting[:size], waiting[size:]
+            try:
+                ended = write_batch(batch, self.begin, config, is_end=self.is_end, should_stop=should_stop)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if len(batch) == 1:
+                    yield Reply(batch[0].key, batch[0].side, "", problem=Outcome.FAILED, reason="out of memory")
+                    continue
+                self._release()
+                self.limits.shrink(len(batch))
+                waiting = [job.anew() for job in batch] + waiting
+                continue
+            yield from (self._reply(job, cut=cut) for job, cut in ended)
 
-        how = TokenChoice(config.omega, config.plausibility, config.temperature, config.top_p)
-        halves = 2 if config.omega > 0 else 1
-        ended: list[Reply] = []
-        rows = list(batch)  # a job per row of a half; jobs that have ended stay until the batch is cut
-        with torch.inference_mode():
-            steps = self.begin([job.own for job in rows] + [job.opposite for job in rows if halves == 2])
-            logits = steps.first()
-            while not should_stop():
-                own, opposite = logits[: len(rows)], logits[len(rows) :] if halves == 2 else None
-                chosen = _choose(own, opposite, how, rows)
-                for row in (row for row, job in enumerate(rows) if not job.is_ended):
-                    job, token = rows[row], int(chosen[row])
-                    is_end = self.is_end(token)
-                    if not is_end:
-                        job.append(token, own[row], opposite[row] if opposite is not None else None, config)
-                    if is_end or len(job.tokens) >= config.max_new_tokens:
-                        job.is_ended = True
-                        ended.append(self._reply(job, cut=not is_end))
-                still = np.flatnonzero([not job.is_ended for job in rows])
-                if not len(still):
-                    break
-                if 2 * len(still) <= len(rows):
-                    steps.keep(np.concatenate([still + half * len(rows) for half in range(halves)]))
-                    rows, chosen = [rows[row] for row in still], chosen[still]
-                logits = steps.next(np.tile(chosen, halves))
-        return ended
+    def _may_fit(self, ask: Ask) -> bool:
+        """Whether a text is worth tokenizing at all."""
+        return len(ask.premise) <= (self.context_length or LONGEST_WINDOW) * _LONGEST_TOKEN_CHARS
+
+    def _fit(self, jobs: Sequence[Job], config: GenerationConfig) -> bool:
+        """Whether every prompt leaves its reply room in the window."""
+        room = (self.context_length or LONGEST_WINDOW) - self._room(config)
+        return all(max(len(job.own), len(job.opposite)) <= room for job in jobs)
 
     def _reply(self, job: Job, *, cut: bool) -> Reply:
         return Reply(
@@ -284,29 +215,3 @@ def load_settings(device: str) -> dict[str, Any]:
     # bfloat16 products are killed on some CPUs that announce them.
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     return {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True, "dtype": dtype}
-
-
-def _choose(
-    own: "torch.Tensor", opposite: "torch.Tensor | None", how: TokenChoice, rows: Sequence[Job]
-) -> NDArray[np.int64]:
-    """Choose a token per pair of rows; see contrast.choose."""
-    if own.device.type != "cpu" and how.temperature == 0:
-        return _choose_greedy(own, opposite, how)  # all the logits would wait for the bus
-    draws = np.array([job.draws.random() for job in rows]) if how.temperature > 0 else None
-    return choose(_host(own), None if opposite is None else _host(opposite), how, draws)
-
-
-def _choose_greedy(own: "torch.Tensor", opposite: "torch.Tensor | None", how: TokenChoice) -> NDArray[np.int64]:
-    """The greedy case of contrast.choose, on the device."""
-    import torch
-
-    own = own.float()
-    z = own if opposite is None else own - how.omega * opposite.float()
-    if how.plausibility > 0:
-        floor = own.max(dim=1, keepdim=True).values + float(np.log(how.plausibility))
-        z = torch.where(own < floor, -torch.inf, z)
-    return z.argmax(dim=1).cpu().numpy()
-
-
-def _host(logits: "torch.Tensor") -> NDArray[np.float32]:
-    return np.asarray(logits.float().cpu().numpy())

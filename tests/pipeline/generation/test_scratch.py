@@ -1,6 +1,7 @@
 """Premises from scratch: cells fill up, every attempt has one outcome, and a stopped run goes on where it was."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import cycle
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from pipeline.config import ScratchConfig
 from pipeline.errors import InputError
+from pipeline.generation.llms.gguf import GgufLLM
 from pipeline.generation.premise_prompts import GENRES, TOPICS, Length
 from pipeline.generation.scratch import Cell, Filing, PremiseOutcome, cells, write_premises
 
@@ -48,6 +50,10 @@ class ScriptedEngine:
         return logits
 
 
+def scripted(replies):
+    return GgufLLM(ScriptedEngine(replies))
+
+
 def sentences(count):
     """Distinct sentences of changing length, five of each class in a row of fifteen."""
     for number in range(count):
@@ -58,7 +64,7 @@ CONFIG = ScratchConfig(topics=("dogs", "trains"), genres=("caption", "news"), pe
 
 
 def test_every_cell_gets_its_target_and_counts_add_up():
-    attempts = list(write_premises(CONFIG, ScriptedEngine(sentences(300))))
+    attempts = list(write_premises(CONFIG, scripted(sentences(300))))
     kept = [attempt for attempt in attempts if attempt.outcome is PremiseOutcome.OK]
     assert Counter(attempt.cell for attempt in kept) == dict.fromkeys(cells(CONFIG), 2)
     assert len({attempt.text for attempt in kept}) == len(kept)
@@ -67,7 +73,7 @@ def test_every_cell_gets_its_target_and_counts_add_up():
 
 
 def test_a_cell_that_never_fills_uses_up_its_attempts_and_no_more():
-    attempts = list(write_premises(CONFIG, ScriptedEngine(["Two dogs are running."])))
+    attempts = list(write_premises(CONFIG, scripted(["Two dogs are running."])))
     counts = Counter(attempt.outcome for attempt in attempts)
     assert counts == {PremiseOutcome.OK: 1, PremiseOutcome.DUPLICATE: len(attempts) - 1}
     asked = Counter(attempt.asked for attempt in attempts)
@@ -76,10 +82,10 @@ def test_a_cell_that_never_fills_uses_up_its_attempts_and_no_more():
 
 
 def test_a_run_in_two_parts_asks_what_a_whole_one_would():
-    engine, first = ScriptedEngine(sentences(300)), []
-    for attempt in write_premises(CONFIG, engine, should_stop=lambda: len(first) >= 7):
+    llm, first = scripted(sentences(300)), []
+    for attempt in write_premises(CONFIG, llm, should_stop=lambda: len(first) >= 7):
         first.append(attempt)
-    rest = list(write_premises(CONFIG, engine, known=first))
+    rest = list(write_premises(CONFIG, llm, known=first))
     both = [*first, *rest]
     assert first and rest
     assert len({(attempt.asked, attempt.number) for attempt in both}) == len(both)
@@ -121,6 +127,22 @@ def test_the_built_in_words_are_sound():
     for genre in GENRES:
         assert {Length.of(text) for _, text in genre.examples} >= {Length.SHORT, Length.LONG}, genre.name
         assert all("\n" not in text for _, text in genre.examples)
+
+
+def test_chosen_lengths_alone_are_filled_and_a_sentence_of_another_length_says_so():
+    config = replace(CONFIG, lengths=("short", "long"))
+    attempts = list(write_premises(config, scripted(sentences(300))))
+    kept = Counter(attempt.cell for attempt in attempts if attempt.outcome is PremiseOutcome.OK)
+    assert kept == dict.fromkeys(cells(config), 2) and len(cells(config)) == 2 * 2 * 2
+    others = [attempt for attempt in attempts if attempt.outcome is PremiseOutcome.OTHER_LENGTH]
+    assert others and {attempt.length for attempt in others} == {Length.MEDIUM}
+    with pytest.raises(InputError, match=r"'tiny'.*medium"):
+        cells(replace(CONFIG, lengths=("tiny",)))
+
+
+def test_of_a_reply_of_several_lines_the_first_counts():
+    filed = Filing(ScratchConfig()).file(CELL, 0, "\nTwo dogs chase a red ball.\nAbout cats, short: No.")
+    assert (filed.text, filed.outcome) == ("Two dogs chase a red ball.", "ok")
 
 
 def test_an_unknown_genre_is_named_with_the_known_ones():

@@ -35,7 +35,7 @@ class GenerationChoice:
 
 def generation_form(workspace: Workspace) -> GenerationChoice:
     """Draw the form; a start selects the new attempt, opens its view and reruns the page. Needs a corpus."""
-    corpora = {corpus.corpus_id: corpus for corpus in workspace.store.premises.corpora()}
+    corpora = {corpus.corpus_id: corpus for corpus in workspace.store.premises.corpora() if corpus.premises}
     corpus_id = state.pick(
         "Premises",
         list(corpora),
@@ -56,7 +56,7 @@ def generation_form(workspace: Workspace) -> GenerationChoice:
         with errors_shown():
             made = start_generate(workspace, corpus_id=corpus_id, config=config, limit=int(limit))
             state.select(state.ATTEMPT, made["attempt_id"])
-            state.show_tab(state.GENERATE_VIEW, RUN)
+            state.select(state.GENERATE_VIEW, RUN)
             st.rerun()
     st.caption(estimate(workspace.jobs.list(), limit))
     return GenerationChoice(corpus_id, config, prompts)
@@ -128,9 +128,9 @@ def _settings(llm: RegisteredLLM | None) -> dict[str, Any]:
     }
 
 
-def estimate(jobs: list[JobView], limit: int) -> str:
+def estimate(jobs: list[JobView], limit: int, *, kind: str = "generate") -> str:
     """Time from the rate last measured here; without one, say so rather than guess."""
-    rate = next((job.rate for job in jobs if job.kind == "generate" and job.rate), None)
+    rate = next((job.rate for job in jobs if job.kind == kind and job.rate), None)
     if not rate:
         return "Time left is shown once the first rows are done; nothing has been measured on this machine yet."
     speed = f"{rate:.1f} premises per second" if rate >= 0.1 else f"{rate * 60:.1f} premises per minute"

@@ -17,24 +17,29 @@ _CHOICES = {
 }
 
 
-def llm_choice(workspace: Workspace) -> tuple[str, RegisteredLLM | None]:
+def llm_picker(workspace: Workspace, *, key: str) -> tuple[str, RegisteredLLM | None]:
     """Draw the picker; returns the name or path, and the entry where it is registered."""
     known = {llm.entry.name: llm for llm in workspace.store.llms.list() if llm.state == "ok"}
     name = st.selectbox(
         "LLM",
         list(known),
         accept_new_options=True,
-        key="generate_llm",
-        help="One of the LLMs below, or type the path of a GGUF file or of a transformers folder.",
+        key=key,
+        help="One of the view LLMs, or type the path of a GGUF file or of a transformers folder.",
     )
-    chosen = known.get(name or "")
+    return name or _DEFAULT.llm, known.get(name or "")
+
+
+def llm_choice(workspace: Workspace) -> tuple[str, RegisteredLLM | None]:
+    """Draw the picker of a run, and what the chosen one is not capable of."""
+    name, chosen = llm_picker(workspace, key="generate_llm")
     if chosen is not None and chosen.contrast == "sequence":
         st.caption(
             "This server has no token probabilities: with several candidates, whole replies are reranked by ω."
         )
     elif chosen is not None and chosen.contrast == "none":
         st.caption("This server returns no log-probabilities of prompts: replies are plain, and ω has no effect.")
-    return name or _DEFAULT.llm, chosen
+    return name, chosen
 
 
 def candidate_settings(llm: RegisteredLLM | None, *, temperature: float) -> dict[str, Any]:
@@ -55,7 +60,7 @@ def candidate_settings(llm: RegisteredLLM | None, *, temperature: float) -> dict
     return {"candidates": int(candidates), "choice": choice}
 
 
-def budget_settings(llm: RegisteredLLM | None) -> dict[str, Any]:
+def budget_settings(llm: RegisteredLLM | None, *, part: str = "generate") -> dict[str, Any]:
     """Draw the limits of what a server may charge; nothing for LLMs on this machine."""
     if llm is None or llm.entry.kind != "remote":
         return {}
@@ -66,10 +71,10 @@ def budget_settings(llm: RegisteredLLM | None) -> dict[str, Any]:
         10**12,
         0,
         step=10_000,
-        key="generate_token_budget",
+        key=f"{part}_token_budget",
         help="Prompts and replies; 0: no limit.",
     )
     money = right.number_input(
-        "Money budget", 0.0, 1e6, 0.0, step=0.1, key="generate_money_budget", help="At the LLM's prices; 0: no limit."
+        "Money budget", 0.0, 1e6, 0.0, step=0.1, key=f"{part}_money_budget", help="At the LLM's prices; 0: no limit."
     )
     return {"token_budget": int(tokens), "money_budget": float(money)}

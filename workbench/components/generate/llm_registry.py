@@ -13,6 +13,8 @@ from workbench.jobs.views import JobView
 from workbench.store.llms import RegisteredLLM
 from workbench.workspace import Workspace
 
+LLMS: str = "LLMs"
+"""The view of the page where this stands."""
 CONTRAST_WORDS = {"token": "token by token", "sequence": "whole replies, reranked", "none": "none: plain replies"}
 KIND_WORDS = {
     "embedded": "embedded (llama.cpp)",

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 from itertools import islice
-from time import monotonic
 from typing import Any
 
 from pipeline.config import GenerationConfig, from_fields
@@ -19,14 +18,13 @@ from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.prompts import PromptSet
 from pipeline.generation.text_key import text_key
 from pipeline.records import Contrast, GeneratedTriplet, Outcome, Premise
+from workbench.jobs.batches import in_batches
 from workbench.jobs.compact_ids import CompactIds
 from workbench.jobs.context import JobContext
 from workbench.jobs.earlier_rows import earlier_rows
 from workbench.jobs.journal import Row, read_rows
 
-FLUSH_SECONDS = 1.0
-"""Longest time a finished row waits for its fsync: what a kill can cost."""
-_FLUSH_ROWS = 2_000
+_ROWS_AT_A_TIME = 2_000
 _REASONS = 8
 
 
@@ -74,7 +72,7 @@ class _GenerateJob:
 
     def _taken(self, found: Iterator[Row]) -> Iterator[str]:
         """Write these rows as this job's own; yields their premises."""
-        while rows := [self._taken_over(known) for known in islice(found, _FLUSH_ROWS)]:
+        while rows := [self._taken_over(known) for known in islice(found, _ROWS_AT_A_TIME)]:
             self._context.write(rows)
             self._note(rows)
             self._reused += len(rows)
@@ -161,27 +159,6 @@ def prompts_of(spec: dict[str, Any], config: GenerationConfig) -> PromptSet:
     """Return the prompts that the job was given whole; one of an earlier version names a shipped set only."""
     kept = spec.get("prompts")
     return PromptSet.from_json(kept) if kept else prompt_set(config.prompt_set)
-
-
-def in_batches(stream: Iterator[GeneratedTriplet]) -> Iterator[list[GeneratedTriplet]]:
-    """Group a stream by time, so that the journal is synced about once a second and not once a row.
-
-    When the stream ends with an error, what came before it is yielded first.
-    """
-    batch: list[GeneratedTriplet] = []
-    since = monotonic()
-    try:
-        for item in stream:
-            batch.append(item)
-            if monotonic() - since >= FLUSH_SECONDS or len(batch) >= _FLUSH_ROWS:
-                yield batch
-                batch, since = [], monotonic()
-    except Exception:
-        if batch:
-            yield batch
-        raise
-    if batch:
-        yield batch
 
 
 def row(
