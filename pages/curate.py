@@ -8,7 +8,7 @@ from workbench.components.curate.annotator_agreement import annotator_agreement
 from workbench.components.curate.hygiene_view import hygiene_view
 from workbench.components.curate.judges_view import judges_view
 from workbench.components.curate.judging import judging
-from workbench.components.curate.queue_settings import guidelines, queue_settings
+from workbench.components.curate.queue_settings import beside_guidelines, queue_settings
 from workbench.components.curate.rule_view import rule_view
 from workbench.components.curate.snapshot_list import snapshot_list
 from workbench.components.curate.triplet_list import triplet_list
@@ -39,10 +39,7 @@ elif view == "Judges":
     judges_view(workspace, scope)
 elif view == "Queue":
     settings = queue_settings(workspace, scope)
-    cards, notes = st.columns([4, 1], gap="medium")
-    with notes:
-        guidelines(workspace)
-    with cards:
+    with beside_guidelines(workspace):
         triplet_queue(workspace, scope, settings)
 elif view == "List":
     triplet_list(workspace, scope)

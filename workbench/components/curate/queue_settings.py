@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from workbench import state
 from workbench.components.curate.rule_sliders import current_rule
@@ -72,17 +73,20 @@ def queue_settings(workspace: Workspace, scope: Scope) -> QueueSettings:
             key="queue_shown",
             help="Disputed: annotators decided differently and nobody has settled it.",
         )
+        with st.popover("Guidelines and sharing", icon=":material/menu_book:"):
+            _notes_form(workspace, notes)
     return QueueSettings(annotator, sorting(scope, str(order)), notes.shared, shown == "Disputed")
 
 
-def guidelines(workspace: Workspace) -> None:
-    """Draw the guidelines, and the form that changes them."""
-    notes = read_notes(workspace.root)
-    if notes.guidelines:
-        with st.container(border=True):
-            st.markdown(notes.guidelines)
-    with st.popover("Guidelines and sharing", icon=":material/menu_book:"):
-        _notes_form(workspace, notes)
+def beside_guidelines(workspace: Workspace) -> DeltaGenerator:
+    """Draw the guidelines, if there are any; return the room beside them, else all of it."""
+    text = read_notes(workspace.root).guidelines
+    if not text:
+        return st.container()
+    cards, notes = st.columns([3, 1], gap="medium")
+    with notes.container(border=True):
+        st.markdown(text)
+    return cards
 
 
 def _notes_form(workspace: Workspace, notes: CurationNotes) -> None:
