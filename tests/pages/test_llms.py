@@ -98,6 +98,17 @@ def test_an_encoder_decoder_of_transformers(app: AppTest, workspace: Workspace, 
     assert {(row["contrast"], row["omega"]) for row in rows} == {("token", 0.3)}
 
 
+def test_an_llm_is_removed_with_a_click_and_the_embedded_one_cannot_be(app, workspace, tmp_path) -> None:
+    torch.manual_seed(3)
+    app = added(app, workspace, "tiny t5", path=str(tiny_t5(tmp_path / "t5")))
+    assert app.button(key="llms_remove").disabled, "the embedded one is chosen first"
+    app.selectbox(key="llms_check_name").set_value("tiny t5").run()
+    app.button(key="llms_remove").click().run()
+    assert [error.value for error in app.error] == []
+    assert app.selectbox(key="llms_check_name").options == ["smollm2-135m"]
+    assert "tiny t5" not in app.selectbox(key="generate_llm").options
+
+
 def test_a_scripted_server_that_limits_fails_stalls_babbles_and_hangs_up(app: AppTest, workspace: Workspace) -> None:
     """Each fault meets a call of the run; every premise is answered all the same, and the page tells the charges."""
     faults = [

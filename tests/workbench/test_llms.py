@@ -14,6 +14,7 @@ from pipeline.generation.llms.entries import EMBEDDED, LLMEntry
 from pipeline.studies.dry_run import tiny_t5
 from pipeline.weights import GGUF_SHA256, embedded_gguf
 from workbench.actions import ACTIONS
+from workbench.store.rebuild import rebuild
 from workbench.workspace import Workspace
 
 
@@ -36,6 +37,27 @@ def test_the_embedded_llm_is_there_before_any_check(real):
         ACTIONS["add_llm"](real, name="x", path="/nowhere")
     with pytest.raises(InputError, match="There is no LLM 'x'"):
         ACTIONS["check_llm"](real, name="x")
+
+
+def test_a_removed_llm_is_gone_until_it_is_added_again_and_a_rebuild_knows(own_workspace, tmp_path):
+    torch.manual_seed(3)
+    folder = str(tiny_t5(tmp_path / "t5"))
+    with Workspace(own_workspace) as workspace:
+        for name in ("one", "two"):
+            assert waited(workspace, ACTIONS["add_llm"](workspace, name=name, path=folder)).state == "finished"
+        ACTIONS["remove_llm"](workspace, name="one")
+        assert [llm.entry.name for llm in workspace.store.llms.list()] == [EMBEDDED, "two"]
+        assert workspace.store.premises.corpora() == []
+        for absent in ("one", "never there"):
+            with pytest.raises(InputError, match=f"There is no LLM '{absent}'"):
+                ACTIONS["remove_llm"](workspace, name=absent)
+        with pytest.raises(InputError, match="always there"):
+            ACTIONS["remove_llm"](workspace, name=EMBEDDED)
+    rebuild(own_workspace)
+    with Workspace(own_workspace) as workspace:
+        assert [llm.entry.name for llm in workspace.store.llms.list()] == [EMBEDDED, "two"]
+        assert waited(workspace, ACTIONS["add_llm"](workspace, name="one", path=folder)).state == "finished"
+        assert [llm.entry.name for llm in workspace.store.llms.list()] == [EMBEDDED, "one", "two"]
 
 
 def test_a_gguf_and_an_encoder_decoder_are_checked_listed_and_used_by_name(real, tmp_path):

@@ -64,6 +64,28 @@ def test_a_killed_server_and_a_killed_worker_lose_and_double_nothing(
     assert counts.groupby("side")["count"].sum().to_dict() == {"positive": PREMISES, "hard_negative": PREMISES}
 
 
+def test_a_job_runs_on_the_torch_engine_and_agrees_with_llama_cpp(own_workspace: Path, monkeypatch):
+    """The trial that chooses the engine may pick either: both write rows, and mostly the same greedy words."""
+    texts = "A man in a blue shirt is fixing a bicycle.\nThe bakery opens at six every morning."
+    config = {"omega": 0.6, "max_new_tokens": 12}
+    rows, engines = {}, {}
+    with Workspace(own_workspace) as workspace:
+        corpus = ACTIONS["import_premises"](workspace, text=texts, name="two")["corpus_id"]
+        for engine, seed in (("torch", 0), ("llama.cpp", 1)):  # greedy: the seed only keeps the runs apart
+            monkeypatch.setenv("MULTICSR_ENGINE", engine)
+            job_id = ACTIONS["start_generate"](workspace, corpus_id=corpus, config=config | {"seed": seed})["job_id"]
+            job = workspace.wait(job_id, timeout_s=300)
+            assert job.state == "finished", job.message
+            engines[engine] = job.details["engine"]
+            rows[engine] = {row["premise"]: row for row in written(JobFolder(workspace.root / "jobs" / job_id))}
+    assert engines["torch"].startswith("torch") and engines["llama.cpp"] == "llama.cpp"
+    first = [{premise: row["positive_raw"].split()[:1] for premise, row in found.items()} for found in rows.values()]
+    assert first[0] == first[1], "the first words are the same"
+    assert sorted(rows["torch"]) == sorted(texts.splitlines())
+    assert {(row["contrast"], row["omega"]) for row in rows["torch"].values()} == {("token", 0.6)}
+    assert all(row["positive_raw"].strip() and row["hard_negative_raw"].strip() for row in rows["torch"].values())
+
+
 def written(folder: JobFolder) -> list[dict]:
     """Whole lines of the journal: what the worker acknowledged."""
     if not folder.journal.exists():

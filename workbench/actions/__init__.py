@@ -22,7 +22,7 @@ from workbench.actions.generation import start_generate, start_retry
 from workbench.actions.hygiene import keep_one, reject_all, start_hygiene
 from workbench.actions.jobs import attempts, backup, cancel, finish, job, jobs, overview, pause, resume, scores
 from workbench.actions.judging import start_calibrate, start_judge
-from workbench.actions.llms import add_llm, check_llm, llms
+from workbench.actions.llms import add_llm, check_llm, llms, remove_llm
 from workbench.actions.maps import save_slice, seed_corpus, start_projection, start_search
 from workbench.actions.margins import start_margins
 from workbench.actions.premises import import_premises, import_sample, start_fetch_premises, start_write_premises
@@ -61,6 +61,7 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         pause,
         prompt_sets,
         reject_all,
+        remove_llm,
         resume,
         retract_behaviour_test,
         save_prompt_set,

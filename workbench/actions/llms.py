@@ -1,4 +1,4 @@
-"""The registry of LLMs: add, check, list, and resolve a name into what a job needs."""
+"""The registry of LLMs: add, check, list, remove, and resolve a name into what a job needs."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -66,6 +66,12 @@ def _server(name: str, url: str, settings: dict[str, Any]) -> LLMEntry:
 def check_llm(workspace: Workspace, *, name: str) -> dict[str, Any]:
     """Queue another check of an LLM of the registry."""
     return _start(workspace, workspace.store.llms.get(name).entry)
+
+
+def remove_llm(workspace: Workspace, *, name: str) -> dict[str, Any]:
+    """Take an LLM out of the registry; its files and what it wrote stay. Adding it again is another check."""
+    workspace.store.llms.remove(name)
+    return {"name": name}
 
 
 def resolve_llm(workspace: Workspace, name_or_path: str) -> LLMEntry:

@@ -45,6 +45,16 @@ def check(options: argparse.Namespace) -> None:
         followed(call, call("check_llm", name=options.name), options)
 
 
+def remove(options: argparse.Namespace) -> None:
+    """Take an LLM out of the registry."""
+    from workbench.workspace import workspace_root
+
+    with access(workspace_root(options.workspace)) as call:
+        answer = call("remove_llm", name=options.name)
+    print_line(f"{answer['name']} is removed; its files and what it wrote stay.")
+    write_json(options.json, answer)
+
+
 def followed(call: Call, started: dict[str, Any], options: argparse.Namespace) -> None:
     """Wait for a check and print what it found."""
     watch(call, started["job_id"], label="Checking")

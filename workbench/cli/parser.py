@@ -52,7 +52,7 @@ def add_application(commands: Any) -> None:
 
 def add_llms(commands: Any) -> None:
     """Commands of the registry of LLMs."""
-    llms = commands.add_parser("llms", help="the LLMs of the workspace: list, add, check").add_subparsers(
+    llms = commands.add_parser("llms", help="the LLMs of the workspace: list, add, check, remove").add_subparsers(
         required=True, metavar="COMMAND"
     )
     command(llms, "list", "llms:show", "list the LLMs with what their last check found")
@@ -70,6 +70,8 @@ def add_llms(commands: Any) -> None:
     add.add_argument("--price-in", type=float, help="money per million tokens of prompts")
     add.add_argument("--price-out", type=float, help="money per million tokens of replies")
     command(llms, "check", "llms:check", "check an LLM again").add_argument("name")
+    removal = command(llms, "remove", "llms:remove", "take an LLM out of the list; its files and triplets stay")
+    removal.add_argument("name")
 
 
 def add_stages(commands: Any) -> None:

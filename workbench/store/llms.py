@@ -1,4 +1,4 @@
-"""The registry of LLMs: one row per check, append-only; the newest row of a name is its entry."""
+"""The registry of LLMs: a row per check or removal, append-only; the newest row of a name is its entry."""
 
 import json
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from pipeline.errors import InputError
 from pipeline.generation.llms.entries import EMBEDDED_ENTRY, LLMEntry
 from workbench.jobs.journal import Row, Rows
 from workbench.store.connection import Cursor, Database, run
+from workbench.store.imports import Imports, new_id, now
 from workbench.store.rows import COUNT, REAL, TEXT, checked, insert_new
 
 _TEXTS = ("check_id", "name", "entry", "state", "message", "contrast", "sample", "checked_at")
@@ -39,13 +40,15 @@ class RegisteredLLM:
 
 
 LLMList = list[RegisteredLLM]
+_REMOVED = "removed"
 
 
 class LLMs:
-    """The table of checks."""
+    """The table of checks and removals."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, imports: Imports) -> None:
         self._database = database
+        self._imports = imports
 
     def insert(self, cursor: Cursor, rows: Rows) -> int:
         """Insert checks; one whose id is already there is left as it was, one without a usable entry is rejected."""
@@ -58,7 +61,7 @@ class LLMs:
         """Return every LLM by name, the embedded one first."""
         with self._database.read() as cursor:
             rows = [dict(zip(_SCHEMA.names, row, strict=True)) for row in run(cursor, _NEWEST)]
-        known = {row["name"]: _registered(row) for row in rows}
+        known = {row["name"]: _registered(row) for row in rows if row["state"] != _REMOVED}
         embedded = known.pop(EMBEDDED_ENTRY.name, RegisteredLLM(EMBEDDED_ENTRY, "ok", contrast="token"))
         return [embedded, *known.values()]
 
@@ -69,6 +72,20 @@ class LLMs:
                 return llm
         names = ", ".join(llm.entry.name for llm in self.list())
         raise InputError(f"There is no LLM {name!r} in this workspace (it has {names}); add it first.")
+
+    def remove(self, name: str) -> None:
+        """Take an LLM out of the list; its checks, and what it wrote, stay.
+
+        A removal is kept like an import, so that a rebuild finds it. Raises InputError for the embedded LLM and for
+        an unknown one.
+        """
+        entry = self.get(name).entry
+        if entry.kind == EMBEDDED_ENTRY.kind:
+            raise InputError(f"{name} is the embedded LLM, which is always there.")
+        removal_id = new_id("llms")
+        row = {"check_id": removal_id, "name": name, "entry": entry.to_json(), "checked_at": now()}
+        header = {"kind": "removal", "name": name, "origin": "", "duplicates": 0, "rejected": {}}
+        self._imports.add(removal_id, lambda: header, [{"table": "llms", "state": _REMOVED} | row])
 
 
 def _registered(row: Row) -> RegisteredLLM:

@@ -69,7 +69,7 @@ class Store:
         self.encoders = Encoders(self.database)
         self.scores = Scores(self.database)
         self.projections = Projections(self.database)
-        self.llms = LLMs(self.database)
+        self.llms = LLMs(self.database, self.imports)
         self.llm_usage = LLMUsage(self.database)
         self.jobs = Jobs(self.database)
         self._register()

@@ -11,7 +11,7 @@ from pipeline.errors import InputError
 from pipeline.generation.contrast import TokenChoice
 from pipeline.generation.engine import Engine
 from pipeline.generation.llama import PREFIXES, WINDOW, Piece
-from pipeline.generation.llms.protocol import Ask, Reply, ShouldStop, log_softmax, sum_of
+from pipeline.generation.llms.protocol import Ask, Reply, ShouldStop, log_probabilities_of, log_softmax
 from pipeline.generation.lockstep import Lockstep, RawReply, Request
 from pipeline.generation.prompts import PromptSet, SidePrompt
 from pipeline.records import Contrast, Outcome, Side
@@ -64,14 +64,7 @@ class GgufLLM:
 
     def log_probabilities(self, prompts: Sequence[str], replies: Sequence[str]) -> NDArray[np.float64]:
         """Return log p(reply | prompt) of each pair; nan for one that does not fit the window."""
-        found = []
-        for prompt, reply in zip(prompts, replies, strict=True):
-            tokens = self.tokenize(reply)
-            try:
-                found.append(sum_of(self.next_log_probabilities(prompt, tokens), tokens))
-            except InputError:
-                found.append(float("nan"))
-        return np.array(found, dtype=np.float64)
+        return log_probabilities_of(self, prompts, replies)
 
     def tokenize(self, text: str) -> list[int]:
         """Return the tokens of a text; special tokens written in it stay plain text."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
+from pipeline.errors import InputError
 from pipeline.generation.llms.meter import Usage
 from pipeline.generation.prompts import PromptSet
 from pipeline.records import Contrast, Outcome, Side
@@ -123,6 +124,18 @@ def log_softmax(logits_nv: NDArray[np.floating]) -> NDArray[np.float32]:
     """Return the log-probabilities of rows of logits, computed in float64."""
     shifted = logits_nv.astype(np.float64) - logits_nv.max(axis=1, keepdims=True)
     return (shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))).astype(np.float32)
+
+
+def log_probabilities_of(llm: TokenLLM, prompts: Sequence[str], replies: Sequence[str]) -> NDArray[np.float64]:
+    """Return log p(reply | prompt) of each pair, read one by one; nan for one that does not fit the window."""
+    found = []
+    for prompt, reply in zip(prompts, replies, strict=True):
+        tokens = llm.tokenize(reply)
+        try:
+            found.append(sum_of(llm.next_log_probabilities(prompt, tokens), tokens))
+        except InputError:
+            found.append(float("nan"))
+    return np.array(found, dtype=np.float64)
 
 
 def sum_of(log_p_tv: NDArray[np.float32], tokens: Sequence[int]) -> float:

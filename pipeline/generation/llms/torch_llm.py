@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
-from pipeline.errors import InputError
 from pipeline.generation.llms.batch_limits import BatchLimits
-from pipeline.generation.llms.protocol import Ask, Reply, ShouldStop, sum_of
+from pipeline.generation.llms.protocol import Ask, Reply, ShouldStop, log_probabilities_of
 from pipeline.generation.llms.torch_writing import Job, Prompt, Steps, write_batch
 from pipeline.generation.prompts import PromptSet
 from pipeline.records import Contrast, Outcome, Side
@@ -83,14 +82,7 @@ class TorchLLM(ABC):
 
     def log_probabilities(self, prompts: Sequence[str], replies: Sequence[str]) -> NDArray[np.float64]:
         """Return log p(reply | prompt) of each pair; nan for one that does not fit the window."""
-        found = []
-        for prompt, reply in zip(prompts, replies, strict=True):
-            tokens = self.tokenize(reply)
-            try:
-                found.append(sum_of(self.next_log_probabilities(prompt, tokens), tokens))
-            except InputError:
-                found.append(float("nan"))
-        return np.array(found, dtype=np.float64)
+        return log_probabilities_of(self, prompts, replies)
 
     def tokenize(self, text: str) -> list[int]:
         """Return the tokens of a text, without any that start or end a sequence."""

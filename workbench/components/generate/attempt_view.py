@@ -62,12 +62,14 @@ def _growing(workspace: Workspace, attempt_id: str) -> None:
 
 
 def run_facts(job: JobView) -> None:
-    """Say what a server charged, what was taken over, and why rows failed; nothing where there is none of it."""
+    """Say what was charged, what computed, what was taken over, why rows failed; nothing where there is none."""
     usage, reused = job.details.get("usage"), job.details.get("reused")
     if usage:
         tokens = usage["prompt_tokens"] + usage["reply_tokens"]
         money = f", {usage['money']:.4f} money" if usage["money"] else ""
         st.caption(f"{counted(usage['calls'], 'call')}, {counted(tokens, 'token')}{money} charged by the server.")
+    if engine := job.details.get("engine"):
+        st.caption(plain(f"Computed by {engine}."))
     if reused:
         st.caption(f"{counted(reused, 'row')} taken over from an earlier run with the very same settings.")
     for reason, count in (job.details.get("reasons") or {}).items():

@@ -1,10 +1,10 @@
-"""The registry of LLMs on the Generate page: what each is capable of, adding one, checking one again."""
+"""The registry of LLMs on the Generate page: what each is capable of, adding, checking and removing one."""
 
 import pandas as pd
 import streamlit as st
 
 from pipeline.generation.llms.entries import EMBEDDED
-from workbench.actions.llms import add_llm, check_llm
+from workbench.actions.llms import add_llm, check_llm, remove_llm
 from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.notice import errors_shown
 from workbench.components.text import plain
@@ -38,13 +38,24 @@ def llm_registry(workspace: Workspace) -> None:
     adding, checking = st.columns([2, 1], gap="large")
     with adding, st.expander("Add an LLM", icon=":material/add:"):
         add_form(workspace)
-    with checking, st.expander("Check one again", icon=":material/refresh:"):
-        names = [llm.entry.name for llm in workspace.store.llms.list()]
-        name = st.selectbox("LLM to check", names, key="llms_check_name")
-        if st.button("Check", key="llms_check", icon=":material/refresh:"):
+    with checking, st.expander("Check or remove one", icon=":material/tune:"):
+        _keep_or_not(workspace)
+
+
+def _keep_or_not(workspace: Workspace) -> None:
+    """Check an LLM again, or take it out of the list."""
+    names = [llm.entry.name for llm in workspace.store.llms.list()]
+    name = st.selectbox("LLM", names, key="llms_check_name")
+    with st.container(horizontal=True):
+        if st.button("Check again", key="llms_check", icon=":material/refresh:"):
             with errors_shown():
                 check_llm(workspace, name=name)
                 st.rerun()
+        if st.button("Remove", key="llms_remove", icon=":material/delete:", disabled=name == EMBEDDED):
+            with errors_shown():
+                remove_llm(workspace, name=name)
+                st.rerun()
+    st.caption("Removing takes it out of this list; its files and what it wrote stay.")
 
 
 def llm_table(llms: list[RegisteredLLM]) -> None:

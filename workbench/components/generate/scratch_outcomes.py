@@ -77,9 +77,9 @@ def _sentences(rows: pd.DataFrame, outcome: PremiseOutcome) -> None:
         key=f"scratch_rows_{outcome}",
         alt=f"Sentences that are {outcome}",
         column_config={
-            "text": st.column_config.TextColumn("Sentence", width=430),
-            "reason": st.column_config.TextColumn("Why", width=430),
-            "topic": st.column_config.TextColumn("Topic", width=110),
+            "text": st.column_config.TextColumn("Sentence", width=330),
+            "reason": st.column_config.TextColumn("Why", width=330),
+            "topic": st.column_config.TextColumn("Topic", width=100),
             "genre": st.column_config.TextColumn("Genre", width=80),
             "length": st.column_config.TextColumn("Length", width=70),
             "asked": st.column_config.TextColumn("Asked for", width=80),

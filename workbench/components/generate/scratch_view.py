@@ -72,8 +72,9 @@ def _figures(job: JobView, config: ScratchConfig) -> None:
         ("Attempts", count(attempts)),
         ("Kept of them", percent(outcomes.get("ok", 0), attempts)),
     )
-    for column, (label, value) in zip(st.columns(len(figures)), figures, strict=True):
-        column.metric(label, value)
+    with st.container(horizontal=True, gap="large"):
+        for label, value in figures:
+            st.metric(label, value, width="content")
 
 
 def _facts(job: JobView) -> None:

@@ -53,6 +53,7 @@ class _GenerateJob:
         self._counts: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._spent = Usage()
+        self._engine = ""
         self._reused = 0
         self._done = CompactIds(self._recorded())
         self.finished = len(self._done)
@@ -84,6 +85,7 @@ class _GenerateJob:
         waiting = (Premise(i, text) for i, text in self._context.input_pairs() if i not in self._done)
         if isinstance(llm, Metered):
             llm.spent = self._spent
+        self._engine = engine_of(llm)
         stream = generate(
             waiting, self._config, llm, prompts=prompts,
             should_stop=lambda: self._context.stop_requested() is not None,
@@ -104,6 +106,8 @@ class _GenerateJob:
             "outcomes": dict(self._counts),
             "reasons": dict(self._reasons.most_common(_REASONS)),
         }
+        if self._engine:
+            details["engine"] = self._engine
         if self._reused:
             details["reused"] = self._reused
         if self._spent.calls:
@@ -147,6 +151,13 @@ class _GenerateJob:
         for name in ("positive_reason", "hard_negative_reason"):
             if known.get(name):
                 self._reasons[known[name]] += 1
+
+
+def engine_of(llm: LLM) -> str:
+    """Return what computes, in words, where this machine has a choice of engines; empty otherwise."""
+    from pipeline.generation.llms.gguf import GgufLLM
+
+    return llm.llama.kind if isinstance(llm, GgufLLM) else ""
 
 
 def entry_of(spec: dict[str, Any], config: GenerationConfig) -> LLMEntry:

@@ -30,6 +30,8 @@ def run(context: JobContext) -> None:
     if context.stop_requested() is None:
         job.report(f"Loading {entry.name}")
         with closing(open_llm(entry, for_many=True)) as llm:
+            context.restart_clock()  # the rate is that of writing
+            job.report("Writing premises")
             job.write(llm)
     job.report(job.summary())
 
