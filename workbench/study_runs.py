@@ -12,8 +12,8 @@ from workbench.locks import FileLock
 from workbench.paths import ASSETS
 
 if TYPE_CHECKING:
-    from pipeline.studies.data import Progress
     from pipeline.studies.report import Report
+    from pipeline.studies.shelf import Progress
     from pipeline.studies.spec import Study
 
 SHARED = "shared"

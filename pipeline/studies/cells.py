@@ -15,8 +15,8 @@ import numpy as np
 from pipeline.config import NOT_LEARNED, TrainConfig
 from pipeline.evaluation.held_out import is_held_out
 from pipeline.records import Triplet
-from pipeline.studies.data import ArmData, model_key
-from pipeline.studies.shelf import Shelf, content_key, triplets_key, write_whole
+from pipeline.studies.data import ArmData
+from pipeline.studies.shelf import Shelf, content_key, model_key, triplets_key, write_whole
 from pipeline.studies.spec import Arm
 from pipeline.studies.tasks import StudyTasks
 

@@ -1,33 +1,27 @@
-"""The triplets of an arm: generated, judged and drawn; each premise and pair is worked on once for all arms."""
+"""The triplets of an arm: written, judged and drawn; each premise and pair is worked on once for all arms."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from hashlib import file_digest
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
-from typing import Any
 
 import numpy as np
 
 from pipeline.config import GenerationConfig
 from pipeline.curation.calibration import Calibration, fit_calibration
-from pipeline.curation.judges import Judge, load_judge
 from pipeline.curation.rules import keeps
 from pipeline.errors import InputError
 from pipeline.evaluation.sts import find_tasks, read_task
 from pipeline.exchange import read_triplets
 from pipeline.premises import read_premises
-from pipeline.records import GeneratedTriplet, Premise, Triplet, text_id
-from pipeline.studies.hub import MODEL, Hub
-from pipeline.studies.shelf import Lines, Shelf, content_key
-from pipeline.studies.spec import Arm, Curation, Study
-
-Progress = Callable[[str, int, int], None]
-"""progress(what is being done, how many are done, of how many)."""
+from pipeline.records import Premise, Triplet
+from pipeline.studies.hub import Hub
+from pipeline.studies.judged import judged_lines
+from pipeline.studies.ready import Ready, pair_id, read_ready
+from pipeline.studies.shelf import Progress, Shelf
+from pipeline.studies.spec import SAMPLE, Arm, Curation, Study
+from pipeline.studies.written import left_to_write, written_lines
 
 GOLD_PAIRS = 500
-_KEEP_EVERY_S = 2.0
-_JUDGED_TOGETHER = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +53,7 @@ class DataSource:
     hub: Hub | None = None
     """Finds models named on the hub; None where only built-in names and folders are used."""
     progress: Progress = lambda what, done, total: None
+    _ready: Ready | None = None
 
     def before_curation(self, arm: Arm) -> ArmData:
         """Return the arm's triplets as stage 1 or a file gave them."""
@@ -87,42 +82,20 @@ class DataSource:
         return read.premises[: self.study.limit]
 
     def missing(self, config: GenerationConfig) -> int:
-        """Return how many premises are still to be generated with these settings."""
-        done = {line["id"] for line in self._generation_lines(config).read()}
-        return sum(premise.premise_id not in done for premise in self.premises())
+        """Return how many premises are still to be written with these settings."""
+        return len(left_to_write(self.premises(), config, self.ready(), self.shelf))
 
-    def _generation_lines(self, config: GenerationConfig) -> Lines:
-        return self.shelf.lines("generated", content_key(asdict(config), model_key(config.llm)))
+    def ready(self) -> Ready:
+        """Return what the study's corpus brings along."""
+        if self._ready is None:
+            corpus = self.study.premises if self.study.premises_name == SAMPLE else None
+            self._ready = Ready() if corpus is None else read_ready(corpus)
+        return self._ready
 
     def _generated(self, config: GenerationConfig) -> ArmData:
-        premises, lines = self.premises(), self._generation_lines(config)
-        done = {line["id"]: line for line in lines.read()}
-        waiting = [premise for premise in premises if premise.premise_id not in done]
-        if waiting:
-            what = f"Generating, omega {config.omega:g}"
-            batch: list[dict[str, Any]] = []
-            finished, kept = len(premises) - len(waiting), monotonic()
-            mark = kept
-            for item in generated(waiting, config, self.hub):
-                now = monotonic()
-                line = {
-                    "id": item.premise.premise_id,
-                    "positive": item.positive.text,
-                    "hard_negative": item.hard_negative.text,
-                    "outcomes": [str(item.positive.outcome), str(item.hard_negative.outcome)],
-                    "ok": item.is_ok,
-                    "s": round(now - mark, 4),
-                }
-                mark = now
-                batch.append(line)
-                done[item.premise.premise_id] = line
-                if now - kept >= _KEEP_EVERY_S:
-                    lines.append(batch)
-                    batch, kept = [], now
-                finished += 1
-                self.progress(what, finished, len(premises))
-            lines.append(batch)
-        found = [(premise, done[premise.premise_id]) for premise in premises]
+        premises = self.premises()
+        lines = written_lines(premises, config, self.ready(), self.shelf, hub=self.hub, progress=self.progress)
+        found = [(premise, lines[premise.premise_id]) for premise in premises]
         triplets = [Triplet(p.text, line["positive"], line["hard_negative"]) for p, line in found if line["ok"]]
         return ArmData(triplets, generation_s=sum(line["s"] for _, line in found))
 
@@ -137,24 +110,8 @@ class DataSource:
 
     def _judged(self, pairs: list[tuple[str, str]], judge_id: str) -> tuple[np.ndarray, float]:
         """Return raw values, float64 (pairs,), and the seconds they cost when they were made."""
-        lines = self.shelf.lines("judged", content_key(judge_id, model_key(judge_id.partition(":")[2])))
-        done = {line["pair"]: line for line in lines.read()}
-        waiting = [pair for pair in dict.fromkeys(pairs) if _pair_id(pair) not in done]
-        judge = judge_named(judge_id, self.hub) if waiting else None
-        for start in range(0, len(waiting), _JUDGED_TOGETHER):
-            assert judge is not None
-            batch = waiting[start : start + _JUDGED_TOGETHER]
-            since = monotonic()
-            values = judge.scores(batch)
-            each = round((monotonic() - since) / len(batch), 5)
-            rows = [
-                {"pair": _pair_id(pair), "raw": float(raw), "s": each}
-                for pair, raw in zip(batch, values, strict=True)
-            ]
-            lines.append(rows)
-            done |= {str(row["pair"]): row for row in rows}
-            self.progress(f"Judging with {judge_id}", start + len(batch), len(waiting))
-        found = [done[_pair_id(pair)] for pair in pairs]
+        lines = judged_lines(pairs, judge_id, self.ready(), self.shelf, hub=self.hub, progress=self.progress)
+        found = [lines[pair_id(pair)] for pair in pairs]
         return np.array([line["raw"] for line in found]), sum(line["s"] for line in found)
 
     def calibration(self, curation: Curation) -> Calibration:
@@ -182,53 +139,3 @@ class DataSource:
         chosen = np.random.default_rng(0).permutation(len(task))[:GOLD_PAIRS]
         raw, _ = self._judged([(task.sentence1[i], task.sentence2[i]) for i in chosen], judge_id)
         return fit_calibration(judge_id, raw, task.gold[chosen], fitted_on=names[0], seed=0)
-
-
-def model_key(name: str) -> str:
-    """Return what tells a model from another of the same name: the hash of its weights where it is a local file."""
-    path = Path(name)
-    files = [path] if path.is_file() else sorted(path.rglob("*.safetensors")) if path.is_dir() else []
-    digests = []
-    for file in files:
-        with file.open("rb") as stream:
-            digests.append(file_digest(stream, "blake2b").hexdigest()[:24])
-    return content_key(digests) if digests else name
-
-
-def _pair_id(pair: tuple[str, str]) -> str:
-    return text_id("\x00".join(pair))
-
-
-def generated(premises: Sequence[Premise], config: GenerationConfig, hub: Hub | None) -> Iterator[GeneratedTriplet]:
-    """Yield what an LLM writes for these premises: a GGUF file or built-in name, else a folder or the hub."""
-    from pipeline.generation.generate import generate
-    from pipeline.generation.llms.entries import entry_for, open_llm
-
-    llm = open_llm(entry_for(_transformers_folder(config.llm, hub) or config.llm), for_many=True)
-    try:
-        yield from generate(premises, config, llm)
-    finally:
-        llm.close()
-
-
-def judge_named(judge_id: str, hub: Hub | None) -> Judge:
-    """Load a judge; the digit judge of an encoder-decoder may be a folder or a name of the hub."""
-    kind, _, model = judge_id.partition(":")
-    folder = _transformers_folder(model, hub) if kind == "digit" else None
-    if folder is None:
-        return load_judge(judge_id)
-    from pipeline.curation.seq2seq_digit import Seq2SeqDigitJudge
-    from pipeline.generation.llms.encoder_decoder import EncoderDecoderLLM
-    from pipeline.training.encoders import resolve_device
-
-    llm = EncoderDecoderLLM.load(Path(folder), name=model, device=resolve_device("auto"))
-    return Seq2SeqDigitJudge(llm, judge_id=judge_id)
-
-
-def _transformers_folder(name: str, hub: Hub | None) -> str | None:
-    """Return the folder of a transformers model, or None for the LLMs that llama.cpp runs."""
-    if name.startswith(MODEL):
-        if hub is None:
-            raise InputError(f"{name} is a name of the hub, which this run does not look at.")
-        return hub.path(name)
-    return name if Path(name).is_dir() else None

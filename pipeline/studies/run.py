@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from pipeline.errors import InputError
 from pipeline.studies.cells import Cell, CellResult, read_cell, run_cell, trained_cell, untrained_cell
-from pipeline.studies.data import ArmData, DataSource, Progress
-from pipeline.studies.shelf import Shelf
+from pipeline.studies.data import ArmData, DataSource
+from pipeline.studies.shelf import Progress, Shelf
 from pipeline.studies.spec import Arm, Study
 from pipeline.studies.tasks import StudyTasks, held_out_tasks, sts_tasks
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.studies.bootstrap import plain_score
-from pipeline.studies.data import DataSource, Progress
+from pipeline.studies.data import DataSource
 from pipeline.studies.run import Candidate, StudyRun, Watch, run_study
-from pipeline.studies.shelf import Shelf
+from pipeline.studies.shelf import Progress, Shelf
 from pipeline.studies.spec import Study
 
 

@@ -2,13 +2,16 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
 
 from pipeline.records import Triplet
+
+Progress = Callable[[str, int, int], None]
+"""progress(what is being done, how many are done, of how many)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,17 @@ class Lines:
 def content_key(*parts: Any) -> str:
     """Hash of JSON values: equal content, equal key."""
     return blake2b(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode(), digest_size=12).hexdigest()
+
+
+def model_key(name: str) -> str:
+    """Return what tells a model from another of the same name: the hash of its weights where it is a local file."""
+    path = Path(name)
+    files = [path] if path.is_file() else sorted(path.rglob("*.safetensors")) if path.is_dir() else []
+    digests = []
+    for file in files:
+        with file.open("rb") as stream:
+            digests.append(file_digest(stream, "blake2b").hexdigest()[:24])
+    return content_key(digests) if digests else name
 
 
 def triplets_key(triplets: Iterable[Triplet]) -> str:

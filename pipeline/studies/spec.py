@@ -6,6 +6,9 @@ from pathlib import Path
 from pipeline.config import CurationRule, GenerationConfig, TrainConfig
 from pipeline.errors import InputError
 
+SAMPLE = "sample"
+"""Word for the sample corpus in place of a file of premises."""
+
 
 @dataclass(frozen=True, slots=True)
 class Curation:

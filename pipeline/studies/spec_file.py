@@ -1,18 +1,19 @@
 """Read a study from YAML; whatever cannot be used is one sentence that names the place in the file."""
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar
 
 import yaml
 
 from pipeline.config import CurationRule, GenerationConfig, TrainConfig
 from pipeline.errors import InputError
-from pipeline.studies.spec import Arm, Contrast, Curation, Evaluation, Study
+from pipeline.field_types import typed_fields
+from pipeline.studies.file_fields import FileFields, read_yaml
+from pipeline.studies.spec import SAMPLE, Arm, Contrast, Curation, Evaluation, Study
 
 STUDY_FIELDS = (
     *("study", "title", "about", "premises", "column", "limit", "seeds", "baseline"),
@@ -24,21 +25,8 @@ CURATION_FIELDS = ("judge", "gold_dir", "alpha", "beta", "gamma")
 SWEEP_FIELDS = ("setting", "values", "arm")
 SEARCH_FIELDS = ("dev", "grid", "arm")
 CONTRAST_FIELDS = ("name", "plus", "minus")
-SAMPLE = "sample"
-"""Word for the sample corpus in place of a file of premises."""
 
 Config = TypeVar("Config", GenerationConfig, TrainConfig, CurationRule)
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key written twice: the later one would silently win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = next((key for key in keys if keys.count(key) > 1), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"{twice!r} is written twice", node.start_mark)
-        return super().construct_mapping(node, deep)
 
 
 def read_study(path: Path, *, sample: Path | None = None, sts_dir: Path | None = None) -> Study:
@@ -49,7 +37,7 @@ def read_study(path: Path, *, sample: Path | None = None, sts_dir: Path | None =
     """
     where = path.name
     try:
-        fields = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        fields = read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"There is no study file {path}: check the name.") from error
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
@@ -64,11 +52,12 @@ def read_study(path: Path, *, sample: Path | None = None, sts_dir: Path | None =
         raise error if message.startswith(where) else InputError(f"{where}: {message}") from error
 
 
-class _Reader:
-    """One reading of one file: where paths start, and how errors name the place."""
+class _Reader(FileFields):
+    """A study file's own blocks."""
 
     def __init__(self, where: str, folder: Path, sample: Path | None) -> None:
-        self.where, self.folder, self.sample = where, folder, sample
+        super().__init__(where, folder)
+        self.sample = sample
 
     def study(self, fields: Any, sts_dir: Path | None) -> Study:
         fields = self.mapping(fields, STUDY_FIELDS, "")
@@ -184,12 +173,7 @@ class _Reader:
             fields |= self.mapping(layer or {}, tuple(kind.__dataclass_fields__), place)
         if "seed" in fields and kind is TrainConfig:
             self.refuse(place, "sets a seed; the study's own seeds are used, so take it out")
-        for name, value in fields.items():
-            annotation = kind.__dataclass_fields__[name].type
-            if not _fits(value, annotation):
-                self.refuse(f"{place}, {name}", f"must be {_told(annotation)}, got {value!r}")
-            if type(value) is int and annotation is float:
-                fields[name] = float(value)  # 3 and 3.0 are one setting, so one hash
+        fields = typed_fields(kind, fields, where=f"{self.where}, {place}, ")
         for name in ("encoder", "guide", "llm"):
             if name in fields and fields[name].startswith(("./", "../")):
                 fields[name] = str(self.path(fields[name]))
@@ -233,41 +217,6 @@ class _Reader:
             return tuple(value)
         return self.refuse("seeds", f"must be a number of seeds or a list of whole numbers, got {value!r}")
 
-    def mapping(self, value: Any, known: tuple[str, ...], place: str) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
-            self.refuse(place or "the file", f"must be a block of settings, got {value!r}")
-        unknown = [str(key) for key in value if key not in known]
-        if unknown:
-            self.refuse(place, f"has no setting {', '.join(unknown)}; it has {', '.join(known)}")
-        return dict(value)
-
-    def list_of(self, fields: dict[str, Any], key: str, place: str = "") -> list[Any]:
-        value = fields.get(key)
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            self.refuse(", ".join(filter(None, (place, key))), f"must be a list, got {value!r}")
-        return value
-
-    def text(self, fields: dict[str, Any], key: str, default: str, place: str = "") -> str:
-        # A name such as 1 or 1.5 is read as a number by YAML and meant as text.
-        value = fields.get(key, default)
-        if not isinstance(value, str | int | float) or isinstance(value, bool):
-            self.refuse(", ".join(filter(None, (place, key))), f"must be text, got {value!r}; put it in quotes")
-        return " ".join(str(value).split())
-
-    def optional(self, fields: dict[str, Any], key: str, kind: type, place: str = "") -> Any:
-        value = fields.get(key)
-        if value is not None and type(value) is not kind:
-            self.refuse(", ".join(filter(None, (place, key))), f"must be {kind.__name__}, got {value!r}")
-        return value
-
-    def path(self, text: str) -> Path:
-        return (self.folder / Path(text).expanduser()).resolve()
-
-    def refuse(self, place: str, why: str) -> Any:
-        raise InputError(f"{', '.join(filter(None, (self.where, place)))}: {why}.")
-
 
 def with_settings(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     """Return an arm with these settings, by dotted name, and a name that tells them."""
@@ -281,22 +230,3 @@ def with_settings(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any
             arm[setting] = value
         words += [field, str(value)]
     return arm | {"name": " ".join(words)}
-
-
-def _fits(value: Any, annotation: Any) -> bool:
-    if get_origin(annotation) in (Union, UnionType):
-        return any(_fits(value, part) for part in get_args(annotation))
-    if get_origin(annotation) is Literal:
-        return value in get_args(annotation)
-    if annotation is float:
-        return type(value) in (int, float)
-    return type(value) is annotation
-
-
-def _told(annotation: Any) -> str:
-    if get_origin(annotation) in (Union, UnionType):
-        return " or ".join(_told(part) for part in get_args(annotation))
-    if get_origin(annotation) is Literal:
-        return f"one of {', '.join(map(str, get_args(annotation)))}"
-    words = {float: "a number", int: "a whole number", str: "text", bool: "true or false", NoneType: "null"}
-    return words.get(annotation, str(annotation))

@@ -117,6 +117,8 @@ def released_loss(logits_nm: Tensor, mask_nm: Tensor, *, first_row: int = 0) -> 
     logits_nm = logits_nm.masked_fill(mask_nm, 0.0)
     rows, cells = logits_nm.shape
     total_n1 = logits_nm.logsumexp(dim=1, keepdim=True)
+    if cells == 1:  # the own positive alone: there is no other cell, and the sum without it would be empty
+        return (total_n1 - logits_nm).mean()
     is_largest_nm = functional.one_hot(logits_nm.argmax(dim=1), cells).bool()
     # Only a row's largest probability can come near 1; for the others log1p(-p) with p <= 1/2 is exact.
     rest_n1 = logits_nm.masked_fill(is_largest_nm, -torch.inf).logsumexp(dim=1, keepdim=True)

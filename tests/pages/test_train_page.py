@@ -3,6 +3,7 @@
 import json
 import math
 import shlex
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pipeline.config import TRAIN_PRESETS, TrainConfig, from_fields
+from pipeline.errors import InputError
 from tests.pages.conftest import Draw, texts
 from tests.pages.filled import finished_job
 from workbench.cli.parser import build_parser, settings
@@ -17,7 +19,8 @@ from workbench.components.train.model_card_view import card_body
 from workbench.components.train.run_comparison import differing, wilson
 from workbench.components.train.train_curves import not_finite
 from workbench.jobs.folder import JobFolder, Status
-from workbench.train_command import train_command
+from workbench.pasted_settings import read_settings
+from workbench.train_command import settings_file, train_command
 from workbench.workspace import Workspace
 
 
@@ -70,6 +73,45 @@ def test_a_preset_decides_its_fields_and_leaves_the_others(draw: Draw, filled: d
     made, _ = parsed(healthy(app).code[0].value)
     assert (made.mask_rule, made.steps) == ("none", 31)
     assert "φ" not in [slider.label for slider in app.slider]
+
+
+def test_settings_copied_from_a_run_fill_the_form(draw: Draw, filled: dict[str, str]) -> None:
+    app = healthy(draw("train"))
+    wanted = TrainConfig(steps=37, batch_size=9000, temperature=0.0005, mask_threshold=1.5, learning_rate=3.0)
+    app.text_area(key="train_paste").set_value(settings_file(asdict(wanted)))
+    app.button(key="train_paste_use").click().run()
+    made, _ = parsed(healthy(app).code[0].value)
+    assert made == wanted
+    app.text_area(key="train_paste").set_value("stepps: 3")
+    app.button(key="train_paste_use").click().run()
+    told = healthy(app).error[0].value.replace("\\", "")
+    assert "has no setting stepps; it has encoder" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "are empty"),
+        ("{", "neither JSON nor YAML"),
+        ("steps: 1\nsteps: 2", "written twice"),
+        ("- steps", "must be a block of settings"),
+        ("steps: many", "steps: must be a whole number, got 'many'"),
+        ("steps: true", "steps: must be a whole number"),
+        ("temperature: 0", "temperature must be above 0"),
+        ("mask_rule: all", "must be one of none, phi"),
+        ("x" * 30_000, "longer than 20,000"),
+        ("[" * 9_000, "neither JSON nor YAML"),
+    ],
+)
+def test_pasted_text_that_is_no_settings_is_one_sentence(text: str, told: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_settings(text)
+    assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_pasted_yaml_and_the_train_block_of_a_study_are_settings_too() -> None:
+    for text in ("temperature: 1\nsteps: 4", "train: {temperature: 1, steps: 4}", '{"temperature": 1, "steps": 4}'):
+        assert read_settings(text) == asdict(TrainConfig(temperature=1.0, steps=4))
 
 
 def test_a_run_opens_by_address_and_shows_where_its_loss_broke(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from workbench.actions.curation import curate
+from workbench.actions.encoders import add_encoder
 from workbench.actions.errors import (
     add_behaviour_test,
     add_note,
@@ -37,6 +38,7 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
     action.__name__: action
     for action in (
         add_behaviour_test,
+        add_encoder,
         add_llm,
         add_note,
         attempts,

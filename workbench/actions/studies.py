@@ -12,7 +12,7 @@ from pipeline.studies.spec import Study
 from pipeline.studies.spec_file import read_study
 from workbench.actions.evaluation import checked_folder, find_snapshot
 from workbench.durable import write_atomically
-from workbench.paths import SAMPLE_PREMISES
+from workbench.paths import SAMPLE_CORPUS
 from workbench.study_runs import SHIPPED
 from workbench.workspace import Workspace
 
@@ -25,7 +25,7 @@ def start_study(
     """Queue a study; what is there of it is not run again. `file` is a path or the name of a shipped study."""
     path = study_path(file)
     folder = checked_folder(sts_dir) if sts_dir else None
-    study = read_study(path, sample=SAMPLE_PREMISES, sts_dir=folder)
+    study = read_study(path, sample=SAMPLE_CORPUS, sts_dir=folder)
     for job in workspace.jobs.list():
         if job.kind == "study" and job.spec.get("study") == study.name and job.state in ("queued", "running"):
             raise InputError(f"The study {study.name} is {job.state} already.")
@@ -67,7 +67,7 @@ def keep_study_file(workspace: Workspace, content: bytes) -> Path:
     draft = folder / "uploaded-study.yaml"
     write_atomically(draft, content)
     try:
-        study = read_study(draft, sample=SAMPLE_PREMISES)
+        study = read_study(draft, sample=SAMPLE_CORPUS)
         return draft.replace(folder / f"{study.name}.yaml")
     finally:
         draft.unlink(missing_ok=True)

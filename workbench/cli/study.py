@@ -14,7 +14,7 @@ from pipeline.records import Triplet
 from workbench.cli.access import access
 from workbench.cli.output import print_line, print_table, write_json
 from workbench.cli.study_plan import print_plan, try_parts
-from workbench.paths import SAMPLE_PREMISES
+from workbench.paths import SAMPLE_CORPUS
 from workbench.study_runs import SHIPPED, alone_in, run_in, write_report
 from workbench.workspace import workspace_root
 
@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> None:
     from pipeline.studies.spec_file import read_study
 
     sts_dir = options.sts_dir.resolve() if options.sts_dir else None
-    study = read_study(study_file(options.file), sample=SAMPLE_PREMISES, sts_dir=sts_dir)
+    study = read_study(study_file(options.file), sample=SAMPLE_CORPUS, sts_dir=sts_dir)
     if options.dry_run:
         print_plan(study)
         try_parts(study)

@@ -24,6 +24,10 @@ def print_plan(study: "Study") -> None:
         f"baseline {study.baseline}."
     )
     where = study.evaluation.sts_dir
+    if study.search_on:
+        needs = "" if where else " It needs an STS folder: give --sts-dir FOLDER."
+        print_line(f"A search: the arm that is best on {', '.join(study.search_on)} meets the test tasks.{needs}")
+        return
     tasks = ", ".join(study.evaluation.tasks) or "every test task of the folder"
     print_line(f"Scored on {tasks} in {where}." if where else "Scored on held-out triplets: no STS folder is named.")
 

@@ -126,12 +126,6 @@ def test_the_shipped_study_names_the_papers_models_and_passes_its_dry_run():
     assert {f"arm {arm.name}" for arm in study.arms} <= set(parts)
 
 
-@pytest.mark.parametrize("name", ["stages", "stages-why"])
-def test_the_other_shipped_studies_are_readable(name):
-    sample = PROJECT / "assets" / "premises.txt"
-    assert len(read_study(PROJECT / "assets" / "studies" / f"{name}.yaml", sample=sample).arms) >= 8
-
-
 def test_what_is_not_on_this_machine_is_fetched_only_when_asked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))

@@ -11,7 +11,7 @@ from pipeline.curation.calibration import Calibration
 from pipeline.errors import InputError
 from pipeline.evaluation.held_out import is_held_out
 from pipeline.records import Contrast, GeneratedTriplet, Outcome, SideResult
-from pipeline.studies import cells, data
+from pipeline.studies import cells, judged, written
 from pipeline.studies.cells import read_cell, trained_cell
 from pipeline.studies.data import ArmData, DataSource
 from pipeline.studies.report import make_report
@@ -140,8 +140,8 @@ def spoken(monkeypatch):
             work["judged"] += pairs
             return np.array([float(len(second)) for _, second in pairs])
 
-    monkeypatch.setattr(data, "generated", generate)
-    monkeypatch.setattr(data, "judge_named", lambda name, hub: Judge())
+    monkeypatch.setattr(written, "generated", generate)
+    monkeypatch.setattr(judged, "judge_named", lambda name, hub: Judge())
     return work
 
 

@@ -8,6 +8,7 @@ from pipeline.evaluation.sts import find_tasks
 from workbench import state
 from workbench.actions.evaluation import start_evaluate
 from workbench.components.encoder_names import encoder_names
+from workbench.components.evaluate.add_encoder import add_encoder_popover
 from workbench.components.evaluate.fetch_tasks import fetch_popover
 from workbench.components.evaluate.own_pairs_form import own_pairs_dialog
 from workbench.components.job_progress import is_live, job_card, while_live
@@ -37,6 +38,7 @@ def evaluate_form(workspace: Workspace) -> None:
     with st.container(horizontal=True):
         if st.button("Evaluate on my own pairs", icon=":material/upload_file:", type="tertiary"):
             own_pairs_dialog(workspace, str(chosen))
+        add_encoder_popover(workspace)
         fetch_popover(workspace, "sts", folder_state=state.STS_FOLDER)
     if sts_dir:
         with errors_shown():

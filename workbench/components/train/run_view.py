@@ -9,7 +9,7 @@ from workbench.components.notice import empty_state
 from workbench.components.train.model_card_view import model_card_view
 from workbench.components.train.run_details import dev_rows, first_batch_view, read_detail, settings_view
 from workbench.components.train.train_curves import train_curves
-from workbench.components.train.train_form import start_from
+from workbench.components.train.train_settings import start_from
 from workbench.components.wording import count, spearman
 from workbench.jobs.views import JobView
 from workbench.workspace import Workspace

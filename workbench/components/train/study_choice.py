@@ -18,7 +18,7 @@ from workbench.actions.studies import keep_study_file, start_study, study_comman
 from workbench.components.notice import errors_shown
 from workbench.components.text import plain
 from workbench.components.wording import count, counted
-from workbench.paths import SAMPLE_PREMISES
+from workbench.paths import SAMPLE_CORPUS
 from workbench.study_runs import SHIPPED
 from workbench.workspace import Workspace
 
@@ -67,7 +67,7 @@ def study_choice(workspace: Workspace) -> ChosenStudy | None:
 def _read(path: Path, sts_dir: str = "") -> ChosenStudy:
     try:
         folder = Path(sts_dir).expanduser() if sts_dir else None
-        return ChosenStudy(path, read_study(path, sample=SAMPLE_PREMISES, sts_dir=folder))
+        return ChosenStudy(path, read_study(path, sample=SAMPLE_CORPUS, sts_dir=folder))
     except InputError as error:
         return ChosenStudy(path, None, str(error))
 

@@ -6,7 +6,7 @@ from pipeline.records import Triplet
 from pipeline.studies.spec_file import read_study
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.evaluate import triplets_of
-from workbench.paths import SAMPLE_PREMISES
+from workbench.paths import SAMPLE_CORPUS
 from workbench.study_runs import alone_in, run_in, write_report
 
 
@@ -18,7 +18,7 @@ def run(context: JobContext) -> None:
     """Run the study of the spec; stopped anywhere, it goes on with the cells that are missing."""
     spec = context.spec
     sts_dir = Path(spec["sts_dir"]) if spec.get("sts_dir") else None
-    study = read_study(Path(spec["file"]), sample=SAMPLE_PREMISES, sts_dir=sts_dir)
+    study = read_study(Path(spec["file"]), sample=SAMPLE_CORPUS, sts_dir=sts_dir)
     steps_in_all = len(study.arms) * len(study.seeds) * study.steps
     in_cells = False
 

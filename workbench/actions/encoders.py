@@ -1,0 +1,42 @@
+"""Encoders that were trained elsewhere, taken in by their folder."""
+
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import InputError
+from pipeline.names import BUILT_IN_ENCODERS
+from pipeline.training.encoder_folders import check_folder
+from workbench.store.imports import new_id, now
+from workbench.workspace import Workspace
+
+LONGEST_NAME = 80
+
+
+def add_encoder(workspace: Workspace, *, folder: str, name: str = "") -> dict[str, Any]:
+    """Add a local folder of sentence-transformers or transformers as an encoder; its files stay where they are.
+
+    The folder is looked at, not loaded. Raises InputError or WeightsError where it holds no model, code of its own or
+    a pickle, and for a name that is taken.
+    """
+    path = Path(folder).expanduser().resolve()
+    if not folder.strip() or not path.is_dir():
+        raise InputError(f"There is no folder {folder or '(empty)'}; name the folder that holds the model's files.")
+    check_folder(path)
+    known = workspace.store.encoders.list()
+    for encoder in known:
+        if encoder.folder == str(path):
+            return {"encoder_id": encoder.encoder_id, "name": encoder.name}
+    called = " ".join((name or path.name).split())[:LONGEST_NAME]
+    if called in BUILT_IN_ENCODERS or called in {encoder.name for encoder in known}:
+        raise InputError(f"There is an encoder called {called} already; give this one another name.")
+    encoder_id = new_id("encoder")
+    row = {
+        "table": "encoders",
+        "encoder_id": encoder_id,
+        "name": called,
+        "folder": str(path),
+        "created_at": now(),
+    }
+    header = {"kind": "encoder", "name": called, "origin": str(path), "duplicates": 0, "rejected": {}}
+    workspace.store.imports.add(encoder_id, lambda: header, [row])
+    return {"encoder_id": encoder_id, "name": called}
