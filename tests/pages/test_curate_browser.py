@@ -112,9 +112,11 @@ def write_anew(page: Page, workspace: Path) -> None:
         expect(page.get_by_role("heading", name=re.compile("boat number 1 leaves"))).to_be_visible()
         wait_for_jobs(workspace, attempt)
         page.reload()
-        expect(page.get_by_text(re.compile("^Written anew"))).to_be_visible()
-        settled(page)
-        if page.get_by_role("button", name="Use it").is_visible():
+        told = page.get_by_text(re.compile("^Written anew[,:]"))
+        expect(told).to_be_visible()
+        if told.inner_text().startswith("Written anew,"):
+            expect(page.get_by_role("button", name="Use it")).to_be_visible()
+            settled(page)
             page.keyboard.press("u")
             decided(page, 1)
             return

@@ -2,6 +2,7 @@
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import TextArea
 
 from tests.pages.conftest import Draw
 from tests.pages.filled import TRIPLETS
@@ -48,14 +49,18 @@ def test_skip_leaves_the_triplet_undecided(queue: AppTest, workspace: Workspace)
     assert decisions(workspace) == {"01": "accept"}
 
 
+def positive_of(queue: AppTest) -> TextArea:
+    return next(area for area in queue.text_area if area.label == "Positive")
+
+
 def test_an_edit_needs_both_texts(queue: AppTest, workspace: Workspace) -> None:
     press(queue, "edit")
     save = queue.button[[button.label for button in queue.button].index("Save")]
-    queue.text_area[0].set_value("   ")
+    positive_of(queue).set_value("   ")
     save.click().run()
     assert len(queue.error) == 1
     assert decisions(workspace) == {}
-    queue.text_area[0].set_value("A better positive.")
+    positive_of(queue).set_value("A better positive.")
     queue.button[[button.label for button in queue.button].index("Save")].click().run()
     assert decisions(workspace) == {"00": "edit"}
     assert workspace.store.decisions.latest().iloc[0]["positive"] == "A better positive."

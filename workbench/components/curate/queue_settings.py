@@ -100,7 +100,7 @@ def _notes_form(workspace: Workspace, notes: CurationNotes) -> None:
             step=5,
             format="%d %%",
         )
-        if st.form_submit_button("Save", type="primary"):
+        if st.form_submit_button("Save for everyone", type="primary"):
             with errors_shown():
                 write_notes(workspace.root, replace(notes, guidelines=text, shared=share / 100))
                 st.rerun()
