@@ -16,6 +16,7 @@ from typing import Any
 
 from pipeline.config import GenerationConfig, ScratchConfig
 from pipeline.curation.calibration import default_calibration
+from pipeline.curation.costs import EngineCosts
 from pipeline.curation.likelihood import LikelihoodJudge
 from pipeline.generation.generate import generate
 from pipeline.generation.llms.gguf import GgufLLM
@@ -98,7 +99,7 @@ def judge(folder: Path, engine: TorchLlama, config: GenerationConfig) -> None:
     ok = [row for row in rows(folder / f"tri-{config.omega:g}.jsonl") if is_ok(row) and row["premise"] not in known]
 
     def scored() -> Iterator[dict[str, Any]]:
-        likelihood = LikelihoodJudge(engine)
+        likelihood = LikelihoodJudge(EngineCosts(engine), name=engine.name)
         for start in range(0, len(ok), _CHUNK):
             chunk = ok[start : start + _CHUNK]
             a, b = (

@@ -2,12 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.generation.engine import Engine
 from pipeline.generation.llama import PREFIXES, SEQUENCES
 
 T = TypeVar("T")
@@ -16,14 +15,25 @@ LONGEST_TEXT_TOKENS = 192
 """Tokens of a text that count; the rest of a longer one is not read."""
 
 
+class Tokenizing(Protocol):
+    """What every LLM that runs here does with texts."""
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return the tokens of a text."""
+        ...
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens."""
+        ...
+
+
 class PairJudge(ABC):
     """Scores pairs chunk by chunk; a subclass says what one chunk's raw values are."""
 
     kind: ClassVar[str]
 
-    def __init__(self, llm: Engine, *, chunk_pairs: int = 32) -> None:
-        self.judge_id = f"{self.kind}:{llm.name}"
-        self._llm = llm
+    def __init__(self, name: str, *, chunk_pairs: int = 32) -> None:
+        self.judge_id = f"{self.kind}:{name}"
         self._chunk_pairs = chunk_pairs
 
     def scores(
@@ -53,7 +63,7 @@ class PairJudge(ABC):
     def _chunk_scores(self, pairs: Pairs) -> NDArray[np.float64]: ...
 
 
-def shortened(llm: Engine, text: str) -> str:
+def shortened(llm: Tokenizing, text: str) -> str:
     """Return a text on one line, cut to the tokens that count."""
     line = " ".join(text[: LONGEST_TEXT_TOKENS * 32].split())
     tokens = llm.tokenize(line)

@@ -28,7 +28,8 @@ class DigitJudge(PairJudge):
     kind = "digit"
 
     def __init__(self, llm: Engine, *, prompt: DigitPrompt = DIGIT_PROMPT, chunk_pairs: int = 32) -> None:
-        super().__init__(llm, chunk_pairs=chunk_pairs)
+        super().__init__(llm.name, chunk_pairs=chunk_pairs)
+        self._llm = llm
         self._prompt = prompt
         self._shared = llm.tokenize(prompt.prefix())
         self._digits = digit_tokens(llm, prompt)

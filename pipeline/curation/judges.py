@@ -43,33 +43,48 @@ def load_judge(judge_id: str, entry: LLMEntry | None = None) -> Judge:
     entry = entry or entry_for(model)
     if entry.kind in ("embedded", "gguf"):
         return _llama_judge(kind, model, entry)
-    if kind != "digit":
-        raise InputError(f"{model} is a {entry.kind} LLM, which can be asked for a digit only: choose digit:{model}.")
-    return _digit_judge(judge_id, entry)
+    if kind not in kinds_for(entry):
+        raise InputError(f"{model} is a server, which can be asked for a digit only: choose digit:{model}.")
+    return _remote_judge(judge_id, entry) if entry.kind == "remote" else _folder_judge(kind, judge_id, entry)
+
+
+def kinds_for(entry: LLMEntry) -> tuple[str, ...]:
+    """Return the kinds of judges that this LLM is capable of: a server does not show what every reply costs."""
+    return ("digit",) if entry.kind == "remote" else LLM_KINDS
 
 
 def _llama_judge(kind: str, model: str, entry: LLMEntry) -> Judge:
+    from pipeline.curation.costs import EngineCosts
     from pipeline.curation.digit import DigitJudge
     from pipeline.curation.likelihood import EntailmentJudge, LikelihoodJudge
     from pipeline.generation.fastest import load_fastest
     from pipeline.generation.loading import load_llama
 
-    judges = {"likelihood": LikelihoodJudge, "entailment": EntailmentJudge, "digit": DigitJudge}
     llm = load_fastest(model) if entry.kind == "embedded" else load_llama(entry.location, name=model)
-    return judges[kind](llm)
+    if kind == "digit":
+        return DigitJudge(llm)
+    made = LikelihoodJudge if kind == "likelihood" else EntailmentJudge
+    return made(EngineCosts(llm), name=model)
 
 
-def _digit_judge(judge_id: str, entry: LLMEntry) -> Judge:
-    if entry.kind == "remote":
-        from pipeline.curation.remote_digit import RemoteDigitJudge
+def _remote_judge(judge_id: str, entry: LLMEntry) -> Judge:
+    from pipeline.curation.remote_digit import RemoteDigitJudge
 
-        return RemoteDigitJudge(entry, judge_id=judge_id)
+    return RemoteDigitJudge(entry, judge_id=judge_id)
+
+
+def _folder_judge(kind: str, judge_id: str, entry: LLMEntry) -> Judge:
+    from pipeline.curation.costs import FolderCosts
     from pipeline.curation.folder_digit import FolderDigitJudge
+    from pipeline.curation.likelihood import EntailmentJudge, LikelihoodJudge
     from pipeline.curation.seq2seq_digit import Seq2SeqDigitJudge
     from pipeline.generation.llms.encoder_decoder import EncoderDecoderLLM
     from pipeline.generation.llms.entries import open_llm
 
     llm = open_llm(entry)
+    if kind != "digit":
+        made = LikelihoodJudge if kind == "likelihood" else EntailmentJudge
+        return made(FolderCosts(llm), name=judge_id.partition(":")[2])  # type: ignore[arg-type]
     if isinstance(llm, EncoderDecoderLLM):
         return Seq2SeqDigitJudge(llm, judge_id=judge_id)
     return FolderDigitJudge(llm, judge_id=judge_id)  # type: ignore[arg-type]

@@ -1,12 +1,16 @@
 """The likelihood judges against log-probabilities computed by transformers from the same weights."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 
+from pipeline.curation.costs import Costs, EngineCosts, FolderCosts
 from pipeline.curation.likelihood import EntailmentJudge, LikelihoodJudge
 from pipeline.generation.fastest import ENGINES
 from pipeline.generation.judge_prompts import JUDGE_PROMPTS
+from pipeline.generation.llms.decoder import DecoderLLM
 from pipeline.generation.llms.entries import EMBEDDED
 from pipeline.weights import smollm2_safetensors_folder
 
@@ -17,11 +21,18 @@ PAIRS = [
 ]
 
 
-@pytest.fixture(scope="module", params=list(ENGINES))
-def llm(request):
-    loaded = ENGINES[request.param](EMBEDDED, 1)
-    yield loaded
-    loaded.close()
+FOLDER = "transformers"
+
+
+@pytest.fixture(scope="module", params=[*ENGINES, FOLDER])
+def costs(request) -> Iterator[Costs]:
+    if request.param == FOLDER:
+        with DecoderLLM.load(smollm2_safetensors_folder(), name=EMBEDDED, device="cpu") as folder:
+            yield FolderCosts(folder)
+        return
+    engine = ENGINES[request.param](EMBEDDED, 1)
+    yield EngineCosts(engine)
+    engine.close()
 
 
 class Reference:
@@ -47,7 +58,7 @@ def reference() -> Reference:
     return Reference()
 
 
-def test_likelihood_is_the_log_of_how_much_cheaper_each_text_makes_the_other(llm, reference):
+def test_likelihood_is_the_log_of_how_much_cheaper_each_text_makes_the_other(costs, reference):
     """Tolerance: llama.cpp computes with 8-bit weights and a 16-bit cache; single log-probabilities differ by up to
     0.3, their means over a sentence by a few hundredths. The scores themselves are more than 0.5 apart."""
     prompt = JUDGE_PROMPTS.positive
@@ -59,12 +70,12 @@ def test_likelihood_is_the_log_of_how_much_cheaper_each_text_makes_the_other(llm
             alone = reference.nats_per_token(prompt.prefix() + prompt.tail(""), b)
             gains.append(np.log(alone / given))
         expected.append(sum(gains) / 2)
-    np.testing.assert_allclose(LikelihoodJudge(llm).scores(PAIRS), expected, atol=0.1)
+    np.testing.assert_allclose(LikelihoodJudge(costs, name=EMBEDDED).scores(PAIRS), expected, atol=0.1)
     assert expected[0] - expected[1] > 0.5
 
 
-def test_entailment_prefers_a_paraphrase_to_a_contradiction(llm):
-    judge = EntailmentJudge(llm)
+def test_entailment_prefers_a_paraphrase_to_a_contradiction(costs):
+    judge = EntailmentJudge(costs, name=EMBEDDED)
     premise = "A woman is slicing a tomato."
     scores = judge.scores(
         [(premise, "A woman is cutting up a tomato."), (premise, "A woman is not slicing a tomato.")]
@@ -72,34 +83,36 @@ def test_entailment_prefers_a_paraphrase_to_a_contradiction(llm):
     assert scores[0] > scores[1]
 
 
-def test_scores_are_symmetric_and_do_not_depend_on_company(llm):
-    judge = LikelihoodJudge(llm)
+def test_scores_are_symmetric_and_do_not_depend_on_company(costs):
+    judge = LikelihoodJudge(costs, name=EMBEDDED)
     together = judge.scores(PAIRS)
     turned = judge.scores([(b, a) for a, b in PAIRS])
-    alone = np.concatenate([LikelihoodJudge(llm).scores([pair]) for pair in PAIRS])
+    alone = np.concatenate([LikelihoodJudge(costs, name=EMBEDDED).scores([pair]) for pair in PAIRS])
     np.testing.assert_allclose(turned, together, atol=0.05)
     np.testing.assert_allclose(alone, together, atol=0.05)
 
 
-def test_odd_texts_get_finite_scores(llm):
+def test_odd_texts_get_finite_scores(costs):
     odd = ["", "  ", "😀", "word " * 2000, "line\nbreak", "\ud800", "?"]
-    scores = LikelihoodJudge(llm).scores([(text, "A man rides a horse.") for text in odd] + [("", "")])
+    scores = LikelihoodJudge(costs, name=EMBEDDED).scores(
+        [(text, "A man rides a horse.") for text in odd] + [("", "")]
+    )
     assert scores.shape == (len(odd) + 1,)
     assert np.isfinite(scores).all()
 
 
-def test_progress_is_told_and_a_stop_keeps_what_is_done(llm):
+def test_progress_is_told_and_a_stop_keeps_what_is_done(costs):
     told: list[int] = []
-    scores = LikelihoodJudge(llm, chunk_pairs=1).scores(
+    scores = LikelihoodJudge(costs, name=EMBEDDED, chunk_pairs=1).scores(
         PAIRS, on_progress=told.append, should_stop=lambda: len(told) == 2
     )
     assert told == [1, 2]
     assert scores.shape == (2,)
-    assert LikelihoodJudge(llm).scores([]).shape == (0,)
+    assert LikelihoodJudge(costs, name=EMBEDDED).scores([]).shape == (0,)
 
 
-def test_no_pairs_repeat_no_work(llm):
-    judge = LikelihoodJudge(llm)
+def test_no_pairs_repeat_no_work(costs):
+    judge = LikelihoodJudge(costs, name=EMBEDDED)
     first = judge.scores(PAIRS)
     again = judge.scores([*PAIRS, *PAIRS])
     np.testing.assert_allclose(again, np.concatenate([first, first]), atol=0.05)

@@ -131,3 +131,12 @@ def test_only_the_digit_can_be_asked_of_other_llms():
         load_judge("likelihood:far", far)
     with pytest.raises(InputError, match="write likelihood:LLM"):
         load_judge("opinion:far")
+
+
+def test_a_folder_is_also_asked_for_likelihoods():
+    folder = LLMEntry("mine", "decoder", str(weights.smollm2_safetensors_folder()))
+    for kind in ("likelihood", "entailment"):
+        judge = load_judge(f"{kind}:mine", folder)
+        close, far = judge.scores([("It rains.", "Rain is falling."), ("It rains.", "The king reads a letter.")])
+        assert judge.judge_id == f"{kind}:mine"
+        assert kind == "entailment" or close > far

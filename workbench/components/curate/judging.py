@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pipeline.curation.judges import EMBEDDED_JUDGES, LLM_KINDS
+from pipeline.curation.judges import EMBEDDED_JUDGES, LLM_KINDS, kinds_for
 from pipeline.generation.llms.entries import EMBEDDED
 from workbench import state
 from workbench.actions.judging import calibrated_judges, start_judge
@@ -72,8 +72,7 @@ def judge_options(workspace: Workspace) -> list[str]:
     """Return every judge that can be asked here: of the embedded models, of the registry's LLMs, and ensembles."""
     found = [*EMBEDDED_JUDGES, *(f"{kind}:{EMBEDDED}" for kind in LLM_KINDS)]
     for llm in workspace.store.llms.list():
-        kinds = LLM_KINDS if llm.entry.kind in ("embedded", "gguf") else ("digit",)
-        found += [f"{kind}:{llm.entry.name}" for kind in kinds if llm.state != "failed"]
+        found += [f"{kind}:{llm.entry.name}" for kind in kinds_for(llm.entry) if llm.state != "failed"]
     return list(dict.fromkeys([*found, *calibrated_judges(workspace)]))
 
 
