@@ -112,7 +112,9 @@ def _data_checks(study: Study, source: DataSource) -> Iterator[Check]:
     from pipeline.studies.written import generated
 
     premises = source.premises()
-    for config in dict.fromkeys(arm.generation for arm in study.arms if arm.generation is not None):
+    # Of settings that differ in omega alone the greatest is tried: it needs both prompts, 0 only one of them.
+    configs = sorted((arm.generation for arm in study.arms if arm.generation is not None), key=lambda c: c.omega)
+    for config in {replace(config, omega=0.0): config for config in configs}.values():
         quick = replace(config, max_new_tokens=8)
         count = len(list(generated(premises, quick, source.hub, for_many=False)))
         yield Check(f"generation, omega {config.omega:g}, {config.llm}", f"{count} premises written")

@@ -1,7 +1,8 @@
 """What a run will need, told before it starts; reads no weights and loads no model library."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
@@ -14,6 +15,11 @@ _SMOLLM2_PARAMETERS = 134_515_008
 """Its safetensors copy is made on first use, so it cannot be asked before."""
 BYTES_PER_PARAMETER = 16
 """float32 weight, gradient and Adam's two moments."""
+
+
+_CPU_STEP_S = {_STATIC: (0.040, 0.00004), _MINILM: (0.1, 0.018), _SMOLLM2: (0.5, 0.2)}
+"""Seconds of a step on two CPU cores: of its own (the static table's optimizer), and per triplet of three texts."""
+_GUIDE_TEXT_S, _LOADING_S, _DEV_TEXTS = 0.002, 8.0, 3_000
 
 
 def parameter_count(encoder: str) -> int | None:
@@ -36,6 +42,46 @@ def fixed_memory_bytes(parameters: int, *, rows: int, width: int = 384, guided: 
     rows: triplets; each has up to three texts of `width` float32 numbers in the guide's table.
     """
     return BYTES_PER_PARAMETER * parameters + (3 * rows * width * 4 if guided else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Seconds that a run takes, by what they go to."""
+
+    steps_s: float
+    beside_s: float
+    """Loading, guide vectors, dev scores and the evaluation at the end."""
+
+    @property
+    def total_s(self) -> float:
+        """All of it."""
+        return self.steps_s + self.beside_s
+
+
+def dev_scores(steps: int, eval_every: int) -> int:
+    """How many dev scores a run asks for: every so many steps and after the last one."""
+    return -(-steps // eval_every) if eval_every else 1
+
+
+def first_outlook(encoder: str, *, rows: int, batch: int, steps: int, guided: bool, scores: int) -> Outlook | None:
+    """Return what a built-in encoder takes on about two CPU cores, before anything was measured; None for others."""
+    if encoder not in _CPU_STEP_S:
+        return None
+    fixed, each = _CPU_STEP_S[encoder]
+    # Forward takes a third of a triplet's training; a dev score embeds some 3,000 texts of STSB-dev's length.
+    text_s = each / 9
+    beside = _LOADING_S + scores * _DEV_TEXTS * text_s + (3 * rows * _GUIDE_TEXT_S if guided else 0.0)
+    return Outlook(steps * (fixed + batch * each), beside)
+
+
+def outlook_like(measured: Mapping[str, float], *, batch: int, steps: int, scores: int) -> Outlook:
+    """Return what a run takes by what an earlier one has taken.
+
+    measured: triplets_per_s, and where they were kept prepare_s, dev_s, dev_scores and evaluate_s.
+    """
+    each_score = measured.get("dev_s", 0.0) / max(1.0, measured.get("dev_scores", 0.0))
+    beside = measured.get("prepare_s", 0.0) + measured.get("evaluate_s", 0.0) + scores * each_score
+    return Outlook(steps * batch / measured["triplets_per_s"], beside)
 
 
 def _shapes(file: Path) -> Iterator[tuple[str, list[int]]]:

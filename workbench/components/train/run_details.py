@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from workbench.components.notice import no_chart
-from workbench.components.wording import count
+from workbench.components.wording import count, counted, duration, percent
 from workbench.jobs.views import JobView
 from workbench.train_command import train_command
 from workbench.workspace import Workspace
@@ -21,6 +21,22 @@ def read_detail(workspace: Workspace, run_id: str, name: str) -> dict[str, Any] 
     except (FileNotFoundError, ValueError):
         return None
     return found
+
+
+def cost_words(cost: dict[str, Any] | None) -> str:
+    """Say where a run's time went; empty for a run that has not kept it."""
+    if not cost:
+        return ""
+    steps, dev = cost.get("steps_s", 0.0), cost.get("dev_s", 0.0)
+    parts = [f"{duration(steps)} of steps"]
+    if cost.get("dev_scores"):
+        parts.append(
+            f"{duration(dev)} for {counted(cost['dev_scores'], 'dev score')} ({percent(dev, steps + dev)} of both)"
+        )
+    parts.append(f"{duration(cost.get('prepare_s', 0.0))} of loading and guide vectors")
+    if cost.get("evaluate_s"):
+        parts.append(f"{duration(cost['evaluate_s'])} of evaluation at the end")
+    return "Time: " + ", ".join(parts) + "."
 
 
 def first_batch_view(workspace: Workspace, run_id: str) -> None:

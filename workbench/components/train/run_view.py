@@ -7,7 +7,7 @@ from workbench.components import links
 from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.notice import empty_state
 from workbench.components.train.model_card_view import model_card_view
-from workbench.components.train.run_details import dev_rows, first_batch_view, read_detail, settings_view
+from workbench.components.train.run_details import cost_words, dev_rows, first_batch_view, read_detail, settings_view
 from workbench.components.train.train_curves import train_curves
 from workbench.components.train.train_settings import start_from
 from workbench.components.wording import count, spearman
@@ -90,6 +90,9 @@ def _result(workspace: Workspace, job: JobView) -> None:
         st.metric(
             "Masked", "–" if curve.empty else f"{curve['masked_share'].mean():.2%}", help="Mean over the steps."
         )
+    cost = cost_words(read_detail(workspace, job.job_id, "cost.json"))
+    if cost:
+        st.caption(cost)
     if job.total and job.done < job.total:
         st.caption(f"Ended at step {count(job.done)} of {count(job.total)}; the encoder was kept.")
     with st.container(horizontal=True, vertical_alignment="center"):

@@ -7,11 +7,15 @@ import pandas as pd
 import streamlit as st
 
 from pipeline.config import TrainConfig
-from pipeline.training.estimate import fixed_memory_bytes, parameter_count
+from pipeline.training.estimate import dev_scores, first_outlook, fixed_memory_bytes, outlook_like, parameter_count
+from workbench.components.train.run_details import read_detail
 from workbench.components.train.train_form import Wanted
 from workbench.components.wording import count, duration
+from workbench.gpus import gpu_names
 from workbench.train_command import settings_file, train_command
 from workbench.workspace import Workspace
+
+_MEASURED = ("triplets_per_s", "prepare_s", "dev_s", "dev_scores", "evaluate_s")
 
 
 def train_outlook(workspace: Workspace, wanted: Wanted) -> None:
@@ -43,7 +47,7 @@ def outlook(wanted: Wanted, measured: pd.Series | None) -> dict[str, str]:
         "Steps": f"{count(config['steps'])} of {count(batch)} triplets, "
         f"{config['steps'] * batch / rows:.1f} passes over the data",
         "Negatives": _negatives(config, batch),
-        "Time": _time(config, batch, measured),
+        "Time": _time(wanted, rows, batch, measured),
         "Memory": _memory(config, rows, measured),
         "Dev score": _dev(wanted),
     }
@@ -57,11 +61,26 @@ def _negatives(config: dict[str, Any], batch: int) -> str:
     return f"{up_to}{count(2 * batch - 1)} per premise, {count(batch)} of them hard negatives"
 
 
-def _time(config: dict[str, Any], batch: int, measured: pd.Series | None) -> str:
-    if measured is None:
-        return "not measured yet on this machine with this encoder"
-    rate = float(measured["triplets_per_s"])
-    return f"about {duration(config['steps'] * batch / rate)}, at {count(rate)} triplets per second as last measured"
+def _time(wanted: Wanted, rows: int, batch: int, measured: pd.Series | None) -> str:
+    config = wanted.config
+    is_scored = bool(wanted.sts_dir or wanted.hold_out)
+    scores = dev_scores(config["steps"], config["eval_every"]) if is_scored else 0
+    if measured is not None:
+        known = {name: float(value) for name, value in measured.items() if name in _MEASURED and value == value}
+        found = outlook_like(known, batch=batch, steps=config["steps"], scores=scores)
+        basis = f"at {count(known['triplets_per_s'])} triplets per second as last measured"
+    else:
+        guided = config["mask_rule"] != "none"
+        first = None
+        if config["device"] in ("auto", "cpu") and not gpu_names():
+            first = first_outlook(
+                config["encoder"], rows=rows, batch=batch, steps=config["steps"], guided=guided, scores=scores
+            )
+        if first is None:
+            return "not measured yet on this machine with this encoder"
+        found, basis = first, "a rough figure for two CPU cores; the first run measures it"
+    beside = f", {duration(found.beside_s)} of it loading, guide and scores" if found.beside_s >= 1 else ""
+    return f"about {duration(found.total_s)}{beside}; {basis}"
 
 
 def _memory(config: dict[str, Any], rows: int, measured: pd.Series | None) -> str:
@@ -90,12 +109,19 @@ def _dev(wanted: Wanted) -> str:
 
 
 def _measured(workspace: Workspace, wanted: Wanted) -> pd.Series | None:
-    """Return the rates of the newest run with the same encoder and device."""
+    """Return the rates of the newest run with the same encoder and device, if there is one of the same batch size."""
     rates = workspace.store.runs.rates()
     # A run of an earlier version lacks settings that are newer than it: it ran with what is the default now.
     defaults = asdict(TrainConfig())
+    found = None
     for _, run in rates.iterrows():
         config = defaults | run["config"]
         if all(config.get(name) == wanted.config.get(name) for name in ("encoder", "device", "precision")):
-            return run
-    return None
+            same_batch = config["batch_size"] == wanted.config["batch_size"]
+            found = run if found is None or same_batch else found
+            if same_batch:
+                break
+    if found is None:
+        return None
+    cost = read_detail(workspace, str(found["run_id"]), "cost.json") or {}
+    return pd.concat([found, pd.Series({name: cost[name] for name in cost if name in _MEASURED}, dtype=object)])

@@ -17,7 +17,7 @@ from pipeline.training.guide import Stopped, guide_table, phi_for_share
 from workbench.durable import write_atomically
 from workbench.jobs.context import JobContext
 
-FIRST_BATCH, DEV_ROWS = "first_batch.json", "dev_rows.json"
+FIRST_BATCH, DEV_ROWS, COST = "first_batch.json", "dev_rows.json", "cost.json"
 
 
 def guide_folder(context: JobContext) -> Any:
@@ -58,12 +58,24 @@ class DevWatch:
 
     context: JobContext
     validation: Validation
+    scores: int = 0
+    """How many were asked for."""
 
     def __call__(self, encoder: Any) -> float:
         """Score the encoder."""
+        self.scores += 1
         found = self.validation(encoder)
         write_json(self.context, DEV_ROWS, {"name": self.validation.name, "score": found.score, "rows": found.worst})
         return found.score
+
+
+def add_cost(context: JobContext, **seconds: float) -> None:
+    """Add to out/cost.json what a part of the run took; a run that was paused has spent in several calls."""
+    try:
+        spent = json.loads((context.out / COST).read_bytes())
+    except (OSError, ValueError):
+        spent = {}
+    write_json(context, COST, spent | {name: spent.get(name, 0) + value for name, value in seconds.items()})
 
 
 def write_json(context: JobContext, name: str, record: dict[str, Any]) -> None:

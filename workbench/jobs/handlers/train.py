@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import psutil
@@ -13,12 +14,13 @@ from pipeline.training.model_card import add_scores
 from pipeline.training.train import StepEvent, train
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.evaluate import evaluate_folder, evaluate_held_out, held_out_of, triplets_of
-from workbench.jobs.handlers.run_details import DevWatch, guide_folder, write_first_batch
+from workbench.jobs.handlers.run_details import DevWatch, add_cost, guide_folder, write_first_batch
 from workbench.jobs.journal import read_rows
 
 
 def run(context: JobContext) -> None:
     """Train, then evaluate; a paused run goes on from its last checkpoint."""
+    started = perf_counter()
     config = from_fields(TrainConfig, context.spec["config"])
     sts_dir = Path(context.spec["sts_dir"]) if context.spec.get("sts_dir") else None
     recorded = {int(step) for step in context.done("train_steps", "step")}
@@ -41,31 +43,42 @@ def run(context: JobContext) -> None:
     triplets = triplets_of(frame[frame["split"] == "train"])
     write_first_batch(context, triplets, config)
     followed = validation(sts_dir, held_out, config.dev_metric)
+    dev = DevWatch(context, followed) if followed else None
 
     def kept(step: int, folder: Path) -> None:
         register(context, config, folder, step=step)
 
+    prepared_s = perf_counter() - started
     result = train(
         triplets,
         config,
         output_dir=context.out,
-        dev=DevWatch(context, followed) if followed else None,
+        dev=dev,
         on_event=record,
         on_kept=kept,
         should_stop=context.stop_requested,
         cache=guide_folder(context),
         data=context.spec.get("data", ""),
     )
+    add_cost(
+        context,
+        prepare_s=prepared_s + result.guide_s,
+        steps_s=result.seconds - result.guide_s - result.dev_s,
+        dev_s=result.dev_s,
+        dev_scores=dev.scores if dev else 0,
+    )
     if result.status == "paused":
         context.stop_seen = "pause"  # also when it should finish, and no step was taken that could be kept
     if result.encoder_folder is not None:
         register(context, config, result.encoder_folder)
+        since = perf_counter()
         if sts_dir:
             still(0, 0, "Evaluating")
             evaluate_folder(context, str(result.encoder_folder), context.job_id, sts_dir, report=still)
             add_scores(result.encoder_folder, _scores(context))
         elif held_out:
             evaluate_held_out(context, str(result.encoder_folder), context.job_id, held_out, report=still)
+        add_cost(context, evaluate_s=perf_counter() - since)
 
 
 def _scores(context: JobContext) -> dict[str, tuple[float, int]]:
