@@ -3,7 +3,7 @@
 import streamlit as st
 
 from workbench import shell, state
-from workbench.components.generate.attempt_table import attempt_table
+from workbench.components.generate.attempt_table import ATTEMPTS, attempt_table
 from workbench.components.generate.attempt_view import attempt_view
 from workbench.components.generate.free_prompt import free_prompt
 from workbench.components.generate.generation_form import RUN, generation_form
@@ -23,31 +23,27 @@ if not has_premises and state.recall(state.GENERATE_VIEW) not in without:
     st.stop()
 
 attempts = workspace.store.triplets.attempts()
-views = [PREMISES, "Preview", "Contrast lens", "Prompts", "Free prompt", RUN, "Attempts", LLMS]
+views = [PREMISES, "Preview", "Contrast lens", "Prompts", "Free prompt", RUN, ATTEMPTS, LLMS]
 first = RUN if len(attempts) else "Preview"
 view = state.tabs(views if has_premises else without, name=state.GENERATE_VIEW, first=first)
 if view == PREMISES:
     scratch_view(workspace)
-    st.stop()
-if not has_premises:
+elif view == ATTEMPTS:
+    attempt_table(workspace, attempts)
+elif view == LLMS:
     llm_registry(workspace)
-    st.stop()
-
-settings, result = st.columns([1, 2], gap="large")
-with settings:
-    choice = generation_form(workspace)
-with result:
-    if view == "Preview":
-        grid_preview(workspace, choice)
-    elif view == "Contrast lens":
-        lens_view(workspace, choice)
-    elif view == "Prompts":
-        prompt_editor(workspace, choice)
-    elif view == "Free prompt":
-        free_prompt(workspace, choice)
-    elif view == RUN:
-        attempt_view(workspace, attempts, choice)
-    elif view == "Attempts":
-        attempt_table(workspace, attempts)
-    else:
-        llm_registry(workspace)
+else:
+    settings, result = st.columns([1, 2], gap="large")
+    with settings:
+        choice = generation_form(workspace)
+    with result:
+        if view == "Preview":
+            grid_preview(workspace, choice)
+        elif view == "Contrast lens":
+            lens_view(workspace, choice)
+        elif view == "Prompts":
+            prompt_editor(workspace, choice)
+        elif view == "Free prompt":
+            free_prompt(workspace, choice)
+        else:
+            attempt_view(workspace, attempts, choice)

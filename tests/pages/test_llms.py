@@ -42,6 +42,7 @@ def added(app: AppTest, workspace: Workspace, name: str, *, path: str = "", url:
 
 def generated(app: AppTest, workspace: Workspace, name: str, **settings: float) -> list[dict]:
     """Choose the LLM, press Generate, wait, read the journal."""
+    app.segmented_control(key="tabs_generation").set_value("Run").run()
     app.selectbox(key="generate_llm").set_value(name).run()
     for slider, value in settings.items():
         app.slider(key=f"generate_{slider}").set_value(value)
@@ -106,7 +107,8 @@ def test_an_llm_is_removed_with_a_click_and_the_embedded_one_cannot_be(app, work
     app.button(key="llms_remove").click().run()
     assert [error.value for error in app.error] == []
     assert app.selectbox(key="llms_check_name").options == ["smollm2-135m"]
-    assert "tiny t5" not in app.selectbox(key="generate_llm").options
+    app.segmented_control(key="tabs_generation").set_value("Run").run()
+    assert app.selectbox(key="generate_llm").options == ["smollm2-135m"]
 
 
 def test_a_scripted_server_that_limits_fails_stalls_babbles_and_hangs_up(app: AppTest, workspace: Workspace) -> None:

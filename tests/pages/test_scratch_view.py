@@ -146,3 +146,16 @@ def test_what_will_happen_counts_what_is_chosen() -> None:
 
 def test_every_outcome_has_its_meaning() -> None:
     assert set(MEANINGS) == set(PremiseOutcome)
+
+
+def test_settings_survive_a_look_at_a_view_without_them(draw: Draw, written: Workspace) -> None:
+    app = draw("generate", generation="Preview")
+    app.slider(key="generate_omega").set_value(0.3).run()
+    for view in ("LLMs", "Premises"):
+        app.segmented_control(key="tabs_generation").set_value(view).run()
+        assert "generate_omega" not in [slider.key for slider in app.slider]
+    app.number_input(key="scratch_per_cell").set_value(7).run()
+    app.segmented_control(key="tabs_generation").set_value("Run").run()
+    assert app.slider(key="generate_omega").value == 0.3
+    app.segmented_control(key="tabs_generation").set_value("Premises").run()
+    assert app.number_input(key="scratch_per_cell").value == 7

@@ -6,11 +6,12 @@ import pandas as pd
 import streamlit as st
 
 _SENTENCE = 235  # pixels: three sentences, scores, outcome and decision fit a laptop's width
+_WRAPPED = 185
+WRAPPED_ROW = 80
+"""Height from which on the grid breaks a text into lines."""
+ROLES = {"premise": "Premise", "positive": "Positive", "hard_negative": "Hard negative"}
 
-COLUMNS = {
-    "premise": st.column_config.TextColumn("Premise", width=_SENTENCE),
-    "positive": st.column_config.TextColumn("Positive", width=_SENTENCE),
-    "hard_negative": st.column_config.TextColumn("Hard negative", width=_SENTENCE),
+COLUMNS = {name: st.column_config.TextColumn(title, width=_SENTENCE) for name, title in ROLES.items()} | {
     "a": st.column_config.NumberColumn("a", format="%.2f", width=56, help="Score of premise and positive"),
     "b": st.column_config.NumberColumn(
         "b", format="%.2f", width=56, help="Score of premise and hard negative, 0 to 5"
@@ -24,14 +25,20 @@ COLUMNS = {
 
 
 def triplet_table(
-    rows: pd.DataFrame, *, key: str, first: tuple[str, ...] = (), selectable: bool = False
+    rows: pd.DataFrame, *, key: str, first: tuple[str, ...] = (), selectable: bool = False, wrapped: bool = False
 ) -> int | None:
-    """Draw the columns that are there, in a fixed order after those named `first`; return the row clicked, if any."""
+    """Draw the columns that are there, in a fixed order after those named `first`; return the row clicked, if any.
+
+    wrapped: whole sentences, over several lines, in place of as many rows as fit.
+    """
     if "positive_outcome" in rows.columns:
         rows = rows.assign(outcome=outcomes(rows))
     shown = [*first, *(name for name in COLUMNS if name in rows.columns and name not in first)]
     filled = [name for name in shown if not rows[name].isna().all()]
     shape: Any = {"hide_index": True, "column_config": COLUMNS, "row_height": 38, "placeholder": "–"}
+    if wrapped:
+        narrow = {name: st.column_config.TextColumn(ROLES[name], width=_WRAPPED) for name in ROLES}
+        shape |= {"row_height": WRAPPED_ROW, "height": "content", "column_config": COLUMNS | narrow}
     if not selectable:
         st.dataframe(rows[filled], key=key, alt="Triplets", **shape)
         return None

@@ -3,8 +3,12 @@
 import pandas as pd
 import streamlit as st
 
+from workbench.components.notice import empty_state
 from workbench.components.wording import ago, count
 from workbench.workspace import Workspace
+
+ATTEMPTS: str = "Attempts"
+"""The view of the page where this stands."""
 
 
 def attempt_names(workspace: Workspace, attempts: pd.DataFrame) -> dict[str, str]:
@@ -18,10 +22,14 @@ def attempt_names(workspace: Workspace, attempts: pd.DataFrame) -> dict[str, str
 
 
 def attempt_table(workspace: Workspace, attempts: pd.DataFrame) -> None:
-    """Draw the table; nothing while there is nothing to compare."""
+    """Draw the table."""
     if attempts.empty:
+        empty_state(
+            "No attempts yet",
+            hint="Each run of generation, and each import of triplets, becomes a line here.",
+            icon=":material/edit_note:",
+        )
         return
-    st.subheader("Attempts", anchor=False)
     table = attempts.sort_values("created_at", ascending=False).copy()
     table["share"] = table["ok"] / table["rows"].where(table["rows"] > 0)
     table["when"] = table["created_at"].map(ago)
@@ -30,7 +38,7 @@ def attempt_table(workspace: Workspace, attempts: pd.DataFrame) -> None:
         hide_index=True,
         alt="Generation attempts",
         column_config={
-            "title": st.column_config.TextColumn("Attempt", width="large"),
+            "title": st.column_config.TextColumn("Attempt", width="medium"),
             "llm": "LLM",
             "omega": st.column_config.NumberColumn("ω", format="%.2f", width="small"),
             "seed": st.column_config.NumberColumn("Seed", width="small"),

@@ -18,7 +18,7 @@ from workbench.jobs.views import JobView
 from workbench.store.filters import TripletFilter
 from workbench.workspace import Workspace
 
-_FRESH = 8
+_FRESH = 5
 
 
 def attempt_view(workspace: Workspace, attempts: pd.DataFrame, choice: GenerationChoice) -> None:
@@ -55,7 +55,7 @@ def _growing(workspace: Workspace, attempt_id: str) -> None:
         rows = workspace.store.triplets.page(chosen, limit=_FRESH, newest_first=True)
         if not rows.empty:
             st.markdown("**Freshest rows**")
-            triplet_table(rows, key="fresh")
+            triplet_table(rows, key="fresh", wrapped=True)
         return bool(job and is_live(job))
 
     while_live(draw, live=bool(job and is_live(job)))

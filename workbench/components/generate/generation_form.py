@@ -48,7 +48,12 @@ def generation_form(workspace: Workspace) -> GenerationChoice:
     config = {"llm": llm, "prompt_set": prompts.ref} | _settings(known)
     premises = corpora[corpus_id].premises
     limit = st.number_input(
-        "Number of premises", 1, premises, min(_ROWS, premises), key=f"generate_limit_{corpus_id}"
+        "Number of premises",
+        1,
+        premises,
+        min(_ROWS, premises),
+        key=f"generate_limit_{corpus_id}",
+        persist_state="session",
     )
     if st.button(
         f"Generate {counted(limit, 'triplet')}", type="primary", icon=":material/play_arrow:", width="stretch"
@@ -89,6 +94,7 @@ def _settings(llm: RegisteredLLM | None) -> dict[str, Any]:
         _DEFAULT.omega,
         0.05,
         key="generate_omega",
+        persist_state="session",
         help="Weight of the opposite instruction in z = l - ω l^. 0 is plain generation; higher pushes the sentence "
         "further away from what the opposite instruction would write.",
     )
@@ -99,6 +105,7 @@ def _settings(llm: RegisteredLLM | None) -> dict[str, Any]:
         _DEFAULT.plausibility,
         0.05,
         key="generate_plausibility",
+        persist_state="session",
         help="Tokens less likely than this share of the best own token are never chosen. 0 switches the cut off.",
     )
     with st.expander("Sampling and batch"):
@@ -109,12 +116,19 @@ def _settings(llm: RegisteredLLM | None) -> dict[str, Any]:
             _DEFAULT.temperature,
             0.1,
             key="generate_temperature",
+            persist_state="session",
             help="0 takes the best token.",
         )
-        top_p = st.slider("Nucleus mass (top p)", 0.05, 1.0, _DEFAULT.top_p, 0.05, key="generate_top_p")
-        seed = st.number_input("Seed", 0, 2**31 - 1, _DEFAULT.seed, key="generate_seed")
-        tokens = st.number_input("Longest reply (tokens)", 8, 256, _DEFAULT.max_new_tokens, key="generate_tokens")
-        batch = st.number_input("Replies side by side", 1, 256, _DEFAULT.batch_size, key="generate_batch")
+        top_p = st.slider(
+            "Nucleus mass (top p)", 0.05, 1.0, _DEFAULT.top_p, 0.05, key="generate_top_p", persist_state="session"
+        )
+        seed = st.number_input("Seed", 0, 2**31 - 1, _DEFAULT.seed, key="generate_seed", persist_state="session")
+        tokens = st.number_input(
+            "Longest reply (tokens)", 8, 256, _DEFAULT.max_new_tokens, key="generate_tokens", persist_state="session"
+        )
+        batch = st.number_input(
+            "Replies side by side", 1, 256, _DEFAULT.batch_size, key="generate_batch", persist_state="session"
+        )
         drawn = candidate_settings(llm, temperature=temperature) | budget_settings(llm)
     return {
         "omega": omega,

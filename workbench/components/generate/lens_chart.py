@@ -12,7 +12,7 @@ from workbench.components.text import for_chart
 
 SHOWN: Final = 10
 _CUT_OPACITY: Final = 0.25
-_TITLES: Final = ("l, own prompt", "l̂, opposite prompt", "z = l − {omega:g} · l̂")
+_TITLES: Final = ("own, l", "opposite, l̂", "z = l − {omega:g} l̂")
 _LEAST_WIDTH: Final = 0.02
 
 
@@ -107,7 +107,7 @@ def _bars(figure: go.Figure, picture: _Picture, panel: int, values: list[float])
         row=1,
         col=panel + 1,
     )
-    title = {"text": "nats" if panel == 2 else "log-probability (nats)", "font": {"size": 13}}
+    title = {"text": "nats" if panel == 2 else "log p (nats)", "font": {"size": 13}}
     figure.update_xaxes(range=[floor, floor + 1.06 * reach], title=title, col=panel + 1)
 
 

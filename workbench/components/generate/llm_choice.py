@@ -25,6 +25,7 @@ def llm_picker(workspace: Workspace, *, key: str) -> tuple[str, RegisteredLLM | 
         list(known),
         accept_new_options=True,
         key=key,
+        persist_state="session",
         help="One of the view LLMs, or type the path of a GGUF file or of a transformers folder.",
     )
     return name or _DEFAULT.llm, known.get(name or "")
@@ -50,12 +51,22 @@ def candidate_settings(llm: RegisteredLLM | None, *, temperature: float) -> dict
     standard = 4 if llm is not None and llm.contrast == "sequence" else _DEFAULT.candidates
     name = llm.entry.name if llm is not None else ""
     candidates = st.number_input(
-        "Candidates per side", 1, 64, standard, key=f"generate_candidates_{name}", help="Replies drawn; one is kept."
+        "Candidates per side",
+        1,
+        64,
+        standard,
+        key=f"generate_candidates_{name}",
+        persist_state="session",
+        help="Replies drawn; one is kept.",
     )
     if candidates == 1:
         return {}
     choice = st.selectbox(
-        "Candidate kept", list(_CHOICES), format_func=lambda rule: _CHOICES[rule], key="generate_choice"
+        "Candidate kept",
+        list(_CHOICES),
+        format_func=lambda rule: _CHOICES[rule],
+        key="generate_choice",
+        persist_state="session",
     )
     return {"candidates": int(candidates), "choice": choice}
 
@@ -72,9 +83,17 @@ def budget_settings(llm: RegisteredLLM | None, *, part: str = "generate") -> dic
         0,
         step=10_000,
         key=f"{part}_token_budget",
+        persist_state="session",
         help="Prompts and replies; 0: no limit.",
     )
     money = right.number_input(
-        "Money budget", 0.0, 1e6, 0.0, step=0.1, key=f"{part}_money_budget", help="At the LLM's prices; 0: no limit."
+        "Money budget",
+        0.0,
+        1e6,
+        0.0,
+        step=0.1,
+        key=f"{part}_money_budget",
+        persist_state="session",
+        help="At the LLM's prices; 0: no limit.",
     )
     return {"token_budget": int(tokens), "money_budget": float(money)}

@@ -10,6 +10,7 @@ from workbench.actions.generation import start_retry
 from workbench.components.generate.generation_form import GenerationChoice
 from workbench.components.notice import errors_shown
 from workbench.components.text import plain
+from workbench.components.triplet_rows import WRAPPED_ROW
 from workbench.components.wording import count, counted
 from workbench.store.filters import TripletFilter
 from workbench.workspace import Workspace
@@ -53,7 +54,18 @@ def outcome_examples(workspace: Workspace, attempt_id: str, counts: pd.DataFrame
     rows = workspace.store.triplets.page(
         TripletFilter(attempt_ids=(attempt_id,), outcome=str(outcome)), limit=_EXAMPLES, newest_first=True
     )
-    st.dataframe(examples(rows, outcome), hide_index=True, key=f"examples_{outcome}", alt=f"Rows that are {outcome}")
+    st.dataframe(
+        examples(rows, outcome),
+        hide_index=True,
+        row_height=WRAPPED_ROW,
+        key=f"examples_{outcome}",
+        alt=f"Rows that are {outcome}",
+        column_config={
+            "Premise": st.column_config.TextColumn(width=250),
+            "Side": st.column_config.TextColumn(width=105),
+            "Written": st.column_config.TextColumn(width=250),
+        },
+    )
     if outcome is not Outcome.OK:
         _retry(workspace, attempt_id, outcome, choice)
     else:

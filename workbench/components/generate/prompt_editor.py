@@ -16,6 +16,7 @@ from workbench.components.generate.generation_form import GenerationChoice
 from workbench.components.generate.prompt_text import prompt_text
 from workbench.components.notice import errors_shown
 from workbench.components.text import plain
+from workbench.components.triplet_rows import WRAPPED_ROW
 from workbench.workspace import Workspace
 
 _OTHER, _REPEAT, _OWN = "The other side's prompt", "Repeating the sentence", "A prompt of its own"
@@ -123,11 +124,11 @@ def _fields(kept: SidePrompt, *, key: str) -> SidePrompt:
         pd.DataFrame(list(kept.examples), columns=["premise", "reply"], dtype="str"),
         num_rows="dynamic",
         hide_index=True,
-        row_height=48,
+        row_height=WRAPPED_ROW,
         key=f"prompt_examples_{key}",
         column_config={
-            "premise": st.column_config.TextColumn("Premise", required=True, width=190),
-            "reply": st.column_config.TextColumn("Reply", required=True, width=190),
+            "premise": st.column_config.TextColumn("Premise", required=True, width=150),
+            "reply": st.column_config.TextColumn("Reply", required=True, width=150),
         },
     )
     with st.expander("Stop strings and clean-up"):

@@ -26,13 +26,16 @@ _LENGTHS = {Length.SHORT: "short: up to 7 words", Length.MEDIUM: "medium: 8 to 1
 
 def scratch_form(workspace: Workspace) -> None:
     """Draw the form; a start shows the new corpus."""
-    name = st.text_input("Name of the corpus", "from scratch", max_chars=80, key="scratch_name")
+    name = st.text_input(
+        "Name of the corpus", "from scratch", max_chars=80, key="scratch_name", persist_state="session"
+    )
     topics = st.multiselect(
         "Topics",
         TOPICS,
         accept_new_options=True,
         placeholder=f"All {len(TOPICS)} built-in topics",
         key="scratch_topics",
+        persist_state="session",
         help="Choose some, or type your own in a word or two each; several at once with commas between them.",
     )
     genres = st.multiselect(
@@ -40,6 +43,7 @@ def scratch_form(workspace: Workspace) -> None:
         [genre.name for genre in GENRES],
         placeholder=f"All {len(GENRES)} genres",
         key="scratch_genres",
+        persist_state="session",
         help="Each genre has its own prompt of five examples.",
     )
     lengths = st.multiselect(
@@ -48,10 +52,17 @@ def scratch_form(workspace: Workspace) -> None:
         format_func=_LENGTHS.__getitem__,
         placeholder="All: short, medium, long",
         key="scratch_lengths",
+        persist_state="session",
         help="A sentence is filed under the length that it has, whatever was asked for.",
     )
     per_cell = st.number_input(
-        "Premises per cell", 1, 10_000, _DEFAULT.per_cell, key="scratch_per_cell", help="A cell is one of each above."
+        "Premises per cell",
+        1,
+        10_000,
+        _DEFAULT.per_cell,
+        key="scratch_per_cell",
+        persist_state="session",
+        help="A cell is one of each above.",
     )
     llm, known = llm_picker(workspace, key="scratch_llm")
     own = [part.strip() for topic in topics for part in str(topic).split(",")]
@@ -69,9 +80,12 @@ def _sampling() -> dict[str, Any]:
             _DEFAULT.temperature,
             0.1,
             key="scratch_temperature",
+            persist_state="session",
             help="At 0 every attempt at a cell gives the same text.",
         )
-        top_p = st.slider("Nucleus mass (top p)", 0.05, 1.0, _DEFAULT.top_p, 0.05, key="scratch_top_p")
+        top_p = st.slider(
+            "Nucleus mass (top p)", 0.05, 1.0, _DEFAULT.top_p, 0.05, key="scratch_top_p", persist_state="session"
+        )
         near = st.slider(
             "Near duplicate from",
             0.3,
@@ -79,14 +93,25 @@ def _sampling() -> dict[str, Any]:
             _DEFAULT.near_duplicate,
             0.05,
             key="scratch_near",
+            persist_state="session",
             help="A premise that shares this part of all words with an earlier one is left out.",
         )
         tries = st.number_input(
-            "Attempts per wanted premise", 1, 100, _DEFAULT.tries, key="scratch_tries", help="At most, in each cell."
+            "Attempts per wanted premise",
+            1,
+            100,
+            _DEFAULT.tries,
+            key="scratch_tries",
+            persist_state="session",
+            help="At most, in each cell.",
         )
-        seed = st.number_input("Seed", 0, 2**31 - 1, _DEFAULT.seed, key="scratch_seed")
-        tokens = st.number_input("Longest premise (tokens)", 8, 256, _DEFAULT.max_new_tokens, key="scratch_tokens")
-        batch = st.number_input("Premises side by side", 1, 256, _DEFAULT.batch_size, key="scratch_batch")
+        seed = st.number_input("Seed", 0, 2**31 - 1, _DEFAULT.seed, key="scratch_seed", persist_state="session")
+        tokens = st.number_input(
+            "Longest premise (tokens)", 8, 256, _DEFAULT.max_new_tokens, key="scratch_tokens", persist_state="session"
+        )
+        batch = st.number_input(
+            "Premises side by side", 1, 256, _DEFAULT.batch_size, key="scratch_batch", persist_state="session"
+        )
     chosen = {"temperature": temperature, "top_p": top_p, "near_duplicate": near, "tries": int(tries)}
     return chosen | {"seed": int(seed), "max_new_tokens": int(tokens), "batch_size": int(batch)}
 
