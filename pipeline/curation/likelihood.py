@@ -54,7 +54,7 @@ class LikelihoodJudge(_LikelihoodBased):
 
 
 class EntailmentJudge(_LikelihoodBased):
-    """Paraphrase against contradiction prompt: the only raw score that puts contradictions below neutral pairs."""
+    """Paraphrase against contradiction prompt: entailments score above contradictions on the average."""
 
     kind = "entailment"
 
