@@ -17,6 +17,7 @@ import numpy as np
 
 from pipeline.config import GenerationConfig
 from pipeline.generation.judge_prompts import DIGIT_PROMPT, DigitPrompt
+from pipeline.generation.llms.answers import first_choice, usage_of
 from pipeline.generation.llms.calls import CallError, Calls, MalformedError, Parsed, Patience, plain
 from pipeline.generation.llms.endpoints import key_in
 from pipeline.generation.llms.entries import LLMEntry
@@ -97,7 +98,7 @@ class RemoteDigitJudge:
 def digit_in(answer: Any) -> Parsed:
     """Read the expected digit of the first token, or None where the answer holds no log-probabilities of digits."""
     found = plain(answer)
-    logs = _choice(found).get("logprobs")
+    logs = first_choice(found).get("logprobs")
     shares: dict[float, float] = {}
     for token, log_p in _top(logs) if isinstance(logs, dict) else []:
         digit = _DIGITS.get(str(token).strip())
@@ -105,18 +106,18 @@ def digit_in(answer: Any) -> Parsed:
             shares[digit] = shares.get(digit, 0.0) + math.exp(log_p)
     mass = sum(shares.values())
     value = sum(digit * share for digit, share in shares.items()) / mass if mass >= _LEAST_MASS else None
-    return Parsed(value, *_usage(found))
+    return Parsed(value, *usage_of(found))
 
 
 def number_in(answer: Any) -> Parsed:
     """Read the number of an answer, in JSON or in words; None where there is none between 0 and 5."""
     found = plain(answer)
-    choice = _choice(found)
+    choice = first_choice(found)
     message = choice.get("message")
     text = message.get("content") if isinstance(message, dict) else choice.get("text")
     if not isinstance(text, str):
         raise MalformedError("no text in it")
-    return Parsed(_number(text), *_usage(found))
+    return Parsed(_number(text), *usage_of(found))
 
 
 def _number(text: str) -> float | None:
@@ -141,19 +142,3 @@ def _top(logs: dict[str, Any]) -> list[tuple[Any, Any]]:
     if isinstance(top, list) and top and isinstance(top[0], dict):
         return list(top[0].items())
     return []
-
-
-def _choice(found: dict[str, Any]) -> dict[str, Any]:
-    choices = found.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise MalformedError("no choices in it")
-    return choices[0]
-
-
-def _usage(found: dict[str, Any]) -> tuple[int | None, int | None]:
-    usage = found.get("usage")
-    if not isinstance(usage, dict):
-        return None, None
-    counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    first, second = (count if isinstance(count, int) and count >= 0 else None for count in counts)
-    return first, second

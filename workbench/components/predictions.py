@@ -40,25 +40,29 @@ def load_pairs(workspace: Workspace, job_id: str, task: str) -> pd.DataFrame | N
 def gold_figure(pairs: pd.DataFrame, title: str) -> go.Figure:
     """Gold score against predicted cosine, one point per pair, colour by how far the ranks differ."""
     figure = theme.chart(title, x="gold score given by people", y="predicted cosine", height=460)
-    figure.add_trace(
-        go.Scattergl(
-            x=pairs["gold"],
-            y=pairs["predicted"],
-            mode="markers",
-            marker={
-                "size": 6,
-                "opacity": 0.7,
-                "color": pairs["error"],
-                "cmin": -1,
-                "cmax": 1,
-                "colorscale": ERROR_SCALE,
-                "colorbar": {"title": {"text": "rank<br>error"}, "thickness": 12, "tickvals": [-1, 0, 1]},
-            },
-            text=hover_texts(pairs),
-            hovertemplate="%{text}<extra></extra>",
-        )
-    )
+    points = pair_points(pairs, "predicted")
+    points.marker.colorbar = {"title": {"text": "rank<br>error"}, "thickness": 12, "tickvals": [-1, 0, 1]}
+    figure.add_trace(points)
     return figure
+
+
+def pair_points(pairs: pd.DataFrame, height: str) -> go.Scattergl:
+    """One point per pair at its gold score and the column `height`, coloured by the signed rank error."""
+    return go.Scattergl(
+        x=pairs["gold"],
+        y=pairs[height],
+        mode="markers",
+        marker={
+            "size": 6,
+            "opacity": 0.7,
+            "color": pairs["error"],
+            "cmin": -1,
+            "cmax": 1,
+            "colorscale": ERROR_SCALE,
+        },
+        text=hover_texts(pairs),
+        hovertemplate="%{text}<extra></extra>",
+    )
 
 
 ERROR_SCALE = [[0.0, "#A38A00"], [0.5, "#A9B1BC"], [1.0, "#6A63D6"]]

@@ -9,14 +9,14 @@ from pipeline.generation.llms.calls import MalformedError, Parsed, plain
 def read_reply(answer: Any) -> Parsed:
     """Read a completion, or a chat's: (text, tokens, cut)."""
     found = plain(answer)
-    choice = _first_choice(found)
+    choice = first_choice(found)
     message = choice.get("message")
     text = message.get("content") if isinstance(message, dict) else choice.get("text")
     if text is None and isinstance(message, dict):
         text = message.get("refusal") or ""
     if not isinstance(text, str):
         raise MalformedError("no text in it")
-    prompt_tokens, reply_tokens = _usage(found)
+    prompt_tokens, reply_tokens = usage_of(found)
     tokens = reply_tokens if reply_tokens is not None else len(text.split())
     return Parsed((text, tokens, choice.get("finish_reason") == "length"), prompt_tokens, reply_tokens)
 
@@ -27,8 +27,8 @@ def echoed_log_p(answer: Any, prompt: str, reply: str) -> Parsed:
     The tokens that count are those that begin in the reply. A token across the border counts too: it is part of both.
     """
     found = plain(answer)
-    prompt_tokens, reply_tokens = _usage(found)
-    logs = _first_choice(found).get("logprobs")
+    prompt_tokens, reply_tokens = usage_of(found)
+    logs = first_choice(found).get("logprobs")
     if not isinstance(logs, dict):
         return Parsed(None, prompt_tokens, reply_tokens)
     tokens, values, offsets = (logs.get(name) for name in ("tokens", "token_logprobs", "text_offset"))
@@ -50,24 +50,26 @@ def echoed_log_p(answer: Any, prompt: str, reply: str) -> Parsed:
 def written_log_p(answer: Any) -> Parsed:
     """Read (text, log p of each of its tokens) of a completion; None in place of the list when it holds none."""
     found = plain(answer)
-    choice = _first_choice(found)
+    choice = first_choice(found)
     logs = choice.get("logprobs")
     values = logs.get("token_logprobs") if isinstance(logs, dict) else None
     is_known = isinstance(values, list) and values and all(isinstance(value, int | float) for value in values)
     text = choice.get("text")
     if not isinstance(text, str):
         raise MalformedError("no text in it")
-    return Parsed((text, values if is_known else None), *_usage(found))
+    return Parsed((text, values if is_known else None), *usage_of(found))
 
 
-def _first_choice(found: dict[str, Any]) -> dict[str, Any]:
+def first_choice(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the first choice of an answer; MalformedError if it has none."""
     choices = found.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise MalformedError("no choices in it")
     return choices[0]
 
 
-def _usage(found: dict[str, Any]) -> tuple[int | None, int | None]:
+def usage_of(found: dict[str, Any]) -> tuple[int | None, int | None]:
+    """Return the tokens that were read and written, None where the server does not say."""
     usage = found.get("usage")
     if not isinstance(usage, dict):
         return None, None

@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from workbench import theme
-from workbench.components.predictions import ERROR_SCALE, hover_texts
+from workbench.components.predictions import pair_points
 from workbench.components.wording import count
 
 _WORST = 100
@@ -21,23 +21,7 @@ def residual_figure(pairs: pd.DataFrame) -> go.Figure:
         height=420,
     )
     figure.add_hline(y=0, line={"color": theme.INK, "width": 1})
-    figure.add_trace(
-        go.Scattergl(
-            x=pairs["gold"],
-            y=pairs["error"],
-            mode="markers",
-            marker={
-                "size": 6,
-                "opacity": 0.7,
-                "color": pairs["error"],
-                "cmin": -1,
-                "cmax": 1,
-                "colorscale": ERROR_SCALE,
-            },
-            text=hover_texts(pairs),
-            hovertemplate="%{text}<extra></extra>",
-        )
-    )
+    figure.add_trace(pair_points(pairs, "error"))
     figure.update_yaxes(range=[-1.02, 1.02])
     return figure
 
