@@ -96,7 +96,7 @@ def test_the_time_of_a_run_is_that_of_the_last_one_like_it_part_by_part(
     # 50 steps of 4 at 10 a second, 6 s before them and 3 s after; no dev score, as nothing is held out.
     assert told == "about 29 s, 9 s of it loading, guide and scores; at 10 triplets per second as last measured"
     app = draw("train", training="Runs", run=earlier)
-    assert "8 s for 4 dev scores (89% of both)" in texts(healthy(app))
+    assert "8.0 s for 4 dev scores (89% of both)" in texts(healthy(app))
 
 
 def test_before_anything_was_measured_a_built_in_encoder_has_a_rough_figure() -> None:

@@ -15,6 +15,7 @@ from workbench import theme
 from workbench.components.encoder_comparison import comparison_of
 from workbench.components.notice import no_chart
 from workbench.components.text import for_chart, plain, shorten
+from workbench.components.train.train_curves import legend_below
 from workbench.components.wording import spearman
 from workbench.workspace import Workspace
 
@@ -82,7 +83,8 @@ def _curves(workspace: Workspace, names: dict[str, str]) -> None:
     if not figure.data:
         no_chart(str(measure), "None of these runs has recorded it.")
         return
-    figure.update_layout(legend={"y": -0.2, "yanchor": "top", "x": 0, "xanchor": "left", "orientation": "v"})
+    legend_below(figure)
+    figure.update_layout(legend_orientation="v")
     st.plotly_chart(figure, key="compare_curves", config=theme.MODEBAR, alt=f"{measure} of the chosen runs")
 
 

@@ -28,15 +28,19 @@ def cost_words(cost: dict[str, Any] | None) -> str:
     if not cost:
         return ""
     steps, dev = cost.get("steps_s", 0.0), cost.get("dev_s", 0.0)
-    parts = [f"{duration(steps)} of steps"]
+    parts = [f"{_spent(steps)} of steps"]
     if cost.get("dev_scores"):
         parts.append(
-            f"{duration(dev)} for {counted(cost['dev_scores'], 'dev score')} ({percent(dev, steps + dev)} of both)"
+            f"{_spent(dev)} for {counted(cost['dev_scores'], 'dev score')} ({percent(dev, steps + dev)} of both)"
         )
-    parts.append(f"{duration(cost.get('prepare_s', 0.0))} of loading and guide vectors")
+    parts.append(f"{_spent(cost.get('prepare_s', 0.0))} of loading and guide vectors")
     if cost.get("evaluate_s"):
-        parts.append(f"{duration(cost['evaluate_s'])} of evaluation at the end")
+        parts.append(f"{_spent(cost['evaluate_s'])} of evaluation at the end")
     return "Time: " + ", ".join(parts) + "."
+
+
+def _spent(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10 else duration(seconds)
 
 
 def first_batch_view(workspace: Workspace, run_id: str) -> None:

@@ -12,6 +12,9 @@ from workbench import theme
 from workbench.components.notice import no_chart
 from workbench.components.wording import count, spearman
 
+_LEGEND_LINE, _AXIS_ROOM = 22, 52
+"""Pixels of a line of the legend, and of an axis with its title."""
+
 
 @dataclass(frozen=True, slots=True)
 class Series:
@@ -131,11 +134,23 @@ def panel_figure(curve: pd.DataFrame, panel: Panel) -> go.Figure:
             marker={"symbol": "x", "size": 9, "color": theme.WARNING},
             hovertemplate="step %{x}: no finite loss<extra></extra>",
         )
-    figure.update_layout(showlegend=len(figure.data) > 1)
-    figure.update_layout(legend={"y": -0.28, "yanchor": "top", "x": 0, "xanchor": "left"})
+    figure.update_layout(showlegend=False)
+    if len(figure.data) > 1:
+        legend_below(figure)
     if panel.from_zero:
         figure.update_yaxes(rangemode="tozero")
     return figure
+
+
+def legend_below(figure: go.Figure) -> None:
+    """Put the legend at the foot of a chart, in room of its own: on a narrow screen each name takes a line."""
+    room = _LEGEND_LINE * len(figure.data)
+    figure.update_layout(
+        showlegend=True,
+        legend={"yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
+        margin_b=_AXIS_ROOM + room,
+        height=figure.layout.height + room,
+    )
 
 
 def _add(figure: go.Figure, curve: pd.DataFrame, line: Series) -> None:

@@ -109,18 +109,23 @@ def _dev(wanted: Wanted) -> str:
 
 
 def _measured(workspace: Workspace, wanted: Wanted) -> pd.Series | None:
-    """Return the rates of the newest run with the same encoder and device, if there is one of the same batch size."""
-    rates = workspace.store.runs.rates()
+    """Return the rates of an earlier run with the same encoder and device: the most alike, and of these the newest.
+
+    The rate depends on the batch size (a static encoder's step costs the same for any), the time before the first
+    step on whether there is a guide.
+    """
     # A run of an earlier version lacks settings that are newer than it: it ran with what is the default now.
     defaults = asdict(TrainConfig())
-    found = None
-    for _, run in rates.iterrows():
+    own = wanted.config
+    found, likeness = None, -1
+    for _, run in workspace.store.runs.rates().iterrows():
         config = defaults | run["config"]
-        if all(config.get(name) == wanted.config.get(name) for name in ("encoder", "device", "precision")):
-            same_batch = config["batch_size"] == wanted.config["batch_size"]
-            found = run if found is None or same_batch else found
-            if same_batch:
-                break
+        if any(config[name] != own[name] for name in ("encoder", "device", "precision")):
+            continue
+        is_guided = config["mask_rule"] != "none"
+        alike = 2 * (config["batch_size"] == own["batch_size"]) + (is_guided == (own["mask_rule"] != "none"))
+        if alike > likeness:
+            found, likeness = run, alike
     if found is None:
         return None
     cost = read_detail(workspace, str(found["run_id"]), "cost.json") or {}

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any
 
 import psutil
@@ -20,7 +20,6 @@ from workbench.jobs.journal import read_rows
 
 def run(context: JobContext) -> None:
     """Train, then evaluate; a paused run goes on from its last checkpoint."""
-    started = perf_counter()
     config = from_fields(TrainConfig, context.spec["config"])
     sts_dir = Path(context.spec["sts_dir"]) if context.spec.get("sts_dir") else None
     recorded = {int(step) for step in context.done("train_steps", "step")}
@@ -48,7 +47,7 @@ def run(context: JobContext) -> None:
     def kept(step: int, folder: Path) -> None:
         register(context, config, folder, step=step)
 
-    prepared_s = perf_counter() - started
+    prepared_s = time() - process.create_time()  # from the start of this worker: importing torch takes its time too
     result = train(
         triplets,
         config,
