@@ -12,6 +12,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+from pipeline.records import Side
 from pipeline.studies.dry_run import tiny_t5
 from pipeline.weights import embedded_gguf, smollm2_safetensors_folder
 from tests.pages.conftest import Draw, texts
@@ -60,6 +61,10 @@ def generated(app: AppTest, workspace: Workspace, name: str, **settings: float) 
     rows = [row for row in map(json.loads, lines) if row["table"] == "triplets"]
     assert sorted(row["premise"] for row in rows) == sorted(PREMISES.splitlines())
     assert {row["llm"] for row in rows} == {name}
+    shown = next(frame.value for frame in app.dataframe if "positive" in frame.value.columns)
+    assert sorted(shown["premise"]) == sorted(PREMISES.splitlines()), "the page shows the rows"
+    [counts] = [pills.options for pills in app.pills if str(pills.label) == "Rows by outcome"]
+    assert sum(int(option.rsplit(" ", 1)[1]) for option in counts) == len(Side) * len(rows)
     return rows
 
 

@@ -24,6 +24,10 @@ def test_the_demo_without_sts_data_says_so_and_compares_arms_on_held_out_triplet
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "held-out triplets" in done.stdout
+    assert (
+        "Written just now for 8 premises:" in done.stdout and "plain generation is at a disadvantage" in done.stdout
+    )
+    assert all(len(line) <= 80 for line in done.stdout.splitlines() if line[:1] in "┃│"), "the table fits a terminal"
     result = json.loads(answer.read_text())
     assert [row["arm"].split(" (")[0] for row in result["arms"]] == ARMS
     assert all(0 <= score <= 100 for row in result["arms"] for score in row["scores"])

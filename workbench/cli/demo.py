@@ -7,8 +7,10 @@ negative.
 """
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -54,6 +56,8 @@ def run(options: argparse.Namespace) -> None:
         call("start_projection", encoder=rows[-1]["encoders"][0], snapshot_id=arms[1].snapshot_id)
     answer = {"metric": metric_name(sts_dir), "steps": STEPS, "batch_size": BATCH_SIZE, "arms": rows}
     print_result(answer)
+    for note in notes(sts_dir, seeds=options.seeds, workspace=workspace_root(options.workspace)):
+        print_line(note)
     write_json(options.json, answer)
 
 
@@ -87,7 +91,9 @@ def generate(call: Call, corpus_id: str, *, omega: float, limit: int | None) -> 
     started = call(
         "start_generate", corpus_id=corpus_id, config={"omega": omega}, limit=limit, title=f"sample, {name}"
     )
-    watch(call, started["job_id"], label=f"Stage 1: generating, omega {omega:g}")
+    view = watch(call, started["job_id"], label=f"Stage 1: generating, omega {omega:g}")
+    outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(view["details"]["outcomes"].items()))
+    print_line(f"Written just now for {started['premises']} premises: {outcomes}.")
     return started["attempt_id"]
 
 
@@ -133,11 +139,24 @@ def print_result(answer: dict[str, Any]) -> None:
         (row["arm"], row["triplets"], *told(row["scores"], answer["arms"][0]["scores"][0])) for row in answer["arms"]
     ]
     title = f"{ENCODER}, {STEPS} steps of {BATCH_SIZE}: {answer['metric']}"
-    print_table(title, ("arm", "triplets", "score", "95 % interval", "gain over untrained"), rows)
+    print_table(title, ("arm", "triplets", "score", "95 % interval", "gain"), rows)
+
+
+def notes(sts_dir: str | None, *, seeds: int, workspace: Path) -> list[str]:
+    """Say what the table compares, what it cannot show, and where to look further."""
+    lines = [f"The gain is that over the untrained encoder; intervals are Student t's over {seeds} seeds."]
+    if sts_dir is None:
+        lines.append(
+            "The held-out triplets are of stage 1, like those that the arms from stage 1 on train with: plain "
+            "generation is at a disadvantage. What curation and mask are worth shows against people's scores "
+            "(STS_DIR=folder)."
+        )
+    lines.append(f"Triplets, runs and scores: python -m workbench serve --workspace {shlex.quote(str(workspace))}")
+    return lines
 
 
 def told(scores: Sequence[float], base: float) -> tuple[str, str, str]:
     """Return mean, interval over seeds and gain as text."""
     low, high = mean_interval(scores)
-    interval = f"{low:.2f} to {high:.2f}" if len(scores) > 1 else "-"
+    interval = f"{low:.2f}–{high:.2f}" if len(scores) > 1 else "-"
     return f"{mean(scores):.2f}", interval, f"{mean(scores) - base:+.2f}"

@@ -31,5 +31,5 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
 
 
 def print_line(text: str) -> None:
-    """Print one plain line."""
-    Console(highlight=False).print(text, markup=False)
+    """Print one plain line; only a terminal breaks it."""
+    Console(highlight=False).print(text, markup=False, soft_wrap=True)

@@ -11,6 +11,7 @@ from pipeline.generation.generate import generate
 from pipeline.generation.llms.batch_limits import BatchLimits
 from pipeline.generation.llms.decoder import DecoderLLM
 from pipeline.generation.llms.gguf import GgufLLM
+from pipeline.generation.llms.protocol import Ask
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import Outcome, Premise, Side
 from pipeline.weights import smollm2_safetensors_folder
@@ -79,6 +80,26 @@ def test_a_padded_batch_equals_a_naive_loop(tiny, omega, plausibility, batch_siz
             assert item.positive.raw == naive_reply(tiny, text, Side.POSITIVE, config)
             assert item.hard_negative.raw == naive_reply(tiny, text, Side.HARD_NEGATIVE, config)
             assert item.positive.raw and item.positive.raw != item.hard_negative.raw
+
+
+def test_continuations_of_any_text_equal_a_naive_loop_and_one_too_long_spoils_none(tiny):
+    """What premises from scratch are written with: a shared beginning, a tail per text, no opposite."""
+    shared = "Each line tells a story.\n"
+    asks = [Ask(number, text, seed=number) for number, text in enumerate([*TEXTS, "word " * 400])]
+    config = GenerationConfig(omega=0.9, plausibility=0.0, max_new_tokens=TOKENS, batch_size=2, candidates=1)
+    found = {reply.key: reply for reply in tiny.continuations(shared, iter(asks), config, lambda: False)}
+    assert sorted(found) == list(range(len(asks)))
+    assert found[len(TEXTS)].problem is Outcome.TOO_LONG
+    for ask in asks[:-1]:
+        tokens = []
+        with torch.no_grad():
+            while len(tokens) < TOKENS:
+                given = [*tiny.tokenize(shared), *tiny.tokenize(ask.premise), *tokens]
+                token = int(tiny.model(input_ids=torch.tensor([given])).logits[0, -1].argmax())
+                if token == tiny.model.config.eos_token_id:
+                    break
+                tokens.append(token)
+        assert found[ask.key].raw == tiny.detokenize(tokens) and found[ask.key].problem is None
 
 
 @pytest.mark.parametrize("omega", [0.3, 0.6])

@@ -10,6 +10,7 @@ from pipeline.generation.copies import words
 from pipeline.generation.generate import generate
 from pipeline.generation.llms.entries import entry_for, open_llm
 from pipeline.generation.llms.gguf import GgufLLM
+from pipeline.generation.llms.protocol import Ask
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import Contrast, Outcome, Premise, Side
 from tests.references.naive_pair import NaivePair
@@ -96,6 +97,25 @@ def test_batched_tokens_are_what_the_plain_loop_over_two_models_would_choose(llm
     assert len(gaps) > 30
     assert max(gaps) < 0.8
     assert sum(gap == 0 for gap in gaps) > 0.8 * len(gaps)
+
+
+def test_continuations_are_the_likeliest_tokens_one_by_one(llm):
+    """What premises from scratch are written with, against a loop that reads everything anew for each token."""
+    spoken = GgufLLM(llm)
+    shared = "Each line names a place.\nPlace: Rome\n"
+    tails = ["Place:", "Another place, by the sea:", "word " * 3000]
+    config = GenerationConfig(omega=0.6, max_new_tokens=5, batch_size=2)
+    asks = [Ask(number, tail, seed=0) for number, tail in enumerate(tails)]
+    found = {reply.key: reply for reply in spoken.continuations(shared, iter(asks), config, lambda: False)}
+    assert sorted(found) == [0, 1, 2] and found[2].problem is Outcome.TOO_LONG
+    for ask in asks[:2]:
+        tokens: list[int] = []
+        while len(tokens) < 5:
+            token = int(spoken.next_log_probabilities(shared + ask.premise, tokens)[-1].argmax())
+            if spoken.is_end(token):
+                break
+            tokens.append(token)
+        assert found[ask.key].raw == spoken.detokenize(tokens)
 
 
 def test_contrast_moves_the_replies(llm):
