@@ -72,12 +72,15 @@ def test_a_killed_and_resumed_run_fills_cells_with_every_attempt_counted_once(re
     assert real.wait(generated["job_id"], timeout_s=240).state == "finished", "it is a corpus like any other"
 
 
-def test_a_run_that_is_stopped_keeps_what_it_has_as_a_corpus(real):
+@pytest.mark.parametrize(("word", "state"), [("cancel", "cancelled"), ("finish", "finished")])
+def test_a_run_that_is_stopped_keeps_what_it_has_as_a_corpus(real, word, state):
     started = ACTIONS["start_write_premises"](real, config=TINY | {"per_cell": 50, "batch_size": 4})
     job_id = started["job_id"]
     wait_for(lambda: any(row["outcome"] == "ok" for row in rows_of(real, job_id)), timeout_s=120)
-    ACTIONS["cancel"](real, job_id=job_id)
-    assert real.wait(job_id, timeout_s=60).state == "cancelled"
+    ACTIONS[word](real, job_id=job_id)
+    job = real.wait(job_id, timeout_s=60)
+    assert job.state == state
+    assert "used up" not in job.message
     kept = sum(row["outcome"] == "ok" for row in rows_of(real, job_id))
     wait_for(lambda: real.store.premises.corpus(job_id).premises == kept, timeout_s=20)
 

@@ -41,7 +41,7 @@ def add_application(commands: Any) -> None:
     for name, told in (
         ("pause", "pause a job"),
         ("resume", "go on with a job"),
-        ("finish", "end a training run early and keep its encoder"),
+        ("finish", "end a training run, or premises from scratch, early and keep what there is"),
         ("cancel", "stop a job for good"),
     ):
         command(commands, name, f"jobs:{name}", told).add_argument("job_id")

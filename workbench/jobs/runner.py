@@ -91,7 +91,7 @@ class JobRunner:
         self.wake.set()
 
     def finish(self, job_id: str) -> None:
-        """End a training run with the encoder it has: a running one at its next step, a stopped one once resumed.
+        """End a job with what it has, such as an encoder: a running one at its next step, a stopped one once resumed.
 
         A job that has done nothing yet, or has ended, is an InputError.
         """

@@ -48,7 +48,7 @@ def coverage_style(frame: pd.DataFrame, wanted: int, *, is_live: bool) -> Styler
 def coverage_table(counts: pd.DataFrame, config: ScratchConfig, *, is_live: bool, key: str) -> tuple[str, str] | None:
     """Draw the table; returns topic and genre of the cell that is marked."""
     frame, wanted = coverage_frame(counts, config), wanted_each(config)
-    columns: dict[str, Any] = {name: st.column_config.NumberColumn(name, width=84) for name in frame.columns}
+    columns: dict[str, Any] = {name: st.column_config.NumberColumn(name, width=73) for name in frame.columns}
     event = st.dataframe(
         coverage_style(frame, wanted, is_live=is_live),
         key=key,
@@ -56,7 +56,7 @@ def coverage_table(counts: pd.DataFrame, config: ScratchConfig, *, is_live: bool
         row_height=_ROW,
         on_select="rerun",
         selection_mode="single-cell",
-        column_config=columns | {"Topic": st.column_config.TextColumn("Topic", width=130, pinned=True)},
+        column_config=columns | {"Topic": st.column_config.TextColumn("Topic", width=100, pinned=True)},
         alt="Premises had of those wanted, by topic and genre",
     )
     if not event.selection.cells:

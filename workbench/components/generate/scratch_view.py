@@ -18,7 +18,7 @@ from workbench.workspace import Workspace
 
 def scratch_view(workspace: Workspace) -> None:
     """Draw the form on the left and the chosen corpus on the right."""
-    settings, result = st.columns([1, 2], gap="large")
+    settings, result = st.columns([1, 3], gap="medium")
     with settings:
         scratch_form(workspace)
     with result:
