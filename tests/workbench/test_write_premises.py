@@ -109,11 +109,16 @@ def test_a_server_writes_premises_and_what_it_refuses_is_failed_with_its_reason(
         answered = [row for row in rows if row["outcome"] == "ok"]
         assert job.details["usage"]["calls"] == len(answered) == 6, "over all rounds; a refused call costs nothing"
 
-        broke = ACTIONS["start_write_premises"](real, config=config | {"token_budget": 300})
+        before = len(server.calls)
+        wide = config | {"genres": ["caption", "news", "story"], "token_budget": 900}
+        broke = ACTIONS["start_write_premises"](real, config=wide)
         job = real.wait(broke["job_id"], timeout_s=120)
-        assert job.state == "failed" and "budget" in job.message
-        spent = job.details.get("usage", {"prompt_tokens": 0, "reply_tokens": 0})
-        assert spent["prompt_tokens"] + spent["reply_tokens"] <= 300
+        assert job.state == "failed" and "budget" in job.message, "genres share one budget"
+        kept = rows_of(real, broke["job_id"])
+        assert 6 < len(kept) < 18 and len({row["genre"] for row in kept}) > 1
+        assert len(kept) == len(server.calls) - before, "what was paid for is kept"
+        spent = job.details["usage"]
+        assert spent["prompt_tokens"] + spent["reply_tokens"] <= 900
 
 
 @pytest.mark.parametrize(
