@@ -124,15 +124,17 @@ def _score_table(report: Report) -> str:
 
 
 def _effect_table(report: Report, effects: Sequence[Effect]) -> str:
-    last = report.tasks[-1]
+    *single, last = report.tasks
+    # What the verdict is about comes first: a wide table ends outside a narrow window.
+    tasks = [last, *single]
     rows = [
         f"<tr>{_td(item.name)}"
         + _td(item.verdict(last), settled_class(item, last))
-        + "".join(_td(verdict_line(item, task), settled_class(item, task)) for task in report.tasks)
+        + "".join(_td(verdict_line(item, task), settled_class(item, task)) for task in tasks)
         + "</tr>"
         for item in effects
     ]
-    return _table(["difference", f"verdict on the {last}", *report.tasks], rows)
+    return _table(["difference", f"verdict on the {last}", *tasks], rows)
 
 
 def _cost_table(report: Report) -> str:
@@ -143,7 +145,10 @@ def _cost_table(report: Report) -> str:
         for row in report.rows
     ]
     head = ["arm", "triplets", "batch", "generation s", "judging s", "training s per seed", "masked %"]
-    note = '<p class="quiet">Generation and judging are made once and shared by the arms that use them.</p>'
+    note = (
+        '<p class="quiet">Generation and judging are made once and shared by the arms that use them; 0 where they '
+        "were at hand, as those of the sample corpus are.</p>"
+    )
     return _table(head, rows) + note
 
 

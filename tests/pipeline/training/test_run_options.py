@@ -115,6 +115,16 @@ def test_premises_alone_are_trained_on(positives, triplets, tiny_bert, tmp_path)
     assert runs[0] == runs[1]
 
 
+def test_one_premise_per_step_under_the_released_rule_learns_nothing_and_spoils_nothing(
+    static, triplets, tiny_static, tmp_path
+):
+    # With one premise and no hard negative the released form's gradient was NaN, and so were all weights after it.
+    config = replace(static, positives="word_deletion", mask_rule="released", batch_size=1, steps=2)
+    done = train(triplets, replace(config, guide=str(tiny_static)), output_dir=tmp_path)
+    assert done.status == "finished" and done.loss == pytest.approx(0, abs=1e-6)
+    assert torch.equal(weights_of(done.encoder_folder), weights_of(tiny_static))
+
+
 def replace_sides(triplet):
     return type(triplet)(triplet.premise, "Something else.", "And another thing.")
 
