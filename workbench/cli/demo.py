@@ -119,7 +119,7 @@ def train_arm(call: Call, arm: Arm, seeds: int, goal: dict[str, Any]) -> dict[st
         )
         title = f"{arm.name}, seed {seed}"
         started = call("start_train", snapshot_id=arm.snapshot_id, config=asdict(config), title=title, **goal)
-        watch(call, started["job_id"], label=f"Stage 3: training, {title}")
+        watch(call, started["job_id"], label=title)
         encoders.append(started["run_id"])
     scores = [score(call, encoder) for encoder in encoders]
     return {"arm": arm.name, "triplets": arm.triplets, "scores": scores, "encoders": encoders}
