@@ -23,7 +23,7 @@ from workbench.components.map.map_search import containing, like_point
 from workbench.components.map.map_shares import points_of_bar, shares
 from workbench.map_files import SentenceMap
 from workbench.slices import Slices
-from workbench.store.decisions import Decision
+from workbench.store.decision import Decision
 from workbench.workspace import Workspace
 
 TRIPLETS = 40

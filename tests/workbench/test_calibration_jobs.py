@@ -9,7 +9,7 @@ from pipeline.errors import InputError
 from pipeline.records import text_id
 from workbench.actions import ACTIONS
 from workbench.actions.judging import calibrated_judges
-from workbench.store.decisions import Decision
+from workbench.store.decision import Decision
 from workbench.workspace import Workspace
 
 GUIDE, STATIC = "guide:all-MiniLM-L6-v2", "guide:static-minilm"

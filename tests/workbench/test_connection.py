@@ -11,7 +11,7 @@ from store_samples import add, premises, triplet_row
 from pipeline.errors import InputError
 from workbench.store import Store
 from workbench.store.connection import run
-from workbench.store.decisions import Decision
+from workbench.store.decision import Decision
 from workbench.store.filters import TripletFilter
 from workbench.store.migrations import STEPS, migrate
 from workbench.store.rebuild import rebuild

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from store_samples import dump
 
 from workbench.store import Store
-from workbench.store.decisions import Decision
+from workbench.store.decision import Decision
 from workbench.store.filters import TripletFilter
 from workbench.store.rebuild import rebuild
 

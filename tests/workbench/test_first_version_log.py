@@ -7,7 +7,7 @@ from store_samples import dump
 import workbench.store.migrations as migrations
 from workbench.store import Store
 from workbench.store.connection import Database, run
-from workbench.store.decisions import Decision
+from workbench.store.decision import Decision
 from workbench.store.filters import TripletFilter
 from workbench.store.rebuild import rebuild
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import StorageError
 from workbench.jobs.folder import JobFolder
 from workbench.jobs.journal import read_rows
-from workbench.store.decisions import Decision
+from workbench.store.decision import Decision
 from workbench.workspace import Workspace
 
 ROWS = 12_000

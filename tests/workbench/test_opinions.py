@@ -8,7 +8,7 @@ from pipeline.curation.agreement import cohen_kappa
 from pipeline.errors import InputError
 from workbench.actions.regeneration import start_regenerate
 from workbench.curation_notes import CurationNotes, read_notes, write_notes
-from workbench.store.decisions import Decision
+from workbench.store.decision import Decision
 from workbench.store.filters import TripletFilter
 from workbench.store.opinions import ADJUDICATED
 

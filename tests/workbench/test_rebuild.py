@@ -10,7 +10,7 @@ from pipeline.curation.calibration import Calibration
 from pipeline.errors import InputError
 from workbench.store import Store
 from workbench.store.connection import run
-from workbench.store.decisions import Decision
+from workbench.store.decision import Decision
 from workbench.store.filters import TripletFilter
 from workbench.store.migrations import STEPS
 from workbench.store.rebuild import rebuild

@@ -9,7 +9,7 @@ from store_samples import add, triplet_row
 
 from pipeline.config import CurationRule
 from pipeline.errors import InputError
-from workbench.store.decisions import Decision
+from workbench.store.decision import Decision
 from workbench.store.filters import TripletFilter
 from workbench.store.orders import Sorting
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.errors import InputError
 from workbench.actions.evaluation import checked_folder, find_encoder
-from workbench.store.decisions import Decision
+from workbench.store.decision import Decision
 from workbench.workspace import Workspace
 
 DUPLICATE = "duplicate of triplet "

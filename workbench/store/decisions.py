@@ -9,52 +9,16 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import InputError
 from workbench.jobs.journal import Journal, Rows
 from workbench.store.connection import Cursor, Database, run
-from workbench.store.decision import BULK_ACTIONS, Action, Decision, Texts, after
+from workbench.store.decision import BULK_ACTIONS, Action, Decision
 from workbench.store.decision_log import insert_batches, line
-from workbench.store.filters import TripletFilter, attempts_clause, source_and_conditions
+from workbench.store.decision_tables import matching, resolved
+from workbench.store.filters import TripletFilter, attempts_clause
 from workbench.store.imports import new_id, now
 from workbench.store.journals import Journals
+from workbench.store.standing import LAST_STANDING, LAST_UNDO, STATE_COLUMNS, STATES
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = ["Action", "Decision", "Decisions"]
-
-STANDING = """
-    taken_back AS (SELECT reverts AS batch_id FROM decision_batches WHERE reverts IS NOT NULL
-        AND batch_id NOT IN (SELECT reverts FROM decision_batches WHERE reverts IS NOT NULL)),
-    standing AS (SELECT batch_id, annotator, first_sequence FROM decision_batches WHERE reverts IS NULL
-        AND batch_id NOT IN (SELECT batch_id FROM taken_back))
-"""
-"""Batches in force. An undo is a batch that reverts a batch of decisions; a redo is one that reverts an undo."""
-_LAST_STANDING = f"""
-    WITH {STANDING} SELECT batch_id, batch_id FROM standing WHERE annotator = $annotator
-    ORDER BY first_sequence DESC LIMIT 1
-"""
-_LAST_UNDO = f"""
-    WITH {STANDING}, made AS (SELECT coalesce(max(first_sequence), 0) AS last FROM decision_batches
-        WHERE annotator = $annotator AND reverts IS NULL)
-    SELECT undo.batch_id, undo.reverts FROM decision_batches AS undo
-    JOIN decision_batches AS undone ON undone.batch_id = undo.reverts AND undone.reverts IS NULL
-    WHERE undo.annotator = $annotator AND undo.first_sequence > (SELECT last FROM made)
-        AND undo.batch_id NOT IN (SELECT batch_id FROM taken_back)
-    ORDER BY undo.first_sequence DESC LIMIT 1
-"""
-_STATES = f"""
-    WITH {STANDING},
-    touched AS (SELECT DISTINCT triplet_id FROM decisions WHERE batch_id = $batch),
-    mine AS (SELECT triplet_id, max(sequence) AS sequence FROM decisions WHERE batch_id = $batch GROUP BY triplet_id),
-    others AS (SELECT triplet_id, max(sequence) AS sequence FROM decisions SEMI JOIN touched USING (triplet_id)
-        WHERE batch_id <> $batch AND batch_id IN (SELECT batch_id FROM standing) GROUP BY triplet_id)
-    SELECT mine.triplet_id, coalesce(s.action, 'reset'), s.positive, s.hard_negative, coalesce(s.reason, ''),
-        coalesce(b.annotator, $annotator)
-    FROM mine LEFT JOIN others USING (triplet_id)
-    LEFT JOIN decisions AS s ON s.sequence = CASE WHEN $back THEN others.sequence ELSE mine.sequence END
-    LEFT JOIN decision_batches AS b ON b.batch_id = s.batch_id
-    WHERE others.sequence IS NULL OR mine.sequence > others.sequence ORDER BY mine.sequence
-"""
-"""What becomes of the triplets of a batch when it is taken back, or put back: of those nobody decided later."""
-_COLUMNS = ("triplet_id", "action", "positive", "hard_negative", "reason", "decided_by")
 
 
 class Decisions:
@@ -85,7 +49,7 @@ class Decisions:
             raise InputError("There is no decision to store; choose at least one triplet.")
         with self._lock:
             self._catch_up()
-            table = self._resolved(decisions, blind=blind)
+            table = resolved(self._database, decisions, blind=blind)
             return self._append(table, annotator=decisions[0].annotator, reverts=None)
 
     def decide_all(
@@ -99,7 +63,7 @@ class Decisions:
             raise InputError(f"{action} cannot be done in bulk; choose one of {', '.join(BULK_ACTIONS)}.")
         with self._lock:
             self._catch_up()
-            table = self._matching(chosen, action)
+            table = matching(self._database, chosen, action)
             count = len(table["triplet_id"])
             if expected is not None and count != expected:
                 raise InputError(
@@ -114,11 +78,11 @@ class Decisions:
 
         A triplet that somebody else decided later keeps that later decision.
         """
-        return self._revert(annotator, _LAST_STANDING, back=True)
+        return self._revert(annotator, LAST_STANDING, back=True)
 
     def redo(self, annotator: str) -> str | None:
         """Put the annotator's last undone batch in force again; None if none was undone since their last decision."""
-        return self._revert(annotator, _LAST_UNDO, back=False)
+        return self._revert(annotator, LAST_UNDO, back=False)
 
     def latest(self) -> "pd.DataFrame":
         """Return the decision in force of every triplet that has one."""
@@ -180,9 +144,9 @@ class Decisions:
                 if not found:
                     return None
                 reverted, batch_id = found[0]
-                states = run(cursor, _STATES, {"batch": batch_id, "annotator": annotator, "back": back})
-            columns = zip(*states, strict=True) if states else [()] * len(_COLUMNS)
-            table = {name: list(values) for name, values in zip(_COLUMNS, columns, strict=True)}
+                states = run(cursor, STATES, {"batch": batch_id, "annotator": annotator, "back": back})
+            columns = zip(*states, strict=True) if states else [()] * len(STATE_COLUMNS)
+            table = {name: list(values) for name, values in zip(STATE_COLUMNS, columns, strict=True)}
             self._append(table, annotator=annotator, reverts=reverted)
             return str(batch_id)
 
@@ -216,54 +180,3 @@ class Decisions:
                     "SELECT coalesce(max(first_sequence + greatest(rows, 1)), 1) FROM decision_batches",
                 )[0][0]
             )
-
-    def _matching(self, chosen: TripletFilter, action: Action) -> dict[str, Any]:
-        source, conditions, parameters = source_and_conditions(chosen, with_decisions=True)
-        texts = {
-            "swap": "coalesce(d.hard_negative, t.hard_negative), coalesce(d.positive, t.positive)",
-            "reset": "NULL, NULL",
-        }.get(action, "d.positive, d.hard_negative")
-        with self._database.read() as cursor:
-            rows = run(
-                cursor,
-                f"SELECT t.triplet_id, {texts} FROM {source} WHERE {conditions} ORDER BY t.rowid",
-                parameters,
-            )
-        ids, *sides = map(list, zip(*rows, strict=True)) if rows else ([], [], [])
-        positive, hard_negative = (side if any(text is not None for text in side) else None for side in sides)
-        return {"triplet_id": ids, "action": action, "positive": positive, "hard_negative": hard_negative}
-
-    def _resolved(self, decisions: Sequence[Decision], *, blind: bool) -> dict[str, Any]:
-        texts = self._texts([decision.triplet_id for decision in decisions], blind=blind)
-        positives: list[str | None] = []
-        hard_negatives: list[str | None] = []
-        for decision in decisions:
-            if decision.triplet_id not in texts:
-                raise InputError(f"There is no triplet {decision.triplet_id}; it may belong to another workspace.")
-            now_texts = texts[decision.triplet_id] = after(decision, texts[decision.triplet_id])
-            positives.append(now_texts.positive if now_texts.is_changed else None)
-            hard_negatives.append(now_texts.hard_negative if now_texts.is_changed else None)
-        return {
-            "triplet_id": [decision.triplet_id for decision in decisions],
-            "action": [decision.action for decision in decisions],
-            "positive": positives,
-            "hard_negative": hard_negatives,
-            "reason": [decision.reason for decision in decisions],
-        }
-
-    def _texts(self, triplet_ids: list[str], *, blind: bool) -> dict[str, Texts]:
-        with self._database.read() as cursor:
-            rows = run(
-                cursor,
-                "SELECT t.triplet_id, t.positive, t.hard_negative, d.positive, d.hard_negative FROM triplets AS t "
-                "LEFT JOIN decided AS d ON d.triplet_id = t.triplet_id "
-                "WHERE t.triplet_id IN (SELECT unnest(?::VARCHAR[]))",
-                [triplet_ids],
-            )
-        known: dict[str, Texts] = {}
-        for triplet_id, positive, hard_negative, *decided in rows:
-            generated = (positive or "", hard_negative or "")
-            is_changed = decided[0] is not None and not blind
-            positive_now, hard_negative_now = decided if is_changed else generated
-            known[triplet_id] = Texts(positive_now, hard_negative_now, generated=generated, is_changed=is_changed)
-        return known

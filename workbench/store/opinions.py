@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from workbench.store.connection import Database
-from workbench.store.decisions import STANDING
 from workbench.store.filters import attempts_clause
+from workbench.store.standing import STANDING
 
 if TYPE_CHECKING:
     import pandas as pd

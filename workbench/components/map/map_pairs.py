@@ -10,7 +10,7 @@ from workbench.components.map.map_lines import DUPLICATE
 from workbench.components.notice import errors_shown
 from workbench.components.wording import count
 from workbench.map_files import SentenceMap
-from workbench.store.decisions import Decision
+from workbench.store.decision import Decision
 from workbench.workspace import Workspace
 
 _ROWS = 500

@@ -8,7 +8,7 @@ from workbench import state
 from workbench.components.notice import empty_state, errors_shown
 from workbench.components.triplet_card import triplet_card
 from workbench.components.wording import counted
-from workbench.store.decisions import Action, Decision
+from workbench.store.decision import Action, Decision
 from workbench.workspace import Workspace
 
 
