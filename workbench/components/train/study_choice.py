@@ -22,6 +22,8 @@ from workbench.paths import SAMPLE_CORPUS
 from workbench.study_runs import SHIPPED
 from workbench.workspace import Workspace
 
+_FIRST = "stages"
+"""The study that needs no LLM, GPU or hub comes first."""
 _STS_HELP = "Folder with STS tasks. Without it arms are scored on held-out triplets."
 
 
@@ -42,7 +44,8 @@ def known_studies(workspace: Workspace) -> dict[str, Path]:
         if file.is_file():
             found[grid.parent.name] = file
     found |= {path.stem: path for path in sorted(study_files(workspace).glob("*.yaml"))}
-    return found | {path.stem: path for path in sorted(SHIPPED.glob("*.yaml"))}
+    shipped = sorted(SHIPPED.glob("*.yaml"), key=lambda path: (path.stem != _FIRST, path.stem))
+    return found | {path.stem: path for path in shipped}
 
 
 def study_choice(workspace: Workspace) -> ChosenStudy | None:
