@@ -86,6 +86,17 @@ def test_rule_view_counts_as_the_rule_says(draw: Draw, filled: dict[str, str]) -
     assert app.metric[0].value == expected(4.5, 3, 0.1) != expected(3, 3, 0.1)
 
 
+def test_a_moved_rule_outlives_the_view_with_its_sliders(draw: Draw, filled: dict[str, str]) -> None:
+    app = draw("curate", judge=JUDGE)
+    app.slider(key="rule_alpha").set_value(4.5).run()
+    kept = app.metric[0].value
+    for view in ("Queue", "Rule"):
+        app.segmented_control(key="tabs_view").set_value(view).run()
+        assert_healthy(app)
+        assert app.session_state["rule_alpha"] == 4.5
+    assert app.slider(key="rule_alpha").value == 4.5 and app.metric[0].value == kept
+
+
 def test_a_premise_with_markup_is_shown_as_text(draw: Draw, filled: dict[str, str]) -> None:
     app = draw("curate", view="Queue")
     shown = texts(app)

@@ -6,16 +6,19 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import InputError
 from pipeline.generation.premise_prompts import Length
+from pipeline.generation.scratch import Attempt, Cell, PremiseOutcome
 from tests.servers.scripted_server import Answer, completion, serving
 from tests.workbench.processes import wait_for, worker_of
 from workbench.actions import ACTIONS
-from workbench.jobs.folder import JobFolder
+from workbench.jobs.folder import JobFolder, Status
+from workbench.jobs.handlers.write_premises import attempt_row
 from workbench.workspace import Workspace
 
 TINY = {
@@ -70,6 +73,24 @@ def test_a_killed_and_resumed_run_fills_cells_with_every_attempt_counted_once(re
     assert f"{full} of {CELLS} cells are full" in job.message
     generated = ACTIONS["start_generate"](real, corpus_id=job_id, limit=1, config={"max_new_tokens": 8})
     assert real.wait(generated["job_id"], timeout_s=240).state == "finished", "it is a corpus like any other"
+
+
+def test_a_premise_whose_line_a_kill_cut_off_is_written_on_resuming(real):
+    started = ACTIONS["start_write_premises"](
+        real, config=TINY | {"genres": ["caption"], "lengths": ["medium"], "per_cell": 1, "tries": 1}
+    )
+    ACTIONS["cancel"](real, job_id=started["job_id"])
+    asked = JobFolder(real.root / "jobs" / started["job_id"]).spec()
+    job_id = "20260101-000000-000-write_premises-cut0"
+    folder = JobFolder(real.root / "jobs" / job_id)
+    folder.create(replace(asked, job_id=job_id), Status(state="paused"))
+    text = "Two dogs chase a ball across the wet grass."
+    attempt = Attempt(Cell("my own topic", "caption", Length.MEDIUM), 0, text, Length.MEDIUM, PremiseOutcome.OK)
+    folder.journal.write_text(json.dumps(attempt_row(job_id, attempt)) + '\n{"table": "premi', encoding="utf-8")
+    ACTIONS["resume"](real, job_id=job_id)
+    job = real.wait(job_id, timeout_s=120)
+    assert (job.state, job.done, job.details["outcomes"]) == ("finished", 1, {"ok": 1}), job.message
+    assert real.store.premises.rows(job_id)["text"].tolist() == [text]
 
 
 @pytest.mark.parametrize(("word", "state"), [("cancel", "cancelled"), ("finish", "finished")])

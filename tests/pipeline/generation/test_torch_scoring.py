@@ -59,3 +59,21 @@ def test_a_batch_that_does_not_fit_is_halved(llm: TorchLLM, monkeypatch: pytest.
     monkeypatch.setattr(llm, "begin", narrow)
     np.testing.assert_allclose(reply_log_probabilities(llm, prompts, replies), expected, rtol=1e-4)
     assert sizes[0] == 3 and sizes[-1] == 1
+
+
+def test_a_pair_that_never_fits_is_unknown_and_spoils_no_other(
+    llm: TorchLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = llm.begin
+    prompts, replies = [llm.prompt(SHARED, rest) for rest in RESTS], [llm.tokenize(reply) for reply in REPLIES]
+    expected = reply_log_probabilities(llm, prompts, replies)
+
+    def full(asked):
+        if prompts[1] in asked:
+            raise RuntimeError("not enough memory: you tried to allocate 1 byte")
+        return begin(asked)
+
+    monkeypatch.setattr(llm, "begin", full)
+    found = reply_log_probabilities(llm, prompts, replies)
+    assert np.isnan(found).tolist() == [False, True, False]
+    np.testing.assert_allclose(found[[0, 2]], expected[[0, 2]], rtol=1e-4)

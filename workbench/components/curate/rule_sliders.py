@@ -10,33 +10,34 @@ from workbench.curation_notes import read_notes, write_notes
 from workbench.workspace import Workspace
 
 STEP = 0.05
-_KEPT = "rule_kept"
-"""The values outlive the sliders: a view without them sorts by the same rule."""
+_NAMES = ("alpha", "beta", "gamma")
 
 
 def current_rule() -> CurationRule:
-    """The rule that the sliders show, or showed last."""
-    return CurationRule(**st.session_state.get(_KEPT, {}))
+    """The rule that the sliders show, or showed last: a view without them sorts by the same rule."""
+    shown = {name: st.session_state.get(f"rule_{name}") for name in _NAMES}
+    return CurationRule(**{name: value for name, value in shown.items() if value is not None})
 
 
 def set_rule(rule: CurationRule) -> None:
     """Move the sliders; only before they are drawn, so from a callback."""
     for name, value in asdict(rule).items():
         st.session_state[f"rule_{name}"] = round(value / STEP) * STEP
-    st.session_state[_KEPT] = asdict(rule)
 
 
 def rule_sliders(workspace: Workspace) -> CurationRule:
     """Draw presets, sliders and saving; return the rule."""
     saved = read_notes(workspace.root).rules
     st.segmented_control("Start from", [*RULE_PRESETS, *saved], key="rule_preset", on_change=_use, args=(saved,))
-    before = current_rule()
-    alpha = st.slider("α  least score of the positive", 0.0, 5.0, before.alpha, STEP, key="rule_alpha")
-    beta = st.slider("β  greatest score of the hard negative", 0.0, 5.0, before.beta, STEP, key="rule_beta")
-    gamma = st.slider("γ  least gap between them", -5.0, 5.0, before.gamma, STEP, key="rule_gamma")
-    rule = CurationRule(alpha=alpha, beta=beta, gamma=gamma)
-    st.session_state[_KEPT] = asdict(rule)
-    return rule
+    rule = current_rule()
+    alpha = _slider("α  least score of the positive", "alpha", rule.alpha)
+    beta = _slider("β  greatest score of the hard negative", "beta", rule.beta)
+    gamma = _slider("γ  least gap between them", "gamma", rule.gamma, least=-5.0)
+    return CurationRule(alpha=alpha, beta=beta, gamma=gamma)
+
+
+def _slider(label: str, name: str, value: float, *, least: float = 0.0) -> float:
+    return st.slider(label, least, 5.0, value, STEP, key=f"rule_{name}", persist_state="session")
 
 
 def save_rule(workspace: Workspace, rule: CurationRule) -> None:

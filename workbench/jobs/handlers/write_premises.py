@@ -47,10 +47,13 @@ class _ScratchJob:
         self._reasons: Counter[str] = Counter()
         self._spent = Usage()
         self._has_header = False
+        self._owed: dict[str, str] = {}
+        """Premises by id whose attempt is in the journal and they are not: a kill came between the two lines."""
         self._known = list(self._recorded())
 
     def write(self, llm: LLM) -> None:
         """Go on from what the journal holds."""
+        self._context.write([row for text in self._owed.values() for row in self._premise(text)])
         if isinstance(llm, Metered):
             llm.spent = self._spent
         stream = write_premises(
@@ -90,7 +93,11 @@ class _ScratchJob:
             if row["table"] == "premise_attempts":
                 attempt = attempt_of(row)
                 self._count(attempt)
+                if attempt.outcome is PremiseOutcome.OK:
+                    self._owed[text_id(attempt.text)] = attempt.text
                 yield attempt
+            elif row["table"] == "premises":
+                self._owed.pop(row["premise_id"], None)
             elif row["table"] == "llm_usage":
                 self._spent = Usage(**{field.name: row[field.name] for field in fields(Usage)})
             elif row["table"] == "imports":
@@ -107,12 +114,14 @@ class _ScratchJob:
         """Yield the attempts, and the premises among them as rows of a corpus, which begins with its first one."""
         for attempt in batch:
             yield attempt_row(self._context.job_id, attempt)
-            if attempt.outcome is not PremiseOutcome.OK:
-                continue
-            if not self._has_header:
-                self._has_header = True
-                yield self._header()
-            yield premise_row(self._context.job_id, attempt.text)
+            if attempt.outcome is PremiseOutcome.OK:
+                yield from self._premise(attempt.text)
+
+    def _premise(self, text: str) -> Iterator[Row]:
+        if not self._has_header:
+            self._has_header = True
+            yield self._header()
+        yield premise_row(self._context.job_id, text)
 
     def _header(self) -> Row:
         return {
