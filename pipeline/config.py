@@ -39,8 +39,8 @@ class GenerationConfig:
     """Seed of the sampler; the same seed, batch size and backend give the same text."""
     max_new_tokens: int = 48
     """Longest reply in tokens; a reply cut there has the outcome truncated."""
-    batch_size: int = 32
-    """Replies decoded side by side; each takes two rows (own and opposite prompt) while omega > 0."""
+    batch_size: int = 0
+    """Replies decoded side by side, each in two rows while omega > 0; 0: as many as the LLM writes fastest."""
     candidates: int = 1
     """Replies drawn per side, of which one is chosen; more than one needs a temperature above 0."""
     choice: ChoiceRule = "contrast"
@@ -56,7 +56,7 @@ class GenerationConfig:
         _require(self.temperature >= 0, f"temperature must not be negative, got {self.temperature}.")
         _require(0 < self.top_p <= 1, f"top_p must lie above 0 and at most 1, got {self.top_p}.")
         _require(self.max_new_tokens >= 1, f"max_new_tokens must be at least 1, got {self.max_new_tokens}.")
-        _require(self.batch_size >= 1, f"batch_size must be at least 1, got {self.batch_size}.")
+        _require(self.batch_size >= 0, f"batch_size must not be negative, got {self.batch_size}.")
         _require(1 <= self.candidates <= 64, f"candidates must lie in 1..64, got {self.candidates}.")
         _require(
             self.candidates == 1 or self.temperature > 0,
@@ -95,8 +95,8 @@ class ScratchConfig:
     """Seed of the sampler."""
     max_new_tokens: int = 56
     """Longest premise in tokens; one cut there has the outcome truncated."""
-    batch_size: int = 64
-    """Premises written side by side."""
+    batch_size: int = 0
+    """Premises written side by side; 0: as many as the LLM writes fastest."""
     token_budget: int = 0
     """What a server may charge for in one run, in tokens of prompts and replies together; 0 for no limit."""
     money_budget: float = 0.0
@@ -115,7 +115,7 @@ class ScratchConfig:
         _require(0 <= self.plausibility <= 1, f"plausibility must lie in 0..1, got {self.plausibility}.")
         _require(0 < self.top_p <= 1, f"top_p must lie above 0 and at most 1, got {self.top_p}.")
         _require(self.max_new_tokens >= 4, f"max_new_tokens must be at least 4, got {self.max_new_tokens}.")
-        _require(self.batch_size >= 1, f"batch_size must be at least 1, got {self.batch_size}.")
+        _require(self.batch_size >= 0, f"batch_size must not be negative, got {self.batch_size}.")
         _require(self.token_budget >= 0, f"token_budget must not be negative, got {self.token_budget}.")
         _require(self.money_budget >= 0, f"money_budget must not be negative, got {self.money_budget}.")
 

@@ -18,6 +18,8 @@ class Engine(Protocol):
     vocabulary: int
     window: int
     cells: int
+    rows: int
+    """Rows that are written fastest side by side."""
     tokens_a_call: int
     """Tokens that are worth computing together when texts are read rather than written."""
     ends: NDArray[np.bool_]

@@ -53,6 +53,8 @@ class Piece:
 class LlamaLLM:
     """A loaded GGUF and its batched context. Not thread-safe: one per process, one call at a time."""
 
+    rows = UBATCH
+    """One pass of the context."""
     tokens_a_call = 248
     """Four passes of the context; their logits take 50 MB."""
 

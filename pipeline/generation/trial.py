@@ -11,8 +11,9 @@ from pipeline.generation.llms.gguf import GgufLLM
 from pipeline.generation.premise_prompts import GENRES
 from pipeline.records import Premise
 
-PREMISES = 16
-CONFIG = GenerationConfig(omega=0.6, batch_size=2 * PREMISES, max_new_tokens=10)
+PREMISES = 31
+"""Enough for the rows of every engine."""
+CONFIG = GenerationConfig(omega=0.6, max_new_tokens=10)
 
 
 def main(engine: str, threads: int) -> None:

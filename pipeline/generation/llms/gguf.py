@@ -41,7 +41,7 @@ class GgufLLM:
             self.llama,
             {key: self.tokenize(prompt.prefix()) for key, prompt in by_key.items()},
             how,
-            slots=config.batch_size,
+            slots=config.batch_size or self.llama.rows // (2 if config.omega > 0 else 1),
             max_new_tokens=config.max_new_tokens,
             opposites={side: prompts.opposite_key(side) for side in Side},
         )
@@ -56,7 +56,7 @@ class GgufLLM:
             self.llama,
             {Side.POSITIVE: self.tokenize(shared)},
             TokenChoice(0.0, config.plausibility, config.temperature, config.top_p),
-            slots=config.batch_size,
+            slots=config.batch_size or self.llama.rows,
             max_new_tokens=config.max_new_tokens,
         )
         requests = ((ask, self._continuation(ask)) for ask in asks)

@@ -21,6 +21,8 @@ from pipeline.records import Contrast, Outcome, Side
 
 LONGEST_WINDOW = 4096
 """Tokens of prompt and reply that are worth their memory here, whatever a model allows."""
+REPLIES_AT_ONCE = {"cpu": 32, "cuda": 1024}
+"""Replies tried side by side where the settings leave it open; a GPU that has no room for them tries half."""
 _BATCHES_SORTED = 8
 """Replies of this many batches are sorted by length, so that a batch holds prompts of like length."""
 _LONGEST_TOKEN_CHARS = 32
@@ -119,7 +121,7 @@ class TorchLLM(ABC):
         should_stop: ShouldStop,
     ) -> Iterator[Reply]:
         """Yield a reply per side of each ask; one that does not fit the window is answered with that."""
-        window = max(1, config.batch_size * _BATCHES_SORTED // len(sides))
+        window = max(1, self._at_once(config) * _BATCHES_SORTED // len(sides))
         while not should_stop() and (drawn := list(islice(asks, window))):
             waiting: list[Job] = []
             for ask in drawn:
@@ -132,7 +134,7 @@ class TorchLLM(ABC):
 
     def _in_batches(self, waiting: list[Job], config: GenerationConfig, should_stop: ShouldStop) -> Iterator[Reply]:
         while waiting and not should_stop():
-            size = self.limits.at_most(config.batch_size)
+            size = self._at_once(config)
             batch, waiting = waiting[:size], waiting[size:]
             try:
                 ended = write_batch(batch, self.begin, config, is_end=self.is_end, should_stop=should_stop)
@@ -147,6 +149,11 @@ class TorchLLM(ABC):
                 waiting = [job.anew() for job in batch] + waiting
                 continue
             yield from (self._reply(job, cut=cut) for job, cut in ended)
+
+    def _at_once(self, config: GenerationConfig) -> int:
+        """Return how many replies to try side by side."""
+        default = REPLIES_AT_ONCE["cpu" if self.device == "cpu" else "cuda"]
+        return self.limits.at_most(config.batch_size or default)
 
     def _may_fit(self, ask: Ask) -> bool:
         """Whether a text is worth tokenizing at all."""

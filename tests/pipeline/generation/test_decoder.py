@@ -70,7 +70,9 @@ def replies(llm, config, premises=PREMISES):
     return {item.premise.text: item for item in generate(premises, config, llm)}
 
 
-@pytest.mark.parametrize(("omega", "plausibility", "batch_size"), [(0.0, 0.0, 4), (0.6, 0.0, 3), (0.6, 0.1, 64)])
+@pytest.mark.parametrize(
+    ("omega", "plausibility", "batch_size"), [(0.0, 0.0, 4), (0.6, 0.0, 3), (0.6, 0.1, 64), (0.3, 0.0, 0)]
+)
 def test_a_padded_batch_equals_a_naive_loop(tiny, omega, plausibility, batch_size):
     config = GenerationConfig(omega=omega, plausibility=plausibility, max_new_tokens=TOKENS, batch_size=batch_size)
     found = replies(tiny, config)

@@ -118,6 +118,21 @@ def test_continuations_are_the_likeliest_tokens_one_by_one(llm):
         assert found[ask.key].raw == spoken.detokenize(tokens)
 
 
+@pytest.mark.parametrize("omega", [0.0, 0.6])
+def test_left_alone_the_batch_fills_the_rows_of_the_engine(llm, omega, monkeypatch):
+    rows, decode = [], llm.decode
+
+    def counted(pieces):
+        rows.append(len(pieces))
+        return decode(pieces)
+
+    monkeypatch.setattr(llm, "decode", counted)
+    monkeypatch.setattr(llm, "rows", 12)
+    premises = [Premise.from_text(f"{sentence} Number {number}.") for number, sentence in enumerate(SENTENCES * 2)]
+    list(generate(premises, GenerationConfig(omega=omega, max_new_tokens=3), GgufLLM(llm)))
+    assert max(rows) == 12
+
+
 def test_contrast_moves_the_replies(llm):
     plain, contrasted = triplets(llm, SENTENCES, omega=0.0)[0], triplets(llm, SENTENCES, omega=0.6)[0]
     assert sum(plain[place].positive.raw != contrasted[place].positive.raw for place in plain) >= 3

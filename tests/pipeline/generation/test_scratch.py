@@ -20,6 +20,7 @@ class ScriptedEngine:
     """An engine whose tokens are characters and whose rows each write the next of the given sentences."""
 
     name, kind, vocabulary, window, cells, prefix_cells = "scripted", "script", 256, 8192, 100_000, 0
+    rows = 64
 
     def __init__(self, replies):
         self._replies = cycle(replies)

@@ -127,7 +127,13 @@ def _settings(llm: RegisteredLLM | None) -> dict[str, Any]:
             "Longest reply (tokens)", 8, 256, _DEFAULT.max_new_tokens, key="generate_tokens", persist_state="session"
         )
         batch = st.number_input(
-            "Replies side by side", 1, 256, _DEFAULT.batch_size, key="generate_batch", persist_state="session"
+            "Replies side by side",
+            0,
+            4096,
+            _DEFAULT.batch_size,
+            key="generate_batch",
+            persist_state="session",
+            help="0: as many as the LLM writes fastest on this machine.",
         )
         drawn = candidate_settings(llm, temperature=temperature) | budget_settings(llm)
     return {

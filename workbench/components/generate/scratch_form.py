@@ -110,7 +110,13 @@ def _sampling() -> dict[str, Any]:
             "Longest premise (tokens)", 8, 256, _DEFAULT.max_new_tokens, key="scratch_tokens", persist_state="session"
         )
         batch = st.number_input(
-            "Premises side by side", 1, 256, _DEFAULT.batch_size, key="scratch_batch", persist_state="session"
+            "Premises side by side",
+            0,
+            4096,
+            _DEFAULT.batch_size,
+            key="scratch_batch",
+            persist_state="session",
+            help="0: as many as the LLM writes fastest on this machine.",
         )
     chosen = {"temperature": temperature, "top_p": top_p, "near_duplicate": near, "tries": int(tries)}
     return chosen | {"seed": int(seed), "max_new_tokens": int(tokens), "batch_size": int(batch)}
