@@ -10,10 +10,12 @@ PORT ?= 8501
 # CUDA variant: make install LLAMA_FLAGS="-DGGML_CUDA=ON"
 LLAMA_FLAGS ?= $(if $(filter x86_64,$(shell uname -m)),-DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON)
 CMAKE_ARGS := -DGGML_NATIVE=OFF $(LLAMA_FLAGS) -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAVA_BUILD=OFF
+# Without sample_corpus, which writes the shipped corpus anew.
+BENCHMARKS := generation generation_memory judges curation training behaviour pages embedding_map
 RUN := $(VENV)/bin/python
 WORKSPACE_FLAG := $(if $(WORKSPACE),--workspace "$(WORKSPACE)")
 
-.PHONY: demo run test install install-test check lint format bench clean
+.PHONY: demo run test install install-test check lint format bench bench-gpu clean
 
 demo: install  ## install, run the main job on the embedded models, print its table, serve the result
 	$(RUN) -m workbench demo $(WORKSPACE_FLAG) $(if $(STS_DIR),--sts-dir "$(STS_DIR)")
@@ -51,8 +53,12 @@ format: install-test
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
-bench: install-test  ## every benchmark, each against its baseline in the same run
-	for file in benchmarks/*.py; do echo "== $$file"; $(RUN) "$$file" || exit 1; done
+bench: install-test  ## every benchmark, each against its baseline in the same run; more of them with STS_DIR
+	for name in $(BENCHMARKS); do echo "== $$name"; $(RUN) -m benchmarks.$$name || exit 1; done
+	$(if $(STS_DIR),$(RUN) -m benchmarks.evaluation "$(STS_DIR)" && $(RUN) -m benchmarks.masking --sts-dir "$(STS_DIR)")
+
+bench-gpu: install-test  ## training on the first GPU against the released step
+	$(RUN) -m benchmarks.training_gpu
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

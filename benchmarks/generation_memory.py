@@ -5,7 +5,7 @@ figure is the growth of the process's largest resident size over what it had whe
 beside it: the baseline, the same premises read as one table into a list, which is what the handler did before it
 streamed; and the limit, 16 bytes a premise, for the two sets of ids that a resumed run has to know.
 
-    python benchmarks/generation_memory.py --sizes 10000 100000
+    python -m benchmarks.generation_memory --sizes 10000 100000
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """How fast pages open and rerun on a workspace with many triplets.
 
-Run: python benchmarks/pages.py [--triplets 10000] [--browser]. Opening is measured warm: the modules of the page
+Run: python -m benchmarks.pages [--triplets 10000] [--browser]. Opening is measured warm: the modules of the page
 are loaded, the session is new. A rerun is what a widget costs. With --browser also the time until Chromium has drawn
 a page opened by its address on a running server. The map holds up to 5,000 triplets.
 Goals: 2 s to open, 0.2 s to rerun.

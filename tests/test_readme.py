@@ -45,3 +45,17 @@ def test_the_first_screen_names_the_two_commands_of_the_makefile():
     for target in ("demo", "test"):
         assert f"make {target}" in first_screen
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
+
+
+def test_every_benchmark_of_the_makefile_starts(tmp_path: Path):
+    """Each is imported as `make bench` starts it, from the project's root; none is timed here."""
+    root = README.parent
+    dry = ["make", "-n", "bench", "bench-gpu", f"STS_DIR={tmp_path}", "-o", "install-test"]
+    printed = subprocess.run(dry, cwd=root, capture_output=True, text=True, check=True).stdout
+    listed = re.search(r"for name in (.*?);", printed)
+    assert listed is not None and "-m benchmarks.$name" in printed
+    names = [f"benchmarks.{name}" for name in listed[1].split()] + re.findall(r"-m (benchmarks\.\w+)", printed)
+    assert len(names) >= 8
+    script = f"import importlib\nfor name in {names}: assert callable(importlib.import_module(name).main)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
