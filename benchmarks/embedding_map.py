@@ -7,12 +7,9 @@ Run: python -m benchmarks.embedding_map [POINTS ...]   (default 20000 100000 500
 
 import os
 import re
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,44 +19,15 @@ from typing import Any
 import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from benchmarks.lasso import drag, lasso_corners, plain_count, pointer_alone, to_data
 from pipeline.analysis.polygon import inside
+from tests.pages.browsing import CHROMIUM, FLAGS, free_port, running, served
 from tests.pages.planted_map import geometry, plant
-from workbench.paths import PROJECT
 from workbench.workspace import Workspace
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-FLAGS = [
-    *("--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"),
-    *("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
-]
 SIZES = (20_000, 100_000, 500_000)
 PLOTLY_MOST = 100_000
 LIMIT_MS = 120_000
-STEPS = 24
-
-PLOTLY_PAGE = """
-import numpy as np, pandas as pd, plotly.graph_objects as go, streamlit as st
-from pathlib import Path
-
-@st.cache_data
-def read(path):
-    return pd.read_parquet(path)
-
-st.set_page_config(layout="wide")
-points = read(str(Path(__file__).with_name(f"points-{st.query_params['n']}.parquet")))
-figure = go.Figure()
-for role, part in points.groupby("role", sort=False):
-    figure.add_trace(go.Scattergl(x=part["x"], y=part["y"], mode="markers", name=role, customdata=part.index,
-                                  marker={"size": 4, "opacity": 0.7}))
-figure.update_layout(height=640, dragmode="lasso", margin={"t": 8, "l": 0, "r": 0, "b": 0})
-figure.update_xaxes(visible=False)
-figure.update_yaxes(visible=False, scaleanchor="x")
-event = st.plotly_chart(figure, key="map", on_select="rerun", selection_mode=["lasso"])
-rows = [point["customdata"] for point in event.selection.points]
-rows = [row[0] if isinstance(row, list) else row for row in rows]
-st.write(f"Selected ({len(rows):,})")
-st.dataframe(points.iloc[rows].head(1000))
-"""
 
 PLOTLY_IS_DRAWN = """() => {
     const drawn = document.querySelector(".js-plotly-plot");
@@ -118,10 +86,10 @@ def main() -> None:
     pointer_s = 0.0
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         maps = planted(folder, [300, *sizes])
         pointer_s = pointer_alone(browser)
-        with served(folder / "ws") as ours, plotly_served(folder, sizes) as plotly:
+        with served(folder / "ws") as ours, plotly_served(folder) as plotly:
             measure_ours(browser, ours, maps[300])  # the first page of a server pays for its imports
             measure_plotly(browser, plotly, folder, 300)
             for size in sizes:
@@ -150,48 +118,14 @@ def planted(folder: Path, sizes: list[int]) -> dict[int, Any]:
 
 
 @contextmanager
-def served(root: Path) -> Iterator[str]:
-    """The app on this workspace."""
-    port = free_port()
-    yield from running(
-        [sys.executable, "-m", "workbench", "serve", "--workspace", str(root), "--port", str(port)], port
-    )
-
-
-@contextmanager
-def plotly_served(folder: Path, sizes: list[int]) -> Iterator[str]:
+def plotly_served(folder: Path) -> Iterator[str]:
     """A page with Plotly's WebGL scatter of the same points."""
-    script, port = folder / "plotly_page.py", free_port()
-    script.write_text(PLOTLY_PAGE, encoding="utf-8")
+    script, port = Path(__file__).with_name("plotly_map.py"), free_port()
     options = ["--server.port", str(port), "--server.headless", "true", "--server.maxMessageSize", "1000"]
-    yield from running([sys.executable, "-m", "streamlit", "run", str(script), *options], port)
-
-
-def running(command: list[str], port: int) -> Iterator[str]:
-    """Start a server, answer with its address, stop it."""
-    process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
-                    break
-            except OSError:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.2)
+    options += ["--server.address", "127.0.0.1", "--browser.gatherUsageStats", "false"]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), *options]
+    with running(command, port, folder=folder, log=folder / "plotly.log") as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def measure_ours(browser: Browser, address: str, made: Any) -> Measured:
@@ -259,57 +193,6 @@ def measure_plotly(browser: Browser, address: str, folder: Path, size: int) -> M
     lasso = (traffic.up - before[0], traffic.down - before[1])
     page.close()
     return Measured("plotly", len(points), page_s, drawn_s, drag_s, table_s, down, *lasso, selected, expected)
-
-
-def pointer_alone(browser: Browser) -> float:
-    """Return the seconds of the lasso's movement over an empty page: no map can take less."""
-    page = browser.new_page(viewport={"width": 1440, "height": 1300})
-    page.set_content("<main></main>")
-    seconds, _ = drag(page, lasso_corners({"x": 0, "y": 200, "width": 1000, "height": 640}))
-    page.mouse.up()
-    page.close()
-    return seconds
-
-
-def lasso_corners(box: Any) -> list[tuple[float, float]]:
-    """A wavy loop around the middle left of a canvas that cuts through groups."""
-    angles = 2 * np.pi * np.arange(STEPS) / STEPS
-    radius = 0.3 * box["height"] * (1 + 0.25 * np.cos(3 * angles))
-    left, top = box["x"] + 0.42 * box["width"], box["y"] + 0.5 * box["height"]
-    return [
-        (float(round(x)), float(round(y)))
-        for x, y in zip(left + radius * np.cos(angles), top + radius * np.sin(angles), strict=True)
-    ]
-
-
-def drag(page: Page, corners: list[tuple[float, float]]) -> tuple[float, float]:
-    """Draw the line with the pressed button; return its seconds and the moment of letting go."""
-    started = time.perf_counter()
-    page.mouse.move(*corners[0])
-    page.mouse.down()
-    for corner in corners[1:]:
-        page.mouse.move(*corner)
-    drag_s, released = time.perf_counter() - started, time.perf_counter()
-    page.mouse.up()
-    return drag_s, released
-
-
-def to_data(corners: list[tuple[float, float]], box: Any, view: dict[str, str]) -> np.ndarray:
-    """Screen to map."""
-    x, y = (float(value) for value in view["centre"].split(","))
-    middle = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
-    away = (np.array(corners) - middle) / float(view["zoom"])
-    return np.stack([x + away[:, 0], y - away[:, 1]], axis=1)
-
-
-def plain_count(points: np.ndarray, polygon: np.ndarray) -> int:
-    """Even-odd rule, every point against every edge."""
-    crossings = np.zeros(len(points), dtype=int)
-    for (x0, y0), (x1, y1) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
-        passes = (y0 > points[:, 1]) != (y1 > points[:, 1])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            crossings += passes & (points[:, 0] < x0 + (points[:, 1] - y0) * (x1 - x0) / (y1 - y0))
-    return int((crossings % 2 == 1).sum())
 
 
 def compare(results: list[Measured], pointer_s: float) -> None:

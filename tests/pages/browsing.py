@@ -30,19 +30,31 @@ _OPENINGS = 5
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """Run the command that people run; answers with its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "workbench", "serve", "--workspace", str(folder), "--port", str(port)]
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=PROJECT, stdout=log, stderr=subprocess.STDOUT)
+    with running(command, port, folder=PROJECT, log=folder / "server.log") as address:
+        yield address
+
+
+@contextmanager
+def running(command: list[str], port: int, *, folder: Path, log: Path) -> Iterator[str]:
+    """Start a server, answer with its address once it is healthy, stop it."""
+    with log.open("wb") as written:
+        process = subprocess.Popen(command, cwd=folder, stdout=written, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}"
     try:
-        wait_until_healthy(address, process, folder / "server.log")
+        wait_until_healthy(address, process, log)
         yield address
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+def free_port() -> int:
+    """Return a port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def wait_until_healthy(address: str, process: subprocess.Popen, log: Path) -> None:
