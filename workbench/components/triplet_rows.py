@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 _SENTENCE = 235  # pixels: three sentences, scores, outcome and decision fit a laptop's width
-_WRAPPED = 185
+_WRAPPED = 168
 WRAPPED_ROW = 80
 """Height from which on the grid breaks a text into lines."""
 ROLES = {"premise": "Premise", "positive": "Positive", "hard_negative": "Hard negative"}

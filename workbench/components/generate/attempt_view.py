@@ -28,7 +28,7 @@ def attempt_view(workspace: Workspace, attempts: pd.DataFrame, choice: Generatio
     if attempt_id is None:
         empty_state(
             "No triplets yet",
-            hint="Start with the settings on the left; 100 premises are enough for a first look.",
+            hint="Start with the settings of the form; 100 premises are enough for a first look.",
             icon=":material/edit_note:",
         )
         return

@@ -35,7 +35,7 @@ def free_prompt(workspace: Workspace, choice: GenerationChoice) -> None:
             started = start_ask(workspace, prompt=prompt, max_new_tokens=int(limit), **given)
             cancel_others(workspace, "ask", started["job_id"])
             state.remember(state.ASKED, started["job_id"])
-    st.caption(f"LLM, temperature {config['temperature']:g}, top p and seed {config['seed']} are those on the left.")
+    st.caption(f"LLM, temperature {config['temperature']:g}, top p and seed {config['seed']} are those of the form.")
     job = chosen_job(workspace, state.ASKED, "ask")
     if job is None:
         empty_state(

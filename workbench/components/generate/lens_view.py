@@ -32,7 +32,7 @@ def lens_view(workspace: Workspace, choice: GenerationChoice) -> None:
             state.remember(state.STEP, None)
             state.remember(state.OMEGA, None)
     if choice.config["temperature"]:
-        st.caption("The lens always takes the best token; the temperature on the left plays no part in it.")
+        st.caption("The lens always takes the best token; the temperature of the form plays no part in it.")
     job = chosen_job(workspace, state.LENS, "lens")
     if job is None:
         empty_state(
@@ -153,7 +153,7 @@ def _where_it_leaves(record: LensRecord, omega: float, leaves: int | None) -> No
     st.warning(
         f"At ω {omega:g} the reply leaves the record at token {leaves + 1}: **{now}** in place of **{was}**. The "
         "grey tokens behind it follow the recorded text; after another token the LLM would have gone on differently. "
-        f"Set the contrast on the left to {omega:g} and record again to see how.",
+        f"Set the contrast of the form to {omega:g} and record again to see how.",
         icon=":material/alt_route:",
     )
 

@@ -17,7 +17,7 @@ LLMS: str = "LLMs"
 """The view of the page where this stands."""
 CONTRAST_WORDS = {"token": "token by token", "sequence": "whole replies, reranked", "none": "none: plain replies"}
 KIND_WORDS = {
-    "embedded": "embedded (llama.cpp)",
+    "embedded": "embedded (llama.cpp or torch)",
     "gguf": "GGUF file (llama.cpp)",
     "decoder": "decoder (transformers)",
     "encoder-decoder": "encoder-decoder (transformers)",

@@ -104,10 +104,9 @@ def _retry(workspace: Workspace, attempt_id: str, outcome: Outcome, choice: Gene
     chosen = TripletFilter(attempt_ids=(attempt_id,), outcome=str(outcome))
     premises = workspace.store.triplets.count(chosen)
     with st.container(horizontal=True, vertical_alignment="center"):
-        pressed = st.button(
-            f"Retry only these {counted(premises, 'premise')}", icon=":material/replay:", key=f"retry_{outcome}"
-        )
-        st.caption(f"With the settings on the left ({plain(in_words(choice))}); this attempt stays as it is.")
+        these = "this premise" if premises == 1 else f"these {counted(premises, 'premise')}"
+        pressed = st.button(f"Retry only {these}", icon=":material/replay:", key=f"retry_{outcome}")
+        st.caption(f"With the settings of the form ({plain(in_words(choice))}); this attempt stays as it is.")
     if pressed:
         with errors_shown():
             made = start_retry(workspace, attempt_id=attempt_id, outcome=str(outcome), config=choice.config)

@@ -72,7 +72,7 @@ def _save(workspace: Workspace, draft: PromptSet, kept: PromptSet) -> None:
             "Save as a new version", type="primary", icon=":material/save:", key="prompt_save", disabled=not changed
         )
         st.caption(
-            "Preview, lens and runs use the saved version chosen on the left."
+            "Preview, lens and runs use the saved version chosen in the form."
             if changed
             else f"This is {plain(kept.ref)} as it is kept; change something to save another version."
         )
