@@ -1,10 +1,15 @@
 """Encoders trained elsewhere are taken in by their folder, and survive a rebuild."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from pipeline.errors import InputError, WeightsError
+from pipeline.studies.dry_run import tiny_bert
 from workbench.actions.encoders import add_encoder
 from workbench.actions.evaluation import find_encoder
 from workbench.workspace import Workspace
@@ -59,3 +64,48 @@ def test_a_name_that_is_taken_and_folders_that_are_no_model_are_refused(workspac
     (folder / "modules.json").write_text(json.dumps([modules[0] | {"type": "custom.Evil"}]))
     with pytest.raises(InputError, match="only stock modules"):
         add_encoder(workspace, folder=str(folder), name="new")
+
+
+def test_the_command_line_adds_and_lists_an_encoder_that_can_then_be_used_by_name(
+    own_workspace, command_environment, tmp_path
+):
+    project = Path(__file__).parents[2]
+    folder, tasks = tiny_bert(tmp_path / "tiny bert"), tmp_path / "tasks"
+    tasks.mkdir()
+    pairs = (
+        "a\t5\tA dog runs.\tA dog is running.",
+        "a\t1\tA dog runs.\tThe bank closed.",
+        "a\t3\tIt snows.\tIt rains.",
+    )
+    (tasks / "mine.tsv").write_text("\n".join(("subset\tscore\tsentence1\tsentence2", *pairs)) + "\n")
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "workbench", *map(str, arguments)], env=command_environment | {"COLUMNS": "200"},
+            capture_output=True, text=True, check=False, cwd=project,
+        )  # fmt: skip
+
+    added = run("encoders", "add", os.path.relpath(folder, project), "--name", "theirs")
+    assert added.returncode == 0, added.stderr
+    assert "theirs is an encoder of the workspace" in added.stdout
+    listed = run("encoders", "list", "--json", tmp_path / "found.json")
+    assert "theirs" in listed.stdout and str(folder) in listed.stdout
+    found = {row["name"]: row for row in json.loads((tmp_path / "found.json").read_text())["encoders"]}
+    assert {name: row["origin"] for name, row in found.items()} == {
+        "all-MiniLM-L6-v2": "built in",
+        "static-minilm": "built in",
+        "smollm2-135m": "built in",
+        "theirs": "added",
+    }
+    assert found["theirs"]["folder"] == str(folder)
+    scored = run("evaluate", "--encoder", "theirs", "--sts-dir", tasks, "--workspace", own_workspace)
+    assert scored.returncode == 0, scored.stderr
+    for bad, told in (
+        (tmp_path / "absent", "There is no folder"),
+        (tasks, "holds no model"),
+        ("", "There is no folder"),
+    ):
+        refused = run("encoders", "add", bad)
+        assert refused.returncode == 2
+        assert told in refused.stderr and refused.stderr.count(". ") == 0, "one sentence"
+        assert "Traceback" not in refused.stderr and refused.stderr.rstrip().endswith(".")

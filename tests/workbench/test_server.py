@@ -16,7 +16,9 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from pipeline.errors import InputError, StorageError
+from pipeline.studies.dry_run import tiny_bert
 from workbench import actions, api, owner
+from workbench.cli.main import main
 from workbench.client import RemoteWorkspace
 from workbench.workspace import Workspace, close_current_workspace, current_workspace
 
@@ -157,6 +159,16 @@ def test_server_owns_the_workspace_and_serves_page_and_calls(served, monkeypatch
     with pytest.raises(InputError, match="went away"):
         remote.call("overview")
     Workspace(root).open().close()
+
+
+def test_a_command_adds_an_encoder_through_the_server_that_owns_the_workspace(served, tmp_path, monkeypatch):
+    root, _, _ = served
+    folder = tiny_bert(tmp_path / "elsewhere" / "tiny")
+    monkeypatch.chdir(folder.parent)  # the server stands in another folder
+    assert main(["encoders", "add", "tiny", "--workspace", str(root)]) == 0
+    remote = RemoteWorkspace.find(root)
+    assert remote is not None
+    assert remote.call("encoders")["encoders"][-1]["folder"] == str(folder)
 
 
 def test_killed_server_leaves_a_workspace_that_opens(served):

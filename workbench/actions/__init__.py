@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from workbench.actions.curation import curate
-from workbench.actions.encoders import add_encoder
+from workbench.actions.encoders import add_encoder, encoders
 from workbench.actions.errors import (
     add_behaviour_test,
     add_note,
@@ -47,6 +47,7 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         check_llm,
         count_tokens,
         curate,
+        encoders,
         export_triplets,
         generate_like,
         import_pairs,

@@ -1,5 +1,6 @@
-"""Encoders that were trained elsewhere, taken in by their folder."""
+"""The encoders of a workspace: those there are, and those trained elsewhere, taken in by their folder."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,16 @@ from workbench.store.imports import new_id, now
 from workbench.workspace import Workspace
 
 LONGEST_NAME = 80
+
+
+def encoders(workspace: Workspace) -> dict[str, Any]:
+    """Return every encoder that can be named: the built-in ones, then the workspace's, newest first."""
+    built_in = [{"encoder_id": name, "name": name, "origin": "built in"} for name in BUILT_IN_ENCODERS]
+    stored = [
+        asdict(encoder) | {"origin": "trained here" if encoder.run_id else "added"}
+        for encoder in workspace.store.encoders.list()
+    ]
+    return {"encoders": [*built_in, *stored]}
 
 
 def add_encoder(workspace: Workspace, *, folder: str, name: str = "") -> dict[str, Any]:

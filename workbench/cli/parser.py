@@ -37,6 +37,7 @@ def add_application(commands: Any) -> None:
     )
     command(commands, "doctor", "doctor", "check Python, CPU, GPU, disk, weights and the workspace")
     add_llms(commands)
+    add_encoders(commands)
     command(commands, "jobs", "jobs", "list the jobs of the workspace")
     for name, told in (
         ("pause", "pause a job"),
@@ -72,6 +73,17 @@ def add_llms(commands: Any) -> None:
     command(llms, "check", "llms:check", "check an LLM again").add_argument("name")
     removal = command(llms, "remove", "llms:remove", "take an LLM out of the list; its files and triplets stay")
     removal.add_argument("name")
+
+
+def add_encoders(commands: Any) -> None:
+    """Commands about the encoders of a workspace."""
+    encoders = commands.add_parser("encoders", help="the encoders of the workspace: list, add").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    command(encoders, "list", "encoders:show", "list the encoders that can be trained, evaluated and mapped by name")
+    add = command(encoders, "add", "encoders:add", "add an encoder that was trained elsewhere; its files stay there")
+    add.add_argument("folder", help="folder of sentence-transformers or transformers with safetensors")
+    add.add_argument("--name", default="", help="name of the encoder (default: the folder's)")
 
 
 def add_stages(commands: Any) -> None:
