@@ -6,8 +6,7 @@ from workbench import shell, state
 from workbench.components import links
 from workbench.components.notice import empty_state
 from workbench.components.train.phi_preview import phi_preview
-from workbench.components.train.run_comparison import run_comparison
-from workbench.components.train.run_list import all_runs, run_list
+from workbench.components.train.run_list import all_runs, runs_overview
 from workbench.components.train.run_queue import run_queue
 from workbench.components.train.run_view import no_run_yet, run_view
 from workbench.components.train.study_choice import study_choice
@@ -44,9 +43,7 @@ elif view == "Runs":
     run_id = state.pick("Run", list(names), name=state.RUN, names=names)
     if run_id:
         run_view(workspace, run_id)
-    compared = run_list(runs)
-    if len(compared) > 1:
-        run_comparison(workspace, runs, compared)
+    runs_overview(workspace)
 else:
     chosen = study_choice(workspace)
     if chosen and chosen.study:

@@ -91,18 +91,29 @@ def pick(
     elif st.session_state.get(key) not in ids:
         st.session_state.pop(key, None)
     wanted = recall(name)
-    titles = names or {}
+    titles = _told_apart(ids, names or {})
     chosen = st.selectbox(
         label,
         ids,
         ids.index(wanted) if wanted in ids else 0,
-        format_func=lambda option: titles.get(option, option),
+        format_func=titles.__getitem__,
         key=key,
         help=help,
         label_visibility="visible" if visible_label else "collapsed",
     )
     remember(name, chosen)
     return chosen
+
+
+def _told_apart(ids: Sequence[str], names: Mapping[str, str]) -> dict[str, str]:
+    """Number equal names: a selectbox answers with the words that were chosen, and of equal ones with one for all."""
+    seen: dict[str, int] = {}
+    titles = {}
+    for option in ids:
+        name = names.get(option, option)
+        seen[name] = seen.get(name, 0) + 1
+        titles[option] = name if seen[name] == 1 else f"{name} ({seen[name]})"
+    return titles
 
 
 def annotator() -> str:

@@ -147,7 +147,8 @@ def _cost_table(report: Report) -> str:
     head = ["arm", "triplets", "batch", "generation s", "judging s", "training s per seed", "masked %"]
     note = (
         '<p class="quiet">Generation and judging are made once and shared by the arms that use them; 0 where they '
-        "were at hand, as those of the sample corpus are.</p>"
+        "were at hand, as those of the sample corpus are. Training counts loading, and in the first run on some "
+        "triplets with a guide the vectors of the guide.</p>"
     )
     return _table(head, rows) + note
 

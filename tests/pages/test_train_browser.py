@@ -26,7 +26,7 @@ def address(own_workspace: Path) -> Iterator[str]:
 
 
 def steps_done(page: Page) -> int:
-    shown = page.get_by_test_id("stMain").get_by_text(re.compile(r"^[\d,]+ of [\d,]+ · ")).first
+    shown = page.get_by_test_id("stMain").get_by_text(re.compile(r"^[\d,]+ of [\d,]+ steps · ")).first
     expect(shown).to_be_visible(timeout=JOB_MS)
     return int(shown.inner_text().split(" of ")[0].replace(",", ""))
 

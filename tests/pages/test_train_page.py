@@ -18,7 +18,9 @@ from tests.pages.filled import finished_job
 from workbench.cli.parser import build_parser, settings
 from workbench.components.train.model_card_view import card_body
 from workbench.components.train.run_comparison import differing, wilson
-from workbench.components.train.train_curves import not_finite
+from workbench.components.train.run_list import told_apart
+from workbench.components.train.run_view import masked_words
+from workbench.components.train.train_curves import dev_figure, not_finite
 from workbench.jobs.folder import JobFolder, Status
 from workbench.pasted_settings import read_settings
 from workbench.train_command import settings_file, train_command
@@ -171,7 +173,56 @@ def test_a_run_opens_by_address_and_shows_where_its_loss_broke(
     workspace.wait(run_id, timeout_s=20)
     app = healthy(draw("train", training="Runs", run=run_id))
     assert "no finite number in 3 recorded steps, first in step 4" in app.error[0].value
+    assert "start the run again" in app.error[0].value, "a run that is over cannot be cancelled"
+    assert {metric.label: metric.value for metric in app.metric}["Final loss"] == "not a number"
+    listed = next(frame.value for frame in app.dataframe if "state" in frame.value)
+    assert list(listed["state"]) == ["finished, loss NaN", "finished"]
     assert list(not_finite(workspace.store.runs.curve(run_id))["step"]) == [4, 5, 6]
+
+
+def test_a_run_that_failed_before_its_first_step_says_so_and_can_be_set_up_again(
+    draw: Draw, workspace: Workspace, filled: dict[str, str]
+) -> None:
+    run_id = "20260102-000000-000-train-dddd"
+    folder = finished_job(workspace, run_id, "train", [], total=6, settings={"config": {"encoder": "x", "steps": 6}})
+    folder.write_status(Status("failed", 0, 6, message="There is no encoder 'x'."))
+    app = healthy(draw("train", training="Runs", run=run_id))
+    assert "The run ended before its first step." in texts(app)
+    app.button(key="run_again").click().run()
+    assert json.loads(healthy(app).code[1].value)["encoder"] == "x"
+
+
+def test_runs_of_one_title_are_told_apart_by_the_time_they_began_and_by_a_number() -> None:
+    moments = pd.to_datetime(["2026-11-25 09:08:21", "2026-11-25 09:08:50", "2026-11-25 09:08:50", None])
+    first, second, third, alone = told_apart(pd.DataFrame({"title": ["a", "a", "a", "b"], "created_at": moments}))
+    assert first.startswith("a · ") and first.endswith(":21") and second.endswith(":50") and alone == "b"
+    assert third == f"{second} (2)"
+
+
+def test_of_two_snapshots_of_one_name_the_chosen_one_is_taken(
+    draw: Draw, workspace: Workspace, filled: dict[str, str]
+) -> None:
+    rows = workspace.store.snapshots.rows(filled["snapshot"])
+    workspace.store.snapshots.create("first", ["x"], None, None, rows)
+    app = healthy(draw("train"))
+    for snapshot in workspace.store.snapshots.list():
+        app.selectbox(key="pick_snapshot").set_value(snapshot.snapshot_id).run()
+        assert healthy(app).selectbox(key="pick_snapshot").value == snapshot.snapshot_id
+
+
+def test_a_finished_run_says_what_it_masked_by_kind_of_candidate() -> None:
+    curve = pd.DataFrame({"masked_share": [0.1, 0.3], "masked_own": [0.4, 0.2], "masked_positives": 0.0})
+    told = masked_words(curve.assign(masked_hard_negatives=0.001))
+    assert told == (
+        "Masked: 30.00% of the premises' own hard negatives, 0.00% of the other positives, 0.10% of the other hard "
+        "negatives."
+    )
+    assert masked_words(curve.assign(masked_share=0.0, masked_hard_negatives=0.0)) == ""
+
+
+def test_a_flat_dev_score_is_drawn_within_what_a_share_can_be() -> None:
+    figure = dev_figure(pd.DataFrame({"step": [1, 2], "dev_score": [0.0, 0.0]}), "held-out triplets")
+    assert tuple(figure.layout.yaxis.range) == (0.0, 1.0)
 
 
 def test_a_long_curve_is_thinned_but_keeps_what_matters(workspace: Workspace) -> None:

@@ -43,6 +43,8 @@ SHOWN_WHERE_ASKED: Final = frozenset({"tokens", "grid", "lens", "ask"})
 """Short jobs whose only result is what the page Generate shows."""
 _KEPT_EARLY: Final = frozenset({"train", "write_premises"})
 """Jobs whose result is of use when they are ended early."""
+_UNITS: Final = {"train": " steps"}
+"""What a job counts, where its title does not say so."""
 _STATE_LOOKS: Final = {
     "queued": ("gray", ":material/schedule:"),
     "running": ("blue", ":material/progress_activity:"),
@@ -118,12 +120,16 @@ def job_card(workspace: Workspace, job: JobView, *, key: str) -> None:
             colour, icon = _STATE_LOOKS.get(job.state, ("gray", ":material/help:"))
             st.badge(job.state, color=colour, icon=icon)
         if job.state != "finished":
-            st.progress(share(job), text=f"{count(job.done)} of {count(job.total)} · {progress_words(job)}")
+            st.progress(share(job), text=_counted(job))
         if job.message and job.state == "failed":
             st.error(plain(job.message))
         elif job.message and job.state != "finished":
             st.caption(plain(job.message))
         controls(workspace, job, key=key)
+
+
+def _counted(job: JobView) -> str:
+    return f"{count(job.done)} of {count(job.total)}{_UNITS.get(job.kind, '')} · {progress_words(job)}"
 
 
 def controls(workspace: Workspace, job: JobView, *, key: str) -> None:

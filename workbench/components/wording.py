@@ -49,6 +49,18 @@ def ago(moment: datetime | str | float | None, *, now: datetime | None = None) -
     return f"{days} day{'s' if days > 1 else ''} ago"
 
 
+def clock(moment: datetime | str | None) -> str:
+    """Day and time on this machine: 25 Nov 09:08:21; naive times count as UTC, as in `ago`."""
+    if moment is None or moment != moment:  # NaT of a table is no time either
+        return ""
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    # By way of seconds: a table's own kind of time does not turn into the machine's zone.
+    return f"{datetime.fromtimestamp(moment.timestamp(), UTC).astimezone():%-d %b %H:%M:%S}"
+
+
 def spearman(value: float | None) -> str:
     """Spearman as the field writes it: times 100, two decimals; a dash when missing."""
     return "–" if value is None or value != value else f"{value * 100:.2f}"

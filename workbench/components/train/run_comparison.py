@@ -20,7 +20,7 @@ from workbench.components.wording import spearman
 from workbench.workspace import Workspace
 
 _MEASURES = {
-    "Dev score": ("dev_score", 100.0, "x 100"),
+    "Dev score": ("dev_score", 100.0, "dev score x 100"),
     "Loss": ("loss", 1.0, "mean over the batch, nats"),
     "InfoNCE": ("info_nce", 1.0, "nothing masked, nats"),
     "Masked": ("masked_share", 100.0, "% of the candidates"),
@@ -75,9 +75,11 @@ def _curves(workspace: Workspace, names: dict[str, str]) -> None:
     smoothing = right.slider("Smoothing", 0.0, 0.98, 0.0, 0.02, key="compare_smoothing")
     column, scale, unit = _MEASURES[str(measure)]
     figure = theme.chart(str(measure), x="optimizer step", y=unit, height=380)
+    without = []
     for place, (run_id, name) in enumerate(names.items()):
         curve = workspace.store.runs.curve(run_id).dropna(subset=[column])
         if curve.empty:
+            without.append(plain(shorten(name, 90)))
             continue
         line(figure, curve["step"], curve[column] * scale, name, theme.SERIES[place % len(theme.SERIES)], smoothing)
     if not figure.data:
@@ -86,6 +88,8 @@ def _curves(workspace: Workspace, names: dict[str, str]) -> None:
     legend_below(figure)
     figure.update_layout(legend_orientation="v")
     st.plotly_chart(figure, key="compare_curves", config=theme.MODEBAR, alt=f"{measure} of the chosen runs")
+    if without:
+        st.caption(f"Not drawn, because nothing was recorded: {'; '.join(without)}.")
 
 
 def line(figure: go.Figure, x: pd.Series, y: pd.Series, name: str, colour: str, smoothing: float) -> None:

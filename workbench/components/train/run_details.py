@@ -63,14 +63,14 @@ def first_batch_view(workspace: Workspace, run_id: str) -> None:
         hide_index=True,
         alt="First batch",
         column_config={
-            "premise": st.column_config.TextColumn("Premise", width="large"),
-            "positive": st.column_config.TextColumn("Positive", width="large"),
-            "hard_negative": st.column_config.TextColumn("Hard negative", width="large"),
+            "premise": st.column_config.TextColumn("Premise", width="medium"),
+            "positive": st.column_config.TextColumn("Positive", width="medium"),
+            "hard_negative": st.column_config.TextColumn("Hard negative", width="medium"),
             "cos_positive": _cosine("Guide: positive"),
             "cos_hard_negative": _cosine("Guide: hard negative"),
             "own_masked": st.column_config.CheckboxColumn("Own hard negative masked"),
             "masked": st.column_config.NumberColumn("Masked candidates"),
-            "nearest": st.column_config.TextColumn("Nearest other candidate", width="large"),
+            "nearest": st.column_config.TextColumn("Nearest other candidate", width="medium"),
             "cos_nearest": _cosine("Guide: nearest"),
         },
     )

@@ -1,5 +1,8 @@
 """One training run: its job, its result, its curves, and what it left behind."""
 
+from math import isfinite
+
+import pandas as pd
 import streamlit as st
 
 from workbench import state
@@ -29,6 +32,8 @@ def run_view(workspace: Workspace, run_id: str) -> None:
             _result(workspace, job)
         else:
             job_card(workspace, job, key="run")
+            if not is_live(job):
+                _again(job)
         return is_live(job)
 
     def body() -> bool:
@@ -66,7 +71,8 @@ def _part(workspace: Workspace, job: JobView, view: str) -> None:
         dev = read_detail(workspace, job.job_id, "dev_rows.json")
         name = str(dev["name"]) if dev else "dev"
         most = _LIVE_POINTS if is_live(job) else _POINTS
-        train_curves(workspace.store.runs.curve(job.job_id, most=most), key="curve", dev_name=name)
+        curve = workspace.store.runs.curve(job.job_id, most=most)
+        train_curves(curve, key="curve", dev_name=name, live=is_live(job))
 
 
 def _result(workspace: Workspace, job: JobView) -> None:
@@ -86,10 +92,15 @@ def _result(workspace: Workspace, job: JobView) -> None:
         else:
             st.metric("STS average x 100", spearman(scores["spearman"].mean()), help=f"Mean of {len(scores)} tasks.")
         st.metric("Best dev score x 100", spearman(dev.max() if len(dev) else None))
-        st.metric("Final loss", "–" if curve.empty else f"{curve['loss'].iloc[-1]:.3g}")
+        st.metric("Final loss", _loss(curve))
         st.metric(
-            "Masked", "–" if curve.empty else f"{curve['masked_share'].mean():.2%}", help="Mean over the steps."
+            "Masked",
+            _mean_share(curve, "masked_share"),
+            help="Of all candidates, mean over the steps.",
         )
+    masked = masked_words(curve)
+    if masked:
+        st.caption(masked)
     cost = cost_words(read_detail(workspace, job.job_id, "cost.json"))
     if cost:
         st.caption(cost)
@@ -98,10 +109,37 @@ def _result(workspace: Workspace, job: JobView) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.page_link(links.EVALUATE, label="See it beside other encoders", icon=":material/leaderboard:")
         st.page_link(links.EMBEDDING_MAP, label="Look at its map", icon=":material/scatter_plot:")
-        if st.button("New run from this", icon=":material/content_copy:", type="tertiary", key="run_again"):
-            start_from(job.spec.get("config", {}))
-            state.select(state.TRAIN_VIEW, "New run")
-            st.rerun(scope="app")
+        _again(job)
+
+
+def _again(job: JobView) -> None:
+    """Offer the form with the settings of this run."""
+    if st.button("New run from this", icon=":material/content_copy:", type="tertiary", key="run_again"):
+        start_from(job.spec.get("config", {}))
+        state.select(state.TRAIN_VIEW, "New run")
+        st.rerun(scope="app")
+
+
+def _loss(curve: pd.DataFrame) -> str:
+    if curve.empty:
+        return "–"
+    last = float(curve["loss"].iloc[-1])
+    return f"{last:.3g}" if isfinite(last) else "not a number"
+
+
+def masked_words(curve: pd.DataFrame) -> str:
+    """Say what was masked by kind of candidate: one in 256 is a premise's own, so the share of all hides it."""
+    kinds = {
+        "masked_own": "the premises' own hard negatives",
+        "masked_positives": "the other positives",
+        "masked_hard_negatives": "the other hard negatives",
+    }
+    parts = [f"{_mean_share(curve, name)} of {words}" for name, words in kinds.items() if curve[name].notna().any()]
+    return f"Masked: {', '.join(parts)}." if parts and curve["masked_share"].max() > 0 else ""
+
+
+def _mean_share(curve: pd.DataFrame, column: str) -> str:
+    return "–" if curve.empty else f"{curve[column].mean():.2%}"
 
 
 def no_run_yet() -> None:

@@ -55,7 +55,7 @@ def grid_figure(grid: dict[str, Any], *, ink: str) -> go.Figure:
 def effect_figure(effects: list[dict[str, Any]], task: str, baseline: str) -> go.Figure:
     """One interval per arm and contrast."""
     figure = theme.chart(
-        f"Effect on the {task}",
+        f"Effect on {in_words(task)}",
         x=f"difference x 100 (arms: against {shorten(baseline, 30)})",
         y="",
         height=120 + 34 * len(effects),
@@ -78,13 +78,18 @@ def effect_figure(effects: list[dict[str, Any]], task: str, baseline: str) -> go
                 "color": colour,
                 "thickness": 3,
             },
-            hovertemplate=f"{value:+.2f} ({low:+.2f} to {high:+.2f})<extra></extra>",
+            hovertemplate=f"{for_chart(effect['name'], 90)}: {value:+.2f} ({low:+.2f} to {high:+.2f})<extra></extra>",
         )
     figure.add_vline(x=0, line={"color": theme.INK, "width": 1})
     names = [for_chart(shorten(effect["name"], 40)) for effect in effects]
     figure.update_yaxes(autorange="reversed", tickmode="array", tickvals=list(range(len(effects))), ticktext=names)
     figure.update_layout(showlegend=False)
     return figure
+
+
+def in_words(task: str) -> str:
+    """Name a task in a sentence: a task by its name, the mean over several as the average."""
+    return "the average" if task == "average" else task
 
 
 def score_table(report: dict[str, Any]) -> pd.DataFrame:
@@ -101,7 +106,8 @@ def score_table(report: dict[str, Any]) -> pd.DataFrame:
             cells["Difference"] = f"{found['value']:+.2f} ({found['low']:+.2f} to {found['high']:+.2f})"
             settled = found["low"] > 0 or found["high"] < 0
             cells["Verdict"] = ("better" if found["value"] > 0 else "worse") if settled else "not settled"
-        cells["Training s per seed"] = f"{row['train_s']:.1f}"
+        # What was never trained has no triplets, and its training took no time that could be told.
+        cells["Training s per seed"] = None if row["triplets"] is None else f"{row['train_s']:.1f}"
         rows.append(cells)
     return pd.DataFrame(rows)
 

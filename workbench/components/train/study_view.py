@@ -10,7 +10,13 @@ import streamlit as st
 from workbench import theme
 from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.notice import empty_state
-from workbench.components.train.study_figures import effect_figure, grid_figure, score_table, shown_tasks
+from workbench.components.train.study_figures import (
+    effect_figure,
+    grid_figure,
+    in_words,
+    score_table,
+    shown_tasks,
+)
 from workbench.components.wording import count, percent
 from workbench.jobs.views import JobView
 from workbench.workspace import Workspace
@@ -83,10 +89,16 @@ def _report(report: dict[str, Any], folder: Path) -> None:
             alt="Effect of each arm with interval",
         )
         st.caption(
-            f"Differences on {last}, x 100, with 95 % intervals: seeds and test items are resampled together, the "
-            "same for every arm. Grey intervals cover zero: nothing is settled."
+            f"Differences on {in_words(last)}, x 100, with 95 % intervals: seeds and test items are resampled "
+            "together, the same for every arm. Grey intervals cover zero: nothing is settled."
         )
-    st.dataframe(score_table(report), hide_index=True, placeholder="–", alt="Scores of the arms")
+    st.dataframe(
+        score_table(report),
+        hide_index=True,
+        placeholder="–",
+        alt="Scores of the arms",
+        column_config={"Triplets": st.column_config.NumberColumn("Triplets", format="localized")},
+    )
     st.caption(
         f"{report['metric']}, mean ± standard deviation over {len(report['seeds'])} seeds; {report['encoder']}."
     )

@@ -10,7 +10,7 @@ import streamlit as st
 
 from workbench import theme
 from workbench.components.notice import no_chart
-from workbench.components.wording import count, spearman
+from workbench.components.wording import count, counted, spearman
 
 _LEGEND_LINE, _AXIS_ROOM = 22, 52
 """Pixels of a line of the legend, and of an axis with its title."""
@@ -69,12 +69,15 @@ PANELS = (
 )
 
 
-def train_curves(curve: pd.DataFrame, *, key: str, dev_name: str = "dev") -> None:
+def train_curves(curve: pd.DataFrame, *, key: str, dev_name: str = "dev", live: bool = False) -> None:
     """Draw what has been recorded so far; panels that nothing was measured for are left out."""
     if curve.empty:
-        no_chart("Training curves", "The first recorded step appears here.")
+        no_chart(
+            "Training curves",
+            "The first recorded step appears here." if live else "The run ended before its first step.",
+        )
         return
-    _say_not_finite(curve)
+    _say_not_finite(curve, live=live)
     scored = curve.dropna(subset=["dev_score"])
     if not scored.empty:
         st.plotly_chart(dev_figure(scored, dev_name), key=f"{key}_dev", config=theme.MODEBAR, alt="Dev score by step")
@@ -110,6 +113,9 @@ def dev_figure(scored: pd.DataFrame, name: str) -> go.Figure:
         cliponaxis=False,
     )
     figure.update_layout(showlegend=False)
+    if scored["dev_score"].nunique() == 1:  # Plotly would put a flat line into the middle of -1 to 1
+        level = 100 * float(best["dev_score"])
+        figure.update_yaxes(range=[max(0.0, level - 1), level + 1])
     return figure
 
 
@@ -165,14 +171,14 @@ def _add(figure: go.Figure, curve: pd.DataFrame, line: Series) -> None:
     )
 
 
-def _say_not_finite(curve: pd.DataFrame) -> None:
+def _say_not_finite(curve: pd.DataFrame, *, live: bool) -> None:
     broken = not_finite(curve)
     if broken.empty:
         return
     steps: Sequence[int] = broken["step"].tolist()
     st.error(
-        f"The loss was no finite number in {count(len(steps))} recorded steps, first in step {count(steps[0])}. The "
-        "weights are spoilt from there on: cancel the run and start it again with a lower learning rate, a higher "
-        "temperature or fp32.",
+        f"The loss was no finite number in {counted(len(steps), 'recorded step')}, first in step {count(steps[0])}. "
+        f"The weights are spoilt from there on: {'cancel the run and start it' if live else 'start the run'} again "
+        "with a lower learning rate, a higher temperature or fp32.",
         icon=":material/warning:",
     )
