@@ -19,7 +19,11 @@ BYTES_PER_PARAMETER = 16
 
 _CPU_STEP_S = {_STATIC: (0.040, 0.00004), _MINILM: (0.1, 0.018), _SMOLLM2: (0.5, 0.2)}
 """Seconds of a step on two CPU cores: of its own (the static table's optimizer), and per triplet of three texts."""
-_GUIDE_TEXT_S, _LOADING_S, _DEV_TEXTS = 0.002, 8.0, 3_000
+_GUIDE_TEXT_S, _LOADING_S = 0.002, 6.0
+_LEAST_TEXT_S = 0.00005
+"""Of embedding a text to score it, however small the encoder: it is still tokenised."""
+STSB_DEV_TEXTS, STS_TEXTS = 3_000, 38_000
+"""Texts of a dev score on STSB-dev, and of the seven STS test tasks after the last step."""
 
 
 def parameter_count(encoder: str) -> int | None:
@@ -63,25 +67,43 @@ def dev_scores(steps: int, eval_every: int) -> int:
     return -(-steps // eval_every) if eval_every else 1
 
 
-def first_outlook(encoder: str, *, rows: int, batch: int, steps: int, guided: bool, scores: int) -> Outlook | None:
-    """Return what a built-in encoder takes on about two CPU cores, before anything was measured; None for others."""
+def first_outlook(encoder: str, *, batch: int, steps: int, guide_texts: int, scored_texts: int) -> Outlook | None:
+    """Return what a built-in encoder takes on about two CPU cores, before anything was measured; None for others.
+
+    guide_texts: those that the guide has to embed; scored_texts: those of all dev scores and of the end together.
+    """
     if encoder not in _CPU_STEP_S:
         return None
-    fixed, each = _CPU_STEP_S[encoder]
-    # Forward takes a third of a triplet's training; a dev score embeds some 3,000 texts of STSB-dev's length.
-    text_s = each / 9
-    beside = _LOADING_S + scores * _DEV_TEXTS * text_s + (3 * rows * _GUIDE_TEXT_S if guided else 0.0)
-    return Outlook(steps * (fixed + batch * each), beside)
+    # Forward takes a third of a triplet's training, which is three texts.
+    text_s = max(_LEAST_TEXT_S, _CPU_STEP_S[encoder][1] / 9)
+    beside = _LOADING_S + scored_texts * text_s + guide_texts * _GUIDE_TEXT_S
+    return Outlook(steps * _step_s(encoder, batch), beside)
 
 
-def outlook_like(measured: Mapping[str, float], *, batch: int, steps: int, scores: int) -> Outlook:
-    """Return what a run takes by what an earlier one has taken.
+def outlook_like(
+    measured: Mapping[str, float], *, encoder: str, batch: int, steps: int, scores: int, guide_texts: int
+) -> Outlook:
+    """Return what a run takes by what an earlier one with this encoder has taken.
 
-    measured: triplets_per_s, and where they were kept prepare_s, dev_s, dev_scores and evaluate_s.
+    measured: triplets_per_s and batch, and where they were kept prepare_s, dev_s, dev_scores, evaluate_s, and guide_s
+    and embedded_texts of the part of prepare_s in which the guide embedded texts. A step of another batch size takes
+    longer by as much as is known of the encoder: a static one's hardly, any other's in proportion.
     """
     each_score = measured.get("dev_s", 0.0) / max(1.0, measured.get("dev_scores", 0.0))
     beside = measured.get("prepare_s", 0.0) + measured.get("evaluate_s", 0.0) + scores * each_score
-    return Outlook(steps * batch / measured["triplets_per_s"], beside)
+    if "guide_s" in measured:  # runs of an earlier version kept one figure for loading and guide
+        embedded = measured.get("embedded_texts", 0.0)
+        text_s = measured["guide_s"] / embedded if embedded else _GUIDE_TEXT_S
+        beside += guide_texts * text_s - measured["guide_s"]
+    before = measured.get("batch", batch)
+    step_s = before / measured["triplets_per_s"] * _step_s(encoder, batch) / _step_s(encoder, before)
+    return Outlook(steps * step_s, beside)
+
+
+def _step_s(encoder: str, batch: float) -> float:
+    """Seconds of a step on two CPU cores; of an encoder that is not known, a multiple of them."""
+    fixed, each = _CPU_STEP_S.get(encoder, (0.0, 1.0))
+    return fixed + batch * each
 
 
 def _shapes(file: Path) -> Iterator[tuple[str, list[int]]]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+KEPT_VECTORS = "guide-*.npy"
+"""Files of a cache; the star stands for a hash of texts and weights."""
 _CHUNK_TEXTS = 1024
 _PAIR_BLOCK = 65_536
 
@@ -96,7 +98,7 @@ def embed_texts(
 
     With `cache`, they are kept in one .npy file there, named by the texts and the guide's weights.
     """
-    path = None if cache is None else cache / f"guide-{_content_id(texts, guide)}.npy"
+    path = None if cache is None else cache / KEPT_VECTORS.replace("*", _content_id(texts, guide))
     cached = _read_cached(path, len(texts))
     if cached is not None:
         return cached

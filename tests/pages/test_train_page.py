@@ -3,7 +3,7 @@
 import json
 import math
 import shlex
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from pipeline.config import TRAIN_PRESETS, TrainConfig, from_fields
 from pipeline.errors import InputError
-from pipeline.training.estimate import dev_scores, first_outlook
+from pipeline.training.estimate import dev_scores, first_outlook, outlook_like
 from tests.pages.conftest import Draw, texts
 from tests.pages.filled import finished_job
 from workbench.cli.parser import build_parser, settings
@@ -21,6 +21,8 @@ from workbench.components.train.run_comparison import differing, wilson
 from workbench.components.train.run_list import told_apart
 from workbench.components.train.run_view import masked_words
 from workbench.components.train.train_curves import dev_figure, not_finite
+from workbench.components.train.train_form import Wanted
+from workbench.components.train.train_outlook import has_vectors
 from workbench.jobs.folder import JobFolder, Status
 from workbench.pasted_settings import read_settings
 from workbench.train_command import settings_file, train_command
@@ -102,15 +104,45 @@ def test_the_time_of_a_run_is_that_of_the_last_one_like_it_part_by_part(
 
 
 def test_before_anything_was_measured_a_built_in_encoder_has_a_rough_figure() -> None:
-    asked = {"rows": 1000, "batch": 100, "steps": 10, "scores": 2}
-    static = first_outlook("static-minilm", guided=True, **asked)
-    minilm = first_outlook("all-MiniLM-L6-v2", guided=False, **asked)
+    asked = {"batch": 100, "steps": 10, "scored_texts": 6000}
+    static = first_outlook("static-minilm", guide_texts=3000, **asked)
+    minilm = first_outlook("all-MiniLM-L6-v2", guide_texts=0, **asked)
     assert static and minilm
     assert static.steps_s == pytest.approx(10 * (0.04 + 100 * 0.00004))
-    assert static.beside_s == pytest.approx(8 + 2 * 3000 * 0.00004 / 9 + 3000 * 0.002)
-    assert minilm.steps_s == pytest.approx(10 * (0.1 + 100 * 0.018)) and minilm.beside_s == pytest.approx(8 + 12)
-    assert first_outlook("/some/folder", guided=False, **asked) is None
+    assert static.beside_s == pytest.approx(6 + 6000 * 0.00005 + 3000 * 0.002)
+    assert minilm.steps_s == pytest.approx(10 * (0.1 + 100 * 0.018)) and minilm.beside_s == pytest.approx(6 + 12)
+    assert first_outlook("/some/folder", guide_texts=0, **asked) is None
     assert [dev_scores(steps, 25) for steps in (1, 25, 26, 100)] == [1, 1, 2, 4] and dev_scores(9, 0) == 1
+
+
+def test_a_measured_run_tells_of_another_size_of_batch_and_of_data() -> None:
+    """A static encoder's step is its table's, whatever the batch; the guide's part follows the texts."""
+    measured = {"triplets_per_s": 500.0, "batch": 20, "prepare_s": 9.0, "guide_s": 3.0, "embedded_texts": 600.0}
+    asked = {"batch": 200, "steps": 100, "scores": 0}
+    static = outlook_like(measured, encoder="static-minilm", guide_texts=6000, **asked)
+    assert static.steps_s == pytest.approx(100 * 0.04 * (0.04 + 200 * 0.00004) / (0.04 + 20 * 0.00004))
+    assert static.beside_s == pytest.approx(9 - 3 + 30)
+    other = outlook_like(measured, encoder="/some/folder", guide_texts=0, **asked)
+    assert other.steps_s == pytest.approx(100 * 200 / 500) and other.beside_s == pytest.approx(9 - 3)
+    nothing_embedded = {"triplets_per_s": 500.0, "prepare_s": 6.0, "guide_s": 0.0}
+    again = outlook_like(nothing_embedded, encoder="static-minilm", guide_texts=1000, **asked)
+    assert again.beside_s == pytest.approx(6 + 1000 * 0.002)
+    earlier_version = outlook_like(
+        {"triplets_per_s": 500.0, "prepare_s": 9.0}, encoder="x", guide_texts=1000, **asked
+    )
+    assert earlier_version.beside_s == 9.0
+
+
+def test_vectors_that_an_earlier_run_has_embedded_cost_no_time_again(
+    draw: Draw, workspace: Workspace, filled: dict[str, str]
+) -> None:
+    config = asdict(TrainConfig(steps=20, seed=3))
+    wanted = Wanted(filled["snapshot"], "first", 8, config, "", False)
+    assert has_vectors(workspace, wanted), "the filled workspace's run has this snapshot and guide"
+    for change in ({"guide": "static-minilm"}, {"positives": "word_deletion"}):
+        assert not has_vectors(workspace, replace(wanted, config=config | change))
+    assert not has_vectors(workspace, replace(wanted, hold_out=True))
+    assert not has_vectors(workspace, replace(wanted, snapshot_id="another"))
 
 
 def test_settings_copied_from_a_run_fill_the_form(draw: Draw, filled: dict[str, str]) -> None:

@@ -82,3 +82,15 @@ def test_a_preview_then_a_run(workspace: Workspace, snapshot: str) -> None:
     errors = [row["error"] for row in dev["rows"]]
     assert errors == sorted(errors)
     assert [row["cos_positive"] - row["cos_hard_negative"] for row in dev["rows"]] == pytest.approx(errors)
+    cost = json.loads((out / "cost.json").read_bytes())
+    assert cost["guide_s"] == 0 and "embedded_texts" not in cost, "the vectors were on disk"
+
+
+def test_a_run_that_embeds_its_texts_keeps_how_long_the_guide_took(workspace: Workspace, snapshot: str) -> None:
+    config = {"steps": 2, "batch_size": 8, "mask_threshold": 0.7, "guide": "static-minilm"}
+    run = start_train(workspace, snapshot_id=snapshot, config=config)["run_id"]
+    assert workspace.wait(run, timeout_s=120).state == "finished", workspace.jobs.log(run)
+    cost = json.loads((workspace.root / "jobs" / run / "out" / "cost.json").read_bytes())
+    texts = workspace.store.snapshots.rows(snapshot)[["premise", "positive", "hard_negative"]]
+    assert cost["embedded_texts"] == len(set(texts.to_numpy().ravel()))
+    assert 0 < cost["guide_s"] < cost["prepare_s"]

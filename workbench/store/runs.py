@@ -68,7 +68,7 @@ class Runs:
     def rates(self) -> "pd.DataFrame":
         """Return run_id, config, batch, median triplets_per_s, most memory_mb and gpu_memory_mb, newest run first.
 
-        Runs without a step are left out; config is the dict of the run's settings.
+        Runs without a step are left out; config is the dict of the run's settings, spec all it was started with.
         """
         with self._database.read() as cursor:
             frame = cursor.execute(
@@ -76,7 +76,8 @@ class Runs:
                 "  max(memory_mb) AS memory_mb, max(gpu_memory_mb) AS gpu_memory_mb "
                 "FROM train_steps JOIN jobs ON job_id = run_id GROUP BY run_id ORDER BY run_id DESC"
             ).df()
-        frame["config"] = [json.loads(spec).get("config", {}) for spec in frame.pop("spec")]
+        frame["spec"] = [json.loads(spec) for spec in frame["spec"]]
+        frame["config"] = [spec.get("config", {}) for spec in frame["spec"]]
         frame["batch"] = [config.get("batch_size") for config in frame["config"]]
         return frame
 

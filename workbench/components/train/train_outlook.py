@@ -7,7 +7,16 @@ import pandas as pd
 import streamlit as st
 
 from pipeline.config import TrainConfig
-from pipeline.training.estimate import dev_scores, first_outlook, fixed_memory_bytes, outlook_like, parameter_count
+from pipeline.training.estimate import (
+    STS_TEXTS,
+    STSB_DEV_TEXTS,
+    dev_scores,
+    first_outlook,
+    fixed_memory_bytes,
+    outlook_like,
+    parameter_count,
+)
+from workbench.actions.training import preview_key
 from workbench.components.train.run_details import read_detail
 from workbench.components.train.train_form import Wanted
 from workbench.components.wording import count, duration
@@ -15,14 +24,18 @@ from workbench.gpus import gpu_names
 from workbench.train_command import settings_file, train_command
 from workbench.workspace import Workspace
 
-_MEASURED = ("triplets_per_s", "prepare_s", "dev_s", "dev_scores", "evaluate_s")
+_MEASURED = (
+    *("triplets_per_s", "batch", "prepare_s", "guide_s", "embedded_texts"),
+    *("dev_s", "dev_scores", "evaluate_s"),
+)
 
 
 def train_outlook(workspace: Workspace, wanted: Wanted) -> None:
     """Draw the table of what will happen, and the command and settings to copy."""
     with st.container(border=True):
         st.subheader("What will happen", anchor=False)
-        facts = outlook(wanted, _measured(workspace, wanted))
+        measured = _measured(workspace, wanted)
+        facts = outlook(wanted, measured, has_vectors=has_vectors(workspace, wanted))
         st.table(pd.Series(facts, name=""), border="horizontal", hide_header=True)
         with st.expander("The same without a browser", icon=":material/terminal:"):
             command = train_command(
@@ -33,10 +46,11 @@ def train_outlook(workspace: Workspace, wanted: Wanted) -> None:
             st.code(settings_file(wanted.config), language="json")
 
 
-def outlook(wanted: Wanted, measured: pd.Series | None) -> dict[str, str]:
+def outlook(wanted: Wanted, measured: pd.Series | None, *, has_vectors: bool = False) -> dict[str, str]:
     """Return what a start does, a line per question.
 
     measured: triplets_per_s, memory_mb and gpu_memory_mb of the last run like this one; None without one.
+    has_vectors: whether the guide's vectors of these triplets are on disk.
     """
     config = wanted.config
     rows = max(1, round(wanted.rows * 0.8)) if wanted.hold_out else wanted.rows
@@ -47,7 +61,7 @@ def outlook(wanted: Wanted, measured: pd.Series | None) -> dict[str, str]:
         "Steps": f"{count(config['steps'])} of {count(batch)} triplets, "
         f"{config['steps'] * batch / rows:.1f} passes over the data",
         "Negatives": _negatives(config, batch),
-        "Time": _time(wanted, rows, batch, measured),
+        "Time": _time(wanted, rows, batch, measured, has_vectors=has_vectors),
         "Memory": _memory(config, rows, measured),
         "Dev score": _dev(wanted),
     }
@@ -61,20 +75,29 @@ def _negatives(config: dict[str, Any], batch: int) -> str:
     return f"{up_to}{count(2 * batch - 1)} per premise, {count(batch)} of them hard negatives"
 
 
-def _time(wanted: Wanted, rows: int, batch: int, measured: pd.Series | None) -> str:
+def _time(wanted: Wanted, rows: int, batch: int, measured: pd.Series | None, *, has_vectors: bool) -> str:
     config = wanted.config
+    guide_texts = 0 if has_vectors or config["mask_rule"] == "none" else 3 * rows
     is_scored = bool(wanted.sts_dir or wanted.hold_out)
     scores = dev_scores(config["steps"], config["eval_every"]) if is_scored else 0
     if measured is not None:
-        known = {name: float(value) for name, value in measured.items() if name in _MEASURED and value == value}
-        found = outlook_like(known, batch=batch, steps=config["steps"], scores=scores)
+        known = {name: float(value) for name, value in measured.items() if name in _MEASURED and pd.notna(value)}
+        found = outlook_like(
+            known,
+            encoder=config["encoder"],
+            batch=batch,
+            steps=config["steps"],
+            scores=scores,
+            guide_texts=guide_texts,
+        )
         basis = f"at {count(known['triplets_per_s'])} triplets per second as last measured"
     else:
-        guided = config["mask_rule"] != "none"
         first = None
         if config["device"] in ("auto", "cpu") and not gpu_names():
+            dev_texts = STSB_DEV_TEXTS if wanted.sts_dir else 3 * (wanted.rows - rows)
+            scored = scores * dev_texts + (STS_TEXTS if wanted.sts_dir else dev_texts)
             first = first_outlook(
-                config["encoder"], rows=rows, batch=batch, steps=config["steps"], guided=guided, scores=scores
+                config["encoder"], batch=batch, steps=config["steps"], guide_texts=guide_texts, scored_texts=scored
             )
         if first is None:
             return "not measured yet on this machine with this encoder"
@@ -111,8 +134,8 @@ def _dev(wanted: Wanted) -> str:
 def _measured(workspace: Workspace, wanted: Wanted) -> pd.Series | None:
     """Return the rates of an earlier run with the same encoder and device: the most alike, and of these the newest.
 
-    The rate depends on the batch size (a static encoder's step costs the same for any), the time before the first
-    step on whether there is a guide.
+    What it was scored on decides the time of its scores, the batch size its rate, and whether there is a guide the
+    time before its first step.
     """
     # A run of an earlier version lacks settings that are newer than it: it ran with what is the default now.
     defaults = asdict(TrainConfig())
@@ -123,10 +146,32 @@ def _measured(workspace: Workspace, wanted: Wanted) -> pd.Series | None:
         if any(config[name] != own[name] for name in ("encoder", "device", "precision")):
             continue
         is_guided = config["mask_rule"] != "none"
-        alike = 2 * (config["batch_size"] == own["batch_size"]) + (is_guided == (own["mask_rule"] != "none"))
+        is_scored_alike = (run["spec"].get("sts_dir") or "") == wanted.sts_dir
+        alike = 4 * is_scored_alike + 2 * (config["batch_size"] == own["batch_size"])
+        alike += is_guided == (own["mask_rule"] != "none")
         if alike > likeness:
             found, likeness = run, alike
     if found is None:
         return None
     cost = read_detail(workspace, str(found["run_id"]), "cost.json") or {}
     return pd.concat([found, pd.Series({name: cost[name] for name in cost if name in _MEASURED}, dtype=object)])
+
+
+def has_vectors(workspace: Workspace, wanted: Wanted) -> bool:
+    """Whether an earlier run or preview has embedded the texts of this snapshot with this guide."""
+    guide = wanted.config["guide"]
+    key = preview_key(wanted.snapshot_id, guide, wanted.hold_out)
+    for job in workspace.jobs.list():
+        if job.kind == "preview" and job.state == "finished" and job.spec.get("key") == key:
+            return True
+        config = asdict(TrainConfig()) | job.spec.get("config", {}) if job.kind == "train" else {}
+        if (
+            config
+            and job.done
+            and (config["guide"], config["positives"]) == (guide, wanted.config["positives"])
+            and config["mask_rule"] != "none"
+            and job.spec.get("snapshot_id") == wanted.snapshot_id
+            and bool(job.spec.get("held_out")) == wanted.hold_out
+        ):
+            return True
+    return False

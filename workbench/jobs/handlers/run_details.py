@@ -3,6 +3,8 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -13,14 +15,14 @@ from pipeline.records import Triplet
 from pipeline.training.batches import StepSampler
 from pipeline.training.encoders import load_encoder, resolve_device
 from pipeline.training.first_batch import first_batch
-from pipeline.training.guide import Stopped, guide_table, phi_for_share
+from pipeline.training.guide import KEPT_VECTORS, Stopped, guide_table, phi_for_share
 from workbench.durable import write_atomically
 from workbench.jobs.context import JobContext
 
 FIRST_BATCH, DEV_ROWS, COST = "first_batch.json", "dev_rows.json", "cost.json"
 
 
-def guide_folder(context: JobContext) -> Any:
+def guide_folder(context: JobContext) -> Path:
     """Folder of the workspace where guide vectors are kept for all its runs and previews."""
     return context.folder.path.parent.parent / "guide"
 
@@ -36,12 +38,16 @@ def write_first_batch(context: JobContext, triplets: Sequence[Triplet], config: 
     if config.mask_rule != "none" and config.positives == "written":
         context.progress(0, config.steps, message=f"Embedding the texts with the guide {config.guide}")
         guide = load_encoder(config.guide, device=resolve_device(config.device))
+        folder = guide_folder(context)
+        kept, since = len(list(folder.glob(KEPT_VECTORS))), perf_counter()
         try:
             table = guide_table(
-                triplets, guide, cache=guide_folder(context), should_stop=lambda: context.stop_requested() in _AT_ONCE
+                triplets, guide, cache=folder, should_stop=lambda: context.stop_requested() in _AT_ONCE
             )
         except Stopped:
             return
+        if len(list(folder.glob(KEPT_VECTORS))) > kept:  # else they were on disk, and reading says nothing of a text
+            add_cost(context, guide_s=perf_counter() - since, embedded_texts=len(table.unit_ud))
         cosines = table.cosines(torch.tensor(rows)).cpu().numpy()
         if config.threshold_unit == "random_pairs":
             phi = phi_for_share(table.unit_ud.cpu().numpy(), config.mask_threshold, seed=0)

@@ -61,6 +61,7 @@ def run(context: JobContext) -> None:
     )
     add_cost(
         context,
+        guide_s=0.0,  # there is this part, also where nothing was embedded
         prepare_s=prepared_s + result.guide_s,
         steps_s=result.seconds - result.guide_s - result.dev_s,
         dev_s=result.dev_s,
