@@ -90,11 +90,15 @@ def outlook_like(
     longer by as much as is known of the encoder: a static one's hardly, any other's in proportion.
     """
     each_score = measured.get("dev_s", 0.0) / max(1.0, measured.get("dev_scores", 0.0))
-    beside = measured.get("prepare_s", 0.0) + measured.get("evaluate_s", 0.0) + scores * each_score
-    if "guide_s" in measured:  # runs of an earlier version kept one figure for loading and guide
-        embedded = measured.get("embedded_texts", 0.0)
-        text_s = measured["guide_s"] / embedded if embedded else _GUIDE_TEXT_S
-        beside += guide_texts * text_s - measured["guide_s"]
+    beside = measured.get("evaluate_s", 0.0) + scores * each_score
+    if "prepare_s" not in measured:  # a run that was killed has told its rate alone
+        beside += _LOADING_S + guide_texts * _GUIDE_TEXT_S
+    else:
+        beside += measured["prepare_s"]
+        if "guide_s" in measured:  # runs of an earlier version kept one figure for loading and guide
+            embedded = measured.get("embedded_texts", 0.0)
+            text_s = measured["guide_s"] / embedded if embedded else _GUIDE_TEXT_S
+            beside += guide_texts * text_s - measured["guide_s"]
     before = measured.get("batch", batch)
     step_s = before / measured["triplets_per_s"] * _step_s(encoder, batch) / _step_s(encoder, before)
     return Outlook(steps * step_s, beside)

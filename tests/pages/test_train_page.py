@@ -63,7 +63,7 @@ def test_the_form_says_what_a_start_leads_to(draw: Draw, filled: dict[str, str])
     facts = healthy(app).table[0].value.iloc[:, 0]
     assert facts["Steps"].startswith("30 of 4 triplets, 15.0 passes")  # 8 rows in the snapshot
     assert facts["Negatives"].startswith("up to 7 per premise, 4 of them")
-    assert facts["Time"].startswith("about 1 s; at 100 triplets per second")
+    assert facts["Time"].startswith("about 7 s, 6 s of it loading, guide and scores; at 100 triplets")
     command = app.code[0].value
     made, _ = parsed(command)
     assert (made.steps, made.batch_size, made.mask_rule, made.mask_threshold) == (30, 4, "phi", 0.8)
@@ -99,6 +99,17 @@ def test_the_time_of_a_run_is_that_of_the_last_one_like_it_part_by_part(
     told = healthy(app).table[0].value.iloc[:, 0]["Time"]
     # 50 steps of 4 at 10 a second, 6 s before them and 3 s after; no dev score, as nothing is held out.
     assert told == "about 29 s, 9 s of it loading, guide and scores; at 10 triplets per second as last measured"
+    killed = finished_job(
+        workspace,
+        "20260107-000000-000-train-cccc",
+        "train",
+        [step | {"run_id": "20260107-000000-000-train-cccc", "triplets_per_s": 5.0}],
+        total=9,
+        settings={"config": {"batch_size": 4}},
+    )
+    killed.write_status(Status("cancelled", 1, 9))
+    workspace.wait(killed.path.name, timeout_s=20)
+    assert healthy(app.run()).table[0].value.iloc[:, 0]["Time"] == told, "a run that did not end kept no parts"
     app = draw("train", training="Runs", run=earlier)
     assert "8.0 s for 4 dev scores (89% of both)" in texts(healthy(app))
 
@@ -127,6 +138,10 @@ def test_a_measured_run_tells_of_another_size_of_batch_and_of_data() -> None:
     nothing_embedded = {"triplets_per_s": 500.0, "prepare_s": 6.0, "guide_s": 0.0}
     again = outlook_like(nothing_embedded, encoder="static-minilm", guide_texts=1000, **asked)
     assert again.beside_s == pytest.approx(6 + 1000 * 0.002)
+    killed = outlook_like(
+        {"triplets_per_s": 500.0, "guide_s": 2.0}, encoder="static-minilm", guide_texts=1000, **asked
+    )
+    assert killed.beside_s == pytest.approx(6 + 1000 * 0.002)
     earlier_version = outlook_like(
         {"triplets_per_s": 500.0, "prepare_s": 9.0}, encoder="x", guide_texts=1000, **asked
     )

@@ -134,12 +134,13 @@ def _dev(wanted: Wanted) -> str:
 def _measured(workspace: Workspace, wanted: Wanted) -> pd.Series | None:
     """Return the rates of an earlier run with the same encoder and device: the most alike, and of these the newest.
 
-    What it was scored on decides the time of its scores, the batch size its rate, and whether there is a guide the
-    time before its first step.
+    Only a finished run has kept what its parts took. What it was scored on decides the time of its scores, the batch
+    size its rate, and whether there is a guide the time before its first step.
     """
     # A run of an earlier version lacks settings that are newer than it: it ran with what is the default now.
     defaults = asdict(TrainConfig())
     own = wanted.config
+    finished = {job.job_id for job in workspace.jobs.list() if job.state == "finished"}
     found, likeness = None, -1
     for _, run in workspace.store.runs.rates().iterrows():
         config = defaults | run["config"]
@@ -147,7 +148,9 @@ def _measured(workspace: Workspace, wanted: Wanted) -> pd.Series | None:
             continue
         is_guided = config["mask_rule"] != "none"
         is_scored_alike = (run["spec"].get("sts_dir") or "") == wanted.sts_dir
-        alike = 4 * is_scored_alike + 2 * (config["batch_size"] == own["batch_size"])
+        alike = (
+            8 * (run["run_id"] in finished) + 4 * is_scored_alike + 2 * (config["batch_size"] == own["batch_size"])
+        )
         alike += is_guided == (own["mask_rule"] != "none")
         if alike > likeness:
             found, likeness = run, alike
