@@ -14,6 +14,7 @@ from workbench import theme
 from workbench.actions.training import preview_key, start_preview
 from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.notice import errors_shown
+from workbench.components.train.train_curves import legend_below
 from workbench.components.train.train_form import Wanted
 from workbench.components.wording import count
 from workbench.jobs.views import JobView
@@ -121,8 +122,8 @@ def phi_figure(found: dict[str, Any], phi: float) -> go.Figure:
             hovertemplate="φ %{x:.3f}: %{y:.3g} %<extra></extra>",
         )
     figure.add_vline(x=phi, line={"color": theme.HUMAN, "width": 2}, annotation_text=f"φ {phi:.3f}")
-    figure.update_yaxes(type="log", dtick=1)
-    figure.update_layout(legend={"y": -0.25, "yanchor": "top", "x": 0, "xanchor": "left"})
+    figure.update_yaxes(type="log", dtick=1, exponentformat="none")  # else 0.0001 % reads 100µ
+    legend_below(figure)
     return figure
 
 
