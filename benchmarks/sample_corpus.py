@@ -20,8 +20,9 @@ from pipeline.curation.costs import EngineCosts
 from pipeline.curation.likelihood import LikelihoodJudge
 from pipeline.generation.generate import generate
 from pipeline.generation.llms.gguf import GgufLLM
+from pipeline.generation.premise_filing import Attempt, Cell, PremiseOutcome
 from pipeline.generation.premise_prompts import Length
-from pipeline.generation.scratch import Attempt, Cell, PremiseOutcome, write_premises
+from pipeline.generation.scratch import write_premises
 from pipeline.generation.torch_llama import TorchLlama
 from pipeline.records import Premise
 from pipeline.weights import embedded_gguf

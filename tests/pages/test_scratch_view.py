@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from pipeline.config import ScratchConfig
+from pipeline.generation.premise_filing import Attempt, Cell, PremiseOutcome
 from pipeline.generation.premise_prompts import Length
-from pipeline.generation.scratch import Attempt, Cell, PremiseOutcome
 from tests.pages.conftest import Draw, texts
 from tests.pages.filled import TRICKY, finished_job
 from tests.pages.test_pages import assert_healthy

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
+from pipeline.generation.premise_filing import Attempt, Cell, PremiseOutcome
 from pipeline.generation.premise_prompts import Length
-from pipeline.generation.scratch import Attempt, Cell, PremiseOutcome
 from tests.servers.scripted_server import Answer, completion, serving
 from tests.workbench.processes import wait_for, worker_of
 from workbench.actions import ACTIONS

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.config import ScratchConfig, from_fields
 from pipeline.errors import InputError
-from pipeline.generation.scratch import cells
+from pipeline.generation.premise_filing import cells
 from pipeline.hub_files import HubName
 from pipeline.premises import PremiseFile, read_premises
 from workbench.actions.llms import resolve_llm

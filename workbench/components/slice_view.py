@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pipeline.analysis.slices import SliceScore, rank_losses, score_slices, slice_members
+from pipeline.analysis.slice_members import slice_members
+from pipeline.analysis.slices import SliceScore, rank_losses, score_slices
 from pipeline.evaluation.sources import source_of
 from workbench import state, theme
 from workbench.components.slice_figure import interval_figure, title_of

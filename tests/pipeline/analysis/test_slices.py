@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from pipeline.analysis.pair_rules import Sentence, same_words_reordered, word_overlap
-from pipeline.analysis.slices import LEAST_PAIRS, rank_losses, score_slices, slice_changes, slice_members
+from pipeline.analysis.slice_members import slice_members
+from pipeline.analysis.slices import LEAST_PAIRS, rank_losses, score_slices, slice_changes
 
 
 def test_losses_average_to_spearman_with_ties():

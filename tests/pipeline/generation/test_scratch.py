@@ -10,8 +10,9 @@ import pytest
 from pipeline.config import ScratchConfig
 from pipeline.errors import InputError
 from pipeline.generation.llms.gguf import GgufLLM
+from pipeline.generation.premise_filing import Cell, Filing, PremiseOutcome, cells
 from pipeline.generation.premise_prompts import GENRES, TOPICS, Length
-from pipeline.generation.scratch import Cell, Filing, PremiseOutcome, cells, write_premises
+from pipeline.generation.scratch import write_premises
 
 CELL = Cell("dogs", "caption", Length.SHORT)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.analysis.slices import slice_members
+from pipeline.analysis.slice_members import slice_members
 from pipeline.evaluation.behaviour import CAPABILITIES
 from pipeline.generation.prompt_sets import PROMPT_SETS
 from pipeline.generation.targeted_prompts import _FITTING, fitting_set

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from pipeline.analysis.margins import Share, is_violated
-from pipeline.analysis.slices import slice_members
+from pipeline.analysis.slice_members import slice_members
 from workbench import state
 from workbench.actions.margins import CURRENT, start_margins
 from workbench.components import links

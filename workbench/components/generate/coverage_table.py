@@ -7,8 +7,8 @@ import streamlit as st
 from pandas.io.formats.style import Styler
 
 from pipeline.config import ScratchConfig
+from pipeline.generation.premise_filing import chosen_genres, chosen_lengths
 from pipeline.generation.premise_prompts import TOPICS
-from pipeline.generation.scratch import chosen_genres, chosen_lengths
 from workbench import theme
 from workbench.components.wording import count
 

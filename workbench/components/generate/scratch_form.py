@@ -7,8 +7,8 @@ import streamlit as st
 
 from pipeline.config import ScratchConfig, from_fields
 from pipeline.errors import InputError
+from pipeline.generation.premise_filing import cells, chosen_genres, chosen_lengths
 from pipeline.generation.premise_prompts import GENRES, TOPICS, Length
-from pipeline.generation.scratch import cells, chosen_genres, chosen_lengths
 from workbench import state
 from workbench.actions.premises import start_write_premises
 from workbench.components.generate.generation_form import estimate

@@ -4,8 +4,8 @@ import pandas as pd
 import streamlit as st
 
 from pipeline.config import ScratchConfig
+from pipeline.generation.premise_filing import PremiseOutcome, chosen_genres
 from pipeline.generation.premise_prompts import TOPICS
-from pipeline.generation.scratch import PremiseOutcome, chosen_genres
 from workbench.components.text import plain
 from workbench.components.wording import count, counted
 from workbench.workspace import Workspace

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pipeline.config import ScratchConfig, from_fields
-from pipeline.generation.scratch import cells
+from pipeline.generation.premise_filing import cells
 from workbench import state
 from workbench.components.generate.coverage_table import coverage_table, wanted_each
 from workbench.components.generate.scratch_form import scratch_form

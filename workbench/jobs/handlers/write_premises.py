@@ -11,8 +11,9 @@ from pipeline.config import ScratchConfig, from_fields
 from pipeline.generation.llms.entries import LLMEntry, open_llm
 from pipeline.generation.llms.meter import Usage
 from pipeline.generation.llms.protocol import LLM, Metered
+from pipeline.generation.premise_filing import Attempt, Cell, PremiseOutcome, cells
 from pipeline.generation.premise_prompts import Length
-from pipeline.generation.scratch import Attempt, Cell, PremiseOutcome, cells, write_premises
+from pipeline.generation.scratch import write_premises
 from pipeline.records import text_id
 from workbench.jobs.batches import in_batches
 from workbench.jobs.context import JobContext
