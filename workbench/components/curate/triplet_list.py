@@ -6,9 +6,9 @@ import streamlit as st
 
 from workbench import state
 from workbench.components.curate.list_filters import NONE_MATCHES, list_filters
+from workbench.components.curate.queue_buttons import REASONS
 from workbench.components.curate.queue_settings import order_names, sorting
 from workbench.components.curate.triplet_history import triplet_history
-from workbench.components.curate.triplet_queue import REASONS
 from workbench.components.curation_scope import Scope
 from workbench.components.notice import errors_shown
 from workbench.components.triplet_rows import triplet_table

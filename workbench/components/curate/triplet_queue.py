@@ -5,30 +5,17 @@ from typing import Any
 import streamlit as st
 
 from pipeline.records import Side
-from workbench import state
-from workbench.actions.regeneration import start_regenerate
 from workbench.components.curate.neighbours import neighbours
+from workbench.components.curate.queue_buttons import EDITING, SKIPPED, append, buttons, steps
 from workbench.components.curate.queue_settings import QueueSettings
 from workbench.components.curate.triplet_history import triplet_history
 from workbench.components.curation_scope import Scope
-from workbench.components.notice import empty_state, errors_shown
+from workbench.components.notice import empty_state
 from workbench.components.triplet_card import triplet_card
 from workbench.components.wording import count, percent
-from workbench.store.decision import Action, Decision
+from workbench.store.decision import Decision
 from workbench.store.filters import TripletFilter
-from workbench.store.opinions import ADJUDICATED
 from workbench.workspace import Workspace
-
-_SKIPPED = "queue_skipped"
-_EDITING = "queue_editing"
-REASONS = (
-    "positive not entailed",
-    "negative not contradicted",
-    "too close to the premise",
-    "broken language",
-    "unfit",
-)
-"""Why people reject, on the keys 1 to 5."""
 
 
 def triplet_queue(workspace: Workspace, scope: Scope, settings: QueueSettings) -> None:
@@ -55,14 +42,14 @@ def _queue(workspace: Workspace, scope: Scope, settings: QueueSettings) -> None:
     is_blind = settings.is_blind(known)
     if is_blind:  # as generated: what another annotator made of it would give their opinion away
         triplet |= {side: known[side] for side in Side}
-    if st.session_state.get(_EDITING) == triplet["triplet_id"]:
+    if st.session_state.get(EDITING) == triplet["triplet_id"]:
         _edit(workspace, triplet, settings, is_blind)
         return
     triplet_card(triplet, known["scores"])
     _offers(workspace, triplet, settings, is_blind)
     if settings.disputed:
         _opinions(workspace, triplet["triplet_id"])
-    _buttons(workspace, triplet, settings, is_blind)
+    buttons(workspace, triplet, settings, is_blind)
     neighbours(workspace, scope, triplet)
     if not is_blind:
         triplet_history(workspace, triplet["triplet_id"])
@@ -85,7 +72,7 @@ def _waiting(workspace: Workspace, scope: Scope, settings: QueueSettings) -> Tri
 
 
 def _next(workspace: Workspace, chosen: TripletFilter, settings: QueueSettings) -> dict[str, Any] | None:
-    skipped = st.session_state.setdefault(_SKIPPED, [])
+    skipped = st.session_state.setdefault(SKIPPED, [])
     limit = len(skipped) + 1
     if settings.sorting.order == "arrival":
         page = workspace.store.triplets.page(chosen, limit=limit)
@@ -101,56 +88,12 @@ def _done(workspace: Workspace, left: int) -> None:
             "The rest was skipped", hint=f"{count(left)} triplets wait for another look.", icon=":material/redo:"
         )
         if st.button("Show the skipped ones", type="primary"):
-            st.session_state[_SKIPPED] = []
+            st.session_state[SKIPPED] = []
             st.rerun(scope="fragment")
     else:
         empty_state("All decided", hint="Freeze a snapshot under Rule to train on them.", icon=":material/done_all:")
     with st.container(horizontal=True):
-        _steps(workspace)
-
-
-def _buttons(workspace: Workspace, triplet: dict[str, Any], settings: QueueSettings, is_blind: bool) -> None:
-    # Streamlit keeps C and R for itself, so reject is X. Space would press whichever button has the focus.
-    decide = (_decide, workspace, triplet, settings, is_blind)
-    with st.container(horizontal=True, gap="small"):
-        _button("Accept", "A", ":material/check:", *decide, "accept", kind="primary")
-        _button("Reject", "X", ":material/close:", *decide, "reject")
-        _button("Swap", "S", ":material/swap_horiz:", *decide, "swap")
-        _button("Edit", "E", ":material/edit:", _start_editing, triplet)
-        _button("Skip", "N", ":material/skip_next:", _skip, triplet)
-        _steps(workspace)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption("Reject because", width="content")
-        for key, reason in enumerate(REASONS, start=1):
-            st.button(
-                reason.capitalize(),
-                shortcut=str(key),
-                type="tertiary",
-                on_click=_decide,
-                args=(*decide[1:], "reject", reason),
-                key=f"queue_reason_{key}",
-            )
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption("Write anew", width="content")
-        for label, key, side in (("Positive", "P", Side.POSITIVE), ("Hard negative", "G", Side.HARD_NEGATIVE)):
-            st.button(
-                label,
-                shortcut=key,
-                icon=":material/autorenew:",
-                type="tertiary",
-                on_click=_regenerate,
-                args=(workspace, triplet, side),
-                key=f"queue_anew_{side}",
-            )
-
-
-def _steps(workspace: Workspace) -> None:
-    _button("Undo", "Z", ":material/undo:", _undo, workspace)
-    _button("Redo", "Y", ":material/redo:", _redo, workspace)
-
-
-def _button(label: str, key: str, icon: str, act: Any, *arguments: Any, kind: Any = "secondary") -> None:
-    st.button(label, shortcut=key, icon=icon, type=kind, on_click=act, args=arguments, key=f"queue_{label.lower()}")
+        steps(workspace)
 
 
 def _offers(workspace: Workspace, triplet: dict[str, Any], settings: QueueSettings, is_blind: bool) -> None:
@@ -167,7 +110,7 @@ def _offers(workspace: Workspace, triplet: dict[str, Any], settings: QueueSettin
             st.button(
                 "Use it",
                 shortcut="U",
-                on_click=_append,
+                on_click=append,
                 args=(
                     workspace,
                     Decision(triplet["triplet_id"], "edit", annotator=settings.annotator, **{str(side): text}),
@@ -184,48 +127,6 @@ def _opinions(workspace: Workspace, triplet_id: str) -> None:
     st.text(f"Annotators differ. {said}. The next decision settles it and leaves their opinions as they are.")
 
 
-def _decide(
-    workspace: Workspace,
-    triplet: dict[str, Any],
-    settings: QueueSettings,
-    is_blind: bool,
-    action: Action,
-    reason: str = "",
-) -> None:
-    reason = ADJUDICATED if settings.disputed else reason
-    _append(workspace, Decision(triplet["triplet_id"], action, annotator=settings.annotator, reason=reason), is_blind)
-
-
-def _append(workspace: Workspace, decision: Decision, is_blind: bool = False) -> None:
-    with errors_shown():
-        workspace.store.decisions.append([decision], blind=is_blind)
-
-
-def _undo(workspace: Workspace) -> None:
-    with errors_shown():
-        workspace.store.decisions.undo(state.annotator())
-
-
-def _redo(workspace: Workspace) -> None:
-    with errors_shown():
-        workspace.store.decisions.redo(state.annotator())
-
-
-def _skip(triplet: dict[str, Any]) -> None:
-    st.session_state[_SKIPPED] = [*st.session_state.get(_SKIPPED, []), triplet["triplet_id"]]
-
-
-def _regenerate(workspace: Workspace, triplet: dict[str, Any], side: Side) -> None:
-    """Start the job and go on: the triplet comes back among the skipped ones, with what was written."""
-    with errors_shown():
-        start_regenerate(workspace, triplet_id=triplet["triplet_id"], side=str(side))
-        _skip(triplet)
-
-
-def _start_editing(triplet: dict[str, Any]) -> None:
-    st.session_state[_EDITING] = triplet["triplet_id"]
-
-
 def _edit(workspace: Workspace, triplet: dict[str, Any], settings: QueueSettings, is_blind: bool) -> None:
     with st.form("queue_edit"):
         st.caption("Premise")
@@ -240,7 +141,7 @@ def _edit(workspace: Workspace, triplet: dict[str, Any], settings: QueueSettings
         st.error("Both sentences need text: reject the triplet instead if one side cannot be saved.")
     if saved and complete:
         decision = Decision(triplet["triplet_id"], "edit", positive, hard_negative, annotator=settings.annotator)
-        _append(workspace, decision, is_blind)
+        append(workspace, decision, is_blind)
     if closed or (saved and complete):
-        st.session_state.pop(_EDITING, None)
+        st.session_state.pop(EDITING, None)
         st.rerun(scope="fragment")
