@@ -15,11 +15,6 @@ _NO_TEXT = ("llm", "prompt_set", "token_budget", "money_budget")
 """Settings that change no text: names, and what a run may cost."""
 _NO_WORDS = ("prompt_set_id", "version", "about")
 """Parts of a prompt set that are not sent."""
-_PACKAGES = {
-    "gguf": "llama-cpp-python",
-    "decoder": "transformers",
-    "encoder-decoder": "transformers",
-}
 
 
 def text_key(config: GenerationConfig, prompts: PromptSet, entry: LLMEntry) -> str:
@@ -39,13 +34,26 @@ def text_key(config: GenerationConfig, prompts: PromptSet, entry: LLMEntry) -> s
     return blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
-def _backend(entry: LLMEntry) -> str:
-    """Return what computes, with its version; for the embedded LLM the engine that a run here takes."""
-    package = _PACKAGES.get(entry.kind)
-    if package is None:
-        from pipeline.generation.fastest import TORCH, fastest
+def _backend(entry: LLMEntry) -> list[str | int]:
+    """Return what computes here: package and version, device, and the rows or replies it takes when left alone."""
+    if entry.kind in ("decoder", "encoder-decoder"):
+        from pipeline.generation.llms.torch_llm import replies_at_once
+        from pipeline.training.encoders import resolve_device
 
-        package = "torch" if fastest() == TORCH else "llama-cpp-python"
+        device = resolve_device("auto")  # decides the numbers, too: float32 or bfloat16
+        return [_with_version("transformers"), device.partition(":")[0], replies_at_once(device)]
+    from pipeline.generation.llama import LlamaLLM
+
+    if entry.kind == "embedded":
+        from pipeline.generation.fastest import TORCH, fastest
+        from pipeline.generation.torch_llama import TorchLlama
+
+        if fastest() == TORCH:
+            return [_with_version("torch"), "cpu", TorchLlama.rows]
+    return [_with_version("llama-cpp-python"), "", LlamaLLM.rows]
+
+
+def _with_version(package: str) -> str:
     try:
         return f"{package} {version(package)}"
     except PackageNotFoundError:

@@ -21,8 +21,6 @@ from pipeline.records import Contrast, Outcome, Side
 
 LONGEST_WINDOW = 4096
 """Tokens of prompt and reply that are worth their memory here, whatever a model allows."""
-REPLIES_AT_ONCE = {"cpu": 32, "cuda": 1024}
-"""Replies tried side by side where the settings leave it open; a GPU that has no room for them tries half."""
 _BATCHES_SORTED = 8
 """Replies of this many batches are sorted by length, so that a batch holds prompts of like length."""
 _LONGEST_TOKEN_CHARS = 32
@@ -152,8 +150,7 @@ class TorchLLM(ABC):
 
     def _at_once(self, config: GenerationConfig) -> int:
         """Return how many replies to try side by side."""
-        default = REPLIES_AT_ONCE["cpu" if self.device == "cpu" else "cuda"]
-        return self.limits.at_most(config.batch_size or default)
+        return self.limits.at_most(config.batch_size or replies_at_once(self.device))
 
     def _may_fit(self, ask: Ask) -> bool:
         """Whether a text is worth tokenizing at all."""
@@ -197,6 +194,14 @@ class TorchLLM(ABC):
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def replies_at_once(device: str) -> int:
+    """Return how many replies are tried side by side where the settings leave it open.
+
+    A GPU that has no room for so many tries half; the number has not been tuned on one.
+    """
+    return 32 if device == "cpu" else 1024
 
 
 def is_out_of_memory(error: BaseException) -> bool:

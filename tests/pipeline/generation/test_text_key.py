@@ -1,0 +1,73 @@
+"""The key under which replies are taken over: whatever may change a text changes it, and nothing else does."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import GenerationConfig
+from pipeline.generation.llama import LlamaLLM
+from pipeline.generation.llms.entries import LLMEntry, entry_for
+from pipeline.generation.prompt_sets import prompt_set
+from pipeline.generation.text_key import text_key
+from pipeline.generation.torch_llama import TorchLlama
+from pipeline.training import encoders
+from pipeline.weights import smollm2_safetensors_folder
+
+CONFIG = GenerationConfig()
+
+
+def key(entry: LLMEntry, **changes: object) -> str:
+    return text_key(replace(CONFIG, **changes), prompt_set(CONFIG.prompt_set), entry)
+
+
+@pytest.fixture(scope="module")
+def embedded() -> LLMEntry:
+    return entry_for("smollm2-135m")
+
+
+@pytest.fixture(scope="module")
+def folder() -> LLMEntry:
+    return LLMEntry(name="folder", kind="decoder", location=str(smollm2_safetensors_folder()))
+
+
+def test_settings_that_change_text_change_the_key(embedded: LLMEntry) -> None:
+    changes = ({"omega": 0.3}, {"seed": 1}, {"batch_size": 8}, {"temperature": 0.5}, {"max_new_tokens": 9})
+    assert len({key(embedded), *(key(embedded, **change) for change in changes)}) == 1 + len(changes)
+    assert key(embedded) == key(embedded, token_budget=5), "what a run may cost changes no text"
+
+
+@pytest.mark.parametrize(("engine", "model"), [("llama.cpp", LlamaLLM), ("torch", TorchLlama)])
+def test_the_batch_that_an_engine_chooses_is_in_the_key(
+    embedded: LLMEntry, engine: str, model: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MULTICSR_ENGINE", engine)
+    before = key(embedded)
+    monkeypatch.setattr(model, "rows", model.rows + 2)
+    assert key(embedded) != before
+
+
+def test_engines_have_keys_of_their_own(embedded: LLMEntry, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = set()
+    for engine in ("llama.cpp", "torch"):
+        monkeypatch.setenv("MULTICSR_ENGINE", engine)
+        found.add(key(embedded))
+    assert len(found) == 2
+
+
+def test_a_folder_writes_something_else_on_a_gpu(folder: LLMEntry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its batch and its numbers differ there; which GPU it is plays no part."""
+    found = []
+    for device in ("cpu", "cuda:0", "cuda:1"):
+        monkeypatch.setattr(encoders, "resolve_device", lambda wanted, device=device: device)
+        found.append(key(folder))
+    assert found[0] != found[1] == found[2]
+
+
+def test_a_changed_file_changes_the_key(tmp_path: Path) -> None:
+    keys = []
+    for content in (b"GGUF one", b"GGUF two"):
+        path = tmp_path / f"{content[-3:].decode()}.gguf"
+        path.write_bytes(content)
+        keys.append(key(LLMEntry(name="own", kind="gguf", location=str(path))))
+    assert keys[0] != keys[1]
