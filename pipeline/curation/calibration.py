@@ -75,7 +75,6 @@ def fit_calibration(
     *,
     fitted_on: str,
     seed: int,
-    gold_range: tuple[float, float] = (LOWEST, HIGHEST),
 ) -> Calibration:
     """Fit a calibration by isotonic regression, thinned to a few knots.
 
@@ -84,15 +83,14 @@ def fit_calibration(
     Args:
         judge_id: the judge whose raw values these are.
         raw: float (n,), raw values; pairs whose raw value or gold is not finite are left out.
-        gold: float (n,), human scores.
+        gold: float (n,), human scores on the scale 0..5 (`pipeline.evaluation.gold` reads them so).
         fitted_on: name of the gold pairs, kept as provenance.
         seed: of the split.
-        gold_range: lowest and highest possible gold score; mapped linearly onto 0..5 (SICK uses 1..5).
 
     Raises:
         InputError: for fewer than MIN_PAIRS usable pairs or raw values that are all the same.
     """
-    raw, gold = usable_pairs(judge_id, raw, gold, gold_range)
+    raw, gold = usable_pairs(judge_id, raw, gold)
     fitted, held_out = split(len(raw), seed)
     knots, scores = _knots(raw[fitted], gold[fitted])
     predicted = np.interp(raw[held_out], knots, scores)
@@ -133,16 +131,8 @@ def read_calibrations(folder: Path) -> list[Calibration]:
     return [Calibration.from_json(entry) for entry in entries]
 
 
-def write_calibrations(calibrations: list[Calibration], folder: Path) -> None:
-    """Write `folder`/calibrations.json, judges in order of their ids."""
-    entries = [c.to_json() for c in sorted(calibrations, key=lambda c: c.judge_id)]
-    (folder / _FILE).write_text(json.dumps({"calibrations": entries}, indent=2) + "\n", encoding="utf-8")
-
-
-def usable_pairs(
-    judge_id: str, raw: np.ndarray, gold: np.ndarray, gold_range: tuple[float, float] = (LOWEST, HIGHEST)
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pairs that have both values, gold mapped to 0..5; InputError for too few or raw all the same."""
+def usable_pairs(judge_id: str, raw: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pairs that have both values, gold clipped to 0..5; InputError for too few or raw all the same."""
     raw, gold = np.asarray(raw, dtype=np.float64), np.asarray(gold, dtype=np.float64)
     if raw.shape != gold.shape or raw.ndim != 1:
         raise ValueError(f"expected raw and gold of one length, got shapes {raw.shape} and {gold.shape}")
@@ -154,9 +144,7 @@ def usable_pairs(
         )
     if np.ptp(raw) == 0:
         raise InputError(f"{judge_id} gives the same value to every gold pair; it cannot be calibrated.")
-    low, high = gold_range
-    scaled = LOWEST + (gold - low) / (high - low) * (HIGHEST - LOWEST)
-    return raw, np.clip(scaled, LOWEST, HIGHEST)
+    return raw, np.clip(gold, LOWEST, HIGHEST)
 
 
 def _knots(raw: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

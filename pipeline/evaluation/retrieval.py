@@ -1,14 +1,18 @@
 """Retrieval scored as BEIR does: nDCG at 10 and its companions, the corpus ranked by cosine for every query."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import log2
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any
+
+import numpy as np
 
 from pipeline.evaluation.retrieval_tasks import RetrievalTask
+
+_SHOWN, _DEPTH = 10, 100
+"""How many ranks nDCG, MRR and recall look at, and average precision."""
+_BLOCK_SCORES = 50_000_000
+"""Scores held at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,60 +51,76 @@ class RetrievalResult:
 def evaluate_retrieval(
     task: RetrievalTask, encoder: Any, vectors: Callable[[list[str]], Any] | None = None
 ) -> RetrievalResult:
-    """Rank the corpus for every query by cosine and score it with sentence-transformers' evaluator.
+    """Rank the corpus for every query by cosine and score the first documents as BEIR does.
 
-    Every grade above zero counts as relevant, so that on a graded task nDCG differs from BEIR's own, which weighs
-    grades. A document is ranked for the query of the same id too, which BEIR leaves out. `vectors` answers texts with
-    unit vectors computed before; the encoder's prompts for queries and documents are put in front of the texts.
+    A document with the query's own id is left out, as ArguAna and Quora need it, unless the qrels name it relevant.
+    `vectors` answers texts with unit vectors computed before; the encoder's prompts for queries and documents are put
+    in front of the texts.
     """
-    from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
-    from sentence_transformers.util import cos_sim
+    queries_qd, documents_nd = _encoded(task, encoder, vectors)
+    ids = list(task.corpus)
+    found = []
+    for query_id, ranked in zip(task.queries, _ranked(queries_qd, documents_nd, ids, _DEPTH + 1), strict=True):
+        grades = task.relevant[query_id]
+        places = [ids[place] for place in ranked if ids[place] != query_id or query_id in grades]
+        found.append(_measured(query_id, places[:_DEPTH], grades))
+    means = np.mean([measures for _, measures in found], axis=0).tolist()
+    score = RetrievalScore(task.name, len(task.queries), len(ids), *means)
+    return RetrievalResult(score, [result for result, _ in found])
 
-    evaluator = InformationRetrievalEvaluator(
-        queries=dict[str, Any](task.queries),  # typed for pictures and sound as well
-        corpus=dict[str, Any](task.corpus),
-        relevant_docs={query: set(found) for query, found in task.relevant.items()},
-        mrr_at_k=[10],
-        ndcg_at_k=[10],
-        accuracy_at_k=[10],
-        precision_recall_at_k=[10],
-        map_at_k=[100],
-        score_functions={"cosine": cos_sim},
-        batch_size=64,
-        write_csv=False,
-        write_predictions=True,
+
+def _measured(query_id: str, ids: list[str], grades: dict[str, int]) -> tuple[QueryResult, tuple[float, ...]]:
+    """Return what was found and nDCG at 10, MRR at 10, recall at 10, MAP at 100; 0 each without a relevant document.
+
+    As in trec_eval, the gain is the grade itself, discounted by log2(rank + 1), and recall and average precision are
+    shares of all relevant documents, in the corpus or not.
+    """
+    gains = [grades.get(document_id, 0) for document_id in ids]
+    ranks = [rank for rank, gain in enumerate(gains, start=1) if gain]
+    first = ranks[0] if ranks else None
+    relevant = max(len(grades), 1)
+    ndcg = _discounted(gains) / (_discounted(sorted(grades.values(), reverse=True)) or 1)
+    precisions = [hits / rank for hits, rank in enumerate(ranks, start=1)]
+    measures = (
+        ndcg,
+        1 / first if first is not None and first <= _SHOWN else 0.0,
+        sum(rank <= _SHOWN for rank in ranks) / relevant,
+        sum(precisions) / relevant,
     )
-    source = _Prompted(encoder, vectors) if vectors is not None else encoder
-    # Typed as a flat table of numbers, but it answers function -> measure -> k -> mean over the queries.
-    measure = cast("Callable[..., dict[str, dict[str, dict[int, float]]]]", evaluator.compute_all_metrics)
-    with TemporaryDirectory() as folder:
-        found = measure(source, output_path=folder)["cosine"]
-        [ranked] = Path(folder).glob("*_cosine.jsonl")
-        queries = [_query_result(task, json.loads(line)) for line in ranked.read_text(encoding="utf-8").splitlines()]
-    score = RetrievalScore(
-        task=task.name,
-        queries=len(task.queries),
-        documents=len(task.corpus),
-        ndcg_at_10=float(found["ndcg@k"][10]),
-        mrr_at_10=float(found["mrr@k"][10]),
-        recall_at_10=float(found["recall@k"][10]),
-        map_at_100=float(found["map@k"][100]),
-    )
-    return RetrievalResult(score, queries)
+    return QueryResult(query_id, ndcg, first, tuple(ids[:_SHOWN])), measures
 
 
-def _query_result(task: RetrievalTask, ranked: dict[str, Any]) -> QueryResult:
-    ids = [hit["corpus_id"] for hit in ranked["results"]]
-    relevant = task.relevant[ranked["query_id"]]
-    places = [rank for rank, document_id in enumerate(ids, start=1) if document_id in relevant]
-    first = places[0] if places else None
-    return QueryResult(ranked["query_id"], _ndcg(places, len(relevant), k=10), first, tuple(ids[:10]))
+def _discounted(gains: Sequence[int]) -> float:
+    """Discounted cumulative gain of the first ten ranks."""
+    return sum(gain / log2(rank + 1) for rank, gain in enumerate(gains[:_SHOWN], start=1))
 
 
-def _ndcg(places: Sequence[int], relevant: int, *, k: int) -> float:
-    """Normalised discounted gain of relevant documents at these ranks, grades counted alike, in [0, 1]."""
-    ideal = sum(1 / log2(rank + 1) for rank in range(1, min(relevant, k) + 1))
-    return sum(1 / log2(rank + 1) for rank in places if rank <= k) / ideal
+def _ranked(queries_qd: np.ndarray, documents_nd: np.ndarray, ids: list[str], depth: int) -> Iterator[np.ndarray]:
+    """Yield the places of the `depth` best documents of every query, int64 (at most depth,), best first.
+
+    Of equal scores the later id comes first, as in trec_eval.
+    """
+    later_first = np.empty(len(ids), dtype=np.int64)
+    later_first[sorted(range(len(ids)), key=ids.__getitem__, reverse=True)] = np.arange(len(ids))
+    block = max(1, _BLOCK_SCORES // max(1, len(ids)))
+    for start in range(0, len(queries_qd), block):
+        for scores_n in queries_qd[start : start + block] @ documents_nd.T:
+            # Documents that tie with the last place all take part: which of them are in is decided by their ids.
+            least = np.partition(scores_n, -depth)[-depth] if depth < len(ids) else -np.inf
+            places = np.flatnonzero(scores_n >= least)
+            yield places[np.lexsort((later_first[places], -scores_n[places]))][:depth]
+
+
+def _encoded(
+    task: RetrievalTask, encoder: Any, vectors: Callable[[list[str]], Any] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors of the queries and the documents: float32 (queries, d) and (documents, d)."""
+    queries, documents = list(task.queries.values()), list(task.corpus.values())
+    if vectors is None:
+        options = {"batch_size": 64, "normalize_embeddings": True, "show_progress_bar": False}
+        return encoder.encode_query(queries, **options), encoder.encode_document(documents, **options)
+    query, document = _prompt(encoder, "query"), _prompt(encoder, "document")
+    return vectors([query + text for text in queries]), vectors([document + text for text in documents])
 
 
 def treats_texts_alike(encoder: Any) -> bool:
@@ -116,26 +136,6 @@ def prompted_texts(task: RetrievalTask, encoder: Any) -> list[str]:
     """All texts that `evaluate_retrieval` asks for, prompts included: what to compute vectors of beforehand."""
     query, document = _prompt(encoder, "query"), _prompt(encoder, "document")
     return [query + text for text in task.queries.values()] + [document + text for text in task.corpus.values()]
-
-
-@dataclass(frozen=True, slots=True)
-class _Prompted:
-    """Stands in for an encoder before the evaluator: answers with kept vectors."""
-
-    encoder: Any
-    vectors: Callable[[list[str]], Any]
-
-    def encode_query(self, texts: list[str], **_: Any) -> Any:
-        return self._tensor("query", texts)
-
-    def encode_document(self, texts: list[str], **_: Any) -> Any:
-        return self._tensor("document", texts)
-
-    def _tensor(self, kind: str, texts: list[str]) -> Any:
-        import torch
-
-        prompt = _prompt(self.encoder, kind)
-        return torch.from_numpy(self.vectors([prompt + text for text in texts]))
 
 
 def _prompt(encoder: Any, kind: str) -> str:

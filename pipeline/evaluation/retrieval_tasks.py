@@ -20,14 +20,9 @@ class RetrievalTask:
     corpus: dict[str, str]
     """Document id -> title and text in one, as BEIR's own encoders are given them."""
     queries: dict[str, str]
-    """Query id -> text, of the queries that have at least one relevant document."""
+    """Query id -> text, of the queries that the qrels name."""
     relevant: dict[str, dict[str, int]]
-    """Query id -> document id -> grade above zero."""
-
-    @property
-    def is_graded(self) -> bool:
-        """Whether some documents are more relevant than others."""
-        return len({grade for found in self.relevant.values() for grade in found.values()}) > 1
+    """Query id -> document id -> grade above zero; empty for a query whose every grade is zero, which scores 0."""
 
 
 def find_retrieval(folder: Path) -> dict[str, Path]:
@@ -56,15 +51,15 @@ def read_retrieval(name: str, folder: Path) -> RetrievalTask:
     they cannot be found, and count as missed.
     """
     split, qrels = _qrels_file(folder)
-    relevant: dict[str, dict[str, int]] = {}
+    graded: dict[str, dict[str, int]] = {}
     for query_id, document_id, grade in _read_qrels(qrels):
-        if grade > 0:
-            relevant.setdefault(query_id, {})[document_id] = grade
+        graded.setdefault(query_id, {})[document_id] = grade
+    relevant = {query: {key: grade for key, grade in found.items() if grade > 0} for query, found in graded.items()}
     queries = dict(_read_texts(folder / "queries.jsonl"))
     unknown = [query_id for query_id in relevant if query_id not in queries]
     if unknown:
         raise InputError(f"{qrels} names the query {unknown[0][:60]!r}, which queries.jsonl does not hold.")
-    if not relevant:
+    if not any(relevant.values()):
         raise InputError(f"{qrels} names no relevant document; expected a score above 0 somewhere.")
     corpus = dict(_read_texts(folder / "corpus.jsonl"))
     return RetrievalTask(name, split, corpus, {key: queries[key] for key in relevant}, relevant)

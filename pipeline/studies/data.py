@@ -10,7 +10,7 @@ from pipeline.config import GenerationConfig
 from pipeline.curation.calibration import Calibration, fit_calibration
 from pipeline.curation.rules import keeps
 from pipeline.errors import InputError
-from pipeline.evaluation.sts import find_tasks, read_task
+from pipeline.evaluation.gold import gold_pairs
 from pipeline.exchange import read_triplets
 from pipeline.premises import read_premises
 from pipeline.records import Premise, Triplet
@@ -20,8 +20,6 @@ from pipeline.studies.ready import Ready, pair_id, read_ready
 from pipeline.studies.shelf import Progress, Shelf
 from pipeline.studies.spec import SAMPLE, Arm, Curation, Study
 from pipeline.studies.written import left_to_write, written_lines
-
-GOLD_PAIRS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +129,6 @@ class DataSource:
         return found
 
     def _fitted(self, judge_id: str, folder: Path) -> Calibration:
-        tasks = find_tasks(folder, for_tuning=True)
-        names = [name for ending in ("-dev", "-train") for name in tasks if name.endswith(ending)]
-        if not names:
-            raise InputError(f"{folder} holds no -dev or -train file to calibrate {judge_id} on; add one.")
-        task = read_task(names[0], tasks[names[0]])
-        chosen = np.random.default_rng(0).permutation(len(task))[:GOLD_PAIRS]
-        raw, _ = self._judged([(task.sentence1[i], task.sentence2[i]) for i in chosen], judge_id)
-        return fit_calibration(judge_id, raw, task.gold[chosen], fitted_on=names[0], seed=0)
+        gold = gold_pairs(folder)
+        raw, _ = self._judged(gold.pairs, judge_id)
+        return fit_calibration(judge_id, raw, gold.gold, fitted_on=gold.name, seed=0)

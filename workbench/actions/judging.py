@@ -77,10 +77,10 @@ def start_calibrate(
 
 def tuning_folder(gold_dir: str) -> Path:
     """Return the absolute folder of gold pairs. InputError when it is missing or holds none."""
-    from pipeline.evaluation.sts import find_tasks
+    from pipeline.evaluation.gold import tuning_tasks
 
     folder = Path(gold_dir).expanduser().resolve()
-    find_tasks(folder, for_tuning=True)
+    tuning_tasks(folder)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Retrieval against nDCG, MRR, recall and MAP worked out by hand, and the reading of BEIR's layout."""
+"""Retrieval against measures worked out by hand and against trec_eval's definitions, and BEIR's layout."""
 
 import json
 import math
@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.evaluation.retrieval import evaluate_retrieval, treats_texts_alike
-from pipeline.evaluation.retrieval_tasks import find_retrieval, read_retrieval
+from pipeline.evaluation.retrieval_tasks import RetrievalTask, find_retrieval, read_retrieval
 
 CORPUS = {"d1": "east", "d2": "north east", "d3": "north", "d4": "west"}
 ANGLES = {"east": 0, "north east": 40, "north": 90, "west": 180, "nearly east": 10, "nearly north": 80}
@@ -48,8 +48,8 @@ def test_measures_by_hand(tmp_path):
     compass = Compass()
     result = evaluate_retrieval(task, compass, compass.vectors)
     score = result.score
-    ideal = 1 + 1 / math.log2(3)
-    first, second = (1 + 1 / math.log2(4)) / ideal, 1 / math.log2(3)
+    ideal = 2 + 1 / math.log2(3)  # d3 has grade 2, d1 grade 1
+    first, second = (1 + 2 / math.log2(4)) / ideal, 1 / math.log2(3)
     assert score.ndcg_at_10 == pytest.approx((first + second) / 2)
     assert score.mrr_at_10 == pytest.approx((1 + 1 / 2) / 2)
     assert score.recall_at_10 == pytest.approx(1)
@@ -81,7 +81,6 @@ def test_titles_come_before_texts_and_queries_without_answers_are_left_out(tmp_p
     assert task.corpus["d2"] == "A title north east"
     assert list(task.queries) == ["q1", "q2"]
     assert task.relevant == {"q1": {"d1": 1, "d3": 2}, "q2": {"d2": 1}}
-    assert task.is_graded
 
 
 def test_one_task_or_a_folder_of_tasks_is_found(tmp_path):
@@ -119,3 +118,116 @@ def test_a_double_id_a_broken_line_and_an_absent_folder_are_named(tmp_path):
         find_retrieval(tmp_path / "absent")
     with pytest.raises(InputError, match="holds no retrieval task"):
         find_retrieval(folder / "qrels")
+
+
+def vectors_of(table):
+    return lambda texts: np.array([table[text] for text in texts], dtype=np.float32)
+
+
+def scored(queries, corpus, relevant):
+    """Evaluate queries and documents given as id -> vector; a text is its id with a mark for its side."""
+    table = {f"q:{key}": v for key, v in queries.items()} | {f"d:{key}": v for key, v in corpus.items()}
+    task = RetrievalTask(
+        "t", "test", {key: f"d:{key}" for key in corpus}, {key: f"q:{key}" for key in queries}, relevant
+    )
+    return evaluate_retrieval(task, Compass(), vectors_of(table))
+
+
+def trec_eval(run, qrels):
+    """ndcg_cut_10, recip_rank of the first ten, recall_10 and map_cut_100 of one query, as trec_eval defines them.
+
+    Its ranking: by score, and by document id, both descending (form_res_rels.c); gains are the grades.
+    """
+    order = sorted(run, key=lambda document: (run[document], document), reverse=True)
+    levels = np.array([max(qrels.get(document, 0), 0) for document in order], dtype=float)
+    ideal = np.sort([grade for grade in qrels.values() if grade > 0])[::-1]
+    discount = np.log2(np.arange(2, 12))
+
+    def dcg(gains):
+        return float((gains[:10] / discount[: len(gains[:10])]).sum())
+
+    hits = (levels > 0)[:100]
+    ranks = np.arange(1, len(hits) + 1)
+    total = len(ideal)
+    if not total:
+        return 0.0, 0.0, 0.0, 0.0
+    first = np.flatnonzero(hits[:10])
+    precision = np.cumsum(hits) / ranks
+    return (
+        dcg(levels) / dcg(ideal),
+        1 / (first[0] + 1) if len(first) else 0.0,
+        hits[:10].sum() / total,
+        float((precision * hits).sum() / total),
+    )
+
+
+def random_case(seed):
+    """Scores with many ties (a few whole-numbered directions), grades -1 to 3, some documents not in the corpus."""
+    generator = np.random.default_rng(seed)
+    documents = int(generator.integers(3, 400))
+    names = generator.permutation([f"doc{n}" for n in range(documents)]).tolist()
+    directions = np.eye(12)[generator.integers(0, 12, size=documents)]
+    corpus = dict(zip(names, directions, strict=True))
+    queries = {f"q{n}": generator.integers(0, 4, size=12).astype(float) for n in range(8)}
+    judged = [*names, "absent1", "absent2"]
+    qrels = {
+        query: {judged[place]: int(generator.integers(-1, 4)) for place in generator.choice(len(judged), 3 + n)}
+        for n, query in enumerate(queries)
+        if len(judged) > 3 + n
+    }
+    return {key: queries[key] for key in qrels}, corpus, qrels
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_equals_trec_eval_on_random_cases_with_ties_grades_and_documents_not_there(seed):
+    queries, corpus, qrels = random_case(seed)
+    relevant = {query: {key: grade for key, grade in found.items() if grade > 0} for query, found in qrels.items()}
+    result = scored(queries, corpus, relevant)
+    runs = {
+        query: {document: float(np.dot(vector, corpus[document])) for document in corpus}
+        for query, vector in queries.items()
+    }
+    wanted = {query: trec_eval(runs[query], qrels[query]) for query in queries}
+    for item in result.queries:
+        assert item.ndcg_at_10 == pytest.approx(wanted[item.query_id][0], abs=1e-12)
+    score = result.score
+    found = (score.ndcg_at_10, score.mrr_at_10, score.recall_at_10, score.map_at_100)
+    assert found == pytest.approx(np.mean(list(wanted.values()), axis=0).tolist(), abs=1e-12)
+
+
+def test_a_querys_own_text_in_the_corpus_is_left_out_as_in_arguana_and_quora():
+    corpus = {"7": [1, 0], "8": [0.9, math.sqrt(0.19)], "9": [0, 1]}
+    result = scored({"7": [1, 0]}, corpus, {"7": {"8": 1}})
+    assert result.score.ndcg_at_10 == 1.0  # with its own text first it would be 0.63
+    assert result.queries[0].found == ("8", "9")
+
+
+def test_a_document_of_the_querys_id_that_the_qrels_want_is_kept():
+    """Ids that only happen to be alike: queries and documents both counted from 1."""
+    corpus = {"1": [1, 0], "2": [0, 1]}
+    assert scored({"1": [1, 0]}, corpus, {"1": {"1": 1}}).score.ndcg_at_10 == 1.0
+
+
+def test_grades_weigh_as_in_nfcorpus():
+    """The document of grade 1 above that of grade 2: (1 + 2 / log2 3) / (2 + 1 / log2 3)."""
+    corpus = {"a": [1, 0], "b": [0.9, math.sqrt(0.19)]}
+    result = scored({"q": [1, 0]}, corpus, {"q": {"a": 1, "b": 2}})
+    assert result.score.ndcg_at_10 == pytest.approx(0.8597, abs=1e-4)
+
+
+def test_a_query_judged_without_a_relevant_document_counts_as_zero(tmp_path):
+    qrels = "query-id\tcorpus-id\tscore\nq1\td1\t1\nq2\td4\t0\n"
+    task = read_retrieval("t", beir(tmp_path / "t", qrels=qrels))
+    assert task.relevant == {"q1": {"d1": 1}, "q2": {}}
+    assert evaluate_retrieval(task, Compass(), Compass().vectors).score.ndcg_at_10 == 0.5
+
+
+def test_the_encoders_own_encoding_gives_the_same_as_vectors_computed_before(tmp_path):
+    class Encoding(Compass):
+        def encode_query(self, texts, **_):
+            return self.vectors(texts)
+
+        encode_document = encode_query
+
+    task = read_retrieval("compass", beir(tmp_path / "compass"))
+    assert evaluate_retrieval(task, Encoding()) == evaluate_retrieval(task, Compass(), Compass().vectors)

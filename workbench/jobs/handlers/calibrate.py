@@ -12,13 +12,12 @@ import pandas as pd
 from pipeline.curation.calibration import Calibration
 from pipeline.curation.decision_targets import decision_targets
 from pipeline.curation.ensemble import Ensemble, fit_ensemble
+from pipeline.evaluation.gold import GoldPairs, gold_pairs
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.calibrating import (
-    GoldPairs,
     calibration_row,
     file_of,
     fit,
-    gold_pairs,
     judgement_rows,
     opened_judge,
 )

@@ -1,8 +1,7 @@
-"""What judging and calibrating share: gold pairs, a judge's raw values of them, and rows of the journal."""
+"""What judging and calibrating share: a judge's raw values of gold pairs, and rows of the journal."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,59 +10,18 @@ import numpy as np
 from pipeline.curation.calibration import Calibration, fit_calibration, split, usable_pairs
 from pipeline.curation.ensemble import Ensemble
 from pipeline.curation.judges import Judge, load_judge
-from pipeline.errors import InputError
-from pipeline.evaluation.sts import find_tasks, read_task
 from pipeline.generation.llms.entries import LLMEntry
 from workbench.jobs.context import JobContext
 
-GOLD_PAIRS = 500
-"""Gold pairs scored for a calibration of one's own: enough for an isotonic curve, seconds with the embedded LLM."""
 POINTS = 200
 """Held-out pairs kept for the picture of a curve."""
-_SICK_RANGE, _STS_RANGE = (1.0, 5.0), (0.0, 5.0)
 _SEED = 0
-
-
-@dataclass(frozen=True, slots=True)
-class GoldPairs:
-    """Pairs of sentences that people scored."""
-
-    name: str
-    pairs: list[tuple[str, str]]
-    gold: np.ndarray
-    """float64 (pairs,), on the scale 0..5."""
 
 
 def opened_judge(context: JobContext, judge_id: str) -> Judge:
     """Load a judge; its LLM is the one that the job's spec names."""
     entry = context.spec.get("llms", {}).get(judge_id.partition(":")[2])
     return load_judge(judge_id, LLMEntry.from_json(entry) if entry else None)
-
-
-def tuning_tasks(folder: Path) -> dict[str, Path]:
-    """Return the files of this folder meant for it, -dev before -train. InputError when there is none."""
-    tasks = {
-        name: path for name, path in find_tasks(folder, for_tuning=True).items() if name.endswith(("-dev", "-train"))
-    }
-    if not tasks:
-        raise InputError(
-            f"{folder} holds no -dev or -train file to calibrate a judge on: add one, or leave the folder out."
-        )
-    order = sorted(tasks, key=lambda task: (not task.endswith("-dev"), task != "STSB-dev", task))
-    return {name: tasks[name] for name in order}
-
-
-def gold_pairs(folder: Path, *, task: str = "", count: int = GOLD_PAIRS) -> GoldPairs:
-    """Return some pairs of a task of the folder, the same ones each time; by default of the first of its tasks."""
-    tasks = tuning_tasks(folder)
-    name = task or next(iter(tasks))
-    if name not in tasks:
-        raise InputError(f"{folder} has no task {name} to calibrate on; it has {', '.join(tasks)}.")
-    read = read_task(name, tasks[name])
-    chosen = np.random.default_rng(_SEED).permutation(len(read.gold))[:count]
-    low, high = _SICK_RANGE if name.startswith("SICK") else _STS_RANGE
-    gold = (np.asarray(read.gold[chosen], dtype=np.float64) - low) / (high - low) * 5.0
-    return GoldPairs(name, [(read.sentence1[i], read.sentence2[i]) for i in chosen], np.clip(gold, 0.0, 5.0))
 
 
 def fit(judge_id: str, raw: np.ndarray, gold: np.ndarray, *, fitted_on: str) -> tuple[Calibration, list[Any]]:

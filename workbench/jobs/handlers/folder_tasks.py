@@ -129,7 +129,7 @@ def query_rows(task: RetrievalTask, result: RetrievalResult) -> pd.DataFrame:
             "ndcg": item.ndcg_at_10,
             "first_rank": item.first_rank,
             "found": _shown(task, item.found[0]) if item.found else "",
-            "wanted": _shown(task, next(iter(task.relevant[item.query_id]))),
+            "wanted": _shown(task, _most_relevant(task, item.query_id)),
         }
         for item in result.queries
     ]
@@ -146,8 +146,13 @@ def example_rows(task: TransferTask, predicted: np.ndarray) -> pd.DataFrame:
     return frame.loc[(frame["label"] == frame["predicted"]).sort_values(kind="stable").index].reset_index(drop=True)
 
 
-def _shown(task: RetrievalTask, document_id: str) -> str:
-    return task.corpus.get(document_id, "(not in the corpus)")[:_SHOWN_CHARS]
+def _most_relevant(task: RetrievalTask, query_id: str) -> str | None:
+    grades = task.relevant[query_id]
+    return max(grades, key=grades.__getitem__, default=None)
+
+
+def _shown(task: RetrievalTask, document_id: str | None) -> str:
+    return "" if document_id is None else task.corpus.get(document_id, "(not in the corpus)")[:_SHOWN_CHARS]
 
 
 def vectors_folder(context: JobContext) -> Path:

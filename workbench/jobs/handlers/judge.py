@@ -11,12 +11,12 @@ from pipeline.curation.calibration import Calibration, default_calibration
 from pipeline.curation.ensemble import Ensemble, members_first
 from pipeline.curation.judges import Judge
 from pipeline.errors import InputError
+from pipeline.evaluation.gold import gold_pairs
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.calibrating import (
     calibration_row,
     file_of,
     fit,
-    gold_pairs,
     judgement_rows,
     opened_judge,
 )
