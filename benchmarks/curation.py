@@ -11,6 +11,7 @@ import argparse
 import resource
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -86,7 +87,7 @@ def ask(workspace: Workspace, attempt_id: str, repeats: int) -> None:
         "undecided": TripletFilter(attempt_ids=attempts, judge_id=JUDGE, decision="undecided"),
     }
     for name, chosen in filters.items():
-        timed(f"page of 50, {name}", lambda chosen=chosen: store.triplets.page(chosen), repeats, "150 ms")
+        timed(f"page of 50, {name}", partial(store.triplets.page, chosen), repeats, "150 ms")
     deep = total - 200
     timed("page of 50, last page by its key", lambda: store.triplets.page(everything, after=deep), repeats, "150 ms")
     timed("  baseline: last page by OFFSET", lambda: by_offset(workspace, deep), 1, "")

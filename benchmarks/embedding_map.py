@@ -172,13 +172,14 @@ def measure_plotly(browser: Browser, address: str, folder: Path, size: int) -> M
     drawn_s, down = time.perf_counter() - started, traffic.down
     page.wait_for_timeout(2500)
     box = page.locator(".js-plotly-plot .draglayer .nsewdrag").first.bounding_box()
+    assert box is not None, "the chart is not in sight"
     axes = page.locator(".js-plotly-plot").evaluate("p => [p._fullLayout.xaxis.range, p._fullLayout.yaxis.range]")
     corners = lasso_corners(box)
     before, drag_s, released = (traffic.up, traffic.down), *drag(page, corners)
     selected = int(re.sub(r"\D", "", page.get_by_text(re.compile(r"^Selected \([1-9]")).inner_text()))
     table_s = time.perf_counter() - released
     spans = np.array(axes)
-    share = (np.array(corners) - [box["x"], box["y"]]) / [box["width"], box["height"]]
+    share = (np.array(corners) - np.array([box["x"], box["y"]])) / [box["width"], box["height"]]
     polygon = np.stack(
         [
             spans[0, 0] + share[:, 0] * (spans[0, 1] - spans[0, 0]),

@@ -140,8 +140,10 @@ def compare_quality(kind: str, tasks: Sequence[StsTask]) -> dict[str, list[float
 def drawn(task: StsTask, count: int | None) -> StsTask:
     """Return some pairs of a task, the same ones each time."""
     rows = np.sort(np.random.default_rng(0).permutation(len(task.gold))[:count])
-    sides = {name: [getattr(task, name)[row] for row in rows] for name in ("sentence1", "sentence2", "subset")}
-    return replace(task, gold=task.gold[rows], **sides)
+    first, second, subset = (
+        [values[row] for row in rows] for values in (task.sentence1, task.sentence2, task.subset)
+    )
+    return replace(task, gold=task.gold[rows], sentence1=first, sentence2=second, subset=subset)
 
 
 def relation_means(values: np.ndarray, relations: list[str]) -> dict[str, float]:

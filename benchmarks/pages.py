@@ -65,7 +65,7 @@ def fill(triplets: int) -> None:
             "calibration": "x",
         } | scores
 
-    filled.judgement_row = judged
+    setattr(filled, "judgement_row", judged)  # noqa: B010
     filled.fill(current_workspace(), kept_rows=min(5_000, triplets))
     close_current_workspace()
 

@@ -1,11 +1,13 @@
 """What colours mean and how every chart begins. Plotly takes fonts, grid and background from the Streamlit theme."""
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import plotly.graph_objects as go
 import streamlit as st
 
 from pipeline.records import Outcome, Side
+
+BadgeColour = Literal["red", "orange", "yellow", "blue", "green", "violet", "gray"]
 
 INK: Final = "#6B7480"
 POSITIVE: Final = "#009E73"
@@ -68,6 +70,11 @@ def chart(title: str, *, x: str, y: str, height: int = 340) -> go.Figure:
     figure.update_xaxes(title={"text": x, "font": {"size": 14}}, tickfont={"size": 13}, automargin=True)
     figure.update_yaxes(title={"text": y, "font": {"size": 14}}, tickfont={"size": 13}, automargin=True)
     return figure
+
+
+def button_kind(primary: bool) -> Literal["primary", "secondary"]:
+    """Return the look of a button: the one that is wanted next stands out."""
+    return "primary" if primary else "secondary"
 
 
 def text_colour() -> str:

@@ -63,7 +63,7 @@ def start_projection(
         {"encoder_id": item.encoder_id, "folder": item.folder, "name": name}
         for item, name in zip(found, (encoder, *compare_with), strict=True)
     ]
-    spec = {
+    spec: dict[str, Any] = {
         "encoders": encoders,
         "method": "aligned" if compare_with else method,
         "corpus": corpus,

@@ -65,9 +65,9 @@ def encoder_change(
     of_slice = next((row for row in rows if title_of(row.group, row.name) == chosen), None)
     with st.container(horizontal=True):
         whole = difference(key, before, after)
-        st.metric("Task, Spearman x 100", f"{100 * whole.value:+.2f}", **_interval(whole.low, whole.high))
+        _metric("Task, Spearman x 100", whole.value, whole.low, whole.high)
         if of_slice:
-            st.metric(plain(chosen), f"{100 * of_slice.change:+.2f}", **_interval(of_slice.low, of_slice.high))
+            _metric(plain(chosen), of_slice.change, of_slice.low, of_slice.high)
     figure, table = st.columns([5, 7])
     with figure:
         if rows:
@@ -136,7 +136,7 @@ def _moved(before: pd.DataFrame, after: pd.DataFrame, mask: object) -> None:
             )
 
 
-def _interval(low: float, high: float) -> dict[str, str]:
+def _metric(label: str, change: float, low: float, high: float) -> None:
     covers = not (low > 0 or high < 0)
-    text = f"95%: {100 * low:+.2f} to {100 * high:+.2f}" + (", says nothing" if covers else "")
-    return {"delta": text, "delta_color": "off", "delta_arrow": "off"}
+    interval = f"95%: {100 * low:+.2f} to {100 * high:+.2f}" + (", says nothing" if covers else "")
+    st.metric(label, f"{100 * change:+.2f}", delta=interval, delta_color="off", delta_arrow="off")

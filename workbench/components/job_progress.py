@@ -5,6 +5,7 @@ from typing import Final
 
 import streamlit as st
 
+from workbench import theme
 from workbench.components.notice import errors_shown
 from workbench.components.text import plain
 from workbench.components.wording import count, duration
@@ -45,7 +46,7 @@ _KEPT_EARLY: Final = frozenset({"train", "write_premises"})
 """Jobs whose result is of use when they are ended early."""
 _UNITS: Final = {"train": " steps"}
 """What a job counts, where its title does not say so."""
-_STATE_LOOKS: Final = {
+_STATE_LOOKS: Final[dict[str, tuple[theme.BadgeColour, str]]] = {
     "queued": ("gray", ":material/schedule:"),
     "running": ("blue", ":material/progress_activity:"),
     "paused": ("orange", ":material/pause_circle:"),

@@ -5,6 +5,7 @@ from typing import Any
 import streamlit as st
 
 from pipeline.records import Side
+from workbench import theme
 from workbench.components.curation_scope import judge_name
 from workbench.components.text import changes_marked, plain, words
 
@@ -28,7 +29,8 @@ def triplet_card(triplet: dict[str, Any], scores: Scores) -> None:
 
 def _side(triplet: dict[str, Any], side: Side, scores: Scores, *, score: str) -> None:
     is_positive = side is Side.POSITIVE
-    colour, label = ("green", "Positive: entailed") if is_positive else ("red", "Hard negative: contradicted")
+    colour: theme.BadgeColour = "green" if is_positive else "red"
+    label = "Positive: entailed" if is_positive else "Hard negative: contradicted"
     with st.container(border=True, height="stretch"):
         st.badge(label, color=colour, icon=":material/check:" if is_positive else ":material/block:")
         st.markdown(changes_marked(str(triplet[side]), shared=words(triplet["premise"]), colour=colour))

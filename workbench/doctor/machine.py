@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from workbench.doctor.finding import Finding
+from workbench.doctor.finding import Finding, State
 from workbench.doctor.probe import ProbeResult, run_probe
 from workbench.preflight import NEWEST, OLDEST
 
@@ -97,7 +97,7 @@ def disk(folder: Path, free_bytes: int) -> Finding:
     detail = f"{free_bytes / 1e9:.1f} GB free for {folder}"
     if free_bytes >= GOOD_DISK_GB * 1e9:
         return Finding("Disk", "ok", detail)
-    state = "warning" if free_bytes >= LEAST_DISK_GB * 1e9 else "error"
+    state: State = "warning" if free_bytes >= LEAST_DISK_GB * 1e9 else "error"
     return Finding("Disk", state, detail, "Free some space, or choose another folder with --workspace.")
 
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pipeline.names import BUILT_IN_ENCODERS
-from workbench import state
+from workbench import state, theme
 from workbench.actions.hygiene import start_hygiene
 from workbench.components.curate.hygiene_duplicates import duplicates
 from workbench.components.curate.hygiene_findings import closer, copied, leaked
@@ -90,8 +90,9 @@ def _form(workspace: Workspace, scope: Scope, *, primary: bool) -> None:
         "With the guide all-MiniLM-L6-v2", True, key="hygiene_guide",
         help="Embeds every sentence once: closer hard negatives, masked pairs, neighbours in the queue.",
     )  # fmt: skip
-    kind = "primary" if primary else "secondary"
-    if st.button("Look through", type=kind, icon=":material/cleaning_services:", key="hygiene_start"):
+    if st.button(
+        "Look through", type=theme.button_kind(primary), icon=":material/cleaning_services:", key="hygiene_start"
+    ):
         with errors_shown():
             start_hygiene(
                 workspace,

@@ -96,8 +96,8 @@ def _curve(workspace: Workspace, judge_id: str, versions: list[str], known: dict
         + (f", {ago(fitted[version].created_at)}" if version in fitted else ", shipped")
         for version in options
     }
-    version = st.selectbox("Version", options, format_func=names.get, key=f"calibration_{judge_id}")
-    calibration = known[str(version)]
+    version = str(st.selectbox("Version", options, format_func=names.__getitem__, key=f"calibration_{judge_id}"))
+    calibration = known[version]
     points = fitted[version].points if version in fitted else []
     st.plotly_chart(
         curve_figure(calibration, points, judge_name(judge_id)),

@@ -4,7 +4,7 @@ import streamlit as st
 
 from pipeline.curation.judges import EMBEDDED_JUDGES, LLM_KINDS, kinds_for
 from pipeline.generation.llms.entries import EMBEDDED
-from workbench import state
+from workbench import state, theme
 from workbench.actions.judging import calibrated_judges, start_judge
 from workbench.components.curation_scope import Scope, judge_name
 from workbench.components.job_progress import is_live, job_card, while_live
@@ -58,8 +58,9 @@ def _start(workspace: Workspace, scope: Scope, *, primary: bool) -> None:
             help="Raw values become 0 to 5 by a curve that comes with the project. Name a folder with a -dev or "
             "-train file of STS pairs to fit the curve on those instead.",
         )
-    kind = "primary" if primary else "secondary"
-    if st.button("Judge", type=kind, icon=":material/gavel:", disabled=not judges, key="start_judge"):
+    if st.button(
+        "Judge", type=theme.button_kind(primary), icon=":material/gavel:", disabled=not judges, key="start_judge"
+    ):
         with errors_shown():
             start_judge(
                 workspace, attempt_ids=list(scope.attempt_ids), judges=list(judges), gold_dir=gold_dir or None

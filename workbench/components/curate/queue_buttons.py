@@ -40,14 +40,14 @@ def buttons(workspace: Workspace, triplet: dict[str, Any], settings: QueueSettin
         steps(workspace)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption("Reject because", width="content")
-        for key, reason in enumerate(REASONS, start=1):
+        for number, reason in enumerate(REASONS, start=1):
             st.button(
                 reason.capitalize(),
-                shortcut=str(key),
+                shortcut=str(number),
                 type="tertiary",
                 on_click=_decide,
                 args=(*decide[1:], "reject", reason),
-                key=f"queue_reason_{key}",
+                key=f"queue_reason_{number}",
             )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption("Write anew", width="content")

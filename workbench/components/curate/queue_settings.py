@@ -64,7 +64,7 @@ def queue_settings(workspace: Workspace, scope: Scope) -> QueueSettings:
         names = {
             key: name for key, name in _ORDERS.items() if scope.judge_id or key in ("arrival", "random", "newest")
         }
-        order = st.selectbox("Order", list(names), format_func=names.get, key="queue_order")
+        order = st.selectbox("Order", list(names), format_func=names.__getitem__, key="queue_order")
         shown = st.segmented_control(
             "Show",
             ["Undecided", "Disputed"],

@@ -41,7 +41,7 @@ def rule_view(workspace: Workspace, scope: Scope) -> None:
     picture, settings = st.columns([3, 2], gap="large")
     with settings:
         rule = rule_sliders(workspace)
-        _losses(workspace, scope, rule)
+        _losses(workspace, scope, scope.judge_id, rule)
         with st.container(horizontal=True):
             save_rule(workspace, rule)
             _freeze(workspace, scope, rule)
@@ -50,11 +50,11 @@ def rule_view(workspace: Workspace, scope: Scope) -> None:
         counts = workspace.store.judgements.histogram(list(scope.attempt_ids), scope.judge_id, _BINS)
         _cell(score_plane(np.asarray(counts), rule, key="plane", on_rule=set_rule))
     funnel(workspace, scope, rule)
-    _border(workspace, scope, rule)
+    _border(workspace, scope, scope.judge_id, rule)
 
 
-def _losses(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
-    counts = workspace.store.judgements.rule_counts(list(scope.attempt_ids), scope.judge_id, rule)
+def _losses(workspace: Workspace, scope: Scope, judge_id: str, rule: CurationRule) -> None:
+    counts = workspace.store.judgements.rule_counts(list(scope.attempt_ids), judge_id, rule)
     judged, kept = counts["judged"], counts["kept"]
     st.metric(
         "Kept by the rule",
@@ -135,8 +135,8 @@ def _frozen() -> None:
         st.page_link(links.TRAIN, label="Train an encoder on it", icon=":material/arrow_forward:")
 
 
-def _border(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
-    plane = workspace.store.judgements.plane(list(scope.attempt_ids), scope.judge_id, limit=_SAMPLE)
+def _border(workspace: Workspace, scope: Scope, judge_id: str, rule: CurationRule) -> None:
+    plane = workspace.store.judgements.plane(list(scope.attempt_ids), judge_id, limit=_SAMPLE)
     nearest = at_border(plane, rule, _AT_BORDER)
     if nearest.empty:
         return

@@ -18,7 +18,9 @@ def snapshot_comparison(workspace: Workspace, first: Snapshot, others: dict[str,
     if not others:
         st.caption("Freeze a second snapshot to compare this one with.")
         return
-    chosen = st.selectbox("Compare with", list(others), format_func=others.get, key=f"compare_{first.snapshot_id}")
+    chosen = st.selectbox(
+        "Compare with", list(others), format_func=others.__getitem__, key=f"compare_{first.snapshot_id}"
+    )
     with errors_shown():
         second = workspace.store.snapshots.get(str(chosen))
         rows = [workspace.store.snapshots.rows(item.snapshot_id) for item in (first, second)]

@@ -3,6 +3,7 @@
 import io
 import tempfile
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -29,7 +30,7 @@ def snapshot_download(workspace: Workspace, snapshot: Snapshot) -> None:
         for label, (ending, mime, told) in _FORMATS.items():
             st.download_button(
                 label,
-                data=lambda ending=ending: packed(workspace, snapshot, ending),
+                data=partial(packed, workspace, snapshot, ending),
                 file_name=f"{snapshot.name}.{ending}",
                 mime=mime,
                 help=told,

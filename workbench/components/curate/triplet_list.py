@@ -40,7 +40,9 @@ def _order(scope: Scope) -> Sorting:
     names = order_names()
     if not scope.judge_id:
         names = {key: names[key] for key in ("arrival", "random", "newest")}
-    order = st.selectbox("Order", list(names), format_func=names.get, key="list_order", on_change=_go, args=(0,))
+    order = st.selectbox(
+        "Order", list(names), format_func=names.__getitem__, key="list_order", on_change=_go, args=(0,)
+    )
     return sorting(scope, str(order))
 
 
@@ -115,7 +117,7 @@ def _step(workspace: Workspace, step: str) -> None:
 
 def _cursors(chosen: TripletFilter, order: Sorting) -> list[tuple[float, int] | None]:
     """Last row of each page seen so far, for keyset paging; another filter or order starts again."""
-    kept = st.session_state.get("list_cursors")
+    kept: tuple[object, list[tuple[float, int] | None]] | None = st.session_state.get("list_cursors")
     if not kept or kept[0] != (chosen, order):
         st.session_state["list_cursors"] = kept = ((chosen, order), [None])
         st.session_state["list_page"] = 0

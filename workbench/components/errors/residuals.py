@@ -57,7 +57,7 @@ def residual_view(pairs: pd.DataFrame, *, name: str) -> tuple[pd.DataFrame, pd.S
             list(_DIRECTIONS),
             default="both",
             required=True,
-            format_func=_DIRECTIONS.get,
+            format_func=_DIRECTIONS.__getitem__,
             key="error_direction",
         )
         text = st.text_input("Text", key="error_text", placeholder="in either sentence", icon=":material/search:")

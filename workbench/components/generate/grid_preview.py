@@ -23,7 +23,7 @@ def grid_preview(workspace: Workspace, choice: GenerationChoice) -> None:
     """Draw the choices, the start, and the grid of the latest preview."""
     premises, omegas = _choices(workspace, choice)
     side = _side()
-    asked = {"premises": premises, "omegas": omegas, "config": choice.config}
+    asked: dict[str, Any] = {"premises": premises, "omegas": omegas, "config": choice.config}
     if st.button(
         f"Preview {len(premises)} premises", type="primary", icon=":material/visibility:", disabled=not premises
     ):

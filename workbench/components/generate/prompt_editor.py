@@ -27,7 +27,7 @@ _CLEAN_UP: Final = {
     "preambles": "announcements before a colon",
     "quotes": "quotes around the whole",
 }
-_BADGES: Final = {Side.POSITIVE: "green", Side.HARD_NEGATIVE: "orange"}
+_BADGES: Final[dict[Side, theme.BadgeColour]] = {Side.POSITIVE: "green", Side.HARD_NEGATIVE: "orange"}
 
 
 def prompt_editor(workspace: Workspace, choice: GenerationChoice) -> None:

@@ -66,7 +66,7 @@ def scratch_form(workspace: Workspace) -> None:
     )
     llm, known = llm_picker(workspace, key="scratch_llm")
     own = [part.strip() for topic in topics for part in str(topic).split(",")]
-    config = {"topics": own, "genres": genres, "lengths": [str(length) for length in lengths]}
+    config: dict[str, Any] = {"topics": own, "genres": genres, "lengths": [str(length) for length in lengths]}
     config |= {"per_cell": int(per_cell), "llm": llm} | _sampling() | budget_settings(known, part="scratch")
     _start(workspace, config, name)
 

@@ -51,7 +51,7 @@ def _history(jobs: list[JobView]) -> None:
             "What": job.title,
             "State": job.state,
             "Done": f"{job.done:,} of {job.total:,}",
-            "Took": duration(_seconds(job)) if _seconds(job) is not None else "",
+            "Took": "" if (seconds := _seconds(job)) is None else duration(seconds),
             "Ended": ago(job.finished_at),
         }
         for job in jobs[:_HISTORY_ROWS]

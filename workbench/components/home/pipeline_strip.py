@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from workbench import theme
 from workbench.components import links
 from workbench.components.home.best_encoder import best_encoder
 from workbench.components.text import plain
@@ -104,6 +105,5 @@ def _figures(box: Box) -> None:
 
 
 def _action(box: Box, on_import: Callable[[], None], *, stands_out: bool) -> None:
-    kind = "primary" if stands_out else "secondary"
-    if st.button(box.action, key=f"strip_{box.name}", type=kind, width="stretch"):
+    if st.button(box.action, key=f"strip_{box.name}", type=theme.button_kind(stands_out), width="stretch"):
         on_import() if box.page == links.HOME else st.switch_page(box.page)

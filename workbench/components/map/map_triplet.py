@@ -38,10 +38,10 @@ def chosen_triplet(
             )
         if triplet.rivals:
             with st.expander("Nearest other negatives, in the full space", expanded=False):
-                for point, cosine in triplet.rivals:
+                for point, near in triplet.rivals:
                     row = drawn.points.iloc[point]
                     role = theme.ROLE_NAMES.get(row["role"], row["role"]).lower()
-                    st.markdown(f":violet-badge[{cosine:.2f} · {role} of another premise] {plain(row['text'])}")
+                    st.markdown(f":violet-badge[{near:.2f} · {role} of another premise] {plain(row['text'])}")
         with st.container(horizontal=True):
             if st.button("Select its neighbours", icon=":material/near_me:", key=f"map_near_{map_id}"):
                 point = triplet.points.get("premise", next(iter(triplet.points.values())))
