@@ -7,8 +7,8 @@ from threading import Lock
 
 from pipeline.errors import InputError
 from pipeline.evaluation.behaviour import Case, built_in_cases, case_of
-from workbench.jobs.journal import Journal, read_rows
-from workbench.store.imports import now
+from workbench.ids import now
+from workbench.journal import Journal, read_rows
 
 CaseList = list[Case]
 _ADDED, _RETRACTED = "behaviour_tests", "retracted_behaviour_tests"

@@ -8,8 +8,8 @@ from threading import Lock
 from pipeline.errors import InputError
 from pipeline.generation.prompt_sets import PROMPT_SETS, SHIPPED, prompt_set
 from pipeline.generation.prompts import PromptSet
-from workbench.jobs.journal import Journal, read_rows
-from workbench.store.imports import now
+from workbench.ids import now
+from workbench.journal import Journal, read_rows
 
 PromptSetList = list[PromptSet]
 _TABLE = "prompt_sets"

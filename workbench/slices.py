@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.errors import InputError
 from workbench.durable import write_atomically
-from workbench.store.imports import new_id, now
+from workbench.ids import new_id, now
 
 
 @dataclass(frozen=True, slots=True)

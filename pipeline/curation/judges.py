@@ -79,7 +79,7 @@ def _folder_judge(kind: str, judge_id: str, entry: LLMEntry) -> Judge:
     from pipeline.curation.likelihood import EntailmentJudge, LikelihoodJudge
     from pipeline.curation.seq2seq_digit import Seq2SeqDigitJudge
     from pipeline.generation.llms.encoder_decoder import EncoderDecoderLLM
-    from pipeline.generation.llms.entries import open_llm
+    from pipeline.generation.llms.opening import open_llm
 
     llm = open_llm(entry)
     if kind != "digit":

@@ -63,7 +63,8 @@ def generated(
     With `for_many` the embedded LLM's fastest engine is looked for first.
     """
     from pipeline.generation.generate import generate
-    from pipeline.generation.llms.entries import entry_for, open_llm
+    from pipeline.generation.llms.entries import entry_for
+    from pipeline.generation.llms.opening import open_llm
 
     llm = open_llm(entry_for(transformers_folder(config.llm, hub) or config.llm), for_many=for_many)
     try:

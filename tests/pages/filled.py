@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.config import CurationRule
 from pipeline.records import text_id
 from workbench.jobs.folder import JobFolder, Spec, Status
-from workbench.jobs.journal import Journal
+from workbench.journal import Journal
 from workbench.workspace import Workspace
 
 TRIPLETS = 12

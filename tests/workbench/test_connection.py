@@ -9,12 +9,12 @@ import pytest
 from store_samples import add, premises, triplet_row
 
 from pipeline.errors import InputError
+from workbench.rebuild import rebuild
 from workbench.store import Store
 from workbench.store.connection import run
 from workbench.store.decision import Decision
 from workbench.store.filters import TripletFilter
 from workbench.store.migrations import STEPS, migrate
-from workbench.store.rebuild import rebuild
 from workbench.workspace import Workspace
 
 

@@ -16,7 +16,7 @@ from workbench.behaviour_results import latest_runs
 from workbench.margin_results import latest_margins
 from workbench.notes import Notes
 from workbench.own_tests import OwnTests
-from workbench.store.rebuild import rebuild
+from workbench.rebuild import rebuild
 from workbench.workspace import Workspace
 
 PAIRS = [

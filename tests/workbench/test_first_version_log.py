@@ -5,11 +5,11 @@ import json
 from store_samples import dump
 
 import workbench.store.migrations as migrations
+from workbench.rebuild import rebuild
 from workbench.store import Store
 from workbench.store.connection import Database, run
 from workbench.store.decision import Decision
 from workbench.store.filters import TripletFilter
-from workbench.store.rebuild import rebuild
 
 
 def batch(number, name, action, *, positive=None, hard_negative=None, reverts=None):

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import StorageError
 from workbench.jobs.folder import JobFolder
-from workbench.jobs.journal import read_rows
+from workbench.journal import read_rows
 from workbench.store.decision import Decision
 from workbench.workspace import Workspace
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from store_samples import triplet_row
 
-from workbench.jobs.journal import Journal, parse_lines, read_rows, read_whole_lines
+from workbench.journal import Journal, parse_lines, read_rows, read_whole_lines
 from workbench.store import Store
 from workbench.store.connection import run
 

@@ -14,7 +14,7 @@ from pipeline.generation.llms.entries import EMBEDDED, LLMEntry
 from pipeline.studies.dry_run import tiny_t5
 from pipeline.weights import GGUF_SHA256, embedded_gguf
 from workbench.actions import ACTIONS
-from workbench.store.rebuild import rebuild
+from workbench.rebuild import rebuild
 from workbench.workspace import Workspace
 
 

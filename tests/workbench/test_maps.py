@@ -9,9 +9,16 @@ import pytest
 
 from pipeline.errors import InputError
 from tests.pages.filled import finished_job
-from workbench.actions.maps import save_slice, seed_corpus, start_projection, start_search
+from workbench.actions.maps import (
+    pair_sentences,
+    save_slice,
+    seed_corpus,
+    start_projection,
+    start_search,
+    triplet_sentences,
+)
 from workbench.map_files import MapFiles, SentenceMap, place_columns
-from workbench.map_sentences import TRIPLET_ROLES, long_form, pair_sentences, task_of, triplet_sentences
+from workbench.map_sentences import TRIPLET_ROLES, long_form, task_of
 from workbench.slices import Slices
 from workbench.workspace import Workspace
 

@@ -10,7 +10,7 @@ from pipeline.generation.prompt_sets import SHIPPED, prompt_set
 from pipeline.records import text_id
 from workbench.actions import ACTIONS
 from workbench.prompt_sets import PromptSets
-from workbench.store.rebuild import rebuild
+from workbench.rebuild import rebuild
 from workbench.workspace import Workspace
 
 MINE = replace(prompt_set("default"), prompt_set_id="mine", about="Test words.")

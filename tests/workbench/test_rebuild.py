@@ -8,12 +8,12 @@ from store_samples import dump, premises, triplet_row
 from pipeline.config import CurationRule
 from pipeline.curation.calibration import Calibration
 from pipeline.errors import InputError
+from workbench.rebuild import rebuild
 from workbench.store import Store
 from workbench.store.connection import run
 from workbench.store.decision import Decision
 from workbench.store.filters import TripletFilter
 from workbench.store.migrations import STEPS
-from workbench.store.rebuild import rebuild
 from workbench.workspace import Workspace
 
 CURVE = Calibration("j", "v1", (0.0, 1.0), (0.0, 5.0), 0.6, 0.5, "gold", 80, 20)

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.names import BUILT_IN_ENCODERS
 from pipeline.training.encoder_folders import check_folder
-from workbench.store.imports import new_id, now
+from workbench.ids import new_id, now
 from workbench.workspace import Workspace
 
 LONGEST_NAME = 80

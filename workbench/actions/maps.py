@@ -13,8 +13,10 @@ from pipeline.errors import InputError
 from pipeline.records import text_id
 from workbench.actions.evaluation import find_encoder
 from workbench.map_files import MapFiles
-from workbench.map_sentences import pair_sentences, triplet_sentences
+from workbench.map_sentences import OUTCOMES, PAIR_COLUMNS, PAIR_ROLES, TRIPLET_ROLES, task_corpus
+from workbench.pair_slices import pair_ids
 from workbench.slices import Slices
+from workbench.store.filters import TripletFilter
 from workbench.workspace import Workspace
 
 _LEAST_TO_ALIGN = 10
@@ -76,6 +78,49 @@ def start_projection(
         title = f"Map of {len(frame)} {'pairs' if task else 'triplets'}, {spec['method']}"
         job_id = workspace.jobs.submit("project", spec, frame, title=title)
     return {"job_id": job_id, "projection_id": job_id}
+
+
+def triplet_sentences(
+    workspace: Workspace, *, attempt_id: str | None, snapshot_id: str | None, every_outcome: bool
+) -> tuple[pd.DataFrame, str]:
+    """Return triplets of an attempt or a snapshot, and the name they are filed under.
+
+    With `every_outcome` an attempt's copies, truncated and other failed replies are kept too, as long as both sides
+    hold a text to draw. Raises InputError when there is nothing to draw.
+    """
+    columns = ["triplet_id", *TRIPLET_ROLES]
+    if snapshot_id:
+        frame, corpus = workspace.store.snapshots.rows(snapshot_id), snapshot_id
+    elif attempt_id:
+        chosen = TripletFilter(attempt_ids=(attempt_id,), outcome="" if every_outcome else "ok")
+        frame, corpus = workspace.store.triplets.rows(chosen), attempt_id
+        if every_outcome:
+            columns += OUTCOMES.values()
+            frame = frame[frame["positive"].str.strip().ne("") & frame["hard_negative"].str.strip().ne("")]
+    else:
+        raise InputError("A map needs sentences: name an attempt, a snapshot or a task.")
+    if frame.empty:
+        raise InputError(f"{corpus} holds no triplet with both sides ok: generate some first.")
+    return frame[columns], corpus
+
+
+def pair_sentences(workspace: Workspace, *, task: str, encoder_id: str) -> tuple[pd.DataFrame, str]:
+    """Return the pairs of a task with the rank errors of an encoder, and the name they are filed under.
+
+    Raises InputError when the encoder has no score on the task, or its predictions are gone.
+    """
+    scores = workspace.store.scores.matrix()
+    found = scores[(scores["encoder_id"] == encoder_id) & (scores["task"] == task)]
+    path = Path()
+    if len(found):
+        path = workspace.root / "jobs" / found.iloc[0]["job_id"] / "out" / f"pairs-{task}.parquet"
+    if not path.is_file():
+        raise InputError(f"{encoder_id} has no predictions on {task}: evaluate it on the task first.")
+    pairs = pd.read_parquet(path)
+    pairs["error"] = pairs["predicted"].rank(pct=True) - pairs["gold"].rank(pct=True)
+    pairs["triplet_id"] = pair_ids(zip(pairs["sentence1"], pairs["sentence2"], strict=True))
+    frame = pairs.drop_duplicates("triplet_id")
+    return frame[["triplet_id", *PAIR_ROLES, *PAIR_COLUMNS]], task_corpus(task)
 
 
 def start_search(workspace: Workspace, *, projection_id: str, text: str, count: int = 50) -> dict[str, Any]:

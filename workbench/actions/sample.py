@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pipeline.records import text_id
-from workbench.jobs.journal import Row
+from workbench.ids import new_id, now
+from workbench.journal import Row
 from workbench.paths import SAMPLE_CORPUS
-from workbench.store.imports import new_id, now
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:

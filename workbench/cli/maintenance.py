@@ -20,7 +20,7 @@ def backup(options: argparse.Namespace) -> None:
 
 def rebuild(options: argparse.Namespace) -> None:
     """Replay journals, imports and decisions into a fresh database; the old file is kept beside it."""
-    from workbench.store.rebuild import rebuild as rebuild_database
+    from workbench.rebuild import rebuild as rebuild_database
 
     counts = rebuild_database(workspace_root(options.workspace))
     print_table("Rebuilt", ("table", "rows"), sorted(counts.items()))

@@ -5,12 +5,12 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.ids import now
 from workbench.jobs.folder import JobFolder, State, Stop
-from workbench.jobs.journal import Journal, Row, read_rows
+from workbench.journal import Journal, Row, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ class JobContext:
         self._reserve.write_bytes(b"\0" * _RESERVE_BYTES)  # room to say that the disk is full
         self._journal = Journal(self.folder.journal)
         signal.signal(signal.SIGTERM, self._on_terminate)
-        started = self._status.started_at or _now()
+        started = self._status.started_at or now()
         self._status = replace(
             self._status, state="running", started_at=started, finished_at=None, message="", rate=None, eta_s=None
         )
@@ -118,7 +118,7 @@ class JobContext:
             state=state,
             message=message or (self._status.message if state == "finished" else ""),
             eta_s=None,
-            finished_at=_now(),
+            finished_at=now(),
         )
         self.folder.write_status(self._status)
         if self._journal is not None:
@@ -133,7 +133,3 @@ def _plain(details: dict[str, Any]) -> dict[str, Any]:
     return json.loads(
         json.dumps(details, default=lambda value: value.item() if hasattr(value, "item") else str(value))
     )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from workbench.jobs.compact_ids import CompactIds
 from workbench.jobs.folder import JobFolder
-from workbench.jobs.journal import Row, read_rows
+from workbench.journal import Row, read_rows
 
 
 def earlier_rows(job: Path, *, text_key: str, wanted: CompactIds, done: CompactIds) -> Iterator[Row]:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import InputError, StorageError
 from workbench.durable import full_disk_message, is_full_disk
+from workbench.ids import new_id, now
 from workbench.jobs.folder import ENDED, LANES, RESUMABLE, JobFolder, Spec, State, Status, Stop, lane_of
 from workbench.jobs.ingest import Ingester
 from workbench.jobs.queue import next_first, reordered
 from workbench.jobs.views import JobView, stated, true_status, view_of
-from workbench.store.imports import new_id, now
 
 if TYPE_CHECKING:
     import pandas as pd

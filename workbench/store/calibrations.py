@@ -9,7 +9,7 @@ import pyarrow as pa
 from pipeline.curation.calibration import Calibration
 from pipeline.curation.ensemble import Ensemble
 from pipeline.errors import InputError
-from workbench.jobs.journal import Row, Rows
+from workbench.journal import Row, Rows
 from workbench.store.connection import Cursor, Database, run
 from workbench.store.rows import TEXT, checked, insert_new
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from workbench.jobs.journal import Row, Rows
+from workbench.journal import Row, Rows
 from workbench.store.connection import Cursor, run
 from workbench.store.rows import COUNT, TEXT, columns
 

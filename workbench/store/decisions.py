@@ -7,13 +7,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import InputError
-from workbench.jobs.journal import Journal, Rows
+from workbench.ids import new_id, now
+from workbench.journal import Journal, Rows
 from workbench.store.connection import Cursor, Database, run
 from workbench.store.decision import BULK_ACTIONS, Action, Decision
 from workbench.store.decision_log import insert_batches, line
 from workbench.store.decision_tables import matching, resolved
 from workbench.store.filters import TripletFilter, attempts_clause
-from workbench.store.imports import new_id, now
 from workbench.store.journals import Journals
 from workbench.store.standing import LAST_STANDING, LAST_UNDO, STATE_COLUMNS, STATES
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline.errors import InputError
-from workbench.jobs.journal import Rows
+from workbench.journal import Rows
 from workbench.store.connection import Cursor, Database, run
 from workbench.store.rows import TEXT, checked, insert_new
 

@@ -1,9 +1,7 @@
 """Imported corpora and triplet files: kept as journals of their own, so that a rebuild finds them."""
 
 import json
-import secrets
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -11,7 +9,8 @@ import pyarrow as pa
 
 from pipeline.errors import StorageError
 from workbench.durable import full_disk_message, is_full_disk, sync_folder
-from workbench.jobs.journal import Journal, Row, Rows
+from workbench.ids import now
+from workbench.journal import Journal, Row, Rows
 from workbench.store.connection import Cursor
 from workbench.store.journals import Journals
 from workbench.store.rows import COUNT, TEXT, checked, insert_new
@@ -82,17 +81,6 @@ class Imports:
             journal.close()
             part.unlink(missing_ok=True)
         return path
-
-
-def new_id(kind: str) -> str:
-    """Return an id that sorts by time of making: date, time to the millisecond, kind, four random digits."""
-    moment = datetime.now(UTC)
-    return f"{moment:%Y%m%d-%H%M%S}-{moment.microsecond // 1000:03d}-{kind}-{secrets.token_hex(2)}"
-
-
-def now() -> str:
-    """Return the time in UTC as ISO 8601 text with milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from workbench.jobs.journal import Rows
+from workbench.journal import Rows
 from workbench.store.connection import Database
 from workbench.store.rows import COUNT, TEXT, columns, insert
 

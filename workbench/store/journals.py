@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from workbench.jobs.journal import Rows, parse_lines, read_whole_lines, tail_digest
+from workbench.journal import Rows, parse_lines, read_whole_lines, tail_digest
 from workbench.store.connection import Cursor, Database, run
 from workbench.store.rows import COUNT, TEXT, insert
 

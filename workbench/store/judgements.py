@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import pyarrow as pa
 
-from workbench.jobs.journal import Row, Rows
+from workbench.journal import Row, Rows
 from workbench.store.connection import Cursor, Database, run
 from workbench.store.filters import attempts_clause
 from workbench.store.rows import REAL, TEXT, checked, insert

@@ -7,9 +7,10 @@ import pyarrow as pa
 
 from pipeline.errors import InputError
 from pipeline.generation.llms.entries import EMBEDDED_ENTRY, LLMEntry
-from workbench.jobs.journal import Row, Rows
+from workbench.ids import new_id, now
+from workbench.journal import Row, Rows
 from workbench.store.connection import Cursor, Database, run
-from workbench.store.imports import Imports, new_id, now
+from workbench.store.imports import Imports
 from workbench.store.rows import COUNT, REAL, TEXT, checked, insert_new
 
 _TEXTS = ("check_id", "name", "entry", "state", "message", "contrast", "sample", "checked_at")

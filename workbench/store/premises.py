@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from pipeline.errors import InputError
-from workbench.jobs.journal import Row, Rows
+from workbench.ids import new_id
+from workbench.journal import Row, Rows
 from workbench.store.connection import Cursor, Database, run
-from workbench.store.imports import Imports, new_id
+from workbench.store.imports import Imports
 from workbench.store.rows import COUNT, TEXT, checked, insert_new
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from workbench.jobs.journal import Row, Rows
+from workbench.journal import Row, Rows
 from workbench.store.connection import Cursor, run
 
 TEXT, COUNT, REAL = pa.string(), pa.int64(), pa.float64()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from pipeline.evaluation.held_out import HELD_OUT_TASK
-from workbench.jobs.journal import Rows
+from workbench.journal import Rows
 from workbench.store.connection import Cursor, Database
 from workbench.store.rows import COUNT, REAL, TEXT, checked, insert_new
 

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import InputError, StorageError
 from workbench.durable import full_disk_message, is_full_disk, write_atomically
-from workbench.jobs.journal import Row, Rows
+from workbench.ids import new_id, now
+from workbench.journal import Row, Rows
 from workbench.store.connection import Cursor, Database, run
-from workbench.store.imports import new_id, now
 from workbench.store.rows import COUNT, TEXT, checked, insert_new
 
 if TYPE_CHECKING:

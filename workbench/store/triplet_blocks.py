@@ -5,7 +5,7 @@ from itertools import islice
 
 import pyarrow as pa
 
-from workbench.jobs.journal import Row, Rows
+from workbench.journal import Row, Rows
 from workbench.store.connection import Cursor
 from workbench.store.rows import COUNT, REAL, TEXT, insert
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from pipeline.errors import InputError
-from workbench.jobs.journal import Rows
+from workbench.ids import new_id
+from workbench.journal import Rows
 from workbench.store.connection import Cursor, Database, records, run
 from workbench.store.filters import TripletFilter, attempts_clause, source_and_conditions
-from workbench.store.imports import Imports, new_id
+from workbench.store.imports import Imports
 from workbench.store.orders import Sorting
 from workbench.store.rows import checked, insert
 from workbench.store.text_search import checked_pattern

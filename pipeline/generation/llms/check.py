@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pipeline.config import GenerationConfig
 from pipeline.errors import InputError
 from pipeline.generation.llms.digests import digest_of
-from pipeline.generation.llms.entries import LLMEntry, open_llm
+from pipeline.generation.llms.entries import LLMEntry
+from pipeline.generation.llms.opening import open_llm
 from pipeline.generation.llms.protocol import LLM, Ask
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import Contrast, Side

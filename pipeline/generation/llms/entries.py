@@ -1,11 +1,10 @@
-"""The entry of an LLM in the registry: where it is, how it is reached, what its check found; and opening it."""
+"""The entry of an LLM in the registry: where it is, how it is reached, what its check found."""
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from pipeline.errors import InputError
-from pipeline.generation.llms.protocol import LLM
 from pipeline.names import BUILT_IN_LLMS
 
 LLMKind = Literal["embedded", "gguf", "decoder", "encoder-decoder", "remote"]
@@ -101,30 +100,3 @@ def architecture(folder: Path) -> LLMKind:
             f"{folder / 'config.json'} cannot be read ({error}); copy the model folder again."
         ) from error
     return "encoder-decoder" if isinstance(config, dict) and config.get("is_encoder_decoder") else "decoder"
-
-
-def open_llm(entry: LLMEntry, *, device: str = "auto", threads: int | None = None, for_many: bool = False) -> LLM:
-    """Load an LLM, or get ready to call it; close it after use.
-
-    for_many: take the engine that is fastest over many rows here, which a trial finds out the first time, rather than
-    the one that is loaded soonest.
-
-    Raises WeightsError if its weights are missing or damaged, InputError if it is not allowed or not configured.
-    """
-    if entry.kind in ("embedded", "gguf"):
-        from pipeline.generation.llms.gguf import GgufLLM
-        from pipeline.generation.loading import load_llama
-
-        if for_many and entry.kind == "embedded":
-            from pipeline.generation.fastest import load_fastest
-
-            return GgufLLM(load_fastest(entry.name, threads))
-        where = EMBEDDED if entry.kind == "embedded" else entry.location
-        return GgufLLM(load_llama(where, name=entry.name, threads=threads))
-    if entry.kind in ("decoder", "encoder-decoder"):
-        from pipeline.generation.llms.opening import open_folder
-
-        return open_folder(entry, device=device, threads=threads)
-    from pipeline.generation.llms.remote import RemoteLLM
-
-    return RemoteLLM(entry)

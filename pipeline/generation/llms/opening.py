@@ -1,16 +1,42 @@
-"""Loading a transformers folder as an LLM, with every way in which it can fail told in one sentence."""
+"""Opening an LLM of any kind: an engine of its own, a transformers folder, or a server."""
 
 from pathlib import Path
 
 from pipeline.errors import InputError, WeightsError
 from pipeline.generation.llms.batch_limits import BatchLimits
-from pipeline.generation.llms.entries import LLMEntry, architecture
+from pipeline.generation.llms.entries import EMBEDDED, LLMEntry, architecture
+from pipeline.generation.llms.protocol import LLM
 from pipeline.generation.llms.torch_llm import TorchLLM, is_out_of_memory
 from pipeline.training.encoders import resolve_device
 from pipeline.weights import cache_dir
 
 
-def open_folder(entry: LLMEntry, *, device: str = "auto", threads: int | None = None) -> TorchLLM:
+def open_llm(entry: LLMEntry, *, device: str = "auto", threads: int | None = None, for_many: bool = False) -> LLM:
+    """Load an LLM, or get ready to call it; close it after use.
+
+    for_many: take the engine that is fastest over many rows here, which a trial finds out the first time, rather than
+    the one that is loaded soonest.
+
+    Raises WeightsError if its weights are missing or damaged, InputError if it is not allowed or not configured.
+    """
+    if entry.kind in ("embedded", "gguf"):
+        from pipeline.generation.llms.gguf import GgufLLM
+        from pipeline.generation.loading import load_llama
+
+        if for_many and entry.kind == "embedded":
+            from pipeline.generation.fastest import load_fastest
+
+            return GgufLLM(load_fastest(entry.name, threads))
+        where = EMBEDDED if entry.kind == "embedded" else entry.location
+        return GgufLLM(load_llama(where, name=entry.name, threads=threads))
+    if entry.kind in ("decoder", "encoder-decoder"):
+        return _open_folder(entry, device=device, threads=threads)
+    from pipeline.generation.llms.remote import RemoteLLM
+
+    return RemoteLLM(entry)
+
+
+def _open_folder(entry: LLMEntry, *, device: str = "auto", threads: int | None = None) -> TorchLLM:
     """Load a decoder or encoder-decoder. Raises WeightsError or InputError with one sentence."""
     import torch
 

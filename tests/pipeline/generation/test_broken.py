@@ -17,7 +17,8 @@ from pipeline.config import GenerationConfig
 from pipeline.errors import InputError
 from pipeline.generation.generate import generate
 from pipeline.generation.llms.calls import Patience
-from pipeline.generation.llms.entries import LLMEntry, entry_for, open_llm
+from pipeline.generation.llms.entries import LLMEntry, entry_for
+from pipeline.generation.llms.opening import open_llm
 from pipeline.generation.llms.remote import RemoteLLM
 from pipeline.records import Outcome, Premise
 from pipeline.weights import embedded_gguf
@@ -119,7 +120,8 @@ from collections import Counter
 from pathlib import Path
 sys.path.insert(0, {project!r})
 from pipeline.errors import InputError
-from pipeline.generation.llms.entries import entry_for, open_llm
+from pipeline.generation.llms.entries import entry_for
+from pipeline.generation.llms.opening import open_llm
 for path in sorted(Path({folder!r}).glob("*.gguf")):
     try:
         open_llm(entry_for(str(path))).close()

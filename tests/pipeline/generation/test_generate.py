@@ -8,8 +8,9 @@ from pipeline.config import GenerationConfig
 from pipeline.errors import InputError, WeightsError
 from pipeline.generation.copies import words
 from pipeline.generation.generate import generate
-from pipeline.generation.llms.entries import entry_for, open_llm
+from pipeline.generation.llms.entries import entry_for
 from pipeline.generation.llms.gguf import GgufLLM
+from pipeline.generation.llms.opening import open_llm
 from pipeline.generation.llms.protocol import Ask
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import Contrast, Outcome, Premise, Side

@@ -7,7 +7,8 @@ from contextlib import closing
 from pipeline.config import GenerationConfig, from_fields
 from pipeline.generation.answering import answer
 from pipeline.generation.contrast import TokenChoice
-from pipeline.generation.llms.entries import LLMEntry, open_llm
+from pipeline.generation.llms.entries import LLMEntry
+from pipeline.generation.llms.opening import open_llm
 from pipeline.generation.llms.protocol import LLM
 from pipeline.generation.llms.remote import RemoteLLM
 from pipeline.generation.reading import open_reader, token_llm

@@ -3,7 +3,6 @@
 Nothing is judged again: the raw values of triplets are stored, and only their way to 0-5 changes.
 """
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from pipeline.curation.calibration import Calibration
 from pipeline.curation.decision_targets import decision_targets
 from pipeline.curation.ensemble import Ensemble, fit_ensemble
 from pipeline.evaluation.gold import GoldPairs, gold_pairs
+from workbench.ids import now
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.calibrating import (
     calibration_row,
@@ -102,7 +102,7 @@ def _keep(
     stored: pd.DataFrame,
 ) -> None:
     """Write the calibration and the triplets' new places on it; a resumed job repeats rows, which changes nothing."""
-    moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+    moment = now()
     context.write([calibration_row(calibration, points, moment, ensemble)])
     known = stored[stored["a_raw"].notna() & stored["b_raw"].notna()]
     for start in range(0, len(known), _ROWS_A_WRITE):

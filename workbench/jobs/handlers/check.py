@@ -1,7 +1,6 @@
 """The check of an LLM as a job: what it finds, or why it failed, becomes the LLM's row in the registry."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.errors import InputError
@@ -9,6 +8,7 @@ from pipeline.generation.llms.check import check
 from pipeline.generation.llms.entries import LLMEntry, entry_for
 from pipeline.hub_files import HubName, fetch_model
 from pipeline.weights import cache_dir
+from workbench.ids import now
 from workbench.jobs.context import JobContext
 from workbench.jobs.fetching import DownloadStopped, telling
 
@@ -55,6 +55,6 @@ def _row(context: JobContext, entry: LLMEntry, **facts: Any) -> dict[str, Any]:
         "check_id": context.job_id,
         "name": entry.name,
         "entry": entry.to_json(),
-        "checked_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "checked_at": now(),
         **facts,
     }

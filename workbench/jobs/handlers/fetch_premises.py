@@ -1,16 +1,16 @@
 """A corpus of premises from the hub as a job: one file at a pinned revision, kept like an import."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.hub_files import HubName, fetch_file
 from pipeline.premises import PremiseFile, read_premises
+from workbench.ids import now
 from workbench.jobs.context import JobContext
 from workbench.jobs.fetching import telling
-from workbench.jobs.journal import Row
+from workbench.journal import Row
 
 _BATCH = 5_000
 
@@ -45,7 +45,7 @@ def _header(context: JobContext, name: str, origin: str, read: PremiseFile) -> R
         "origin": origin,
         "duplicates": read.duplicates,
         "rejected": read.reasons(),
-        "created_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "created_at": now(),
     }
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from pipeline.config import GenerationConfig, from_fields
 from pipeline.generation.generate import generate
-from pipeline.generation.llms.entries import LLMEntry, entry_for, open_llm
+from pipeline.generation.llms.entries import LLMEntry, entry_for
 from pipeline.generation.llms.meter import Usage
+from pipeline.generation.llms.opening import open_llm
 from pipeline.generation.llms.protocol import LLM, Metered
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.prompts import PromptSet
@@ -22,7 +23,7 @@ from workbench.jobs.batches import in_batches
 from workbench.jobs.compact_ids import CompactIds
 from workbench.jobs.context import JobContext
 from workbench.jobs.earlier_rows import earlier_rows
-from workbench.jobs.journal import Row, read_rows
+from workbench.journal import Row, read_rows
 
 _ROWS_AT_A_TIME = 2_000
 _REASONS = 8

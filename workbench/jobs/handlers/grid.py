@@ -7,7 +7,8 @@ from typing import Any
 
 from pipeline.config import GenerationConfig, from_fields
 from pipeline.generation.generate import generate
-from pipeline.generation.llms.entries import LLMEntry, open_llm
+from pipeline.generation.llms.entries import LLMEntry
+from pipeline.generation.llms.opening import open_llm
 from pipeline.records import GeneratedTriplet, Premise
 from workbench.durable import write_atomically
 from workbench.jobs.context import JobContext

@@ -1,7 +1,6 @@
 """Stage 2 as a job: each judge scores (premise, positive) and (premise, hard negative); raw values are kept."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from pipeline.curation.ensemble import Ensemble, members_first
 from pipeline.curation.judges import Judge
 from pipeline.errors import InputError
 from pipeline.evaluation.gold import gold_pairs
+from workbench.ids import now
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.calibrating import (
     calibration_row,
@@ -20,7 +20,7 @@ from workbench.jobs.handlers.calibrating import (
     judgement_rows,
     opened_judge,
 )
-from workbench.jobs.journal import read_rows
+from workbench.journal import read_rows
 from workbench.paths import ASSETS
 
 BATCH_TRIPLETS = 32
@@ -90,7 +90,7 @@ def calibrate(context: JobContext, judge: Judge) -> Calibration:
     if gold_dir := context.spec.get("gold_dir"):
         gold = gold_pairs(Path(gold_dir))
         calibration, points = fit(judge.judge_id, judge.scores(gold.pairs), gold.gold, fitted_on=gold.name)
-        context.write([calibration_row(calibration, points, datetime.now(UTC).isoformat(timespec="milliseconds"))])
+        context.write([calibration_row(calibration, points, now())])
     else:
         calibration = known_calibration(context, judge.judge_id)
     kept.write_text(json.dumps(calibration.to_json()), encoding="utf-8")

@@ -7,7 +7,8 @@ from pipeline.config import GenerationConfig, from_fields
 from pipeline.generation.contrast import TokenChoice
 from pipeline.generation.lens import LensRecord, LensStep
 from pipeline.generation.lens_recording import record_reply
-from pipeline.generation.llms.entries import LLMEntry, open_llm
+from pipeline.generation.llms.entries import LLMEntry
+from pipeline.generation.llms.opening import open_llm
 from pipeline.generation.outcomes import classify
 from pipeline.generation.reading import open_reader, token_llm
 from pipeline.records import Side

@@ -3,7 +3,8 @@
 import json
 from contextlib import closing
 
-from pipeline.generation.llms.entries import LLMEntry, open_llm
+from pipeline.generation.llms.entries import LLMEntry
+from pipeline.generation.llms.opening import open_llm
 from pipeline.generation.reading import token_llm
 from workbench.durable import write_atomically
 from workbench.jobs.context import JobContext

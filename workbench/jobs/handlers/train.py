@@ -15,7 +15,7 @@ from pipeline.training.train import StepEvent, train
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.evaluate import evaluate_folder, evaluate_held_out, held_out_of, triplets_of
 from workbench.jobs.handlers.run_details import DevWatch, add_cost, guide_folder, write_first_batch
-from workbench.jobs.journal import read_rows
+from workbench.journal import read_rows
 
 
 def run(context: JobContext) -> None:

@@ -4,20 +4,21 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, fields
-from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.config import ScratchConfig, from_fields
-from pipeline.generation.llms.entries import LLMEntry, open_llm
+from pipeline.generation.llms.entries import LLMEntry
 from pipeline.generation.llms.meter import Usage
+from pipeline.generation.llms.opening import open_llm
 from pipeline.generation.llms.protocol import LLM, Metered
 from pipeline.generation.premise_filing import Attempt, Cell, PremiseOutcome, cells
 from pipeline.generation.premise_prompts import Length
 from pipeline.generation.scratch import write_premises
 from pipeline.records import text_id
+from workbench.ids import now
 from workbench.jobs.batches import in_batches
 from workbench.jobs.context import JobContext
-from workbench.jobs.journal import Row, read_rows
+from workbench.journal import Row, read_rows
 
 _REASONS = 8
 _POSITION_BITS = 62
@@ -133,7 +134,7 @@ class _ScratchJob:
             "origin": f"written by {self._config.llm}",
             "duplicates": 0,
             "rejected": {},
-            "created_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "created_at": now(),
         }
 
     def _usage_row(self) -> list[Row]:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 from workbench.durable import sync_file, sync_folder
+from workbench.ids import new_id
 from workbench.jobs.folder import JobFolder
 from workbench.jobs.views import row_of, true_status, view_of
 from workbench.locks import FileLock
-from workbench.store.imports import new_id
 from workbench.store.store import Store
 
 
