@@ -20,6 +20,7 @@ class Outcome(StrEnum):
     NEAR_COPY = "near_copy"
     EMPTY = "empty"
     TRUNCATED = "truncated"
+    MALFORMED = "malformed"
     REFUSED = "refused"
     LOOP = "loop"
     WRONG_LANGUAGE = "wrong_language"

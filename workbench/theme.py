@@ -38,6 +38,7 @@ OUTCOME_COLOURS: Final[dict[str, str]] = {
     Outcome.COPY: WARNING,
     Outcome.NEAR_COPY: "#F0C987",
     Outcome.TRUNCATED: "#B8860B",
+    Outcome.MALFORMED: "#C98B6B",
     Outcome.EMPTY: "#A9B1BC",
     Outcome.REFUSED: "#8C6BB1",
     Outcome.LOOP: "#5B7F95",

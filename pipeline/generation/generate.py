@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pipeline.config import GenerationConfig
 from pipeline.generation.candidates import Candidate, chosen
 from pipeline.generation.llms.protocol import LLM, Ask, Reply, ShouldStop
-from pipeline.generation.outcomes import classify
+from pipeline.generation.outcomes import classify, unlike
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.prompts import PromptSet
 from pipeline.records import Contrast, GeneratedTriplet, Outcome, Premise, Side, SideResult, text_id
@@ -83,18 +83,23 @@ class _Run:
         sides: dict[Side, SideResult] = {}
         used = []
         for side in Side:
-            sides[side], contrast = self._choose(done, side)
+            sides[side], contrast = self._choose(done, side, sides.get(Side.POSITIVE))
             used.append(contrast)
         # A triplet is contrasted when both sides are: what one of them lacks, the pair lacks.
         contrast = used[0] if used[0] is used[1] else Contrast.NONE
         return GeneratedTriplet(done.premise, sides[Side.POSITIVE], sides[Side.HARD_NEGATIVE], contrast)
 
-    def _choose(self, done: _Open, side: Side) -> tuple[SideResult, Contrast]:
-        """Return the chosen reply of a side and the contrast that took part in it."""
+    def _choose(self, done: _Open, side: Side, positive: SideResult | None) -> tuple[SideResult, Contrast]:
+        """Return the chosen reply of a side and the contrast that took part in it.
+
+        positive: the chosen one, which no hard negative may equal.
+        """
         premise = done.premise.text
         candidates = [
             self._candidate(done.replies[side, number], premise, side) for number in range(self._config.candidates)
         ]
+        if positive is not None and positive.outcome is Outcome.OK:
+            candidates = [replace(one, result=unlike(one.result, positive)) for one in candidates]
         candidates = self._measured(candidates, premise, side)
         best = chosen(candidates, self._config.choice, omega=self._config.omega, premise=premise)
         return best.result, self._contrast(candidates)

@@ -11,13 +11,19 @@ from typing import NamedTuple
 
 from pipeline.config import ScratchConfig
 from pipeline.errors import InputError
+from pipeline.generation.clean_up import sentence_in
 from pipeline.generation.copies import words
 from pipeline.generation.loops import repeats_itself
 from pipeline.generation.premise_prompts import GENRES, TOPICS, Genre, Length
+from pipeline.generation.prompts import CleanUp
 from pipeline.generation.refusals import refusal_rule
+from pipeline.generation.unwrapping import has_words
 from pipeline.near_duplicates import NearDuplicates
+from pipeline.records import Outcome
 
 _LEAST_WORDS = 3
+_CLEAN_UP = CleanUp(bullets=False, labels=False, quotes=False)
+"""A premise keeps its quotes; one with a bullet or a label is malformed."""
 _WHOLE = re.compile(r"""["'“‘(]?[A-Z0-9].*[.?!]["'”’)]?""")
 _RESIDUE = re.compile(r"https?:|www\.|[\[\]{}<>|_#*\\]|\bAbout [^.?!]*:")
 
@@ -109,10 +115,17 @@ class Filing:
     def file(
         self, asked: Cell, number: int, raw: str, *, cut: bool = False, failed: bool = False, reason: str = ""
     ) -> Attempt:
-        """Judge a reply, of which the first line counts, remember it, and return it as an attempt."""
-        text = " ".join(raw.strip().partition("\n")[0].split())
+        """Judge a reply, of which the first sentence counts, remember it, and return it as an attempt."""
+        found = sentence_in(raw, wanted=_CLEAN_UP)
+        text = found.text
         length = Length.of(text)
-        outcome = PremiseOutcome.FAILED if failed else self._outcome(asked, text, cut=cut)
+        is_cut = cut and not found.is_whole
+        if failed:
+            outcome = PremiseOutcome.FAILED
+        elif found.flaw is not None:
+            outcome = PremiseOutcome(Outcome.TRUNCATED if is_cut else found.flaw)
+        else:
+            outcome = self._outcome(asked, text, cut=is_cut)
         if outcome is PremiseOutcome.OK:
             outcome = self._place(asked._replace(length=length), text)
         attempt = Attempt(asked, number, text, length, outcome, reason)
@@ -133,7 +146,7 @@ class Filing:
         return range(first, min(first + missing, most))
 
     def _outcome(self, asked: Cell, text: str, *, cut: bool) -> PremiseOutcome:
-        if not words(text):
+        if not has_words(text):
             return PremiseOutcome.EMPTY
         if refusal_rule(text):
             return PremiseOutcome.REFUSED

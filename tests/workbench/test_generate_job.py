@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.generation.prompt_sets import prompt_set
 from tests.servers.scripted_server import Answer, completion, serving
 from workbench.actions import ACTIONS
 from workbench.jobs.compact_ids import CompactIds
+from workbench.jobs.handlers.generate import cleaned_again
 from workbench.workspace import Workspace
 
 TEXTS = [f"Sentence number {i} is about the sea and boat {i}." for i in range(8)]
@@ -120,3 +122,26 @@ def test_compact_ids_are_a_set():
     assert f"{1:016x}" not in known and "other" not in known and "x" not in CompactIds()
     both = known.plus(CompactIds([f"{1:016x}"]))
     assert f"{1:016x}" in both and len(both) == len(ids) + 1
+
+
+def test_rows_of_an_earlier_run_are_cleaned_again_when_they_are_taken_over():
+    known = {
+        "premise": "A dog is running.", "tokens": 9,
+        "positive": "<think>", "positive_outcome": "ok", "positive_raw": "<think>\nhm\n</think>\n\nA hound sprints.",
+        "hard_negative": "A hound sprints", "hard_negative_outcome": "ok", "hard_negative_raw": "A hound sprints",
+    }  # fmt: skip
+    again = cleaned_again(known, prompt_set("default"))
+    assert (again["positive"], again["positive_outcome"]) == ("A hound sprints.", "ok")
+    assert again["hard_negative_outcome"] == "copy" and again["tokens"] == 9
+    cut = known | {"positive_raw": "<think>hm", "positive_outcome": "truncated"}
+    assert cleaned_again(cut, prompt_set("default"))["positive_outcome"] == "truncated"
+
+
+def test_an_imported_hard_negative_that_says_the_positive_again_is_a_copy(real, tmp_path):
+    rows = (("A dog runs.", "A hound runs.", "a hound runs"), ("It rains.", "Rain falls.", "It is dry."))
+    names = ("premise", "positive", "hard_negative")
+    path = tmp_path / "own.jsonl"
+    path.write_text("".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows))
+    ACTIONS["import_triplets"](real, path=str(path))
+    attempts = real.store.triplets.attempts()
+    assert (int(attempts["rows"].sum()), int(attempts["ok"].sum())) == (2, 1)

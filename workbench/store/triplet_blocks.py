@@ -4,7 +4,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from pipeline.generation.copies import is_copy
+from pipeline.records import Outcome
 from workbench.journal import Row, Rows
 from workbench.store.connection import Cursor
 from workbench.store.rows import COUNT, REAL, TEXT, insert
@@ -61,9 +64,28 @@ def _block_table(row: Row) -> pa.Table:
         "positive_raw": columns["positive"],
         "hard_negative_raw": columns["hard_negative"],
     }
-    constants = {"attempt_id": attempt_id, "contrast": "none", "origin": "import", "tokens": 0}
-    constants |= {"positive_outcome": "ok", "hard_negative_outcome": "ok"}
+    constants = {
+        "attempt_id": attempt_id,
+        "contrast": "none",
+        "origin": "import",
+        "tokens": 0,
+        "positive_outcome": "ok",
+    }
+    columns["hard_negative_outcome"] = _hard_negative_outcomes(columns["positive"], columns["hard_negative"])
     for field in TRIPLET_SCHEMA:
         if field.name not in columns:
             columns[field.name] = pa.repeat(pa.scalar(constants.get(field.name), field.type), count)
     return pa.table({name: columns[name] for name in TRIPLET_SCHEMA.names}, schema=TRIPLET_SCHEMA)
+
+
+def _hard_negative_outcomes(positives: pa.Array, hard_negatives: pa.Array) -> pa.Array:
+    """Return ok, or copy where the hard negative says its positive again; only likely cases are compared."""
+    letters = [
+        pc.replace_substring_regex(pc.utf8_lower(texts), r"[^\p{L}\p{N}]+", "")
+        for texts in (positives, hard_negatives)
+    ]
+    found = [str(Outcome.OK)] * len(positives)
+    for place in pc.indices_nonzero(pc.equal(*letters)).to_pylist():
+        if is_copy(hard_negatives[place].as_py(), positives[place].as_py()):
+            found[place] = str(Outcome.COPY)
+    return pa.array(found, TEXT)

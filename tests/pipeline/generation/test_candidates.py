@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,15 +60,16 @@ class Scripted:
 
     name, context_length = "scripted", None
 
-    def __init__(self, contrast, *, measures):
-        self.contrast, self._measures, self.asked = contrast, measures, []
+    def __init__(self, contrast, *, measures, repeats=False):
+        self.contrast, self._measures, self._repeats, self.asked = contrast, measures, repeats, []
 
     def replies(self, asks, prompts, config, should_stop):
         for ask in asks:
             self.asked.append(ask)
             for side in Side:
                 values = (-float(ask.key % 3), 0.0) if self._measures else (None, None)
-                yield Reply(ask.key, side, f" Quite other words, {ask.key % 3}.", tokens=3, own_log_p=values[0],
+                kind = "other" if side is Side.POSITIVE or self._repeats else "odd"
+                yield Reply(ask.key, side, f" Quite {kind} words, {ask.key % 3}.", tokens=3, own_log_p=values[0],
                             opposite_log_p=values[1])  # fmt: skip
 
     def log_probabilities(self, prompts, replies):
@@ -94,7 +96,18 @@ def test_a_run_asks_for_every_candidate_with_its_own_seed_and_keeps_one():
 def test_what_was_not_measured_while_writing_is_measured_afterwards():
     llm = Scripted(Contrast.TOKEN, measures=False)
     [made] = generate([Premise.from_text(PREMISE)], CONFIG, llm)
-    assert made.positive.text == made.hard_negative.text == "Quite other words, 1."
+    assert (made.positive.text, made.hard_negative.text) == ("Quite other words, 1.", "Quite odd words, 1.")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_hard_negative_is_another_sentence_than_the_positive_or_a_copy(count):
+    config = replace(CONFIG, candidates=count, temperature=0.8)
+    [made] = generate([Premise.from_text(PREMISE)], config, Scripted(Contrast.TOKEN, measures=True, repeats=True))
+    assert made.positive.text == "Quite other words, 0." and made.positive.outcome is Outcome.OK
+    if count == 1:
+        assert made.hard_negative.outcome is Outcome.COPY and not made.is_ok
+    else:
+        assert made.is_ok and made.hard_negative.text == "Quite other words, 1."
 
 
 @pytest.mark.parametrize(("measures", "choice", "count", "used"), [

@@ -18,10 +18,11 @@ from workbench.workspace import Workspace
 _EXAMPLES = 5
 MEANINGS = {
     Outcome.OK: "usable",
-    Outcome.COPY: "the premise again, up to case and punctuation",
+    Outcome.COPY: "the premise again, or the positive again as hard negative, up to case and punctuation",
     Outcome.NEAR_COPY: "the premise again with almost the same words",
     Outcome.EMPTY: "no letters or digits",
     Outcome.TRUNCATED: "reached the longest reply",
+    Outcome.MALFORMED: "an announcement, code or JSON without a sentence",
     Outcome.REFUSED: "talks about the task in place of doing it",
     Outcome.LOOP: "repeats itself",
     Outcome.WRONG_LANGUAGE: "another language or script than the premise",

@@ -15,10 +15,11 @@ from pipeline.generation.llms.entries import LLMEntry, entry_for
 from pipeline.generation.llms.meter import Usage
 from pipeline.generation.llms.opening import open_llm
 from pipeline.generation.llms.protocol import LLM, Metered
+from pipeline.generation.outcomes import classify, unlike
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.prompts import PromptSet
 from pipeline.generation.text_key import text_key
-from pipeline.records import Contrast, GeneratedTriplet, Outcome, Premise
+from pipeline.records import Contrast, GeneratedTriplet, Outcome, Premise, Side, SideResult
 from workbench.jobs.batches import in_batches
 from workbench.jobs.compact_ids import CompactIds
 from workbench.jobs.context import JobContext
@@ -34,14 +35,14 @@ def run(context: JobContext) -> None:
     config = from_fields(GenerationConfig, context.spec["config"])
     prompts = prompts_of(context.spec, config)
     entry = entry_of(context.spec, config)
-    run_of_job = _GenerateJob(context, config, text_key(config, prompts, entry))
+    run_of_job = _GenerateJob(context, config, prompts, text_key(config, prompts, entry))
     run_of_job.take_over_earlier()
     if run_of_job.finished >= run_of_job.total:
         return
     run_of_job.report(f"Loading {entry.name}")
     llm = open_llm(entry, for_many=True)
     try:
-        run_of_job.write(llm, prompts)
+        run_of_job.write(llm)
     finally:
         llm.close()
 
@@ -49,8 +50,8 @@ def run(context: JobContext) -> None:
 class _GenerateJob:
     """One job: what is done, what was spent, and the rows that are written."""
 
-    def __init__(self, context: JobContext, config: GenerationConfig, key: str) -> None:
-        self._context, self._config, self._key = context, config, key
+    def __init__(self, context: JobContext, config: GenerationConfig, prompts: PromptSet, key: str) -> None:
+        self._context, self._config, self._prompts, self._key = context, config, prompts, key
         self._counts: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._spent = Usage()
@@ -81,14 +82,14 @@ class _GenerateJob:
             self.report("Taking over rows of earlier runs")
             yield from (row["premise_id"] for row in rows)
 
-    def write(self, llm: LLM, prompts: PromptSet) -> None:
+    def write(self, llm: LLM) -> None:
         """Generate for the rest."""
         waiting = (Premise(i, text) for i, text in self._context.input_pairs() if i not in self._done)
         if isinstance(llm, Metered):
             llm.spent = self._spent
         self._engine = engine_of(llm)
         stream = generate(
-            waiting, self._config, llm, prompts=prompts,
+            waiting, self._config, llm, prompts=self._prompts,
             should_stop=lambda: self._context.stop_requested() is not None,
         )  # fmt: skip
         for batch in in_batches(stream):
@@ -132,7 +133,7 @@ class _GenerateJob:
 
     def _taken_over(self, known: Row) -> Row:
         job_id = self._context.job_id
-        return known | {
+        return cleaned_again(known, self._prompts) | {
             "triplet_id": f"{job_id}-{known['premise_id']}",
             "attempt_id": job_id,
             "origin": self._context.spec.get("origin", ""),
@@ -152,6 +153,21 @@ class _GenerateJob:
         for name in ("positive_reason", "hard_negative_reason"):
             if known.get(name):
                 self._reasons[known[name]] += 1
+
+
+def cleaned_again(known: Row, prompts: PromptSet) -> Row:
+    """Return a stored row with text and outcome of both sides as today's clean-up finds them in the raw replies."""
+    sides: dict[Side, SideResult] = {}
+    for side in Side:
+        outcome, raw = Outcome(known[f"{side}_outcome"]), known.get(f"{side}_raw")
+        if not isinstance(raw, str) or outcome in (Outcome.FAILED, Outcome.TOO_LONG):
+            return known
+        is_cut = outcome is Outcome.TRUNCATED
+        sides[side] = classify(raw, known["premise"], side, prompts, cut=is_cut, tokens=0)
+    if sides[Side.POSITIVE].outcome is Outcome.OK:
+        sides[Side.HARD_NEGATIVE] = unlike(sides[Side.HARD_NEGATIVE], sides[Side.POSITIVE])
+    texts = {str(side): result.text for side, result in sides.items()}
+    return known | texts | {f"{side}_outcome": str(result.outcome) for side, result in sides.items()}
 
 
 def engine_of(llm: LLM) -> str:
