@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +11,7 @@ from itertools import islice
 from pathlib import Path, PurePath
 from typing import IO
 
+from pipeline.durable import whole_file
 from pipeline.errors import InputError, StorageError
 from pipeline.files.dataset_folder import data_files
 from pipeline.files.rows import Rejected, column_names, read_rows
@@ -126,18 +126,12 @@ def write_triplets(path: Path, triplets: Iterable[Triplet]) -> int:
     if suffix not in EXPORT_KINDS:
         raise InputError(f"{path.name} names no export format; end the name with one of {', '.join(EXPORT_KINDS)}.")
     write = {".csv": _write_csv, ".jsonl": _write_jsonl, ".parquet": _write_parquet}[suffix]
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     try:
-        with unfinished.open("wb") as stream:
+        with whole_file(path) as stream:
             count = write(stream, triplets)
-            stream.flush()
-            os.fsync(stream.fileno())
-        unfinished.replace(path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise StorageError(f"{path} cannot be written ({reason}); free space or choose another folder.") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     return count
 
 

@@ -14,6 +14,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from pipeline.durable import move_file, move_folder
 from pipeline.errors import InputError, StorageError, UnreachableError, WeightsError
 
 _NAME = re.compile(r"([\w.-]+/[\w.-]+)(?:/([\w.-]+(?:/[\w.-]+)*))?")
@@ -126,10 +127,10 @@ def _fetch(wanted: HubName, commit: str, files: dict[str, int], folder: Path, ki
     if target.is_dir():  # another file of the same revision is there already
         for name in files:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            (unfinished / name).replace(target / name)
+            move_file(unfinished / name, target / name)
         shutil.rmtree(unfinished)
     else:
-        unfinished.rename(target)
+        move_folder(unfinished, target)
     return target
 
 

@@ -1,13 +1,12 @@
 """A folder that the `datasets` library loads as it is: Parquet files under data/, described by a README.md."""
 
-import os
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from pipeline.durable import whole_folder
 from pipeline.errors import InputError, StorageError
 from pipeline.exchange import RECORD_COLUMNS, write_triplets
 from pipeline.records import Triplet
@@ -81,17 +80,14 @@ def write_dataset(folder: Path, triplets: Iterable[Triplet], card: DatasetCard) 
     """
     if folder.exists():
         raise InputError(f"{folder} exists already: name a folder that does not.")
-    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.unfinished")
     try:
-        (unfinished / "data").mkdir(parents=True)
-        rows = _write_parts(unfinished / "data", iter(triplets))
-        (unfinished / "README.md").write_text(card.text(rows), encoding="utf-8")
-        unfinished.replace(folder)
+        with whole_folder(folder) as draft:
+            (draft / "data").mkdir()
+            rows = _write_parts(draft / "data", iter(triplets))
+            (draft / "README.md").write_text(card.text(rows), encoding="utf-8")
     except OSError as error:
         reason = error.strerror or str(error)
         raise StorageError(f"{folder} cannot be written ({reason}); free space or choose another folder.") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return rows
 
 

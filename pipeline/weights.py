@@ -7,14 +7,13 @@ import hashlib
 import importlib.util
 import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from pipeline.durable import whole_folder, whole_path, write_text
 from pipeline.errors import WeightsError
 
 GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -120,12 +119,13 @@ def smollm2_safetensors_folder() -> Path:
         return target
     source = embedded_gguf()
     verify(source, GGUF_SHA256)
-    partial = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
     try:
-        _dequantise(source, partial)
-        _rename_folder(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)  # gone already when the rename succeeded
+        with whole_folder(target) as draft:
+            _dequantise(source, draft)
+    except OSError:
+        # Another process finished the same copy first; anything else is a real error.
+        if not (target / "model.safetensors").is_file():
+            raise
     return target
 
 
@@ -156,17 +156,16 @@ def _requantise(source: Path, target: Path, record: Path) -> None:
     settings.ftype = llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0
     settings.allow_requantize = True
     settings.nthread = os.cpu_count() or 1
-    partial = target.with_name(f"{target.name}.{os.getpid()}")
     try:
-        failed = llama_cpp.llama_model_quantize(os.fsencode(source), os.fsencode(partial), ctypes.byref(settings))
-        if failed or not partial.is_file():
-            raise WeightsError(f"Cannot write the requantised weights to {target.parent}: is the disk full?")
-        with partial.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        partial.replace(target)
-        record.write_text(digest + "\n")
-    finally:
-        partial.unlink(missing_ok=True)
+        with whole_path(target) as draft:
+            failed = llama_cpp.llama_model_quantize(os.fsencode(source), os.fsencode(draft), ctypes.byref(settings))
+            if failed or not draft.stat().st_size:
+                raise OSError("llama.cpp gave up")
+            with draft.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        write_text(record, digest + "\n")
+    except OSError as error:
+        raise WeightsError(f"Cannot write the requantised weights to {target.parent}: is the disk full?") from error
 
 
 def _dequantise(source: Path, folder: Path) -> None:
@@ -181,12 +180,3 @@ def _dequantise(source: Path, folder: Path) -> None:
         del model.config.quantization_config
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(where, gguf_file=name, trust_remote_code=False).save_pretrained(folder)
-
-
-def _rename_folder(partial: Path, target: Path) -> None:
-    try:
-        partial.replace(target)
-    except OSError:
-        # Another process finished the same copy first; anything else is a real error.
-        if not (target / "model.safetensors").is_file():
-            raise

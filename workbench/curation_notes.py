@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import CurationRule, from_fields
+from pipeline.durable import write_json, write_text
 from pipeline.errors import InputError
-from workbench.durable import write_atomically
 
 MAX_GUIDELINES_CHARS = 50_000
 
@@ -44,6 +44,6 @@ def write_notes(root: Path, notes: CurationNotes) -> None:
         raise InputError(f"The share annotated twice must lie in 0..1, got {notes.shared}.")
     if len(notes.guidelines) > MAX_GUIDELINES_CHARS:
         raise InputError(f"The guidelines have {len(notes.guidelines):,} characters; keep them below 50,000.")
-    write_atomically(root / "guidelines.md", notes.guidelines.encode())
+    write_text(root / "guidelines.md", notes.guidelines)
     settings = {"shared": notes.shared, "rules": {name: asdict(rule) for name, rule in notes.rules.items()}}
-    write_atomically(root / "curation.json", json.dumps(settings, indent=1, ensure_ascii=False).encode())
+    write_json(root / "curation.json", settings, indent=1)

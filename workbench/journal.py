@@ -7,8 +7,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from pipeline.durable import full_disk_message, is_full_disk, sync_folder
 from pipeline.errors import StorageError
-from workbench.durable import full_disk_message, is_full_disk, sync_folder
 
 Row = dict[str, Any]
 Rows = list[Row]
@@ -22,7 +22,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         is_new = not path.exists()
         self.path = path
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         if is_new:
             sync_folder(path.parent)
         self._truncate_torn_tail()

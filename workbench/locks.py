@@ -19,7 +19,7 @@ class FileLock:
 
     def acquire(self, wait_s: float = 0.0) -> bool:
         """Take the lock, waiting this long at most; False when somebody else keeps it."""
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
         deadline = time.monotonic() + wait_s
         while True:
             try:

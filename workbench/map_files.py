@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.durable import write_atomically
+from pipeline.durable import write_json, write_table
 
 
 def place_columns(drawings: int) -> list[tuple[str, str]]:
@@ -45,14 +45,12 @@ class MapFiles:
 
     def write(self, points: pd.DataFrame, about: dict[str, Any]) -> None:
         """Write points and description, each whole or not at all."""
-        unfinished = self.points.with_suffix(".tmp")
-        points.to_parquet(unfinished, index=False)
-        unfinished.replace(self.points)
-        write_atomically(self.about_path, json.dumps(about, ensure_ascii=False).encode())
+        write_table(self.points, points)
+        write_json(self.about_path, about)
 
     def write_pairs(self, pairs: pd.DataFrame) -> None:
         """Write the pairs."""
-        pairs.to_parquet(self.pairs_path, index=False)
+        write_table(self.pairs_path, pairs)
 
 
 class SentenceMap:

@@ -4,8 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pipeline.durable import write_json
 from pipeline.errors import InputError
-from workbench.durable import write_atomically
 from workbench.ids import new_id, now
 
 
@@ -35,7 +35,7 @@ class Notes:
             raise InputError("The note is empty: write what you saw.")
         note = Note(new_id("note"), about, text.strip(), now())
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.folder / f"{note.note_id}.json", json.dumps(asdict(note), ensure_ascii=False).encode())
+        write_json(self.folder / f"{note.note_id}.json", asdict(note))
         return note
 
     def list(self, about: str | None = None) -> NoteList:

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.durable import write_atomically
+from pipeline.durable import write_bytes, write_json
 
 _TOKEN_FILE = "owner.token"
 _OWNER_FILE = "owner.json"
@@ -25,9 +25,9 @@ class Owner:
 def announce(root: Path, address: str, port: int) -> str:
     """Say where the server listens; return a fresh token that only this user can read."""
     token = secrets.token_urlsafe(32)
-    write_atomically(root / _TOKEN_FILE, token.encode(), mode=0o600)
+    write_bytes(root / _TOKEN_FILE, token.encode(), mode=0o600)
     record = {"pid": os.getpid(), "address": address, "port": port, "token_file": _TOKEN_FILE}
-    write_atomically(root / _OWNER_FILE, json.dumps(record).encode(), mode=0o600)
+    write_json(root / _OWNER_FILE, record, mode=0o600)
     return token
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pipeline.durable import write_json
 from pipeline.errors import InputError
 from pipeline.records import text_id
-from workbench.durable import write_atomically
 from workbench.ids import new_id, now
 
 
@@ -43,9 +43,7 @@ class PairSlices:
             raise InputError(f"{task} has a slice called {name.strip()} already: choose another name.")
         saved = PairSlice(new_id("pairs"), name.strip(), task, unique, origin, now())
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(
-            self.folder / f"{saved.slice_id}.json", json.dumps(asdict(saved), ensure_ascii=False).encode()
-        )
+        write_json(self.folder / f"{saved.slice_id}.json", asdict(saved))
         return saved
 
     def list(self, task: str) -> PairSliceList:

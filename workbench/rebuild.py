@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from pipeline.durable import move_file
 from pipeline.errors import InputError
-from workbench.durable import sync_file, sync_folder
 from workbench.ids import new_id
 from workbench.jobs.folder import JobFolder
 from workbench.jobs.views import row_of, true_status, view_of
@@ -48,9 +48,7 @@ def _swap(database: Path, draft: Path) -> None:
         old = Path(f"{database}{suffix}")
         if old.exists():
             old.replace(f"{kept}{suffix}")
-    sync_file(draft)
-    draft.replace(database)
-    sync_folder(database.parent)
+    move_file(draft, database)
 
 
 def _remove(draft: Path) -> None:

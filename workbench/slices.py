@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.durable import write_json
 from pipeline.errors import InputError
-from workbench.durable import write_atomically
 from workbench.ids import new_id, now
 
 
@@ -39,9 +39,7 @@ class Slices:
             raise InputError("A slice needs a name and at least one triplet: select points on the map first.")
         saved = Slice(new_id("slice"), name.strip(), unique, origin, now())
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(
-            self.folder / f"{saved.slice_id}.json", json.dumps(asdict(saved), ensure_ascii=False).encode()
-        )
+        write_json(self.folder / f"{saved.slice_id}.json", asdict(saved))
         return saved
 
     def list(self) -> SliceList:

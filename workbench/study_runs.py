@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.durable import write_text
 from pipeline.errors import InputError
 from pipeline.records import Triplet
 from workbench.locks import FileLock
@@ -71,13 +72,13 @@ def write_report(report: "Report", folder: Path, *, command: str = "") -> list[P
     """Write the report in every form and return the files."""
     from pipeline.studies.markdown import as_markdown
     from pipeline.studies.page import as_page
-    from pipeline.studies.shelf import write_whole
 
     contents = {
         "report.html": as_page(report, command=command),
         "report.md": as_markdown(report),
         "report.json": json.dumps(report.to_json(), indent=2, ensure_ascii=False),
     }
+    folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
-        write_whole(folder / name, content.encode())
+        write_text(folder / name, content)
     return [folder / name for name in contents]

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from pipeline.durable import whole_folder, write_json
 from pipeline.errors import InputError
 from pipeline.evaluation.own_pairs import ScoredPair, write_task
 
@@ -74,9 +74,7 @@ def fetch_sts(name: str, folder: Path, load: Load) -> int:
         pairs = sick_test_pairs(pairs)
     _check(name, task, len(pairs), "pairs")
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{name}.partial"
-    write_task(pairs, partial)
-    partial.replace(folder / f"{name}.tsv")
+    write_task(pairs, folder / f"{name}.tsv")
     _record(folder, name, task)
     return len(pairs)
 
@@ -109,9 +107,8 @@ def fetch_retrieval(name: str, folder: Path, load: Load) -> int:
     """Write FOLDER/NAME in BEIR's layout and return its count of documents; errors as in `fetch_sts`."""
     task = _known(name, RETRIEVAL_ON_HUB)
     folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder, prefix=".unfinished-") as unfinished:
-        target = Path(unfinished) / name
-        (target / "qrels").mkdir(parents=True)
+    with whole_folder(folder / name, over=True) as target:
+        (target / "qrels").mkdir()
         documents = _write_texts(target / "corpus.jsonl", load(task.repository, "corpus", task.revision))
         _check(name, task, documents, "documents")
         _write_texts(target / "queries.jsonl", load(task.repository, "queries", task.revision))
@@ -120,9 +117,6 @@ def fetch_retrieval(name: str, folder: Path, load: Load) -> int:
         (target / "qrels" / "test.tsv").write_text(
             "\n".join(["query-id\tcorpus-id\tscore", *lines]) + "\n", encoding="utf-8"
         )
-        if (folder / name).exists():
-            (folder / name).rename(Path(unfinished) / "old")
-        target.rename(folder / name)
     _record(folder, name, task)
     return documents
 
@@ -160,9 +154,7 @@ def _write_texts(path: Path, rows: Iterable[Row]) -> int:
 
 
 def _record(folder: Path, name: str, task: HubTask) -> None:
-    partial = folder / "sources.partial"
-    partial.write_text(json.dumps(fetched(folder) | {name: asdict(task)}, indent=1), encoding="utf-8")
-    partial.replace(folder / "sources.json")
+    write_json(folder / "sources.json", fetched(folder) | {name: asdict(task)}, indent=1)
 
 
 def _spaced(text: str) -> str:

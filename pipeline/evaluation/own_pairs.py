@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
+from pipeline.durable import write_text
 from pipeline.errors import InputError
 from pipeline.exchange import MAX_TEXT_CHARS
 from pipeline.files.rows import Rejected, column_names, read_rows
@@ -90,7 +91,7 @@ def read_pairs(content: Path | bytes, *, name: str, first: str, second: str, sco
 def write_task(pairs: Iterable[ScoredPair], path: Path) -> None:
     """Write pairs as a task file that `sts.read_task` reads."""
     lines = ["score\tsentence1\tsentence2", *(f"{pair.score!r}\t{pair.first}\t{pair.second}" for pair in pairs)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def _table(content: Path | bytes, name: str) -> Source:

@@ -1,6 +1,5 @@
 """Vectors of a corpus, computed once per encoder and kept: one .npy per encoder and list of texts."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -8,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from pipeline.durable import write_array
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -95,8 +96,4 @@ def _read(path: Path | None, rows: int) -> np.ndarray | None:
 
 def _keep(path: Path, vectors: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own per process: two jobs may embed the same texts at the same time.
-    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    with unfinished.open("wb") as file:
-        np.save(file, vectors)
-    unfinished.replace(path)
+    write_array(path, vectors)

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from pipeline.durable import write_json
 from pipeline.generation.engine import Engine
 from pipeline.generation.llama import LlamaLLM
 from pipeline.generation.torch_llama import TorchLlama
@@ -54,9 +55,7 @@ def fastest(threads: int | None = None) -> str:
     if not any(rates.values()):
         return LLAMA
     with contextlib.suppress(OSError):  # a full disk costs another trial, nothing else
-        partial = record.with_name(f"{record.name}.{os.getpid()}")
-        partial.write_text(json.dumps({"sentences_per_processor_s": rates}, indent=1) + "\n", encoding="utf-8")
-        partial.replace(record)
+        write_json(record, {"sentences_per_processor_s": rates}, indent=1)
     return max(rates, key=rates.__getitem__)
 
 

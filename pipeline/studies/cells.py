@@ -1,6 +1,5 @@
 """A cell of a study: one arm with one seed, trained and scored once and then kept under the hash of its content."""
 
-import io
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -13,10 +12,11 @@ from zipfile import BadZipFile
 import numpy as np
 
 from pipeline.config import NOT_LEARNED, TrainConfig
+from pipeline.durable import whole_file, write_json
 from pipeline.evaluation.held_out import is_held_out
 from pipeline.records import Triplet
 from pipeline.studies.data import ArmData
-from pipeline.studies.shelf import Shelf, content_key, model_key, triplets_key, write_whole
+from pipeline.studies.shelf import Shelf, content_key, model_key, triplets_key
 from pipeline.studies.spec import Arm
 from pipeline.studies.tasks import StudyTasks
 
@@ -147,11 +147,11 @@ def run_cell(
 
 
 def _keep(result: CellResult, folder: Path) -> None:
-    buffer = io.BytesIO()
     arrays: dict[str, Any] = {f"task{number}": values for number, values in enumerate(result.predictions.values())}
-    np.savez_compressed(buffer, **arrays)
-    write_whole(folder / _PREDICTIONS, buffer.getvalue())
+    folder.mkdir(parents=True, exist_ok=True)
+    with whole_file(folder / _PREDICTIONS) as stream:
+        np.savez_compressed(stream, **arrays)
     record = {name: getattr(result, name) for name in CellResult.__slots__ if name != "predictions"}
     record["tasks"] = list(result.predictions)
     # Written last: a cell with this file is finished.
-    write_whole(folder / _RECORD, json.dumps(record, indent=2).encode())
+    write_json(folder / _RECORD, record, indent=2)

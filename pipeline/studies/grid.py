@@ -1,15 +1,14 @@
 """How far a study is: arms x seeds as a small file that is replaced after every cell, for whoever watches."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline.durable import write_json
 from pipeline.studies.bootstrap import plain_score
 from pipeline.studies.cells import Cell, CellResult
-from pipeline.studies.shelf import write_whole
 from pipeline.studies.spec import Study
 from pipeline.studies.tasks import StudyTasks
 
@@ -53,7 +52,8 @@ class StudyGrid:
             "cells": list(self._cells.values()),
             **self.origin,
         }
-        write_whole(self.folder / GRID_FILE, json.dumps(record, ensure_ascii=False).encode())
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / GRID_FILE, record)
 
 
 def cell_score(result: CellResult, tasks: StudyTasks) -> float:

@@ -10,9 +10,9 @@ import json
 import re
 import shutil
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from pathlib import Path
 
+from pipeline.durable import whole_folder, whole_path
 from pipeline.errors import InputError
 from pipeline.studies.spec import Arm, Study
 
@@ -117,10 +117,10 @@ def safetensors_copy(snapshot: Path, target: Path) -> Path:
     for file in snapshot.iterdir():
         if file.suffix in (".json", ".txt", ".model") and file.name != "training_args.json":
             shutil.copyfile(file, target / file.name)
-    whole = target / f"unfinished-{blake2b(str(snapshot).encode(), digest_size=4).hexdigest()}"
     # clone: tied weights share memory, which safetensors refuses.
-    save_file({name: tensor.clone().contiguous() for name, tensor in tensors.items()}, whole, {"format": "pt"})
-    whole.replace(target / "model.safetensors")
+    own = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
+    with whole_path(target / "model.safetensors") as draft:
+        save_file(own, draft, {"format": "pt"})
     return target
 
 
@@ -131,10 +131,7 @@ def pooled_copy(snapshot: Path, target: Path, pooling: str) -> Path:
     from pipeline.training.encoders import load_encoder
 
     encoder = load_encoder(snapshot, pooling="cls" if pooling == "cls" else "mean")
-    unfinished = target.with_name(f"{target.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    encoder.save_pretrained(str(unfinished), create_model_card=False)
-    shutil.rmtree(target, ignore_errors=True)
-    unfinished.rename(target)
+    with whole_folder(target, over=True) as draft:
+        encoder.save_pretrained(str(draft), create_model_card=False)
     json.loads((target / "modules.json").read_text(encoding="utf-8"))
     return target

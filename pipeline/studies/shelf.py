@@ -79,14 +79,3 @@ def model_key(name: str) -> str:
 def triplets_key(triplets: Iterable[Triplet]) -> str:
     """Hash of triplets in their order."""
     return content_key(*([t.premise, t.positive, t.hard_negative] for t in triplets))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that a reader sees whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)

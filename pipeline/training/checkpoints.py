@@ -10,6 +10,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from pipeline.config import NOT_LEARNED, TrainConfig
+from pipeline.durable import write_json
 from pipeline.errors import InputError
 from pipeline.records import Triplet
 from pipeline.training import distributed
@@ -52,7 +53,7 @@ class CompleteMarker(TrainerCallback):
             return
         folder = Path(args.output_dir or "") / f"checkpoint-{state.global_step}"
         mark = {"fingerprint": self.fingerprint, "step": state.global_step}
-        (folder / _COMPLETE).write_text(json.dumps(mark), encoding="utf-8")
+        write_json(folder / _COMPLETE, mark)
 
 
 def _read(path: Path) -> dict[str, Any]:

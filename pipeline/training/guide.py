@@ -1,7 +1,6 @@
 """The guide model's view of a training set: every text embedded once, looked up by row afterwards."""
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.durable import write_array
 from pipeline.records import Triplet
 
 if TYPE_CHECKING:
@@ -179,8 +179,4 @@ def _read_cached(path: Path | None, rows: int) -> np.ndarray | None:
 
 def _write_atomically(path: Path, vectors: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own per process: two runs may embed the same texts at the same time.
-    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    with unfinished.open("wb") as file:
-        np.save(file, vectors)
-    unfinished.replace(path)
+    write_array(path, vectors)

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.config import TrainConfig
+from pipeline.durable import write_text
 
 _LIBRARIES = ("sentence-transformers", "transformers", "torch")
 _SCORES = "<!-- scores -->"
@@ -87,7 +88,7 @@ def add_scores(folder: Path, scores: Mapping[str, tuple[float, int]]) -> None:
     table = f"| task | Spearman x100 | pairs |\n|---|---:|---:|\n{rows}"
     text = re.sub(f"{_SCORES}.*{_SCORES}", lambda _: f"{_SCORES}\n{table}\n{_SCORES}", text, flags=re.DOTALL)
     text = re.sub(r"\nmodel-index:\n.*?(?=\n---\n)", "", text, count=1, flags=re.DOTALL)
-    path.write_text(text.replace("\n---\n", f"\n{_model_index(scores)}\n---\n", 1), encoding="utf-8")
+    write_text(path, text.replace("\n---\n", f"\n{_model_index(scores)}\n---\n", 1))
 
 
 def _model_index(scores: Mapping[str, tuple[float, int]]) -> str:

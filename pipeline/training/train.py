@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from transformers import set_seed
 
 from pipeline.config import TrainConfig
+from pipeline.durable import whole_folder
 from pipeline.errors import InputError
 from pipeline.records import Triplet
 from pipeline.training import distributed
@@ -231,10 +232,7 @@ def _score(encoder: "SentenceTransformer", dev: DevScore) -> float:
 
 def _write_encoder(encoder: "SentenceTransformer", facts: CardFacts, folder: Path) -> None:
     """Write an encoder with its card and settings, whole or not at all."""
-    unfinished = folder.with_name(f"{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    encoder.save_pretrained(str(unfinished), create_model_card=False)
-    (unfinished / "README.md").write_text(model_card(facts), encoding="utf-8")
-    (unfinished / "train_config.json").write_text(json.dumps(asdict(facts.config), indent=2), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)
+    with whole_folder(folder, over=True) as draft:
+        encoder.save_pretrained(str(draft), create_model_card=False)
+        (draft / "README.md").write_text(model_card(facts), encoding="utf-8")
+        (draft / "train_config.json").write_text(json.dumps(asdict(facts.config), indent=2), encoding="utf-8")

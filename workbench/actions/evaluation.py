@@ -100,9 +100,7 @@ def keep_pairs(
     read = read_pairs(content, name=filename, first=first, second=second, score=score)
     folder = own_pairs_folder(workspace)
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{name}.partial"
-    write_task(read.pairs, partial)
-    partial.replace(folder / f"{name}.tsv")
+    write_task(read.pairs, folder / f"{name}.tsv")
     return {"task": name, "folder": str(folder), "pairs": len(read.pairs), "rejected": len(read.rejected)}
 
 

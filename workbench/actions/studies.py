@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.durable import write_bytes
 from pipeline.errors import InputError
 from pipeline.studies.spec import Study
 from pipeline.studies.spec_file import read_study
 from workbench.actions.evaluation import checked_folder, find_snapshot
-from workbench.durable import write_atomically
 from workbench.paths import SAMPLE_CORPUS
 from workbench.study_runs import SHIPPED
 from workbench.workspace import Workspace
@@ -65,10 +65,12 @@ def keep_study_file(workspace: Workspace, content: bytes) -> Path:
     folder = study_files(workspace)
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / "uploaded-study.yaml"
-    write_atomically(draft, content)
+    write_bytes(draft, content)
     try:
         study = read_study(draft, sample=SAMPLE_CORPUS)
-        return draft.replace(folder / f"{study.name}.yaml")
+        kept = folder / f"{study.name}.yaml"
+        write_bytes(kept, content)
+        return kept
     finally:
         draft.unlink(missing_ok=True)
 

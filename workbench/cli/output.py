@@ -8,14 +8,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.durable import write_text
+
 
 def write_json(path: Path | None, answer: Any) -> None:
     """Write the answer to the file that --json names, whole or not at all."""
     if path is None:
         return
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(answer, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

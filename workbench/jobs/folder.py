@@ -6,14 +6,13 @@ prints; out/ what it makes.
 """
 
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench.durable import sync_file, sync_folder, write_atomically
+from pipeline.durable import whole_folder, write_json, write_text
 from workbench.locks import FileLock
 
 if TYPE_CHECKING:
@@ -103,19 +102,12 @@ class JobFolder:
 
     def create(self, spec: Spec, status: Status, table: "pd.DataFrame | None" = None) -> None:
         """Make the folder appear complete: a job half written is never seen."""
-        draft = self.path.with_name(f".{self.path.name}")
-        try:
-            (draft / "out").mkdir(parents=True)
+        with whole_folder(self.path) as draft:
+            (draft / "out").mkdir()
             if table is not None:
                 table.to_parquet(draft / self.input.name, index=False, row_group_size=_ROWS_A_GROUP)
-                sync_file(draft / self.input.name)
             for name, record in (("spec.json", spec), ("status.json", status)):
-                write_atomically(draft / name, _json(asdict(record)))
-            draft.rename(self.path)
-            sync_folder(self.path.parent)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
+                write_json(draft / name, asdict(record), indent=1, sync=False)
 
     def spec(self) -> Spec:
         """Read the spec."""
@@ -135,7 +127,7 @@ class JobFolder:
 
     def write_status(self, status: Status, *, sync: bool = True) -> None:
         """Replace the status as a whole."""
-        write_atomically(self._status, _json(asdict(status)), sync=sync)
+        write_json(self._status, asdict(status), indent=1, sync=sync)
 
     def control(self) -> Stop | None:
         """Return what people ask of the running worker."""
@@ -147,7 +139,7 @@ class JobFolder:
 
     def ask(self, stop: Stop | None) -> None:
         """Ask the worker to pause, to finish with what it has, or to cancel; None takes the request back."""
-        write_atomically(self._control, (stop or "").encode())
+        write_text(self._control, stop or "")
 
     @contextmanager
     def held(self, wait_s: float = 0.0) -> Iterator[bool]:
@@ -166,7 +158,3 @@ class JobFolder:
         """Whether a worker holds the lock."""
         with self.held() as free:
             return not free
-
-
-def _json(record: dict[str, Any]) -> bytes:
-    return json.dumps(record, ensure_ascii=False, indent=1).encode("utf-8", "replace")

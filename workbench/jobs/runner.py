@@ -9,8 +9,8 @@ from pathlib import Path
 from threading import Event, RLock
 from typing import TYPE_CHECKING, Any
 
+from pipeline.durable import full_disk_message, is_full_disk
 from pipeline.errors import InputError, StorageError
-from workbench.durable import full_disk_message, is_full_disk
 from workbench.ids import new_id, now
 from workbench.jobs.folder import ENDED, LANES, RESUMABLE, JobFolder, Spec, State, Status, Stop, lane_of
 from workbench.jobs.ingest import Ingester

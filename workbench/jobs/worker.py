@@ -7,8 +7,8 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
+from pipeline.durable import full_disk_message, is_disk_full, is_full_disk
 from pipeline.errors import InputError, StorageError
-from workbench.durable import full_disk_message, is_disk_full, is_full_disk
 from workbench.jobs.context import JobContext
 from workbench.jobs.folder import LANES, JobFolder, State, Stop
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import duckdb
 
+from pipeline.durable import full_disk_message, is_full_disk, whole_path
 from pipeline.errors import InputError, StorageError
-from workbench.durable import full_disk_message, is_full_disk, sync_file, sync_folder
 from workbench.store.connection import Database, run
 
 
@@ -22,18 +22,14 @@ def copy_database(database: Database, target: Path) -> Path:
     draft = database.path.parent / f".backup-{secrets.token_hex(4)}.duckdb"
     try:
         _copy(database, draft)
-        part = target.with_name(f".{target.name}.part")
-        shutil.move(draft, part)
-        sync_file(part)
-        part.replace(target)
-        sync_folder(target.parent)
+        with whole_path(target) as moved:
+            shutil.move(draft, moved)
     except (OSError, duckdb.Error) as error:
         if is_full_disk(error):
             raise StorageError(full_disk_message(target.parent, "free space and back up again")) from error
         raise
     finally:
         draft.unlink(missing_ok=True)
-        target.with_name(f".{target.name}.part").unlink(missing_ok=True)
     return target
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import duckdb
 
+from pipeline.durable import full_disk_message, is_disk_full, is_full_disk
 from pipeline.errors import InputError, StorageError
-from workbench.durable import full_disk_message, is_disk_full, is_full_disk
 
 Cursor = duckdb.DuckDBPyConnection
 Parameters = Sequence[Any] | dict[str, Any]

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
 
+from pipeline.durable import DRAFTS, full_disk_message, is_full_disk, whole_path
 from pipeline.errors import StorageError
-from workbench.durable import full_disk_message, is_full_disk, sync_folder
 from workbench.ids import now
 from workbench.journal import Journal, Row, Rows
 from workbench.store.connection import Cursor
@@ -36,7 +37,7 @@ class Imports:
         self.folder = folder
         self._journals = journals
         folder.mkdir(parents=True, exist_ok=True)
-        for abandoned in folder.glob("*.part"):  # an import cut short was never announced
+        for abandoned in folder.glob(DRAFTS):  # an import cut short was never announced
             abandoned.unlink()
 
     def insert(self, cursor: Cursor, rows: Rows) -> int:
@@ -65,21 +66,15 @@ class Imports:
     def _write(self, import_id: str, header: Callable[[], Row], rows: Iterable[Row], batch_rows: int) -> Path:
         """Write a whole import as one journal file that appears only when it is complete and on the disk."""
         path = self.folder / f"{import_id}.jsonl"
-        part = path.with_suffix(".part")
-        journal = Journal(part)
         try:
-            for batch in _batches(rows, batch_rows):
-                journal.append(batch)
-            journal.append([{"table": "imports", "created_at": now(), "import_id": import_id} | header()])
-            part.replace(path)
-            sync_folder(self.folder)
+            with whole_path(path) as draft, closing(Journal(draft)) as journal:
+                for batch in _batches(rows, batch_rows):
+                    journal.append(batch)
+                journal.append([{"table": "imports", "created_at": now(), "import_id": import_id} | header()])
         except OSError as error:
             if is_full_disk(error):
                 raise StorageError(full_disk_message(self.folder, "free space and import again")) from error
             raise
-        finally:
-            journal.close()
-            part.unlink(missing_ok=True)
         return path
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.durable import full_disk_message, is_full_disk, write_bytes, write_json
 from pipeline.errors import InputError, StorageError
-from workbench.durable import full_disk_message, is_full_disk, write_atomically
 from workbench.ids import new_id, now
 from workbench.journal import Row, Rows
 from workbench.store.connection import Cursor, Database, run
@@ -84,9 +84,9 @@ class Snapshots:
             details=details or {},
         )
         try:
-            write_atomically(self.folder / snapshot.file, data)
+            write_bytes(self.folder / snapshot.file, data)
             # The description comes second: whoever finds one finds its rows too.
-            write_atomically(self.folder / f"{snapshot_id}.json", json.dumps(asdict(snapshot), indent=1).encode())
+            write_json(self.folder / f"{snapshot_id}.json", asdict(snapshot), indent=1)
         except OSError as error:
             (self.folder / snapshot.file).unlink(missing_ok=True)
             if is_full_disk(error):

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from pipeline.durable import write_json
+
 _FILE = "batch-limits.json"
 
 
@@ -23,10 +25,7 @@ class BatchLimits:
         self._limit = max(1, failed // 2)
         if self._path is None:
             return
-        known = self._read() | {self._key: self._limit}
-        partial = self._path.with_suffix(".partial")
-        partial.write_text(json.dumps(known, indent=1), encoding="utf-8")
-        partial.replace(self._path)
+        write_json(self._path, self._read() | {self._key: self._limit}, indent=1)
 
     def _read(self) -> dict[str, int]:
         try:

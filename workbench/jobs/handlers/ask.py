@@ -1,10 +1,10 @@
 """A free prompt as a job: what the LLM writes on, shown while it grows."""
 
-import json
 import time
 from contextlib import closing
 
 from pipeline.config import GenerationConfig, from_fields
+from pipeline.durable import write_json
 from pipeline.generation.answering import answer
 from pipeline.generation.contrast import TokenChoice
 from pipeline.generation.llms.entries import LLMEntry
@@ -12,7 +12,6 @@ from pipeline.generation.llms.opening import open_llm
 from pipeline.generation.llms.protocol import LLM
 from pipeline.generation.llms.remote import RemoteLLM
 from pipeline.generation.reading import open_reader, token_llm
-from workbench.durable import write_atomically
 from workbench.jobs.context import JobContext
 
 _SHOWN_EVERY_TOKENS = 8
@@ -46,8 +45,7 @@ class _Page:
     def keep(self, text: str, tokens: int, *, ended: bool) -> None:
         seconds = round(time.monotonic() - self._since, 2)
         record = {"text": text, "prompt_tokens": self.prompt_tokens, "tokens": tokens, "seconds": seconds}
-        content = json.dumps(record | {"ended": ended}, ensure_ascii=False).encode("utf-8", "replace")
-        write_atomically(self.context.out / "answer.json", content, sync=False)
+        write_json(self.context.out / "answer.json", record | {"ended": ended}, sync=False)
         self.context.progress(tokens, self._limit, message="Writing")
 
 

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import pandas as pd
 
+from pipeline.durable import write_table
 from pipeline.evaluation.behaviour import CaseResult, built_in_cases, by_capability, case_of, run_cases
 from pipeline.training.encoders import load_encoder
 from workbench.jobs.context import JobContext
@@ -15,10 +16,7 @@ def run(context: JobContext) -> None:
     cases = [*built_in_cases(), *(case_of(fields) for fields in spec["own_tests"])]
     context.progress(0, len(cases), message="Loading the encoder")
     results = run_cases(cases, load_encoder(spec["encoder"]))
-    target = context.out / "cases.parquet"
-    partial = target.with_suffix(".partial")
-    pd.DataFrame([row(result) for result in results]).to_parquet(partial, index=False)
-    partial.replace(target)
+    write_table(context.out / "cases.parquet", pd.DataFrame([row(result) for result in results]))
     scores = by_capability(results)
     passed = sum(score.passed for score in scores)
     context.progress(len(cases), len(cases), message=f"{passed} of {len(cases)} tests pass", passed=passed)

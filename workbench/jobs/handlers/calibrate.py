@@ -11,6 +11,7 @@ import pandas as pd
 from pipeline.curation.calibration import Calibration
 from pipeline.curation.decision_targets import decision_targets
 from pipeline.curation.ensemble import Ensemble, fit_ensemble
+from pipeline.durable import write_array
 from pipeline.evaluation.gold import GoldPairs, gold_pairs
 from workbench.ids import now
 from workbench.jobs.context import JobContext
@@ -70,7 +71,7 @@ def _gold_raw(context: JobContext, judge_id: str, gold: GoldPairs, number: int) 
             raise _Stopped
         chunk = gold.pairs[len(done) : len(done) + _CHUNK_PAIRS]
         done = np.concatenate([done, judge.scores(chunk)])
-        np.save(kept, done)
+        write_array(kept, done)
         context.progress(number, total, message=f"{judge_id}: {len(done):,} of {len(gold.pairs):,} gold pairs")
     return done
 

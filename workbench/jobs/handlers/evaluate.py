@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.durable import write_json, write_table
 from pipeline.evaluation.benchmark import TaskResult, evaluate, held_out_accuracy
 from pipeline.evaluation.held_out import HELD_OUT_TASK
 from pipeline.evaluation.space import is_positive, space_quality
@@ -20,8 +21,6 @@ from workbench.jobs.handlers.folder_tasks import (
     evaluate_transfer_folder,
     stop_between,
     vectors_folder,
-    write_record,
-    write_table,
 )
 
 Report = Callable[[int, int, str], None]
@@ -93,7 +92,7 @@ def keep_space(context: JobContext, encoder_id: str, tasks: list[StsTask], vecto
         second += [task.sentence2[row] for row in rows]
     quality = space_quality(vectors.unit_ud, vectors(first), vectors(second), seed=0)
     record = {"encoder_id": encoder_id, "tasks": [task.name for task in tasks]} | quality.as_dict()
-    write_record(context.out / "space.json", record)
+    write_json(context.out / "space.json", record)
 
 
 def evaluate_held_out(

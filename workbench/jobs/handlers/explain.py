@@ -1,6 +1,5 @@
 """One sentence pair explained as a job: the server itself never loads an encoder."""
 
-import json
 from dataclasses import asdict
 from typing import Any
 
@@ -9,6 +8,7 @@ import pandas as pd
 
 from pipeline.analysis.explain import token_alignment, word_effects
 from pipeline.analysis.neighbours import nearest
+from pipeline.durable import write_json
 from pipeline.evaluation.vectors import corpus_vectors
 from pipeline.training.encoders import load_encoder
 from workbench.jobs.context import JobContext
@@ -33,10 +33,7 @@ def run(context: JobContext) -> None:
         "alignment": aligned.cosine.round(4).tolist(),
         "neighbours": neighbours(context, encoder, [first, second]),
     }
-    target = context.out / "explained.json"
-    partial = target.with_suffix(".partial")
-    partial.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
-    partial.replace(target)
+    write_json(context.out / "explained.json", record)
     context.progress(2, 2, message="Explained")
 
 

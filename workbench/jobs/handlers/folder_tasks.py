@@ -1,6 +1,5 @@
 """Retrieval and transfer tasks of a folder: a score per task, all measures and the rows behind them in out/."""
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.durable import write_json, write_table
 from pipeline.evaluation.retrieval import RetrievalResult, evaluate_retrieval, prompted_texts, treats_texts_alike
 from pipeline.evaluation.retrieval_tasks import RetrievalTask, find_retrieval, read_retrieval
 from pipeline.evaluation.transfer import evaluate_transfer
@@ -113,7 +113,7 @@ def _each_task(
         except Stopped:
             return
         write_table(context.out / f"{kind}-{name}.parquet", scored.rows)
-        write_record(context.out / f"{kind}-{name}.json", scored.record)
+        write_json(context.out / f"{kind}-{name}.json", scored.record)
         row = {"table": "scores", "encoder_id": encoder_id, "task": name, "job_id": context.job_id}
         context.write([row | scored.columns])
         context.progress(finished + 1, len(found), f"Evaluated {name}")
@@ -158,17 +158,3 @@ def _shown(task: RetrievalTask, document_id: str | None) -> str:
 def vectors_folder(context: JobContext) -> Path:
     """Folder of the workspace where vectors are kept from job to job."""
     return context.folder.path.parent.parent / "vectors"
-
-
-def write_record(target: Path, record: dict[str, Any]) -> None:
-    """Write a JSON file, whole or not at all."""
-    partial = target.with_suffix(".partial")
-    partial.write_text(json.dumps(record), encoding="utf-8")
-    partial.replace(target)
-
-
-def write_table(target: Path, frame: pd.DataFrame) -> None:
-    """Write a Parquet file, whole or not at all."""
-    partial = target.with_suffix(".partial")
-    frame.to_parquet(partial, index=False)
-    partial.replace(target)

@@ -1,16 +1,15 @@
 """The grid preview as a job: a few premises at several values of omega, kept as they come."""
 
-import json
 from contextlib import closing
 from dataclasses import asdict, replace
 from typing import Any
 
 from pipeline.config import GenerationConfig, from_fields
+from pipeline.durable import write_json
 from pipeline.generation.generate import generate
 from pipeline.generation.llms.entries import LLMEntry
 from pipeline.generation.llms.opening import open_llm
 from pipeline.records import GeneratedTriplet, Premise
-from workbench.durable import write_atomically
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.generate import prompts_of
 
@@ -32,9 +31,7 @@ def run(context: JobContext) -> None:
             )
             for item in stream:
                 cells.append(cell(omega, item))
-                write_atomically(
-                    context.out / "grid.json", json.dumps(cells, ensure_ascii=False).encode(), sync=False
-                )
+                write_json(context.out / "grid.json", cells, sync=False)
                 context.progress(len(cells), total, message=f"omega {omega:g}")
             if context.stop_requested():
                 return

@@ -9,6 +9,7 @@ import pandas as pd
 from pipeline.analysis.margins import is_violated, triplet_cosines
 from pipeline.analysis.masked_pairs import masked_pairs
 from pipeline.curation.hygiene import copies, duplicate_groups, leaks
+from pipeline.durable import write_array, write_json, write_table
 from pipeline.evaluation.sts import find_tasks, read_task
 from pipeline.evaluation.vectors import CorpusVectors, corpus_vectors
 from pipeline.records import Triplet
@@ -65,7 +66,7 @@ def _lexical(context: JobContext, triplets: list[Triplet], ids: np.ndarray) -> N
         "copies",
         pd.DataFrame({"triplet_id": [ids[place] for place, _ in copied], "finding": [what for _, what in copied]}),
     )
-    (context.out / "about.json").write_text(json.dumps({"tasks": [task.name for task in tasks]}), encoding="utf-8")
+    write_json(context.out / "about.json", {"tasks": [task.name for task in tasks]})
 
 
 def _semantic(context: JobContext, sides: list[list[str]], ids: np.ndarray) -> None:
@@ -97,14 +98,14 @@ def _semantic(context: JobContext, sides: list[list[str]], ids: np.ndarray) -> N
     _keep(context, "masked", pairs)
     about = json.loads((context.out / "about.json").read_text(encoding="utf-8"))
     about |= {"sampled": len(chosen), "candidates": masked.candidates, "floor": masked.floor}
-    (context.out / "about.json").write_text(json.dumps(about), encoding="utf-8")
+    write_json(context.out / "about.json", about)
     _keep_neighbours(context, vectors, sides[0], ids)
 
 
 def _keep_neighbours(context: JobContext, vectors: CorpusVectors, premises: list[str], ids: np.ndarray) -> None:
     """Keep one vector per different premise, in half floats, and the triplets that have it."""
     first = pd.Series(premises).drop_duplicates().head(NEIGHBOUR_PREMISES).index.to_numpy()
-    np.save(context.out / "premises.npy", vectors([premises[place] for place in first]).astype(np.float16))
+    write_array(context.out / "premises.npy", vectors([premises[place] for place in first]).astype(np.float16))
     known = pd.DataFrame({"triplet_id": ids[first], "premise": [premises[place] for place in first]})
     _keep(context, "premises", known)
 
@@ -116,7 +117,4 @@ def _report(context: JobContext, stage: int, message: str) -> None:
 
 
 def _keep(context: JobContext, name: str, table: pd.DataFrame) -> None:
-    target = context.out / f"{name}.parquet"
-    partial = target.with_suffix(".partial")
-    table.to_parquet(partial, index=False)
-    partial.replace(target)
+    write_table(context.out / f"{name}.parquet", table)

@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.curation.calibration import Calibration, default_calibration
 from pipeline.curation.ensemble import Ensemble, members_first
 from pipeline.curation.judges import Judge
+from pipeline.durable import write_json
 from pipeline.errors import InputError
 from pipeline.evaluation.gold import gold_pairs
 from workbench.ids import now
@@ -93,7 +94,7 @@ def calibrate(context: JobContext, judge: Judge) -> Calibration:
         context.write([calibration_row(calibration, points, now())])
     else:
         calibration = known_calibration(context, judge.judge_id)
-    kept.write_text(json.dumps(calibration.to_json()), encoding="utf-8")
+    write_json(kept, calibration.to_json())
     return calibration
 
 

@@ -1,9 +1,9 @@
 """The contrast lens as a job: one reply written greedily, every step kept with its candidates."""
 
-import json
 from contextlib import closing
 
 from pipeline.config import GenerationConfig, from_fields
+from pipeline.durable import write_json
 from pipeline.generation.contrast import TokenChoice
 from pipeline.generation.lens import LensRecord, LensStep
 from pipeline.generation.lens_recording import record_reply
@@ -12,7 +12,6 @@ from pipeline.generation.llms.opening import open_llm
 from pipeline.generation.outcomes import classify
 from pipeline.generation.reading import open_reader, token_llm
 from pipeline.records import Side
-from workbench.durable import write_atomically
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.generate import prompts_of
 
@@ -47,6 +46,5 @@ def run(context: JobContext) -> None:
     result = classify(raw, spec["premise"], side, prompts, cut=not steps[-1].ends, tokens=len(taken))
     record = LensRecord(config.omega, config.plausibility, tuple(steps)).to_json()
     record |= {"text": result.text, "outcome": str(result.outcome)}
-    content = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")
-    write_atomically(context.out / "lens.json", content)
+    write_json(context.out / "lens.json", record)
     context.progress(limit, limit, message="Recorded")

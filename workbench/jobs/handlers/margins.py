@@ -1,6 +1,7 @@
 """Cosines of triplets under an encoder as a job: the server itself never loads one."""
 
 from pipeline.analysis.margins import is_violated, triplet_cosines
+from pipeline.durable import write_table
 from pipeline.evaluation.vectors import corpus_vectors
 from pipeline.training.encoders import load_encoder
 from workbench.jobs.context import JobContext
@@ -24,9 +25,6 @@ def run(context: JobContext) -> None:
     )
     premise, positive, hard_negative = sides
     near, far = triplet_cosines(premise, positive, hard_negative, vectors)
-    target = context.out / "margins.parquet"
-    partial = target.with_suffix(".partial")
-    frame.assign(near=near, far=far).to_parquet(partial, index=False)
-    partial.replace(target)
+    write_table(context.out / "margins.parquet", frame.assign(near=near, far=far))
     violated = int(is_violated(near, far).sum())
     context.progress(len(frame), len(frame), message=f"{violated:,} of {len(frame):,} violated", violated=violated)

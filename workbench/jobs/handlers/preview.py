@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 from pipeline.analysis.mask_preview import KINDS, preview_mask
+from pipeline.durable import write_json
 from pipeline.records import Triplet
 from pipeline.training.encoders import load_encoder, resolve_device
 from pipeline.training.guide import Stopped, guide_table, random_pair_cosines
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.evaluate import triplets_of
-from workbench.jobs.handlers.run_details import guide_folder, write_json
+from workbench.jobs.handlers.run_details import guide_folder
 
 RANDOM_PAIRS = 200_000
 
@@ -35,5 +36,5 @@ def run(context: JobContext) -> None:
         example["candidate"] = text.get(example["kind"], lambda t: t.hard_negative)(candidate)
         example["own_positive"] = premise.positive
         example["premise"] = premise.premise
-    write_json(context, "preview.json", found.to_json() | {"triplets": len(triplets)})
+    write_json(context.out / "preview.json", found.to_json() | {"triplets": len(triplets)})
     context.progress(3, 3, message="Done")

@@ -12,6 +12,7 @@ from pipeline.analysis.clusters import cluster, distinguishing_words
 from pipeline.analysis.masked_pairs import masked_pairs
 from pipeline.analysis.neighbours import neighbour_table, neighbours_kept
 from pipeline.analysis.projection import ProjectionQuality, project, quality
+from pipeline.durable import write_array
 from pipeline.training.encoders import load_encoder
 from pipeline.training.guide import Stopped, embed_texts
 from workbench.jobs.context import JobContext
@@ -51,7 +52,7 @@ def run(context: JobContext) -> None:
     names = _describe(points, spaces, drawings)
     files = MapFiles(context.out / "points.parquet")
     for number, space in enumerate(spaces):
-        np.save(files.vectors_path(number), space.astype(np.float16))
+        write_array(files.vectors_path(number), space.astype(np.float16))
     about: dict[str, Any] = {"encoders": encoders, "clusters": names, "corpus": spec["corpus"]}
     if guided:
         about["pairs"] = _guide(stages, files, spec["guide"], points, spaces, encoders)

@@ -11,12 +11,12 @@ import torch
 
 from pipeline.analysis.validation import Validation
 from pipeline.config import TrainConfig
+from pipeline.durable import write_json
 from pipeline.records import Triplet
 from pipeline.training.batches import StepSampler
 from pipeline.training.encoders import load_encoder, resolve_device
 from pipeline.training.first_batch import first_batch
 from pipeline.training.guide import KEPT_VECTORS, Stopped, guide_table, phi_for_share
-from workbench.durable import write_atomically
 from workbench.jobs.context import JobContext
 
 FIRST_BATCH, DEV_ROWS, COST = "first_batch.json", "dev_rows.json", "cost.json"
@@ -52,7 +52,7 @@ def write_first_batch(context: JobContext, triplets: Sequence[Triplet], config: 
         if config.threshold_unit == "random_pairs":
             phi = phi_for_share(table.unit_ud.cpu().numpy(), config.mask_threshold, seed=0)
     described = first_batch(triplets, rows, config, cosines, phi=phi)
-    write_json(context, FIRST_BATCH, {"rows": described, "batch_size": len(rows), "mask_rule": config.mask_rule})
+    write_json(context.out / FIRST_BATCH, {"rows": described, "batch_size": len(rows), "mask_rule": config.mask_rule})
 
 
 _AT_ONCE = ("pause", "cancel")
@@ -71,7 +71,9 @@ class DevWatch:
         """Score the encoder."""
         self.scores += 1
         found = self.validation(encoder)
-        write_json(self.context, DEV_ROWS, {"name": self.validation.name, "score": found.score, "rows": found.worst})
+        write_json(
+            self.context.out / DEV_ROWS, {"name": self.validation.name, "score": found.score, "rows": found.worst}
+        )
         return found.score
 
 
@@ -81,9 +83,4 @@ def add_cost(context: JobContext, **seconds: float) -> None:
         spent = json.loads((context.out / COST).read_bytes())
     except (OSError, ValueError):
         spent = {}
-    write_json(context, COST, spent | {name: spent.get(name, 0) + value for name, value in seconds.items()})
-
-
-def write_json(context: JobContext, name: str, record: dict[str, Any]) -> None:
-    """Replace a file of out/ as a whole."""
-    write_atomically(context.out / name, json.dumps(record, ensure_ascii=False).encode("utf-8", "replace"))
+    write_json(context.out / COST, spent | {name: spent.get(name, 0) + value for name, value in seconds.items()})

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.analysis.neighbours import nearest
+from pipeline.durable import write_table
 from pipeline.training.encoders import load_encoder
 from pipeline.training.guide import embed_texts
 from workbench.jobs.context import JobContext
@@ -15,5 +16,5 @@ def run(context: JobContext) -> None:
     context.progress(0, 1, message="Encoding the sentence")
     [query] = embed_texts([spec["text"]], load_encoder(spec["encoder"]))
     rows, cosines = nearest(np.load(spec["vectors"], mmap_mode="r", allow_pickle=False), query, count=spec["count"])
-    pd.DataFrame({"point": rows, "cosine": cosines}).to_parquet(context.out / "found.parquet", index=False)
+    write_table(context.out / "found.parquet", pd.DataFrame({"point": rows, "cosine": cosines}))
     context.progress(1, 1, message="Found")

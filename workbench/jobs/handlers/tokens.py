@@ -1,12 +1,11 @@
 """Counting tokens as a job: the server itself never loads an LLM."""
 
-import json
 from contextlib import closing
 
+from pipeline.durable import write_json
 from pipeline.generation.llms.entries import LLMEntry
 from pipeline.generation.llms.opening import open_llm
 from pipeline.generation.reading import token_llm
-from workbench.durable import write_atomically
 from workbench.jobs.context import JobContext
 
 
@@ -16,5 +15,5 @@ def run(context: JobContext) -> None:
     context.progress(0, len(texts), message="Loading the LLM")
     with closing(open_llm(LLMEntry.from_json(context.spec["llm"]))) as llm:
         found = {"counts": [len(token_llm(llm).tokenize(text)) for text in texts], "window": llm.context_length}
-    write_atomically(context.out / "tokens.json", json.dumps(found).encode())
+    write_json(context.out / "tokens.json", found)
     context.progress(len(texts), len(texts), message="Counted")
