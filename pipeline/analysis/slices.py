@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
+from pipeline.statistics import Interval, blocks, drawn_counts
+
 LEAST_PAIRS = 10
 """Smaller slices are not shown: an interval from so few pairs cannot be trusted."""
-_BLOCK_RESAMPLES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +25,10 @@ class SliceScore:
     pairs: int
     score: float
     """1 - mean loss of its pairs; the mean over all pairs of the task is the task's Spearman."""
-    difference: float
+    difference: Interval
     """Score less the score of all other pairs."""
-    low: float
-    high: float
-    """Ends of the bootstrap percentile interval of the difference."""
     cost: float
     """What the task's Spearman would gain if these pairs were as good as the others; below zero they are better."""
-
-    @property
-    def says_nothing(self) -> bool:
-        """Whether the interval covers zero, so that the slice may be like the rest."""
-        return not (self.low > 0 or self.high < 0)
 
 
 def rank_losses(predicted: np.ndarray, gold: np.ndarray) -> np.ndarray:
@@ -75,25 +68,23 @@ def score_slices(
     if not kept or not np.isfinite(losses).all():
         return []
     inside_ns = np.stack(list(kept.values()), axis=1).astype(np.float64)
-    drawn = _bootstrap_differences(inside_ns, losses, seed=seed, resamples=resamples)
-    tail = (1 - level) / 2
-    low, high = np.nanquantile(drawn, [tail, 1 - tail], axis=0)
+    counts_bn = drawn_counts(np.random.default_rng(seed), n, resamples)
+    drawn_bs = _drawn_means(1 - inside_ns, losses, counts_bn) - _drawn_means(inside_ns, losses, counts_bn)
     rows = []
     for column, ((group, name), inside) in enumerate(kept.items()):
         own, rest = float(losses[inside].mean()), float(losses[~inside].mean())
+        found = Interval.of(rest - own, drawn_bs[:, column], level)
         rows.append(
             SliceScore(
                 name=name,
                 group=group,
                 pairs=int(inside.sum()),
                 score=1 - own,
-                difference=rest - own,
-                low=float(low[column]),
-                high=float(high[column]),
+                difference=found,
                 cost=float(inside.mean()) * (own - rest),
             )
         )
-    return sorted(rows, key=lambda row: (row.says_nothing, -row.cost))
+    return sorted(rows, key=lambda row: (not row.difference.is_settled, -row.cost))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +96,7 @@ class SliceChange:
     pairs: int
     before: float
     after: float
-    change: float
-    low: float
-    high: float
-
-    @property
-    def says_nothing(self) -> bool:
-        """Whether the interval covers zero."""
-        return not (self.low > 0 or self.high < 0)
+    change: Interval
 
 
 def slice_changes(
@@ -130,14 +114,8 @@ def slice_changes(
     if not kept or not np.isfinite(gained).all():
         return []
     inside_ns = np.stack(list(kept.values()), axis=1).astype(np.float64)
-    drawn = np.concatenate(
-        [
-            (counts @ (inside_ns * gained[:, None])) / _at_least_one(counts @ inside_ns)
-            for counts in _counts(len(gained), resamples, seed)
-        ]
-    )
-    tail = (1 - level) / 2
-    low, high = np.nanquantile(drawn, [tail, 1 - tail], axis=0)
+    counts_bn = drawn_counts(np.random.default_rng(seed), len(gained), resamples)
+    drawn_bs = _drawn_means(inside_ns, gained, counts_bn)
     rows = [
         SliceChange(
             name=name,
@@ -145,41 +123,24 @@ def slice_changes(
             pairs=int(inside.sum()),
             before=1 - float(losses_before[inside].mean()),
             after=1 - float(losses_after[inside].mean()),
-            change=float(gained[inside].mean()),
-            low=float(low[column]),
-            high=float(high[column]),
+            change=Interval.of(gained[inside].mean(), drawn_bs[:, column], level),
         )
         for column, ((group, name), inside) in enumerate(kept.items())
     ]
-    return sorted(rows, key=lambda row: (row.says_nothing, -abs(row.change)))
+    return sorted(rows, key=lambda row: (not row.change.is_settled, -abs(row.change.value)))
 
 
-def _bootstrap_differences(inside_ns: np.ndarray, losses: np.ndarray, *, seed: int, resamples: int) -> np.ndarray:
-    """Difference of score, slice less rest, in every resample: float64 (resamples, slices)."""
+def _drawn_means(inside_ns: np.ndarray, values: np.ndarray, counts_bn: np.ndarray) -> np.ndarray:
+    """Mean of the values inside each slice in every resample, float64 (resamples, slices).
+
+    NaN where a resample misses a small slice altogether: it then says nothing about it.
+    """
     parts = []
-    for counts in _counts(len(losses), resamples, seed):
-        total, weighted = counts.sum(axis=1, keepdims=True), counts @ losses[:, None]
-        n_inside, sum_inside = counts @ inside_ns, counts @ (inside_ns * losses[:, None])
-        own = sum_inside / _at_least_one(n_inside)
-        rest = (weighted - sum_inside) / _at_least_one(total - n_inside)
-        parts.append(rest - own)
+    for block in blocks(len(counts_bn)):
+        counts = counts_bn[block].astype(np.float64)
+        drawn = counts @ inside_ns
+        parts.append(counts @ (inside_ns * values[:, None]) / np.where(drawn > 0, drawn, np.nan))
     return np.concatenate(parts)
-
-
-def _counts(n: int, resamples: int, seed: int) -> list[np.ndarray]:
-    """How often each pair was drawn, float64 (at most 100, n) per block, so that matrix products do the rest."""
-    generator = np.random.default_rng(seed)
-    blocks = []
-    for start in range(0, resamples, _BLOCK_RESAMPLES):
-        rows = min(_BLOCK_RESAMPLES, resamples - start)
-        drawn = generator.integers(0, n, size=(rows, n)) + n * np.arange(rows)[:, None]
-        blocks.append(np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64))
-    return blocks
-
-
-def _at_least_one(counts: np.ndarray) -> np.ndarray:
-    # A resample may miss a small slice altogether; it then says nothing and is left out of the quantiles.
-    return np.where(counts > 0, counts, np.nan)
 
 
 def _standard_ranks(values: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.evaluation.metrics import spearman
+from pipeline.statistics import spearman
 
 LOWEST, HIGHEST = 0.0, 5.0
 MIN_PAIRS = 20

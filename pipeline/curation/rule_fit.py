@@ -7,6 +7,7 @@ import numpy as np
 from pipeline.config import CurationRule
 from pipeline.curation.rules import keeps
 from pipeline.errors import InputError
+from pipeline.statistics import Interval, multinomial_counts
 
 MIN_DECISIONS = 20
 MAX_DECISIONS = 2_000
@@ -14,27 +15,17 @@ MAX_DECISIONS = 2_000
 _GRID = np.arange(0, 5.01, 0.25)
 _GAPS = np.arange(-1, 3.01, 0.25)
 
-Interval = tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A value with the middle 95 % of its bootstrap."""
-
-    value: float
-    interval: Interval
-
 
 @dataclass(frozen=True, slots=True)
 class RuleFit:
     """How a rule does against people's decisions."""
 
     rule: CurationRule
-    precision: Measured
+    precision: Interval
     """Share of the kept that people accepted."""
-    recall: Measured
+    recall: Interval
     """Share of the accepted that is kept."""
-    f1: Measured
+    f1: Interval
     """Harmonic mean of both."""
     decisions: int
     accepted: int
@@ -79,7 +70,7 @@ def best_rule(a: np.ndarray, b: np.ndarray, accepted: np.ndarray, *, seed: int =
     f1_rd = _f1(kept_rn, accepted, np.concatenate([np.ones((len(a), 1)), weights], axis=1))
     best = grid[f1_rd.argmax(axis=0)]
     rule = CurationRule(*(float(value) for value in best[0]))
-    intervals = [_middle(best[1:, axis]) for axis in range(3)]
+    intervals = [Interval.of(best[0, axis], best[1:, axis]) for axis in range(3)]
     return BestRule(_fit(rule, a, b, accepted, weights), *intervals)
 
 
@@ -101,9 +92,7 @@ def _fit(rule: CurationRule, a: np.ndarray, b: np.ndarray, accepted: np.ndarray,
     with np.errstate(invalid="ignore"):
         precision, recall = hits / kept_d, hits / accepted_d
         f1 = 2 * hits / (kept_d + accepted_d)
-    of_precision, of_recall, of_f1 = (
-        Measured(float(values[0]), _middle(values[1:])) for values in (precision, recall, f1)
-    )
+    of_precision, of_recall, of_f1 = (Interval.of(values[0], values[1:]) for values in (precision, recall, f1))
     return RuleFit(
         rule,
         of_precision,
@@ -118,7 +107,7 @@ def _weights(n: int, seed: int, draws: int) -> np.ndarray:
     """How often each decision is drawn, float (n, draws)."""
     if not n:
         return np.zeros((0, draws))
-    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws).T.astype(np.float64)
+    return multinomial_counts(np.random.default_rng(seed), n, draws).T.astype(np.float64)
 
 
 def _sampled(
@@ -129,11 +118,3 @@ def _sampled(
     if len(usable) > MAX_DECISIONS:
         usable = np.sort(np.random.default_rng(seed).choice(usable, MAX_DECISIONS, replace=False))
     return a[usable], b[usable], accepted[usable]
-
-
-def _middle(values: np.ndarray) -> Interval:
-    finite = values[np.isfinite(values)]
-    if not len(finite):
-        return (float("nan"), float("nan"))
-    low, high = np.quantile(finite, [0.025, 0.975])
-    return (float(low), float(high))

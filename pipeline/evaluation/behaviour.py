@@ -7,7 +7,7 @@ Cosines of different encoders do not share a scale, so nothing is compared with 
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -100,12 +100,6 @@ def built_in_cases() -> list[Case]:
         for capability, kind, texts in _CAPABILITIES
         for sentence, other, third in texts()
     ]
-
-
-def write_cases(cases: Iterable[Case], path: Path) -> None:
-    """Write cases as JSON lines."""
-    lines = [json.dumps(asdict(case), ensure_ascii=False) for case in cases]
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def read_cases(path: Path) -> list[Case]:

@@ -7,9 +7,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.evaluation.metrics import row_cosine, spearman
+from pipeline.evaluation.metrics import row_cosine
 from pipeline.evaluation.sts import STANDARD_TASKS, StsTask
 from pipeline.records import EvalScore, Triplet
+from pipeline.statistics import spearman
 
 
 class Encoder(Protocol):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.evaluation.metrics import Interval, interval, resampled_differences, spearman
+from pipeline.statistics import Interval, resample, spearman
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +25,6 @@ class Comparison:
     average: Interval | None
     """Of the tasks' mean; None without a task that both encoders have."""
 
-    def says_nothing(self, task: str) -> bool:
-        """Whether the interval of this task covers zero."""
-        return covers_zero(self.tasks[task])
-
-
-def covers_zero(found: Interval) -> bool:
-    """Whether the difference may be nothing."""
-    return not (found.low > 0 or found.high < 0)
-
 
 def compare(tasks: Mapping[str, ScoredPairs], *, seed: int, resamples: int = 1000, level: float = 0.95) -> Comparison:
     """Compare two encoders on the tasks that both were scored on.
@@ -42,17 +33,15 @@ def compare(tasks: Mapping[str, ScoredPairs], *, seed: int, resamples: int = 100
     one resample of each task. Tasks without a defined correlation are left out.
     """
     found: dict[str, Interval] = {}
-    drawn = []
+    samples = []
     for number, (name, pairs) in enumerate(tasks.items()):
-        value = spearman(pairs.second, pairs.gold) - spearman(pairs.first, pairs.gold)
-        if not np.isfinite(value):
+        if not np.isfinite(spearman(pairs.first, pairs.gold) + spearman(pairs.second, pairs.gold)):
             continue
-        samples = resampled_differences(
-            pairs.gold, pairs.second, pairs.first, seed=seed + number, resamples=resamples
-        )
-        found[name] = interval(value, samples, level)
-        drawn.append(samples)
-    if not drawn:
+        arms = {"first": [{name: pairs.first}], "second": [{name: pairs.second}]}
+        drawn = resample(arms, {name: pairs.gold}, seed=seed + number, resamples=resamples)
+        found[name] = drawn.difference(["second"], ["first"], level=level)[name]
+        samples.append(drawn.values["second"][name] - drawn.values["first"][name])
+    if not found:
         return Comparison({}, None)
     mean = float(np.mean([item.value for item in found.values()]))
-    return Comparison(found, interval(mean, np.mean(drawn, axis=0), level))
+    return Comparison(found, Interval.of(mean, np.mean(samples, axis=0), level))

@@ -8,6 +8,7 @@ from math import isfinite
 
 from pipeline.evaluation.published import Published
 from pipeline.evaluation.sts import STANDARD_TASKS
+from pipeline.exchange import formula_safe
 
 DASH = "–"
 _LATEX = {
@@ -22,7 +23,6 @@ _LATEX = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
 }
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +97,16 @@ def as_csv(entries: Sequence[Entry]) -> str:
     tasks = columns(entries)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([formula_safe(cell) for cell in ["encoder", *tasks, "average", "tasks", "source"]])
+    writer.writerow([_cell(cell) for cell in ["encoder", *tasks, "average", "tasks", "source"]])
     for entry in entries:
         numbers = ["" if (value := entry.scores.get(task)) is None else f"{value:.2f}" for task in tasks]
         average = "" if entry.average is None else f"{entry.average:.2f}"
-        writer.writerow(
-            [formula_safe(entry.name), *numbers, average, entry.averaged_over, formula_safe(entry.source)]
-        )
+        writer.writerow([_cell(entry.name), *numbers, average, entry.averaged_over, _cell(entry.source)])
     return out.getvalue()
 
 
-def formula_safe(text: str) -> str:
-    """Put an apostrophe before a text that a spreadsheet would run as a formula, and drop line breaks."""
-    one_line = " ".join(text.split()) if text.strip() else ""
-    return f"'{one_line}" if text.startswith(_FORMULA) or one_line.startswith(_FORMULA) else one_line
+def _cell(text: str) -> str:
+    return formula_safe(" ".join(text.split()))
 
 
 def _best(entries: Sequence[Entry], tasks: Sequence[str]) -> dict[str, float]:

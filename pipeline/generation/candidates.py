@@ -34,7 +34,7 @@ def chosen(candidates: Sequence[Candidate], rule: ChoiceRule, *, omega: float, p
     return max(usable, key=_RULES[rule](omega, premise))
 
 
-def overlap(text: str, premise: str) -> float:
+def copied_share(text: str, premise: str) -> float:
     """Return the share of a text's words that the premise holds too, in 0..1."""
     known = set(premise.casefold().split())
     words = text.casefold().split()
@@ -54,7 +54,7 @@ def _contrast_per_token(omega: float, _premise: str) -> Callable[[Candidate], fl
 
 
 def _least_overlap(_omega: float, premise: str) -> Callable[[Candidate], float]:
-    return lambda candidate: -overlap(candidate.result.text, premise)
+    return lambda candidate: -copied_share(candidate.result.text, premise)
 
 
 def _known(value: float | None) -> float:

@@ -46,10 +46,10 @@ def is_near_copy(text: str, premise: str, side: Side) -> bool:
     own, given = word_list(text), word_list(premise)
     if own and _weighty(own) == _weighty(given):
         return True
-    return side is Side.POSITIVE and overlap(own, given) >= NEAR_COPY_OVERLAP
+    return side is Side.POSITIVE and dice_overlap(own, given) >= NEAR_COPY_OVERLAP
 
 
-def overlap(one: list[str], other: list[str]) -> float:
+def dice_overlap(one: list[str], other: list[str]) -> float:
     """Return the Dice overlap of two bags of words, in [0, 1]."""
     shared = sum((Counter(one) & Counter(other)).values())
     return 2 * shared / max(1, len(one) + len(other))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.durable import write_json
-from pipeline.studies.bootstrap import plain_score
+from pipeline.statistics import plain_score
 from pipeline.studies.cells import Cell, CellResult
 from pipeline.studies.spec import Study
 from pipeline.studies.tasks import StudyTasks

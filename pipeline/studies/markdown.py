@@ -1,6 +1,6 @@
 """A study's report as Markdown."""
 
-from pipeline.studies.bootstrap import AVERAGE
+from pipeline.statistics import AVERAGE
 from pipeline.studies.report import Effect, Report, Score
 
 

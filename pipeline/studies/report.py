@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.studies.bootstrap import AVERAGE, Difference, Resampled, plain_score, resample
+from pipeline.statistics import AVERAGE, Interval, Resampled, plain_score, resample
 from pipeline.studies.cells import UNTRAINED, CellResult
 from pipeline.studies.data import ArmData
 from pipeline.studies.run import Candidate, StudyRun
@@ -50,7 +50,7 @@ class Effect:
     name: str
     plus: list[str]
     minus: list[str]
-    tasks: dict[str, Difference]
+    tasks: dict[str, Interval]
 
     def verdict(self, task: str = AVERAGE) -> str:
         """Say better or worse only where the interval excludes zero."""
@@ -125,7 +125,7 @@ def make_report(run: StudyRun, *, resamples: int = RESAMPLES, seed: int = 0) -> 
 def effect(drawn: Resampled, contrast: Contrast) -> Effect:
     """Return a contrast of arms with its intervals, x100."""
     found = drawn.difference(contrast.plus, contrast.minus)
-    tasks = {task: Difference(100 * d.value, 100 * d.low, 100 * d.high) for task, d in found.items()}
+    tasks = {task: difference.times(100) for task, difference in found.items()}
     return Effect(contrast.name, list(contrast.plus), list(contrast.minus), tasks)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.studies.bootstrap import plain_score
+from pipeline.statistics import plain_score
 from pipeline.studies.data import DataSource
 from pipeline.studies.run import Candidate, StudyRun, Watch, run_study
 from pipeline.studies.shelf import Progress, Shelf

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tests.pages.filled import finished_job
+from tests.workbench.store_samples import add_import
 from workbench.map_files import MapFiles, place_columns
 from workbench.map_sentences import PAIR_ROLES, task_corpus
 from workbench.workspace import Workspace
@@ -40,7 +41,7 @@ def plant(
     frame = pd.DataFrame({"premise_id": [str(i) for i in range(triplets)], **texts})
     attempt_id = f"planted-{number}"
     if is_stored:
-        attempt_id = workspace.store.triplets.add_import(f"planted {number}", "planted.csv", frame, {})
+        attempt_id = add_import(workspace.store, f"planted {number}", "planted.csv", frame)
     points, movers = geometry(triplets, drawings, generator)
     points.insert(0, "triplet_id", [f"{attempt_id}-{i}" for i in range(triplets) for _ in ROLES])
     points.insert(2, "text", [texts[role][i] for i in range(triplets) for role in ROLES])

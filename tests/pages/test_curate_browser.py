@@ -11,6 +11,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from tests.pages.browsing import JOB_MS, Browser, Page, expect, opened, served, settled, tab
+from tests.workbench.store_samples import add_import
 from workbench.curation_notes import CurationNotes, write_notes
 from workbench.workspace import close_current_workspace, current_workspace
 
@@ -34,7 +35,7 @@ def address(own_workspace: Path) -> Iterator[str]:
             "hard_negative": [f"Boat {n} stays in the harbour." for n in numbers],
         }
     )
-    workspace.store.triplets.add_import("boats", "boats.jsonl", frame, {})
+    add_import(workspace.store, "boats", "boats.jsonl", frame)
     write_notes(workspace.root, CurationNotes("**Entailed** means it must be true.", shared=1.0))
     close_current_workspace()
     with served(own_workspace) as found:

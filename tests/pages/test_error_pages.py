@@ -122,7 +122,7 @@ def test_planted_slice_is_found_first_and_coloured_as_worse():
     pairs = made_pairs()
     found = task_slices("made", 0.0, pairs)
     worst = found.scores[0]
-    assert worst.name == "negation on one side" and worst.cost > 0.1 and not worst.says_nothing
+    assert worst.name == "negation on one side" and worst.cost > 0.1 and worst.difference.is_settled
     assert found.members["negation on one side"].sum() == 20
     colours = {slice_colour(row) for row in found.scores}
     assert len(colours) > 1

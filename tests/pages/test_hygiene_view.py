@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from pipeline.records import text_id
 from tests.pages.conftest import Draw
+from tests.workbench.store_samples import add_import
 from workbench.actions.hygiene import start_hygiene
 from workbench.components.curate.hygiene_duplicates import group_table
 from workbench.components.curate.hygiene_masked import masked_figure
@@ -20,7 +21,7 @@ ROWS += [("It rains today.", "it rains today", "It is dry.")]
 def attempt(workspace: Workspace) -> str:
     frame = pd.DataFrame(ROWS, columns=["premise", "positive", "hard_negative"])
     frame["premise_id"] = frame["premise"].map(text_id)
-    return workspace.store.triplets.add_import("three", "three.csv", frame, {})
+    return add_import(workspace.store, "three", "three.csv", frame)
 
 
 def choose(app: AppTest, key: str, value: str) -> AppTest:

@@ -33,6 +33,14 @@ def triplet_row(triplet_id: str, attempt_id: str = "attempt", **changes: object)
     } | changes
 
 
+def add_import(store: Store, name: str, source: str, frame: pd.DataFrame) -> str:
+    """Store triplets as an import does; return the id of their attempt."""
+    rows = (
+        frame[["premise_id", "premise", "positive", "hard_negative"]].astype(str).itertuples(index=False, name=None)
+    )
+    return store.triplets.import_rows(name, source, rows, lambda: {"rejected": {}, "duplicates": 0})
+
+
 def add(store: Store, table: str, rows: list[dict[str, object]]) -> int:
     """Insert rows as the ingester would; return how many were unusable."""
     tables = {

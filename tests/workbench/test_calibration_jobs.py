@@ -7,6 +7,7 @@ import pytest
 from pipeline.curation.calibration import Calibration
 from pipeline.errors import InputError
 from pipeline.records import text_id
+from tests.workbench.store_samples import add_import
 from workbench.actions import ACTIONS
 from workbench.actions.judging import calibrated_judges
 from workbench.store.decision import Decision
@@ -44,7 +45,7 @@ def attempt(workspace):
     rows = [(f"The {thing} sleeps.", f"A {thing} is asleep.", f"The {thing} is awake.") for thing in THINGS]
     frame = pd.DataFrame(rows, columns=["premise", "positive", "hard_negative"])
     frame["premise_id"] = frame["premise"].map(text_id)
-    return workspace.store.triplets.add_import("beasts", "beasts.csv", frame, {})
+    return add_import(workspace.store, "beasts", "beasts.csv", frame)
 
 
 def finished(workspace, answer):

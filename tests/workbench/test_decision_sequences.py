@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from store_samples import dump
+from store_samples import add_import, dump
 
 from workbench.rebuild import rebuild
 from workbench.store import Store
@@ -76,7 +76,7 @@ class DecisionSequences(RuleBasedStateMachine):
         frame = pd.DataFrame(
             [{"premise_id": n, "premise": n, "positive": f"p {n}", "hard_negative": f"n {n}"} for n in NAMES]
         )
-        attempt = self.store.triplets.add_import("five", "five.jsonl", frame, {})
+        attempt = add_import(self.store, "five", "five.jsonl", frame)
         self.ids = {name: f"{attempt}-{number}" for number, name in enumerate(NAMES)}
         self.model = Model()
 

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from pipeline.records import text_id
+from tests.workbench.store_samples import add_import
 from workbench.actions import ACTIONS
 from workbench.hygiene_results import latest_hygiene
 from workbench.workspace import Workspace
@@ -28,7 +29,7 @@ def workspace(tmp_path):
 def attempt(workspace):
     frame = pd.DataFrame(ROWS, columns=["premise", "positive", "hard_negative"])
     frame["premise_id"] = frame["premise"].map(text_id)
-    return workspace.store.triplets.add_import("six", "six.csv", frame, {})
+    return add_import(workspace.store, "six", "six.csv", frame)
 
 
 def test_a_look_finds_what_was_planted(workspace, attempt, tmp_path):

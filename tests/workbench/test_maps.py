@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.errors import InputError
 from tests.pages.filled import finished_job
+from tests.workbench.store_samples import add_import
 from workbench.actions.maps import (
     pair_sentences,
     save_slice,
@@ -39,7 +40,7 @@ def triplets(count: int) -> pd.DataFrame:
 
 @pytest.fixture
 def attempt(workspace: Workspace) -> str:
-    return workspace.store.triplets.add_import("cats", "cats.csv", triplets(12), {})
+    return add_import(workspace.store, "cats", "cats.csv", triplets(12))
 
 
 def test_the_same_map_is_drawn_once(workspace: Workspace, attempt: str) -> None:
@@ -58,7 +59,7 @@ def test_the_same_map_is_drawn_once(workspace: Workspace, attempt: str) -> None:
 def test_a_comparison_says_what_it_needs(workspace: Workspace, attempt: str) -> None:
     with pytest.raises(InputError, match="different encoders"):
         start_projection(workspace, encoder="static-minilm", compare_with=["static-minilm"], attempt_id=attempt)
-    small = workspace.store.triplets.add_import("few", "few.csv", triplets(9), {})
+    small = add_import(workspace.store, "few", "few.csv", triplets(9))
     with pytest.raises(InputError, match="at least 10"):
         start_projection(workspace, encoder="static-minilm", compare_with=["all-MiniLM-L6-v2"], attempt_id=small)
     made = start_projection(workspace, encoder="static-minilm", compare_with=["all-MiniLM-L6-v2"], attempt_id=attempt)

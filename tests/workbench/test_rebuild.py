@@ -3,7 +3,7 @@ import threading
 import duckdb
 import pandas as pd
 import pytest
-from store_samples import dump, premises, triplet_row
+from store_samples import add_import, dump, premises, triplet_row
 
 from pipeline.config import CurationRule
 from pipeline.curation.calibration import Calibration
@@ -25,7 +25,7 @@ def filled(workspace):
     store, jobs = workspace.store, workspace.jobs
     store.premises.add_corpus("captions", "captions.txt", premises(20), {"empty line": 2}, duplicates=3)
     texts = pd.DataFrame({"premise_id": ["a"], "premise": ["A"], "positive": ["P"], "hard_negative": ["N"]})
-    imported = store.triplets.add_import("mine", "mine.jsonl", texts, {})
+    imported = add_import(store, "mine", "mine.jsonl", texts)
     attempt = jobs.submit("generate", {"batch": 3}, premises(30), title="first attempt")
     workspace.wait(attempt, timeout_s=20)
     rows = [{"table": "judgements", "triplet_id": f"{attempt}-p{i}", "judge_id": "j", "a": i % 5, "b": 1.0}

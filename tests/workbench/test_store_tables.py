@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 import pytest
-from store_samples import add, premises, triplet_row
+from store_samples import add, add_import, premises, triplet_row
 
 from pipeline.config import CurationRule
 from pipeline.errors import InputError
@@ -32,7 +32,7 @@ def test_corpus_keeps_order_rejections_and_duplicates(store):
 def test_imported_triplets_are_an_attempt_in_file_order(store):
     frame = pd.DataFrame({"premise_id": ["b", "a"], "premise": ["B", "A"], "positive": ["p", "q"],
                           "hard_negative": ["n", "m"]})  # fmt: skip
-    attempt = store.triplets.add_import("mine", "mine.jsonl", frame, {})
+    attempt = add_import(store, "mine", "mine.jsonl", frame)
     rows = store.triplets.rows(TripletFilter(attempt_ids=(attempt,), outcome="ok"))
     assert rows[["premise_id", "premise", "positive", "hard_negative"]].to_dict("list") == frame.to_dict("list")
     assert store.triplets.attempts()["title"].tolist() == ["mine"]

@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline.config import CurationRule, TrainConfig
 from pipeline.curation.judges import EMBEDDED_JUDGES, LIKELIHOOD
-from pipeline.evaluation.seeds import mean_interval
+from pipeline.statistics import mean_interval
 from workbench.cli.access import Call, access
 from workbench.cli.output import print_line, print_table, write_json
 from workbench.cli.watch import watch

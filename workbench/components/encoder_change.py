@@ -6,7 +6,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from pipeline.analysis.slices import SliceChange, rank_losses, slice_changes
-from pipeline.evaluation.metrics import Interval, bootstrap_difference
+from pipeline.evaluation.compare import ScoredPairs, compare
+from pipeline.statistics import Interval
 from workbench import theme
 from workbench.components.slice_figure import title_of
 from workbench.components.slice_view import ALL, members_of
@@ -38,8 +39,9 @@ def changes(
 def difference(key: tuple[str, float, str, float], _before: pd.DataFrame, _after: pd.DataFrame) -> Interval:
     """Paired bootstrap of the task's Spearman, after less before."""
     del key
-    columns = [frame["predicted"].to_numpy() for frame in (_after, _before)]
-    return bootstrap_difference(_before["gold"].to_numpy(), *columns, seed=0)
+    columns = [frame["predicted"].to_numpy() for frame in (_before, _after)]
+    found = compare({"task": ScoredPairs(_before["gold"].to_numpy(), *columns)}, seed=0).average
+    return found or Interval(float("nan"), float("nan"), float("nan"))
 
 
 def same_pairs(before: pd.DataFrame, after: pd.DataFrame) -> bool:
@@ -65,9 +67,9 @@ def encoder_change(
     of_slice = next((row for row in rows if title_of(row.group, row.name) == chosen), None)
     with st.container(horizontal=True):
         whole = difference(key, before, after)
-        _metric("Task, Spearman x 100", whole.value, whole.low, whole.high)
+        _metric("Task, Spearman x 100", whole)
         if of_slice:
-            _metric(plain(chosen), of_slice.change, of_slice.low, of_slice.high)
+            _metric(plain(chosen), of_slice.change)
     figure, table = st.columns([5, 7])
     with figure:
         if rows:
@@ -85,7 +87,7 @@ def slope_figure(rows: list[SliceChange], names: tuple[str, str]) -> go.Figure:
     """One line per slice from the first encoder's score to the second's; grey where the interval covers zero."""
     figure = theme.chart("Score per slice", x="", y="score x 100", height=460)
     for row in rows:
-        colour = _GREY if row.says_nothing else theme.HUMAN if row.change > 0 else theme.WARNING
+        colour = _GREY if not row.change.is_settled else theme.HUMAN if row.change.value > 0 else theme.WARNING
         title = title_of(row.group, row.name)
         figure.add_trace(
             go.Scatter(
@@ -94,8 +96,9 @@ def slope_figure(rows: list[SliceChange], names: tuple[str, str]) -> go.Figure:
                 mode="lines+markers",
                 line={"color": colour, "width": 2},
                 name=title,
-                hovertemplate=f"{for_chart(title)} ({row.pairs:,} pairs)<br>%{{y:.1f}}, {100 * row.change:+.2f} "
-                f"({100 * row.low:+.2f} to {100 * row.high:+.2f})<extra></extra>",
+                hovertemplate=f"{for_chart(title)} ({row.pairs:,} pairs)<br>%{{y:.1f}}, "
+                f"{100 * row.change.value:+.2f} ({100 * row.change.low:+.2f} to {100 * row.change.high:+.2f})"
+                "<extra></extra>",
             )
         )
     figure.update_xaxes(tickvals=[0, 1], ticktext=[name[:24] for name in names], range=[-0.15, 1.15])
@@ -136,7 +139,8 @@ def _moved(before: pd.DataFrame, after: pd.DataFrame, mask: object) -> None:
             )
 
 
-def _metric(label: str, change: float, low: float, high: float) -> None:
-    covers = not (low > 0 or high < 0)
-    interval = f"95%: {100 * low:+.2f} to {100 * high:+.2f}" + (", says nothing" if covers else "")
-    st.metric(label, f"{100 * change:+.2f}", delta=interval, delta_color="off", delta_arrow="off")
+def _metric(label: str, change: Interval) -> None:
+    interval = f"95%: {100 * change.low:+.2f} to {100 * change.high:+.2f}" + (
+        "" if change.is_settled else ", says nothing"
+    )
+    st.metric(label, f"{100 * change.value:+.2f}", delta=interval, delta_color="off", delta_arrow="off")

@@ -4,7 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from pipeline.evaluation.compare import Comparison, ScoredPairs, compare, covers_zero
+from pipeline.evaluation.compare import Comparison, ScoredPairs, compare
 from pipeline.evaluation.sts import STANDARD_TASKS
 from workbench import state, theme
 from workbench.components.encoder_change import same_pairs
@@ -35,7 +35,7 @@ def encoder_comparison(workspace: Workspace, scores: pd.DataFrame, names: dict[s
     st.plotly_chart(
         difference_figure(found), key="differences", config=theme.MODEBAR, alt="Difference per task with interval"
     )
-    said = "says nothing" if covers_zero(found.average) else "is settled"
+    said = "is settled" if found.average.is_settled else "says nothing"
     st.caption(
         f"Average over {counted(len(found.tasks), 'task')}: {100 * found.average.value:+.2f} "
         f"({100 * found.average.low:+.2f} to {100 * found.average.high:+.2f}), which {said}. Pairs are "
@@ -65,7 +65,7 @@ def difference_figure(found: Comparison) -> go.Figure:
     for name, row in rows:
         if row is None:
             continue
-        colour = _GREY if covers_zero(row) else theme.HUMAN if row.value > 0 else theme.WARNING
+        colour = _GREY if not row.is_settled else theme.HUMAN if row.value > 0 else theme.WARNING
         figure.add_trace(
             go.Scatter(
                 x=[100 * row.value],

@@ -24,9 +24,9 @@ def interval_figure(rows: list[SliceScore]) -> go.Figure:
     places = list(range(len(rows)))
     colours = [slice_colour(row) for row in rows]
     reach = _reach(rows)
-    shown = [min(reach, max(-reach, 100 * row.difference)) for row in rows]
+    shown = [min(reach, max(-reach, 100 * row.difference.value)) for row in rows]
     for place, row, colour in zip(places, rows, colours, strict=True):
-        ends = [100 * row.low, 100 * row.high]
+        ends = [100 * row.difference.low, 100 * row.difference.high]
         figure.add_trace(
             go.Scatter(x=ends, y=[place, place], mode="lines", line={"color": colour, "width": 4}, hoverinfo="skip")
         )
@@ -40,7 +40,9 @@ def interval_figure(rows: list[SliceScore]) -> go.Figure:
             y=places,
             mode="markers",
             marker={"size": 12, "color": colours, "symbol": [_symbol(row, reach) for row in rows]},
-            customdata=[[100 * value for value in (row.difference, row.low, row.high, row.cost)] for row in rows],
+            customdata=[
+                [100 * x for x in (r.difference.value, r.difference.low, r.difference.high, r.cost)] for r in rows
+            ],
             hovertemplate="%{customdata[0]:+.1f} to the rest (95%: %{customdata[1]:+.1f} to %{customdata[2]:+.1f})"
             "<br>costs %{customdata[3]:+.2f}<extra></extra>",
         )
@@ -55,17 +57,17 @@ def interval_figure(rows: list[SliceScore]) -> go.Figure:
 def _reach(rows: Sequence[SliceScore]) -> float:
     """Half the width of the axis: slices of a few pairs have intervals that would leave the others no room."""
     telling = [row for row in rows if row.pairs >= _TELLING_PAIRS] or rows
-    return max([1.0, *(100 * abs(end) for row in telling for end in (row.low, row.high))])
+    return max([1.0, *(100 * abs(end) for row in telling for end in (row.difference.low, row.difference.high))])
 
 
 def _symbol(row: SliceScore, reach: float) -> str:
-    if abs(100 * row.difference) <= reach:
+    if abs(100 * row.difference.value) <= reach:
         return "circle"
-    return "triangle-right" if row.difference > 0 else "triangle-left"
+    return "triangle-right" if row.difference.value > 0 else "triangle-left"
 
 
 def slice_colour(row: SliceScore) -> str:
     """Grey where it says nothing, amber where pairs are worse than the rest, blue where they are better."""
-    if row.says_nothing:
+    if not row.difference.is_settled:
         return "#A9B1BC"
-    return theme.HUMAN if row.difference > 0 else theme.WARNING
+    return theme.HUMAN if row.difference.value > 0 else theme.WARNING

@@ -85,7 +85,7 @@ def slice_picker(found: TaskSlices, *, least: str = _LEAST) -> str:
         config=theme.MODEBAR,
         alt="Difference of each slice to the other pairs, with interval",
     )
-    silent = sum(row.says_nothing for row in found.scores)
+    silent = sum(not row.difference.is_settled for row in found.scores)
     st.caption(
         f"{counted(len(found.scores), 'slice')}; {count(silent)} say nothing (grey: the 95% interval covers zero). "
         "With so many looks, one in twenty stands out by chance."
@@ -105,13 +105,14 @@ def slice_summary(row: SliceScore | None, pairs: int) -> None:
     if row is None:
         st.caption(f"All {counted(pairs, 'pair')} of the task.")
         return
+    found = row.difference
     certainty = (
-        "this says nothing" if row.says_nothing else ("better than the rest" if row.difference > 0 else "worse")
+        "this says nothing" if not found.is_settled else "better than the rest" if found.value > 0 else "worse"
     )
     st.caption(
         plain(
-            f"{counted(row.pairs, 'pair')}; score {row.score * 100:.1f}, {row.difference * 100:+.1f} to the rest "
-            f"(95%: {row.low * 100:+.1f} to {row.high * 100:+.1f}, {certainty}). "
+            f"{counted(row.pairs, 'pair')}; score {row.score * 100:.1f}, {found.value * 100:+.1f} to the rest "
+            f"(95%: {found.low * 100:+.1f} to {found.high * 100:+.1f}, {certainty}). "
             f"Like the rest, it would add {row.cost * 100:+.2f} to the task's Spearman."
         )
     )
@@ -129,7 +130,7 @@ def _clicked(titles: list[str]) -> str | None:
 
 
 def _label(row: SliceScore) -> str:
-    sign = "no clear difference" if row.says_nothing else f"{row.difference * 100:+.1f}"
+    sign = f"{row.difference.value * 100:+.1f}" if row.difference.is_settled else "no clear difference"
     return f"{title_of(row.group, row.name)} ({row.pairs:,}; {sign})"
 
 
@@ -140,11 +141,11 @@ def _table(rows: list[SliceScore]) -> None:
             "Kind": [row.group for row in rows],
             "Pairs": [row.pairs for row in rows],
             "Score": [100 * row.score for row in rows],
-            "To the rest": [100 * row.difference for row in rows],
-            "From": [100 * row.low for row in rows],
-            "To": [100 * row.high for row in rows],
+            "To the rest": [100 * row.difference.value for row in rows],
+            "From": [100 * row.difference.low for row in rows],
+            "To": [100 * row.difference.high for row in rows],
             "Costs": [100 * row.cost for row in rows],
-            "Says nothing": [row.says_nothing for row in rows],
+            "Says nothing": [not row.difference.is_settled for row in rows],
         }
     )
     numbers = {name: st.column_config.NumberColumn(format="%+.1f") for name in ("To the rest", "From", "To")}

@@ -14,7 +14,7 @@ from workbench.store.imports import Imports
 from workbench.store.orders import Sorting
 from workbench.store.rows import checked, insert
 from workbench.store.text_search import checked_pattern
-from workbench.store.triplet_blocks import IMPORTED, INSERT_TRIPLETS, TRIPLET_SCHEMA, import_blocks
+from workbench.store.triplet_blocks import INSERT_TRIPLETS, TRIPLET_SCHEMA, import_blocks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,15 +62,10 @@ class Triplets:
         insert(cursor, table.append_column("arrival", pa.array(range(table.num_rows))), INSERT_TRIPLETS)
         return rejected
 
-    def add_import(self, name: str, source: str, frame: "pd.DataFrame", rejected: dict[str, int]) -> str:
-        """Store imported triplets (premise_id, premise, positive, hard_negative per row); return their attempt id."""
-        rows = frame[list(IMPORTED)].astype(str).itertuples(index=False, name=None)
-        return self.import_rows(name, source, rows, lambda: {"rejected": rejected, "duplicates": 0})
-
     def import_rows(
         self, name: str, source: str, rows: Iterable[tuple[str, ...]], counts: Callable[[], dict[str, Any]]
     ) -> str:
-        """Store (premise_id, premise, positive, hard_negative) of a stream, a block in memory at a time.
+        """Store (premise_id, premise, positive, hard_negative) of a stream of triplets, a block in memory at a time.
 
         counts: asked at the end for `rejected` (reason -> rows) and `duplicates`. Returns the attempt id.
         """
@@ -203,12 +198,6 @@ class Triplets:
             "decision": latest[0] if latest else None,
             "scores": {judge_id: {"a": a, "b": b} for judge_id, a, b in scores},
         }
-
-    def has_attempts(self, attempt_ids: Sequence[str]) -> bool:
-        """Whether any triplet belongs to these attempts."""
-        clause, parameters = attempts_clause(attempt_ids)
-        with self._database.read() as cursor:
-            return bool(run(cursor, f"SELECT 1 FROM triplets WHERE {clause} LIMIT 1", parameters))
 
 
 def _check(cursor: Cursor, chosen: TripletFilter) -> None:

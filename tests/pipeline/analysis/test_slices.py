@@ -46,10 +46,12 @@ def test_scores_agree_with_plain_loops():
     own = sum(losses[i] for i in range(120) if inside[i]) / inside.sum()
     rest = sum(losses[i] for i in range(120) if not inside[i]) / (~inside).sum()
     assert found.score == pytest.approx(1 - own)
-    assert found.difference == pytest.approx(rest - own)
+    assert found.difference.value == pytest.approx(rest - own)
     assert found.pairs == inside.sum()
-    assert (found.low, found.high) == pytest.approx(naive_interval(inside, losses, seed=7, resamples=100))
-    assert not found.says_nothing
+    assert (found.difference.low, found.difference.high) == pytest.approx(
+        naive_interval(inside, losses, seed=7, resamples=100)
+    )
+    assert found.difference.is_settled
 
 
 def test_cost_is_what_the_total_gains_when_the_slice_becomes_like_the_rest():
@@ -71,7 +73,7 @@ def test_what_costs_most_comes_first_and_what_says_nothing_last():
     found = score_slices(members, losses, seed=0)
     assert found[0].name == "worse"
     assert "tiny" not in [row.name for row in found]
-    flags = [row.says_nothing for row in found]
+    flags = [not row.difference.is_settled for row in found]
     assert flags == sorted(flags)
 
 
@@ -84,7 +86,7 @@ def test_intervals_cover_the_true_difference_at_the_stated_rate(share):
         inside = np.arange(200) < round(200 * share)
         losses = generator.gamma(2.0, 0.2, size=200) + 0.2 * inside
         [found] = score_slices({("g", "s"): inside}, losses, seed=trial, resamples=300, level=0.9)
-        held += found.low <= -0.2 <= found.high
+        held += found.difference.low <= -0.2 <= found.difference.high
     assert 0.85 <= held / 300 <= 0.95
 
 
@@ -94,10 +96,10 @@ def test_two_encoders_are_compared_on_the_same_pairs():
     inside = np.arange(200) < 50
     after = before - 0.1 * inside + generator.normal(0, 0.01, size=200)
     changed, same = slice_changes({("g", "in"): inside, ("g", "out"): ~inside}, before, after, seed=0)
-    assert changed.name == "in" and changed.change == pytest.approx(0.1, abs=0.01)
-    assert not changed.says_nothing and changed.low > 0.09
-    assert same.says_nothing
-    assert changed.after - changed.before == pytest.approx(changed.change)
+    assert changed.name == "in" and changed.change.value == pytest.approx(0.1, abs=0.01)
+    assert changed.change.is_settled and changed.change.low > 0.09
+    assert not same.change.is_settled
+    assert changed.after - changed.before == pytest.approx(changed.change.value)
 
 
 PAIRS = [

@@ -4,8 +4,8 @@ import pytest
 from pipeline.curation import guide_judge
 from pipeline.curation.calibration import default_calibration
 from pipeline.curation.guide_judge import GuideJudge
-from pipeline.evaluation.metrics import spearman
 from pipeline.evaluation.sts import read_task
+from pipeline.statistics import spearman
 from pipeline.training.encoders import load_encoder
 from tests.pipeline.curation.test_calibration import ASSETS
 

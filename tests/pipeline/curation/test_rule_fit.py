@@ -22,7 +22,7 @@ def test_precision_recall_and_f1_are_scikit_learns():
     fit = measure_rule(CurationRule(), a, b, accepted)
     for measured, reference in ((fit.precision, precision_score), (fit.recall, recall_score), (fit.f1, f1_score)):
         assert measured.value == pytest.approx(reference(accepted, kept))
-        assert measured.interval[0] < measured.value < measured.interval[1]
+        assert measured.low < measured.value < measured.high
 
 
 def test_the_planted_rule_is_found_and_lies_in_its_intervals():
@@ -31,14 +31,14 @@ def test_the_planted_rule_is_found_and_lies_in_its_intervals():
     found = best_rule(a, b, keeps(planted, a, b) ^ (noise < 0.02), draws=60)
     assert found.fit.rule == planted
     assert found.fit.f1.value > 0.9
-    for low, value, high in ((found.alpha[0], 2.5, found.alpha[1]), (found.gamma[0], 1.0, found.gamma[1])):
+    for low, value, high in ((found.alpha.low, 2.5, found.alpha.high), (found.gamma.low, 1.0, found.gamma.high)):
         assert low <= value <= high and high - low < 1
 
 
 def test_noise_gives_wide_intervals():
     a, b, noise = scores(100, seed=2)
     found = best_rule(a, b, noise < 0.5, draws=60)
-    assert found.alpha[1] - found.alpha[0] + found.beta[1] - found.beta[0] > 1
+    assert found.alpha.high - found.alpha.low + found.beta.high - found.beta.low > 1
 
 
 def test_too_few_decisions_are_named_and_unjudged_ones_do_not_count():

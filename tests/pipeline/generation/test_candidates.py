@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.config import GenerationConfig
 from pipeline.errors import InputError
-from pipeline.generation.candidates import Candidate, chosen, overlap
+from pipeline.generation.candidates import Candidate, chosen, copied_share
 from pipeline.generation.generate import generate
 from pipeline.generation.llms.batch_limits import BatchLimits
 from pipeline.generation.llms.meter import BudgetError, Meter
@@ -45,7 +45,7 @@ def test_only_usable_candidates_are_chosen_and_without_any_the_first_tells_why()
     refused = candidate("No.", outcome=Outcome.REFUSED)
     assert chosen([refused, copy], "contrast", omega=0.5, premise=PREMISE) is refused
     assert candidate("x", -1.0).contrast(0.5) is None and candidate("x", -1.0).contrast(0.0) == -1.0
-    assert overlap("the BOAT sings", PREMISE) == pytest.approx(2 / 3) and overlap("", PREMISE) == 1.0
+    assert copied_share("the BOAT sings", PREMISE) == pytest.approx(2 / 3) and copied_share("", PREMISE) == 1.0
 
 
 @pytest.mark.parametrize("wrong", [{"candidates": 0}, {"candidates": 65}, {"candidates": 2}, {"choice": "best"},

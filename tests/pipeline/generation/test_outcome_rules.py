@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from pipeline.generation.copies import is_copy, is_near_copy, overlap, word_list
+from pipeline.generation.copies import dice_overlap, is_copy, is_near_copy, word_list
 from pipeline.generation.languages import is_other_language, is_other_script, scripts
 from pipeline.generation.loops import is_loop
 from pipeline.generation.outcomes import outcome_of
@@ -117,8 +117,8 @@ def test_near_copies(text, premise, positive, hard_negative):
 
 
 def test_overlap_is_dice_worked_by_hand():
-    assert overlap(["a", "b", "b"], ["b", "b", "c", "d"]) == pytest.approx(2 * 2 / 7)
-    assert overlap([], []) == 0
+    assert dice_overlap(["a", "b", "b"], ["b", "b", "c", "d"]) == pytest.approx(2 * 2 / 7)
+    assert dice_overlap([], []) == 0
     assert word_list("Don't 東京 go2 – x") == ["don't", "東", "京", "go2", "x"]
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import streamlit as st
 
 from pipeline.config import CurationRule
-from pipeline.curation.rule_fit import MIN_DECISIONS, BestRule, Measured, best_rule, measure_rule
+from pipeline.curation.rule_fit import MIN_DECISIONS, BestRule, best_rule, measure_rule
 from pipeline.errors import InputError
+from pipeline.statistics import Interval
 from workbench.components.curate.rule_sliders import set_rule
 from workbench.components.curation_scope import Scope, judge_name
 from workbench.components.wording import count
@@ -69,11 +70,10 @@ def _judges(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
     )
 
 
-def _words(measured: Measured) -> str:
-    low, high = measured.interval
-    return f"{measured.value:.2f} [{low:.2f}, {high:.2f}]"
+def _words(measured: Interval) -> str:
+    return f"{measured.value:.2f} [{measured.low:.2f}, {measured.high:.2f}]"
 
 
 def _range(best: BestRule, name: str) -> str:
-    low, high = getattr(best, name)
-    return f"[{low:g}, {high:g}]"
+    found: Interval = getattr(best, name)
+    return f"[{found.low:g}, {found.high:g}]"

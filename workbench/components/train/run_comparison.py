@@ -10,7 +10,6 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from pipeline.config import TrainConfig
-from pipeline.evaluation.compare import covers_zero
 from workbench import theme
 from workbench.components.encoder_comparison import comparison_of
 from workbench.components.notice import no_chart
@@ -150,7 +149,7 @@ def _row(workspace: Workspace, matrix: pd.DataFrame, run_id: str, against: str |
     changes = dict(found.tasks) | ({f"Mean of {len(own)}": found.average} if found.average else {})
     for task, change in changes.items():
         if change is not None and task in cells:
-            mark = " =" if covers_zero(change) else ""
+            mark = "" if change.is_settled else " ="
             cells[task] += f" ({100 * change.value:+.2f}: {100 * change.low:+.2f} to {100 * change.high:+.2f}{mark})"
     return cells
 

@@ -1,4 +1,6 @@
-"""Intervals for differences between arms: a paired bootstrap over seeds and test items at once.
+"""The statistics of the project: everything that is resampled, and the intervals that come of it.
+
+Arms are compared by a paired bootstrap over seeds and test items at once.
 
 One resample draws S of the S seeds with replacement and, within every task by itself, n of its n items with
 replacement. The same seeds and the same items are used for every arm of the resample: that is the pairing. An arm's
@@ -13,25 +15,60 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-from pipeline.evaluation.metrics import spearman
+from scipy.stats import spearmanr
 
 _BLOCK = 100
 AVERAGE = "average"
 
 
+def spearman(predicted: np.ndarray, gold: np.ndarray) -> float:
+    """Spearman's rank correlation with average ranks for ties, in [-1, 1].
+
+    Args:
+        predicted: float (n,).
+        gold: float (n,).
+
+    Returns:
+        The correlation; NaN where it is not defined (fewer than two pairs, or one side constant or not finite).
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    predicted, gold = _paired(predicted, gold)
+    if len(predicted) < 2 or not (np.isfinite(predicted).all() and np.isfinite(gold).all()):
+        return float("nan")
+    if np.ptp(predicted) == 0 or np.ptp(gold) == 0:
+        return float("nan")
+    return float(spearmanr(predicted, gold).statistic)
+
+
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """A difference on one task (or on the average), in units of the scores (Spearman or share, not x100)."""
+class Interval:
+    """A value on the whole sample with the percentile interval of its bootstrap samples, in the value's units."""
 
     value: float
     low: float
     high: float
 
+    @classmethod
+    def of(cls, value: float, samples: np.ndarray, level: float = 0.95) -> "Interval":
+        """Take the middle of bootstrap samples, float (resamples,); those that are not finite do not count.
+
+        Both ends are NaN when no sample is finite.
+        """
+        finite = samples[np.isfinite(samples)]
+        tail = (1 - level) / 2
+        low, high = np.quantile(finite, [tail, 1 - tail]) if len(finite) else (float("nan"), float("nan"))
+        return cls(float(value), float(low), float(high))
+
     @property
     def is_settled(self) -> bool:
-        """Whether the interval excludes zero."""
+        """Whether the interval excludes zero, so that the sign of the value is settled."""
         return self.low > 0 or self.high < 0
+
+    def times(self, factor: float) -> "Interval":
+        """Return the interval in another unit."""
+        return Interval(factor * self.value, factor * self.low, factor * self.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +80,13 @@ class Resampled:
     scores: dict[str, dict[str, float]]
     """arm -> task or `average` -> the score on the data as it is, mean over seeds."""
 
-    def difference(self, plus: Sequence[str], minus: Sequence[str], *, level: float = 0.95) -> dict[str, Difference]:
+    def difference(self, plus: Sequence[str], minus: Sequence[str], *, level: float = 0.95) -> dict[str, Interval]:
         """Mean of the arms `plus` less mean of the arms `minus`, per task and for the average."""
         found = {}
         for task in self.scores[plus[0]]:
             value = _mean(self.scores, plus, task) - _mean(self.scores, minus, task)
             samples = _mean(self.values, plus, task) - _mean(self.values, minus, task)
-            tail = (1 - level) / 2
-            low, high = np.quantile(samples[np.isfinite(samples)], [tail, 1 - tail])
-            found[task] = Difference(float(value), float(low), float(high))
+            found[task] = Interval.of(float(value), samples, level)
         return found
 
 
@@ -79,12 +114,12 @@ def resample(
         raise ValueError(f"every arm needs the same seeds, got {runs} of them")
     generator = np.random.default_rng(seed)
     seeds = runs[0] if runs else 1
-    weight_bs = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds
+    weight_bs = multinomial_counts(generator, seeds, resamples) / seeds
     values: dict[str, dict[str, np.ndarray]] = {arm: {} for arm in predictions}
     scores: dict[str, dict[str, float]] = {arm: {} for arm in predictions}
     for task, gold_n in gold.items():
         items = len(next(iter(predictions.values()))[0][task])
-        counts_bn = _counts(generator, items, resamples)
+        counts_bn = drawn_counts(generator, items, resamples)
         gold_ranks = None if gold_n is None else _CentredRanks(np.asarray(gold_n), counts_bn)
         for arm, cells in predictions.items():
             drawn_sb = np.stack([_scored(cell[task], gold_ranks, counts_bn) for cell in cells])
@@ -102,12 +137,36 @@ def plain_score(values: np.ndarray, gold: np.ndarray | None) -> float:
     return float(np.mean(values)) if gold is None else spearman(values, gold)
 
 
-def _counts(generator: np.random.Generator, items: int, resamples: int) -> np.ndarray:
-    """How often each item is drawn, int32 (resamples, items)."""
+def drawn_counts(generator: np.random.Generator, items: int, resamples: int) -> np.ndarray:
+    """How often each item is drawn with replacement, int32 (resamples, items); every row sums to items."""
     counts = np.empty((resamples, items), dtype=np.int32)
     for row in counts:
         row[:] = np.bincount(generator.integers(0, items, size=items), minlength=items)
     return counts
+
+
+def multinomial_counts(generator: np.random.Generator, items: int, resamples: int) -> np.ndarray:
+    """Draw what `drawn_counts` draws with fewer random numbers, int64 (resamples, items): for few items."""
+    return generator.multinomial(items, np.full(items, 1 / items), size=resamples)
+
+
+def blocks(resamples: int) -> list[slice]:
+    """Cut the resamples into blocks: what is computed per item for all of them at once would take gigabytes."""
+    return [slice(start, start + _BLOCK) for start in range(0, resamples, _BLOCK)]
+
+
+def mean_interval(scores: Sequence[float], *, level: float = 0.95) -> tuple[float, float]:
+    """Return the Student t interval of the mean over seeds; NaN ends when there are fewer than two scores.
+
+    scores: one value per seed, assumed independent draws of one arm. mean +- t(level, n - 1) * sd / sqrt(n).
+    """
+    if len(scores) < 2:
+        return float("nan"), float("nan")
+    from scipy.stats import t
+
+    values = np.asarray(scores, dtype=np.float64)
+    half = float(t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return float(values.mean()) - half, float(values.mean()) + half
 
 
 def _scored(values: np.ndarray, gold: "_CentredRanks | None", counts_bn: np.ndarray) -> np.ndarray:
@@ -124,7 +183,7 @@ class _CentredRanks:
         self.counts_bn = counts_bn
         self.weighted_bn = np.empty(counts_bn.shape, dtype=np.float64)
         self.norm_b = np.empty(len(counts_bn))
-        for block in _blocks(len(counts_bn)):
+        for block in blocks(len(counts_bn)):
             counts = counts_bn[block]
             ranks = _centred_ranks(gold_n, counts)
             self.weighted_bn[block] = counts * ranks
@@ -133,7 +192,7 @@ class _CentredRanks:
     def correlation(self, values_n: np.ndarray) -> np.ndarray:
         """Spearman of values with gold in every resample; NaN where one side is constant."""
         found = np.empty(len(self.counts_bn))
-        for block in _blocks(len(self.counts_bn)):
+        for block in blocks(len(self.counts_bn)):
             counts = self.counts_bn[block]
             ranks = _centred_ranks(values_n, counts)
             norm_b = np.sqrt((counts * ranks**2).sum(axis=1)) * self.norm_b[block]
@@ -156,10 +215,12 @@ def _centred_ranks(values_n: np.ndarray, counts_bn: np.ndarray) -> np.ndarray:
     return ranks[:, group_n] - (counts_bn.shape[1] + 1) / 2.0
 
 
-def _blocks(resamples: int) -> list[slice]:
-    # A block at a time: the ranks of all resamples at once would take gigabytes.
-    return [slice(start, start + _BLOCK) for start in range(0, resamples, _BLOCK)]
-
-
 def _mean(of: Mapping[str, Mapping[str, Any]], arms: Sequence[str], task: str) -> np.ndarray:
     return np.asarray(np.mean([of[arm][task] for arm in arms], axis=0))
+
+
+def _paired(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if first.shape != second.shape or first.ndim != 1:
+        raise ValueError(f"expected two arrays of the same length, got shapes {first.shape} and {second.shape}")
+    return first, second

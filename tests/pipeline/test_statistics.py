@@ -1,0 +1,228 @@
+"""The paired bootstrap against a naive loop, scipy's and simulation; other intervals against their definitions."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap, spearmanr
+
+from pipeline.statistics import AVERAGE, Interval, mean_interval, multinomial_counts, plain_score, resample, spearman
+
+SEEDS, ITEMS = 3, 40
+
+
+@pytest.fixture
+def gold():
+    generator = np.random.default_rng(1)
+    return {"one": generator.integers(0, 6, ITEMS).astype(float), "two": None}
+
+
+@pytest.fixture
+def predictions(gold):
+    """Three seeds of two arms and one arm without seeds; cosines with ties on one task, hits on the other."""
+    generator = np.random.default_rng(2)
+
+    def cell(noise):
+        near = np.round(gold["one"] + noise * generator.normal(size=ITEMS), 1)
+        return {"one": near, "two": generator.integers(0, 2, ITEMS - 10).astype(float)}
+
+    return {
+        "a": [cell(1.0) for _ in range(SEEDS)],
+        "b": [cell(2.5) for _ in range(SEEDS)],
+        "before": [cell(4.0)],
+    }
+
+
+def naive(predictions, gold, *, seed, resamples):
+    """The head of the module word by word: draw, score each cell on the drawn items, average, one at a time.
+
+    Random numbers are taken in the order in which the module takes them.
+    """
+    generator = np.random.default_rng(seed)
+    weights = generator.multinomial(SEEDS, np.full(SEEDS, 1 / SEEDS), size=resamples)
+    drawn_seeds = [[s for s, times in enumerate(row) for _ in range(times)] for row in weights]
+    values = {arm: {task: [] for task in gold} for arm in predictions}
+    for task, truth in gold.items():
+        items = len(predictions["a"][0][task])
+        for b in range(resamples):
+            chosen = generator.integers(0, items, size=items)
+            for arm, cells in predictions.items():
+                scores = []
+                for s in drawn_seeds[b]:
+                    drawn = cells[s if len(cells) > 1 else 0][task][chosen]
+                    scores.append(drawn.mean() if truth is None else spearmanr(drawn, truth[chosen]).statistic)
+                values[arm][task].append(np.mean(scores))
+    return values
+
+
+def test_every_resample_equals_a_naive_loop(predictions, gold):
+    found = resample(predictions, gold, seed=5, resamples=60)
+    wanted = naive(predictions, gold, seed=5, resamples=60)
+    assert np.std(wanted["a"]["one"]) > 0.01
+    for arm in predictions:
+        for task in gold:
+            np.testing.assert_allclose(found.values[arm][task], wanted[arm][task], atol=1e-12)
+        average = np.mean([wanted[arm][task] for task in gold], axis=0)
+        np.testing.assert_allclose(found.values[arm][AVERAGE], average, atol=1e-12)
+    difference = found.difference(["a"], ["b", "before"])["one"]
+    samples = np.array(wanted["a"]["one"]) - (np.array(wanted["b"]["one"]) + wanted["before"]["one"]) / 2
+    np.testing.assert_allclose([difference.low, difference.high], np.quantile(samples, [0.025, 0.975]), atol=1e-12)
+    scores = [np.mean([plain_score(c["one"], gold["one"]) for c in predictions[arm]]) for arm in ("a", "b", "before")]
+    assert difference.value == pytest.approx(scores[0] - (scores[1] + scores[2]) / 2)
+
+
+def test_with_one_seed_the_interval_is_scipys_paired_bootstrap(gold):
+    generator = np.random.default_rng(3)
+    near, far = (gold["one"] + noise * generator.normal(size=ITEMS) for noise in (1.0, 2.0))
+    found = resample({"a": [{"one": near}], "b": [{"one": far}]}, {"one": gold["one"]}, resamples=4000)
+    ours = found.difference(["a"], ["b"])["one"]
+
+    def statistic(truth, a, b):
+        return spearmanr(a, truth).statistic - spearmanr(b, truth).statistic
+
+    theirs = bootstrap(
+        (gold["one"], near, far), statistic, paired=True, vectorized=False, n_resamples=4000, method="percentile",
+        rng=np.random.default_rng(9),
+    )  # fmt: skip
+    spread = theirs.standard_error
+    assert spread > 0.01
+    assert ours.value == pytest.approx(statistic(gold["one"], near, far), abs=1e-12)
+    assert ours.low == pytest.approx(theirs.confidence_interval.low, abs=0.15 * spread)
+    assert ours.high == pytest.approx(theirs.confidence_interval.high, abs=0.15 * spread)
+
+
+def test_an_arm_against_itself_differs_by_nothing_and_a_clear_gain_is_settled(predictions, gold):
+    found = resample(predictions, gold, resamples=200)
+    same = found.difference(["a"], ["a"])["one"]
+    assert (same.value, same.low, same.high) == (0, 0, 0) and not same.is_settled
+    clear = found.difference(["a"], ["before"])["one"]
+    assert 0 < clear.low < clear.value < clear.high and clear.is_settled
+    worse = found.difference(["before"], ["a"])["one"]
+    assert worse.is_settled and worse.value < 0
+
+
+def test_the_interval_covers_another_draw_of_seeds():
+    """Seeds far apart and test items all alike: only resampling the seeds can see the spread."""
+    gold = np.tile(np.arange(2.0), 50)
+    good, bad = gold.copy(), gold.copy()
+    bad[:40] = 1 - bad[:40]
+    arm = [{"t": good}, {"t": bad}, {"t": good}, {"t": bad}]
+    base = [{"t": bad}] * 4
+    found = resample({"arm": arm, "base": base}, {"t": gold}, resamples=500).difference(["arm"], ["base"])["t"]
+    assert found.low < 0.2 and found.high > 0.6
+
+
+def test_arms_with_other_numbers_of_seeds_are_refused(predictions, gold):
+    with pytest.raises(ValueError, match=r"same seeds, got \[2, 3\]"):
+        resample({**predictions, "a": predictions["a"][:2]}, gold)
+
+
+def correlations(arms, gold, *, seed):
+    """Resample the Spearman of arms with one seed each on one task."""
+    return resample({arm: [{"t": values}] for arm, values in arms.items()}, {"t": gold}, seed=seed, resamples=300)
+
+
+def of_one(predicted, gold, *, seed):
+    drawn = correlations({"a": predicted}, gold, seed=seed)
+    return Interval.of(spearman(predicted, gold), drawn.values["a"]["t"])
+
+
+def noisy(gold, noise, generator):
+    return gold + noise * generator.normal(size=len(gold))
+
+
+def test_interval_covers_the_truth_as_often_as_it_says():
+    # Two encoders of equal quality: the true difference is 0, and about 95 of 100 intervals must contain it.
+    generator = np.random.default_rng(3)
+    covered = 0
+    for seed in range(120):
+        gold = generator.normal(size=150)
+        a, b = noisy(gold, 0.8, generator), noisy(gold, 0.8, generator)
+        interval = correlations({"a": a, "b": b}, gold, seed=seed).difference(["a"], ["b"])["t"]
+        covered += interval.low <= 0 <= interval.high
+    assert 0.88 <= covered / 120 <= 0.99
+
+
+def test_interval_of_one_correlation_covers_the_true_one_as_often_as_it_says():
+    # For normal pairs of correlation r the true Spearman is 6 / pi * asin(r / 2), Pearson (1907).
+    generator = np.random.default_rng(8)
+    truth = 6 / math.pi * math.asin(0.6 / 2)
+    covered = 0
+    for seed in range(200):
+        gold = generator.normal(size=150)
+        predicted = 0.6 * gold + 0.8 * generator.normal(size=150)
+        interval = of_one(predicted, gold, seed=seed)
+        covered += interval.low <= truth <= interval.high
+    assert 0.90 <= covered / 200 <= 0.99
+
+
+def test_interval_of_a_clear_difference_excludes_zero_and_pairing_narrows_it():
+    generator = np.random.default_rng(4)
+    gold = generator.normal(size=600)
+    shared = noisy(gold, 0.6, generator)
+    a, b = noisy(shared, 0.1, generator), noisy(shared, 0.4, generator)
+    difference = correlations({"a": a, "b": b}, gold, seed=0).difference(["a"], ["b"])["t"]
+    assert difference.value == pytest.approx(spearman(a, gold) - spearman(b, gold))
+    assert 0 < difference.low < difference.value < difference.high
+    assert difference.is_settled
+    single = of_one(a, gold, seed=0)
+    assert difference.high - difference.low < single.high - single.low
+
+
+def test_same_seed_gives_the_same_interval():
+    generator = np.random.default_rng(5)
+    gold = generator.normal(size=50)
+    a, b = noisy(gold, 1, generator), noisy(gold, 1, generator)
+    once, again, other = (
+        correlations({"a": a, "b": b}, gold, seed=seed).difference(["a"], ["b"]) for seed in (1, 1, 2)
+    )
+    assert once == again != other
+
+
+def test_an_interval_leaves_out_samples_that_are_not_finite():
+    found = Interval.of(1.0, np.array([np.nan, *np.arange(101.0), np.inf]), level=0.9)
+    assert (found.low, found.high) == pytest.approx((5, 95)) and found.is_settled
+    assert Interval(1, 5, 95).times(100) == Interval(100, 500, 9500)
+    empty = Interval.of(1.0, np.full(5, np.nan))
+    assert math.isnan(empty.low) and not empty.is_settled
+
+
+def test_counts_of_few_items_have_the_moments_of_drawing_with_replacement():
+    counts = multinomial_counts(np.random.default_rng(0), 4, 20_000)
+    assert (counts.sum(axis=1) == 4).all()
+    np.testing.assert_allclose(counts.mean(axis=0), 1, atol=0.02)
+    np.testing.assert_allclose(counts.var(axis=0), 4 * 0.25 * 0.75, atol=0.02)
+
+
+def test_the_interval_over_seeds_is_students():
+    """2, 4, 6: mean 4, sd 2, t(0.975, 2) = 4.3027: 4 +- 4.3027 * 2 / sqrt 3."""
+    low, high = mean_interval([2, 4, 6])
+    assert (low, high) == pytest.approx((4 - 4.968275, 4 + 4.968275), abs=1e-5)
+    assert math.isnan(mean_interval([1.0])[0])
+
+
+def test_spearman_with_ties_worked_by_hand():
+    # Ranks of the first: 1, 2.5, 2.5, 4; of the second: 2, 1, 3, 4. Centred products: 0.75 + 0 + 0 + 2.25 = 3;
+    # sums of squares: 4.5 and 5, hence 3 / sqrt(22.5).
+    value = spearman(np.array([1.0, 2.0, 2.0, 3.0]), np.array([2.0, 1.0, 3.0, 4.0]))
+    assert value == pytest.approx(3 / math.sqrt(22.5), abs=1e-12)
+
+
+def test_spearman_equals_scipy_and_ignores_monotone_changes():
+    generator = np.random.default_rng(0)
+    predicted, gold = generator.normal(size=300), generator.integers(0, 6, size=300)
+    assert spearman(predicted, gold) == pytest.approx(spearmanr(predicted, gold).statistic, abs=1e-12)
+    assert spearman(np.exp(predicted), gold) == pytest.approx(spearman(predicted, gold), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "gold"),
+    [([1.0], [2.0]), ([], []), ([1.0, 1.0], [1.0, 2.0]), ([1.0, 2.0], [3.0, 3.0]), ([1.0, np.nan], [1.0, 2.0])],
+)
+def test_undefined_correlation_is_nan_and_not_zero(predicted, gold):
+    assert math.isnan(spearman(np.array(predicted), np.array(gold)))
+
+
+def test_unequal_lengths_are_refused():
+    with pytest.raises(ValueError, match="same length"):
+        spearman(np.zeros(3), np.zeros(4))
