@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,28 +9,30 @@ from hashlib import blake2b
 from itertools import islice
 from pathlib import Path, PurePath
 from typing import IO
+from unicodedata import normalize
 
 from pipeline.durable import whole_file
 from pipeline.errors import InputError, StorageError
 from pipeline.files.dataset_folder import data_files
+from pipeline.files.formulas import EXPORT_COLUMNS, formula_safe
 from pipeline.files.rows import Rejected, column_names, read_rows
 from pipeline.files.source import MAX_LINE_BYTES, Source, make_source
 from pipeline.files.text import text_fault
 from pipeline.records import Triplet
 
 RECORD_COLUMNS = ("premise", "positive", "hard_negative")
-SIMCSE_COLUMNS = ("sent0", "sent1", "hard_neg")
-"""Column names of SimCSE's and SynCSE's csv files; ours are written under these names too."""
 
 EXPORT_KINDS = (".csv", ".jsonl", ".parquet")
 MAX_TEXT_CHARS = 10_000
 _EXAMPLES = 200
 _BLOCK_ROWS = 20_000
 
-# A spreadsheet runs a cell that starts with one of = + - @ TAB CR as a formula. One ' in front makes it text. A cell
-# that already has such a ' gets another, so that taking one away on reading always gives the text back.
-_NEEDS_QUOTE = re.compile(r"'*[=+\-@\t\r]")
-_HAS_QUOTE = re.compile(r"'+[=+\-@\t\r]")
+_SIDE_NAMES = (
+    ("premise", "sent0", "anchor", "query", "question"),
+    ("positive", "sent1", "pos"),
+    ("hardnegative", "hardneg", "negative", "neg"),
+)
+"""What people call the three sides, without case, blanks and signs; of several columns the first name's is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +53,24 @@ class TripletReading:
     """One pass over a file or a datasets folder of triplets, a row at a time: a million of them need little memory.
 
     Iterate once for the distinct triplets; afterwards kept + duplicates + rejected == lines. Texts are kept to the
-    letter (of csv cells the mark against formulas is taken off, see formula_safe). Of equal triplets the first is
-    kept. Raises InputError where the whole file cannot be used.
+    letter (of our own csv files the mark against formulas is taken off, see formula_safe). Of equal triplets the
+    first is kept; texts that differ in Unicode's composition alone are equal. A row with lists of positives or hard
+    negatives counts once per triplet: each text of the longer list once, the shorter one beginning anew. Raises
+    InputError where the whole file cannot be used.
     """
 
-    def __init__(self, content: Path | str | bytes, *, name: str = "", max_line_bytes: int = MAX_LINE_BYTES) -> None:
+    def __init__(
+        self,
+        content: Path | str | bytes,
+        *,
+        name: str = "",
+        max_line_bytes: int = MAX_LINE_BYTES,
+        encoding: str = "",
+    ) -> None:
         if not isinstance(content, bytes) and Path(content).is_dir():
-            self.sources = [make_source(path, "", max_line_bytes) for path in data_files(Path(content))]
+            self.sources = [make_source(path, "", max_line_bytes, encoding) for path in data_files(Path(content))]
         else:
-            self.sources = [make_source(content, name, max_line_bytes)]
+            self.sources = [make_source(content, name, max_line_bytes, encoding)]
         self._namings = [_naming(source) for source in self.sources]
         self.lines = self.kept = self.duplicates = 0
         self.reasons: Counter[str] = Counter()
@@ -91,30 +101,31 @@ class TripletReading:
     def outcomes(self) -> Iterator[Triplet | Rejected]:
         """Yield what each row became, duplicates included."""
         for source, names in zip(self.sources, self._namings, strict=True):
-            restored = formula_restored if source.kind == "csv" else str
-            for row in read_rows(source, names):
+            for row in read_rows(source, names, lists=names):
                 self.lines += 1
                 if isinstance(row, Rejected):
                     yield row
                     continue
-                texts = [restored(row.cells[name]) for name in names]
+                texts = [row.cells[name] for name in names]
                 fault = _fault(texts)
                 yield Rejected.of(row.line, fault, " | ".join(texts)) if fault else Triplet(*texts)
 
 
 def read_triplets(
-    content: Path | str | bytes, *, name: str = "", max_line_bytes: int = MAX_LINE_BYTES
+    content: Path | str | bytes, *, name: str = "", max_line_bytes: int = MAX_LINE_BYTES, encoding: str = ""
 ) -> TripletFile:
-    """Read all triplets of a csv, tsv, jsonl, parquet or arrow file or a datasets folder; see TripletReading."""
-    reading = TripletReading(content, name=name, max_line_bytes=max_line_bytes)
-    triplets: dict[Triplet, None] = {}
+    """Read all triplets of a csv, tsv, JSON, parquet or arrow file or a datasets folder; see TripletReading."""
+    reading = TripletReading(content, name=name, max_line_bytes=max_line_bytes, encoding=encoding)
+    triplets: dict[bytes, Triplet] = {}
     rejected: list[Rejected] = []
     for row in reading.outcomes():
         if isinstance(row, Rejected):
             rejected.append(row)
         else:
-            triplets.setdefault(row)
-    return TripletFile(list(triplets), rejected, reading.lines - len(rejected) - len(triplets), reading.lines)
+            triplets.setdefault(_digest(row), row)
+    return TripletFile(
+        list(triplets.values()), rejected, reading.lines - len(rejected) - len(triplets), reading.lines
+    )
 
 
 def write_triplets(path: Path, triplets: Iterable[Triplet]) -> int:
@@ -135,20 +146,10 @@ def write_triplets(path: Path, triplets: Iterable[Triplet]) -> int:
     return count
 
 
-def formula_safe(text: str) -> str:
-    """Return the cell to write: with a ' in front where a spreadsheet would take the text for a formula."""
-    return "'" + text if _NEEDS_QUOTE.match(text) else text
-
-
-def formula_restored(cell: str) -> str:
-    """Undo `formula_safe`; restoring a cell made safe gives the text back, whatever the text."""
-    return cell[1:] if _HAS_QUOTE.match(cell) else cell
-
-
 def _digest(triplet: Triplet) -> bytes:
     digest = blake2b(digest_size=16)
     for side in (triplet.premise, triplet.positive, triplet.hard_negative):
-        encoded = side.encode()
+        encoded = normalize("NFC", side).encode()
         digest.update(len(encoded).to_bytes(4, "little"))
         digest.update(encoded)
     return digest.digest()
@@ -156,12 +157,19 @@ def _digest(triplet: Triplet) -> bytes:
 
 def _naming(source: Source) -> Sequence[str]:
     offered = column_names(source)
-    naming = next((names for names in (RECORD_COLUMNS, SIMCSE_COLUMNS) if set(names) <= set(offered)), None)
-    if naming is None:
-        has = ", ".join(offered[:30]) or "none"
-        wanted = " or ".join(", ".join(names) for names in (SIMCSE_COLUMNS, RECORD_COLUMNS))
-        raise InputError(f"{source.name} holds no triplets (columns: {has}); rename its columns to {wanted}.")
-    return naming
+    by_name = {"".join(filter(str.isalnum, column.casefold())): column for column in reversed(offered)}
+    found = [next((by_name[name] for name in names if name in by_name), None) for names in _SIDE_NAMES]
+    premise, positive, hard_negative = found
+    if premise and positive and hard_negative:
+        return premise, positive, hard_negative
+    has = ", ".join(offered[:30]) or "none"
+    if premise and positive:
+        raise InputError(
+            f"{source.name} holds no triplets (columns: {has}): it has pairs without a hard negative. Import its "
+            f"column {premise} as premises and generate from them, or add a column hard_neg."
+        )
+    wanted = " or ".join(", ".join(names) for names in (EXPORT_COLUMNS, RECORD_COLUMNS))
+    raise InputError(f"{source.name} holds no triplets (columns: {has}); rename its columns to {wanted}.")
 
 
 def _fault(texts: Sequence[str]) -> str:
@@ -180,7 +188,7 @@ def _write_csv(stream: IO[bytes], triplets: Iterable[Triplet]) -> int:
 
     text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text)
-    writer.writerow(SIMCSE_COLUMNS)
+    writer.writerow(EXPORT_COLUMNS)
     count = 0
     for count, sides in enumerate(_sides(triplets), start=1):  # noqa: B007  (the count is the answer)
         writer.writerow([formula_safe(side) for side in sides])

@@ -8,6 +8,7 @@ al. 2007), so only texts that share such a word are compared. Long words come fi
 import math
 import re
 from collections import defaultdict
+from unicodedata import normalize
 
 _WORD = re.compile(r"\w+")
 
@@ -47,7 +48,7 @@ class NearDuplicates:
 
 def word_set(text: str) -> frozenset[str]:
     """Return the words of a text, case folded; a text of signs alone counts as one word."""
-    return frozenset(_WORD.findall(text.casefold())) or frozenset([text.strip()])
+    return frozenset(_WORD.findall(normalize("NFC", text).casefold())) or frozenset([text.strip()])
 
 
 def jaccard(left: frozenset[str], right: frozenset[str]) -> float:

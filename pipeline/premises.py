@@ -1,7 +1,7 @@
 """Premises out of a file or pasted text: every row becomes a premise, a duplicate or a rejection with a reason."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,8 +15,8 @@ from pipeline.records import Premise
 MAX_PREMISE_CHARS = 2_000
 """Longest premise accepted, in characters."""
 
-USUAL_COLUMNS = ("premise", "text", "sentence", "sent0", "sentence1")
-"""Column taken when several exist and none was chosen; the first of these that the file has."""
+USUAL_COLUMNS = ("premise", "text", "sentence", "sent0", "sentence1", "anchor", "query", "caption")
+"""Column taken when several exist and none was chosen; the first of these that the file has, in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +27,17 @@ class PremiseFile:
     rejected: list[Rejected]
     duplicates: int
     lines: int
+    encoding: str = "utf-8"
+    """What the file was read in."""
 
     def reasons(self) -> dict[str, int]:
         """Count the rejected rows by reason, the most frequent first."""
         return dict(Counter(row.reason for row in self.rejected).most_common())
 
 
-def columns(content: Path | str | bytes, *, name: str = "") -> list[str]:
+def columns(content: Path | str | bytes, *, name: str = "", encoding: str = "") -> list[str]:
     """Names of the columns to choose from; a plain text file has the one column "text". Raises InputError."""
-    return column_names(make_source(content, name))
+    return column_names(make_source(content, name, encoding=encoding))
 
 
 def preview(content: Path | str | bytes, column: str | None = None, rows: int = 10, *, name: str = "") -> list[str]:
@@ -51,11 +53,13 @@ def read_premises(
     name: str = "",
     column: str | None = None,
     max_line_bytes: int = MAX_LINE_BYTES,
+    encoding: str = "",
 ) -> PremiseFile:
-    """Read premises from txt, csv, tsv, jsonl or parquet.
+    """Read premises from txt, csv, tsv, JSON or parquet.
 
     White space at the ends is dropped and runs of it become one space; nothing else is changed. Of equal premises
-    the first is kept and the others are counted as duplicates. A row is one line, or one record of a csv or parquet
+    the first is kept and the others are counted as duplicates; an accent spelt as one character or two makes no
+    difference. A row is one line, or one record of a csv or parquet
     file; a header is not a row. At most max_line_bytes of one line are held in memory.
 
     Args:
@@ -63,6 +67,7 @@ def read_premises(
         name: name of the file as people know it; its ending decides the format. Empty: the path's own name.
         column: column or field that holds the premise; None takes the only one, or the first of USUAL_COLUMNS.
         max_line_bytes: longest line read; a longer one is rejected.
+        encoding: of a text format, as Python calls it (cp1252); empty for UTF-8.
 
     Raises:
         InputError: the file as a whole cannot be used: missing, empty, binary, of unknown type, without the column.
@@ -70,14 +75,16 @@ def read_premises(
     premises: dict[str, Premise] = {}
     rejected: list[Rejected] = []
     rows = 0
-    for row in _premise_rows(make_source(content, name, max_line_bytes), column):
+    source = make_source(content, name, max_line_bytes, encoding)
+    for row in _premise_rows(source, column):
         rows += 1
         if isinstance(row, Rejected):
             rejected.append(row)
         else:
-            premises.setdefault(row.cells[""], Premise.from_text(row.cells[""]))
+            premise = Premise.from_text(row.cells[""])
+            premises.setdefault(premise.premise_id, premise)
     duplicates = rows - len(rejected) - len(premises)
-    return PremiseFile(list(premises.values()), rejected, duplicates, rows)
+    return PremiseFile(list(premises.values()), rejected, duplicates, rows, source.encoding)
 
 
 def _premise_rows(source: Source, column: str | None) -> Iterator[Row | Rejected]:
@@ -97,10 +104,16 @@ def _usual_column(source: Source) -> str:
     offered = column_names(source)
     if len(offered) == 1:
         return offered[0]
-    usual = next((name for name in USUAL_COLUMNS if name in offered), None)
+    usual = usual_column(offered)
     if usual is None:
         has = ", ".join(offered[:30]) or "none"
         raise InputError(
             f"{source.name} does not say which column holds the premise; choose one of its columns: {has}."
         )
     return usual
+
+
+def usual_column(offered: Sequence[str]) -> str | None:
+    """Return the column that likely holds the premises; None where no name tells."""
+    lower = {column.casefold(): column for column in reversed(offered)}
+    return next((lower[name] for name in USUAL_COLUMNS if name in lower), None)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
+from unicodedata import normalize
 
 
 class Side(StrEnum):
@@ -95,5 +96,8 @@ class EvalScore:
 
 
 def text_id(text: str) -> str:
-    """Return 16 hex digits of BLAKE2b over the UTF-8 text: the id of a premise."""
-    return blake2b(text.encode(), digest_size=8).hexdigest()
+    """Return 16 hex digits of BLAKE2b over the text in UTF-8: the id of a premise.
+
+    Unicode spells an accent as one character or two (NFC, NFD); both are one text and have one id.
+    """
+    return blake2b(normalize("NFC", text).encode(), digest_size=8).hexdigest()

@@ -8,9 +8,10 @@ from typing import get_args
 import pytest
 
 from pipeline import config
-from pipeline.exchange import RECORD_COLUMNS, SIMCSE_COLUMNS
-from pipeline.files.source import KINDS, MAX_LINE_BYTES
-from pipeline.premises import MAX_PREMISE_CHARS
+from pipeline.exchange import RECORD_COLUMNS
+from pipeline.files.formulas import EXPORT_COLUMNS, MISSING
+from pipeline.files.source import COMPRESSED, KINDS, MAX_LINE_BYTES
+from pipeline.premises import MAX_PREMISE_CHARS, USUAL_COLUMNS
 from pipeline.records import Outcome
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -54,7 +55,9 @@ def test_every_mask_rule_and_preset_is_named():
 def test_data_formats_names_what_the_code_accepts():
     text = page("data-formats.md")
     assert all(f"`{ending}`" in text for ending in KINDS if ending)
-    assert all(f"`{column}`" in text for column in (*RECORD_COLUMNS, *SIMCSE_COLUMNS))
+    assert all(f"`{column}`" in text for column in (*RECORD_COLUMNS, *EXPORT_COLUMNS, *USUAL_COLUMNS))
+    assert all(f"`{word}`" in text for word in MISSING)
+    assert all(ending in text for ending in COMPRESSED)
     assert all(f"`{outcome}`" in text for outcome in Outcome)
     assert f"{MAX_PREMISE_CHARS:,} characters" in text and f"{MAX_LINE_BYTES:,} bytes" in text
 

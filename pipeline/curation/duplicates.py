@@ -7,6 +7,7 @@ Near means a Jaccard similarity of the sets of four-letter sequences. Candidates
 import re
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 import numpy as np
 
@@ -25,7 +26,7 @@ _CHUNK = 20_000
 
 def normalised(text: str) -> str:
     """Return lower-case words with single blanks: case, punctuation and spaces do not count."""
-    return " ".join(_WORD.findall(text.casefold()))
+    return " ".join(_WORD.findall(normalize("NFC", text).casefold()))
 
 
 def equal_groups(keys: Sequence[Hashable]) -> list[list[int]]:

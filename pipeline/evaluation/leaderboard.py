@@ -8,7 +8,7 @@ from math import isfinite
 
 from pipeline.evaluation.published import Published
 from pipeline.evaluation.sts import STANDARD_TASKS
-from pipeline.exchange import formula_safe
+from pipeline.files.formulas import formula_safe
 
 DASH = "–"
 _LATEX = {

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 
 from pipeline.durable import write_text
 from pipeline.errors import InputError
 from pipeline.exchange import MAX_TEXT_CHARS
-from pipeline.files.rows import Rejected, column_names, read_rows
+from pipeline.files.numbers import read_numbers
+from pipeline.files.rows import Rejected, Row, column_names, read_rows
 from pipeline.files.source import Source, make_source
 from pipeline.files.text import text_fault
 
@@ -69,18 +69,20 @@ def read_pairs(content: Path | bytes, *, name: str, first: str, second: str, sco
     source = _table(content, name)
     if len({first, second, score}) < 3:
         raise InputError(f"{name} needs three different columns, got {first}, {second}, {score}.")
+    rows = list(read_rows(source, (first, second, score), numbers={score}))
+    values = iter(read_numbers([row.cells[score] for row in rows if isinstance(row, Row)]))
     pairs: list[ScoredPair] = []
     rejected: list[Rejected] = []
-    for row in read_rows(source, (first, second, score), numbers={score}):
+    for row in rows:
         if isinstance(row, Rejected):
             rejected.append(row)
             continue
+        value = next(values)
         texts = [" ".join(row.cells[column].split()) for column in (first, second)]
-        value = _number(row.cells[score])
         fault = next((f for text in texts if (f := text_fault(text, max_chars=MAX_TEXT_CHARS))), "")
-        fault = fault or ("score is not a number" if value is None else "")
-        if fault or value is None:
-            rejected.append(Rejected.of(row.line, fault, " | ".join((*texts, row.cells[score]))))
+        if isinstance(value, str) or fault:
+            why = fault or f"score {value}"
+            rejected.append(Rejected.of(row.line, why, " | ".join((*texts, row.cells[score]))))
         else:
             pairs.append(ScoredPair(texts[0], texts[1], value))
     if len(pairs) < 2:
@@ -99,11 +101,3 @@ def _table(content: Path | bytes, name: str) -> Source:
     if source.kind not in PAIR_KINDS:
         raise InputError(f"{name} is not a table of pairs; save it as one of {', '.join(PAIR_KINDS)}.")
     return source
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text.strip().replace(",", "."))
-    except ValueError:
-        return None
-    return value if isfinite(value) else None

@@ -6,12 +6,21 @@ Bytes are mapped one to one onto Latin-1 for the library and decoded per cell, s
 """
 
 import csv
+import re
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.files.source import Line, Source, lines
+
+_SEPARATORS = (",", ";", "\t", "|")
+_SEPARATOR_LINE = re.compile(rb'"?sep=(.)"?\s*', re.IGNORECASE)
+"""What Excel writes as the first line to say how it separates."""
+_SAMPLE_LINES = 20
+_NO_FIT = (False, 0.0, 0)
 
 
 class _OverlongError(Exception):
@@ -83,27 +92,53 @@ def _checked(record: tuple[Line, list[str], str], header: list[str]) -> tuple[in
 
 def _open(source: Source) -> tuple[Any, list[str], _GivenBackLines]:
     feed = _GivenBackLines(source)
-    reader = _reader(source, feed)
+    separator, is_said = _separator(source)
+    if is_said:
+        next(feed)
+    # Text that is separated by tabs has no quoting: quotation marks are part of the sentence.
+    is_quoted = source.kind == "csv" or separator != "\t"
+    quoting: Any = csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
+    reader = csv.reader(feed, delimiter=separator, quoting=quoting, strict=True)
     record = _next_record(reader, feed)
     if record is None or record[2]:
         raise InputError(f"{source.name} has no readable header line; its first line must name the columns.")
     try:
         names = [cell.encode("latin-1").decode("utf-8").strip() for cell in record[1]]
     except UnicodeDecodeError as error:
-        raise InputError(f"{source.name} has a header line that is not UTF-8; save it as UTF-8.") from error
+        raise InputError(
+            f"{source.name} has a header line that is not UTF-8; name its encoding (cp1252?) or save it as UTF-8."
+        ) from error
     return reader, [name or f"column {place}" for place, name in enumerate(names, start=1)], feed
 
 
-def _reader(source: Source, feed: _GivenBackLines) -> Any:
-    if source.kind == "tsv":  # tab-separated text has no quoting: quotation marks are part of the sentence
-        return csv.reader(feed, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
-    return csv.reader(feed, delimiter=_delimiter(source), strict=True)
+def _separator(source: Source) -> tuple[str, bool]:
+    """Return what separates the cells, and whether a line of its own at the top says so.
+
+    Else it is the separator that splits the header into cells without stray quotation marks and most of the first
+    lines into as many cells; of equal ones the one that makes more cells, then the first of _SEPARATORS.
+    """
+    sample = list(islice(lines(source), _SAMPLE_LINES))
+    said = _SEPARATOR_LINE.fullmatch(sample[0].data) if sample else None
+    if said:
+        return said[1].decode("latin-1"), True
+    usual = "\t" if source.kind == "tsv" else ","
+    if source.kind == "tsv" and sample and b"\t" in sample[0].data:
+        return usual, False
+    texts = [f"{line.data.decode('latin-1')}\n" for line in sample]
+    rated = [(_fit(texts, separator), separator) for separator in _SEPARATORS]
+    best = max((fit for fit, _ in rated), default=_NO_FIT)
+    return next((separator for fit, separator in rated if fit == best > _NO_FIT), usual), False
 
 
-def _delimiter(source: Source) -> str:
-    """Spreadsheets of many countries write ; into csv: take it where the header has no comma."""
-    header = next(lines(source)).data
-    return ";" if b";" in header and b"," not in header else ","
+def _fit(texts: list[str], separator: str) -> tuple[bool, float, int]:
+    """How well a separator splits the first lines: header without quotes, share of lines like it, its cells."""
+    rows: list[list[str]] = []
+    with suppress(csv.Error):  # a line that is too long: what came before it decides
+        rows.extend(row for row in csv.reader(texts, delimiter=separator) if row)
+    if not rows or len(rows[0]) < 2:
+        return _NO_FIT
+    header = rows[0]
+    return '"' not in "".join(header), sum(len(row) == len(header) for row in rows) / len(rows), len(header)
 
 
 def _next_record(reader: Any, feed: _GivenBackLines) -> tuple[Line, list[str], str] | None:

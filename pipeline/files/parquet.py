@@ -9,6 +9,8 @@ from pipeline.files.source import Source
 if TYPE_CHECKING:
     import pyarrow as pa
 
+NOT_TEXT = object()
+"""Stands for a cell that is neither text nor anything else that was asked for."""
 _BATCH_ROWS = 1_024
 _MAX_ROW_GROUP_BYTES = 2_000_000_000
 """Uncompressed size above which a row group is refused: a small file can unpack to any size."""
@@ -21,15 +23,16 @@ def parquet_columns(source: Source) -> list[str]:
 
 
 def parquet_records(
-    source: Source, columns: Sequence[str], *, numbers: Collection[str] = ()
+    source: Source, columns: Sequence[str], *, numbers: Collection[str] = (), lists: Collection[str] = ()
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (place from 1, cells) of every row; strings come as bytes, so that each is decoded and judged alone.
 
-    Numbers are kept in the columns named in `numbers`; in all others a cell that is not text comes as 0.
+    Numbers are kept in the columns named in `numbers` and lists in those named in `lists`; any other cell that is not
+    text comes as NOT_TEXT.
     """
     with _opened(source) as file:
         batches = file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns))
-        yield from _records(source, batches, columns, numbers)
+        yield from _records(source, batches, columns, numbers, lists)
 
 
 def arrow_columns(source: Source) -> list[str]:
@@ -39,30 +42,33 @@ def arrow_columns(source: Source) -> list[str]:
 
 
 def arrow_records(
-    source: Source, columns: Sequence[str], *, numbers: Collection[str] = ()
+    source: Source, columns: Sequence[str], *, numbers: Collection[str] = (), lists: Collection[str] = ()
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the rows of an arrow stream as `parquet_records` does those of a parquet file."""
     with _stream(source) as reader:
-        yield from _records(source, iter(reader), columns, numbers)
+        yield from _records(source, iter(reader), columns, numbers, lists)
 
 
 def _records(
-    source: Source, batches: Iterator[Any], columns: Sequence[str], numbers: Collection[str]
+    source: Source, batches: Iterator[Any], columns: Sequence[str], numbers: Collection[str], lists: Collection[str]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     import pyarrow as pa
 
     place = 0
     try:
         for batch in batches:
-            values = [_undecoded(batch.column(name), keep_numbers=name in numbers) for name in columns]
+            values = [
+                _undecoded(batch.column(name), keep_numbers=name in numbers, keep_lists=name in lists)
+                for name in columns
+            ]
             for cells in zip(*values, strict=True):
                 place += 1
                 yield place, dict(zip(columns, cells, strict=True))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{source.name} is damaged (row {place + 1}); export it again.") from error
 
 
-def _undecoded(column: "pa.Array", *, keep_numbers: bool) -> list[Any]:
+def _undecoded(column: "pa.Array", *, keep_numbers: bool, keep_lists: bool) -> list[Any]:
     import pyarrow as pa
 
     if pa.types.is_dictionary(column.type):
@@ -78,7 +84,9 @@ def _undecoded(column: "pa.Array", *, keep_numbers: bool) -> list[Any]:
         return column.to_pylist()
     if keep_numbers and pa.types.is_decimal(kind):
         return column.cast(pa.float64()).to_pylist()
-    return [0 if is_valid else None for is_valid in column.is_valid().to_pylist()]  # a number is not text
+    if keep_lists and (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        return column.to_pylist()
+    return [NOT_TEXT if is_valid else None for is_valid in column.is_valid().to_pylist()]
 
 
 def _opened(source: Source) -> Any:

@@ -1,13 +1,13 @@
 """Rows of txt, csv, tsv, jsonl, parquet and arrow files: each row is read or rejected with a reason, none is lost."""
 
-import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.files.delimited import delimited_header, delimited_records
+from pipeline.files.formulas import EXPORT_COLUMNS, MISSING, formula_restored
+from pipeline.files.json_rows import Broken, json_fields, json_records
 from pipeline.files.parquet import arrow_columns, arrow_records, parquet_columns, parquet_records
 from pipeline.files.source import Source, lines, require_text
 
@@ -15,7 +15,6 @@ TEXT_COLUMN = "text"
 """Name of the only column of a plain text file."""
 
 EXCERPT_CHARS = 80
-_JSON_SAMPLE_ROWS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +54,39 @@ def column_names(source: Source) -> list[str]:
     if kind == "txt":
         return [TEXT_COLUMN]
     if kind == "jsonl":
-        return _json_fields(source)
+        return json_fields(source)
     return delimited_header(source)
 
 
-def read_rows(source: Source, columns: Sequence[str], *, numbers: Collection[str] = ()) -> Iterator[Row | Rejected]:
+def read_rows(
+    source: Source, columns: Sequence[str], *, numbers: Collection[str] = (), lists: Collection[str] = ()
+) -> Iterator[Row | Rejected]:
     """Yield every row of the file exactly once, in order, as a Row with these columns or as Rejected.
 
-    Columns named in `numbers` may hold numbers of jsonl and parquet, which are given as text; elsewhere one is
-    rejected as not text. Raises InputError where the file as a whole cannot be used (not text, empty, a column that
-    is not there).
+    Columns named in `numbers` may hold numbers of JSON and Parquet, which are given as text; columns named in `lists`
+    may hold lists of texts, and such a row comes once for each text of its longest list, shorter ones beginning anew.
+    Elsewhere both are rejected as not text. What a csv or tsv file spells for a missing value (`MISSING`) is missing;
+    formats with types have their own. Raises InputError where the file as a whole cannot be used (not text, empty, a
+    column that is not there).
     """
-    _require_columns(source, columns)
-    for line, record in _records(source, columns, numbers):
+    offered = _require_columns(source, columns)
+    is_untyped = source.kind in ("csv", "tsv")
+    is_own_export = source.kind == "csv" and tuple(offered) == EXPORT_COLUMNS
+    for line, record in _records(source, columns, numbers, lists):
         try:
-            yield Row(line, _cells(record, columns, numbers))
+            for cells in _cells(record, columns, numbers, lists):
+                if is_untyped and not MISSING.isdisjoint(cells.values()):
+                    raise RowError("missing field")
+                if is_own_export:
+                    cells = {name: formula_restored(cell) for name, cell in cells.items()}
+                yield Row(line, cells)
         except RowError as error:
             yield Rejected.of(line, str(error), record)
 
 
 def excerpt(record: object) -> str:
     """Return the beginning of a record as one printable line."""
-    if isinstance(record, _Broken):
+    if isinstance(record, Broken):
         record = record.content
     if isinstance(record, dict):
         record = " | ".join(str(value) for value in record.values())
@@ -84,73 +94,55 @@ def excerpt(record: object) -> str:
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[:EXCERPT_CHARS])
 
 
-@dataclass(frozen=True, slots=True)
-class _Broken:
-    """A record that could not even be split into cells."""
-
-    reason: str
-    content: bytes
-
-
 def _records(
-    source: Source, columns: Sequence[str], numbers: Collection[str] = ()
-) -> Iterator[tuple[int, dict[str, Any] | _Broken]]:
+    source: Source, columns: Sequence[str], numbers: Collection[str], lists: Collection[str]
+) -> Iterator[tuple[int, dict[str, Any] | Broken]]:
     kind = source.kind
     if kind == "parquet":
-        yield from parquet_records(source, columns, numbers=numbers)
+        yield from parquet_records(source, columns, numbers=numbers, lists=lists)
     elif kind == "arrow":
-        yield from arrow_records(source, columns, numbers=numbers)
+        yield from arrow_records(source, columns, numbers=numbers, lists=lists)
     elif kind in ("csv", "tsv"):
         for start, cells, broken in delimited_records(source):
-            yield start, _Broken(broken, b"|".join(cells.values())) if broken else cells
+            yield start, Broken(broken, b"|".join(cells.values())) if broken else cells
+    elif kind == "jsonl":
+        yield from json_records(source)
     else:
         for line in lines(source):
-            if line.is_overlong:
-                yield line.number, _Broken("line too long", line.data)
-            else:
-                yield line.number, {TEXT_COLUMN: line.data} if kind == "txt" else _json_record(line.data)
+            yield line.number, Broken("line too long", line.data) if line.is_overlong else {TEXT_COLUMN: line.data}
 
 
-def _json_record(data: bytes) -> dict[str, Any] | _Broken:
-    if not data.strip():
-        return _Broken("empty", data)
-    try:
-        record = json.loads(data.decode("utf-8"))
-    except UnicodeDecodeError:
-        return _Broken("not UTF-8", data)
-    except (ValueError, RecursionError):  # RecursionError: brackets nested thousands deep
-        return _Broken("malformed JSON", data)
-    return record if isinstance(record, dict) else _Broken("not a JSON object", data)
-
-
-def _json_fields(source: Source) -> list[str]:
-    fields: dict[str, None] = {}
-    for _, record in islice(_records(source, ()), _JSON_SAMPLE_ROWS):
-        if isinstance(record, dict):
-            fields.update(dict.fromkeys(record))
-    return list(fields)
-
-
-def _require_columns(source: Source, columns: Sequence[str]) -> None:
+def _require_columns(source: Source, columns: Sequence[str]) -> list[str]:
     offered = column_names(source)
     missing = [name for name in columns if name not in offered]
     if missing:
         has = ", ".join(excerpt(name) for name in offered[:30]) or "none"
         raise InputError(f"{source.name} has no column {', '.join(missing)}; choose among its columns: {has}.")
+    return offered
 
 
-def _cells(record: dict[str, Any] | _Broken, columns: Sequence[str], numbers: Collection[str]) -> dict[str, str]:
-    if isinstance(record, _Broken):
+def _cells(
+    record: dict[str, Any] | Broken, columns: Sequence[str], numbers: Collection[str], lists: Collection[str]
+) -> list[dict[str, str]]:
+    """The record's cells; several times where it holds lists."""
+    if isinstance(record, Broken):
         raise RowError(record.reason)
-    return {name: _text(_spelt(record.get(name)) if name in numbers else record.get(name)) for name in columns}
+    cells = {name: record.get(name) for name in columns}
+    if not any(name in lists and isinstance(cells[name], list) for name in columns):
+        return [{name: _text(value, is_number=name in numbers) for name, value in cells.items()}]
+    texts = {
+        name: [_text(item) for item in (value if name in lists and isinstance(value, list) else [value])]
+        for name, value in cells.items()
+    }
+    if not all(texts.values()):
+        raise RowError("missing field")
+    longest = max(len(values) for values in texts.values())
+    return [{name: values[place % len(values)] for name, values in texts.items()} for place in range(longest)]
 
 
-def _spelt(value: object) -> object:
-    """Return a number as text; true and false, which Python counts among the numbers, stay what they are."""
-    return repr(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-def _text(value: object) -> str:
+def _text(value: object, *, is_number: bool = False) -> str:
+    if is_number and isinstance(value, int | float) and not isinstance(value, bool):
+        return repr(value)
     if value is None:
         raise RowError("missing field")
     if isinstance(value, bytes):

@@ -1,10 +1,16 @@
 """Where rows come from: a file or bytes in memory, its kind, and its physical lines in bounded memory."""
 
+import bz2
+import codecs
+import gzip
 import io
-from collections.abc import Iterator
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, cast
 
 from pipeline.errors import InputError
 
@@ -22,10 +28,15 @@ KINDS: dict[str, Kind] = {
     ".tab": "tsv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "jsonl",
     ".parquet": "parquet",
     ".pq": "parquet",
     ".arrow": "arrow",
 }
+
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+"""Endings behind the ending of a text format: premises.csv.gz is read like premises.csv."""
+_SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
 _BOM = b"\xef\xbb\xbf"
 _HEAD_BYTES = 65_536
@@ -49,22 +60,36 @@ class Source:
     content: Path | bytes
     name: str
     max_line_bytes: int = MAX_LINE_BYTES
+    encoding: str = "utf-8"
+    """How the bytes of a text format spell its characters; see `make_source`."""
 
     @property
     def kind(self) -> Kind:
         """The file format by the ending of the name; an unknown ending is an InputError."""
-        suffix = PurePath(self.name).suffix.lower()
+        path = PurePath(self.name)
+        suffix = PurePath(path.stem if self.compression else path.name).suffix.lower()
+        if suffix in _SPREADSHEETS:
+            raise InputError(f"{self.name} is a spreadsheet; save its table as csv (UTF-8) and import that.")
         if suffix not in KINDS:
             known = ", ".join(ending for ending in KINDS if ending)
             raise InputError(f"{self.name} is of a type that cannot be read ({suffix}); save it as one of {known}.")
-        return KINDS[suffix]
+        kind = KINDS[suffix]
+        if self.compression and kind in ("parquet", "arrow"):
+            raise InputError(f"{self.name} is a compressed {kind} file; unpack it and import what is in it.")
+        return kind
+
+    @property
+    def compression(self) -> str:
+        """One of COMPRESSED, or empty."""
+        suffix = PurePath(self.name).suffix.lower()
+        return suffix if suffix in COMPRESSED else ""
 
     def open(self) -> BinaryIO:
-        """Open for reading bytes; a file that cannot be opened is an InputError."""
+        """Open for reading bytes, unpacked; a file that cannot be opened is an InputError."""
         if isinstance(self.content, bytes):
-            return io.BytesIO(self.content)
+            return _unpacked(io.BytesIO(self.content), self.compression)
         try:
-            return self.content.open("rb")
+            return _unpacked(self.content.open("rb"), self.compression)
         except OSError as error:
             reason = error.strerror or str(error)
             raise InputError(
@@ -82,11 +107,44 @@ class Line:
     is_overlong: bool = False
 
 
-def make_source(content: Path | str | bytes, name: str = "", max_line_bytes: int = MAX_LINE_BYTES) -> Source:
-    """Wrap a path or bytes; bytes without a name are read as plain text."""
+def make_source(
+    content: Path | str | bytes, name: str = "", max_line_bytes: int = MAX_LINE_BYTES, encoding: str = ""
+) -> Source:
+    """Wrap a path or bytes; bytes without a name are read as plain text.
+
+    encoding: of a text format that is not UTF-8, such as cp1252, as Python calls it. Raises InputError for an unknown
+    one, and for one in which a line end is not the byte of ASCII (UTF-16).
+    """
+    try:
+        codec = codecs.lookup(encoding or "utf-8").name
+        is_usable = "\n".encode(codec) == b"\n"
+    except (LookupError, ValueError):
+        is_usable = False
+    if not is_usable:
+        raise InputError(f"{encoding[:40]!r} is no encoding that rows can be read in; try cp1252, or save as UTF-8.")
     if isinstance(content, bytes):
-        return Source(content, name or "pasted.txt", max_line_bytes)
-    return Source(Path(content), name or Path(content).name, max_line_bytes)
+        return Source(content, name or "pasted.txt", max_line_bytes, codec)
+    return Source(Path(content), name or Path(content).name, max_line_bytes, codec)
+
+
+def encoding_offer(source: Source) -> tuple[str, str] | None:
+    """Return the encoding to try where a text format is not UTF-8, and its first such line read in it; else None.
+
+    Windows-1252 is what programs in western Europe and America write when they do not write UTF-8.
+    """
+    if source.kind in ("parquet", "arrow") or source.encoding != "utf-8":
+        return None
+    for line in lines(source):
+        try:
+            line.data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            if line.is_overlong and error.end >= len(line.data) - 4:
+                continue  # cut in the middle of a character
+            try:
+                return "cp1252", line.data.decode("cp1252")
+            except UnicodeDecodeError:
+                return None
+    return None
 
 
 def require_text(source: Source) -> None:
@@ -94,14 +152,14 @@ def require_text(source: Source) -> None:
 
     Single bad lines are no reason: they are rejected one by one later. Raises InputError.
     """
-    with source.open() as stream:
+    with closing(source.open()) as stream, _damage(source):
         head = stream.read(_HEAD_BYTES)
     if not head.removeprefix(_BOM):
         raise InputError(f"{source.name} is empty; choose a file with one row per line.")
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputError(f"{source.name} is UTF-16 text; save it as UTF-8 and import it again.")
     looks_like = next((what for magic, what in _MAGIC.items() if head.startswith(magic)), None)
-    if looks_like is None and _is_binary(head):
+    if looks_like is None and _is_binary(head, source.encoding):
         looks_like = "a binary file"
     if looks_like:
         raise InputError(f"{source.name} is {looks_like}, not text; choose a txt, csv, tsv or jsonl file in UTF-8.")
@@ -109,33 +167,63 @@ def require_text(source: Source) -> None:
         raise InputError(f"{source.name} ends its lines with CR alone; save it with LF or CRLF line ends.")
 
 
-def _is_binary(head: bytes) -> bool:
-    """Whether more than 5 % are control bytes, or more than 30 % cannot be decoded as UTF-8."""
+def _is_binary(head: bytes, encoding: str) -> bool:
+    """Whether more than 5 % are control bytes, or more than 30 % cannot be decoded."""
     controls = sum(head.count(byte) for byte in (*range(9), *range(14, 27), *range(28, 32), 127))
-    replaced = head.decode("utf-8", errors="replace").count("\ufffd")
+    replaced = head.decode(encoding, errors="replace").count("\ufffd")
     return controls > 0.05 * len(head) or replaced > 0.3 * len(head)
 
 
 def lines(source: Source) -> Iterator[Line]:
     """Yield the physical lines, holding at most max_line_bytes of any one of them.
 
-    Only LF and CRLF end a line; a BOM at the start of the file is dropped.
+    Only LF and CRLF end a line; a BOM at the start of the file is dropped. Lines in another encoding come as UTF-8.
     """
     limit = source.max_line_bytes
-    with source.open() as stream:
-        if stream.read(len(_BOM)) != _BOM:
-            stream.seek(0)
+    with closing(source.open()) as stream, _damage(source):
         number = 0
         while data := stream.readline(limit + 2):  # room for CRLF after the longest allowed line
             number += 1
+            if number == 1 and data.startswith(_BOM):
+                data = data.removeprefix(_BOM) + (b"" if data.endswith(b"\n") else stream.readline(len(_BOM)))
             end = b"\r\n" if data.endswith(b"\r\n") else b"\n" if data.endswith(b"\n") else b""
             body = data.removesuffix(end)
             if not end:
                 _skip_to_line_end(stream)
             is_overlong = len(body) > limit
-            yield Line(number, body[:limit] if is_overlong else body, end, is_overlong)
+            body = body[:limit] if is_overlong else body
+            yield Line(number, body if source.encoding == "utf-8" else _recoded(body, source), end, is_overlong)
 
 
 def _skip_to_line_end(stream: BinaryIO) -> None:
     while (piece := stream.readline(_HEAD_BYTES)) and not piece.endswith(b"\n"):
         pass
+
+
+def _recoded(body: bytes, source: Source) -> bytes:
+    try:
+        return body.decode(source.encoding).encode()
+    except UnicodeDecodeError:
+        return body  # rejected later as any line that cannot be decoded
+
+
+def _unpacked(stream: BinaryIO, compression: str) -> BinaryIO:
+    if compression == ".zst":
+        import pyarrow as pa
+
+        return cast(BinaryIO, io.BufferedReader(pa.CompressedInputStream(stream, "zstd")))
+    unpackers: dict[str, Callable[[BinaryIO], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+    return unpackers[compression](stream) if compression else stream
+
+
+@contextmanager
+def _damage(source: Source) -> Iterator[None]:
+    """Say of a compressed file that cannot be unpacked that it is damaged."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        if not source.compression:
+            raise
+        raise InputError(
+            f"{source.name} cannot be unpacked; it is damaged or no {source.compression} file."
+        ) from error

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from typing import Final
+from unicodedata import normalize
 
 from pipeline.records import Side
 
@@ -23,13 +24,13 @@ def words(text: str) -> str:
 
     A text of signs alone (an emoji, say) has no letters; then its visible signs are compared instead.
     """
-    folded = text.casefold()
+    folded = normalize("NFC", text).casefold()
     return "".join(sign for sign in folded if sign.isalnum()) or "".join(folded.split())
 
 
 def word_list(text: str) -> list[str]:
     """Return the words of a text, case folded, in order; single signs where a script has no spaces."""
-    return _WORD.findall(text.casefold())
+    return _WORD.findall(normalize("NFC", text).casefold())
 
 
 def is_copy(text: str, premise: str) -> bool:

@@ -2,13 +2,15 @@ import csv
 import io
 import os
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError, StorageError
-from pipeline.exchange import formula_restored, formula_safe, read_triplets, write_triplets
+from pipeline.exchange import read_triplets, write_triplets
+from pipeline.files.formulas import MISSING, formula_restored, formula_safe
 from pipeline.records import Triplet
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -18,7 +20,12 @@ sentences = st.text(
     min_size=1,
     max_size=30,
 ).filter(lambda text: any(c.isalnum() for c in text))
-triplets = st.lists(st.builds(Triplet, sentences, sentences, sentences), min_size=1, max_size=8, unique=True)
+triplets = st.lists(
+    st.builds(Triplet, sentences, sentences, sentences),
+    min_size=1,
+    max_size=8,
+    unique_by=lambda t: normalize("NFC", "\0".join((t.premise, t.positive, t.hard_negative))),
+)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
@@ -27,6 +34,7 @@ def test_round_trip_gives_every_text_back(suffix, tmp_path_factory):
 
     @settings(max_examples=120, deadline=None)
     @given(triplets)
+    @example([Triplet("nan", "'None", "''NULL"), Triplet("N/A", "NA", "<NA>")])
     @example([Triplet("=1+1", "'=1+1", "''@a"), Triplet("a\r\nb", '"quoted", "twice"', "\ta\rb")])
     def round_trip(rows):
         path = folder / f"triplets{suffix}"
@@ -46,6 +54,7 @@ def test_cells_are_never_formulas_and_always_come_back(text):
     assert not cell.startswith(FORMULA_STARTS)
     assert formula_restored(cell) == text
     assert cell.removeprefix("'") == text or cell == text
+    assert cell not in MISSING
 
 
 def test_csv_is_what_other_tools_expect(tmp_path):
@@ -56,6 +65,8 @@ def test_csv_is_what_other_tools_expect(tmp_path):
         ["sent0", "sent1", "hard_neg"],
         ["A dog barks.", '\'-5 degrees, "cold"', "'=HYPERLINK(1)"],
     ]
+    (tmp_path / "others.csv").write_text("premise,positive,hard_negative\n'-ing,b,c\n", encoding="utf-8")
+    assert read_triplets(tmp_path / "others.csv").triplets == [Triplet("'-ing", "b", "c")]
     (tmp_path / "t.tsv").write_text("sent0\tsent1\thard_neg\n'-ing\tb\tc\n", encoding="utf-8")
     assert read_triplets(tmp_path / "t.tsv").triplets == [Triplet("'-ing", "b", "c")]
 
