@@ -15,7 +15,7 @@ from pipeline.durable import whole_file
 from pipeline.errors import InputError, StorageError
 from pipeline.files.dataset_folder import data_files
 from pipeline.files.formulas import EXPORT_COLUMNS, formula_safe
-from pipeline.files.rows import Rejected, column_names, read_rows
+from pipeline.files.rows import LISTED_ROWS, Rejected, column_names, read_rows
 from pipeline.files.source import MAX_LINE_BYTES, Source, make_source
 from pipeline.files.text import text_fault
 from pipeline.records import Triplet
@@ -24,7 +24,6 @@ RECORD_COLUMNS = ("premise", "positive", "hard_negative")
 
 EXPORT_KINDS = (".csv", ".jsonl", ".parquet")
 MAX_TEXT_CHARS = 10_000
-_EXAMPLES = 200
 _BLOCK_ROWS = 20_000
 
 _SIDE_NAMES = (
@@ -87,7 +86,7 @@ class TripletReading:
         for row in self.outcomes():
             if isinstance(row, Rejected):
                 self.reasons[row.reason] += 1
-                if len(self.examples) < _EXAMPLES:
+                if len(self.examples) < LISTED_ROWS:
                     self.examples.append(row)
                 continue
             digest = _digest(row)

@@ -1,5 +1,6 @@
 """One's own scored pairs: any csv, tsv, jsonl or parquet file with two texts and a score becomes a task file."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,13 +36,17 @@ class PairFile:
     pairs: list[ScoredPair]
     rejected: list[Rejected]
 
+    def reasons(self) -> dict[str, int]:
+        """Count the rejected rows by reason, the most frequent first."""
+        return dict(Counter(row.reason for row in self.rejected).most_common())
 
-def pair_columns(content: Path | bytes, name: str) -> list[str]:
+
+def pair_columns(content: Path | bytes, name: str, encoding: str = "") -> list[str]:
     """Names of the columns to choose the two texts and the score from.
 
     Raises InputError for a file that cannot be read, or has fewer than three columns.
     """
-    source = _table(content, name)
+    source = _table(content, name, encoding)
     offered = column_names(source)
     if len(offered) < 3:
         raise InputError(
@@ -50,9 +55,9 @@ def pair_columns(content: Path | bytes, name: str) -> list[str]:
     return offered
 
 
-def guess_columns(content: Path | bytes, name: str) -> tuple[str | None, str | None, str | None]:
+def guess_columns(content: Path | bytes, name: str, encoding: str = "") -> tuple[str | None, str | None, str | None]:
     """Columns that are likely the two texts and the score, None where no name tells."""
-    offered = pair_columns(content, name)
+    offered = pair_columns(content, name, encoding)
     lower = {column.lower(): column for column in reversed(offered)}
 
     def known(names: Iterable[str]) -> str | None:
@@ -61,12 +66,14 @@ def guess_columns(content: Path | bytes, name: str) -> tuple[str | None, str | N
     return known(_FIRST), known(_SECOND), known(_SCORE)
 
 
-def read_pairs(content: Path | bytes, *, name: str, first: str, second: str, score: str) -> PairFile:
+def read_pairs(
+    content: Path | bytes, *, name: str, first: str, second: str, score: str, encoding: str = ""
+) -> PairFile:
     """Read scored pairs from a file of PAIR_KINDS; a row that cannot be used is rejected with its reason.
 
     Raises InputError for another type of file, a missing column, and a file in which no row can be used.
     """
-    source = _table(content, name)
+    source = _table(content, name, encoding)
     if len({first, second, score}) < 3:
         raise InputError(f"{name} needs three different columns, got {first}, {second}, {score}.")
     rows = list(read_rows(source, (first, second, score), numbers={score}))
@@ -96,8 +103,8 @@ def write_task(pairs: Iterable[ScoredPair], path: Path) -> None:
     write_text(path, "\n".join(lines) + "\n")
 
 
-def _table(content: Path | bytes, name: str) -> Source:
-    source = make_source(content, name)
+def _table(content: Path | bytes, name: str, encoding: str) -> Source:
+    source = make_source(content, name, encoding=encoding)
     if source.kind not in PAIR_KINDS:
         raise InputError(f"{name} is not a table of pairs; save it as one of {', '.join(PAIR_KINDS)}.")
     return source

@@ -85,8 +85,9 @@ def _checked(record: tuple[Line, list[str], str], header: list[str]) -> tuple[in
         reason = "wrong number of columns" if first.data.strip() else "empty"
     if reason:
         return first.number, {"": first.data}, reason
-    # the first of two columns with one name counts
-    by_name = {name: cell.encode("latin-1") for name, cell in reversed(list(zip(header, cells, strict=True)))}
+    by_name: dict[str, bytes] = {}
+    for name, cell in zip(header, cells, strict=True):
+        by_name.setdefault(name, cell.encode("latin-1"))  # the first of two columns with one name counts
     return first.number, by_name, ""
 
 

@@ -15,6 +15,8 @@ TEXT_COLUMN = "text"
 """Name of the only column of a plain text file."""
 
 EXCERPT_CHARS = 80
+LISTED_ROWS = 200
+"""Most rejected rows that an answer lists; their reasons are counted whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,10 @@ class Rejected:
     def of(cls, line: int, reason: str, content: object) -> "Rejected":
         """Reject a row, keeping only the beginning of its content."""
         return cls(line, reason, excerpt(content))
+
+    def as_dict(self) -> dict[str, int | str]:
+        """Return the row for a list of rejected rows, as JSON values."""
+        return {"line": self.line, "reason": self.reason, "begins": self.excerpt}
 
 
 class RowError(ValueError):
@@ -89,9 +95,13 @@ def excerpt(record: object) -> str:
     if isinstance(record, Broken):
         record = record.content
     if isinstance(record, dict):
-        record = " | ".join(str(value) for value in record.values())
-    text = record.decode("utf-8", errors="replace") if isinstance(record, bytes) else str(record)
+        record = " | ".join(map(_shown, record.values()))
+    text = _shown(record)
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[:EXCERPT_CHARS])
+
+
+def _shown(value: object) -> str:
+    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _records(

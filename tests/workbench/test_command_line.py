@@ -195,3 +195,23 @@ def test_transfer_is_scored_with_and_without_a_workspace(workbench, tmp_path: Pa
     frame = pd.read_parquet(rows)
     assert (frame["label"] == frame["predicted"]).all() and set(frame["label"]) == {"negative", "positive"}
     assert_one_sentence(workbench(*asked[:-1], tmp_path / "absent"), "absent")
+
+
+def test_imports_list_the_rejected_rows_and_offer_the_encoding_to_try(workbench, tmp_path: Path):
+    table, answer = tmp_path / "t.csv", tmp_path / "answer.json"
+    table.write_bytes("anchor,positive,negative\nCafé,b,c\na,b,\na,b,c\n".encode("cp1252"))
+    done = workbench("import", table, "--json", answer)
+    assert "hard_negative: empty" in done.stdout and "not UTF-8" in done.stdout, done.stderr
+    assert "--encoding cp1252" in done.stdout and "Café,b,c" in done.stdout
+    counts = json.loads(answer.read_text())
+    assert [(row["line"], row["reason"]) for row in counts["rejected_rows"]] == [
+        (2, "not UTF-8"),
+        (3, "hard_negative: empty"),
+    ]
+    assert workbench("import", table, "--encoding", "cp1252", "--json", answer).returncode == 0
+    counts = json.loads(answer.read_text())
+    assert (counts["triplets"], counts["encoding"], counts["encoding_offer"]) == (2, "cp1252", None)
+    assert workbench("import-premises", table, "--json", answer).returncode == 0
+    counts = json.loads(answer.read_text())
+    assert counts["rejected_rows"] == [{"line": 2, "reason": "not UTF-8", "begins": "Caf� | b | c"}]
+    assert counts["encoding_offer"] == {"encoding": "cp1252", "sample": "Café,b,c"}

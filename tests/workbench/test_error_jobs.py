@@ -150,6 +150,7 @@ def test_own_pairs_become_a_task_of_the_workspace(workspace: Workspace, tmp_path
     columns = {"first": "a", "second": "b", "score": "s"}
     made = ACTIONS["import_pairs"](workspace, path=str(file), **columns)
     assert (made["task"], made["pairs"], made["rejected"]) == ("mine", 2, 1)
+    assert made["rejected_rows"] == [{"line": 4, "reason": "empty", "begins": " | x | 1"}]
     assert (Path(made["folder"]) / "mine.tsv").is_file()
     for name in ("../up", "STS12", "a/b", "x-dev"):
         with pytest.raises(InputError, match="cannot be called"):

@@ -14,6 +14,7 @@ from pipeline.evaluation.own_pairs import read_pairs, write_task
 from pipeline.evaluation.retrieval_tasks import find_retrieval
 from pipeline.evaluation.sts import STANDARD_TASKS, find_tasks
 from pipeline.evaluation.transfer_tasks import find_transfer
+from pipeline.files.rows import LISTED_ROWS
 from pipeline.names import BUILT_IN_ENCODERS
 from workbench.workspace import Workspace
 
@@ -82,26 +83,51 @@ def start_evaluate(
 
 
 def import_pairs(
-    workspace: Workspace, *, path: str, first: str, second: str, score: str, name: str | None = None
+    workspace: Workspace,
+    *,
+    path: str,
+    first: str,
+    second: str,
+    score: str,
+    name: str | None = None,
+    encoding: str | None = None,
 ) -> dict[str, Any]:
     """Make a task of a file of pairs (csv, tsv, jsonl, parquet); the folder in the answer can be evaluated."""
     source = Path(path).expanduser()
-    return keep_pairs(workspace, source, source.name, first, second, score, name=name or source.stem)
+    task = name or source.stem
+    return keep_pairs(workspace, source, source.name, first, second, score, name=task, encoding=encoding or "")
 
 
 def keep_pairs(
-    workspace: Workspace, content: Path | bytes, filename: str, first: str, second: str, score: str, *, name: str
+    workspace: Workspace,
+    content: Path | bytes,
+    filename: str,
+    first: str,
+    second: str,
+    score: str,
+    *,
+    name: str,
+    encoding: str = "",
 ) -> dict[str, Any]:
-    """Keep scored pairs as a task file of the workspace; a task of the same name is replaced."""
+    """Keep scored pairs as a task file of the workspace; a task of the same name is replaced.
+
+    The answer lists the first rejected rows, each with line and reason.
+    """
     if not re.fullmatch(r"[\w][\w .-]{0,60}", name) or name in STANDARD_TASKS or name.endswith(("-train", "-dev")):
         raise InputError(
             f"A task cannot be called {name[:60]!r}: use letters, digits, spaces, - and ., and no known task's name."
         )
-    read = read_pairs(content, name=filename, first=first, second=second, score=score)
+    read = read_pairs(content, name=filename, first=first, second=second, score=score, encoding=encoding)
     folder = own_pairs_folder(workspace)
     folder.mkdir(parents=True, exist_ok=True)
     write_task(read.pairs, folder / f"{name}.tsv")
-    return {"task": name, "folder": str(folder), "pairs": len(read.pairs), "rejected": len(read.rejected)}
+    return {
+        "task": name,
+        "folder": str(folder),
+        "pairs": len(read.pairs),
+        "rejected": len(read.rejected),
+        "rejected_rows": [row.as_dict() for row in read.rejected[:LISTED_ROWS]],
+    }
 
 
 def own_pairs_folder(workspace: Workspace) -> Path:

@@ -11,6 +11,7 @@ from pipeline.records import Triplet, text_id
 from pipeline.triplet_dataset import DatasetCard, write_dataset
 from workbench.actions.curation import provenance
 from workbench.actions.evaluation import find_snapshot
+from workbench.actions.premises import offered_encoding
 from workbench.store.snapshots import Snapshot
 from workbench.workspace import Workspace
 
@@ -18,10 +19,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def import_triplets(workspace: Workspace, *, path: str, name: str | None = None) -> dict[str, Any]:
-    """Import foreign triplets (a file or a datasets folder) as an attempt, to be judged, curated and trained on."""
+def import_triplets(
+    workspace: Workspace, *, path: str, name: str | None = None, encoding: str | None = None
+) -> dict[str, Any]:
+    """Import foreign triplets (a file or a datasets folder) as an attempt, to be judged, curated and trained on.
+
+    The answer lists the first rejected rows with line and reason. `encoding` is that of text which is not UTF-8.
+    """
     source = Path(path).expanduser()
-    return keep_triplets(workspace, TripletReading(source), source.name, name=name or source.stem)
+    reading = TripletReading(source, encoding=encoding or "")
+    return keep_triplets(workspace, reading, source.name, name=name or source.stem)
 
 
 def keep_triplets(workspace: Workspace, reading: TripletReading, filename: str, *, name: str) -> dict[str, Any]:
@@ -42,6 +49,9 @@ def keep_triplets(workspace: Workspace, reading: TripletReading, filename: str, 
         "rejected": reading.rejected,
         "reasons": dict(reading.reasons.most_common()),
         "lines": reading.lines,
+        "rejected_rows": [row.as_dict() for row in reading.examples],
+        "encoding": reading.sources[0].encoding,
+        "encoding_offer": offered_encoding(reading.sources[0], reading.reasons),
     }
 
 

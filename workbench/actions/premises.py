@@ -1,5 +1,6 @@
 """Bringing premises in."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ import pandas as pd
 
 from pipeline.config import ScratchConfig, from_fields
 from pipeline.errors import InputError
+from pipeline.files.rows import LISTED_ROWS
+from pipeline.files.source import Source, encoding_offer, make_source
 from pipeline.generation.premise_filing import cells
 from pipeline.hub_files import HubName
-from pipeline.premises import PremiseFile, read_premises
+from pipeline.premises import read_premises
 from workbench.actions.llms import resolve_llm
 from workbench.paths import SAMPLE_PREMISES
 from workbench.workspace import Workspace
@@ -23,17 +26,19 @@ def import_premises(
     text: str | None = None,
     column: str | None = None,
     name: str | None = None,
+    encoding: str | None = None,
 ) -> dict[str, Any]:
-    """Import a file, or pasted text, as a corpus; the answer counts what was kept, doubled and rejected by reason."""
+    """Import a file, or pasted text, as a corpus; the answer counts what was kept, doubled and rejected by reason.
+
+    It also lists the first rejected rows, each with line and reason. `encoding` is that of text which is not UTF-8.
+    """
     if path is not None:
-        source = Path(path)
-        read = read_premises(source, name=source.name, column=column)
+        source = make_source(Path(path), encoding=encoding or "")
     elif text is not None:
-        source = Path("pasted.txt")
-        read = read_premises(text.encode(), name=source.name)
+        source = make_source(text.encode())
     else:
         raise InputError("Nothing to import: name a file or give some text.")
-    return keep(workspace, read, name=name or source.stem, source=source.name)
+    return keep(workspace, source, column=column, name=name or Path(source.name).stem)
 
 
 KNOWN_CORPORA = {
@@ -85,10 +90,10 @@ def start_write_premises(
 
 
 def import_upload(
-    workspace: Workspace, *, data: bytes, filename: str, column: str | None, name: str
+    workspace: Workspace, *, data: bytes, filename: str, column: str | None, name: str, encoding: str = ""
 ) -> dict[str, Any]:
     """Import an uploaded file, whose name serves as its type and as data only."""
-    return keep(workspace, read_premises(data, name=filename, column=column), name=name, source=filename)
+    return keep(workspace, make_source(data, filename, encoding=encoding), column=column, name=name)
 
 
 def import_sample(workspace: Workspace) -> dict[str, Any]:
@@ -99,16 +104,17 @@ def import_sample(workspace: Workspace) -> dict[str, Any]:
     return import_premises(workspace, path=str(SAMPLE_PREMISES), name="sample")
 
 
-def keep(workspace: Workspace, read: PremiseFile, *, name: str, source: str) -> dict[str, Any]:
-    """Store a file that was read; a file without a single usable premise is refused with its reasons."""
+def keep(workspace: Workspace, source: Source, *, column: str | None, name: str) -> dict[str, Any]:
+    """Read a file and store it; a file without a single usable premise is refused with its reasons."""
+    read = read_premises(source.content, name=source.name, column=column, encoding=source.encoding)
     reasons = read.reasons()
     if not read.premises:
         told = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "it is empty"
-        raise InputError(f"{source} holds no usable premise ({told}): choose another file or column.")
+        raise InputError(f"{source.name} holds no usable premise ({told}): choose another file or column.")
     frame = pd.DataFrame(
         {"premise_id": [p.premise_id for p in read.premises], "text": [p.text for p in read.premises]}
     )
-    corpus = workspace.store.premises.add_corpus(name, source, frame, reasons, read.duplicates)
+    corpus = workspace.store.premises.add_corpus(name, source.name, frame, reasons, read.duplicates)
     return {
         "corpus_id": corpus.corpus_id,
         "name": corpus.name,
@@ -116,4 +122,13 @@ def keep(workspace: Workspace, read: PremiseFile, *, name: str, source: str) -> 
         "duplicates": read.duplicates,
         "rejected": reasons,
         "lines": read.lines,
+        "rejected_rows": [row.as_dict() for row in read.rejected[:LISTED_ROWS]],
+        "encoding": read.encoding,
+        "encoding_offer": offered_encoding(source, reasons),
     }
+
+
+def offered_encoding(source: Source, reasons: Mapping[str, int]) -> dict[str, str] | None:
+    """Return the encoding to import again in, and a line read in it, where rows were rejected as not UTF-8."""
+    offer = encoding_offer(source) if "not UTF-8" in reasons else None
+    return {"encoding": offer[0], "sample": offer[1][:80]} if offer else None

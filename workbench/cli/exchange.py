@@ -2,11 +2,14 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from workbench.cli.access import access
-from workbench.cli.output import print_line, write_json
+from workbench.cli.output import print_line, print_table, write_json
 from workbench.cli.watch import require_file, require_path, watch
 from workbench.workspace import workspace_root
+
+_SHOWN = 10
 
 
 def import_premises(options: argparse.Namespace) -> None:
@@ -16,13 +19,29 @@ def import_premises(options: argparse.Namespace) -> None:
         return
     path = str(require_file(Path(options.file)))
     with access(workspace_root(options.workspace)) as call:
-        answer = call("import_premises", path=path, column=options.column, name=options.name)
+        answer = call(
+            "import_premises", path=path, column=options.column, name=options.name, encoding=options.encoding
+        )
     rejected = ", ".join(f"{count} {reason}" for reason, count in answer["rejected"].items()) or "none"
     print_line(
         f"{answer['name']}: {answer['premises']} premises of {answer['lines']} lines, "
         f"{answer['duplicates']} duplicates, rejected: {rejected}"
     )
+    print_rejected(answer)
     write_json(options.json, answer)
+
+
+def print_rejected(answer: dict[str, Any]) -> None:
+    """Print the first rejected rows with their reasons, and the encoding to try where there is one."""
+    rows = answer["rejected_rows"]
+    if rows:
+        title = "Rejected rows" if len(rows) <= _SHOWN else f"The first {_SHOWN} rejected rows"
+        print_table(title, tuple(rows[0]), [tuple(row.values()) for row in rows[:_SHOWN]])
+    if offer := answer.get("encoding_offer"):
+        print_line(
+            f"Some rows are not UTF-8. In {offer['encoding']} the first of them is: {offer['sample']}\n"
+            f"If that is right, import again with --encoding {offer['encoding']}."
+        )
 
 
 def fetch_premises(options: argparse.Namespace) -> None:
@@ -45,11 +64,12 @@ def import_triplets(options: argparse.Namespace) -> None:
     """Import triplets as an attempt."""
     path = str(require_path(options.file))
     with access(workspace_root(options.workspace)) as call:
-        answer = call("import_triplets", path=path, name=options.name)
+        answer = call("import_triplets", path=path, name=options.name, encoding=options.encoding)
     print_line(
         f"{answer['attempt_id']}: {answer['triplets']} triplets of {answer['lines']} lines, "
         f"{answer['duplicates']} duplicates, {answer['rejected']} rejected"
     )
+    print_rejected(answer)
     write_json(options.json, answer)
 
 

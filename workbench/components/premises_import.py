@@ -3,20 +3,19 @@
 import pandas as pd
 import streamlit as st
 
-from pipeline.files.rows import column_names
+from pipeline.files.rows import LISTED_ROWS, column_names
 from pipeline.files.source import make_source
-from pipeline.premises import PremiseFile, read_premises
+from pipeline.premises import PremiseFile, read_premises, usual_column
 from workbench import state
 from workbench.actions.premises import KNOWN_CORPORA, import_upload, start_fetch_premises
 from workbench.actions.sample import open_sample
 from workbench.components import links
+from workbench.components.file_rows import PACKED, encoding_of, rejected_table
 from workbench.components.notice import errors_shown
-from workbench.components.text import plain
 from workbench.components.wording import count, counted
 from workbench.workspace import Workspace
 
-FILE_TYPES = ["txt", "csv", "tsv", "jsonl", "parquet"]
-_GOOD_NAMES = ("premise", "sentence", "text", "sent0", "sentence1", "caption")
+FILE_TYPES = ["txt", "csv", "tsv", "jsonl", "json", "parquet", *PACKED]
 _SHOWN = 8
 
 
@@ -91,31 +90,38 @@ def _hub(workspace: Workspace) -> None:
 
 
 def _offer(workspace: Workspace, data: bytes, filename: str) -> None:
-    column = _choose_column(data, filename)
-    read = _read(data, filename, column)
+    encoding = encoding_of(data, filename)
+    column = _choose_column(data, filename, encoding)
+    read = _read(data, filename, column, encoding)
     _preview(read)
     name = st.text_input("Name of the corpus", value=filename.rsplit(".", 1)[0], max_chars=80, key=f"name_{filename}")
     label = f"Import {counted(len(read.premises), 'premise')}"
     if st.button(label, type="primary", disabled=not read.premises, key=f"import_{filename}"):
         with errors_shown():
             made = import_upload(
-                workspace, data=data, filename=filename, column=column, name=name.strip() or filename
+                workspace,
+                data=data,
+                filename=filename,
+                column=column,
+                name=name.strip() or filename,
+                encoding=encoding,
             )
             state.select(state.CORPUS, made["corpus_id"])
             st.rerun()
 
 
-def _choose_column(data: bytes, filename: str) -> str | None:
-    columns = column_names(make_source(data, filename))
+def _choose_column(data: bytes, filename: str, encoding: str) -> str | None:
+    columns = column_names(make_source(data, filename, encoding=encoding))
     if len(columns) < 2:
         return columns[0] if columns and not filename.endswith(".txt") else None
-    likely = next((i for i, column in enumerate(columns) if column.lower() in _GOOD_NAMES), 0)
+    usual = usual_column(columns)
+    likely = columns.index(usual) if usual else 0
     return st.selectbox("Column with the premises", columns, index=likely, key=f"column_{filename}")
 
 
 @st.cache_data(max_entries=4, show_spinner="Reading the file …")
-def _read(data: bytes, filename: str, column: str | None) -> PremiseFile:
-    return read_premises(data, name=filename, column=column)
+def _read(data: bytes, filename: str, column: str | None, encoding: str) -> PremiseFile:
+    return read_premises(data, name=filename, column=column, encoding=encoding)
 
 
 def _preview(read: PremiseFile) -> None:
@@ -127,10 +133,5 @@ def _preview(read: PremiseFile) -> None:
             st.badge(f"{count(len(read.rejected))} rejected", color="orange", icon=":material/warning:")
     first = pd.DataFrame({"premise": [premise.text for premise in read.premises[:_SHOWN]]})
     st.dataframe(first, hide_index=True, alt="First premises of the file")
-    if not read.rejected:
-        return
-    with st.expander(f"Rejected rows ({count(len(read.rejected))})"):
-        reasons = pd.Series([str(row.reason) for row in read.rejected]).value_counts()
-        st.caption(plain(", ".join(f"{number} {reason}" for reason, number in reasons.items())))
-        rows = [{"line": row.line, "reason": str(row.reason), "begins": row.excerpt} for row in read.rejected[:200]]
-        st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Rejected rows with reasons")
+    if read.rejected:
+        rejected_table([row.as_dict() for row in read.rejected[:LISTED_ROWS]], read.reasons())

@@ -9,12 +9,13 @@ import streamlit as st
 from pipeline.exchange import TripletReading
 from workbench import state
 from workbench.actions.exchange import import_triplets, keep_triplets
+from workbench.components.file_rows import PACKED, encoding_of, rejected_table
 from workbench.components.notice import errors_shown
 from workbench.components.text import plain
 from workbench.components.wording import count, counted
 from workbench.workspace import Workspace
 
-FILE_TYPES = ["csv", "tsv", "jsonl", "parquet", "arrow"]
+FILE_TYPES = ["csv", "tsv", "jsonl", "json", "parquet", "arrow", *PACKED]
 _SHOWN = 6
 
 
@@ -30,7 +31,8 @@ def import_triplets_dialog(workspace: Workspace) -> None:
     upload, folder = st.tabs(["Upload a file", "Folder on this machine"])
     with upload:
         file = st.file_uploader(
-            "Columns sent0, sent1, hard_neg (SimCSE, SynCSE, MultiCSR) or premise, positive, hard_negative",
+            "Columns sent0, sent1, hard_neg (SimCSE, SynCSE, MultiCSR), premise, positive, hard_negative, "
+            "anchor, positive, negative or query, pos, neg",
             type=FILE_TYPES,
             key="triplets_file",
         )
@@ -48,13 +50,14 @@ def import_triplets_dialog(workspace: Workspace) -> None:
 
 
 def _offer_upload(workspace: Workspace, data: bytes, filename: str) -> None:
-    read = _read(data, filename)
+    encoding = encoding_of(data, filename)
+    read = _read(data, filename, encoding)
     _preview(read)
     name = st.text_input("Name", value=Path(filename).stem, max_chars=80, key=f"triplets_name_{filename}")
     label = f"Import {counted(read['kept'], 'triplet')}"
     if st.button(label, type="primary", disabled=not read["kept"], key="triplets_import"):
         with errors_shown():
-            reading = TripletReading(data, name=filename)
+            reading = TripletReading(data, name=filename, encoding=encoding)
             _opened(keep_triplets(workspace, reading, filename, name=name.strip() or filename))
 
 
@@ -70,8 +73,8 @@ def _offer_path(workspace: Workspace, path: str) -> None:
 
 
 @st.cache_data(max_entries=2, show_spinner="Reading the file …")
-def _read(data: bytes, filename: str) -> dict:
-    reading = TripletReading(data, name=filename)
+def _read(data: bytes, filename: str, encoding: str) -> dict:
+    reading = TripletReading(data, name=filename, encoding=encoding)
     stream = iter(reading)
     first = pd.DataFrame([_row(triplet) for triplet in islice(stream, _SHOWN)])
     for _ in stream:
@@ -82,7 +85,7 @@ def _read(data: bytes, filename: str) -> dict:
         "duplicates": reading.duplicates,
         "rejected": reading.rejected,
         "reasons": dict(reading.reasons.most_common()),
-        "examples": [(row.line, row.reason, row.excerpt) for row in reading.examples],
+        "examples": [row.as_dict() for row in reading.examples],
     }
 
 
@@ -95,10 +98,7 @@ def _preview(read: dict) -> None:
             st.badge(f"{count(read['rejected'])} rejected", color="orange", icon=":material/warning:")
     st.dataframe(read["first"], hide_index=True, alt="First triplets of the file")
     if read["rejected"]:
-        with st.expander(f"Rejected rows ({count(read['rejected'])})"):
-            st.caption(plain(", ".join(f"{number} {reason}" for reason, number in read["reasons"].items())))
-            rows = pd.DataFrame(read["examples"], columns=["line", "reason", "begins"])
-            st.dataframe(rows, hide_index=True, alt="Rejected rows with reasons")
+        rejected_table(read["examples"], read["reasons"])
 
 
 def _row(triplet: object) -> dict[str, str]:
