@@ -25,8 +25,10 @@ def job_folder(root: Path, size: int) -> Path:
     """Make the folder of a job over this many premises, and leave."""
     import pandas as pd
 
+    from pipeline.config import GenerationConfig
     from pipeline.records import text_id
-    from workbench.jobs.folder import JobFolder, Spec, Status
+    from workbench.jobs.folder import JobFolder, JobRecord, Status
+    from workbench.jobs.kinds import GenerateSpec
 
     texts = [
         f"Premise number {i} says that the boat of family {i * 7919 % size} left at {i % 24} o'clock."
@@ -34,8 +36,8 @@ def job_folder(root: Path, size: int) -> Path:
     ]
     frame = pd.DataFrame({"premise_id": [text_id(text) for text in texts], "text": texts})
     folder = JobFolder(root / f"job-{size}")
-    spec = Spec(f"job-{size}", "generate", "memory", "2026-01-01T00:00:00+00:00", {"config": {}})
-    folder.create(spec, Status(), frame)
+    record = JobRecord(f"job-{size}", "memory", "2026-01-01T00:00:00+00:00", GenerateSpec(GenerationConfig()))
+    folder.create(record, Status(), frame)
     return folder.path
 
 
@@ -68,9 +70,10 @@ def measured(folder: Path, how: str) -> dict[str, float]:
     """Run one child's work; return seconds and megabytes."""
     from workbench.jobs.context import JobContext
     from workbench.jobs.handlers import generate as handler
+    from workbench.jobs.kinds import GenerateSpec
 
     setattr(handler, "open_llm", lambda _entry, **_: StubLLM())  # noqa: B010
-    context = JobContext(folder)
+    context: JobContext[GenerateSpec] = JobContext(folder)
     context.begin()
     import pandas  # noqa: F401  (loaded before, as their size is not the corpus's)
     import pyarrow.parquet  # noqa: F401

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.jobs.kinds import BehaviourSpec
+
 if TYPE_CHECKING:
     from workbench.workspace import Workspace
 
@@ -21,9 +23,8 @@ class BehaviourRun:
 def latest_runs(workspace: "Workspace") -> dict[str, BehaviourRun]:
     """Encoder id -> its latest finished run whose file is still there, oldest encoder first."""
     runs: dict[str, BehaviourRun] = {}
-    for job in reversed(workspace.jobs.list()):
-        path = workspace.root / "jobs" / job.job_id / "out" / "cases.parquet"
-        if job.kind == "behaviour" and job.state == "finished" and path.exists():
-            encoder_id = str(job.spec["encoder_id"])
-            runs[encoder_id] = BehaviourRun(encoder_id, job.job_id, path)
+    for job in reversed(workspace.jobs.of(BehaviourSpec)):
+        path = workspace.jobs.output(job.job_id, "cases.parquet")
+        if job.state == "finished" and path.exists():
+            runs[job.spec.encoder_id] = BehaviourRun(job.spec.encoder_id, job.job_id, path)
     return runs

@@ -7,6 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.jobs.kinds import HygieneSpec
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -21,7 +23,7 @@ class HygieneRun:
     job_id: str
     out: Path
     finished_at: str | None
-    spec: dict[str, Any]
+    spec: HygieneSpec
     triplets: int
 
     @property
@@ -53,11 +55,11 @@ class HygieneRun:
 
 def latest_hygiene(workspace: "Workspace", attempt_ids: Sequence[str]) -> HygieneRun | None:
     """Return the newest finished look at exactly these attempts, or None."""
-    for job in workspace.jobs.list():
-        out = workspace.root / "jobs" / job.job_id / "out"
-        done = job.kind == "hygiene" and job.state == "finished" and (out / "about.json").exists()
-        if done and set(job.spec["attempt_ids"]) == set(attempt_ids):
-            return HygieneRun(job.job_id, out, job.finished_at, job.spec, int(job.details.get("triplets", 0)))
+    for job in workspace.jobs.of(HygieneSpec, lambda spec: set(spec.attempt_ids) == set(attempt_ids)):
+        about = workspace.jobs.output(job.job_id, "about.json")
+        if job.state == "finished" and about.exists():
+            triplets = int(job.details.get("triplets", 0))
+            return HygieneRun(job.job_id, about.parent, job.finished_at, job.spec, triplets)
     return None
 
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.jobs.kinds import MarginsSpec
+
 if TYPE_CHECKING:
     from workbench.workspace import Workspace
 
@@ -20,10 +22,9 @@ class MarginRun:
 
 def latest_margins(workspace: "Workspace", *, encoder_id: str, corpus: str) -> MarginRun | None:
     """Return the newest finished measurement whose file is still there, or None."""
-    for job in workspace.jobs.list():
-        if job.kind != "margins" or job.state != "finished":
-            continue
-        path = workspace.root / "jobs" / job.job_id / "out" / "margins.parquet"
-        if (job.spec["encoder_id"], job.spec["corpus"]) == (encoder_id, corpus) and path.exists():
+    wanted = (encoder_id, corpus)
+    for job in workspace.jobs.of(MarginsSpec, lambda spec: (spec.encoder_id, spec.corpus) == wanted):
+        path = workspace.jobs.output(job.job_id, "margins.parquet")
+        if job.state == "finished" and path.exists():
             return MarginRun(job.job_id, path, job.finished_at)
     return None

@@ -5,7 +5,7 @@ from pathlib import Path
 from pipeline.durable import move_file
 from pipeline.errors import InputError
 from workbench.ids import new_id
-from workbench.jobs.folder import JobFolder
+from workbench.jobs.folder import JobFolder, read_jobs
 from workbench.jobs.views import row_of, true_status, view_of
 from workbench.locks import FileLock
 from workbench.store.store import Store
@@ -33,11 +33,14 @@ def rebuild(root: Path) -> dict[str, int]:
 
 def _fill(root: Path, draft: Path) -> dict[str, int]:
     with Store(draft, root=root) as store:  # opening reads imports, decisions and snapshots
-        folders = [JobFolder(path) for path in sorted((root / "jobs").glob("[!.]*"))]
-        for folder in folders:
-            if folder.journal.exists():
-                store.journals.ingest_all(f"jobs/{folder.path.name}", folder.journal)
-        store.jobs.mirror([row_of(view_of(folder.spec(), true_status(folder))) for folder in folders])
+        jobs = root / "jobs"
+        records, set_aside = read_jobs(jobs) if jobs.is_dir() else ({}, {})
+        for job_id in sorted([*records, *set_aside]):  # rows are kept of a job, too, whose spec is damaged
+            journal = JobFolder(jobs / job_id).journal
+            if journal.exists():
+                store.journals.ingest_all(f"jobs/{job_id}", journal)
+        views = [view_of(record, true_status(JobFolder(jobs / job_id))) for job_id, record in records.items()]
+        store.jobs.mirror([row_of(view) for view in views])
         return store.counts()
 
 

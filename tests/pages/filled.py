@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.config import CurationRule
 from pipeline.records import text_id
-from workbench.jobs.folder import JobFolder, Spec, Status
+from workbench.jobs.folder import JobFolder, JobRecord, Status
 from workbench.journal import Journal
 from workbench.workspace import Workspace
 
@@ -28,8 +28,9 @@ def finished_job(
     """Leave a job folder behind as a finished worker would, journal included; the ingester does the rest."""
     folder = JobFolder(workspace.root / "jobs" / job_id)
     moment = "2026-01-01T00:00:00.000+00:00"
+    named = {"job_id": job_id, "kind": kind, "title": f"{kind} title", "created_at": moment}
     folder.create(
-        Spec(job_id, kind, f"{kind} title", moment, settings or {}),
+        JobRecord.from_json(named | {"settings": settings or {}}),
         Status("finished", total, total, 2.0, None, "", moment, moment, "2026-01-01T00:01:00.000+00:00"),
     )
     journal = Journal(folder.journal)

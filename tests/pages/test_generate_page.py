@@ -18,6 +18,7 @@ from workbench.components.generate.lens_chart import lens_figure, shown_candidat
 from workbench.components.generate.outcome_examples import MEANINGS
 from workbench.components.generate.prompt_text import said
 from workbench.components.generate.word_changes import changed_words, marked
+from workbench.jobs.kinds import kind_of
 from workbench.paths import PROJECT
 from workbench.prompt_sets import PromptSets
 from workbench.workspace import Workspace
@@ -252,8 +253,8 @@ def test_outcomes_lead_to_their_rows_and_to_a_retry(
     app.slider(key="generate_omega").set_value(0.3).run()
     app.button(key="retry_refused").click().run()
     assert_healthy(app)
-    [((kind, spec, frame), named)] = submitted
-    assert (kind, spec["config"]["omega"], spec["retries"], spec["outcome"]) == (
+    [((spec, frame), named)] = submitted
+    assert (kind_of(spec).name, spec.config.omega, spec.retries, spec.outcome) == (
         "generate",
         0.3,
         filled["attempt"],

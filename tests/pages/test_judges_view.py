@@ -8,6 +8,7 @@ from tests.pages.conftest import Draw, texts
 from tests.pages.filled import JUDGE
 from workbench.components.curate.judges_view import curve_figure
 from workbench.components.curate.judging import judge_options
+from workbench.jobs.kinds import CalibrateSpec
 from workbench.workspace import Workspace
 
 DIGIT = "digit:smollm2-135m"
@@ -61,7 +62,7 @@ def test_curve_versions_and_form(draw: Draw, workspace: Workspace, filled: dict[
     app = source.set_value("People's decisions").run()
     assert "Swapped: the reverse" in texts(app)
     app.button(key="calibrate_start").click().run()
-    assert [job.spec["judges"] for job in workspace.jobs.list() if job.kind == "calibrate"] == [[JUDGE]]
+    assert [job.spec.judges for job in workspace.jobs.of(CalibrateSpec)] == [(JUDGE,)]
 
 
 def test_the_curve_is_the_calibration() -> None:

@@ -18,6 +18,7 @@ from pipeline.weights import embedded_gguf, smollm2_safetensors_folder
 from tests.pages.conftest import Draw, texts
 from tests.servers.scripted_server import Answer, completion, serving
 from workbench.actions.premises import import_premises
+from workbench.jobs.kinds import CheckSpec
 from workbench.workspace import Workspace
 
 PREMISES = "A man in a blue shirt is fixing a bicycle.\nThe bakery opens at six every morning."
@@ -35,7 +36,7 @@ def added(app: AppTest, workspace: Workspace, name: str, *, path: str = "", url:
     app.text_input(key="llms_name").set_value(name)
     app.button(key="llms_add").click().run()
     assert [error.value for error in app.error] == []
-    [job] = [job for job in workspace.jobs.list() if job.kind == "check" and job.spec["entry"]["name"] == name]
+    [job] = workspace.jobs.of(CheckSpec, lambda spec: spec.entry.name == name)
     ended = workspace.wait(job.job_id, timeout_s=240)
     assert ended.state == "finished", ended.message
     return app.run()

@@ -80,7 +80,7 @@ def test_the_form_writes_premises_with_the_embedded_llm(draw: Draw, workspace: W
     app.button(key="scratch_start").click().run()
     assert_healthy(app)
     [job] = [job for job in workspace.jobs.list() if job.kind == "write_premises"]
-    assert job.spec["corpus"] == "tiny" and job.spec["config"]["topics"] == ["dogs"]
+    assert job.spec.corpus == "tiny" and job.spec.config.topics == ("dogs",)
     ended = workspace.wait(job.job_id, timeout_s=240)
     assert ended.state == "finished" and ended.done >= 1, ended.message
     app.run()

@@ -24,6 +24,7 @@ from workbench.components.train.train_curves import dev_figure, not_finite
 from workbench.components.train.train_form import Wanted
 from workbench.components.train.train_outlook import has_vectors
 from workbench.jobs.folder import JobFolder, Status
+from workbench.jobs.kinds import TrainSpec
 from workbench.pasted_settings import read_settings
 from workbench.train_command import settings_file, train_command
 from workbench.workspace import Workspace
@@ -300,12 +301,13 @@ def test_waiting_runs_are_moved_on_the_page(draw: Draw, workspace: Workspace, fi
         assert is_mine
         folder.write_status(Status("running", 1, 10))
         first, second = (
-            workspace.jobs.submit("train", {"config": {"steps": 5}}, title=f"run {name}") for name in "ab"
+            workspace.jobs.submit(TrainSpec(TrainConfig(steps=5), name, "snapshot"), title=f"run {name}")
+            for name in "ab"
         )
         app = healthy(draw("train", training="Runs"))
-        assert workspace.jobs.waiting("train", {}) == [first, second]
+        assert workspace.jobs.waiting(TrainSpec(TrainConfig(), "", "")) == [first, second]
         app.button(key=f"queue_Up_{second}").click().run()
-        assert workspace.jobs.waiting("train", {}) == [second, first]
+        assert workspace.jobs.waiting(TrainSpec(TrainConfig(), "", "")) == [second, first]
         app.button(key=f"queue_Remove_{first}").click().run()
         assert workspace.jobs.get(first).state == "cancelled"
         workspace.jobs.cancel(second)

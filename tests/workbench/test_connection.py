@@ -6,6 +6,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from stand_ins import generating
 from store_samples import add, premises, triplet_row
 
 from pipeline.errors import InputError
@@ -133,7 +134,7 @@ def test_nobody_else_opens_the_database_file(tmp_path, stand_in):
             add(workspace.store, "triplets", [triplet_row("t")])
             workspace.store.decisions.append([Decision("t", "accept")])
             workspace.store.snapshots.create("s", [], None, None, workspace.store.triplets.rows(TripletFilter()))
-            workspace.wait(workspace.jobs.submit("generate", {"count": 4}), timeout_s=15)
+            workspace.wait(workspace.jobs.submit(generating(count=4)), timeout_s=15)
             workspace.backup(tmp_path / "copy.duckdb")
             workspace.store.overview()
             with pytest.raises(InputError):

@@ -7,6 +7,8 @@ import sys
 import time
 from random import Random
 
+from stand_ins import generating
+
 from tests.workbench.processes import wait_for, worker_of
 from workbench.jobs.folder import JobFolder
 from workbench.store.connection import run
@@ -25,7 +27,7 @@ time.sleep(600)
 
 def test_worker_killed_twenty_times(workspace):
     random = Random(1)
-    job_id = workspace.jobs.submit("generate", {"delay_s": 0.03, "batch": 4, "count": 1200})
+    job_id = workspace.jobs.submit(generating(delay_s=0.03, batch=4, count=1200))
     folder = JobFolder(workspace.root / "jobs" / job_id)
     for kill in range(KILLS):
         pid, known = wait_for(lambda: worker_of(workspace.root, job_id)), len(acknowledged(folder))
@@ -44,7 +46,7 @@ def test_worker_killed_twenty_times(workspace):
 def test_owner_killed_twenty_times(tmp_path, stand_in):
     root, random = tmp_path / "ws", Random(2)
     with Workspace(root) as workspace:
-        job_id = workspace.jobs.submit("generate", {"delay_s": 0.02, "batch": 4, "count": 4000})
+        job_id = workspace.jobs.submit(generating(delay_s=0.02, batch=4, count=4000))
         pid = wait_for(lambda: worker_of(root, job_id))
     folder = JobFolder(root / "jobs" / job_id)
     in_the_middle = 0

@@ -13,6 +13,7 @@ from pipeline.evaluation.behaviour import built_in_cases
 from pipeline.training.encoders import load_encoder
 from workbench.actions import ACTIONS
 from workbench.behaviour_results import latest_runs
+from workbench.jobs.kinds import GenerateSpec
 from workbench.margin_results import latest_margins
 from workbench.notes import Notes
 from workbench.own_tests import OwnTests
@@ -115,14 +116,12 @@ def test_own_tests_survive_a_torn_line_and_a_rebuild_and_can_be_taken_back(works
 
 def test_sentences_of_failing_pairs_become_a_corpus_and_a_job_with_their_origin(workspace: Workspace, monkeypatch):
     submitted = []
-    monkeypatch.setattr(
-        workspace.jobs, "submit", lambda kind, spec, frame, title: submitted.append((kind, spec, frame)) or "j"
-    )
+    monkeypatch.setattr(workspace.jobs, "submit", lambda spec, frame, title: submitted.append((spec, frame)) or "j")
     origin = "Errors: STSB-test, negation on one side, static-minilm"
     texts = ["He came.", "He did not  come.", "He came.", " ", "Third."]
     made = ACTIONS["generate_like"](workspace, texts=texts, origin=origin, config={"omega": 0.4}, limit=2)
-    [(kind, spec, frame)] = submitted
-    assert kind == "generate" and spec["origin"] == origin and spec["config"]["omega"] == 0.4
+    [(spec, frame)] = submitted
+    assert type(spec) is GenerateSpec and spec.origin == origin and spec.config.omega == 0.4
     assert frame["text"].tolist() == ["He came.", "He did not come."]
     [corpus] = workspace.store.premises.corpora()
     assert (corpus.corpus_id, corpus.source) == (made["corpus_id"], origin)

@@ -5,6 +5,7 @@ import subprocess
 
 import pandas as pd
 import pytest
+from stand_ins import generating
 
 from pipeline.errors import StorageError
 from workbench.jobs.folder import JobFolder
@@ -34,7 +35,7 @@ def enlarge(folder):
 
 def test_full_disk_and_room_again(small_disk, stand_in):
     with Workspace(small_disk / "ws") as workspace:
-        job_id = workspace.jobs.submit("generate", {"batch": 64, "count": ROWS})
+        job_id = workspace.jobs.submit(generating(batch=64, count=ROWS))
         view = workspace.wait(job_id, timeout_s=60)
         assert view.state == "failed"
         assert view.message.startswith("The disk that holds ") and view.message.endswith("free space and resume.")
@@ -59,7 +60,7 @@ def test_full_disk_and_room_again(small_disk, stand_in):
 
 def test_decision_on_a_full_disk_is_refused_with_a_sentence(small_disk, stand_in):
     with Workspace(small_disk / "ws") as workspace:
-        job_id = workspace.jobs.submit("generate", {"count": 4})
+        job_id = workspace.jobs.submit(generating(count=4))
         workspace.wait(job_id, timeout_s=20)
         filler = small_disk / "filler"
         with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:

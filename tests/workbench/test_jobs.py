@@ -5,17 +5,18 @@ import time
 from pathlib import Path
 
 import pytest
+from stand_ins import generating, judging
 from store_samples import premises, triplet_row
 
 from pipeline.errors import InputError
 from workbench.jobs.context import JobContext
-from workbench.jobs.folder import JobFolder, Spec, Status
+from workbench.jobs.folder import JobFolder, JobRecord, Status
 from workbench.store.filters import TripletFilter
 from workbench.workspace import Workspace, close_current_workspace, current_workspace
 
 
 def start(workspace, count=40, **settings):
-    return workspace.jobs.submit("generate", {"batch": 4} | settings, premises(count), title="a run")
+    return workspace.jobs.submit(generating(batch=4, **settings), premises(count), title="a run")
 
 
 def until(workspace, job_id, state, timeout_s=15.0):
@@ -50,7 +51,7 @@ def test_pause_keeps_the_place_and_resume_goes_on(workspace):
     journal = JobFolder(workspace.root / "jobs" / job_id).journal
     before = journal.read_bytes()
     spec = JobFolder(workspace.root / "jobs" / job_id).path / "spec.json"
-    assert json.loads(spec.read_text())["settings"]["delay_s"] == 0.05
+    assert json.loads(spec.read_text())["settings"]["origin"] == '{"batch": 4, "delay_s": 0.05}'
     workspace.jobs.resume(job_id)
     assert until(workspace, job_id, "finished").done == 200
     assert journal.read_bytes().startswith(before)
@@ -103,7 +104,7 @@ def test_queue_survives_a_restart(tmp_path, stand_in):
     ],
 )
 def test_every_end_has_its_word_and_sentence(workspace, how, state, words):
-    job_id = workspace.jobs.submit("judge", {"how": how})
+    job_id = workspace.jobs.submit(judging(how))
     view = workspace.wait(job_id, timeout_s=15)
     assert view.state == state
     assert words in view.message
@@ -113,7 +114,7 @@ def test_every_end_has_its_word_and_sentence(workspace, how, state, words):
 def test_worker_that_cannot_begin_fails_instead_of_starting_for_ever(workspace, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "")
     monkeypatch.setattr("workbench.jobs.runner._PROJECT", Path("/"))
-    view = workspace.wait(workspace.jobs.submit("judge", {"how": "input"}), timeout_s=15)
+    view = workspace.wait(workspace.jobs.submit(judging("input")), timeout_s=15)
     deadline = time.monotonic() + 10
     while view.state != "failed" and time.monotonic() < deadline:
         view = workspace.jobs.get(view.job_id)
@@ -122,7 +123,7 @@ def test_worker_that_cannot_begin_fails_instead_of_starting_for_ever(workspace, 
 
 def test_keys_reach_the_worker_by_environment_only(workspace, monkeypatch):
     monkeypatch.setenv("MULTICSR_TEST_KEY", "sk-very-secret")
-    job_id = workspace.jobs.submit("judge", {"how": "print"})
+    job_id = workspace.jobs.submit(judging("print"))
     workspace.wait(job_id, timeout_s=15)
     assert workspace.jobs.log(job_id) == "sk-very-secret\n"
     folder = workspace.root / "jobs" / job_id
@@ -133,7 +134,7 @@ def test_keys_reach_the_worker_by_environment_only(workspace, monkeypatch):
 
 def test_rows_that_cannot_be_stored_are_reported_with_the_job(workspace):
     rows = [triplet_row("good"), {"table": "inventions", "x": 1}, {"table": "triplets", "premise": "no id"}]
-    view = workspace.wait(workspace.jobs.submit("judge", {"how": "rows", "rows": rows}), timeout_s=15)
+    view = workspace.wait(workspace.jobs.submit(judging("rows", rows)), timeout_s=15)
     assert view.state == "finished"
     assert view.details == {"rows_not_stored": {"unusable": 1, "inventions": 1}}
     assert workspace.store.counts()["triplets"] == 1
@@ -148,7 +149,7 @@ def test_error_of_one_journal_stops_no_other(workspace, monkeypatch):
         return real(source, path)
 
     monkeypatch.setattr(workspace.store.journals, "ingest", ingest)
-    poisoned = workspace.jobs.submit("judge", {"how": "rows", "rows": [triplet_row("poison")]})
+    poisoned = workspace.jobs.submit(judging("rows", [triplet_row("poison")]))
     healthy = start(workspace, 12)
     view = workspace.wait(poisoned, timeout_s=15)
     assert view.details["ingest_error"] == "the table caught fire"
@@ -164,7 +165,7 @@ def test_error_of_one_journal_stops_no_other(workspace, monkeypatch):
 def test_no_zombies_are_left(workspace):
     before = zombies()
     for _ in range(3):
-        workspace.wait(workspace.jobs.submit("judge", {"how": "input"}), timeout_s=15)
+        workspace.wait(workspace.jobs.submit(judging("input")), timeout_s=15)
     time.sleep(1.0)
     assert zombies() <= before
 
@@ -209,9 +210,9 @@ def test_unknown_jobs_are_refused(workspace, job_id):
         workspace.jobs.get(job_id)
 
 
-def test_unknown_kind_is_refused(workspace):
+def test_unknown_kind_is_refused():
     with pytest.raises(InputError, match="no job of the kind os"):
-        workspace.jobs.submit("os", {})
+        JobRecord.from_json({"job_id": "x", "kind": "os", "title": "", "created_at": "", "settings": {}})
 
 
 def test_the_current_workspace_is_one_object_per_folder(own_workspace, tmp_path, monkeypatch):
@@ -228,7 +229,7 @@ def test_the_current_workspace_is_one_object_per_folder(own_workspace, tmp_path,
 def test_a_job_ends_with_the_figures_it_reported_last(tmp_path):
     """Reports that follow each other closely are not all written; the last one must not be lost with them."""
     folder = JobFolder(tmp_path / "job")
-    folder.create(Spec("job", "generate", "t", "2026-01-01", {}), Status(), None)
+    folder.create(JobRecord("job", "t", "2026-01-01", generating()), Status(), None)
     context = JobContext(folder.path)
     context.begin()
     context.progress(1, 9, calls=11)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.workbench.test_maps import triplets
 from workbench.jobs.context import JobContext
-from workbench.jobs.folder import JobFolder, Spec, Status
+from workbench.jobs.folder import JobFolder, JobRecord, Status
 from workbench.jobs.handlers import project, search
 from workbench.map_files import SentenceMap
 
@@ -18,7 +18,9 @@ COUNT = 14
 
 def run(folder: Path, handler: object, kind: str, settings: dict, table: pd.DataFrame | None = None) -> JobContext:
     """Run a handler in this process as its worker would."""
-    JobFolder(folder).create(Spec(folder.name, kind, kind, "2026-01-01", settings), Status(), table)
+    named = {"job_id": folder.name, "kind": kind, "title": kind, "created_at": "2026-01-01"}
+    record = JobRecord.from_json(named | {"settings": settings})
+    JobFolder(folder).create(record, Status(), table)
     context = JobContext(folder)
     context.begin()
     handler.run(context)

@@ -64,8 +64,8 @@ def test_a_comparison_says_what_it_needs(workspace: Workspace, attempt: str) -> 
         start_projection(workspace, encoder="static-minilm", compare_with=["all-MiniLM-L6-v2"], attempt_id=small)
     made = start_projection(workspace, encoder="static-minilm", compare_with=["all-MiniLM-L6-v2"], attempt_id=attempt)
     spec = workspace.jobs.get(made["job_id"]).spec
-    assert [item["name"] for item in spec["encoders"]] == ["static-minilm", "all-MiniLM-L6-v2"]
-    assert spec["method"] == "aligned"
+    assert [item.name for item in spec.encoders] == ["static-minilm", "all-MiniLM-L6-v2"]
+    assert spec.method == "aligned"
 
 
 def test_searching_needs_words_and_a_map(workspace: Workspace) -> None:
@@ -160,7 +160,7 @@ def test_pairs_of_a_task_carry_the_rank_error_of_their_encoder(workspace: Worksp
 
     made = start_projection(workspace, encoder="static-minilm", task="Own", guide="all-MiniLM-L6-v2")
     spec = workspace.jobs.get(made["job_id"]).spec
-    assert (spec["corpus"], spec["guide"]) == (corpus, None)
+    assert (spec.corpus, spec.guide) == (corpus, None)
 
 
 def test_places_between_drawings_and_files_of_earlier_versions(tmp_path: Path) -> None:

@@ -117,8 +117,8 @@ def test_regeneration_asks_for_the_same_premise_with_another_seed_each_time(work
     second = start_regenerate(workspace, triplet_id="a", side="positive")
     assert (first["seed"], second["seed"]) == (2, 3)
     spec = workspace.jobs.get(first["job_id"]).spec
-    assert spec["origin"] == "regenerated:hard_negative:a" and spec["config"]["temperature"] > 0
-    add(store, "triplets", [triplet_row("new", "later", origin=spec["origin"], hard_negative="another one")])
+    assert spec.origin == "regenerated:hard_negative:a" and spec.config.temperature > 0
+    add(store, "triplets", [triplet_row("new", "later", origin=spec.origin, hard_negative="another one")])
     assert [row["hard_negative"] for row in store.triplets.regenerated("a")] == ["another one"]
     with pytest.raises(InputError, match="no side"):
         start_regenerate(workspace, triplet_id="a", side="premise")

@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.errors import InputError
 from workbench.actions import ACTIONS
+from workbench.jobs.kinds import AskSpec, GridSpec, LensSpec
 from workbench.workspace import Workspace
 
 LLM = "smollm2-135m"
@@ -18,18 +19,18 @@ def test_tokens_are_counted_once_and_a_failed_count_is_not_tried_again_at_every_
 
 
 def test_settings_and_prompts_are_part_of_what_is_looked_at(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
-    submitted: list[tuple[str, dict]] = []
-    monkeypatch.setattr(workspace.jobs, "submit", lambda kind, spec, title: submitted.append((kind, spec)) or "x")
+    submitted: list = []
+    monkeypatch.setattr(workspace.jobs, "submit", lambda spec, title: submitted.append(spec) or "x")
     ACTIONS["start_lens"](
         workspace, premise=" A  dog. ", side="positive", config={"prompt_set": "short", "omega": 0.3}
     )
     ACTIONS["start_grid"](workspace, premises=["A.", "A.", " "], omegas=[0.6, 0, 0.6], config={})
     ACTIONS["start_ask"](workspace, llm=LLM, prompt="Say:\n", max_new_tokens=5)
-    (lens_kind, lens), (grid_kind, grid), (ask_kind, ask) = submitted
-    assert (lens_kind, lens["premise"], lens["prompts"]["prompt_set_id"]) == ("lens", "A dog.", "short")
-    assert lens["config"]["omega"] == 0.3 and lens["llm"]["name"] == LLM
-    assert (grid_kind, grid["premises"], grid["omegas"]) == ("grid", ["A."], [0, 0.6])
-    assert (ask_kind, ask["prompt"], ask["config"]["max_new_tokens"]) == ("ask", "Say:\n", 5)
+    lens, grid, ask = submitted
+    assert (type(lens), lens.premise, lens.prompts.prompt_set_id) == (LensSpec, "A dog.", "short")
+    assert lens.config.omega == 0.3 and lens.llm.name == LLM
+    assert (type(grid), grid.premises, grid.omegas) == (GridSpec, ("A.",), (0, 0.6))
+    assert (type(ask), ask.prompt, ask.config.max_new_tokens) == (AskSpec, "Say:\n", 5)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_a_run_holds_its_prompts_whole(workspace: Workspace):
     started = ACTIONS["start_generate"](workspace, corpus_id=corpus.corpus_id, config={"prompt_set": "mine"})
     PromptSets(workspace.root).save(reworded("Two."))
     spec = workspace.jobs.get(started["job_id"]).spec
-    assert spec["config"]["prompt_set"] == "mine@1"
-    assert spec["prompts"]["positive"]["instruction"] == "One."
+    assert spec.config.prompt_set == "mine@1"
+    assert spec.prompts.positive.instruction == "One."
     with pytest.raises(InputError, match="no prompt set"):
         ACTIONS["start_generate"](workspace, corpus_id=corpus.corpus_id, config={"prompt_set": "gone"})

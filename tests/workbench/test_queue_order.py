@@ -3,16 +3,19 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stand_ins import generating
 from store_samples import premises
 
+from pipeline.config import TrainConfig
 from pipeline.errors import InputError
 from tests.workbench.processes import wait_for
-from workbench.jobs.folder import Status, lane_of
+from workbench.jobs.folder import Status
+from workbench.jobs.kinds import TrainSpec, lane_of
 from workbench.jobs.queue import next_first, reordered
 
 
 def start(workspace, count=40, **settings):
-    return workspace.jobs.submit("generate", {"batch": 4} | settings, premises(count), title="a run")
+    return workspace.jobs.submit(generating(batch=4, **settings), premises(count), title="a run")
 
 
 TIMES = ("2026-01-01T00:00:00.000+00:00", "2026-01-01T00:00:00.001+00:00", "2026-01-01T00:00:09.000+00:00")
@@ -35,9 +38,9 @@ def test_a_waiting_job_is_moved_up_and_starts_first(workspace):
     running = start(workspace, 60, delay_s=0.1)
     second, third = start(workspace, 4), start(workspace, 4)
     wait_for(lambda: workspace.jobs.get(running).state == "running")
-    assert workspace.jobs.waiting("generate", {}) == [second, third]
+    assert workspace.jobs.waiting(generating()) == [second, third]
     workspace.jobs.move(third, -1)
-    assert workspace.jobs.waiting("generate", {}) == [third, second]
+    assert workspace.jobs.waiting(generating()) == [third, second]
     workspace.jobs.cancel(running)
     wait_for(lambda: workspace.jobs.get(second).state == "finished")
     assert workspace.jobs.get(third).finished_at <= workspace.jobs.get(second).started_at
@@ -67,6 +70,7 @@ def test_a_paused_run_is_kept_by_going_on_for_a_moment(workspace):
 
 
 def test_each_further_gpu_has_a_queue_of_its_own():
-    lanes = [lane_of("train", {"config": {"device": device}}) for device in ("auto", "cpu", "cuda:0", "cuda:1")]
+    configs = [TrainConfig(device=device) for device in ("auto", "cpu", "cuda:0", "cuda:1")]
+    lanes = [lane_of(TrainSpec(config, "a run", "a snapshot")) for config in configs]
     assert lanes == ["models", "models", "models", "cuda:1"]
-    assert lane_of("generate", {}) == "models"
+    assert lane_of(generating()) == "models"

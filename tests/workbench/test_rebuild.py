@@ -3,6 +3,7 @@ import threading
 import duckdb
 import pandas as pd
 import pytest
+from stand_ins import generating, judging
 from store_samples import add_import, dump, premises, triplet_row
 
 from pipeline.config import CurationRule
@@ -26,7 +27,7 @@ def filled(workspace):
     store.premises.add_corpus("captions", "captions.txt", premises(20), {"empty line": 2}, duplicates=3)
     texts = pd.DataFrame({"premise_id": ["a"], "premise": ["A"], "positive": ["P"], "hard_negative": ["N"]})
     imported = add_import(store, "mine", "mine.jsonl", texts)
-    attempt = jobs.submit("generate", {"batch": 3}, premises(30), title="first attempt")
+    attempt = jobs.submit(generating(batch=3), premises(30), title="first attempt")
     workspace.wait(attempt, timeout_s=20)
     rows = [{"table": "judgements", "triplet_id": f"{attempt}-p{i}", "judge_id": "j", "a": i % 5, "b": 1.0}
             for i in range(30)]  # fmt: skip
@@ -49,7 +50,7 @@ def filled(workspace):
         triplet_row("extra"),
     ]
     for how in ("rows", "rows", "input"):
-        workspace.wait(jobs.submit("judge", {"how": how, "rows": rows}), timeout_s=20)
+        workspace.wait(jobs.submit(judging(how, rows)), timeout_s=20)
     store.decisions.append([Decision(f"{attempt}-p1", "edit", positive="new", annotator="ann")])
     store.decisions.append([Decision("extra", "swap", annotator="ann"), Decision(f"{imported}-0", "accept")])
     store.decisions.undo("ann")
@@ -79,7 +80,7 @@ def test_work_goes_on_after_a_rebuild(workspace, filled):
     rebuild(root)
     with Workspace(root) as again:
         assert dump(again.store)["triplets"] == filled["triplets"]
-        job_id = again.jobs.submit("generate", {}, premises(10))
+        job_id = again.jobs.submit(generating(), premises(10))
         assert again.wait(job_id, timeout_s=20).state == "finished"
         assert again.store.decisions.undo("ann") is not None
         assert len(again.store.snapshots.rows(again.store.snapshots.list()[0].snapshot_id)) == 32

@@ -80,7 +80,7 @@ def test_a_premise_whose_line_a_kill_cut_off_is_written_on_resuming(real):
         real, config=TINY | {"genres": ["caption"], "lengths": ["medium"], "per_cell": 1, "tries": 1}
     )
     ACTIONS["cancel"](real, job_id=started["job_id"])
-    asked = JobFolder(real.root / "jobs" / started["job_id"]).spec()
+    asked = JobFolder(real.root / "jobs" / started["job_id"]).record()
     job_id = "20260101-000000-000-write_premises-cut0"
     folder = JobFolder(real.root / "jobs" / job_id)
     folder.create(replace(asked, job_id=job_id), Status(state="paused"))
@@ -196,8 +196,8 @@ def test_the_command_writes_a_corpus_and_says_how_to_go_on(command_environment, 
 
 def test_the_job_folder_says_what_was_asked(real):
     started = ACTIONS["start_write_premises"](real, config=TINY, name="  ")
-    spec = JobFolder(real.root / "jobs" / started["job_id"]).spec()
-    assert started["name"] == spec.settings["corpus"] == "from scratch"
-    assert spec.settings["config"]["topics"] == ["my own topic"]
-    assert spec.settings["llm"]["name"] == "smollm2-135m"
+    asked = JobFolder(real.root / "jobs" / started["job_id"]).record()
+    assert started["name"] == asked.spec.corpus == "from scratch"
+    assert asked.spec.config.topics == ("my own topic",)
+    assert asked.spec.llm.name == "smollm2-135m"
     ACTIONS["cancel"](real, job_id=started["job_id"])

@@ -1,7 +1,6 @@
 """From an error to better data: explaining a pair, behavioural tests, triplets like the failing pairs, notes."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,13 @@ from pipeline.evaluation.behaviour import Case
 from pipeline.records import text_id
 from workbench.actions.evaluation import find_encoder
 from workbench.actions.generation import start_generate
+from workbench.jobs.folder import USABLE
+from workbench.jobs.kinds import BehaviourSpec, ExplainSpec
 from workbench.notes import Notes
 from workbench.own_tests import OwnTests
 from workbench.workspace import Workspace
 
 _NEIGHBOURS = 5
-_USABLE = {"queued", "running", "finished"}
 
 
 def start_explain(workspace: Workspace, *, encoder: str, first: str, second: str, pairs: str) -> dict[str, Any]:
@@ -25,29 +25,17 @@ def start_explain(workspace: Workspace, *, encoder: str, first: str, second: str
     if not Path(pairs).is_file():
         raise InputError("The predictions behind this score are no longer in the workspace: evaluate again.")
     found = find_encoder(workspace, encoder)
-    spec = {
-        "encoder": found.folder,
-        "encoder_id": found.encoder_id,
-        "first": first,
-        "second": second,
-        "pairs": pairs,
-        "count": _NEIGHBOURS,
-    }
-    for job in workspace.jobs.list():
-        if job.kind == "explain" and job.spec == spec and job.state in _USABLE:
-            return {"job_id": job.job_id}
-    return {"job_id": workspace.jobs.submit("explain", spec, title=f"Explain: {first[:50]}")}
+    spec = ExplainSpec(found.folder, found.encoder_id, first, second, pairs, _NEIGHBOURS)
+    if known := workspace.jobs.latest(ExplainSpec, lambda other: other == spec, states=USABLE):
+        return {"job_id": known.job_id}
+    return {"job_id": workspace.jobs.submit(spec, title=f"Explain: {first[:50]}")}
 
 
 def start_behaviour(workspace: Workspace, *, encoder: str) -> dict[str, Any]:
     """Queue the behavioural suite on an encoder, with the tests added in this workspace."""
     found = find_encoder(workspace, encoder)
-    spec = {
-        "encoder": found.folder,
-        "encoder_id": found.encoder_id,
-        "own_tests": [asdict(case) for case in OwnTests(workspace.root).list()],
-    }
-    return {"job_id": workspace.jobs.submit("behaviour", spec, title=f"Behavioural tests of {encoder}")}
+    spec = BehaviourSpec(found.folder, found.encoder_id, tuple(OwnTests(workspace.root).list()))
+    return {"job_id": workspace.jobs.submit(spec, title=f"Behavioural tests of {encoder}")}
 
 
 def add_behaviour_test(

@@ -1,9 +1,9 @@
 """Scores of encoders."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -16,6 +16,7 @@ from pipeline.evaluation.sts import STANDARD_TASKS, find_tasks
 from pipeline.evaluation.transfer_tasks import find_transfer
 from pipeline.files.rows import LISTED_ROWS
 from pipeline.names import BUILT_IN_ENCODERS
+from workbench.jobs.kinds import EvaluateSpec, FetchSpec
 from workbench.workspace import Workspace
 
 
@@ -64,13 +65,14 @@ def start_evaluate(
     held-out triplets of a snapshot.
     """
     found = find_encoder(workspace, encoder)
-    spec: dict[str, Any] = {"encoder": found.folder, "encoder_id": found.encoder_id}
+    spec = EvaluateSpec(found.folder, found.encoder_id)
     if sts_dir:
-        spec["sts_dir"], frame, where = str(checked_folder(sts_dir)), None, Path(sts_dir).name
+        spec = replace(spec, sts_dir=str(checked_folder(sts_dir)))
+        frame, where = None, Path(sts_dir).name
     elif retrieval_dir or transfer_dir:
         folder = Path(str(retrieval_dir or transfer_dir)).expanduser().resolve()
         (find_retrieval if retrieval_dir else find_transfer)(folder)
-        spec["retrieval_dir" if retrieval_dir else "transfer_dir"] = str(folder)
+        spec = replace(spec, **{"retrieval_dir" if retrieval_dir else "transfer_dir": str(folder)})
         frame, where = None, folder.name
     elif held_out:
         frame, where = held_out_rows(workspace, held_out), "held-out triplets"
@@ -78,7 +80,7 @@ def start_evaluate(
         raise InputError(
             "An evaluation needs a folder of STS, retrieval or transfer tasks, or a snapshot to hold triplets out of."
         )
-    job_id = workspace.jobs.submit("evaluate", spec, frame, title=title or f"{encoder} on {where}")
+    job_id = workspace.jobs.submit(spec, frame, title=title or f"{encoder} on {where}")
     return {"job_id": job_id, "encoder_id": found.encoder_id}
 
 
@@ -142,9 +144,9 @@ def start_fetch(workspace: Workspace, *, kind: str, tasks: list[str] | None = No
     unknown = [name for name in tasks or [] if name not in ON_HUB[kind]]
     if unknown:
         raise InputError(f"There is no task {unknown[0]!r} to fetch; choose among {', '.join(ON_HUB[kind])}.")
-    spec = {"kind": kind, "tasks": tasks or list(ON_HUB[kind]), "folder": str(tasks_folder(workspace, kind))}
-    job_id = workspace.jobs.submit("fetch", spec, title=f"Fetch {kind} tasks")
-    return {"job_id": job_id, "folder": spec["folder"]}
+    named: Literal["sts", "retrieval"] = "sts" if kind == "sts" else "retrieval"
+    spec = FetchSpec(named, tuple(tasks or ON_HUB[kind]), str(tasks_folder(workspace, kind)))
+    return {"job_id": workspace.jobs.submit(spec, title=f"Fetch {kind} tasks"), "folder": spec.folder}
 
 
 def tasks_folder(workspace: Workspace, kind: str) -> Path:

@@ -1,13 +1,15 @@
 """Stage 1: start a generation job over a corpus."""
 
-import json
 from dataclasses import asdict, replace
 from typing import Any
 
 from pipeline.config import GenerationConfig, from_fields
 from pipeline.errors import InputError
+from pipeline.generation.llms.entries import LLMEntry
+from pipeline.generation.prompts import PromptSet
 from pipeline.records import Outcome
 from workbench.actions.llms import resolve_llm
+from workbench.jobs.kinds import GenerateSpec
 from workbench.prompt_sets import PromptSets
 from workbench.store.filters import TripletFilter
 from workbench.workspace import Workspace
@@ -34,26 +36,24 @@ def start_generate(
     corpus = find_corpus(workspace, corpus_id)
     frame = workspace.store.premises.rows(corpus.corpus_id, limit=limit)
     title = title or f"{corpus.name}, {settings.llm}, omega {settings.omega:g}"
-    spec = generation_spec(workspace, settings) | {"corpus_id": corpus.corpus_id, "corpus": corpus.name}
-    if origin:
-        spec["origin"] = origin
-    spec["earlier"] = _earlier(workspace, spec)
-    job_id = workspace.jobs.submit("generate", spec, frame, title=title)
+    spec = GenerateSpec(*whole(workspace, settings), corpus=corpus.name, corpus_id=corpus.corpus_id, origin=origin)
+    job_id = workspace.jobs.submit(replace(spec, earlier=_earlier(workspace, spec)), frame, title=title)
     return {"job_id": job_id, "attempt_id": job_id, "premises": len(frame)}
 
 
-def _earlier(workspace: Workspace, spec: dict[str, Any]) -> list[str]:
+def _earlier(workspace: Workspace, spec: GenerateSpec) -> tuple[str, ...]:
     """Return the attempts whose rows may serve this one, newest first; its worker looks at each row's own key."""
-    alike = [job.job_id for job in workspace.jobs.list() if job.kind == "generate" and _asks(job.spec) == _asks(spec)]
-    return alike[:_EARLIER_ATTEMPTS]
+    alike = workspace.jobs.of(GenerateSpec, lambda other: _asks(other) == _asks(spec))
+    return tuple(job.job_id for job in alike[:_EARLIER_ATTEMPTS])
 
 
-def _asks(spec: dict[str, Any]) -> str:
+def _asks(spec: GenerateSpec) -> tuple[Any, ...]:
     """What a job asks its LLM, without what changes no text."""
-    config = {name: value for name, value in spec.get("config", {}).items() if not name.endswith("_budget")}
-    prompts = spec.get("prompts") or {}
-    asked = [config | {"llm": "", "prompt_set": ""}, prompts.get("positive"), prompts.get("hard_negative")]
-    return json.dumps(asked, sort_keys=True)
+    config = asdict(spec.config)
+    asked = {name: value for name, value in config.items() if not name.endswith("_budget")}
+    prompts = spec.prompts
+    sides = (prompts.positive, prompts.hard_negative) if prompts else ()
+    return asked | {"llm": "", "prompt_set": ""}, sides
 
 
 def start_retry(workspace: Workspace, *, attempt_id: str, outcome: str, config: dict[str, Any]) -> dict[str, Any]:
@@ -65,26 +65,22 @@ def start_retry(workspace: Workspace, *, attempt_id: str, outcome: str, config: 
     if rows.empty:
         raise InputError(f"No row of {attempt_id} is {outcome}: there is nothing to retry.")
     frame = rows[["premise_id", "premise"]].rename(columns={"premise": "text"}).drop_duplicates("premise_id")
-    spec = generation_spec(workspace, settings) | {
-        "corpus": "retried",
-        "origin": f"retry of {outcome}: {attempt_id}",
-        "retries": attempt_id,
-        "outcome": outcome,
-    }
+    spec = GenerateSpec(
+        *whole(workspace, settings),
+        corpus="retried",
+        origin=f"retry of {outcome}: {attempt_id}",
+        retries=attempt_id,
+        outcome=outcome,
+    )
     title = f"Retry of {len(frame)} {outcome.replace('_', ' ')}, {settings.llm}, omega {settings.omega:g}"
-    job_id = workspace.jobs.submit("generate", spec, frame, title=title)
+    job_id = workspace.jobs.submit(spec, frame, title=title)
     return {"job_id": job_id, "attempt_id": job_id, "premises": len(frame)}
 
 
-def generation_spec(workspace: Workspace, settings: GenerationConfig) -> dict[str, Any]:
-    """What every job that generates is told: settings, prompts and LLM whole, to be independent of both."""
+def whole(workspace: Workspace, settings: GenerationConfig) -> tuple[GenerationConfig, PromptSet, LLMEntry]:
+    """Return settings, prompts and LLM as a job is given them: it asks neither library nor registry for them."""
     prompts = PromptSets(workspace.root).find(settings.prompt_set)
-    entry = resolve_llm(workspace, settings.llm)
-    return {
-        "config": asdict(replace(settings, prompt_set=prompts.ref)),
-        "prompts": prompts.to_json(),
-        "llm": entry.to_json(),
-    }
+    return replace(settings, prompt_set=prompts.ref), prompts, resolve_llm(workspace, settings.llm)
 
 
 def find_corpus(workspace: Workspace, corpus_id: str) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.errors import InputError
 from workbench.actions.evaluation import checked_folder, find_encoder
+from workbench.jobs.kinds import HygieneSpec
 from workbench.store.decision import Decision
 from workbench.workspace import Workspace
 
@@ -30,13 +31,13 @@ def start_hygiene(
     frame = workspace.store.final_sets.kept(attempt_ids, None, None)
     if frame.empty:
         raise InputError("These attempts hold no usable triplet that was not rejected: generate some first.")
-    spec = {
-        "attempt_ids": list(attempt_ids),
-        "sts_dir": str(checked_folder(sts_dir)) if sts_dir else None,
-        "guide": find_encoder(workspace, guide).folder if guide else None,
-        "threshold": threshold,
-    }
-    job_id = workspace.jobs.submit("hygiene", spec, frame, title=f"Hygiene of {len(frame):,} triplets")
+    spec = HygieneSpec(
+        attempt_ids=tuple(attempt_ids),
+        sts_dir=str(checked_folder(sts_dir)) if sts_dir else None,
+        guide=find_encoder(workspace, guide).folder if guide else None,
+        threshold=threshold,
+    )
+    job_id = workspace.jobs.submit(spec, frame, title=f"Hygiene of {len(frame):,} triplets")
     return {"job_id": job_id, "triplets": len(frame)}
 
 

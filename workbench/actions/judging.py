@@ -6,9 +6,12 @@ from typing import Any
 
 from pipeline.curation.calibration import Calibration, read_calibrations
 from pipeline.curation.ensemble import KIND as ENSEMBLE
+from pipeline.curation.ensemble import Ensemble
 from pipeline.curation.judges import EMBEDDED_JUDGES, LLM_KINDS
 from pipeline.errors import InputError
+from pipeline.generation.llms.entries import LLMEntry
 from workbench.actions.llms import resolve_llm
+from workbench.jobs.kinds import CalibrateSpec, JudgeSpec
 from workbench.paths import ASSETS
 from workbench.workspace import Workspace
 
@@ -29,13 +32,13 @@ def start_judge(
     one that is fitted first.
     """
     chosen = list(judges or EMBEDDED_JUDGES)
-    spec = {"judges": chosen, "gold_dir": gold_dir, "attempt_ids": list(attempt_ids)} | _known(workspace, chosen)
+    spec = JudgeSpec(tuple(chosen), tuple(attempt_ids), gold_dir, *_known(workspace, chosen))
     if not gold_dir:
         _require_calibrations(workspace, chosen)
     frame = workspace.store.final_sets.texts(attempt_ids)
     if frame.empty:
         raise InputError("These attempts hold no triplet with both sides ok: generate some first.")
-    job_id = workspace.jobs.submit("judge", spec, frame, title=title or f"{len(frame)} triplets, {', '.join(chosen)}")
+    job_id = workspace.jobs.submit(spec, frame, title=title or f"{len(frame)} triplets, {', '.join(chosen)}")
     return {"job_id": job_id, "triplets": len(frame)}
 
 
@@ -62,17 +65,18 @@ def start_calibrate(
         raise InputError("An ensemble is fitted from its members: choose those.")
     if gold_dir and pairs < _LEAST_PAIRS:
         raise InputError(f"A calibration needs at least {_LEAST_PAIRS} gold pairs, got {pairs}.")
-    spec = {
-        "judges": list(judges),
-        "gold_dir": str(tuning_folder(gold_dir)) if gold_dir else None,
-        "task": task,
-        "pairs": pairs,
-        "ensemble": ensemble.strip() if ensemble else None,
-        "attempt_ids": list(attempt_ids),
-    } | _known(workspace, judges)
+    spec = CalibrateSpec(
+        tuple(judges),
+        tuple(attempt_ids),
+        str(tuning_folder(gold_dir)) if gold_dir else None,
+        *_known(workspace, judges),
+        task=task,
+        pairs=pairs,
+        ensemble=ensemble.strip() if ensemble else None,
+    )
     frame = workspace.store.judgements.raw_values(attempt_ids, judges)
     where = f"{Path(gold_dir).name}" if gold_dir else "people's decisions"
-    return {"job_id": workspace.jobs.submit("calibrate", spec, frame, title=f"{', '.join(judges)} on {where}")}
+    return {"job_id": workspace.jobs.submit(spec, frame, title=f"{', '.join(judges)} on {where}")}
 
 
 def tuning_folder(gold_dir: str) -> Path:
@@ -97,17 +101,19 @@ def calibrated_judges(workspace: Workspace) -> dict[str, Calibration]:
     return found | {judge_id: fitted.calibration for judge_id, fitted in newest.items()}
 
 
-def _known(workspace: Workspace, judges: Sequence[str]) -> dict[str, Any]:
+def _known(
+    workspace: Workspace, judges: Sequence[str]
+) -> tuple[dict[str, LLMEntry], dict[str, Calibration], dict[str, Ensemble]]:
     """What the job needs of the workspace: entries of LLMs, calibrations, ensembles."""
     ensembles = workspace.store.calibrations.ensembles()
     wanted = [*judges, *(member for name in judges if name in ensembles for member in ensembles[name].members)]
     models = {model for kind, _, model in (judge.partition(":") for judge in wanted) if kind in LLM_KINDS and model}
     newest = workspace.store.calibrations.newest()
-    return {
-        "llms": {model: resolve_llm(workspace, model).to_json() for model in sorted(models)},
-        "calibrations": {name: newest[name].calibration.to_json() for name in wanted if name in newest},
-        "ensembles": {name: ensembles[name].to_json() for name in judges if name in ensembles},
-    }
+    return (
+        {model: resolve_llm(workspace, model) for model in sorted(models)},
+        {name: newest[name].calibration for name in wanted if name in newest},
+        {name: ensembles[name] for name in judges if name in ensembles},
+    )
 
 
 def _require_calibrations(workspace: Workspace, judges: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from pipeline.errors import InputError
 from pipeline.generation.llms.endpoints import checked_key_variable, checked_url
 from pipeline.generation.llms.entries import EMBEDDED, LLMEntry, architecture, entry_for
 from pipeline.hub_files import HubName
+from workbench.jobs.kinds import CheckSpec, HubModel
 from workbench.workspace import Workspace
 
 SERVER_SETTINGS = ("model", "key_variable", "concurrency", "timeout_s", "price_in", "price_out")
@@ -41,7 +42,7 @@ def add_llm(
     if hub is not None:
         wanted = HubName.parse(hub, revision)
         entry = LLMEntry(_free(name), "gguf" if wanted.file else "decoder", "", source=hub)
-        return _start(workspace, entry, hub={"name": hub.strip(), "revision": wanted.revision})
+        return _start(workspace, entry, hub=HubModel(hub.strip(), wanted.revision))
     if url is not None:
         return _start(workspace, _server(_free(name), url, settings or {}))
     assert path is not None
@@ -87,11 +88,8 @@ def resolve_llm(workspace: Workspace, name_or_path: str) -> LLMEntry:
     return replace(entry_for(name_or_path), name=name_or_path[-80:])
 
 
-def _start(workspace: Workspace, entry: LLMEntry, *, hub: dict[str, str] | None = None) -> dict[str, Any]:
-    spec: dict[str, Any] = {"entry": entry.to_json()}
-    if hub is not None:
-        spec["hub"] = hub
-    job_id = workspace.jobs.submit("check", spec, title=f"Check of {entry.name}")
+def _start(workspace: Workspace, entry: LLMEntry, *, hub: HubModel | None = None) -> dict[str, Any]:
+    job_id = workspace.jobs.submit(CheckSpec(entry, hub), title=f"Check of {entry.name}")
     return {"job_id": job_id, "name": entry.name}
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from pipeline.config import TrainConfig
 from pipeline.errors import InputError
 from pipeline.records import text_id
 from workbench.actions.evaluation import find_encoder
+from workbench.jobs.folder import USABLE
+from workbench.jobs.kinds import JobSpec, MapEncoder, ProjectSpec, SearchSpec
+from workbench.jobs.spec_values import plain_values
 from workbench.map_files import MapFiles
 from workbench.map_sentences import OUTCOMES, PAIR_COLUMNS, PAIR_ROLES, TRIPLET_ROLES, task_corpus
 from workbench.pair_slices import pair_ids
@@ -22,7 +26,7 @@ from workbench.workspace import Workspace
 _LEAST_TO_ALIGN = 10
 _MOST_TO_ALIGN = 10_000
 """Aligning takes minutes for ten thousand sentences, and its neighbour tables grow with the square."""
-_USABLE = {"queued", "running", "paused", "finished"}
+_USABLE = USABLE | {"paused"}
 
 
 def start_projection(
@@ -61,22 +65,20 @@ def start_projection(
         raise InputError(
             f"{task or corpus} holds {len(frame)} rows; an aligned map needs at least {_LEAST_TO_ALIGN}."
         )
-    encoders = [
-        {"encoder_id": item.encoder_id, "folder": item.folder, "name": name}
-        for item, name in zip(found, (encoder, *compare_with), strict=True)
-    ]
-    spec: dict[str, Any] = {
-        "encoders": encoders,
-        "method": "aligned" if compare_with else method,
-        "corpus": corpus,
-        "seed": seed,
-        "guide": find_encoder(workspace, guide).folder if guide else None,
-    }
-    spec["key"] = _key(spec, frame)
-    job_id = _existing(workspace, "project", spec["key"])
-    if job_id is None:
-        title = f"Map of {len(frame)} {'pairs' if task else 'triplets'}, {spec['method']}"
-        job_id = workspace.jobs.submit("project", spec, frame, title=title)
+    spec = ProjectSpec(
+        encoders=tuple(
+            MapEncoder(item.encoder_id, item.folder, name)
+            for item, name in zip(found, (encoder, *compare_with), strict=True)
+        ),
+        method="aligned" if compare_with else method,
+        corpus=corpus,
+        seed=seed,
+        guide=find_encoder(workspace, guide).folder if guide else None,
+    )
+    spec = replace(spec, key=_key(spec, frame))
+    known = workspace.jobs.latest(ProjectSpec, lambda other: other.key == spec.key, states=_USABLE)
+    title = f"Map of {len(frame)} {'pairs' if task else 'triplets'}, {spec.method}"
+    job_id = known.job_id if known else workspace.jobs.submit(spec, frame, title=title)
     return {"job_id": job_id, "projection_id": job_id}
 
 
@@ -113,7 +115,7 @@ def pair_sentences(workspace: Workspace, *, task: str, encoder_id: str) -> tuple
     found = scores[(scores["encoder_id"] == encoder_id) & (scores["task"] == task)]
     path = Path()
     if len(found):
-        path = workspace.root / "jobs" / found.iloc[0]["job_id"] / "out" / f"pairs-{task}.parquet"
+        path = workspace.jobs.output(found.iloc[0]["job_id"], f"pairs-{task}.parquet")
     if not path.is_file():
         raise InputError(f"{encoder_id} has no predictions on {task}: evaluate it on the task first.")
     pairs = pd.read_parquet(path)
@@ -135,15 +137,10 @@ def start_search(workspace: Workspace, *, projection_id: str, text: str, count: 
         raise InputError("This map keeps no vectors, as it was drawn by an earlier version: draw it again.")
     encoders = json.loads(files.about_path.read_bytes())["encoders"]
     last = len(encoders) - 1
-    spec: dict[str, Any] = {
-        "text": text.strip(),
-        "encoder": encoders[last]["folder"],
-        "vectors": str(files.vectors_path(last)),
-        "count": count,
-    }
-    spec["key"] = _key(spec, None)
-    job_id = _existing(workspace, "search", spec["key"])
-    return {"job_id": job_id or workspace.jobs.submit("search", spec, title=f"Search: {text.strip()[:60]}")}
+    spec = SearchSpec(text.strip(), encoders[last]["folder"], str(files.vectors_path(last)), count)
+    spec = replace(spec, key=_key(spec))
+    known = workspace.jobs.latest(SearchSpec, lambda other: other.key == spec.key, states=_USABLE)
+    return {"job_id": known.job_id if known else workspace.jobs.submit(spec, title=f"Search: {spec.text[:60]}")}
 
 
 def save_slice(workspace: Workspace, *, name: str, triplet_ids: Sequence[str], origin: str = "") -> dict[str, Any]:
@@ -167,16 +164,10 @@ def default_guide() -> str:
     return TrainConfig().guide
 
 
-def _key(spec: dict[str, Any], frame: pd.DataFrame | None) -> str:
+def _key(spec: JobSpec, frame: pd.DataFrame | None = None) -> str:
     """Content of a job: same settings on same sentences give the same key."""
-    digest = hashlib.blake2b(json.dumps(spec, sort_keys=True).encode(), digest_size=16)
+    asked = {name: value for name, value in plain_values(spec).items() if name != "key"}
+    digest = hashlib.blake2b(json.dumps(asked, sort_keys=True).encode(), digest_size=16)
     if frame is not None:
         digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
     return digest.hexdigest()
-
-
-def _existing(workspace: Workspace, kind: str, key: str) -> str | None:
-    for job in workspace.jobs.list():
-        if job.kind == kind and job.spec.get("key") == key and job.state in _USABLE:
-            return job.job_id
-    return None

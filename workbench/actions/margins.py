@@ -6,6 +6,7 @@ import pandas as pd
 
 from pipeline.errors import InputError
 from workbench.actions.evaluation import find_encoder, find_snapshot
+from workbench.jobs.kinds import MarginsSpec
 from workbench.store.triplets import TripletFilter
 from workbench.workspace import Workspace
 
@@ -21,11 +22,10 @@ def start_margins(workspace: Workspace, *, encoder: str, corpus: str = CURRENT) 
     """
     found = find_encoder(workspace, encoder)
     frame, corpus_id, title = _triplets(workspace, corpus)
-    spec = {"encoder": found.folder, "encoder_id": found.encoder_id, "corpus": corpus_id}
-    for job in workspace.jobs.list():
-        if job.kind == "margins" and job.spec == spec and job.state in ("queued", "running"):
-            return {"job_id": job.job_id, "triplets": len(frame)}
-    job_id = workspace.jobs.submit("margins", spec, frame[_COLUMNS], title=f"Hard negatives of {title}, {encoder}")
+    spec = MarginsSpec(found.folder, found.encoder_id, corpus_id)
+    live = workspace.jobs.latest(MarginsSpec, lambda other: other == spec, states=("queued", "running"))
+    title = f"Hard negatives of {title}, {encoder}"
+    job_id = live.job_id if live else workspace.jobs.submit(spec, frame[_COLUMNS], title=title)
     return {"job_id": job_id, "triplets": len(frame)}
 
 

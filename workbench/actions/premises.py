@@ -1,7 +1,6 @@
 """Bringing premises in."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from pipeline.generation.premise_filing import cells
 from pipeline.hub_files import HubName
 from pipeline.premises import read_premises
 from workbench.actions.llms import resolve_llm
+from workbench.jobs.kinds import FetchPremisesSpec, WritePremisesSpec
 from workbench.paths import SAMPLE_PREMISES
 from workbench.workspace import Workspace
 
@@ -65,8 +65,8 @@ def start_fetch_premises(
     if limit is not None and limit < 1:
         raise InputError(f"The number of premises must be at least 1, got {limit}.")
     corpus = (name or (hub if hub in KNOWN_CORPORA else Path(wanted.file).stem)).strip()
-    spec = {"name": file, "revision": wanted.revision, "column": column or usual, "corpus": corpus, "limit": limit}
-    job_id = workspace.jobs.submit("fetch_premises", spec, title=f"Premises of {corpus}")
+    spec = FetchPremisesSpec(file, wanted.revision, column or usual, corpus, limit)
+    job_id = workspace.jobs.submit(spec, title=f"Premises of {corpus}")
     return {"job_id": job_id, "corpus_id": job_id, "name": corpus}
 
 
@@ -80,12 +80,8 @@ def start_write_premises(
     settings = from_fields(ScratchConfig, config or {})
     wanted = len(cells(settings)) * settings.per_cell
     corpus = name.strip() or "from scratch"
-    spec = {
-        "config": asdict(settings),
-        "llm": resolve_llm(workspace, settings.llm).to_json(),
-        "corpus": corpus,
-    }
-    job_id = workspace.jobs.submit("write_premises", spec, title=f"{corpus}: premises by {settings.llm}"[:120])
+    spec = WritePremisesSpec(settings, resolve_llm(workspace, settings.llm), corpus)
+    job_id = workspace.jobs.submit(spec, title=f"{corpus}: premises by {settings.llm}"[:120])
     return {"job_id": job_id, "corpus_id": job_id, "name": corpus, "wanted": wanted}
 
 

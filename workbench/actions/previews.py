@@ -1,20 +1,19 @@
 """Short jobs that show what an LLM would do: grid preview, contrast lens, free prompt, token count."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any, Final
 
 from pipeline.config import GenerationConfig, from_fields
 from pipeline.errors import InputError
 from pipeline.records import Side
-from workbench.actions.generation import generation_spec
+from workbench.actions.generation import whole
 from workbench.actions.llms import resolve_llm
+from workbench.jobs.folder import USABLE, State
+from workbench.jobs.kinds import AskSpec, GridSpec, JobSpec, LensSpec, TokensSpec
 from workbench.workspace import Workspace
 
 PREVIEW_PREMISES: Final = 5
 PREVIEW_OMEGAS: Final = 4
-_USABLE: Final = frozenset({"queued", "running", "finished"})
 
 
 def start_grid(
@@ -26,9 +25,9 @@ def start_grid(
         raise InputError("Choose at least one value of omega to preview.")
     for value in values:
         from_fields(GenerationConfig, config | {"omega": value})
-    spec = generation_spec(workspace, from_fields(GenerationConfig, config | {"omega": values[-1]}))
-    spec |= {"premises": texts, "omegas": values}
-    return _started(workspace, "grid", spec, f"Preview of {len(texts)} premises")
+    settings = from_fields(GenerationConfig, config | {"omega": values[-1]})
+    spec = GridSpec(*whole(workspace, settings), tuple(texts), tuple(values))
+    return _started(workspace, spec, f"Preview of {len(texts)} premises")
 
 
 def start_lens(workspace: Workspace, *, premise: str, side: str, config: dict[str, Any]) -> dict[str, Any]:
@@ -38,9 +37,8 @@ def start_lens(workspace: Workspace, *, premise: str, side: str, config: dict[st
         wanted = Side(side)
     except ValueError as error:
         raise InputError(f"{side} is no side of a triplet; choose positive or hard_negative.") from error
-    spec = generation_spec(workspace, from_fields(GenerationConfig, config))
-    spec |= {"premise": text, "side": str(wanted)}
-    return _started(workspace, "lens", spec, f"Lens: {text[:60]}")
+    spec = LensSpec(*whole(workspace, from_fields(GenerationConfig, config)), text, wanted)
+    return _started(workspace, spec, f"Lens: {text[:60]}")
 
 
 def start_ask(
@@ -59,8 +57,8 @@ def start_ask(
     settings = GenerationConfig(
         llm=llm, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed
     )
-    spec = {"llm": resolve_llm(workspace, llm).to_json(), "config": asdict(settings), "prompt": prompt}
-    return _started(workspace, "ask", spec, f"Prompt: {' '.join(prompt.split())[:60]}")
+    spec = AskSpec(settings, resolve_llm(workspace, llm), prompt)
+    return _started(workspace, spec, f"Prompt: {' '.join(prompt.split())[:60]}")
 
 
 def count_tokens(workspace: Workspace, *, llm: str, texts: Sequence[str]) -> dict[str, Any]:
@@ -68,8 +66,8 @@ def count_tokens(workspace: Workspace, *, llm: str, texts: Sequence[str]) -> dic
 
     Pages ask for counts whenever they are drawn: what cannot be counted must not be tried again each time.
     """
-    spec = {"llm": resolve_llm(workspace, llm).to_json(), "texts": list(texts)}
-    return _started(workspace, "tokens", spec, "Token count", usable=_USABLE | {"failed"})
+    spec = TokensSpec(resolve_llm(workspace, llm), tuple(texts))
+    return _started(workspace, spec, "Token count", usable=USABLE | {"failed"})
 
 
 def _texts(texts: Sequence[str]) -> list[str]:
@@ -79,11 +77,6 @@ def _texts(texts: Sequence[str]) -> list[str]:
     return found
 
 
-def _started(
-    workspace: Workspace, kind: str, spec: dict[str, Any], title: str, *, usable: frozenset[str] = _USABLE
-) -> dict[str, Any]:
-    spec = json.loads(json.dumps(spec))  # as it will be read back: tuples are lists there
-    for job in workspace.jobs.list():
-        if job.kind == kind and job.spec == spec and job.state in usable:
-            return {"job_id": job.job_id}
-    return {"job_id": workspace.jobs.submit(kind, spec, title=title)}
+def _started(workspace: Workspace, spec: JobSpec, title: str, *, usable: frozenset[State] = USABLE) -> dict[str, Any]:
+    known = workspace.jobs.latest(type(spec), lambda other: other == spec, states=usable)
+    return {"job_id": known.job_id if known else workspace.jobs.submit(spec, title=title)}

@@ -7,7 +7,8 @@ import pandas as pd
 from pipeline.config import GenerationConfig
 from pipeline.errors import InputError
 from pipeline.records import Side
-from workbench.actions.generation import generation_spec
+from workbench.actions.generation import whole
+from workbench.jobs.kinds import GenerateSpec
 from workbench.workspace import Workspace
 
 _TEMPERATURE: Final = 0.7
@@ -19,7 +20,7 @@ def start_regenerate(workspace: Workspace, *, triplet_id: str, side: str) -> dic
     """Queue the generation of another triplet for this one's premise; its side is offered in the queue."""
     wanted = _side(side)
     triplet = workspace.store.triplets.get(triplet_id)
-    earlier = [job for job in workspace.jobs.list() if job.spec.get("replaces") == triplet_id]
+    earlier = workspace.jobs.of(GenerateSpec, lambda spec: spec.replaces == triplet_id)
     standard = GenerationConfig()
     settings = GenerationConfig(
         llm=triplet["llm"] or standard.llm,
@@ -29,14 +30,15 @@ def start_regenerate(workspace: Workspace, *, triplet_id: str, side: str) -> dic
         top_p=_TOP_P,
         seed=(triplet["seed"] or 0) + 1 + len(earlier),
     )
-    spec = generation_spec(workspace, settings) | {
-        "origin": f"regenerated:{wanted}:{triplet_id}",
-        "replaces": triplet_id,
-        "corpus": "regenerated",
-    }
+    spec = GenerateSpec(
+        *whole(workspace, settings),
+        corpus="regenerated",
+        origin=f"regenerated:{wanted}:{triplet_id}",
+        replaces=triplet_id,
+    )
     frame = pd.DataFrame({"premise_id": [triplet["premise_id"]], "text": [triplet["premise"]]})
     title = f"Another {wanted.replace('_', ' ')}"
-    return {"job_id": workspace.jobs.submit("generate", spec, frame, title=title), "seed": settings.seed}
+    return {"job_id": workspace.jobs.submit(spec, frame, title=title), "seed": settings.seed}
 
 
 def _side(side: str) -> Side:

@@ -12,6 +12,7 @@ from pipeline.errors import InputError
 from pipeline.studies.spec import Study
 from pipeline.studies.spec_file import read_study
 from workbench.actions.evaluation import checked_folder, find_snapshot
+from workbench.jobs.kinds import StudySpec
 from workbench.paths import SAMPLE_CORPUS
 from workbench.study_runs import SHIPPED
 from workbench.workspace import Workspace
@@ -26,17 +27,11 @@ def start_study(
     path = study_path(file)
     folder = checked_folder(sts_dir) if sts_dir else None
     study = read_study(path, sample=SAMPLE_CORPUS, sts_dir=folder)
-    for job in workspace.jobs.list():
-        if job.kind == "study" and job.spec.get("study") == study.name and job.state in ("queued", "running"):
-            raise InputError(f"The study {study.name} is {job.state} already.")
-    spec = {
-        "study": study.name,
-        "file": str(path),
-        "sts_dir": str(folder) if folder else None,
-        "download": download,
-        "command": study_command(path, sts_dir),
-    }
-    job_id = workspace.jobs.submit("study", spec, snapshot_rows(workspace, study), title=f"Study: {study.title}")
+    live = workspace.jobs.latest(StudySpec, lambda spec: spec.study == study.name, states=("queued", "running"))
+    if live:
+        raise InputError(f"The study {study.name} is {live.state} already.")
+    spec = StudySpec(study.name, str(path), str(folder) if folder else None, download, study_command(path, sts_dir))
+    job_id = workspace.jobs.submit(spec, snapshot_rows(workspace, study), title=f"Study: {study.title}")
     return {"job_id": job_id, "study": study.name}
 
 

@@ -1,6 +1,5 @@
 """Stage 3: start a training run on a snapshot."""
 
-from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -8,6 +7,8 @@ import pandas as pd
 from pipeline.config import TrainConfig, from_fields
 from pipeline.evaluation.held_out import is_held_out
 from workbench.actions.evaluation import checked_folder, find_encoder, find_snapshot, held_out_rows
+from workbench.jobs.folder import USABLE
+from workbench.jobs.kinds import PreviewSpec, TrainSpec
 from workbench.workspace import Workspace
 
 
@@ -28,15 +29,15 @@ def start_train(
     snapshot = find_snapshot(workspace, snapshot_id)
     frame = training_rows(workspace, snapshot.snapshot_id, held_out)
     title = title or f"{settings.encoder} on {snapshot.name}, mask {settings.mask_rule}, seed {settings.seed}"
-    spec = {
-        "config": asdict(settings),
-        "name": title,
-        "snapshot_id": snapshot.snapshot_id,
-        "sts_dir": str(checked_folder(sts_dir)) if sts_dir else None,
-        "held_out": held_out,
-        "data": f"snapshot `{snapshot.name.replace('`', '')}`, sha256 {snapshot.sha256[:16]}",
-    }
-    job_id = workspace.jobs.submit("train", spec, frame, title=title)
+    spec = TrainSpec(
+        config=settings,
+        name=title,
+        snapshot_id=snapshot.snapshot_id,
+        sts_dir=str(checked_folder(sts_dir)) if sts_dir else None,
+        held_out=held_out,
+        data=f"snapshot `{snapshot.name.replace('`', '')}`, sha256 {snapshot.sha256[:16]}",
+    )
+    job_id = workspace.jobs.submit(spec, frame, title=title)
     return {"job_id": job_id, "run_id": job_id, "triplets": int((frame["split"] == "train").sum())}
 
 
@@ -54,13 +55,12 @@ def start_preview(
     """Queue the count of what each phi would mask of a snapshot under a guide; one there is is answered again."""
     snapshot = find_snapshot(workspace, snapshot_id)
     key = preview_key(snapshot.snapshot_id, guide, bool(held_out))
-    for job in workspace.jobs.list():
-        if job.spec.get("key") == key and job.state in ("queued", "running", "finished"):
-            return {"job_id": job.job_id}
+    if known := workspace.jobs.latest(PreviewSpec, lambda spec: spec.key == key, states=USABLE):
+        return {"job_id": known.job_id}
     frame = training_rows(workspace, snapshot.snapshot_id, held_out)
     folder = find_encoder(workspace, guide).folder
     title = f"Mask preview of {snapshot.name} by {guide}"
-    return {"job_id": workspace.jobs.submit("preview", {"guide": folder, "key": key}, frame, title=title)}
+    return {"job_id": workspace.jobs.submit(PreviewSpec(folder, key), frame, title=title)}
 
 
 def preview_key(snapshot_id: str, guide: str, hold_out: bool) -> str:

@@ -10,6 +10,7 @@ from workbench.components.notice import errors_shown
 from workbench.components.text import plain
 from workbench.components.wording import count, duration
 from workbench.jobs.folder import RESUMABLE
+from workbench.jobs.kinds import JobSpec, TokensSpec, kind_of
 from workbench.jobs.views import JobView
 from workbench.workspace import Workspace
 
@@ -17,35 +18,6 @@ LIVE_STATES: Final = frozenset({"queued", "running"})
 REFRESH_SECONDS: Final = 1.5
 IDLE_SECONDS: Final = 5
 
-KIND_TITLES: Final = {
-    "generate": "Generation",
-    "write_premises": "Premises from scratch",
-    "judge": "Judging",
-    "train": "Training",
-    "evaluate": "Evaluation",
-    "project": "Embedding map",
-    "search": "Search",
-    "explain": "Explanation",
-    "behaviour": "Behavioural tests",
-    "margins": "Hard negatives",
-    "preview": "Mask preview",
-    "study": "Study",
-    "fetch": "Fetching tasks",
-    "check": "LLM check",
-    "fetch_premises": "Fetching premises",
-    "hygiene": "Hygiene",
-    "tokens": "Token count",
-    "grid": "Grid preview",
-    "lens": "Contrast lens",
-    "ask": "Free prompt",
-    "calibrate": "Calibration",
-}
-SHOWN_WHERE_ASKED: Final = frozenset({"tokens", "grid", "lens", "ask"})
-"""Short jobs whose only result is what the page Generate shows."""
-_KEPT_EARLY: Final = frozenset({"train", "write_premises"})
-"""Jobs whose result is of use when they are ended early."""
-_UNITS: Final = {"train": " steps"}
-"""What a job counts, where its title does not say so."""
 _STATE_LOOKS: Final[dict[str, tuple[theme.BadgeColour, str]]] = {
     "queued": ("gray", ":material/schedule:"),
     "running": ("blue", ":material/progress_activity:"),
@@ -93,7 +65,7 @@ def running_now(workspace: Workspace) -> None:
 
 def _shown_live(workspace: Workspace) -> list[JobView]:
     """What runs or waits; token counts are over before they could be read here."""
-    return [job for job in workspace.jobs.list() if is_live(job) and job.kind != "tokens"]
+    return [job for job in workspace.jobs.list() if is_live(job) and type(job.spec) is not TokensSpec]
 
 
 def share(job: JobView) -> float:
@@ -129,8 +101,9 @@ def job_card(workspace: Workspace, job: JobView, *, key: str) -> None:
         controls(workspace, job, key=key)
 
 
-def _counted(job: JobView) -> str:
-    return f"{count(job.done)} of {count(job.total)}{_UNITS.get(job.kind, '')} · {progress_words(job)}"
+def _counted(job: JobView[JobSpec]) -> str:
+    unit = kind_of(job.spec).unit
+    return f"{count(job.done)} of {count(job.total)}{unit and f' {unit}'} · {progress_words(job)}"
 
 
 def controls(workspace: Workspace, job: JobView, *, key: str) -> None:
@@ -140,7 +113,11 @@ def controls(workspace: Workspace, job: JobView, *, key: str) -> None:
         offered.append(("Pause", ":material/pause:", workspace.jobs.pause))
     if job.state in RESUMABLE:
         offered.append(("Resume", ":material/play_arrow:", workspace.jobs.resume))
-    if job.kind in _KEPT_EARLY and job.done and (job.state == "running" or job.state in {"paused", "interrupted"}):
+    if (
+        kind_of(job.spec).kept_early
+        and job.done
+        and (job.state == "running" or job.state in {"paused", "interrupted"})
+    ):
         offered.append(("Stop and keep", ":material/save:", workspace.jobs.finish))
     if is_live(job) or job.state in {"paused", "interrupted"}:
         offered.append(("Cancel", ":material/close:", workspace.jobs.cancel))
@@ -155,5 +132,4 @@ def controls(workspace: Workspace, job: JobView, *, key: str) -> None:
 
 
 def _title(job: JobView) -> str:
-    kind = KIND_TITLES.get(job.kind, job.kind)
-    return job.title or kind
+    return job.title or kind_of(job.spec).title

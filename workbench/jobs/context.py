@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from workbench.ids import now
 from workbench.jobs.folder import JobFolder, State, Stop
+from workbench.jobs.views import S
 from workbench.journal import Journal, Row, read_rows
 
 if TYPE_CHECKING:
@@ -20,15 +21,15 @@ _RESERVE_BYTES = 64 * 1024
 _INPUT_ROWS = 2_000
 
 
-class JobContext:
+class JobContext(Generic[S]):
     """One run of a job inside its worker, which holds the job's lock."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = JobFolder(folder)
-        spec = self.folder.spec()
-        self.job_id = spec.job_id
-        self.kind = spec.kind
-        self.spec: dict[str, Any] = spec.settings
+        record = self.folder.record()
+        self.job_id = record.job_id
+        self.kind = record.kind
+        self.spec: S = record.spec  # type: ignore[assignment]
         self.out = self.folder.out
         self.stop_seen: Stop | None = None
         self._status = self.folder.status()

@@ -6,13 +6,16 @@ prints; out/ what it makes.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.durable import whole_folder, write_json, write_text
+from pipeline.errors import InputError
+from workbench.jobs.kinds import JobSpec, kind_named, kind_of
+from workbench.jobs.spec_values import from_plain_values, plain_values
 from workbench.locks import FileLock
 
 if TYPE_CHECKING:
@@ -22,53 +25,37 @@ _ROWS_A_GROUP = 10_000
 """Rows of an input that a worker has to hold at a time."""
 State = Literal["queued", "running", "paused", "cancelled", "failed", "finished", "interrupted"]
 Stop = Literal["pause", "finish", "cancel"]
-LANES = {
-    "generate": "models",
-    "write_premises": "models",
-    "judge": "models",
-    "train": "models",
-    "study": "models",
-    "evaluate": "models",
-    "behaviour": "models",
-    "margins": "models",
-    "fetch": "downloads",
-    "fetch_premises": "downloads",
-    "hygiene": "models",
-    "calibrate": "models",
-    "project": "maps",
-    "search": "searches",  # seconds long, and somebody waits for it
-    "explain": "searches",
-    "check": "checks",  # an LLM is tried while a long run goes on
-    "preview": "searches",
-    "tokens": "searches",
-    "grid": "previews",  # looked at while a long run goes on
-    "lens": "previews",
-    "ask": "previews",
-}
-"""Kind of job -> lane; one job runs per lane, because models share the machine's cores and memory."""
-
-
-def lane_of(kind: str, settings: dict[str, Any]) -> str:
-    """Return the lane of a job: one per GPU beyond the first, which the other model jobs may use too."""
-    device = str((settings.get("config") or {}).get("device", ""))
-    if kind == "train" and device.startswith("cuda:") and device != "cuda:0":
-        return device
-    return LANES[kind]
-
-
 ENDED: frozenset[State] = frozenset({"cancelled", "failed", "finished"})
+USABLE: frozenset[State] = frozenset({"queued", "running", "finished"})
+"""States of a job whose result is there or on its way: it is not started a second time."""
 RESUMABLE: frozenset[State] = frozenset({"paused", "failed", "interrupted"})
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
-    """What a job is asked to do. Written once."""
+class JobRecord:
+    """One job: its id, title, time of making, and what it is asked to do. Written once."""
 
     job_id: str
-    kind: str
     title: str
     created_at: str
-    settings: dict[str, Any]
+    spec: JobSpec
+
+    @property
+    def kind(self) -> str:
+        """Name of its kind."""
+        return kind_of(self.spec).name
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of spec.json."""
+        named = {"job_id": self.job_id, "kind": self.kind, "title": self.title, "created_at": self.created_at}
+        return named | {"settings": plain_values(self.spec)}
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> "JobRecord":
+        """Build it from the content of spec.json, of an earlier version too. InputError for an unknown kind."""
+        kind = kind_named(stored["kind"])
+        spec = from_plain_values(kind.spec, kind.spec.upgraded(stored["settings"]))
+        return cls(stored["job_id"], stored["title"], stored["created_at"], spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +87,25 @@ class JobFolder:
         self._control = path / "control"
         self._lock = path / "lock"
 
-    def create(self, spec: Spec, status: Status, table: "pd.DataFrame | None" = None) -> None:
+    def create(self, record: JobRecord, status: Status, table: "pd.DataFrame | None" = None) -> None:
         """Make the folder appear complete: a job half written is never seen."""
         with whole_folder(self.path) as draft:
             (draft / "out").mkdir()
             if table is not None:
                 table.to_parquet(draft / self.input.name, index=False, row_group_size=_ROWS_A_GROUP)
-            for name, record in (("spec.json", spec), ("status.json", status)):
-                write_json(draft / name, asdict(record), indent=1, sync=False)
+            write_json(draft / "spec.json", record.to_json(), indent=1, sync=False)
+            write_json(draft / "status.json", asdict(status), indent=1, sync=False)
 
-    def spec(self) -> Spec:
-        """Read the spec."""
-        return Spec(**json.loads((self.path / "spec.json").read_bytes()))
+    def record(self) -> JobRecord:
+        """Read what the job is. InputError when spec.json cannot be read or is of a kind unknown here."""
+        try:
+            return JobRecord.from_json(json.loads((self.path / "spec.json").read_bytes()))
+        except InputError:
+            raise
+        except OSError as error:
+            raise InputError(f"{self.path} is no job that can be read ({error.strerror or error}).") from error
+        except (ValueError, TypeError, KeyError, AttributeError, StopIteration) as error:
+            raise InputError(f"{self.path / 'spec.json'} is damaged ({type(error).__name__}: {error}).") from error
 
     def status(self) -> Status:
         """Read the status."""
@@ -158,3 +152,22 @@ class JobFolder:
         """Whether a worker holds the lock."""
         with self.held() as free:
             return not free
+
+
+def read_jobs(
+    jobs: Path, known: Mapping[str, JobRecord] | None = None
+) -> tuple[dict[str, JobRecord], dict[str, str]]:
+    """Return the jobs of a folder by id, and a sentence for each entry that cannot be read as one; the rest goes on.
+
+    Records never change, so those that are `known` are not read again.
+    """
+    records: dict[str, JobRecord] = {}
+    set_aside: dict[str, str] = {}
+    for path in sorted(jobs.iterdir()):
+        if path.name.startswith("."):
+            continue
+        try:
+            records[path.name] = (known or {}).get(path.name) or JobFolder(path).record()
+        except InputError as error:
+            set_aside[path.name] = str(error)
+    return records, set_aside

@@ -4,6 +4,7 @@ import builtins
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, RLock
@@ -12,20 +13,18 @@ from typing import TYPE_CHECKING, Any
 from pipeline.durable import full_disk_message, is_full_disk
 from pipeline.errors import InputError, StorageError
 from workbench.ids import new_id, now
-from workbench.jobs.folder import ENDED, LANES, RESUMABLE, JobFolder, Spec, State, Status, Stop, lane_of
+from workbench.jobs.folder import ENDED, RESUMABLE, JobFolder, JobRecord, State, Status, Stop, read_jobs
 from workbench.jobs.ingest import Ingester
+from workbench.jobs.kinds import JobSpec, kind_of, lane_of
 from workbench.jobs.queue import next_first, reordered
-from workbench.jobs.views import JobView, stated, true_status, view_of
+from workbench.jobs.views import JobView, S, stated, true_status, view_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _BUSY = 75
-_ENVIRONMENT = {"train": {"OMP_WAIT_POLICY": "PASSIVE"}}
-"""Threads that wait asleep: a training beside other programs takes half the time, on idle cores 5 % more. Writing
-with an LLM has many more waits and would take 35 % more."""
-JobViews = list[JobView]
+JobViews = list[JobView[JobSpec]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +41,16 @@ class JobRunner:
         self._ingester = ingester
         self._children: dict[str, _Child] = {}
         self._lock = RLock()
-        self._specs: dict[str, Spec] = {}
+        self._records: dict[str, JobRecord] = {}
+        self._set_aside: dict[str, str] = {}
         self._ended: dict[str, tuple[tuple[int, int], Status]] = {}
         self.wake = Event()
 
-    def submit(self, kind: str, spec: dict[str, Any], input: "pd.DataFrame | None" = None, title: str = "") -> str:
+    def submit(self, spec: JobSpec, input: "pd.DataFrame | None" = None, title: str = "") -> str:
         """Write the job's folder and queue it; return the job id."""
-        if kind not in LANES:
-            raise InputError(f"There is no job of the kind {kind}; there are {', '.join(LANES)}.")
-        job_id, created_at = new_id(kind), now()
-        record = Spec(job_id=job_id, kind=kind, title=title or kind, created_at=created_at, settings=spec)
+        kind = kind_of(spec)
+        job_id, created_at = new_id(kind.name), now()
+        record = JobRecord(job_id, title or kind.title, created_at, spec)
         try:
             self._folder(job_id).create(record, Status(queued_at=created_at), input)
         except OSError as error:
@@ -63,9 +62,30 @@ class JobRunner:
 
     def list(self) -> JobViews:
         """Return every job, newest first."""
-        return [self._view(job_id) for job_id in sorted(self._job_ids(), reverse=True)]
+        return [self._view(job_id) for job_id in sorted(self._all_records(), reverse=True)]
 
-    def get(self, job_id: str) -> JobView:
+    def of(self, kind: type[S], where: Callable[[S], bool] | None = None) -> "builtins.list[JobView[S]]":
+        """Return the jobs of a kind, named by its class of specs, whose spec is as `where` wants it; newest first."""
+        specs = {job_id: record.spec for job_id, record in self._all_records().items()}
+        wanted = [job_id for job_id, spec in specs.items() if type(spec) is kind and (where is None or where(spec))]
+        return [self._view(job_id) for job_id in sorted(wanted, reverse=True)]  # type: ignore[misc]
+
+    def latest(
+        self, kind: type[S], where: Callable[[S], bool] | None = None, *, states: Container[str] | None = None
+    ) -> "JobView[S] | None":
+        """Return the newest of these jobs, in one of these states if they are given; None when there is none."""
+        return next((job for job in self.of(kind, where) if states is None or job.state in states), None)
+
+    def output(self, job_id: str, name: str) -> Path:
+        """Return the path of a file that a job makes, whether it is there or not."""
+        return self._folder(job_id).out / name
+
+    def set_aside(self) -> dict[str, str]:
+        """Return what lies among the jobs and cannot be read as one: its name and a sentence."""
+        self._all_records()
+        return dict(self._set_aside)
+
+    def get(self, job_id: str) -> JobView[JobSpec]:
         """Return one job; an unknown id is an InputError."""
         self._existing(job_id)
         return self._view(job_id)
@@ -120,9 +140,9 @@ class JobRunner:
                     if is_free:
                         folder.write_status(replace(waiting[job], queued_at=queued_at))
 
-    def waiting(self, kind: str, settings: dict[str, Any]) -> builtins.list[str]:
+    def waiting(self, spec: JobSpec) -> builtins.list[str]:
         """Return the jobs that wait in the lane of such a job, the next one first."""
-        return next_first(self._waiting(lane_of(kind, settings)))
+        return next_first(self._waiting(lane_of(spec)))
 
     def log(self, job_id: str, limit_bytes: int = 20_000) -> str:
         """Return the end of what the worker printed."""
@@ -137,7 +157,7 @@ class JobRunner:
         """Collect ended children and start the next queued job of every free lane."""
         with self._lock:
             self._reap()
-            statuses = {job_id: self._status(job_id) for job_id in self._job_ids()}
+            statuses = {job_id: self._status(job_id) for job_id in self._all_records()}
             running = [job_id for job_id, status in statuses.items() if status.state == "running"]
             busy = {self._lane(job_id) for job_id in (*self._children, *running)}
             queued = {self._lane(job_id) for job_id, status in statuses.items() if status.state == "queued"}
@@ -162,7 +182,7 @@ class JobRunner:
 
     def _start(self, job_id: str) -> None:
         folder = self._folder(job_id)
-        environment = _ENVIRONMENT.get(self._spec(job_id).kind, {}) | os.environ | {"PYTHONUNBUFFERED": "1"}
+        environment = kind_of(self._record(job_id).spec).environment | os.environ | {"PYTHONUNBUFFERED": "1"}
         with folder.log.open("ab") as log:  # a pipe would block or kill the worker once its reader is gone
             process = subprocess.Popen(
                 [sys.executable, "-m", "workbench.jobs.worker", str(folder.path)],
@@ -190,8 +210,8 @@ class JobRunner:
                     message = f"The worker ended before it began (exit status {code}); its log has the details."
                     folder.write_status(replace(status, state="failed", message=message, finished_at=now()))
 
-    def _view(self, job_id: str) -> JobView:
-        view = view_of(self._spec(job_id), self._status(job_id))
+    def _view(self, job_id: str) -> JobView[JobSpec]:
+        view = view_of(self._record(job_id), self._status(job_id))
         reading, error = self._ingester.reading(job_id), self._ingester.error(job_id)
         notes: dict[str, Any] = {}
         if error:
@@ -214,30 +234,29 @@ class JobRunner:
             self._ended[job_id] = (version, status)
         return status
 
-    def _spec(self, job_id: str) -> Spec:
-        if job_id not in self._specs:
-            self._specs[job_id] = self._folder(job_id).spec()
-        return self._specs[job_id]
+    def _record(self, job_id: str) -> JobRecord:
+        return self._records.get(job_id) or self._folder(job_id).record()
 
     def _existing(self, job_id: str) -> JobFolder:
-        if job_id not in self._job_ids():  # also keeps a path from being smuggled in as an id
+        if job_id not in self._all_records():  # also keeps a path from being smuggled in as an id
             raise InputError(f"There is no job {job_id}; it may belong to another workspace.")
         return self._folder(job_id)
 
     def _lane(self, job_id: str) -> str:
-        spec = self._spec(job_id)
-        return lane_of(spec.kind, spec.settings)
+        return lane_of(self._record(job_id).spec)
 
     def _waiting(self, lane: str) -> dict[str, Status]:
         """Statuses of the jobs of a lane that no worker has been started for."""
-        found = {job: self._status(job) for job in self._job_ids() - set(self._children) if self._lane(job) == lane}
+        free = set(self._all_records()) - set(self._children)
+        found = {job: self._status(job) for job in free if self._lane(job) == lane}
         return {job: status for job, status in found.items() if status.state == "queued"}
 
     def _folder(self, job_id: str) -> JobFolder:
         return JobFolder(self._jobs / job_id)
 
-    def _job_ids(self) -> set[str]:
-        return {path.name for path in self._jobs.iterdir() if not path.name.startswith(".")}
+    def _all_records(self) -> dict[str, JobRecord]:
+        self._records, self._set_aside = read_jobs(self._jobs, self._records)
+        return self._records
 
 
 def _wait_s(folder: JobFolder) -> float:

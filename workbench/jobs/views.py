@@ -2,13 +2,17 @@
 
 import json
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from workbench.jobs.folder import JobFolder, Spec, State, Status
+from workbench.jobs.folder import JobFolder, JobRecord, State, Status
+from workbench.jobs.kinds import JobSpec
+from workbench.jobs.spec_values import plain_values
+
+S = TypeVar("S", bound=JobSpec, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class JobView:
+class JobView(Generic[S]):
     """One job as shown."""
 
     job_id: str
@@ -24,32 +28,34 @@ class JobView:
     started_at: str | None
     finished_at: str | None
     details: dict[str, Any]
-    spec: dict[str, Any]
+    spec: S
     queued_at: str | None = None
+    silent_s: float | None = None
+    """Seconds since a running job last reported."""
 
 
-def view_of(spec: Spec, status: Status) -> JobView:
+def view_of(record: JobRecord, status: Status) -> JobView[JobSpec]:
     """Join what was asked and how far it is."""
     return JobView(
-        job_id=spec.job_id,
-        kind=spec.kind,
-        title=spec.title,
+        job_id=record.job_id,
+        kind=record.kind,
+        title=record.title,
         state=status.state,
         done=status.done,
         total=status.total,
         rate=status.rate,
         eta_s=status.eta_s,
         message=status.message,
-        created_at=spec.created_at,
+        created_at=record.created_at,
         started_at=status.started_at,
         finished_at=status.finished_at,
         details=status.details,
-        spec=spec.settings,
+        spec=record.spec,
         queued_at=status.queued_at,
     )
 
 
-def row_of(view: JobView) -> dict[str, Any]:
+def row_of(view: JobView[JobSpec]) -> dict[str, Any]:
     """Return the columns of the table jobs for this job."""
     names = (
         "job_id",
@@ -63,7 +69,8 @@ def row_of(view: JobView) -> dict[str, Any]:
         "started_at",
         "finished_at",
     )
-    return {name: getattr(view, name) for name in names} | {"spec": json.dumps(view.spec, sort_keys=True)}
+    spec = json.dumps(plain_values(view.spec), sort_keys=True)
+    return {name: getattr(view, name) for name in names} | {"spec": spec}
 
 
 def true_status(folder: JobFolder) -> Status:

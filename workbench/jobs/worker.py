@@ -10,7 +10,8 @@ from types import ModuleType
 from pipeline.durable import full_disk_message, is_disk_full, is_full_disk
 from pipeline.errors import InputError, StorageError
 from workbench.jobs.context import JobContext
-from workbench.jobs.folder import LANES, JobFolder, State, Stop
+from workbench.jobs.folder import JobFolder, State, Stop
+from workbench.jobs.kinds import JobSpec, kind_named
 
 TEST_HANDLERS = "MULTICSR_TEST_HANDLERS"
 """Environment variable that names a package of stand-in handlers; for tests only."""
@@ -32,11 +33,11 @@ def main(arguments: list[str]) -> int:
             return _BUSY
         if folder.status().state != "queued":  # cancelled or paused between start and lock
             return 0
-        context = JobContext(folder.path)
+        context: JobContext[JobSpec] = JobContext(folder.path)
         return _run(context)
 
 
-def _run(context: JobContext) -> int:
+def _run(context: JobContext[JobSpec]) -> int:
     try:
         context.begin()
         _handler(context.kind).run(context)
@@ -53,13 +54,11 @@ def _run(context: JobContext) -> int:
 
 def _handler(kind: str) -> ModuleType:
     """Import the handler of this kind; kinds are a fixed list, so a spec cannot name other code."""
-    if kind not in LANES:
-        raise InputError(f"There is no job of the kind {kind}; there are {', '.join(LANES)}.")
     package = os.environ.get(TEST_HANDLERS, "workbench.jobs.handlers")
-    return importlib.import_module(f"{package}.{kind}")
+    return importlib.import_module(f"{package}.{kind_named(kind).name}")
 
 
-def _sentence(context: JobContext, error: BaseException) -> str:
+def _sentence(context: JobContext[JobSpec], error: BaseException) -> str:
     folder = context.folder.path
     if is_full_disk(error) or is_disk_full(folder):
         return full_disk_message(folder, "free space and resume")

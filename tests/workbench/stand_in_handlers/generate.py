@@ -1,14 +1,19 @@
 """Generates instantly: one triplet per premise, in batches, stopping where it is asked to."""
 
+import json
 import time
+from typing import Any
 
 from workbench.jobs.context import JobContext
+from workbench.jobs.kinds import GenerateSpec
 
 
-def run(context: JobContext) -> None:
-    premises = _premises(context)
+def run(context: JobContext[GenerateSpec]) -> None:
+    text = context.spec.origin
+    wanted = json.loads(text) if text.startswith("{") else {}
+    premises = _premises(context, wanted)
     done = context.done("triplets", "triplet_id")
-    total, batch = len(premises), int(context.spec.get("batch", 4))
+    total, batch = len(premises), int(wanted.get("batch", 4))
     waiting = [premise for premise in premises if f"{context.job_id}-{premise[0]}" not in done]
     context.progress(len(done), total)
     for start in range(0, len(waiting), batch):
@@ -19,13 +24,13 @@ def run(context: JobContext) -> None:
         with (context.out / "acknowledged").open("a") as file:  # what the world outside was told is safe
             file.write("".join(f"{context.job_id}-{premise_id}\n" for premise_id, _ in chunk))
         context.progress(len(done) + start + len(chunk), total, message=f"batch of {len(chunk)}")
-        time.sleep(context.spec.get("delay_s", 0.0))
+        time.sleep(wanted.get("delay_s", 0.0))
 
 
-def _premises(context: JobContext) -> list[tuple[str, str]]:
+def _premises(context: JobContext[GenerateSpec], wanted: dict[str, Any]) -> list[tuple[str, str]]:
     """Read the job's table, or count up to a number: that spares a killed worker the loading of pandas."""
-    if "count" in context.spec:
-        return [(f"p{i}", f"sentence {i}") for i in range(context.spec["count"])]
+    if "count" in wanted:
+        return [(f"p{i}", f"sentence {i}") for i in range(wanted["count"])]
     return list(context.input()[["premise_id", "text"]].itertuples(index=False, name=None))
 
 

@@ -1,14 +1,16 @@
 """Fails in the way its settings ask for."""
 
+import json
 import os
 import sys
 
 from pipeline.errors import InputError
 from workbench.jobs.context import JobContext
+from workbench.jobs.kinds import JudgeSpec
 
 
-def run(context: JobContext) -> None:
-    match context.spec["how"]:
+def run(context: JobContext[JudgeSpec]) -> None:
+    match context.spec.judges[0]:
         case "input":
             raise InputError("The folder /nowhere holds no STS files; name another one.")
         case "crash":
@@ -16,6 +18,6 @@ def run(context: JobContext) -> None:
         case "exit":
             os._exit(9)
         case "rows":
-            context.write(context.spec["rows"])
+            context.write(json.loads(context.spec.attempt_ids[0]))
         case "print":
             sys.stdout.write(os.environ.get("MULTICSR_TEST_KEY", "") + "\n")

@@ -4,11 +4,12 @@ import json
 
 from pipeline.errors import InputError
 from workbench.jobs.context import JobContext
+from workbench.jobs.kinds import TokensSpec
 
 
-def run(context: JobContext) -> None:
-    if any("unreadable" in text for text in context.spec["texts"]):
+def run(context: JobContext[TokensSpec]) -> None:
+    if any("unreadable" in text for text in context.spec.texts):
         raise InputError("The LLM is a server, which shows no token probabilities.")
-    counts = [len(text.split()) for text in context.spec["texts"]]
+    counts = [len(text.split()) for text in context.spec.texts]
     (context.out / "tokens.json").write_text(json.dumps({"counts": counts, "window": 100}))
     context.progress(len(counts), len(counts))

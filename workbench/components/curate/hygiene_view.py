@@ -15,6 +15,7 @@ from workbench.components.text import plain
 from workbench.components.wording import ago, count, counted
 from workbench.hygiene_results import HygieneRun, latest_hygiene
 from workbench.jobs.folder import RESUMABLE
+from workbench.jobs.kinds import HygieneSpec
 from workbench.workspace import Workspace
 
 _GUIDES = [name for name in BUILT_IN_ENCODERS if "MiniLM" in name]
@@ -106,7 +107,7 @@ def _form(workspace: Workspace, scope: Scope, *, primary: bool) -> None:
 
 def _progress(workspace: Workspace, scope: Scope) -> bool:
     """Show what runs, or what stopped half-way; return whether something runs."""
-    jobs = [job for job in workspace.jobs.list() if job.kind == "hygiene" and _is_here(job.spec, scope)]
+    jobs = workspace.jobs.of(HygieneSpec, lambda spec: set(spec.attempt_ids) == set(scope.attempt_ids))
     shown = [job for job in jobs if is_live(job)] or [job for job in jobs[:1] if job.state in RESUMABLE]
     live = any(is_live(job) for job in shown)
 
@@ -121,10 +122,6 @@ def _progress(workspace: Workspace, scope: Scope) -> bool:
     if shown:
         while_live(draw, live=live)
     return live
-
-
-def _is_here(spec: dict, scope: Scope) -> bool:
-    return set(spec["attempt_ids"]) == set(scope.attempt_ids)
 
 
 def _undo(workspace: Workspace) -> None:

@@ -11,6 +11,7 @@ from workbench.components.generate.short_job import cancel_others, chosen_job, s
 from workbench.components.notice import empty_state, errors_shown
 from workbench.components.text import plain
 from workbench.components.wording import counted
+from workbench.jobs.kinds import AskSpec
 from workbench.workspace import Workspace
 
 _EXAMPLE = "Sentence: Two kids are playing chess in the park.\nThe same in other words:"
@@ -33,10 +34,10 @@ def free_prompt(workspace: Workspace, choice: GenerationChoice) -> None:
             names = ("llm", "temperature", "top_p", "seed")
             given = {name: config[name] for name in names}
             started = start_ask(workspace, prompt=prompt, max_new_tokens=int(limit), **given)
-            cancel_others(workspace, "ask", started["job_id"])
+            cancel_others(workspace, AskSpec, started["job_id"])
             state.remember(state.ASKED, started["job_id"])
     st.caption(f"LLM, temperature {config['temperature']:g}, top p and seed {config['seed']} are those of the form.")
-    job = chosen_job(workspace, state.ASKED, "ask")
+    job = chosen_job(workspace, state.ASKED, AskSpec)
     if job is None:
         empty_state(
             "Nothing asked yet",
@@ -48,7 +49,7 @@ def free_prompt(workspace: Workspace, choice: GenerationChoice) -> None:
 
     def show(answer: dict[str, Any], live: bool) -> None:
         with st.container(border=True):
-            st.caption(plain(f"{spec['llm']['name']} goes on from: … {spec['prompt'][-80:]}"))
+            st.caption(plain(f"{spec.llm.name} goes on from: … {spec.prompt[-80:]}"))
             st.code(answer["text"] or " ", language=None, wrap_lines=True)
             st.caption(facts(answer, live=live))
 

@@ -13,6 +13,7 @@ from workbench.components.generate.short_job import cancel_others, chosen_job, s
 from workbench.components.generate.word_changes import marked
 from workbench.components.notice import empty_state, errors_shown
 from workbench.components.text import plain
+from workbench.jobs.kinds import GridSpec
 from workbench.workspace import Workspace
 
 _OMEGAS: Final = tuple(round(0.05 * step, 2) for step in range(20))
@@ -29,9 +30,9 @@ def grid_preview(workspace: Workspace, choice: GenerationChoice) -> None:
     ):
         with errors_shown():
             started = start_grid(workspace, **asked)
-            cancel_others(workspace, "grid", started["job_id"])
+            cancel_others(workspace, GridSpec, started["job_id"])
             state.remember(state.GRID, started["job_id"])
-    job = chosen_job(workspace, state.GRID, "grid")
+    job = chosen_job(workspace, state.GRID, GridSpec)
     if job is None:
         empty_state(
             "No preview yet",
@@ -40,18 +41,19 @@ def grid_preview(workspace: Workspace, choice: GenerationChoice) -> None:
         )
         return
     if is_other(job.spec, asked):
-        cancel_others(workspace, "grid", None)
+        cancel_others(workspace, GridSpec, None)
         st.caption(
             ":material/info: The settings have changed since this preview; start it again to see their effect."
         )
-    short_job(workspace, job, file="grid.json", show=lambda cells, live: grid(cells, job.spec, side, live=live))
+    spec = job.spec
+    short_job(workspace, job, file="grid.json", show=lambda cells, live: grid(cells, spec, side, live=live))
 
 
-def grid(cells: list[dict[str, Any]], spec: dict[str, Any], side: Side, *, live: bool) -> None:
+def grid(cells: list[dict[str, Any]], spec: GridSpec, side: Side, *, live: bool) -> None:
     """Draw a row per premise and a column per omega; the lowest omega is what the others are held against."""
-    omegas, base = spec["omegas"], spec["omegas"][0]
+    omegas, base = spec.omegas, spec.omegas[0]
     found = {(cell["premise"], cell["omega"]): cell[side] for cell in cells}
-    for premise in spec["premises"]:
+    for premise in spec.premises:
         with st.container(border=True, gap="xsmall"):
             st.markdown(f":gray[Premise] **{plain(premise)}**")
             plain_text = found.get((premise, base), {}).get("text", "")
@@ -73,11 +75,11 @@ def _cell(
         st.badge(result["outcome"].replace("_", " "), color="orange")
 
 
-def is_other(spec: dict[str, Any], asked: dict[str, Any]) -> bool:
+def is_other(spec: GridSpec, asked: dict[str, Any]) -> bool:
     """Whether a preview was made with other settings than the page shows; omega of the form plays no part in it."""
-    before, now = dict(spec["config"]), dict(asked["config"])
-    same = all(before.get(name) == value for name, value in now.items() if name != "omega")
-    return not (same and spec["premises"] == asked["premises"] and spec["omegas"] == sorted(asked["omegas"]))
+    same = all(getattr(spec.config, name) == value for name, value in asked["config"].items() if name != "omega")
+    texts, omegas = list(spec.premises), list(spec.omegas)
+    return not (same and texts == asked["premises"] and omegas == sorted(asked["omegas"]))
 
 
 def _choices(workspace: Workspace, choice: GenerationChoice) -> tuple[list[str], list[float]]:

@@ -13,6 +13,7 @@ from workbench.components.generate.lens_chart import lens_figure, token_name
 from workbench.components.generate.short_job import cancel_others, chosen_job, short_job
 from workbench.components.notice import empty_state, errors_shown
 from workbench.components.text import plain
+from workbench.jobs.kinds import LensSpec
 from workbench.jobs.views import JobView
 from workbench.workspace import Workspace
 
@@ -27,13 +28,13 @@ def lens_view(workspace: Workspace, choice: GenerationChoice) -> None:
     if st.button("Record this reply", type="primary", icon=":material/center_focus_strong:", disabled=not premise):
         with errors_shown():
             started = start_lens(workspace, premise=premise, side=side, config=choice.config)
-            cancel_others(workspace, "lens", started["job_id"])
+            cancel_others(workspace, LensSpec, started["job_id"])
             state.remember(state.LENS, started["job_id"])
             state.remember(state.STEP, None)
             state.remember(state.OMEGA, None)
     if choice.config["temperature"]:
         st.caption("The lens always takes the best token; the temperature of the form plays no part in it.")
-    job = chosen_job(workspace, state.LENS, "lens")
+    job = chosen_job(workspace, state.LENS, LensSpec)
     if job is None:
         empty_state(
             "Nothing recorded yet",
@@ -65,12 +66,12 @@ def _choices(workspace: Workspace, choice: GenerationChoice) -> tuple[str, Side]
     return str(premise or ""), Side(str(side))
 
 
-def _record(found: dict[str, Any], job: JobView) -> None:
-    record, side = LensRecord.from_json(found), Side(job.spec["side"])
+def _record(found: dict[str, Any], job: JobView[LensSpec]) -> None:
+    record, side = LensRecord.from_json(found), job.spec.side
     with st.container(border=True):
-        prompts = plain(job.spec["config"]["prompt_set"])
+        prompts = plain(job.spec.config.prompt_set)
         st.caption(f"{theme.ROLE_NAMES[side]} of the premise, recorded at ω {record.omega:g} with {prompts}")
-        st.markdown(f"**{plain(job.spec['premise'])}**")
+        st.markdown(f"**{plain(job.spec.premise)}**")
         st.markdown(f":{_WORDS[side]}[**{plain(found['text'])}**]" if found["text"] else ":gray[nothing was written]")
         if found["outcome"] != "ok":
             st.badge(found["outcome"].replace("_", " "), color="orange")

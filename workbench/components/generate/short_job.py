@@ -6,35 +6,33 @@ from typing import Any
 
 import streamlit as st
 
-from pipeline.errors import InputError
 from workbench import state
 from workbench.components.job_progress import is_live, progress_words, share, while_live
 from workbench.components.notice import errors_shown
 from workbench.components.text import plain
-from workbench.jobs.views import JobView
+from workbench.jobs.kinds import JobSpec
+from workbench.jobs.views import JobView, S
 from workbench.workspace import Workspace
 
 Result = Any
 """What the job's file holds: values of JSON."""
 
 
-def chosen_job(workspace: Workspace, name: str, kind: str) -> JobView | None:
+def chosen_job(workspace: Workspace, name: str, kind: type[S]) -> JobView[S] | None:
     """Return the job that URL or session names under `name`; None for one that is gone or of another kind."""
     job_id = state.recall(name)
-    try:
-        job = workspace.jobs.get(job_id) if job_id else None
-    except InputError:
-        return None
-    return job if job and job.kind == kind else None
+    return next((job for job in workspace.jobs.of(kind) if job.job_id == job_id), None)
 
 
-def result_of(workspace: Workspace, job: JobView, file: str) -> Result | None:
+def result_of(workspace: Workspace, job: JobView[JobSpec], file: str) -> Result | None:
     """Return what the job has written so far; None before its first word."""
-    path = workspace.root / "jobs" / job.job_id / "out" / file
+    path = workspace.jobs.output(job.job_id, file)
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def short_job(workspace: Workspace, job: JobView, *, file: str, show: Callable[[Result, bool], None]) -> None:
+def short_job(
+    workspace: Workspace, job: JobView[JobSpec], *, file: str, show: Callable[[Result, bool], None]
+) -> None:
     """Draw what the job has given so far and, while it runs, how far it is; redraws itself until it ends.
 
     `show` gets the result and whether more is to come.
@@ -62,9 +60,9 @@ def short_job(workspace: Workspace, job: JobView, *, file: str, show: Callable[[
     while_live(draw, live=is_live(job))
 
 
-def cancel_others(workspace: Workspace, kind: str, keep: str | None) -> None:
+def cancel_others(workspace: Workspace, kind: type[JobSpec], keep: str | None) -> None:
     """Cancel live jobs of this kind whose settings are no longer what the page shows."""
-    for job in workspace.jobs.list():
-        if job.kind == kind and is_live(job) and job.job_id != keep:
+    for job in workspace.jobs.of(kind):
+        if is_live(job) and job.job_id != keep:
             with errors_shown():
                 workspace.jobs.cancel(job.job_id)

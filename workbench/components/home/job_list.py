@@ -3,9 +3,10 @@
 import pandas as pd
 import streamlit as st
 
-from workbench.components.job_progress import KIND_TITLES, SHOWN_WHERE_ASKED, is_live, job_card, while_live
+from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.wording import ago, duration
 from workbench.jobs.folder import RESUMABLE
+from workbench.jobs.kinds import kind_of
 from workbench.jobs.views import JobView
 from workbench.workspace import Workspace
 
@@ -38,7 +39,7 @@ def job_list(workspace: Workspace) -> None:
 
 def _listed(workspace: Workspace) -> list[JobView]:
     """Every job but those that only show something on the page that asked for it."""
-    return [job for job in workspace.jobs.list() if job.kind not in SHOWN_WHERE_ASKED]
+    return [job for job in workspace.jobs.list() if not kind_of(job.spec).shown_where_asked]
 
 
 def _history(jobs: list[JobView]) -> None:
@@ -47,7 +48,7 @@ def _history(jobs: list[JobView]) -> None:
     st.subheader("Past jobs", anchor=False)
     rows = [
         {
-            "Job": KIND_TITLES.get(job.kind, job.kind),
+            "Job": kind_of(job.spec).title,
             "What": job.title,
             "State": job.state,
             "Done": f"{job.done:,} of {job.total:,}",

@@ -9,6 +9,7 @@ from workbench.components.encoder_names import encoder_names, scored_name
 from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.notice import errors_shown
 from workbench.components.wording import count, counted
+from workbench.jobs.kinds import ProjectSpec
 from workbench.map_sentences import task_corpus, task_of
 from workbench.workspace import Workspace
 
@@ -33,10 +34,10 @@ def map_names(
     workspace: Workspace, maps: pd.DataFrame, encoders: dict[str, str], drawable: dict[str, str]
 ) -> dict[str, str]:
     """Id -> name of every map: its encoders in order, its sentences, its method."""
-    asked = {job.job_id: job.spec for job in workspace.jobs.list() if job.kind == "project"}
+    asked = {job.job_id: job.spec.encoders for job in workspace.jobs.of(ProjectSpec)}
     names = {}
     for row in maps.itertuples():
-        compared = [item["encoder_id"] for item in asked.get(row.projection_id, {}).get("encoders", [])]
+        compared = [item.encoder_id for item in asked.get(str(row.projection_id), ())]
         shown = " → ".join(scored_name(encoder, encoders) for encoder in compared or [row.encoder_id])
         method = "ALIGNED UMAP" if row.method == "aligned" else row.method.upper()
         names[row.projection_id] = f"{shown} · {drawable.get(row.corpus) or _corpus_name(row.corpus)} · {method}"
@@ -110,7 +111,7 @@ def map_progress(workspace: Workspace) -> None:
     """Draw the map that is being made, or that failed."""
 
     def open_jobs() -> list:
-        jobs = [job for job in workspace.jobs.list() if job.kind == "project"]
+        jobs = workspace.jobs.of(ProjectSpec)
         return [job for job in jobs if is_live(job)] or [
             job for job in jobs[:1] if job.state in {"failed", "interrupted"}
         ]

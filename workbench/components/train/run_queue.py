@@ -5,9 +5,10 @@ from collections.abc import Callable
 import streamlit as st
 
 from workbench import state
-from workbench.components.job_progress import KIND_TITLES, is_live, progress_words, share, while_live
+from workbench.components.job_progress import is_live, progress_words, share, while_live
 from workbench.components.notice import errors_shown
 from workbench.components.text import plain
+from workbench.jobs.kinds import kind_of
 from workbench.jobs.views import JobView
 from workbench.workspace import Workspace
 
@@ -40,7 +41,7 @@ def _order(workspace: Workspace, waiting: dict[str, JobView]) -> list[str]:
     """All waiting jobs, lane by lane in the order in which they will start."""
     found: dict[str, None] = {}
     for job in waiting.values():
-        for job_id in workspace.jobs.waiting(job.kind, job.spec):
+        for job_id in workspace.jobs.waiting(job.spec):
             found.setdefault(job_id)
     return [job_id for job_id in found if job_id in waiting]
 
@@ -64,5 +65,5 @@ def _line(workspace: Workspace, job: JobView, place: int, *, last: int) -> None:
 
 
 def _words(job: JobView) -> str:
-    kind = "" if job.kind == "train" else f" :gray[({KIND_TITLES.get(job.kind, job.kind)})]"
+    kind = "" if job.kind == "train" else f" :gray[({kind_of(job.spec).title})]"
     return f"{plain(job.title)}{kind}"

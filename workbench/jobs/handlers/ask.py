@@ -3,32 +3,31 @@
 import time
 from contextlib import closing
 
-from pipeline.config import GenerationConfig, from_fields
+from pipeline.config import GenerationConfig
 from pipeline.durable import write_json
 from pipeline.generation.answering import answer
 from pipeline.generation.contrast import TokenChoice
-from pipeline.generation.llms.entries import LLMEntry
 from pipeline.generation.llms.opening import open_llm
 from pipeline.generation.llms.protocol import LLM
 from pipeline.generation.llms.remote import RemoteLLM
 from pipeline.generation.reading import open_reader, token_llm
 from workbench.jobs.context import JobContext
+from workbench.jobs.kinds import AskSpec
 
 _SHOWN_EVERY_TOKENS = 8
 
 
-def run(context: JobContext) -> None:
+def run(context: JobContext[AskSpec]) -> None:
     """Write out/answer.json again and again: text so far, tokens of prompt (where known) and answer, seconds."""
-    config = from_fields(GenerationConfig, context.spec["config"])
-    prompt: str = context.spec["prompt"]
+    config = context.spec.config
     context.progress(0, config.max_new_tokens, message=f"Loading {config.llm}")
-    with closing(open_llm(LLMEntry.from_json(context.spec["llm"]))) as llm:
+    with closing(open_llm(context.spec.llm)) as llm:
         page = _Page(context, config.max_new_tokens)
         if isinstance(llm, RemoteLLM):
-            text, tokens, cut = llm.answer(prompt, config)
+            text, tokens, cut = llm.answer(context.spec.prompt, config)
             page.keep(text, tokens, ended=not cut)
         else:
-            _write(llm, prompt, config, page)
+            _write(llm, context.spec.prompt, config, page)
     if context.stop_seen is None:
         context.progress(config.max_new_tokens, config.max_new_tokens, message="Answered")
 

@@ -5,17 +5,18 @@ from dataclasses import asdict
 import pandas as pd
 
 from pipeline.durable import write_table
-from pipeline.evaluation.behaviour import CaseResult, built_in_cases, by_capability, case_of, run_cases
+from pipeline.evaluation.behaviour import CaseResult, built_in_cases, by_capability, run_cases
 from pipeline.training.encoders import load_encoder
 from workbench.jobs.context import JobContext
+from workbench.jobs.kinds import BehaviourSpec
 
 
-def run(context: JobContext) -> None:
+def run(context: JobContext[BehaviourSpec]) -> None:
     """Write out/cases.parquet: every case with its verdict, built-in ones first, then those of this workspace."""
     spec = context.spec
-    cases = [*built_in_cases(), *(case_of(fields) for fields in spec["own_tests"])]
+    cases = [*built_in_cases(), *spec.own_tests]
     context.progress(0, len(cases), message="Loading the encoder")
-    results = run_cases(cases, load_encoder(spec["encoder"]))
+    results = run_cases(cases, load_encoder(spec.encoder))
     write_table(context.out / "cases.parquet", pd.DataFrame([row(result) for result in results]))
     scores = by_capability(results)
     passed = sum(score.passed for score in scores)

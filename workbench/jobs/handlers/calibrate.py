@@ -22,6 +22,7 @@ from workbench.jobs.handlers.calibrating import (
     judgement_rows,
     opened_judge,
 )
+from workbench.jobs.kinds import CalibrateSpec
 
 DECISIONS = "people's decisions"
 _CHUNK_PAIRS = 50
@@ -32,15 +33,14 @@ class _Stopped(Exception):
     """Somebody asked to stop."""
 
 
-def run(context: JobContext) -> None:
+def run(context: JobContext[CalibrateSpec]) -> None:
     """Fit the judges of the spec, then the ensemble it names, and map the input's raw values."""
     stored, spec = context.input(), context.spec
-    judge_ids: list[str] = spec["judges"]
-    gold = gold_pairs(Path(spec["gold_dir"]), task=spec["task"], count=spec["pairs"]) if spec["gold_dir"] else None
+    gold = gold_pairs(Path(spec.gold_dir), task=spec.task, count=spec.pairs) if spec.gold_dir else None
     try:
         values = {}
-        for number, judge_id in enumerate(judge_ids):
-            context.progress(number, len(judge_ids) + 1, message=f"Loading judge {judge_id}")
+        for number, judge_id in enumerate(spec.judges):
+            context.progress(number, len(spec.judges) + 1, message=f"Loading judge {judge_id}")
             if gold is None:
                 raw, target = _decided(stored[stored["judge_id"] == judge_id])
             else:
@@ -48,14 +48,14 @@ def run(context: JobContext) -> None:
             values[judge_id] = raw
             calibration, points = fit(judge_id, raw, target, fitted_on=gold.name if gold else DECISIONS)
             _keep(context, calibration, points, None, stored[stored["judge_id"] == judge_id])
-        if spec.get("ensemble") and gold is not None:
-            ensemble = fit_ensemble(spec["ensemble"], values, gold.gold, seed=0)
+        if spec.ensemble and gold is not None:
+            ensemble = fit_ensemble(spec.ensemble, values, gold.gold, seed=0)
             raw = ensemble.raw(values)
             calibration, points = fit(ensemble.judge_id, raw, gold.gold, fitted_on=gold.name)
             _keep(context, calibration, points, ensemble, _combined(ensemble, stored))
     except _Stopped:
         return
-    context.progress(len(judge_ids) + 1, len(judge_ids) + 1, message="Calibrated")
+    context.progress(len(spec.judges) + 1, len(spec.judges) + 1, message="Calibrated")
 
 
 def _gold_raw(context: JobContext, judge_id: str, gold: GoldPairs, number: int) -> np.ndarray:
@@ -65,7 +65,7 @@ def _gold_raw(context: JobContext, judge_id: str, gold: GoldPairs, number: int) 
     if len(done) == len(gold.pairs):
         return done
     judge = opened_judge(context, judge_id)
-    total = len(context.spec["judges"]) + 1
+    total = len(context.spec.judges) + 1
     while len(done) < len(gold.pairs):
         if context.stop_requested():
             raise _Stopped

@@ -10,18 +10,17 @@ import numpy as np
 from pipeline.curation.calibration import Calibration, fit_calibration, split, usable_pairs
 from pipeline.curation.ensemble import Ensemble
 from pipeline.curation.judges import Judge, load_judge
-from pipeline.generation.llms.entries import LLMEntry
 from workbench.jobs.context import JobContext
+from workbench.jobs.kinds import CalibrateSpec, JudgeSpec
 
 POINTS = 200
 """Held-out pairs kept for the picture of a curve."""
 _SEED = 0
 
 
-def opened_judge(context: JobContext, judge_id: str) -> Judge:
+def opened_judge(context: JobContext[JudgeSpec] | JobContext[CalibrateSpec], judge_id: str) -> Judge:
     """Load a judge; its LLM is the one that the job's spec names."""
-    entry = context.spec.get("llms", {}).get(judge_id.partition(":")[2])
-    return load_judge(judge_id, LLMEntry.from_json(entry) if entry else None)
+    return load_judge(judge_id, context.spec.llms.get(judge_id.partition(":")[2]))
 
 
 def fit(judge_id: str, raw: np.ndarray, gold: np.ndarray, *, fitted_on: str) -> tuple[Calibration, list[Any]]:

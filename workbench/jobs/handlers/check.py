@@ -11,16 +11,17 @@ from pipeline.weights import cache_dir
 from workbench.ids import now
 from workbench.jobs.context import JobContext
 from workbench.jobs.fetching import DownloadStopped, telling
+from workbench.jobs.kinds import CheckSpec, HubModel
 
 
-def run(context: JobContext) -> None:
+def run(context: JobContext[CheckSpec]) -> None:
     """Check one LLM; a failed check is recorded too, and fails the job with its sentence."""
-    entry = LLMEntry.from_json(context.spec["entry"])
+    entry = context.spec.entry
     if context.done("llms", "check_id"):
         return
-    if context.spec.get("hub"):
+    if context.spec.hub:
         try:
-            entry = _fetched(context, entry)
+            entry = _fetched(context, entry, context.spec.hub)
         except DownloadStopped:
             return
     context.progress(0, 1, message=f"Checking {entry.name}")
@@ -40,10 +41,9 @@ def run(context: JobContext) -> None:
     context.progress(1, 1, message=f"{entry.name} is ready")
 
 
-def _fetched(context: JobContext, entry: LLMEntry) -> LLMEntry:
+def _fetched(context: JobContext[CheckSpec], entry: LLMEntry, hub: HubModel) -> LLMEntry:
     """Fetch the model of the hub that the job names; returns the entry of its local copy."""
-    named = context.spec["hub"]
-    wanted = HubName.parse(named["name"], named["revision"])
+    wanted = HubName.parse(hub.name, hub.revision)
     found = fetch_model(wanted, cache_dir() / "hub", tell=telling(context, f"Fetching {wanted.repository}"))
     local = entry_for(str(found.path))
     return replace(entry, kind=local.kind, location=local.location, source=found.name)

@@ -22,22 +22,23 @@ from workbench.jobs.handlers.folder_tasks import (
     stop_between,
     vectors_folder,
 )
+from workbench.jobs.kinds import EvaluateSpec
 
 Report = Callable[[int, int, str], None]
 """Takes tasks done, tasks in all, and what is being done."""
 
 
-def run(context: JobContext) -> None:
+def run(context: JobContext[EvaluateSpec]) -> None:
     """Evaluate the encoder of the spec on a folder of tasks, or on the held-out triplets of the job's input."""
     spec = context.spec
-    if spec.get("sts_dir"):
-        evaluate_folder(context, spec["encoder"], spec["encoder_id"], Path(spec["sts_dir"]))
-    elif spec.get("retrieval_dir"):
-        evaluate_retrieval_folder(context, spec["encoder"], spec["encoder_id"], Path(spec["retrieval_dir"]))
-    elif spec.get("transfer_dir"):
-        evaluate_transfer_folder(context, spec["encoder"], spec["encoder_id"], Path(spec["transfer_dir"]))
+    if spec.sts_dir:
+        evaluate_folder(context, spec.encoder, spec.encoder_id, Path(spec.sts_dir))
+    elif spec.retrieval_dir:
+        evaluate_retrieval_folder(context, spec.encoder, spec.encoder_id, Path(spec.retrieval_dir))
+    elif spec.transfer_dir:
+        evaluate_transfer_folder(context, spec.encoder, spec.encoder_id, Path(spec.transfer_dir))
     else:
-        evaluate_held_out(context, spec["encoder"], spec["encoder_id"], held_out_of(context.input()))
+        evaluate_held_out(context, spec.encoder, spec.encoder_id, held_out_of(context.input()))
 
 
 def evaluate_folder(

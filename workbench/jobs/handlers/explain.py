@@ -13,14 +13,15 @@ from pipeline.evaluation.vectors import corpus_vectors
 from pipeline.training.encoders import load_encoder
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.folder_tasks import vectors_folder
+from workbench.jobs.kinds import ExplainSpec
 
 
-def run(context: JobContext) -> None:
+def run(context: JobContext[ExplainSpec]) -> None:
     """Write out/explained.json: token alignment, effect of each word, neighbours of both sentences in the task."""
     spec = context.spec
     context.progress(0, 2, message="Loading the encoder")
-    encoder = load_encoder(spec["encoder"])
-    first, second = spec["first"], spec["second"]
+    encoder = load_encoder(spec.encoder)
+    first, second = spec.first, spec.second
     cosine, effects = word_effects(first, second, encoder)
     aligned = token_alignment(first, second, encoder)
     context.progress(1, 2, message="Looking for neighbours")
@@ -37,12 +38,12 @@ def run(context: JobContext) -> None:
     context.progress(2, 2, message="Explained")
 
 
-def neighbours(context: JobContext, encoder: Any, sentences: list[str]) -> list[list[dict[str, Any]]]:
+def neighbours(context: JobContext[ExplainSpec], encoder: Any, sentences: list[str]) -> list[list[dict[str, Any]]]:
     """For each sentence its nearest other sentences of the task, nearest first."""
-    task = pd.read_parquet(context.spec["pairs"], columns=["sentence1", "sentence2"])
+    task = pd.read_parquet(context.spec.pairs, columns=["sentence1", "sentence2"])
     texts = [*task["sentence1"], *task["sentence2"], *sentences]
     vectors = corpus_vectors(texts, encoder, cache=vectors_folder(context))
-    count = int(context.spec["count"])
+    count = context.spec.count
     found = []
     for sentence in sentences:
         rows, cosines = nearest(vectors.unit_ud, np.asarray(vectors([sentence])[0]), count=count + 1)

@@ -7,13 +7,14 @@ from pipeline.errors import InputError, UnreachableError
 from pipeline.evaluation.hub_rows import hub_rows
 from pipeline.evaluation.hub_tasks import fetch_retrieval, fetch_sts, fetched
 from workbench.jobs.context import JobContext
+from workbench.jobs.kinds import FetchSpec
 
 
-def run(context: JobContext) -> None:
+def run(context: JobContext[FetchSpec]) -> None:
     """Fetch the tasks that are not there yet; one that cannot be used is named at the end, and the rest goes on."""
     spec = context.spec
-    folder, tasks = Path(spec["folder"]), list(spec["tasks"])
-    fetch = fetch_sts if spec["kind"] == "sts" else fetch_retrieval
+    folder, tasks = Path(spec.folder), spec.tasks
+    fetch = fetch_sts if spec.kind == "sts" else fetch_retrieval
     failed: list[str] = []
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=context.out) as cache:

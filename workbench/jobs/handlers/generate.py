@@ -9,9 +9,9 @@ from dataclasses import asdict, fields
 from itertools import islice
 from typing import Any
 
-from pipeline.config import GenerationConfig, from_fields
+from pipeline.config import GenerationConfig
 from pipeline.generation.generate import generate
-from pipeline.generation.llms.entries import LLMEntry, entry_for
+from pipeline.generation.llms.entries import entry_for
 from pipeline.generation.llms.meter import Usage
 from pipeline.generation.llms.opening import open_llm
 from pipeline.generation.llms.protocol import LLM, Metered
@@ -24,17 +24,19 @@ from workbench.jobs.batches import in_batches
 from workbench.jobs.compact_ids import CompactIds
 from workbench.jobs.context import JobContext
 from workbench.jobs.earlier_rows import earlier_rows
+from workbench.jobs.kinds import GenerateSpec
 from workbench.journal import Row, read_rows
 
 _ROWS_AT_A_TIME = 2_000
 _REASONS = 8
 
 
-def run(context: JobContext) -> None:
+def run(context: JobContext[GenerateSpec]) -> None:
     """Generate for the premises that neither the journal nor an earlier run of the same key holds."""
-    config = from_fields(GenerationConfig, context.spec["config"])
-    prompts = prompts_of(context.spec, config)
-    entry = entry_of(context.spec, config)
+    config = context.spec.config
+    # A job of an earlier version was given neither prompts nor LLM, only their names.
+    prompts = context.spec.prompts or prompt_set(config.prompt_set)
+    entry = context.spec.llm or entry_for(config.llm)
     run_of_job = _GenerateJob(context, config, prompts, text_key(config, prompts, entry))
     run_of_job.take_over_earlier()
     if run_of_job.finished >= run_of_job.total:
@@ -50,7 +52,9 @@ def run(context: JobContext) -> None:
 class _GenerateJob:
     """One job: what is done, what was spent, and the rows that are written."""
 
-    def __init__(self, context: JobContext, config: GenerationConfig, prompts: PromptSet, key: str) -> None:
+    def __init__(
+        self, context: JobContext[GenerateSpec], config: GenerationConfig, prompts: PromptSet, key: str
+    ) -> None:
         self._context, self._config, self._prompts, self._key = context, config, prompts, key
         self._counts: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
@@ -63,7 +67,7 @@ class _GenerateJob:
 
     def take_over_earlier(self) -> None:
         """Copy the rows that earlier runs have; costs nothing but the reading."""
-        earlier: list[str] = self._context.spec.get("earlier", [])
+        earlier = self._context.spec.earlier
         if not earlier:
             return
         wanted = CompactIds(premise_id for premise_id, _ in self._context.input_pairs())
@@ -95,8 +99,7 @@ class _GenerateJob:
         for batch in in_batches(stream):
             self._spent = llm.usage if isinstance(llm, Metered) else self._spent
             rows = [
-                row(self._context.job_id, self._context.spec.get("origin", ""), self._config, item, self._key)
-                for item in batch
+                row(self._context.job_id, self._context.spec.origin, self._config, item, self._key) for item in batch
             ]
             self._context.write([*self._usage_row(), *rows])
             self._note(rows)
@@ -136,7 +139,7 @@ class _GenerateJob:
         return cleaned_again(known, self._prompts) | {
             "triplet_id": f"{job_id}-{known['premise_id']}",
             "attempt_id": job_id,
-            "origin": self._context.spec.get("origin", ""),
+            "origin": self._context.spec.origin,
             "llm": self._config.llm,
             "prompt_set": self._config.prompt_set,
             "reused_from": known["attempt_id"],
@@ -175,18 +178,6 @@ def engine_of(llm: LLM) -> str:
     from pipeline.generation.llms.gguf import GgufLLM
 
     return llm.llama.kind if isinstance(llm, GgufLLM) else ""
-
-
-def entry_of(spec: dict[str, Any], config: GenerationConfig) -> LLMEntry:
-    """Return the LLM that the job was given whole; a job of an earlier version names it only."""
-    kept = spec.get("llm")
-    return LLMEntry.from_json(kept) if kept else entry_for(config.llm)
-
-
-def prompts_of(spec: dict[str, Any], config: GenerationConfig) -> PromptSet:
-    """Return the prompts that the job was given whole; one of an earlier version names a shipped set only."""
-    kept = spec.get("prompts")
-    return PromptSet.from_json(kept) if kept else prompt_set(config.prompt_set)
 
 
 def row(

@@ -4,27 +4,26 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from typing import Any
 
-from pipeline.config import GenerationConfig, from_fields
 from pipeline.durable import write_json
 from pipeline.generation.generate import generate
-from pipeline.generation.llms.entries import LLMEntry
 from pipeline.generation.llms.opening import open_llm
+from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import GeneratedTriplet, Premise
 from workbench.jobs.context import JobContext
-from workbench.jobs.handlers.generate import prompts_of
+from workbench.jobs.kinds import GridSpec
 
 
-def run(context: JobContext) -> None:
+def run(context: JobContext[GridSpec]) -> None:
     """Write out/grid.json again and again: a cell per premise and omega, both sides with their outcomes."""
-    config = from_fields(GenerationConfig, context.spec["config"])
-    prompts = prompts_of(context.spec, config)
-    premises = [Premise.from_text(text) for text in context.spec["premises"]]
-    total = len(premises) * len(context.spec["omegas"])
+    config = context.spec.config
+    prompts = context.spec.prompts or prompt_set(config.prompt_set)
+    premises = [Premise.from_text(text) for text in context.spec.premises]
+    total = len(premises) * len(context.spec.omegas)
     context.progress(0, total, message=f"Loading {config.llm}")
     cells: list[dict[str, Any]] = []
-    with closing(open_llm(LLMEntry.from_json(context.spec["llm"]))) as llm:
+    with closing(open_llm(context.spec.llm)) as llm:
         context.progress(0, total, message="Writing")
-        for omega in context.spec["omegas"]:
+        for omega in context.spec.omegas:
             settings = replace(config, omega=omega)
             stream = generate(
                 premises, settings, llm, prompts=prompts, should_stop=lambda: context.stop_requested() is not None

@@ -15,6 +15,7 @@ from pipeline.evaluation.vectors import CorpusVectors, corpus_vectors
 from pipeline.records import Triplet
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.evaluate import vectors_folder
+from workbench.jobs.kinds import HygieneSpec
 
 MASK_SAMPLE = 6_000
 """Triplets whose pairs are compared with each other; of more a sample is taken, always the same one."""
@@ -27,7 +28,7 @@ class _Stopped(Exception):
     """Somebody asked to stop while texts were being read or embedded."""
 
 
-def run(context: JobContext) -> None:
+def run(context: JobContext[HygieneSpec]) -> None:
     """Write duplicates, leaks, copies and, with a guide, closer hard negatives, masked pairs and vectors."""
     frame = context.input()
     sides = [frame[name].tolist() for name in ("premise", "positive", "hard_negative")]
@@ -35,16 +36,16 @@ def run(context: JobContext) -> None:
     ids = frame["triplet_id"].to_numpy()
     try:
         _lexical(context, triplets, ids)
-        if context.spec.get("guide"):
-            _semantic(context, sides, ids)
+        if context.spec.guide:
+            _semantic(context, context.spec.guide, sides, ids)
     except _Stopped:
         return
     context.progress(_STAGES, _STAGES, message="Looked through", triplets=len(frame))
 
 
-def _lexical(context: JobContext, triplets: list[Triplet], ids: np.ndarray) -> None:
+def _lexical(context: JobContext[HygieneSpec], triplets: list[Triplet], ids: np.ndarray) -> None:
     total = f"{len(triplets):,}"
-    threshold = float(context.spec["threshold"])
+    threshold = context.spec.threshold
 
     def on_texts(done: int) -> None:
         _report(context, 0, f"Looking for duplicates, {done:,} of {total} triplets read")
@@ -53,7 +54,7 @@ def _lexical(context: JobContext, triplets: list[Triplet], ids: np.ndarray) -> N
     groups = duplicate_groups(triplets, threshold=threshold, on_texts=on_texts)
     _keep(context, "duplicates", groups.assign(triplet_id=ids[groups["triplet"].to_numpy(dtype=int)]))
     _report(context, 1, "Looking for sentences of evaluation sets")
-    sts_dir = context.spec.get("sts_dir")
+    sts_dir = context.spec.sts_dir
     tasks = [read_task(name, path) for name, path in find_tasks(Path(sts_dir)).items()] if sts_dir else []
     found = leaks(triplets, tasks, threshold=threshold)
     leaked = pd.DataFrame([[leak.side, leak.task, leak.sentence, leak.similarity] for leak in found],
@@ -69,7 +70,7 @@ def _lexical(context: JobContext, triplets: list[Triplet], ids: np.ndarray) -> N
     write_json(context.out / "about.json", {"tasks": [task.name for task in tasks]})
 
 
-def _semantic(context: JobContext, sides: list[list[str]], ids: np.ndarray) -> None:
+def _semantic(context: JobContext[HygieneSpec], guide: str, sides: list[list[str]], ids: np.ndarray) -> None:
     from pipeline.training.encoders import load_encoder
 
     def on_texts(done: int, total: int) -> None:
@@ -77,7 +78,7 @@ def _semantic(context: JobContext, sides: list[list[str]], ids: np.ndarray) -> N
 
     _report(context, 3, "Loading the guide")
     texts = [text for side in sides for text in side]
-    encoder = load_encoder(context.spec["guide"])
+    encoder = load_encoder(guide)
     vectors = corpus_vectors(texts, encoder, cache=vectors_folder(context), on_texts=on_texts)
     premise, positive, hard_negative = sides
     near, far = triplet_cosines(premise, positive, hard_negative, vectors)

@@ -21,17 +21,18 @@ from workbench.jobs.handlers.calibrating import (
     judgement_rows,
     opened_judge,
 )
+from workbench.jobs.kinds import JudgeSpec
 from workbench.journal import read_rows
 from workbench.paths import ASSETS
 
 BATCH_TRIPLETS = 32
 
 
-def run(context: JobContext) -> None:
+def run(context: JobContext[JudgeSpec]) -> None:
     """Score the triplets that this judge has not scored yet, one judge after the other."""
     frame = context.input()
-    ensembles = {name: Ensemble.from_json(fields) for name, fields in context.spec.get("ensembles", {}).items()}
-    judge_ids = members_first(context.spec["judges"], ensembles)
+    ensembles = context.spec.ensembles
+    judge_ids = members_first(context.spec.judges, ensembles)
     done = context.done("judgements", "judgement_id")
     total, finished = len(frame) * len(judge_ids), len(done)
     for judge_id in judge_ids:
@@ -63,7 +64,7 @@ def judge_batch(judge: Judge, calibration: Calibration, rows: list[Any]) -> list
     return judgement_rows(ids, judge.judge_id, calibration, raw[: len(rows)], raw[len(rows) :])
 
 
-def ensemble_rows(context: JobContext, ensemble: Ensemble, rows: list[Any]) -> list[dict[str, Any]]:
+def ensemble_rows(context: JobContext[JudgeSpec], ensemble: Ensemble, rows: list[Any]) -> list[dict[str, Any]]:
     """Combine what the members have written to this journal; nothing is asked again."""
     known = {
         (row["triplet_id"], row["judge_id"]): (row["a_raw"], row["b_raw"])
@@ -80,7 +81,7 @@ def ensemble_rows(context: JobContext, ensemble: Ensemble, rows: list[Any]) -> l
     return judgement_rows([row.triplet_id for row in rows], ensemble.judge_id, calibration, *raw)
 
 
-def calibrate(context: JobContext, judge: Judge) -> Calibration:
+def calibrate(context: JobContext[JudgeSpec], judge: Judge) -> Calibration:
     """Fit on the gold pairs of the job's folder when it names one, else take the one known for this judge.
 
     The curve is kept in the job's output: a resumed job goes on with the same one.
@@ -88,7 +89,7 @@ def calibrate(context: JobContext, judge: Judge) -> Calibration:
     kept = file_of(context, "calibration", judge.judge_id, ".json")
     if kept.exists():
         return Calibration.from_json(json.loads(kept.read_text(encoding="utf-8")))
-    if gold_dir := context.spec.get("gold_dir"):
+    if gold_dir := context.spec.gold_dir:
         gold = gold_pairs(Path(gold_dir))
         calibration, points = fit(judge.judge_id, judge.scores(gold.pairs), gold.gold, fitted_on=gold.name)
         context.write([calibration_row(calibration, points, now())])
@@ -98,10 +99,10 @@ def calibrate(context: JobContext, judge: Judge) -> Calibration:
     return calibration
 
 
-def known_calibration(context: JobContext, judge_id: str) -> Calibration:
+def known_calibration(context: JobContext[JudgeSpec], judge_id: str) -> Calibration:
     """Return the workspace's newest calibration of this judge, which the spec carries, else the shipped one."""
-    if fields := context.spec.get("calibrations", {}).get(judge_id):
-        return Calibration.from_json(fields)
+    if known := context.spec.calibrations.get(judge_id):
+        return known
     calibration = default_calibration(judge_id, ASSETS)
     if calibration is None:
         raise InputError(

@@ -2,30 +2,28 @@
 
 from contextlib import closing
 
-from pipeline.config import GenerationConfig, from_fields
 from pipeline.durable import write_json
 from pipeline.generation.contrast import TokenChoice
 from pipeline.generation.lens import LensRecord, LensStep
 from pipeline.generation.lens_recording import record_reply
-from pipeline.generation.llms.entries import LLMEntry
 from pipeline.generation.llms.opening import open_llm
 from pipeline.generation.outcomes import classify
+from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.reading import open_reader, token_llm
-from pipeline.records import Side
 from workbench.jobs.context import JobContext
-from workbench.jobs.handlers.generate import prompts_of
+from workbench.jobs.kinds import LensSpec
 
 
-def run(context: JobContext) -> None:
+def run(context: JobContext[LensSpec]) -> None:
     """Write out/lens.json: the record of the reply, its cleaned text and outcome."""
     spec = context.spec
-    config = from_fields(GenerationConfig, spec["config"])
-    prompts, side, limit = prompts_of(spec, config), Side(spec["side"]), config.max_new_tokens
+    config = spec.config
+    prompts, side, limit = spec.prompts or prompt_set(config.prompt_set), spec.side, config.max_new_tokens
     context.progress(0, limit, message=f"Loading {config.llm}")
-    with closing(open_llm(LLMEntry.from_json(spec["llm"]))) as llm:
+    with closing(open_llm(spec.llm)) as llm:
         spoken = token_llm(llm)
         own, opposite = (
-            open_reader(llm, prompt.prefix(), prompt.tail(spec["premise"]), row=row)
+            open_reader(llm, prompt.prefix(), prompt.tail(spec.premise), row=row)
             for row, prompt in enumerate((prompts.own(side), prompts.opposite(side)))
         )
         stream = record_reply(
@@ -43,7 +41,7 @@ def run(context: JobContext) -> None:
                 return
         taken = [step.candidates[step.chosen].token for step in steps if not step.ends]
         raw = spoken.detokenize(taken)
-    result = classify(raw, spec["premise"], side, prompts, cut=not steps[-1].ends, tokens=len(taken))
+    result = classify(raw, spec.premise, side, prompts, cut=not steps[-1].ends, tokens=len(taken))
     record = LensRecord(config.omega, config.plausibility, tuple(steps)).to_json()
     record |= {"text": result.text, "outcome": str(result.outcome)}
     write_json(context.out / "lens.json", record)

@@ -6,9 +6,10 @@ from pipeline.evaluation.vectors import corpus_vectors
 from pipeline.training.encoders import load_encoder
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.folder_tasks import vectors_folder
+from workbench.jobs.kinds import MarginsSpec
 
 
-def run(context: JobContext) -> None:
+def run(context: JobContext[MarginsSpec]) -> None:
     """Write out/margins.parquet: the triplets of the input with near and far, the cosines to both sides."""
     frame = context.input()
     context.progress(0, len(frame), message="Loading the encoder")
@@ -19,7 +20,7 @@ def run(context: JobContext) -> None:
 
     vectors = corpus_vectors(
         [text for side in sides for text in side],
-        load_encoder(context.spec["encoder"]),
+        load_encoder(context.spec.encoder),
         cache=vectors_folder(context),
         on_texts=encoded,
     )

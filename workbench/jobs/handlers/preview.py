@@ -10,16 +10,17 @@ from pipeline.training.guide import Stopped, guide_table, random_pair_cosines
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.evaluate import triplets_of
 from workbench.jobs.handlers.run_details import guide_folder
+from workbench.jobs.kinds import PreviewSpec
 
 RANDOM_PAIRS = 200_000
 
 
-def run(context: JobContext) -> None:
+def run(context: JobContext[PreviewSpec]) -> None:
     """Write out/preview.json; the guide's vectors stay in the workspace for the run that follows."""
     frame = context.input()
     triplets = triplets_of(frame[frame["split"] == "train"])
-    context.progress(0, 3, message=f"Loading the guide {context.spec['guide']}")
-    guide = load_encoder(context.spec["guide"], device=resolve_device("auto"))
+    context.progress(0, 3, message=f"Loading the guide {context.spec.guide}")
+    guide = load_encoder(context.spec.guide, device=resolve_device("auto"))
     context.progress(1, 3, message="Embedding the texts, once for this snapshot and guide")
     try:
         table = guide_table(triplets, guide, cache=guide_folder(context), should_stop=context.stop_requested)

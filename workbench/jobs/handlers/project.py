@@ -1,6 +1,8 @@
 """The embedding map as a job: encode the sentences of a triplet set, project them, measure what the map shows."""
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from pipeline.durable import write_array
 from pipeline.training.encoders import load_encoder
 from pipeline.training.guide import Stopped, embed_texts
 from workbench.jobs.context import JobContext
+from workbench.jobs.kinds import MapEncoder, ProjectSpec
 from workbench.map_files import MapFiles, place_columns
 from workbench.map_sentences import TRIPLET_ROLES, long_form, roles_of
 
@@ -23,13 +26,13 @@ _NEIGHBOURS = 10
 _MOST_GUIDED = 20_000
 
 
-def run(context: JobContext) -> None:
+def run(context: JobContext[ProjectSpec]) -> None:
     """Write the map's files into out/ and one projections row; see MapFiles for what they hold."""
     spec = context.spec
-    encoders = spec.get("encoders") or [{"encoder_id": spec["encoder_id"], "folder": spec["encoder"]}]
+    encoders = spec.encoders
     frame = context.input()
     points = long_form(frame)
-    guided = bool(spec.get("guide")) and len(frame) <= _MOST_GUIDED
+    guided = bool(spec.guide) and len(frame) <= _MOST_GUIDED
     stages = _Stages(context, len(encoders) + 3 + guided)
     try:
         spaces = [_encoded(stages, encoder, points["text"]) for encoder in encoders]
@@ -37,9 +40,9 @@ def run(context: JobContext) -> None:
         return
     stages.next("Projecting")
     drawings = (
-        [project(spaces[0], method=spec["method"], seed=spec.get("seed", 0))]
-        if len(spaces) == 1
-        else project_aligned(spaces, seed=spec.get("seed", 0))
+        [project(spaces[0], method="pca" if spec.method == "pca" else "umap", seed=spec.seed)]
+        if spec.method != "aligned"
+        else project_aligned(spaces, seed=spec.seed)
     )
     for column, values in zip(place_columns(len(drawings)), drawings, strict=True):
         points[list(column)] = values
@@ -53,9 +56,10 @@ def run(context: JobContext) -> None:
     files = MapFiles(context.out / "points.parquet")
     for number, space in enumerate(spaces):
         write_array(files.vectors_path(number), space.astype(np.float16))
-    about: dict[str, Any] = {"encoders": encoders, "clusters": names, "corpus": spec["corpus"]}
-    if guided:
-        about["pairs"] = _guide(stages, files, spec["guide"], points, spaces, encoders)
+    about: dict[str, Any] = {"encoders": [asdict(encoder) for encoder in encoders]}
+    about |= {"clusters": names, "corpus": spec.corpus}
+    if guided and spec.guide:
+        about["pairs"] = _guide(stages, files, spec.guide, points, spaces, encoders)
     stages.next("Writing")
     files.write(points, about)
     context.write([_row(context, encoders, measured, points, files.points)])
@@ -74,10 +78,10 @@ class _Stages:
         self.context.progress(self._done, self._total, message=message)
 
 
-def _encoded(stages: _Stages, encoder: dict[str, Any], texts: pd.Series) -> np.ndarray:
-    stages.next(f"Encoding with {encoder.get('name') or encoder['encoder_id']}")
+def _encoded(stages: _Stages, encoder: MapEncoder, texts: pd.Series) -> np.ndarray:
+    stages.next(f"Encoding with {encoder.name or encoder.encoder_id}")
     numbers, unique = pd.factorize(texts)
-    model = load_encoder(encoder["folder"])
+    model = load_encoder(encoder.folder)
     unit = embed_texts(list(unique), model, batch_size=128, should_stop=stages.context.stop_requested)
     return unit[numbers]
 
@@ -108,11 +112,11 @@ def _guide(
     guide: str,
     points: pd.DataFrame,
     spaces: list[np.ndarray],
-    encoders: list[dict[str, Any]],
+    encoders: Sequence[MapEncoder],
 ) -> dict[str, Any]:
     """Keep the pairs that some phi would mask; return what the page says about them."""
-    same = [space for space, encoder in zip(spaces, encoders, strict=True) if encoder["folder"] == guide]
-    unit = same[0] if same else _encoded(stages, {"encoder_id": guide, "folder": guide}, points["text"])
+    same = [space for space, encoder in zip(spaces, encoders, strict=True) if encoder.folder == guide]
+    unit = same[0] if same else _encoded(stages, MapEncoder(guide, guide), points["text"])
     if same:
         stages.next("Comparing pairs")
     step = len(TRIPLET_ROLES)
@@ -129,8 +133,8 @@ def _guide(
 
 
 def _row(
-    context: JobContext,
-    encoders: list[dict[str, Any]],
+    context: JobContext[ProjectSpec],
+    encoders: Sequence[MapEncoder],
     measured: list[ProjectionQuality],
     points: pd.DataFrame,
     path: Path,
@@ -138,9 +142,9 @@ def _row(
     return {
         "table": "projections",
         "projection_id": context.job_id,
-        "encoder_id": encoders[-1]["encoder_id"],
-        "corpus": context.spec["corpus"],
-        "method": context.spec["method"],
+        "encoder_id": encoders[-1].encoder_id,
+        "corpus": context.spec.corpus,
+        "method": context.spec.method,
         "path": str(path),
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         # The worst of the drawings: the badge must not promise more than the slider shows.

@@ -8,13 +8,14 @@ from pipeline.durable import write_table
 from pipeline.training.encoders import load_encoder
 from pipeline.training.guide import embed_texts
 from workbench.jobs.context import JobContext
+from workbench.jobs.kinds import SearchSpec
 
 
-def run(context: JobContext) -> None:
+def run(context: JobContext[SearchSpec]) -> None:
     """Write out/found.parquet: point number and cosine of the sentences nearest to the typed one."""
     spec = context.spec
     context.progress(0, 1, message="Encoding the sentence")
-    [query] = embed_texts([spec["text"]], load_encoder(spec["encoder"]))
-    rows, cosines = nearest(np.load(spec["vectors"], mmap_mode="r", allow_pickle=False), query, count=spec["count"])
+    [query] = embed_texts([spec.text], load_encoder(spec.encoder))
+    rows, cosines = nearest(np.load(spec.vectors, mmap_mode="r", allow_pickle=False), query, count=spec.count)
     write_table(context.out / "found.parquet", pd.DataFrame({"point": rows, "cosine": cosines}))
     context.progress(1, 1, message="Found")

@@ -6,6 +6,7 @@ from pipeline.records import Triplet
 from pipeline.studies.spec_file import read_study
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.evaluate import triplets_of
+from workbench.jobs.kinds import StudySpec
 from workbench.paths import SAMPLE_CORPUS
 from workbench.study_runs import alone_in, run_in, write_report
 
@@ -14,11 +15,11 @@ class _StopAsked(Exception):
     """Leaves a study in the middle of a cell; the cell goes on from its newest checkpoint."""
 
 
-def run(context: JobContext) -> None:
+def run(context: JobContext[StudySpec]) -> None:
     """Run the study of the spec; stopped anywhere, it goes on with the cells that are missing."""
     spec = context.spec
-    sts_dir = Path(spec["sts_dir"]) if spec.get("sts_dir") else None
-    study = read_study(Path(spec["file"]), sample=SAMPLE_CORPUS, sts_dir=sts_dir)
+    sts_dir = Path(spec.sts_dir) if spec.sts_dir else None
+    study = read_study(Path(spec.file), sample=SAMPLE_CORPUS, sts_dir=sts_dir)
     steps_in_all = len(study.arms) * len(study.seeds) * study.steps
     in_cells = False
 
@@ -40,7 +41,7 @@ def run(context: JobContext) -> None:
         return triplets_of(frame[frame["snapshot"] == name])
 
     folder = context.folder.path.parent.parent / "studies"
-    origin = {"file": spec["file"], "sts_dir": spec.get("sts_dir") or "", "job_id": context.job_id}
+    origin = {"file": spec.file, "sts_dir": spec.sts_dir or "", "job_id": context.job_id}
     try:
         with alone_in(folder):
             report = run_in(
@@ -48,10 +49,10 @@ def run(context: JobContext) -> None:
                 study,
                 snapshot=snapshot,
                 progress=progress,
-                download=bool(spec.get("download")),
+                download=spec.download,
                 origin=origin,
             )
     except _StopAsked:
         return
-    write_report(report, folder / study.name, command=spec.get("command", ""))
+    write_report(report, folder / study.name, command=spec.command)
     context.progress(steps_in_all, steps_in_all, message="Report written")

@@ -4,24 +4,24 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter, time
-from typing import Any
 
 import psutil
 
 from pipeline.analysis.validation import validation
-from pipeline.config import TrainConfig, from_fields
+from pipeline.config import TrainConfig
 from pipeline.training.model_card import add_scores
 from pipeline.training.train import StepEvent, train
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.evaluate import evaluate_folder, evaluate_held_out, held_out_of, triplets_of
 from workbench.jobs.handlers.run_details import DevWatch, add_cost, guide_folder, write_first_batch
+from workbench.jobs.kinds import TrainSpec
 from workbench.journal import read_rows
 
 
-def run(context: JobContext) -> None:
+def run(context: JobContext[TrainSpec]) -> None:
     """Train, then evaluate; a paused run goes on from its last checkpoint."""
-    config = from_fields(TrainConfig, context.spec["config"])
-    sts_dir = Path(context.spec["sts_dir"]) if context.spec.get("sts_dir") else None
+    config = context.spec.config
+    sts_dir = Path(context.spec.sts_dir) if context.spec.sts_dir else None
     recorded = {int(step) for step in context.done("train_steps", "step")}
     process = psutil.Process()
 
@@ -57,7 +57,7 @@ def run(context: JobContext) -> None:
         on_kept=kept,
         should_stop=context.stop_requested,
         cache=guide_folder(context),
-        data=context.spec.get("data", ""),
+        data=context.spec.data,
     )
     add_cost(
         context,
@@ -87,15 +87,15 @@ def _scores(context: JobContext) -> dict[str, tuple[float, int]]:
     return {row["task"]: (row["spearman"], row["pairs"]) for row in rows}
 
 
-def register(context: JobContext, config: TrainConfig, folder: Path, *, step: int | None = None) -> None:
+def register(context: JobContext[TrainSpec], config: TrainConfig, folder: Path, *, step: int | None = None) -> None:
     """Add the trained encoder to the workspace, or its copy after a step; the trained one's id is the run's."""
-    spec: dict[str, Any] = context.spec
+    spec = context.spec
     encoder = {
         "encoder_id": context.job_id if step is None else f"{context.job_id}-step-{step}",
-        "name": spec["name"] if step is None else f"{spec['name']}, step {step}",
+        "name": spec.name if step is None else f"{spec.name}, step {step}",
         "folder": str(folder),
         "run_id": context.job_id,
-        "snapshot_id": spec.get("snapshot_id"),
+        "snapshot_id": spec.snapshot_id or None,
         "base": config.encoder,
         "created_at": datetime.now(UTC).isoformat(),
     }

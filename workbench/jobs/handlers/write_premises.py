@@ -6,8 +6,7 @@ from contextlib import closing
 from dataclasses import asdict, fields
 from typing import Any
 
-from pipeline.config import ScratchConfig, from_fields
-from pipeline.generation.llms.entries import LLMEntry
+from pipeline.config import ScratchConfig
 from pipeline.generation.llms.meter import Usage
 from pipeline.generation.llms.opening import open_llm
 from pipeline.generation.llms.protocol import LLM, Metered
@@ -18,16 +17,17 @@ from pipeline.records import text_id
 from workbench.ids import now
 from workbench.jobs.batches import in_batches
 from workbench.jobs.context import JobContext
+from workbench.jobs.kinds import WritePremisesSpec
 from workbench.journal import Row, read_rows
 
 _REASONS = 8
 _POSITION_BITS = 62
 
 
-def run(context: JobContext) -> None:
+def run(context: JobContext[WritePremisesSpec]) -> None:
     """Ask the LLM until every cell is full or its attempts are used up; the corpus has the id of the job."""
-    config = from_fields(ScratchConfig, context.spec["config"])
-    entry = LLMEntry.from_json(context.spec["llm"])
+    config = context.spec.config
+    entry = context.spec.llm
     job = _ScratchJob(context, config)
     if context.stop_requested() is None:
         job.report(f"Loading {entry.name}")
@@ -41,7 +41,7 @@ def run(context: JobContext) -> None:
 class _ScratchJob:
     """One job: what is known of each cell, what was spent, and the rows that are written."""
 
-    def __init__(self, context: JobContext, config: ScratchConfig) -> None:
+    def __init__(self, context: JobContext[WritePremisesSpec], config: ScratchConfig) -> None:
         self._context, self._config = context, config
         self._wanted = dict.fromkeys(cells(config), config.per_cell)
         self._kept: Counter[Cell] = Counter()
@@ -130,7 +130,7 @@ class _ScratchJob:
             "table": "imports",
             "import_id": self._context.job_id,
             "kind": "corpus",
-            "name": self._context.spec["corpus"],
+            "name": self._context.spec.corpus,
             "origin": f"written by {self._config.llm}",
             "duplicates": 0,
             "rejected": {},

@@ -1,0 +1,372 @@
+"""Every kind of job: what it is asked, what runs it, where it waits and how it is shown.
+
+A new kind is a spec and a line of the table here, and a handler of its name in workbench/jobs/handlers. Specs are
+written once, as spec.json, and read once; handlers and pages use their attributes.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from pipeline.config import GenerationConfig, ScratchConfig, TrainConfig
+from pipeline.curation.calibration import Calibration
+from pipeline.curation.ensemble import Ensemble
+from pipeline.errors import InputError
+from pipeline.evaluation.behaviour import Case
+from pipeline.generation.llms.entries import LLMEntry
+from pipeline.generation.prompts import PromptSet
+from pipeline.records import Side
+from workbench.jobs.spec_values import plain_values
+
+
+class JobSpec:
+    """What a job is asked to do; one frozen dataclass per kind. `None` and empty values stand for not chosen."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> Any:
+        return plain_values(self)[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a value by name."""
+        return plain_values(self).get(name, default)
+
+    @classmethod
+    def upgraded(cls, stored: dict[str, Any]) -> dict[str, Any]:
+        """Return stored values of an earlier version under the names of this one."""
+        return stored
+
+    @property
+    def own_lane(self) -> str | None:
+        """The lane that this very job has to itself; None for that of its kind."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateSpec(JobSpec):
+    """One triplet for each premise of the input; it takes over rows of earlier jobs that have the same text key."""
+
+    config: GenerationConfig
+    prompts: PromptSet | None = None
+    llm: LLMEntry | None = None
+    """Both are None in jobs of earlier versions, whose config names them."""
+    corpus: str = ""
+    corpus_id: str = ""
+    origin: str = ""
+    """What the premises were chosen for; every triplet keeps it."""
+    earlier: tuple[str, ...] = ()
+    """Jobs whose rows may serve this one."""
+    retries: str = ""
+    outcome: str = ""
+    """The attempt whose premises are tried again, and the outcome they had."""
+    replaces: str = ""
+    """The triplet that another side is written for."""
+
+
+@dataclass(frozen=True, slots=True)
+class WritePremisesSpec(JobSpec):
+    """Premises from scratch, which become a corpus."""
+
+    config: ScratchConfig
+    llm: LLMEntry
+    corpus: str
+
+
+@dataclass(frozen=True, slots=True)
+class _PreviewOfWriting(JobSpec):
+    config: GenerationConfig
+    prompts: PromptSet | None
+    llm: LLMEntry
+
+
+@dataclass(frozen=True, slots=True)
+class GridSpec(_PreviewOfWriting):
+    """A few premises at several values of omega."""
+
+    premises: tuple[str, ...]
+    omegas: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LensSpec(_PreviewOfWriting):
+    """One side of a premise, written greedily, every step recorded."""
+
+    premise: str
+    side: Side
+
+
+@dataclass(frozen=True, slots=True)
+class AskSpec(JobSpec):
+    """A prompt of one's own, to see how an LLM goes on from it."""
+
+    config: GenerationConfig
+    llm: LLMEntry
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokensSpec(JobSpec):
+    """The number of tokens of some texts."""
+
+    llm: LLMEntry
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HubModel:
+    """A model of the hub: OWNER/NAME or OWNER/NAME/FILE, and a commit."""
+
+    name: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSpec(JobSpec):
+    """The check of an LLM, which puts it into the registry."""
+
+    entry: LLMEntry
+    hub: HubModel | None = None  # fetched first
+
+
+@dataclass(frozen=True, slots=True)
+class FetchPremisesSpec(JobSpec):
+    """A file of a data set of the hub as a corpus."""
+
+    name: str
+    revision: str
+    column: str | None
+    corpus: str
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeSpec(JobSpec):
+    """Scores of the input's triplets by each judge."""
+
+    judges: tuple[str, ...]
+    attempt_ids: tuple[str, ...]
+    gold_dir: str | None = None
+    """Folder of gold pairs that calibrations are fitted on first."""
+    llms: dict[str, LLMEntry] = field(default_factory=dict)
+    calibrations: dict[str, Calibration] = field(default_factory=dict)
+    """The newest one of each judge that has one in the workspace."""
+    ensembles: dict[str, Ensemble] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrateSpec(JudgeSpec):
+    """Calibrations of judges: on gold pairs of a folder, or without one on people's decisions."""
+
+    task: str = ""
+    pairs: int = 500
+    ensemble: str | None = None
+    """Name of the ensemble that is fitted too."""
+
+
+@dataclass(frozen=True, slots=True)
+class HygieneSpec(JobSpec):
+    """Duplicates, leaks, copies and, with a guide, false hard negatives among the input's triplets."""
+
+    attempt_ids: tuple[str, ...]
+    sts_dir: str | None
+    guide: str | None
+    threshold: float
+    """Least share of letter sequences in common of near duplicates."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSpec(JobSpec):
+    """A training run on the input's triplets."""
+
+    config: TrainConfig
+    name: str  # of the encoder
+    snapshot_id: str
+    sts_dir: str | None = None
+    held_out: str | None = None
+    """The snapshot whose held-out triplets score the encoder."""
+    data: str = ""
+    """The training set in words, for the model card."""
+
+    @property
+    def own_lane(self) -> str | None:
+        """A GPU beyond the first, which trains beside other jobs."""
+        device = self.config.device
+        return device if device.startswith("cuda:") and device != "cuda:0" else None
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewSpec(JobSpec):
+    """What each phi would mask of the input's triplets under a guide."""
+
+    guide: str
+    key: str
+    """Equal for previews of the same triplets and guide."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudySpec(JobSpec):
+    """Arms x seeds of a study file."""
+
+    study: str
+    file: str
+    sts_dir: str | None = None
+    download: bool = False
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateSpec(JobSpec):
+    """Scores of an encoder: on the folder that is named, otherwise on the held-out triplets of the input."""
+
+    encoder: str  # folder or built-in name
+    encoder_id: str
+    sts_dir: str | None = None
+    retrieval_dir: str | None = None
+    transfer_dir: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FetchSpec(JobSpec):
+    """Tasks of the hub as files of the workspace."""
+
+    kind: Literal["sts", "retrieval"]
+    tasks: tuple[str, ...]
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class MapEncoder:
+    """An encoder on a map."""
+
+    encoder_id: str
+    folder: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectSpec(JobSpec):
+    """An embedding map of the input's sentences."""
+
+    encoders: tuple[MapEncoder, ...]
+    method: str
+    corpus: str
+    seed: int = 0
+    guide: str | None = None
+    key: str = ""
+    """Equal for maps of the same sentences and settings."""
+
+    @classmethod
+    def upgraded(cls, stored: dict[str, Any]) -> dict[str, Any]:
+        """The first maps had one encoder, kept as two values."""
+        if "encoder" in stored and "encoders" not in stored:
+            return stored | {"encoders": [{"encoder_id": stored.get("encoder_id", ""), "folder": stored["encoder"]}]}
+        return stored
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSpec(JobSpec):
+    """The sentences of a map nearest to a typed one."""
+
+    text: str
+    encoder: str
+    vectors: str  # file of the map's vectors
+    count: int
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainSpec(JobSpec):
+    """Why an encoder gives two sentences their similarity."""
+
+    encoder: str
+    encoder_id: str
+    first: str
+    second: str
+    pairs: str  # file of the task's pairs
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class BehaviourSpec(JobSpec):
+    """The behavioural suite on an encoder."""
+
+    encoder: str
+    encoder_id: str
+    own_tests: tuple[Case, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MarginsSpec(JobSpec):
+    """Cosines of the input's triplets under an encoder."""
+
+    encoder: str
+    encoder_id: str
+    corpus: str  # id of a snapshot, or `current`
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of job. Its handler is the module of this name in workbench/jobs/handlers."""
+
+    name: str
+    title: str
+    lane: str
+    """One job runs per lane, because models share the machine's cores and memory."""
+    spec: type[JobSpec]
+    unit: str = ""
+    """What it counts, where its title does not say so."""
+    kept_early: bool = False
+    """Whether what there is so far is of use when the job is ended early."""
+    shown_where_asked: bool = False
+    """Whether its only result is what the asking page shows, so that Home does not list it."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """Environment variables of its worker."""
+
+
+_SLEEPING = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Threads that wait asleep: a training beside other programs takes half the time, on idle cores 5 % more. Writing
+with an LLM has many more waits and would take 35 % more."""
+
+KINDS: Final[dict[str, Kind]] = {
+    kind.name: kind
+    for kind in (
+        Kind("generate", "Generation", "models", GenerateSpec),
+        Kind("write_premises", "Premises from scratch", "models", WritePremisesSpec, kept_early=True),
+        Kind("judge", "Judging", "models", JudgeSpec),
+        Kind("calibrate", "Calibration", "models", CalibrateSpec),
+        Kind("hygiene", "Hygiene", "models", HygieneSpec),
+        Kind("train", "Training", "models", TrainSpec, unit="steps", kept_early=True, environment=_SLEEPING),
+        Kind("study", "Study", "models", StudySpec),
+        Kind("evaluate", "Evaluation", "models", EvaluateSpec),
+        Kind("behaviour", "Behavioural tests", "models", BehaviourSpec),
+        Kind("margins", "Hard negatives", "models", MarginsSpec),
+        Kind("project", "Embedding map", "models", ProjectSpec),
+        Kind("fetch", "Fetching tasks", "downloads", FetchSpec),
+        Kind("fetch_premises", "Fetching premises", "downloads", FetchPremisesSpec),
+        Kind("search", "Search", "searches", SearchSpec),  # seconds long, and somebody waits for it
+        Kind("explain", "Explanation", "searches", ExplainSpec),
+        Kind("preview", "Mask preview", "searches", PreviewSpec),
+        Kind("tokens", "Token count", "searches", TokensSpec, shown_where_asked=True),
+        Kind("check", "LLM check", "checks", CheckSpec),  # an LLM is tried while a long run goes on
+        Kind("grid", "Grid preview", "previews", GridSpec, shown_where_asked=True),  # looked at during a long run
+        Kind("lens", "Contrast lens", "previews", LensSpec, shown_where_asked=True),
+        Kind("ask", "Free prompt", "previews", AskSpec, shown_where_asked=True),
+    )
+}
+_OF_SPEC = {kind.spec: kind for kind in KINDS.values()}
+
+
+def kind_named(name: str) -> Kind:
+    """Return a kind of job. InputError for one that this version does not know."""
+    if name not in KINDS:
+        raise InputError(f"There is no job of the kind {name}; there are {', '.join(KINDS)}.")
+    return KINDS[name]
+
+
+def kind_of(spec: JobSpec | type[JobSpec]) -> Kind:
+    """Return the kind of job that a spec, or a class of specs, belongs to."""
+    return _OF_SPEC[spec if isinstance(spec, type) else type(spec)]
+
+
+def lane_of(spec: JobSpec) -> str:
+    """Return the lane that a job waits in."""
+    return spec.own_lane or kind_of(spec).lane
