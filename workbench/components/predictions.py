@@ -14,7 +14,7 @@ from workbench.workspace import Workspace
 
 def pairs_path(workspace: Workspace, job_id: str, task: str) -> Path:
     """File that an evaluation wrote for a task."""
-    return workspace.root / "jobs" / job_id / "out" / f"pairs-{task}.parquet"
+    return workspace.jobs.output(job_id, f"pairs-{task}.parquet")
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

@@ -15,20 +15,12 @@ from pipeline.evaluation.behaviour import Case
 from pipeline.generation.llms.entries import LLMEntry
 from pipeline.generation.prompts import PromptSet
 from pipeline.records import Side
-from workbench.jobs.spec_values import plain_values
 
 
 class JobSpec:
     """What a job is asked to do; one frozen dataclass per kind. `None` and empty values stand for not chosen."""
 
     __slots__ = ()
-
-    def __getitem__(self, name: str) -> Any:
-        return plain_values(self)[name]
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return a value by name."""
-        return plain_values(self).get(name, default)
 
     @classmethod
     def upgraded(cls, stored: dict[str, Any]) -> dict[str, Any]:
@@ -47,19 +39,14 @@ class GenerateSpec(JobSpec):
 
     config: GenerationConfig
     prompts: PromptSet | None = None
-    llm: LLMEntry | None = None
-    """Both are None in jobs of earlier versions, whose config names them."""
+    llm: LLMEntry | None = None  # both are None in jobs of earlier versions, whose config names them
     corpus: str = ""
     corpus_id: str = ""
-    origin: str = ""
-    """What the premises were chosen for; every triplet keeps it."""
-    earlier: tuple[str, ...] = ()
-    """Jobs whose rows may serve this one."""
+    origin: str = ""  # what the premises were chosen for; every triplet keeps it
+    earlier: tuple[str, ...] = ()  # jobs whose rows may serve this one
     retries: str = ""
-    outcome: str = ""
-    """The attempt whose premises are tried again, and the outcome they had."""
-    replaces: str = ""
-    """The triplet that another side is written for."""
+    outcome: str = ""  # of the attempt whose premises are tried again
+    replaces: str = ""  # the triplet that another side is written for
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +131,7 @@ class JudgeSpec(JobSpec):
 
     judges: tuple[str, ...]
     attempt_ids: tuple[str, ...]
-    gold_dir: str | None = None
-    """Folder of gold pairs that calibrations are fitted on first."""
+    gold_dir: str | None = None  # folder of gold pairs that calibrations are fitted on first
     llms: dict[str, LLMEntry] = field(default_factory=dict)
     calibrations: dict[str, Calibration] = field(default_factory=dict)
     """The newest one of each judge that has one in the workspace."""
@@ -158,8 +144,7 @@ class CalibrateSpec(JudgeSpec):
 
     task: str = ""
     pairs: int = 500
-    ensemble: str | None = None
-    """Name of the ensemble that is fitted too."""
+    ensemble: str | None = None  # name of the ensemble that is fitted too
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +154,7 @@ class HygieneSpec(JobSpec):
     attempt_ids: tuple[str, ...]
     sts_dir: str | None
     guide: str | None
-    threshold: float
-    """Least share of letter sequences in common of near duplicates."""
+    threshold: float  # least share of letter sequences in common of near duplicates
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +165,8 @@ class TrainSpec(JobSpec):
     name: str  # of the encoder
     snapshot_id: str
     sts_dir: str | None = None
-    held_out: str | None = None
-    """The snapshot whose held-out triplets score the encoder."""
-    data: str = ""
-    """The training set in words, for the model card."""
+    held_out: str | None = None  # the snapshot whose held-out triplets score the encoder
+    data: str = ""  # the training set in words, for the model card
 
     @property
     def own_lane(self) -> str | None:
@@ -198,8 +180,7 @@ class PreviewSpec(JobSpec):
     """What each phi would mask of the input's triplets under a guide."""
 
     guide: str
-    key: str
-    """Equal for previews of the same triplets and guide."""
+    key: str  # equal for previews of the same triplets and guide
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,8 +232,7 @@ class ProjectSpec(JobSpec):
     corpus: str
     seed: int = 0
     guide: str | None = None
-    key: str = ""
-    """Equal for maps of the same sentences and settings."""
+    key: str = ""  # equal for maps of the same sentences and settings
 
     @classmethod
     def upgraded(cls, stored: dict[str, Any]) -> dict[str, Any]:
@@ -312,10 +292,8 @@ class Kind:
     lane: str
     """One job runs per lane, because models share the machine's cores and memory."""
     spec: type[JobSpec]
-    unit: str = ""
-    """What it counts, where its title does not say so."""
-    kept_early: bool = False
-    """Whether what there is so far is of use when the job is ended early."""
+    unit: str = ""  # what it counts, where its title does not say so
+    kept_early: bool = False  # whether what there is so far is of use when the job is ended early
     shown_where_asked: bool = False
     """Whether its only result is what the asking page shows, so that Home does not list it."""
     environment: dict[str, str] = field(default_factory=dict)

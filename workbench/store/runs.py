@@ -1,6 +1,5 @@
 """Training runs: the curve of every step."""
 
-import json
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -57,7 +56,7 @@ class Runs:
         """Return run_id, title, state, step, steps, loss, dev_score, best_dev_score, created_at, newest run first."""
         with self._database.read() as cursor:
             return cursor.execute(
-                "SELECT job_id AS run_id, title, state, step, steps, loss, dev_score, best_dev_score, spec, "
+                "SELECT job_id AS run_id, title, state, step, steps, loss, dev_score, best_dev_score, "
                 "  created_at, finished_at "
                 "FROM jobs LEFT JOIN (SELECT run_id, max(step) AS step, any_value(steps) AS steps, "
                 "  arg_max(loss, step) AS loss, arg_max(dev_score, step) AS dev_score, "
@@ -66,20 +65,12 @@ class Runs:
             ).df()
 
     def rates(self) -> "pd.DataFrame":
-        """Return run_id, config, batch, median triplets_per_s, most memory_mb and gpu_memory_mb, newest run first.
-
-        Runs without a step are left out; config is the dict of the run's settings, spec all it was started with.
-        """
+        """Return run_id, median triplets_per_s, most memory_mb and gpu_memory_mb of runs with steps, newest first."""
         with self._database.read() as cursor:
-            frame = cursor.execute(
-                "SELECT run_id, any_value(spec) AS spec, median(triplets_per_s) AS triplets_per_s, "
-                "  max(memory_mb) AS memory_mb, max(gpu_memory_mb) AS gpu_memory_mb "
-                "FROM train_steps JOIN jobs ON job_id = run_id GROUP BY run_id ORDER BY run_id DESC"
+            return cursor.execute(
+                "SELECT run_id, median(triplets_per_s) AS triplets_per_s, max(memory_mb) AS memory_mb, "
+                "  max(gpu_memory_mb) AS gpu_memory_mb FROM train_steps GROUP BY run_id ORDER BY run_id DESC"
             ).df()
-        frame["spec"] = [json.loads(spec) for spec in frame["spec"]]
-        frame["config"] = [spec.get("config", {}) for spec in frame["spec"]]
-        frame["batch"] = [config.get("batch_size") for config in frame["config"]]
-        return frame
 
 
 def _merged(rows: Rows) -> Rows:

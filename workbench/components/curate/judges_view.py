@@ -16,6 +16,7 @@ from workbench.components.notice import empty_state, errors_shown
 from workbench.components.text import plain
 from workbench.components.wording import ago, count, spearman
 from workbench.jobs.folder import RESUMABLE
+from workbench.jobs.kinds import CalibrateSpec
 from workbench.workspace import Workspace
 
 _ON_DECISIONS, _ON_GOLD = "People's decisions", "Gold pairs of a folder"
@@ -188,11 +189,7 @@ def _is_plain(judge_id: str) -> bool:
 
 
 def _progress(workspace: Workspace, scope: Scope) -> None:
-    jobs = [
-        job
-        for job in workspace.jobs.list()
-        if job.kind == "calibrate" and set(job.spec["attempt_ids"]) & set(scope.attempt_ids)
-    ]
+    jobs = workspace.jobs.of(CalibrateSpec, lambda spec: not set(spec.attempt_ids).isdisjoint(scope.attempt_ids))
     shown = [job for job in jobs if is_live(job)] or [job for job in jobs[:1] if job.state in RESUMABLE]
 
     def draw() -> bool:

@@ -10,6 +10,7 @@ from workbench.components.curation_scope import Scope, judge_name
 from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.notice import errors_shown
 from workbench.jobs.folder import RESUMABLE
+from workbench.jobs.kinds import JudgeSpec
 from workbench.jobs.views import JobView
 from workbench.workspace import Workspace
 
@@ -77,8 +78,7 @@ def judge_options(workspace: Workspace) -> list[str]:
     return list(dict.fromkeys([*found, *calibrated_judges(workspace)]))
 
 
-def _open_jobs(workspace: Workspace, scope: Scope) -> list[JobView]:
+def _open_jobs(workspace: Workspace, scope: Scope) -> list[JobView[JudgeSpec]]:
     """Judge jobs on these attempts: all that run, else the newest if it stopped before its end."""
-    chosen = set(scope.attempt_ids)
-    jobs = [job for job in workspace.jobs.list() if job.kind == "judge" and chosen & set(job.spec["attempt_ids"])]
+    jobs = workspace.jobs.of(JudgeSpec, lambda spec: not set(spec.attempt_ids).isdisjoint(scope.attempt_ids))
     return [job for job in jobs if is_live(job)] or [job for job in jobs[:1] if job.state in RESUMABLE]

@@ -15,6 +15,7 @@ from workbench.components.errors.slice_actions import slice_actions
 from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.notice import empty_state, errors_shown
 from workbench.components.wording import counted
+from workbench.jobs.kinds import BehaviourSpec
 from workbench.workspace import Workspace
 
 _FAILING = 50
@@ -108,7 +109,7 @@ def _failing(workspace: Workspace, tables: dict[str, pd.DataFrame], names: dict[
 
 def _progress(workspace: Workspace) -> None:
     def live() -> list:
-        return [job for job in workspace.jobs.list() if job.kind == "behaviour" and is_live(job)]
+        return [job for job in workspace.jobs.of(BehaviourSpec) if is_live(job)]
 
     def draw() -> bool:
         jobs = live()
@@ -119,6 +120,6 @@ def _progress(workspace: Workspace) -> None:
     if live():
         while_live(draw, live=True)
         return
-    latest = next((job for job in workspace.jobs.list() if job.kind == "behaviour"), None)
+    latest = workspace.jobs.latest(BehaviourSpec)
     if latest and latest.state == "failed":
         job_card(workspace, latest, key="behaving")

@@ -16,6 +16,7 @@ from workbench.components.notice import empty_state, errors_shown
 from workbench.components.slice_view import TaskSlices, slice_picker, slices_of
 from workbench.components.text import plain
 from workbench.components.wording import ago, count, counted
+from workbench.jobs.kinds import MarginsSpec
 from workbench.margin_results import MarginRun, latest_margins
 from workbench.workspace import Workspace
 
@@ -176,7 +177,7 @@ def _table(rows: pd.DataFrame, *, selected: bool) -> pd.DataFrame:
 
 def _progress(workspace: Workspace) -> None:
     def live() -> list:
-        return [job for job in workspace.jobs.list() if job.kind == "margins" and is_live(job)]
+        return [job for job in workspace.jobs.of(MarginsSpec) if is_live(job)]
 
     def draw() -> bool:
         jobs = live()
@@ -187,6 +188,6 @@ def _progress(workspace: Workspace) -> None:
     if live():
         while_live(draw, live=True)
         return
-    latest = next((job for job in workspace.jobs.list() if job.kind == "margins"), None)
+    latest = workspace.jobs.latest(MarginsSpec)
     if latest and latest.state == "failed":
         job_card(workspace, latest, key="measuring")

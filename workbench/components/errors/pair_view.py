@@ -40,7 +40,7 @@ def pair_view(workspace: Workspace, row: pd.Series, *, encoder_id: str, pairs_pa
 
 def _explanation(workspace: Workspace, job_id: str) -> None:
     """Look after the job without holding up the page, then draw what it found."""
-    path = workspace.root / "jobs" / job_id / "out" / "explained.json"
+    path = workspace.jobs.output(job_id, "explained.json")
     if path.exists():
         _draw(json.loads(path.read_bytes()))
         return

@@ -11,6 +11,7 @@ from workbench.components.notice import errors_shown
 from workbench.components.text import plain
 from workbench.components.to_curation import to_curation
 from workbench.components.wording import ago, counted
+from workbench.jobs.kinds import GenerateSpec
 from workbench.notes import Notes
 from workbench.pair_slices import PairSlices
 from workbench.workspace import Workspace
@@ -65,9 +66,7 @@ def _made_from(workspace: Workspace, origin: str) -> None:
 
 
 def _attempts_from(workspace: Workspace, origin: str) -> list[str]:
-    return [
-        job.job_id for job in workspace.jobs.list() if job.kind == "generate" and job.spec.get("origin") == origin
-    ]
+    return [job.job_id for job in workspace.jobs.of(GenerateSpec, lambda spec: spec.origin == origin)]
 
 
 def _save_pairs(workspace: Workspace, pairs: pd.DataFrame, task: str, origin: str) -> None:

@@ -15,9 +15,10 @@ from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.notice import errors_shown
 from workbench.components.text import plain
 from workbench.components.wording import count
+from workbench.jobs.kinds import EvaluateSpec, FetchSpec, JobSpec
 from workbench.workspace import Workspace
 
-_KINDS = ("evaluate", "fetch")
+_KINDS: tuple[type[JobSpec], ...] = (EvaluateSpec, FetchSpec)
 
 
 def evaluate_form(workspace: Workspace) -> None:
@@ -52,7 +53,7 @@ def evaluate_form(workspace: Workspace) -> None:
 
 def _progress(workspace: Workspace) -> None:
     def live_jobs() -> list:
-        return [job for job in workspace.jobs.list() if job.kind in _KINDS and is_live(job)]
+        return [job for kind in _KINDS for job in workspace.jobs.of(kind) if is_live(job)]
 
     def draw() -> bool:
         jobs = live_jobs()
@@ -67,6 +68,6 @@ def _progress(workspace: Workspace) -> None:
         while_live(draw, live=True)
     else:
         for kind in _KINDS:
-            latest = next((job for job in workspace.jobs.list() if job.kind == kind), None)
+            latest = workspace.jobs.latest(kind)
             if latest and latest.state == "failed":
                 job_card(workspace, latest, key="evaluating")

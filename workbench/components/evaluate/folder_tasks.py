@@ -121,7 +121,7 @@ def _start(workspace: Workspace, names: dict[str, str], kind: TaskKind) -> None:
 
 
 def _rows(workspace: Workspace, job_id: str, task: str, kind: TaskKind) -> None:
-    path = workspace.root / "jobs" / job_id / "out" / f"{kind.kind}-{task}.parquet"
+    path = workspace.jobs.output(job_id, f"{kind.kind}-{task}.parquet")
     if not path.exists():
         st.caption("The rows behind this score are no longer in the workspace: evaluate again to see them.")
         return

@@ -43,8 +43,8 @@ def measured_spaces(workspace: Workspace) -> list[dict[str, Any]]:
     """The latest measures of each encoder."""
     latest: dict[str, dict[str, Any]] = {}
     for job in reversed(workspace.jobs.list()):
-        path = workspace.root / "jobs" / job.job_id / "out" / "space.json"
-        if job.kind in ("evaluate", "train") and path.exists():
+        path = workspace.jobs.output(job.job_id, "space.json")
+        if path.exists():
             record = json.loads(path.read_bytes())
             latest[record["encoder_id"]] = record
     return list(latest.values())

@@ -5,6 +5,7 @@ import streamlit as st
 
 from workbench.components.notice import empty_state
 from workbench.components.wording import ago, count
+from workbench.jobs.kinds import GenerateSpec
 from workbench.workspace import Workspace
 
 ATTEMPTS: str = "Attempts"
@@ -13,7 +14,7 @@ ATTEMPTS: str = "Attempts"
 
 def attempt_names(workspace: Workspace, attempts: pd.DataFrame) -> dict[str, str]:
     """Id -> title of every attempt, newest first; one that was just started has no rows yet but is there."""
-    names = {job.job_id: job.title for job in workspace.jobs.list() if job.kind == "generate"}
+    names = {job.job_id: job.title for job in workspace.jobs.of(GenerateSpec)}
     stored = attempts.sort_values("created_at", ascending=False)
     for attempt in stored.itertuples():
         names.setdefault(attempt.attempt_id, attempt.title or attempt.attempt_id)

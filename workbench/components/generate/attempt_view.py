@@ -14,6 +14,7 @@ from workbench.components.notice import empty_state
 from workbench.components.text import plain
 from workbench.components.triplet_rows import triplet_table
 from workbench.components.wording import counted
+from workbench.jobs.kinds import GenerateSpec
 from workbench.jobs.views import JobView
 from workbench.store.filters import TripletFilter
 from workbench.workspace import Workspace
@@ -76,6 +77,6 @@ def run_facts(job: JobView) -> None:
         st.caption(plain(f"{counted(count, 'side')} failed: {reason}"))
 
 
-def _job(workspace: Workspace, attempt_id: str) -> JobView | None:
+def _job(workspace: Workspace, attempt_id: str) -> JobView[GenerateSpec] | None:
     """Job of an attempt; imported triplets have none."""
-    return next((job for job in workspace.jobs.list() if job.job_id == attempt_id), None)
+    return next((job for job in workspace.jobs.of(GenerateSpec) if job.job_id == attempt_id), None)

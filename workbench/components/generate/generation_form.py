@@ -1,5 +1,6 @@
 """The settings of generation, which every view of the page shares, and the start of a run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from workbench.components.generate.llm_choice import budget_settings, candidate_
 from workbench.components.notice import errors_shown
 from workbench.components.text import plain
 from workbench.components.wording import count, counted, duration
+from workbench.jobs.kinds import GenerateSpec, JobSpec
 from workbench.jobs.views import JobView
 from workbench.prompt_sets import PromptSets
 from workbench.store.llms import RegisteredLLM
@@ -63,7 +65,7 @@ def generation_form(workspace: Workspace) -> GenerationChoice:
             state.select(state.ATTEMPT, made["attempt_id"])
             state.select(state.GENERATE_VIEW, RUN)
             st.rerun()
-    st.caption(estimate(workspace.jobs.list(), limit))
+    st.caption(estimate(workspace.jobs.of(GenerateSpec), limit))
     return GenerationChoice(corpus_id, config, prompts)
 
 
@@ -148,9 +150,9 @@ def _settings(llm: RegisteredLLM | None) -> dict[str, Any]:
     }
 
 
-def estimate(jobs: list[JobView], limit: int, *, kind: str = "generate") -> str:
+def estimate(jobs: Sequence[JobView[JobSpec]], limit: int) -> str:
     """Time from the rate last measured here; without one, say so rather than guess."""
-    rate = next((job.rate for job in jobs if job.kind == kind and job.rate), None)
+    rate = next((job.rate for job in jobs if job.rate), None)
     if not rate:
         return "Time left is shown once the first rows are done; nothing has been measured on this machine yet."
     speed = f"{rate:.1f} premises per second" if rate >= 0.1 else f"{rate * 60:.1f} premises per minute"

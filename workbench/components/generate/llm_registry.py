@@ -9,6 +9,7 @@ from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.notice import errors_shown
 from workbench.components.text import plain
 from workbench.components.wording import ago
+from workbench.jobs.kinds import CheckSpec
 from workbench.jobs.views import JobView
 from workbench.store.llms import RegisteredLLM
 from workbench.workspace import Workspace
@@ -180,8 +181,8 @@ def _server_settings() -> dict[str, object]:
     }
 
 
-def _checks(workspace: Workspace) -> list[JobView]:
-    return [job for job in workspace.jobs.list() if job.kind == "check"]
+def _checks(workspace: Workspace) -> list[JobView[CheckSpec]]:
+    return workspace.jobs.of(CheckSpec)
 
 
 def _weights(llm: RegisteredLLM) -> str:

@@ -16,6 +16,7 @@ from workbench.components.generate.llm_choice import budget_settings, llm_picker
 from workbench.components.notice import errors_shown
 from workbench.components.text import plain
 from workbench.components.wording import count, counted
+from workbench.jobs.kinds import WritePremisesSpec
 from workbench.workspace import Workspace
 
 PREMISES: str = "Premises"
@@ -137,7 +138,7 @@ def _start(workspace: Workspace, config: dict[str, Any], name: str) -> None:
         key="scratch_start",
     )
     st.caption(plan(settings))
-    st.caption(estimate(workspace.jobs.list(), wanted, kind="write_premises"))
+    st.caption(estimate(workspace.jobs.of(WritePremisesSpec), wanted))
     if pressed:
         with errors_shown():
             given = {field.name: getattr(settings, field.name) for field in fields(settings)}

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pipeline.config import ScratchConfig, from_fields
+from pipeline.config import ScratchConfig
 from pipeline.generation.premise_filing import cells
 from workbench import state
 from workbench.components.generate.coverage_table import coverage_table, wanted_each
@@ -12,6 +12,7 @@ from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.notice import empty_state
 from workbench.components.text import plain
 from workbench.components.wording import count, counted, percent
+from workbench.jobs.kinds import WritePremisesSpec
 from workbench.jobs.views import JobView
 from workbench.workspace import Workspace
 
@@ -22,12 +23,12 @@ def scratch_view(workspace: Workspace) -> None:
     with settings:
         scratch_form(workspace)
     with result:
-        jobs = {job.job_id: job for job in workspace.jobs.list() if job.kind == "write_premises"}
+        jobs = {job.job_id: job for job in workspace.jobs.of(WritePremisesSpec)}
         chosen = state.pick(
             "Corpus written from scratch",
             list(jobs),
             name=state.SCRATCH,
-            names={job_id: f"{job.spec['corpus']} ({counted(job.done, 'premise')})" for job_id, job in jobs.items()},
+            names={job_id: f"{job.spec.corpus} ({counted(job.done, 'premise')})" for job_id, job in jobs.items()},
         )
         if chosen is None:
             empty_state(
@@ -39,8 +40,8 @@ def scratch_view(workspace: Workspace) -> None:
         _corpus(workspace, jobs[chosen])
 
 
-def _corpus(workspace: Workspace, job: JobView) -> None:
-    config = from_fields(ScratchConfig, job.spec["config"])
+def _corpus(workspace: Workspace, job: JobView[WritePremisesSpec]) -> None:
+    config = job.spec.config
 
     def draw() -> bool:
         now = workspace.jobs.get(job.job_id)

@@ -66,7 +66,7 @@ def _wait(workspace: Workspace, map_id: str, job_id: str, text: str) -> None:
             st.caption(f"Looking for sentences like “{plain(shorten(text, 40))}” …")
             return
         st.session_state.pop(_pending(map_id), None)
-        found = workspace.root / "jobs" / job_id / "out" / "found.parquet"
+        found = workspace.jobs.output(job_id, "found.parquet")
         if job.state != "finished" or not found.exists():
             st.error(plain(job.message or "The search was stopped."), icon=":material/error:")
             return

@@ -17,6 +17,7 @@ from workbench.components.notice import errors_shown
 from workbench.components.train.train_curves import legend_below
 from workbench.components.train.train_form import Wanted
 from workbench.components.wording import count
+from workbench.jobs.kinds import PreviewSpec
 from workbench.jobs.views import JobView
 from workbench.workspace import Workspace
 
@@ -32,8 +33,8 @@ def phi_preview(workspace: Workspace, wanted: Wanted) -> None:
         return
     key = preview_key(wanted.snapshot_id, config["guide"], wanted.hold_out)
 
-    def newest() -> JobView | None:
-        return next((job for job in workspace.jobs.list() if job.spec.get("key") == key), None)
+    def newest() -> JobView[PreviewSpec] | None:
+        return workspace.jobs.latest(PreviewSpec, lambda spec: spec.key == key)
 
     def draw() -> bool:
         job = newest()
@@ -153,8 +154,8 @@ def _examples(found: dict[str, Any], phi: float) -> None:
     )
 
 
-def _read(workspace: Workspace, job: JobView) -> dict[str, Any] | None:
-    path = workspace.root / "jobs" / job.job_id / "out" / "preview.json"
+def _read(workspace: Workspace, job: JobView[PreviewSpec]) -> dict[str, Any] | None:
+    path = workspace.jobs.output(job.job_id, "preview.json")
     return _parsed(str(path), path.stat().st_mtime) if path.exists() else None
 
 

@@ -1,6 +1,5 @@
 """Several runs side by side: overlaid curves, the settings that differ, scores with intervals."""
 
-import json
 from dataclasses import asdict
 from math import sqrt
 from typing import Any
@@ -9,13 +8,13 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from pipeline.config import TrainConfig
 from workbench import theme
 from workbench.components.encoder_comparison import comparison_of
 from workbench.components.notice import no_chart
 from workbench.components.text import for_chart, plain, shorten
 from workbench.components.train.train_curves import legend_below
 from workbench.components.wording import spearman
+from workbench.jobs.kinds import TrainSpec
 from workbench.workspace import Workspace
 
 _MEASURES = {
@@ -35,7 +34,8 @@ def run_comparison(workspace: Workspace, runs: pd.DataFrame, chosen: list[str]) 
     st.subheader(f"{len(chosen)} runs compared", anchor=False)
     _curves(workspace, names)
     st.markdown("**Settings that differ**")
-    different = differing({names[run_id]: _settings(rows.loc[run_id]) for run_id in chosen})
+    specs = {job.job_id: job.spec for job in workspace.jobs.of(TrainSpec)}
+    different = differing({names[run_id]: _settings(specs[run_id]) for run_id in chosen if run_id in specs})
     if different.empty:
         st.caption("None: these runs have the same settings and data.")
     else:
@@ -51,15 +51,8 @@ def differing(settings: dict[str, dict[str, Any]]) -> pd.DataFrame:
     return table[table.nunique(axis=1) > 1].rename_axis("Setting")
 
 
-def _settings(row: pd.Series) -> dict[str, Any]:
-    spec = json.loads(row["spec"])
-    # A run of an earlier version lacks newer settings: it ran with what is their default now.
-    return {
-        **asdict(TrainConfig()),
-        **spec.get("config", {}),
-        "snapshot": spec.get("snapshot_id"),
-        "STS folder": spec.get("sts_dir"),
-    }
+def _settings(spec: TrainSpec) -> dict[str, Any]:
+    return {**asdict(spec.config), "snapshot": spec.snapshot_id, "STS folder": spec.sts_dir}
 
 
 def _text(value: Any) -> str:

@@ -1,6 +1,7 @@
 """What a run left beside its curve: first batch, worst validation rows, settings."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -8,6 +9,7 @@ import streamlit as st
 
 from workbench.components.notice import no_chart
 from workbench.components.wording import count, counted, duration, percent
+from workbench.jobs.kinds import TrainSpec
 from workbench.jobs.views import JobView
 from workbench.train_command import train_command
 from workbench.workspace import Workspace
@@ -15,7 +17,7 @@ from workbench.workspace import Workspace
 
 def read_detail(workspace: Workspace, run_id: str, name: str) -> dict[str, Any] | None:
     """Return a JSON file of the run's folder, or None while there is none."""
-    path = workspace.root / "jobs" / run_id / "out" / name
+    path = workspace.jobs.output(run_id, name)
     try:
         found: dict[str, Any] = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
@@ -104,15 +106,13 @@ def dev_rows(workspace: Workspace, run_id: str) -> None:
     )
 
 
-def settings_view(workspace: Workspace, job: JobView) -> None:
+def settings_view(workspace: Workspace, job: JobView[TrainSpec]) -> None:
     """Draw the command of the run and all its settings."""
-    config = job.spec.get("config", {})
+    config = asdict(job.spec.config)
     names = {snapshot.snapshot_id: snapshot.name for snapshot in workspace.store.snapshots.list()}
-    snapshot = names.get(job.spec.get("snapshot_id", ""), str(job.spec.get("snapshot_id", "")))
-    if config:
-        sts_dir = job.spec.get("sts_dir") or ""
-        command = train_command(config, snapshot=snapshot, sts_dir=sts_dir, hold_out=bool(job.spec.get("held_out")))
-        st.code(command, language="bash", wrap_lines=True)
+    snapshot, sts_dir = names.get(job.spec.snapshot_id, job.spec.snapshot_id), job.spec.sts_dir or ""
+    command = train_command(config, snapshot=snapshot, sts_dir=sts_dir, hold_out=bool(job.spec.held_out))
+    st.code(command, language="bash", wrap_lines=True)
     st.code(json.dumps(config, indent=2), language="json")
 
 

@@ -1,7 +1,5 @@
 """All runs as a table, from which some are chosen to be compared."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -9,6 +7,7 @@ import streamlit as st
 from workbench.components.job_progress import is_live, while_live
 from workbench.components.train.run_comparison import run_comparison
 from workbench.components.wording import ago, clock
+from workbench.jobs.kinds import TrainSpec
 from workbench.workspace import Workspace
 
 _EVERY_S = 4.0
@@ -18,7 +17,7 @@ def runs_overview(workspace: Workspace) -> None:
     """Draw all runs and the comparison of the ticked ones; redraws itself while one of them trains."""
 
     def any_live() -> bool:
-        return any(is_live(job) for job in workspace.jobs.list() if job.kind == "train")
+        return any(is_live(job) for job in workspace.jobs.of(TrainSpec))
 
     def draw() -> bool:
         runs = all_runs(workspace)
@@ -33,13 +32,12 @@ def runs_overview(workspace: Workspace) -> None:
 def all_runs(workspace: Workspace) -> pd.DataFrame:
     """Return the runs with their states as they are now, with those too new for the store to have a row of them."""
     stored = workspace.store.runs.list()
-    jobs = {job.job_id: job for job in workspace.jobs.list() if job.kind == "train"}
+    jobs = {job.job_id: job for job in workspace.jobs.of(TrainSpec)}
     new = [
         {
             "run_id": job.job_id,
             "title": job.title,
             "state": job.state,
-            "spec": json.dumps(job.spec),
             "created_at": job.created_at,
         }
         for job in jobs.values()

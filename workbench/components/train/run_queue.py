@@ -8,7 +8,7 @@ from workbench import state
 from workbench.components.job_progress import is_live, progress_words, share, while_live
 from workbench.components.notice import errors_shown
 from workbench.components.text import plain
-from workbench.jobs.kinds import kind_of
+from workbench.jobs.kinds import TrainSpec, kind_of
 from workbench.jobs.views import JobView
 from workbench.workspace import Workspace
 
@@ -32,7 +32,7 @@ def run_queue(workspace: Workspace) -> None:
         return True
 
     def live() -> bool:
-        return any(is_live(job) and job.kind == "train" for job in workspace.jobs.list())
+        return any(is_live(job) for job in workspace.jobs.of(TrainSpec))
 
     while_live(draw, live=live() and any(job.state == "queued" for job in workspace.jobs.list()))
 

@@ -1,5 +1,6 @@
 """One training run: its job, its result, its curves, and what it left behind."""
 
+from dataclasses import asdict
 from math import isfinite
 
 import pandas as pd
@@ -115,7 +116,7 @@ def _result(workspace: Workspace, job: JobView) -> None:
 def _again(job: JobView) -> None:
     """Offer the form with the settings of this run."""
     if st.button("New run from this", icon=":material/content_copy:", type="tertiary", key="run_again"):
-        start_from(job.spec.get("config", {}))
+        start_from(asdict(job.spec.config))
         state.select(state.TRAIN_VIEW, "New run")
         st.rerun(scope="app")
 

@@ -18,6 +18,7 @@ from workbench.components.train.study_figures import (
     shown_tasks,
 )
 from workbench.components.wording import count, percent
+from workbench.jobs.kinds import StudySpec
 from workbench.jobs.views import JobView
 from workbench.workspace import Workspace
 
@@ -26,10 +27,8 @@ def study_view(workspace: Workspace, name: str) -> None:
     """Draw the study of this name; redraws itself while it runs."""
     folder = workspace.root / "studies" / name
 
-    def newest() -> JobView | None:
-        return next(
-            (job for job in workspace.jobs.list() if job.kind == "study" and job.spec.get("study") == name), None
-        )
+    def newest() -> JobView[StudySpec] | None:
+        return workspace.jobs.latest(StudySpec, lambda spec: spec.study == name)
 
     def draw() -> bool:
         job = newest()

@@ -6,7 +6,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pipeline.config import TrainConfig
 from pipeline.training.estimate import (
     STS_TEXTS,
     STSB_DEV_TEXTS,
@@ -21,6 +20,7 @@ from workbench.components.train.run_details import read_detail
 from workbench.components.train.train_form import Wanted
 from workbench.components.wording import count, duration
 from workbench.gpus import gpu_names
+from workbench.jobs.kinds import PreviewSpec, TrainSpec
 from workbench.train_command import settings_file, train_command
 from workbench.workspace import Workspace
 
@@ -137,23 +137,21 @@ def _measured(workspace: Workspace, wanted: Wanted) -> pd.Series | None:
     Only a finished run has kept what its parts took. What it was scored on decides the time of its scores, the batch
     size its rate, and whether there is a guide the time before its first step.
     """
-    # A run of an earlier version lacks settings that are newer than it: it ran with what is the default now.
-    defaults = asdict(TrainConfig())
     own = wanted.config
-    finished = {job.job_id for job in workspace.jobs.list() if job.state == "finished"}
+    runs = {job.job_id: job for job in workspace.jobs.of(TrainSpec)}
     found, likeness = None, -1
-    for _, run in workspace.store.runs.rates().iterrows():
-        config = defaults | run["config"]
+    rates = workspace.store.runs.rates()
+    for _, run in rates[rates["run_id"].isin(list(runs))].iterrows():
+        job = runs[run["run_id"]]
+        config = asdict(job.spec.config)
         if any(config[name] != own[name] for name in ("encoder", "device", "precision")):
             continue
         is_guided = config["mask_rule"] != "none"
-        is_scored_alike = (run["spec"].get("sts_dir") or "") == wanted.sts_dir
-        alike = (
-            8 * (run["run_id"] in finished) + 4 * is_scored_alike + 2 * (config["batch_size"] == own["batch_size"])
-        )
+        is_scored_alike = (job.spec.sts_dir or "") == wanted.sts_dir
+        alike = 8 * (job.state == "finished") + 4 * is_scored_alike + 2 * (config["batch_size"] == own["batch_size"])
         alike += is_guided == (own["mask_rule"] != "none")
         if alike > likeness:
-            found, likeness = run, alike
+            found, likeness = pd.concat([run, pd.Series({"batch": config["batch_size"]}, dtype=object)]), alike
     if found is None:
         return None
     cost = read_detail(workspace, str(found["run_id"]), "cost.json") or {}
@@ -164,17 +162,13 @@ def has_vectors(workspace: Workspace, wanted: Wanted) -> bool:
     """Whether an earlier run or preview has embedded the texts of this snapshot with this guide."""
     guide = wanted.config["guide"]
     key = preview_key(wanted.snapshot_id, guide, wanted.hold_out)
-    for job in workspace.jobs.list():
-        if job.kind == "preview" and job.state == "finished" and job.spec.get("key") == key:
-            return True
-        config = asdict(TrainConfig()) | job.spec.get("config", {}) if job.kind == "train" else {}
-        if (
-            config
-            and job.done
-            and (config["guide"], config["positives"]) == (guide, wanted.config["positives"])
-            and config["mask_rule"] != "none"
-            and job.spec.get("snapshot_id") == wanted.snapshot_id
-            and bool(job.spec.get("held_out")) == wanted.hold_out
-        ):
-            return True
-    return False
+    if workspace.jobs.latest(PreviewSpec, lambda spec: spec.key == key, states=("finished",)):
+        return True
+
+    def embeds(spec: TrainSpec) -> bool:
+        config = spec.config
+        same = (config.guide, config.positives) == (guide, wanted.config["positives"])
+        here = spec.snapshot_id == wanted.snapshot_id and bool(spec.held_out) == wanted.hold_out
+        return same and here and config.mask_rule != "none"
+
+    return any(job.done for job in workspace.jobs.of(TrainSpec, embeds))
