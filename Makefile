@@ -15,7 +15,7 @@ BENCHMARKS := generation generation_memory judges curation training behaviour pa
 RUN := $(VENV)/bin/python
 WORKSPACE_FLAG := $(if $(WORKSPACE),--workspace "$(WORKSPACE)")
 
-.PHONY: demo run test install install-test check lint format bench bench-gpu clean
+.PHONY: demo run test install install-test check lint format docs bench bench-gpu clean
 
 demo: install  ## install, run the main job on the embedded models, print its table, serve the result
 	$(RUN) -m workbench demo $(WORKSPACE_FLAG) $(if $(STS_DIR),--sts-dir "$(STS_DIR)")
@@ -52,6 +52,9 @@ lint: install-test
 format: install-test
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
+
+docs: install  ## write the tables of docs/settings.md from the configs
+	$(RUN) -m docs.make_settings
 
 bench: install-test  ## every benchmark, each against its baseline in the same run; more of them with STS_DIR
 	for name in $(BENCHMARKS); do echo "== $$name"; $(RUN) -m benchmarks.$$name || exit 1; done

@@ -1,140 +1,311 @@
-"""Settings of every stage: frozen, validated where they are made, stored whole with each run."""
+"""Settings of every stage: frozen, checked where they are made, stored whole with each run; see train_config."""
 
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, get_args
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeVar
 
-from pipeline.errors import InputError
+from pipeline.names import BUILT_IN_LLMS
+from pipeline.settings import Settings, again, require, seed_setting, setting
+from pipeline.train_config import NOT_LEARNED, TRAIN_PRESETS, TrainConfig
 
-Config = TypeVar("Config")
-MaskRule = Literal["none", "phi", "gist_absolute", "gist_relative", "released"]
+__all__ = [
+    "CONFIGS",
+    "NOT_LEARNED",
+    "NOT_SENT",
+    "RULE_PRESETS",
+    "SAMPLED_ONLY",
+    "TRAIN_PRESETS",
+    "Config",
+    "CurationRule",
+    "GenerationConfig",
+    "Sampling",
+    "ScratchConfig",
+    "TrainConfig",
+    "from_fields",
+    "plain",
+]
+
+Config = TypeVar("Config", bound=Settings)
 ChoiceRule = Literal["first", "contrast", "contrast_per_token", "least_overlap"]
-Positives = Literal["written", "dropout", "word_deletion"]
-ThresholdUnit = Literal["cosine", "random_pairs"]
-Precision = Literal["fp32", "bf16", "fp16"]
-DevMetric = Literal["auto", "sts-dev", "held-out"]
 
-
-def _require(holds: bool, message: str) -> None:
-    if not holds:
-        raise InputError(message)
+SAMPLING, BUDGET, CANDIDATES, CELLS = "sampling", "budget", "candidates", "cells"
+"""Groups of the forms; settings of no group stand in the main part."""
 
 
 @dataclass(frozen=True, slots=True)
-class GenerationConfig:
+class Sampling(Settings):
+    """How an LLM goes on from a prompt, whatever the prompt is for."""
+
+    llm: str = setting(
+        "smollm2-135m",
+        "The LLM: a name of the registry, or the path of a GGUF file or transformers folder.",
+        label="LLM",
+        unit="name or path",
+        suggestions=BUILT_IN_LLMS,
+    )
+    plausibility: float = setting(
+        0.1,
+        "Tokens whose probability under the own prompt is below this share of the best token's are never chosen. "
+        "0 switches the cut off, as in the paper.",
+        label="Plausibility cut",
+        unit="share",
+        ge=0,
+        le=1,
+        step=0.05,
+        slider=(0.0, 0.5),
+    )
+    temperature: float = setting(
+        0.0,
+        "Softmax temperature of the choice of tokens. 0 always takes the best token.",
+        ge=0,
+        step=0.1,
+        slider=(0.0, 1.5),
+        group=SAMPLING,
+    )
+    top_p: float = setting(
+        1.0,
+        "The smallest set of best tokens with this much mass is kept when sampling. No effect at temperature 0.",
+        label="Nucleus mass (top p)",
+        unit="share",
+        gt=0,
+        le=1,
+        step=0.05,
+        slider=(0.05, 1.0),
+        group=SAMPLING,
+    )
+    seed: int = seed_setting(
+        "Seed of the sampler. The same seed, batch size and backend give the same text; another batch size may not, "
+        "because the last bits of the logits depend on it.",
+        group=SAMPLING,
+    )
+    max_new_tokens: int = setting(
+        48,
+        "Longest reply. A reply cut there has the outcome truncated.",
+        label="Longest reply (tokens)",
+        unit="tokens",
+        ge=1,
+        group=SAMPLING,
+    )
+    batch_size: int = setting(
+        0,
+        "Replies decoded together; each takes two rows of the batch while omega is above 0. 0 picks the fastest "
+        "batch size on this machine: 31 in llama.cpp and 62 in torch under contrast; 32 for a transformers model on "
+        "a CPU, 1,024 on a GPU, halved while memory does not suffice.",
+        label="Batch size (replies)",
+        unit="replies",
+        ge=0,
+        group=SAMPLING,
+    )
+    token_budget: int = setting(
+        0,
+        "Most tokens a server may charge for in one run, prompts and replies together. No call is made that could "
+        "exceed it. 0 sets no limit; no effect on LLMs that run here.",
+        unit="tokens",
+        ge=0,
+        le=10**12,
+        step=10_000,
+        group=BUDGET,
+    )
+    money_budget: float = setting(
+        0.0,
+        "Most money a server may charge in one run, at the prices of the LLM's entry. 0 sets no limit.",
+        unit="money",
+        ge=0,
+        step=0.1,
+        group=BUDGET,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationConfig(Sampling):
     """Stage 1: how a positive and a hard negative are written for each premise."""
 
-    llm: str = "smollm2-135m"
-    """Registered name of the LLM, or the path of a GGUF file or transformers folder."""
-    prompt_set: str = "default"
-    """Id of the prompt set that holds instructions and few-shot examples."""
-    omega: float = 0.6
-    """Weight of the opposite instruction in z = l - omega * l^; 0 is plain generation; range [0, 1)."""
-    plausibility: float = 0.1
-    """Tokens less likely than this share of the best own token are excluded; 0 switches it off; range [0, 1]."""
-    temperature: float = 0.0
-    """Softmax temperature over z; 0 chooses the best token."""
-    top_p: float = 1.0
-    """Nucleus mass kept when sampling; range (0, 1]."""
-    seed: int = 0
-    """Seed of the sampler; the same seed, batch size and backend give the same text."""
-    max_new_tokens: int = 48
-    """Longest reply in tokens; a reply cut there has the outcome truncated."""
-    batch_size: int = 0
-    """Replies decoded side by side, each in two rows while omega > 0; 0: as many as the LLM writes fastest."""
-    candidates: int = 1
-    """Replies drawn per side, of which one is chosen; more than one needs a temperature above 0."""
-    choice: ChoiceRule = "contrast"
-    """Which of several candidates is taken: first, greatest contrast (sum or per token), least word overlap."""
-    token_budget: int = 0
-    """Tokens that a server may charge for in one run, prompts and replies; 0 sets no limit."""
-    money_budget: float = 0.0
-    """Money that a server may charge in one run, at the LLM's prices; 0 sets no limit."""
+    prompt_set: str = setting(
+        "default",
+        "The prompt set: instructions, examples, opposites, stop strings, clean-up. Shipped: `default`, `against "
+        "copying`, `strict`, `questions`, `short`, `no examples`; a workspace adds its own.",
+        label="Prompts",
+        unit="name or name@version",
+    )
+    omega: float = setting(
+        0.6,
+        "Weight of the opposite instruction in z = l - omega * l^. 0 is plain generation at half the rows, without "
+        "the opposite prompt; a greater one moves the sentence further away from what the opposite asks for.",
+        label="Contrast ω",
+        ge=0,
+        lt=1,
+        step=0.05,
+        slider=(0.0, 0.95),
+    )
+    candidates: int = setting(
+        1,
+        "Replies drawn per side, of which one is kept. More than one needs a temperature above 0. A server that "
+        "returns log-probabilities of prompts takes part in the contrast this way only.",
+        label="Candidates per side",
+        unit="replies",
+        ge=1,
+        le=64,
+        group=CANDIDATES,
+    )
+    choice: ChoiceRule = setting(
+        "contrast",
+        "Which of several usable candidates is kept: `first`; `contrast`, the greatest log p(own) - omega * "
+        "log p(opposite) of the whole reply; `contrast_per_token`, the same divided by its tokens; `least_overlap`, "
+        "the smallest share of words that the premise holds too.",
+        label="Candidate kept",
+        unit="rule",
+        words={
+            "first": "first usable one",
+            "contrast": "greatest log p(own) - ω log p(opposite)",
+            "contrast_per_token": "the same, per token",
+            "least_overlap": "fewest words of the premise",
+        },
+        group=CANDIDATES,
+    )
 
-    def __post_init__(self) -> None:
-        _require(0 <= self.omega < 1, f"omega must be at least 0 and below 1, got {self.omega}.")
-        _require(0 <= self.plausibility <= 1, f"plausibility must lie in 0..1, got {self.plausibility}.")
-        _require(self.temperature >= 0, f"temperature must not be negative, got {self.temperature}.")
-        _require(0 < self.top_p <= 1, f"top_p must lie above 0 and at most 1, got {self.top_p}.")
-        _require(self.max_new_tokens >= 1, f"max_new_tokens must be at least 1, got {self.max_new_tokens}.")
-        _require(self.batch_size >= 0, f"batch_size must not be negative, got {self.batch_size}.")
-        _require(1 <= self.candidates <= 64, f"candidates must lie in 1..64, got {self.candidates}.")
-        _require(
+    def check_together(self) -> None:
+        """Refuse several candidates that would all be the same."""
+        require(
             self.candidates == 1 or self.temperature > 0,
             f"candidates is {self.candidates} at temperature 0, where all would be the same: raise the temperature.",
         )
-        _require(self.choice in get_args(ChoiceRule), f"choice must be one of {', '.join(get_args(ChoiceRule))}.")
-        _require(self.token_budget >= 0, f"token_budget must not be negative, got {self.token_budget}.")
-        _require(self.money_budget >= 0, f"money_budget must not be negative, got {self.money_budget}.")
+
+
+def plain(config: Sampling) -> GenerationConfig:
+    """Return the same sampling without an opposite prompt: how an LLM goes on from a single text."""
+    return GenerationConfig(omega=0.0, **{item.name: getattr(config, item.name) for item in fields(Sampling)})
+
+
+NOT_SENT = ("token_budget", "money_budget")
+"""Settings of sampling that change no text: what a run may cost."""
+SAMPLED_ONLY = ("top_p", "seed", "candidates", "choice")
+"""Settings that change a text only at a temperature above 0."""
 
 
 @dataclass(frozen=True, slots=True)
-class ScratchConfig:
+class ScratchConfig(Sampling):
     """Premises from scratch: which cells of topic x genre x length an LLM fills, and how."""
 
-    llm: str = "smollm2-135m"
-    """Registered name of the LLM, or the path of a GGUF file."""
-    topics: tuple[str, ...] = ()
-    """What the sentences are about, in a word or two each; empty takes the built-in list."""
-    genres: tuple[str, ...] = ()
-    """Kinds of sentences; empty takes all: caption, news, question, story, fact, opinion, advice, message."""
-    lengths: tuple[str, ...] = ()
-    """Lengths wanted; empty takes all: short (up to 7 words), medium (8 to 12), long (more)."""
-    per_cell: int = 3
-    """Premises wanted for each topic, genre and length."""
-    tries: int = 3
-    """Attempts allowed per cell, in multiples of per_cell."""
-    near_duplicate: float = 0.7
-    """Share of common words from which a premise repeats an earlier one; range (0, 1]."""
-    temperature: float = 0.8
-    """Softmax temperature; 0 chooses the best token, which gives every attempt at a cell the same text."""
-    plausibility: float = 0.1
-    """Tokens less likely than this share of the best one are excluded; range [0, 1]."""
-    top_p: float = 0.95
-    """Nucleus mass kept when sampling; range (0, 1]."""
-    seed: int = 0
-    """Seed of the sampler."""
-    max_new_tokens: int = 56
-    """Longest premise in tokens; one cut there has the outcome truncated."""
-    batch_size: int = 0
-    """Premises written side by side; 0: as many as the LLM writes fastest."""
-    token_budget: int = 0
-    """What a server may charge for in one run, in tokens of prompts and replies together; 0 for no limit."""
-    money_budget: float = 0.0
-    """What a server may charge for in one run, at the prices of the LLM's entry; 0 for no limit."""
+    temperature: float = again(
+        Sampling,
+        "temperature",
+        0.8,
+        help="Softmax temperature. 0 always takes the best token: every attempt at a cell gives the same text.",
+    )
+    top_p: float = again(Sampling, "top_p", 0.95)
+    max_new_tokens: int = again(
+        Sampling,
+        "max_new_tokens",
+        56,
+        help="Longest premise. One cut there has the outcome truncated.",
+        label="Longest premise (tokens)",
+        ge=4,
+    )
+    batch_size: int = again(
+        Sampling,
+        "batch_size",
+        0,
+        help="Premises written together. 0 picks the fastest batch size on this machine.",
+        label="Batch size (premises)",
+        unit="premises",
+    )
+    topics: tuple[str, ...] = setting(
+        (),
+        "What the sentences are about, in a word or two each: choose some, or type your own, several at once with "
+        "commas between them. An empty list takes the built-in list of 48.",
+        unit="words",
+        group=CELLS,
+        empty="All built-in topics",
+    )
+    genres: tuple[str, ...] = setting(
+        (),
+        "Kinds of sentences: caption, news, question, story, fact, opinion, advice, message. An empty list takes "
+        "all. Each has its own prompt of five examples.",
+        unit="names",
+        group=CELLS,
+        empty="All genres",
+    )
+    lengths: tuple[str, ...] = setting(
+        (),
+        "Lengths wanted: short (up to 7 words), medium (8 to 12), long (more). An empty list takes all. A sentence "
+        "is filed under the length it has, whatever was asked for.",
+        unit="names",
+        group=CELLS,
+        empty="All: short, medium, long",
+        words={"short": "short: up to 7 words", "medium": "medium: 8 to 12", "long": "long: 13 and more"},
+    )
+    per_cell: int = setting(
+        3,
+        "Premises wanted for each topic, genre and length.",
+        label="Premises per cell",
+        unit="premises",
+        ge=1,
+        le=10_000,
+        group=CELLS,
+    )
+    near_duplicate: float = setting(
+        0.7,
+        "A premise that shares this part of all words with an earlier one is a near duplicate and left out.",
+        label="Near duplicate from",
+        unit="share",
+        gt=0,
+        le=1,
+        step=0.05,
+        slider=(0.3, 1.0),
+        group=SAMPLING,
+    )
+    tries: int = setting(
+        3,
+        "Most attempts at a cell, in multiples of `per_cell`.",
+        label="Attempts per wanted premise",
+        unit="multiple",
+        ge=1,
+        le=100,
+        group=SAMPLING,
+    )
 
-    def __post_init__(self) -> None:
+    def check_together(self) -> None:
+        """Take names once and without spaces around them; refuse a topic that is no word or two."""
         for name in ("topics", "genres", "lengths"):
-            values = tuple(dict.fromkeys(" ".join(str(value).split()) for value in getattr(self, name)))
+            values = tuple(dict.fromkeys(" ".join(value.split()) for value in getattr(self, name)))
             object.__setattr__(self, name, tuple(value for value in values if value))
         long = next((topic for topic in self.topics if len(topic) > 60), "")
-        _require(not long, f"A topic has at most 60 characters; shorten {long[:40]!r}.")
-        _require(1 <= self.per_cell <= 10_000, f"per_cell must lie in 1..10000, got {self.per_cell}.")
-        _require(1 <= self.tries <= 100, f"tries must lie in 1..100, got {self.tries}.")
-        _require(0 < self.near_duplicate <= 1, f"near_duplicate must lie in (0, 1], got {self.near_duplicate}.")
-        _require(self.temperature >= 0, f"temperature must not be negative, got {self.temperature}.")
-        _require(0 <= self.plausibility <= 1, f"plausibility must lie in 0..1, got {self.plausibility}.")
-        _require(0 < self.top_p <= 1, f"top_p must lie above 0 and at most 1, got {self.top_p}.")
-        _require(self.max_new_tokens >= 4, f"max_new_tokens must be at least 4, got {self.max_new_tokens}.")
-        _require(self.batch_size >= 0, f"batch_size must not be negative, got {self.batch_size}.")
-        _require(self.token_budget >= 0, f"token_budget must not be negative, got {self.token_budget}.")
-        _require(self.money_budget >= 0, f"money_budget must not be negative, got {self.money_budget}.")
+        require(not long, f"A topic has at most 60 characters; shorten {long[:40]!r}.")
 
 
 @dataclass(frozen=True, slots=True)
-class CurationRule:
-    """Stage 2: a triplet is kept when a >= alpha, b <= beta and a >= b + gamma (scores on 0..5)."""
+class CurationRule(Settings):
+    """Stage 2: a triplet is kept when a ≥ alpha, b ≤ beta and a ≥ b + gamma (scores of 0 to 5)."""
 
-    alpha: float = 3.0
-    """Least score a of (premise, positive)."""
-    beta: float = 3.0
-    """Greatest score b of (premise, hard negative)."""
-    gamma: float = 0.1
-    """Least gap a - b."""
-
-    def __post_init__(self) -> None:
-        for name in ("alpha", "beta"):
-            _require(0 <= getattr(self, name) <= 5, f"{name} must lie in 0..5, got {getattr(self, name)}.")
-        _require(-5 <= self.gamma <= 5, f"gamma must lie in -5..5, got {self.gamma}.")
+    alpha: float = setting(
+        3.0,
+        "Least score a of (premise, positive).",
+        label="α  least score of the positive",
+        unit="score",
+        ge=0,
+        le=5,
+        step=0.05,
+        slider=(0.0, 5.0),
+    )
+    beta: float = setting(
+        3.0,
+        "Greatest score b of (premise, hard negative).",
+        label="β  greatest score of the hard negative",
+        unit="score",
+        ge=0,
+        le=5,
+        step=0.05,
+        slider=(0.0, 5.0),
+    )
+    gamma: float = setting(
+        0.1,
+        "Least gap a - b.",
+        label="γ  least gap between them",
+        unit="score",
+        ge=-5,
+        le=5,
+        step=0.05,
+        slider=(-5.0, 5.0),
+    )
 
 
 RULE_PRESETS: dict[str, CurationRule] = {
@@ -145,113 +316,13 @@ RULE_PRESETS: dict[str, CurationRule] = {
 """Named starting points; the released code asks for a gap above zero, here the least visible step."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrainConfig:
-    """Stage 3: contrastive training of an encoder on triplets, false negatives masked by a guide model."""
-
-    encoder: str = "static-minilm"
-    """Built-in name, or the folder of a sentence-transformers or transformers model."""
-    steps: int = 200
-    """Optimizer steps; arms of a comparison are run at equal steps."""
-    batch_size: int = 128
-    """Triplets per step, over all GPUs; each anchor sees batch_size positives and batch_size hard negatives."""
-    mini_batch_size: int = 0
-    """Texts encoded at once, their gradients cached, so that a large batch needs little memory; 0 is no limit."""
-    learning_rate: float | None = None
-    """Peak learning rate; None takes the encoder's own default."""
-    warmup_steps: int = 0
-    """Optimizer steps of linear warm-up; after it the rate falls linearly to zero."""
-    temperature: float = 0.05
-    """Divisor tau of the cosine in the loss."""
-    positives: Positives = "written"
-    """Where a premise's positive comes from: the triplet, or the premise again (dropout or words deleted)."""
-    mask_rule: MaskRule = "phi"
-    """What makes a candidate a false negative: none, a guide cosine above phi, a GIST margin, the released code."""
-    mask_threshold: float = 0.8
-    """phi, or the GIST margin: compared with the guide's raw cosine."""
-    threshold_unit: ThresholdUnit = "cosine"
-    """Whether mask_threshold is a cosine, or the share of random pairs of texts that lies above phi."""
-    protect_own_hard_negative: bool = False
-    """Whether a premise's own hard negative is never masked."""
-    guide: str = "all-MiniLM-L6-v2"
-    """Encoder that judges which candidates are false negatives; frozen."""
-    pooling: Literal["mean", "cls"] = "mean"
-    """Pooling of a transformers encoder; cls adds a Linear+Tanh head used in training only."""
-    max_seq_length: int = 64
-    """Longest text in tokens while training."""
-    precision: Precision = "fp32"
-    """Number format of the encoder's arithmetic; bf16 and fp16 need a GPU, the loss is always in fp32."""
-    seed: int = 0
-    """Seed of batching, dropout and any new weights."""
-    device: str = "auto"
-    """auto, cpu, or a torch device such as cuda:0."""
-    eval_every: int = 0
-    """Steps between dev scores; 0 scores only at the end."""
-    dev_metric: DevMetric = "auto"
-    """What the dev score is: Spearman on STSB-dev, accuracy on held-out triplets, or the first of them at hand."""
-    keep: Literal["best", "last"] = "best"
-    """Whose weights are saved: those of the best dev score, or of the last step."""
-    patience: int = 0
-    """Dev scores in a row without a new best after which the run ends; 0 never ends it early."""
-    keep_every: int = 0
-    """Steps between copies of the encoder that are kept, to see on a map how the space changed; 0 keeps none."""
-
-    def __post_init__(self) -> None:
-        _require(self.steps >= 1, f"steps must be at least 1, got {self.steps}.")
-        _require(self.batch_size >= 1, f"batch_size must be at least 1, got {self.batch_size}.")
-        _require(self.temperature > 0, f"temperature must be above 0, got {self.temperature}.")
-        _require(-1 <= self.mask_threshold <= 2, f"mask_threshold must lie in -1..2, got {self.mask_threshold}.")
-        _require(
-            self.learning_rate is None or self.learning_rate > 0,
-            f"learning_rate must be above 0, got {self.learning_rate}.",
-        )
-        _require(
-            0 <= self.warmup_steps <= self.steps,
-            f"warmup_steps must lie in 0..steps, got {self.warmup_steps} of {self.steps}.",
-        )
-        _require(self.max_seq_length >= 2, f"max_seq_length must be at least 2, got {self.max_seq_length}.")
-        _require(self.mini_batch_size >= 0, f"mini_batch_size must not be negative, got {self.mini_batch_size}.")
-        _require(self.patience >= 0, f"patience must not be negative, got {self.patience}.")
-        _require(self.keep_every >= 0, f"keep_every must not be negative, got {self.keep_every}.")
-        _require(
-            self.patience == 0 or self.eval_every > 0,
-            f"patience {self.patience} counts dev scores, but eval_every is {self.eval_every}; set eval_every too.",
-        )
-        _require(
-            self.positives != "dropout" or self.encoder != "static-minilm",
-            "A static encoder has no dropout, so both views of a premise would be one vector; "
-            "choose a transformer, or positives word_deletion.",
-        )
-        self._check_threshold()
-
-    def _check_threshold(self) -> None:
-        if self.threshold_unit == "random_pairs" and self.mask_rule != "none":
-            _require(
-                self.mask_rule in ("phi", "released"),
-                f"threshold_unit random_pairs belongs to the rules phi and released, got {self.mask_rule}.",
-            )
-            _require(
-                0 < self.mask_threshold < 1,
-                f"mask_threshold as a share of random pairs must lie between 0 and 1, got {self.mask_threshold}.",
-            )
+CONFIGS: tuple[type[Settings], ...] = (GenerationConfig, ScratchConfig, CurationRule, TrainConfig)
+"""Every config that a person fills in, in the order of the stages."""
 
 
-NOT_LEARNED = ("device", "eval_every", "keep", "patience", "keep_every")
-"""Settings of training that change where a run happens and what is kept of it, but no step."""
-
-TRAIN_PRESETS: dict[str, TrainConfig] = {
-    "no mask": TrainConfig(mask_rule="none"),
-    "guide mask": TrainConfig(mask_rule="phi", mask_threshold=0.8),
-    "GIST": TrainConfig(mask_rule="gist_absolute", mask_threshold=0.0),
-    "released code": TrainConfig(mask_rule="released", mask_threshold=0.95),
-    "unsupervised SimCSE": TrainConfig(encoder="all-MiniLM-L6-v2", positives="dropout", mask_rule="none"),
-}
-"""Named losses to compare; the first four differ in the mask alone, the last reads the premises only."""
-
-
-def from_fields(kind: type[Config], fields: dict[str, Any]) -> Config:
+def from_fields(kind: type[Config], given: dict[str, Any]) -> Config:
     """Build a config of this kind from stored or typed fields; an unknown field is an InputError that names it."""
     known = kind.__dataclass_fields__.keys()  # type: ignore[attr-defined]
-    unknown = sorted(set(fields) - set(known))
-    _require(not unknown, f"{kind.__name__} has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
-    return kind(**fields)
+    unknown = sorted(set(given) - set(known))
+    require(not unknown, f"{kind.__name__} has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
+    return kind(**given)

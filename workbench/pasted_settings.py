@@ -8,7 +8,6 @@ import yaml
 
 from pipeline.config import TrainConfig, from_fields
 from pipeline.errors import InputError
-from pipeline.field_types import typed_fields
 from pipeline.studies.file_fields import FileFields, read_yaml
 
 MOST_CHARACTERS = 20_000
@@ -30,4 +29,4 @@ def read_settings(text: str) -> dict[str, Any]:
     if isinstance(found, dict) and set(found) == {"train"}:
         found = found["train"]  # the block of a study file
     fields = FileFields(where, Path()).mapping(found, tuple(TrainConfig.__dataclass_fields__), "")
-    return asdict(from_fields(TrainConfig, typed_fields(TrainConfig, fields, where=f"{where}, ")))
+    return asdict(from_fields(TrainConfig, fields))

@@ -8,13 +8,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.analysis.errors import worst_pairs
-from pipeline.config import DevMetric
 from pipeline.errors import InputError
 from pipeline.evaluation.benchmark import Encoder, SentenceVectors, evaluate
 from pipeline.evaluation.held_out import HELD_OUT_TASK
 from pipeline.evaluation.metrics import row_cosine
 from pipeline.evaluation.sts import StsTask, find_tasks, read_task
 from pipeline.records import Triplet
+from pipeline.train_config import DevMetric
 
 DEV_TASK = "STSB-dev"
 WORST = 20

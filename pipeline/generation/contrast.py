@@ -5,11 +5,13 @@ under the own and the opposite prompt, both continued by the tokens chosen so fa
 logits changes no choice below, so raw logits serve as well as log-probabilities and no full softmax is ever taken.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.config import Sampling
 
 Logits = NDArray[np.float32]
 
@@ -22,6 +24,14 @@ class TokenChoice:
     plausibility: float = 0.1
     temperature: float = 0.0
     top_p: float = 1.0
+
+    @classmethod
+    def of(cls, config: Sampling) -> "TokenChoice":
+        """Take a config's share in the choice of tokens; one without omega has no opposite prompt."""
+        return cls(omega=getattr(config, "omega", 0.0), **{name: getattr(config, name) for name in _SAMPLING})
+
+
+_SAMPLING = tuple(item.name for item in fields(TokenChoice) if item.name != "omega")
 
 
 def contrast(own_nv: Logits, opposite_nv: Logits | None, *, omega: float, plausibility: float = 0.0) -> Logits:

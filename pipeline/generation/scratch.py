@@ -6,7 +6,7 @@ is asked again, round by round, until it is full or its attempts are used up.
 
 from collections.abc import Callable, Iterable, Iterator
 
-from pipeline.config import GenerationConfig, ScratchConfig
+from pipeline.config import ScratchConfig, plain
 from pipeline.generation.llms.protocol import LLM, Ask, Reply
 from pipeline.generation.premise_filing import Attempt, Cell, Filing, cells, chosen_genres
 from pipeline.generation.premise_prompts import Genre
@@ -54,9 +54,7 @@ class _Writer:
         asked = [
             (cell, number) for cell in self._cells if cell.genre == genre.name for number in self._filing.wanted(cell)
         ]
-        replies = self._llm.continuations(
-            genre.prefix(), self._asks(genre, asked), sampling(self._config), should_stop
-        )
+        replies = self._llm.continuations(genre.prefix(), self._asks(genre, asked), plain(self._config), should_stop)
         for reply in replies:
             yield self._filed(*asked[reply.key], reply)
 
@@ -68,10 +66,3 @@ class _Writer:
     def _filed(self, cell: Cell, number: int, reply: Reply) -> Attempt:
         failed = reply.problem in (Outcome.FAILED, Outcome.TOO_LONG)
         return self._filing.file(cell, number, reply.raw, cut=reply.cut, failed=failed, reason=reply.reason)
-
-
-def sampling(config: ScratchConfig) -> GenerationConfig:
-    """Return how an LLM goes on from a prompt under this config: plain, without an opposite."""
-    shared = ("llm", "plausibility", "temperature", "top_p", "seed", "max_new_tokens", "batch_size")
-    budgets = ("token_budget", "money_budget")
-    return GenerationConfig(omega=0.0, **{name: getattr(config, name) for name in (*shared, *budgets)})

@@ -6,13 +6,13 @@ from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from pipeline.config import GenerationConfig
+from pipeline.config import NOT_SENT, GenerationConfig
 from pipeline.generation.llms.digests import digest_of
 from pipeline.generation.llms.entries import LLMEntry
 from pipeline.generation.prompts import PromptSet
 
-_NO_TEXT = ("llm", "prompt_set", "token_budget", "money_budget")
-"""Settings that change no text: names, and what a run may cost."""
+_NO_TEXT = ("llm", "prompt_set", *NOT_SENT)
+"""Settings that are not in the key: what a run may cost, and names, whose weights and prompts are in it."""
 _NO_WORDS = ("prompt_set_id", "version", "about")
 """Parts of a prompt set that are not sent."""
 

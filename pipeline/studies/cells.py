@@ -24,6 +24,8 @@ _FORMAT = 1
 """Raised when a change of the code makes kept cells wrong."""
 _RECORD, _PREDICTIONS = "cell.json", "predictions.npz"
 UNTRAINED = "untrained"
+NOT_IN_A_CELL = (*NOT_LEARNED, "dev_metric")
+"""Settings that change no cell: it has no dev score, so neither does what would be done with one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,7 @@ def untrained_cell(arm: Arm, tasks: StudyTasks) -> Cell:
 
 
 def _cell(arm: str, seed: int, config: TrainConfig, triplets: Sequence[Triplet], tasks: StudyTasks) -> Cell:
-    # A cell has no dev score, so what would be done with one changes nothing.
-    fields = {name: value for name, value in asdict(config).items() if name not in (*NOT_LEARNED, "dev_metric")}
+    fields = {name: value for name, value in asdict(config).items() if name not in NOT_IN_A_CELL}
     if not triplets:
         fields = {name: fields[name] for name in ("encoder", "pooling")}
     if config.mask_rule == "none" or not triplets:

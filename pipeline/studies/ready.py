@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import GenerationConfig
+from pipeline.config import NOT_SENT, SAMPLED_ONLY, GenerationConfig
 from pipeline.records import Outcome, text_id
 
 RECIPE = GenerationConfig(
@@ -13,7 +13,7 @@ RECIPE = GenerationConfig(
 )
 """How the corpus was written, omega aside."""
 JUDGE = "likelihood:smollm2-135m"
-_GREEDY_IGNORES = ("top_p", "seed", "batch_size", "candidates", "choice", "token_budget", "money_budget")
+_GREEDY_IGNORES = (*SAMPLED_ONLY, *NOT_SENT, "batch_size")
 """Settings that change no word of a reply of the embedded LLM at temperature 0."""
 
 

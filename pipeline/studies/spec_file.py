@@ -11,7 +11,6 @@ import yaml
 
 from pipeline.config import CurationRule, GenerationConfig, TrainConfig
 from pipeline.errors import InputError
-from pipeline.field_types import typed_fields
 from pipeline.studies.file_fields import FileFields, read_yaml
 from pipeline.studies.spec import SAMPLE, Arm, Contrast, Curation, Evaluation, Study
 
@@ -173,9 +172,8 @@ class _Reader(FileFields):
             fields |= self.mapping(layer or {}, tuple(kind.__dataclass_fields__), place)
         if "seed" in fields and kind is TrainConfig:
             self.refuse(place, "sets a seed; the study's own seeds are used, so take it out")
-        fields = typed_fields(kind, fields, where=f"{self.where}, {place}, ")
         for name in ("encoder", "guide", "llm"):
-            if name in fields and fields[name].startswith(("./", "../")):
+            if str(fields.get(name)).startswith(("./", "../")):
                 fields[name] = str(self.path(fields[name]))
         try:
             return kind(**fields)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.config import MaskRule, TrainConfig
+from pipeline.train_config import MaskRule, TrainConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from pipeline.errors import InputError
 from pipeline.training import distributed
 from pipeline.training.best import BestWeights
 from pipeline.training.gpu import GpuMeter
@@ -16,6 +17,8 @@ from pipeline.training.loss_module import GuideMaskedLoss
 
 STOP_WORDS = ("pause", "cancel", "finish")
 EARLY = "early"
+_MASKED_STEPS, _ALL = 10, 1 - 1e-6
+"""Steps in which everything may be masked before a run ends, and the share that counts as everything."""
 _DECISIONS = (None, *STOP_WORDS, EARLY)
 
 
@@ -77,6 +80,8 @@ class ProgressCallback(TrainerCallback):
         self.stopped: str | None = None
         self.last_event: StepEvent | None = None
         self.dev_s = 0.0
+        self._masked_steps: int | None = 0
+        """Steps so far, while each of them masked every candidate of every row; None once one did not."""
         self._learning_rate = 0.0
         self._mark = self._last_checkpoint = time.perf_counter()
 
@@ -98,6 +103,8 @@ class ProgressCallback(TrainerCallback):
         if distributed.rank() == 0:
             decision, saves = self._reported(state)
         decision, saves = _common(decision, saves, self.loss)
+        is_end = state.global_step >= state.max_steps or decision in ("finish", EARLY)
+        self._require_negatives(is_end=is_end)
         self.stopped = decision
         control.should_training_stop = control.should_training_stop or decision is not None
         control.should_save = saves
@@ -138,6 +145,23 @@ class ProgressCallback(TrainerCallback):
             word = EARLY
         is_due = time.perf_counter() - self._last_checkpoint >= self.watch.checkpoint_every_s
         return word, not is_last and (word == "pause" or (word is None and is_due))
+
+    def _require_negatives(self, *, is_end: bool) -> None:
+        """Refuse to go on, or to keep an encoder, when no step so far left any premise a negative."""
+        if self._masked_steps is None:
+            return
+        if self.loss.report().masked_share < _ALL:
+            self._masked_steps = None
+            return
+        self._masked_steps += 1
+        if is_end or self._masked_steps >= _MASKED_STEPS:
+            settings = self.loss.settings
+            raise InputError(
+                f"The mask left no premise a negative in any step so far ({self._masked_steps} of them), so there is "
+                f"nothing to learn: with mask_rule {settings.mask_rule}, {settings.mask_threshold:g} is "
+                f"{'too low a phi' if settings.mask_rule in ('phi', 'released') else 'too wide a margin'} for this "
+                "guide and these triplets."
+            )
 
     def _asked(self) -> str | None:
         word = self.watch.should_stop() or None

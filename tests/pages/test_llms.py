@@ -48,7 +48,7 @@ def generated(app: AppTest, workspace: Workspace, name: str, **settings: float) 
     app.selectbox(key="generate_llm").set_value(name).run()
     for slider, value in settings.items():
         app.slider(key=f"generate_{slider}").set_value(value)
-    app.number_input(key="generate_tokens").set_value(10)
+    app.number_input(key="generate_max_new_tokens").set_value(10)
     app.run()
     [start] = [button for button in app.button if button.label.startswith("Generate ")]
     start.click().run()
@@ -135,7 +135,7 @@ def test_a_scripted_server_that_limits_fails_stalls_babbles_and_hangs_up(app: Ap
 
     with serving(script) as server:
         app.segmented_control(key="llms_where").set_value("Server").run()
-        app.number_input(key="llms_timeout").set_value(1)
+        app.number_input(key="llms_timeout_s").set_value(1)
         app = added(app, workspace, "far", url=server.url, model="m")
         assert facts(app, "far")["contrast"] == "none: plain replies"
         running.append(True)

@@ -95,6 +95,18 @@ def test_bad_settings_and_missing_folders_are_refused_in_one_sentence(workbench,
     assert_one_sentence(workbench("evaluate", "--encoder", "no-such", "--sts-dir", tmp_path), "no")
     assert_one_sentence(workbench("generate", "--corpus", "nothing"), "nothing", "import")
     assert_one_sentence(workbench("train", "--snapshot", "nothing"), "nothing")
+    for option, value in (
+        ("--mask-phi", "-1"),
+        ("--seed", "-1"),
+        ("--device", "abc"),
+        ("--steps", "1" * 23),
+        ("--temperature", "nan"),
+        ("--encoder", "x" * 100_000),
+    ):
+        told = workbench("train", "--snapshot", "nothing", option, value)
+        assert_one_sentence(told, option.strip("-").replace("mask-phi", "mask_threshold"), value[:20])
+    server = ("llms", "add", "a", "--url", "http://127.0.0.1:1", "--price-in", "nan")
+    assert_one_sentence(workbench(*server), "price_in", "nan")
     assert not out.exists()
 
 

@@ -25,7 +25,7 @@ def test_settings_and_prompts_are_part_of_what_is_looked_at(workspace: Workspace
         workspace, premise=" A  dog. ", side="positive", config={"prompt_set": "short", "omega": 0.3}
     )
     ACTIONS["start_grid"](workspace, premises=["A.", "A.", " "], omegas=[0.6, 0, 0.6], config={})
-    ACTIONS["start_ask"](workspace, llm=LLM, prompt="Say:\n", max_new_tokens=5)
+    ACTIONS["start_ask"](workspace, prompt="Say:\n", config={"llm": LLM, "max_new_tokens": 5})
     lens, grid, ask = submitted
     assert (type(lens), lens.premise, lens.prompts.prompt_set_id) == (LensSpec, "A dog.", "short")
     assert lens.config.omega == 0.3 and lens.llm.name == LLM
@@ -41,8 +41,8 @@ def test_settings_and_prompts_are_part_of_what_is_looked_at(workspace: Workspace
         ("start_lens", {"premise": "A.", "side": "positive", "config": {"prompt_set": "gone"}}, "no prompt set"),
         ("start_grid", {"premises": ["A."], "omegas": [], "config": {}}, "omega"),
         ("start_grid", {"premises": ["A."], "omegas": [1.0], "config": {}}, "below 1"),
-        ("start_ask", {"llm": LLM, "prompt": "\n"}, "empty"),
-        ("start_ask", {"llm": "no such", "prompt": "x"}, "no LLM"),
+        ("start_ask", {"config": {"llm": LLM}, "prompt": "\n"}, "empty"),
+        ("start_ask", {"config": {"llm": "no such"}, "prompt": "x"}, "no LLM"),
         ("start_retry", {"attempt_id": "gone", "outcome": "copy", "config": {}}, "nothing to retry"),
         ("start_retry", {"attempt_id": "gone", "outcome": "ok", "config": {}}, "other than ok"),
         ("start_retry", {"attempt_id": "gone", "outcome": "bad", "config": {}}, "other than ok"),

@@ -3,7 +3,7 @@
 from dataclasses import asdict, replace
 from typing import Any
 
-from pipeline.config import GenerationConfig, from_fields
+from pipeline.config import NOT_SENT, GenerationConfig, from_fields
 from pipeline.errors import InputError
 from pipeline.generation.llms.entries import LLMEntry
 from pipeline.generation.prompts import PromptSet
@@ -49,8 +49,7 @@ def _earlier(workspace: Workspace, spec: GenerateSpec) -> tuple[str, ...]:
 
 def _asks(spec: GenerateSpec) -> tuple[Any, ...]:
     """What a job asks its LLM, without what changes no text."""
-    config = asdict(spec.config)
-    asked = {name: value for name, value in config.items() if not name.endswith("_budget")}
+    asked = {name: value for name, value in asdict(spec.config).items() if name not in NOT_SENT}
     prompts = spec.prompts
     sides = (prompts.positive, prompts.hard_negative) if prompts else ()
     return asked | {"llm": "", "prompt_set": ""}, sides

@@ -6,13 +6,10 @@ from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.generation.llms.endpoints import checked_key_variable, checked_url
-from pipeline.generation.llms.entries import EMBEDDED, LLMEntry, architecture, entry_for
+from pipeline.generation.llms.entries import EMBEDDED, SERVER_SETTINGS, LLMEntry, architecture, entry_for
 from pipeline.hub_files import HubName
 from workbench.jobs.kinds import CheckSpec, HubModel
 from workbench.workspace import Workspace
-
-SERVER_SETTINGS = ("model", "key_variable", "concurrency", "timeout_s", "price_in", "price_out")
-"""What a person says about a server; the rest is found out by its check."""
 
 
 def llms(workspace: Workspace) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pipeline.config import GenerationConfig, from_fields
+from pipeline.config import GenerationConfig, from_fields, plain
 from pipeline.errors import InputError
 from pipeline.records import Side
 from workbench.actions.generation import whole
@@ -41,23 +41,12 @@ def start_lens(workspace: Workspace, *, premise: str, side: str, config: dict[st
     return _started(workspace, spec, f"Lens: {text[:60]}")
 
 
-def start_ask(
-    workspace: Workspace,
-    *,
-    llm: str,
-    prompt: str,
-    max_new_tokens: int = 64,
-    temperature: float = 0.0,
-    top_p: float = 1.0,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Queue a raw prompt, to see how an LLM goes on from it."""
+def start_ask(workspace: Workspace, *, prompt: str, config: dict[str, Any]) -> dict[str, Any]:
+    """Queue a raw prompt, to see how an LLM goes on from it; of the settings those of the contrast do not count."""
     if not prompt.strip():
         raise InputError("The prompt is empty: write what the LLM should go on from.")
-    settings = GenerationConfig(
-        llm=llm, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed
-    )
-    spec = AskSpec(settings, resolve_llm(workspace, llm), prompt)
+    settings = plain(from_fields(GenerationConfig, config))
+    spec = AskSpec(settings, resolve_llm(workspace, settings.llm), prompt)
     return _started(workspace, spec, f"Prompt: {' '.join(prompt.split())[:60]}")
 
 

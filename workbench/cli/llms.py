@@ -5,6 +5,7 @@ from typing import Any
 
 from workbench.cli.access import Call, access
 from workbench.cli.output import print_line, print_table, write_json
+from workbench.cli.parser import settings
 from workbench.cli.watch import watch
 
 
@@ -25,16 +26,8 @@ def add(options: argparse.Namespace) -> None:
     with access(workspace_root(options.workspace)) as call:
         path = str(options.path.expanduser().resolve()) if options.path else None
         where = {"path": path, "url": options.url, "hub": options.hub, "revision": options.revision or ""}
-        started = call("add_llm", name=options.name, settings=server_settings(options), **where)
+        started = call("add_llm", name=options.name, settings=settings(options), **where)
         followed(call, started, options)
-
-
-def server_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what was said about a server."""
-    from workbench.actions.llms import SERVER_SETTINGS
-
-    given = {name: getattr(options, name) for name in SERVER_SETTINGS}
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def check(options: argparse.Namespace) -> None:

@@ -4,10 +4,11 @@ import argparse
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pipeline.config import CurationRule, GenerationConfig, ScratchConfig, TrainConfig
-from pipeline.field_docs import field_docs
+from pipeline.generation.llms.entries import LLMEntry
+from pipeline.settings import Setting, settings_of, shown
 
 OPTION_ALIASES = {"mask_threshold": ("--mask-phi",)}
 
@@ -28,8 +29,10 @@ def add_application(commands: Any) -> None:
     """Commands about the application itself."""
     demo = command(commands, "demo", "demo", "run the main job on the embedded models and print its table")
     demo.add_argument("--sts-dir", type=Path, help="folder of STS tasks; without it held-out triplets are used")
-    demo.add_argument("--limit", type=int, default=None, help="premises to write triplets for live (default: 12)")
-    demo.add_argument("--seeds", type=int, default=3, help="training runs per arm")
+    demo.add_argument(
+        "--limit", type=at_least_one, default=None, help="premises to write triplets for live (default: 12)"
+    )
+    demo.add_argument("--seeds", type=at_least_one, default=3, help="training runs per arm")
     serve = command(commands, "serve", "serve", "serve the app on this workspace")
     serve.add_argument("--port", type=int, default=8501)
     serve.add_argument(
@@ -64,12 +67,7 @@ def add_llms(commands: Any) -> None:
     where.add_argument("--url", help="base URL of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1")
     where.add_argument("--hub", help="OWNER/NAME of a model on the hub, or OWNER/NAME/FILE.gguf")
     add.add_argument("--revision", help="commit, tag or branch on the hub (default: main, pinned at its commit)")
-    add.add_argument("--model", help="the server's id of the model (default: its only one)")
-    add.add_argument("--key-variable", help="environment variable that holds the server's key; ends in _API_KEY")
-    add.add_argument("--concurrency", type=int, help="calls under way at a time (default: 4)")
-    add.add_argument("--timeout-s", type=float, help="seconds that a call may take (default: 60)")
-    add.add_argument("--price-in", type=float, help="money per million tokens of prompts")
-    add.add_argument("--price-out", type=float, help="money per million tokens of replies")
+    add_settings(add, LLMEntry)
     command(llms, "check", "llms:check", "check an LLM again").add_argument("name")
     removal = command(llms, "remove", "llms:remove", "take an LLM out of the list; its files and triplets stay")
     removal.add_argument("name")
@@ -99,7 +97,7 @@ def add_stages(commands: Any) -> None:
     generate.add_argument("--premises", type=Path, help="file of premises; with --out no workspace is needed")
     generate.add_argument("--column", help="column of the premises in a csv, tsv, jsonl or parquet file")
     generate.add_argument("--out", type=Path, help="JSON lines, one per premise")
-    generate.add_argument("--limit", type=int, help="take only the first N premises")
+    generate.add_argument("--limit", type=at_least_one, help="take only the first N premises")
     add_settings(generate, GenerationConfig)
 
     judge = command(commands, "judge", "stages:judge", "stage 2: score generated triplets on the 0-5 scale")
@@ -150,7 +148,7 @@ def add_exchange(commands: Any) -> None:
     premises.add_argument("file", help="file, or with --hub wiki1m, nli or OWNER/NAME/FILE of a data set")
     premises.add_argument("--hub", action="store_true", help="fetch the file from the hub")
     premises.add_argument("--revision", help="commit, tag or branch on the hub (default: main, pinned at its commit)")
-    premises.add_argument("--limit", type=int, help="with --hub: keep only the first N premises")
+    premises.add_argument("--limit", type=at_least_one, help="with --hub: keep only the first N premises")
     premises.add_argument("--column", help="column of a csv, tsv, jsonl or parquet file")
     premises.add_argument("--name", help="name of the corpus (default: the file's)")
     premises.add_argument("--encoding", help="encoding of text that is not UTF-8, such as cp1252")
@@ -179,21 +177,36 @@ def command(commands: Any, name: str, target: str, told: str) -> argparse.Argume
 
 
 def add_settings(parser: argparse.ArgumentParser, kind: type) -> None:
-    """Add one option per field of a settings class; options left out keep the class's defaults."""
-    docs = field_docs(kind)
+    """Add one option per declared setting of a config; options left out keep the config's defaults."""
+    declared = settings_of(kind)
     for field in fields(kind):
+        if field.name not in declared:
+            continue
         names = [f"--{field.name.replace('_', '-')}", *OPTION_ALIASES.get(field.name, ())]
-        told = f"{docs[field.name]} (default: {field.default})".replace("%", "%%")
-        options: dict[str, Any] = {"dest": f"setting_{field.name}", "default": None, "help": told}
+        told = option_help(declared[field.name], field.default)
+        options: dict[str, Any] = {"dest": f"setting_{field.name}", "default": None, "help": told.replace("%", "%%")}
         if field.type is bool:
             parser.add_argument(*names, action=argparse.BooleanOptionalAction, **options)
         elif get_origin(field.type) is tuple:
-            told = f"{docs[field.name]} (separated by commas)".replace("%", "%%")
-            parser.add_argument(*names, type=words_between_commas, **options | {"help": told, "metavar": "A,B"})
-        elif get_args(field.type) and get_origin(field.type) is not None and field.default in get_args(field.type):
+            parser.add_argument(*names, type=words_between_commas, metavar="A,B", **options)
+        elif get_origin(field.type) is Literal:
             parser.add_argument(*names, choices=get_args(field.type), **options)
         else:
             parser.add_argument(*names, type=plain_type(field.type), **options)
+
+
+def option_help(declared: Setting, default: Any) -> str:
+    """Return the help of a setting with its unit, range and default, as docs/settings.md has them."""
+    facts = [part for part in (declared.unit, declared.range()) if part]
+    shown = declared.empty if default in (None, ()) else default
+    return f"{declared.help} ({', '.join(facts)}{'; ' if facts else ''}default: {shown!s})"
+
+
+def at_least_one(text: str) -> int:
+    """Return a number of rows or runs; argparse turns the error into a sentence."""
+    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 999,999,999, got {shown(text)}")
+    return int(text)
 
 
 def words_between_commas(text: str) -> tuple[str, ...]:

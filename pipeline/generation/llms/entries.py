@@ -2,10 +2,11 @@
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 from pipeline.errors import InputError
 from pipeline.names import BUILT_IN_LLMS
+from pipeline.settings import Settings, setting, settings_of, shown
 
 LLMKind = Literal["embedded", "gguf", "decoder", "encoder-decoder", "remote"]
 EMBEDDED: Final = BUILT_IN_LLMS[0]
@@ -14,27 +15,43 @@ _LONGEST_NAME = 80
 
 
 @dataclass(frozen=True, slots=True)
-class LLMEntry:
+class LLMEntry(Settings):
     """One LLM by name. Holds no key: a server's key stays in the environment under `key_variable`."""
 
     name: str
     kind: LLMKind
     location: str
     """Path of a file or folder, or base URL of a server."""
-    model: str = ""
-    """Remote: the server's id of the model."""
+    model: str = setting("", "The server's id of the model; empty takes its only one.", unit="name")
     api: str = ""
     """Remote: completions or chat; empty until a check has found out."""
-    key_variable: str = ""
-    """Remote: environment variable with the key; empty for a server that wants none."""
-    concurrency: int = 4
-    """Remote: calls under way at a time."""
-    timeout_s: float = 60.0
-    """Remote: seconds a call may take."""
-    price_in: float = 0.0
-    """Remote: money per million tokens of prompts."""
-    price_out: float = 0.0
-    """Remote: money per million tokens of replies."""
+    key_variable: str = setting(
+        "",
+        "Environment variable, or entry of Streamlit's secrets, that holds the server's key; its name ends in "
+        "_API_KEY. The key itself is never stored. Empty for a server that wants none.",
+        label="Variable with the key",
+        unit="name",
+    )
+    concurrency: int = setting(4, "Calls under way at a time.", label="Calls at a time", unit="calls", ge=1, le=64)
+    timeout_s: float = setting(
+        60.0, "Seconds that a call may take.", label="Seconds a call may take", unit="seconds", gt=0, le=86_400
+    )
+    price_in: float = setting(
+        0.0,
+        "Money per million tokens of prompts.",
+        label="Price per million prompt tokens",
+        unit="money",
+        ge=0,
+        le=1_000_000,
+    )
+    price_out: float = setting(
+        0.0,
+        "Money per million tokens of replies.",
+        label="Price per million reply tokens",
+        unit="money",
+        ge=0,
+        le=1_000_000,
+    )
     scores_prompts: bool = False
     """Remote: whether the server returns log-probabilities of prompts, which reranking needs."""
     source: str = ""
@@ -42,17 +59,12 @@ class LLMEntry:
     digest: str = ""
     """What tells these weights from others: a sha256, or a server's model id. Empty before a check."""
 
-    def __post_init__(self) -> None:
+    def check_together(self) -> None:
+        """Refuse a name that a list could not show."""
         if not self.name.strip() or len(self.name) > _LONGEST_NAME or not self.name.isprintable():
-            raise InputError(f"The name of an LLM has 1 to {_LONGEST_NAME} visible characters, got {self.name!r}.")
-        if self.kind not in get_args(LLMKind):
-            raise InputError(f"There is no LLM of the kind {self.kind}; choose {', '.join(get_args(LLMKind))}.")
-        if not 1 <= self.concurrency <= 64:
-            raise InputError(f"concurrency must lie in 1..64, got {self.concurrency}.")
-        if not self.timeout_s > 0:
-            raise InputError(f"timeout_s must be above 0, got {self.timeout_s}.")
-        if self.price_in < 0 or self.price_out < 0:
-            raise InputError(f"prices must not be negative, got {self.price_in} and {self.price_out}.")
+            raise InputError(
+                f"The name of an LLM has 1 to {_LONGEST_NAME} visible characters, got {shown(self.name)}."
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry as plain values."""
@@ -65,6 +77,8 @@ class LLMEntry:
         return cls(**{name: value for name, value in stored.items() if name in known})
 
 
+SERVER_SETTINGS: Final = tuple(settings_of(LLMEntry))
+"""What a person says about a server; the rest is found out by its check."""
 EMBEDDED_ENTRY: Final = LLMEntry(EMBEDDED, "embedded", "")
 
 

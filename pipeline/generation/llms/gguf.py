@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ class GgufLLM:
         self, asks: Iterator[Ask], prompts: PromptSet, config: GenerationConfig, should_stop: ShouldStop
     ) -> Iterator[Reply]:
         """Yield both sides of each ask, many decoded side by side; see LLM.replies."""
-        how = TokenChoice(config.omega, config.plausibility, config.temperature, config.top_p)
+        how = TokenChoice.of(config)
         by_key = prompts.by_key() if config.omega > 0 else {str(side): prompts.own(side) for side in Side}
         lockstep = Lockstep(
             self.llama,
@@ -55,7 +56,7 @@ class GgufLLM:
         lockstep = Lockstep(
             self.llama,
             {Side.POSITIVE: self.tokenize(shared)},
-            TokenChoice(0.0, config.plausibility, config.temperature, config.top_p),
+            replace(TokenChoice.of(config), omega=0.0),
             slots=config.batch_size or self.llama.rows,
             max_new_tokens=config.max_new_tokens,
         )

@@ -93,7 +93,7 @@ def write_batch(
     """Return the jobs that ended, in that order, with whether each was cut at the limit; a stop leaves some out."""
     import torch
 
-    how = TokenChoice(config.omega, config.plausibility, config.temperature, config.top_p)
+    how = TokenChoice.of(config)
     halves = 2 if config.omega > 0 else 1
     ended: list[tuple[Job, bool]] = []
     rows = list(batch)  # a job per row of a half; jobs that have ended stay until the batch is cut

@@ -73,7 +73,7 @@ def test_a_sweep_makes_one_arm_per_value(tmp_path):
         (ARMS.replace("name: b", "name: b, train: {steps: 20}"), "equal steps"),
         (ARMS.replace("name: b", "name: b, train: {seed: 2}"), "the study's own seeds are used"),
         (ARMS.replace("name: b", "name: b, train: {step: 2}"), "arm 'b', train: has no setting step; it has encoder"),
-        (ARMS.replace("name: b", "name: b, train: {temperature: warm}"), "temperature: must be a number, got 'warm'"),
+        (ARMS.replace("name: b", "name: b, train: {temperature: warm}"), "temperature must be a number, got 'warm'"),
         (ARMS.replace("name: b", "name: b, train: {mask_rule: some}"), "must be one of none, phi"),
         (ARMS.replace("name: b", "name: b, train: {temperature: -1}"), "temperature must be above 0, got -1"),
         (ARMS.replace("name: b", "name: b, curation: true"), "names no judge"),

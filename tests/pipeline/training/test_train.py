@@ -212,3 +212,17 @@ def test_an_empty_text_does_not_stop_a_run(static, triplets, tmp_path):
     result, events = run(odd, TrainConfig(**{**fields(static), "mask_rule": "phi"}), tmp_path)
     assert result.status == "finished"
     assert all(np.isfinite(event.loss) for event in events)
+
+
+def test_a_mask_that_leaves_no_negative_ends_the_run_in_one_sentence(static, tmp_path):
+    """All these sentences are alike, so a phi of 0.05 masks every candidate: the loss would be 0 at every step."""
+    day = "the old dog runs along the sandy beach on day"
+    alike = [Triplet(f"Today {day} {i}.", f"Now {day} {i}.", f"Once {day} {i}.") for i in range(16)]
+    low = {"mask_rule": "phi", "mask_threshold": 0.05, "guide": static.encoder}
+    for steps, taken in ((3, 3), (30, 10)):
+        events = []
+        config = TrainConfig(**{**fields(static), **low, "steps": steps})
+        with pytest.raises(InputError, match=f"no premise a negative in any step so far \\({taken} of them"):
+            train(alike, config, output_dir=tmp_path / str(steps), on_event=events.append)
+        assert [event.masked_share for event in events] == [1.0] * taken
+        assert not (tmp_path / str(steps) / "model").exists()

@@ -31,12 +31,10 @@ def free_prompt(workspace: Workspace, choice: GenerationChoice) -> None:
     config = choice.config
     if right.button("Ask", type="primary", icon=":material/send:", width="stretch", key="free_prompt_ask"):
         with errors_shown():
-            names = ("llm", "temperature", "top_p", "seed")
-            given = {name: config[name] for name in names}
-            started = start_ask(workspace, prompt=prompt, max_new_tokens=int(limit), **given)
+            started = start_ask(workspace, prompt=prompt, config=config | {"max_new_tokens": int(limit)})
             cancel_others(workspace, AskSpec, started["job_id"])
             state.remember(state.ASKED, started["job_id"])
-    st.caption(f"LLM, temperature {config['temperature']:g}, top p and seed {config['seed']} are those of the form.")
+    st.caption(f"LLM, temperature {config['temperature']:g} and all sampling settings are those of the form.")
     job = chosen_job(workspace, state.ASKED, AskSpec)
     if job is None:
         empty_state(

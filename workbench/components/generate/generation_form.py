@@ -1,17 +1,18 @@
 """The settings of generation, which every view of the page shares, and the start of a run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import streamlit as st
 
-from pipeline.config import GenerationConfig
+from pipeline.config import SAMPLING, GenerationConfig
 from pipeline.generation.prompts import PromptSet
 from workbench import state
 from workbench.actions.generation import start_generate
 from workbench.components.generate.llm_choice import budget_settings, candidate_settings, llm_choice
 from workbench.components.notice import errors_shown
+from workbench.components.settings_form import group_of, settings_form
 from workbench.components.text import plain
 from workbench.components.wording import count, counted, duration
 from workbench.jobs.kinds import GenerateSpec, JobSpec
@@ -89,65 +90,13 @@ def _prompt_set(workspace: Workspace) -> PromptSet:
 
 
 def _settings(llm: RegisteredLLM | None) -> dict[str, Any]:
-    omega = st.slider(
-        "Contrast ω",
-        0.0,
-        0.95,
-        _DEFAULT.omega,
-        0.05,
-        key="generate_omega",
-        persist_state="session",
-        help="Weight of the opposite instruction in z = l - ω l^. 0 is plain generation; higher pushes the sentence "
-        "further away from what the opposite instruction would write.",
-    )
-    plausibility = st.slider(
-        "Plausibility cut",
-        0.0,
-        0.5,
-        _DEFAULT.plausibility,
-        0.05,
-        key="generate_plausibility",
-        persist_state="session",
-        help="Tokens less likely than this share of the best own token are never chosen. 0 switches the cut off.",
-    )
+    base = asdict(_DEFAULT)
+    values = settings_form(GenerationConfig, ["omega", "plausibility"], base, key="generate", columns=1)
     with st.expander("Sampling and batch"):
-        temperature = st.slider(
-            "Temperature",
-            0.0,
-            1.5,
-            _DEFAULT.temperature,
-            0.1,
-            key="generate_temperature",
-            persist_state="session",
-            help="0 takes the best token.",
-        )
-        top_p = st.slider(
-            "Nucleus mass (top p)", 0.05, 1.0, _DEFAULT.top_p, 0.05, key="generate_top_p", persist_state="session"
-        )
-        seed = st.number_input("Seed", 0, 2**31 - 1, _DEFAULT.seed, key="generate_seed", persist_state="session")
-        tokens = st.number_input(
-            "Longest reply (tokens)", 8, 256, _DEFAULT.max_new_tokens, key="generate_tokens", persist_state="session"
-        )
-        batch = st.number_input(
-            "Replies side by side",
-            0,
-            4096,
-            _DEFAULT.batch_size,
-            key="generate_batch",
-            persist_state="session",
-            help="0: as many as the LLM writes fastest on this machine.",
-        )
-        drawn = candidate_settings(llm, temperature=temperature) | budget_settings(llm)
-    return {
-        "omega": omega,
-        "plausibility": plausibility,
-        "temperature": temperature,
-        "top_p": top_p,
-        "seed": int(seed),
-        "max_new_tokens": int(tokens),
-        "batch_size": int(batch),
-        **drawn,
-    }
+        names = group_of(GenerationConfig, SAMPLING)
+        values |= settings_form(GenerationConfig, names, base, key="generate", columns=1)
+        values |= candidate_settings(llm, temperature=values["temperature"]) | budget_settings(llm)
+    return values
 
 
 def estimate(jobs: Sequence[JobView[JobSpec]], limit: int) -> str:

@@ -4,17 +4,12 @@ from typing import Any
 
 import streamlit as st
 
-from pipeline.config import GenerationConfig
+from pipeline.config import BUDGET, GenerationConfig
+from workbench.components.settings_form import group_of, settings_form
 from workbench.store.llms import RegisteredLLM
 from workbench.workspace import Workspace
 
 _DEFAULT = GenerationConfig()
-_CHOICES = {
-    "contrast": "greatest log p(own) - ω log p(opposite)",
-    "contrast_per_token": "the same, per token",
-    "least_overlap": "fewest words of the premise",
-    "first": "first usable one",
-}
 
 
 def llm_picker(workspace: Workspace, *, key: str) -> tuple[str, RegisteredLLM | None]:
@@ -48,52 +43,16 @@ def candidate_settings(llm: RegisteredLLM | None, *, temperature: float) -> dict
     if temperature == 0:
         st.caption("Several candidates need a temperature above 0.")
         return {}
-    standard = 4 if llm is not None and llm.contrast == "sequence" else _DEFAULT.candidates
     name = llm.entry.name if llm is not None else ""
-    candidates = st.number_input(
-        "Candidates per side",
-        1,
-        64,
-        standard,
-        key=f"generate_candidates_{name}",
-        persist_state="session",
-        help="Replies drawn; one is kept.",
-    )
-    if candidates == 1:
-        return {}
-    choice = st.selectbox(
-        "Candidate kept",
-        list(_CHOICES),
-        format_func=lambda rule: _CHOICES[rule],
-        key="generate_choice",
-        persist_state="session",
-    )
-    return {"candidates": int(candidates), "choice": choice}
+    base = {"candidates": 4} if llm is not None and llm.contrast == "sequence" else {}
+    values = settings_form(GenerationConfig, ["candidates"], base, key=f"generate_{name}", columns=1)
+    if values["candidates"] > 1:
+        values |= settings_form(GenerationConfig, ["choice"], {}, key="generate", columns=1)
+    return values
 
 
 def budget_settings(llm: RegisteredLLM | None, *, part: str = "generate") -> dict[str, Any]:
     """Draw the limits of what a server may charge; nothing for LLMs on this machine."""
     if llm is None or llm.entry.kind != "remote":
         return {}
-    left, right = st.columns(2)
-    tokens = left.number_input(
-        "Token budget",
-        0,
-        10**12,
-        0,
-        step=10_000,
-        key=f"{part}_token_budget",
-        persist_state="session",
-        help="Prompts and replies; 0: no limit.",
-    )
-    money = right.number_input(
-        "Money budget",
-        0.0,
-        1e6,
-        0.0,
-        step=0.1,
-        key=f"{part}_money_budget",
-        persist_state="session",
-        help="At the LLM's prices; 0: no limit.",
-    )
-    return {"token_budget": int(tokens), "money_budget": float(money)}
+    return settings_form(GenerationConfig, group_of(GenerationConfig, BUDGET), {}, key=part)

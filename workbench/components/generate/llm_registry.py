@@ -3,10 +3,11 @@
 import pandas as pd
 import streamlit as st
 
-from pipeline.generation.llms.entries import EMBEDDED
+from pipeline.generation.llms.entries import EMBEDDED, SERVER_SETTINGS, LLMEntry
 from workbench.actions.llms import add_llm, check_llm, remove_llm
 from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.notice import errors_shown
+from workbench.components.settings_form import settings_form
 from workbench.components.text import plain
 from workbench.components.wording import ago
 from workbench.jobs.kinds import CheckSpec
@@ -159,26 +160,8 @@ def add_form(workspace: Workspace) -> None:
 
 
 def _server_settings() -> dict[str, object]:
-    left, right = st.columns(2)
-    model = left.text_input("Model", key="llms_model", help="The server's id; empty takes its only model.")
-    variable = right.text_input(
-        "Variable with the key",
-        key="llms_key",
-        placeholder="OPENAI_API_KEY",
-        help="Name of an environment variable or of an entry of Streamlit's secrets. The key is never stored.",
-    )
-    calls = left.number_input("Calls at a time", 1, 64, 4, key="llms_concurrency")
-    timeout = right.number_input("Seconds a call may take", 1, 3600, 60, key="llms_timeout")
-    price_in = left.number_input("Price per million prompt tokens", 0.0, 1e6, 0.0, key="llms_price_in")
-    price_out = right.number_input("Price per million reply tokens", 0.0, 1e6, 0.0, key="llms_price_out")
-    return {
-        "model": model.strip(),
-        "key_variable": variable.strip(),
-        "concurrency": int(calls),
-        "timeout_s": float(timeout),
-        "price_in": float(price_in),
-        "price_out": float(price_out),
-    }
+    values = settings_form(LLMEntry, SERVER_SETTINGS, {}, key="llms")
+    return {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
 
 
 def _checks(workspace: Workspace) -> list[JobView[CheckSpec]]:

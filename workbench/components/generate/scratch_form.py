@@ -1,19 +1,21 @@
 """What premises from scratch are about and who writes them; says what a start will do, and starts it."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import streamlit as st
 
-from pipeline.config import ScratchConfig, from_fields
+from pipeline.config import CELLS, SAMPLING, ScratchConfig, from_fields
 from pipeline.errors import InputError
 from pipeline.generation.premise_filing import cells, chosen_genres, chosen_lengths
-from pipeline.generation.premise_prompts import GENRES, TOPICS, Length
+from pipeline.generation.premise_prompts import GENRES, TOPICS
+from pipeline.settings import settings_of
 from workbench import state
 from workbench.actions.premises import start_write_premises
 from workbench.components.generate.generation_form import estimate
 from workbench.components.generate.llm_choice import budget_settings, llm_picker
 from workbench.components.notice import errors_shown
+from workbench.components.settings_form import group_of, settings_form
 from workbench.components.text import plain
 from workbench.components.wording import count, counted
 from workbench.jobs.kinds import WritePremisesSpec
@@ -21,8 +23,6 @@ from workbench.workspace import Workspace
 
 PREMISES: str = "Premises"
 """The view of the page where this stands."""
-_DEFAULT = ScratchConfig()
-_LENGTHS = {Length.SHORT: "short: up to 7 words", Length.MEDIUM: "medium: 8 to 12", Length.LONG: "long: 13 and more"}
 
 
 def scratch_form(workspace: Workspace) -> None:
@@ -30,97 +30,17 @@ def scratch_form(workspace: Workspace) -> None:
     name = st.text_input(
         "Name of the corpus", "from scratch", max_chars=80, key="scratch_name", persist_state="session"
     )
-    topics = st.multiselect(
-        "Topics",
-        TOPICS,
-        accept_new_options=True,
-        placeholder=f"All {len(TOPICS)} built-in topics",
-        key="scratch_topics",
-        persist_state="session",
-        help="Choose some, or type your own in a word or two each; several at once with commas between them.",
-    )
-    genres = st.multiselect(
-        "Genres",
-        [genre.name for genre in GENRES],
-        placeholder=f"All {len(GENRES)} genres",
-        key="scratch_genres",
-        persist_state="session",
-        help="Each genre has its own prompt of five examples.",
-    )
-    lengths = st.multiselect(
-        "Lengths",
-        list(Length),
-        format_func=_LENGTHS.__getitem__,
-        placeholder="All: short, medium, long",
-        key="scratch_lengths",
-        persist_state="session",
-        help="A sentence is filed under the length that it has, whatever was asked for.",
-    )
-    per_cell = st.number_input(
-        "Premises per cell",
-        1,
-        10_000,
-        _DEFAULT.per_cell,
-        key="scratch_per_cell",
-        persist_state="session",
-        help="A cell is one of each above.",
-    )
+    declared = settings_of(ScratchConfig)
+    declared["topics"] = replace(declared["topics"], suggestions=TOPICS)
+    declared["genres"] = replace(declared["genres"], words={genre.name: genre.name for genre in GENRES})
+    names = group_of(ScratchConfig, CELLS)
+    config = settings_form(ScratchConfig, names, {}, key="scratch", columns=1, declared=declared)
+    topics = [part.strip() for topic in config["topics"] for part in topic.split(",")]  # typed with commas
     llm, known = llm_picker(workspace, key="scratch_llm")
-    own = [part.strip() for topic in topics for part in str(topic).split(",")]
-    config: dict[str, Any] = {"topics": own, "genres": genres, "lengths": [str(length) for length in lengths]}
-    config |= {"per_cell": int(per_cell), "llm": llm} | _sampling() | budget_settings(known, part="scratch")
-    _start(workspace, config, name)
-
-
-def _sampling() -> dict[str, Any]:
     with st.expander("Sampling and filters"):
-        temperature = st.slider(
-            "Temperature",
-            0.0,
-            1.5,
-            _DEFAULT.temperature,
-            0.1,
-            key="scratch_temperature",
-            persist_state="session",
-            help="At 0 every attempt at a cell gives the same text.",
-        )
-        top_p = st.slider(
-            "Nucleus mass (top p)", 0.05, 1.0, _DEFAULT.top_p, 0.05, key="scratch_top_p", persist_state="session"
-        )
-        near = st.slider(
-            "Near duplicate from",
-            0.3,
-            1.0,
-            _DEFAULT.near_duplicate,
-            0.05,
-            key="scratch_near",
-            persist_state="session",
-            help="A premise that shares this part of all words with an earlier one is left out.",
-        )
-        tries = st.number_input(
-            "Attempts per wanted premise",
-            1,
-            100,
-            _DEFAULT.tries,
-            key="scratch_tries",
-            persist_state="session",
-            help="At most, in each cell.",
-        )
-        seed = st.number_input("Seed", 0, 2**31 - 1, _DEFAULT.seed, key="scratch_seed", persist_state="session")
-        tokens = st.number_input(
-            "Longest premise (tokens)", 8, 256, _DEFAULT.max_new_tokens, key="scratch_tokens", persist_state="session"
-        )
-        batch = st.number_input(
-            "Premises side by side",
-            0,
-            4096,
-            _DEFAULT.batch_size,
-            key="scratch_batch",
-            persist_state="session",
-            help="0: as many as the LLM writes fastest on this machine.",
-        )
-    chosen = {"temperature": temperature, "top_p": top_p, "near_duplicate": near, "tries": int(tries)}
-    return chosen | {"seed": int(seed), "max_new_tokens": int(tokens), "batch_size": int(batch)}
+        names = group_of(ScratchConfig, SAMPLING)
+        config |= settings_form(ScratchConfig, names, {}, key="scratch", columns=1)
+    _start(workspace, config | {"topics": topics, "llm": llm} | budget_settings(known, part="scratch"), name)
 
 
 def _start(workspace: Workspace, config: dict[str, Any], name: str) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import streamlit as st
 
 from pipeline.config import TRAIN_PRESETS, TrainConfig
-from workbench.components.train.config_fields import config_fields
-from workbench.components.train.mask_fields import encoder_choice, mask_fields
+from pipeline.train_config import MASK_THRESHOLDS, MORE, USUAL_THRESHOLDS, threshold_meaning
+from workbench.components.settings_form import group_of, settings_form
 from workbench.gpus import devices
 
 _PRESET_WORDS = {
@@ -17,13 +17,7 @@ _PRESET_WORDS = {
     "released code": "The stable form of the published code: masked candidates keep a logit of zero.",
     "unsupervised SimCSE": "Reads the premises only: the positive is the premise again under other dropout.",
 }
-_MAIN = frozenset(
-    {"encoder", "steps", "batch_size", "learning_rate", "temperature", "seed", "device", "eval_every"}
-    | {"mask_rule", "mask_threshold", "threshold_unit", "guide"}
-)
 _DEV_EVERY = 25
-_LEAST = 1e-9
-"""Stands for "above zero" in a field."""
 _BASE, _VERSION, _ORIGIN = "train_base", "train_version", "train_origin"
 
 
@@ -67,70 +61,34 @@ def _of_preset(preset: str) -> dict[str, Any]:
 
 def _main_fields(base: dict[str, Any], of_preset: str, key: str) -> dict[str, Any]:
     """Draw all fields; those that a preset decides start anew when another one is chosen."""
-    values: dict[str, Any] = {}
-    values["encoder"] = encoder_choice(
-        "Encoder",
-        base["encoder"],
-        key=f"{of_preset}_encoder",
-        help="The static encoder trains in seconds on a CPU. Or type the folder of a local model.",
-    )
-    left, right = st.columns(2)
-    values["steps"] = int(
-        left.number_input("Steps", 1, value=base["steps"], key=f"{key}_steps", persist_state="session")
-    )
-    values["batch_size"] = int(
-        right.number_input(
-            "Triplets per step", 1, value=base["batch_size"], key=f"{key}_batch", persist_state="session"
-        )
-    )
-    values["learning_rate"] = left.number_input(
-        "Learning rate",
-        _LEAST,
-        value=base["learning_rate"],
-        format="%g",
-        key=f"{key}_rate",
-        persist_state="session",
-        placeholder="default",
-        help="Peak rate; empty takes the encoder's own default.",
-    )
-    values["temperature"] = float(
-        right.number_input(
-            "Temperature τ",
-            _LEAST,
-            value=float(base["temperature"]),
-            step=0.01,
-            key=f"{key}_temperature",
-            persist_state="session",
-        )
-    )
-    if base["mask_rule"] != "none":
-        values |= mask_fields(base, of_preset)
-    values["eval_every"] = int(
-        left.number_input(
-            "Steps between dev scores",
-            0,
-            value=base["eval_every"],
-            key=f"{key}_eval_every",
-            persist_state="session",
-            help="0 scores only at the end.",
-        )
-    )
-    values["seed"] = int(
-        right.number_input("Seed", 0, 2**31 - 1, base["seed"], key=f"{key}_seed", persist_state="session")
-    )
-    offered = devices()
-    if base["device"] not in offered:
+    values = settings_form(TrainConfig, ["encoder"], base, key=of_preset, columns=1)
+    values |= settings_form(TrainConfig, ["steps", "batch_size", "learning_rate", "temperature"], base, key=key)
+    values |= _mask_fields(base, of_preset)
+    devices_here = devices()
+    if base["device"] not in devices_here:
         st.caption(f"The device {base['device']} of that run is not on this machine; auto is taken.")
-    device = base["device"] if base["device"] in offered else "auto"
-    values["device"] = st.selectbox(
-        "Device",
-        list(offered),
-        index=list(offered).index(device),
-        format_func=offered.__getitem__,
-        key=f"{key}_device",
-        persist_state="session",
-    )
+        base = base | {"device": "auto"}
+    rest = [name for name in group_of(TrainConfig, "") if name not in values]
+    values |= settings_form(TrainConfig, rest, base, key=key, offered={"device": devices_here})
     with st.expander("More settings"):
-        rest = [field.name for field in fields(TrainConfig) if field.name not in _MAIN]
-        values |= config_fields(TrainConfig, rest, base, key=of_preset)
+        values |= settings_form(TrainConfig, group_of(TrainConfig, MORE), base, key=of_preset)
     return values
+
+
+def _mask_fields(base: dict[str, Any], key: str) -> dict[str, Any]:
+    """Draw the mask: its rule, and the guide and threshold of a rule that masks, in the range of that rule."""
+    values = settings_form(TrainConfig, ["mask_rule"], base, key=key, columns=1)
+    rule, unit = values["mask_rule"], "cosine"
+    if rule == "none":
+        return values
+    values |= settings_form(TrainConfig, ["guide"], base, key=key, columns=1)
+    if rule in ("phi", "released"):
+        unit = settings_form(TrainConfig, ["threshold_unit"], base, key=key, columns=1)["threshold_unit"]
+    meaning = threshold_meaning(rule, unit)
+    if meaning != threshold_meaning(base["mask_rule"], base["threshold_unit"]):
+        base = base | {"mask_threshold": USUAL_THRESHOLDS[meaning]}
+    declared = {"mask_threshold": MASK_THRESHOLDS[meaning]}
+    values |= settings_form(
+        TrainConfig, ["mask_threshold"], base, key=f"{key}_{meaning}", columns=1, declared=declared
+    )
+    return values | {"threshold_unit": unit}

@@ -57,7 +57,7 @@ def _write(llm: LLM, prompt: str, config: GenerationConfig, page: _Page) -> None
     def is_end(token: int) -> bool:
         return spoken.is_end(token) and "\n" not in spoken.detokenize([token])
 
-    how = TokenChoice(temperature=config.temperature, top_p=config.top_p)
+    how = TokenChoice.of(config)
     tokens: list[int] = []
     stream = answer(reader, how, seed=config.seed, max_new_tokens=config.max_new_tokens, is_end=is_end)
     for token in stream:

@@ -28,7 +28,7 @@ def run(context: JobContext[LensSpec]) -> None:
         )
         stream = record_reply(
             (own, opposite),
-            TokenChoice(config.omega, config.plausibility),
+            TokenChoice.of(config),
             max_new_tokens=limit,
             is_end=spoken.is_end,
             text_of=lambda token: spoken.detokenize([token]),
