@@ -15,3 +15,7 @@ class WeightsError(InputError):
 
 class StorageError(OSError):
     """Seen by the person whose disk is full or whose folder cannot be written."""
+
+
+class Stopped(Exception):
+    """Leaves work in the middle because its caller was asked to stop; what is done is kept."""

@@ -69,6 +69,12 @@ def whole_size(descriptor: int, size: int) -> int:
     return 0
 
 
+def whole_bytes(path: Path) -> int:
+    """Return the position after the last line end of a journal."""
+    with path.open("rb") as file:
+        return whole_size(file.fileno(), os.fstat(file.fileno()).st_size)
+
+
 def read_whole_lines(path: Path, position: int, limit_bytes: int = 8 << 20) -> bytes:
     """Return whole lines from this byte position, about `limit_bytes` of them and at least one if there is one."""
     with path.open("rb") as file:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.durable import write_array
+from pipeline.errors import Stopped
 from pipeline.records import Triplet
 
 if TYPE_CHECKING:
@@ -22,10 +23,6 @@ KEPT_VECTORS = "guide-*.npy"
 """Files of a cache; the star stands for a hash of texts and weights."""
 _CHUNK_TEXTS = 1024
 _PAIR_BLOCK = 65_536
-
-
-class Stopped(Exception):
-    """Raised when the caller's should_stop asks to stop while texts are being embedded."""
 
 
 @dataclass(frozen=True, slots=True)

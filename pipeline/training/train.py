@@ -12,7 +12,7 @@ from transformers import set_seed
 
 from pipeline.config import TrainConfig
 from pipeline.durable import whole_folder
-from pipeline.errors import InputError
+from pipeline.errors import InputError, Stopped
 from pipeline.records import Triplet
 from pipeline.training import distributed
 from pipeline.training.best import BestWeights
@@ -20,7 +20,7 @@ from pipeline.training.checkpoints import CompleteMarker, latest_checkpoint, run
 from pipeline.training.checks import check_encoder, check_machine, uses_head
 from pipeline.training.encoders import load_encoder, resolve_device
 from pipeline.training.gpu import GpuMeter
-from pipeline.training.guide import GuideTable, Stopped, guide_table, phi_for_share
+from pipeline.training.guide import GuideTable, guide_table, phi_for_share
 from pipeline.training.loss_module import GuideMaskedLoss
 from pipeline.training.losses import LossSettings
 from pipeline.training.model_card import CardFacts, model_card

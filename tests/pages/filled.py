@@ -120,7 +120,10 @@ def train(workspace: Workspace, snapshot_id: str) -> str:
     ]
     encoder = {"encoder_id": run_id, "name": "river encoder", "folder": "out", "run_id": run_id}
     rows.append({"table": "encoders", **encoder, "snapshot_id": snapshot_id, "base": "static-minilm"})
-    settings = {"config": {"encoder": "static-minilm", "steps": 20, "seed": 3}, "snapshot_id": snapshot_id}
+    settings = {
+        "config": {"encoder": "static-minilm", "steps": 20, "batch_size": 4, "seed": 3},
+        "snapshot_id": snapshot_id,
+    }
     finished_job(workspace, run_id, "train", rows, total=20, settings=settings)
     return run_id
 

@@ -1,5 +1,8 @@
 """How jobs show on Home: the controls that make sense in each state, and what a press does."""
 
+import os
+import time
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -62,3 +65,25 @@ def test_a_queued_job_shows_in_the_sidebar_of_every_page(draw: Draw, workspace: 
         for page in ("train", "evaluate"):
             shown = [bar.value for bar in draw(page).sidebar.get("progress")]
             assert len(shown) == 1
+
+
+def test_a_worker_that_says_nothing_any_more_shows_for_how_long_and_no_old_rate(
+    draw: Draw, workspace: Workspace
+) -> None:
+    left(workspace, "paused")
+    folder = JobFolder(workspace.root / "jobs" / JOB)
+    with folder.held() as is_free:
+        assert is_free
+        folder.write_status(Status("running", 4, 10, 2.0, 3.0, "Generating"))
+        moment = time.time() - 185
+        os.utime(folder.path / "status.json", (moment, moment))
+        [bar] = draw("home").sidebar.get("progress")
+        assert "silent for 3 min" in bar.proto.text and "2.0/s" not in bar.proto.text
+
+
+def test_what_is_no_job_is_named_on_home(draw: Draw, workspace: Workspace) -> None:
+    left(workspace, "paused")
+    (workspace.root / "jobs" / "Thumbs.db").write_bytes(b"x")
+    app = draw("home")
+    assert controls(app) == {"Resume", "Cancel"}
+    assert any("Thumbs" in warning.value for warning in app.warning)

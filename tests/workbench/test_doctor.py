@@ -131,6 +131,8 @@ def add_job(root: Path, name: str, status: str) -> Path:
     job = root / "jobs" / name
     job.mkdir(parents=True)
     (job / "status.json").write_text(status, encoding="utf-8")
+    spec = {"job_id": name, "kind": "tokens", "title": "", "created_at": "", "settings": {}}
+    (job / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
     return job
 
 

@@ -15,6 +15,7 @@ from pipeline.generation.llms.entries import EMBEDDED_ENTRY
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import Side
 from tests.workbench.stand_ins import generating
+from workbench.doctor.state import jobs as examine_jobs
 from workbench.jobs import handlers, kinds
 from workbench.jobs.folder import JobFolder, JobRecord, Status, read_jobs
 from workbench.jobs.kinds import KINDS
@@ -126,3 +127,11 @@ def test_a_rebuild_keeps_the_rows_of_a_job_whose_spec_is_damaged(workspace):
     assert list(read_jobs(root / "jobs")[0]) == []
     with Workspace(root) as again:
         assert again.store.counts()["triplets"] == 4
+
+
+def test_doctor_says_what_was_set_aside(workspace):
+    spoil(workspace.root / "jobs")
+    finding = examine_jobs(workspace.root)
+    assert (
+        finding.state == "warning" and "Thumbs.db" in finding.detail and "no job of the kind dream" in finding.detail
+    )

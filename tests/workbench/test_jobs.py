@@ -9,8 +9,12 @@ from stand_ins import generating, judging
 from store_samples import premises, triplet_row
 
 from pipeline.errors import InputError
+from workbench.actions import ACTIONS
+from workbench.jobs import worker
 from workbench.jobs.context import JobContext
 from workbench.jobs.folder import JobFolder, JobRecord, Status
+from workbench.jobs.handlers import fetch_premises
+from workbench.jobs.kinds import FetchPremisesSpec
 from workbench.store.filters import TripletFilter
 from workbench.workspace import Workspace, close_current_workspace, current_workspace
 
@@ -237,3 +241,27 @@ def test_a_job_ends_with_the_figures_it_reported_last(tmp_path):
     context.end("failed", "over budget")
     ended = folder.status()
     assert (ended.state, ended.done, ended.details["calls"]) == ("failed", 2, 12)
+
+
+def test_a_torn_last_line_keeps_nobody_waiting(workspace):
+    """A killed writer leaves a part of a line; it never counts as written, so nothing is left to store."""
+    job_id = start(workspace, 8)
+    workspace.wait(job_id, timeout_s=15)
+    with JobFolder(workspace.root / "jobs" / job_id).journal.open("ab") as journal:
+        journal.write(b'{"table": "trip')
+    assert workspace.wait(job_id, timeout_s=5).state == "finished"
+    assert ACTIONS["job"](workspace, job_id=job_id)["settled"]
+
+
+def test_a_stop_in_the_middle_of_a_download_pauses_the_job(tmp_path, monkeypatch):
+    folder = JobFolder(tmp_path / "job")
+    folder.create(JobRecord("job", "t", "2026-01-01", FetchPremisesSpec("a/b/c.txt", "", None, "c")), Status())
+    folder.ask("pause")
+    monkeypatch.delenv("MULTICSR_TEST_HANDLERS", raising=False)
+    monkeypatch.setattr(fetch_premises, "fetch_file", lambda wanted, out, tell: tell(1, 2))
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert worker.main([str(folder.path)]) == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert folder.status().state == "paused"

@@ -17,6 +17,8 @@ from workbench.workspace import Workspace
 LIVE_STATES: Final = frozenset({"queued", "running"})
 REFRESH_SECONDS: Final = 1.5
 IDLE_SECONDS: Final = 5
+SILENT_SECONDS: Final = 60
+"""After so long without a word, a rate and a time left say nothing any more."""
 
 _STATE_LOOKS: Final[dict[str, tuple[theme.BadgeColour, str]]] = {
     "queued": ("gray", ":material/schedule:"),
@@ -78,6 +80,8 @@ def progress_words(job: JobView) -> str:
     if job.state == "queued":
         return "waiting for its turn"
     parts = [f"{share(job):.0%}"]
+    if job.silent_s is not None and job.silent_s >= SILENT_SECONDS:
+        return f"{parts[0]} · silent for {duration(job.silent_s)}"
     if job.rate:
         parts.append(f"{job.rate:.1f}/s" if job.rate >= 0.1 else f"{job.rate * 60:.1f}/min")
     if job.eta_s is not None and is_live(job):

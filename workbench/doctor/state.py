@@ -6,7 +6,7 @@ from pathlib import Path
 
 from workbench.doctor.finding import Finding
 from workbench.doctor.probe import ProbeResult, run_probe
-from workbench.jobs.folder import JobFolder
+from workbench.jobs.folder import JobFolder, read_jobs
 
 
 def examine_workspace(root: Path) -> list[Finding]:
@@ -51,12 +51,15 @@ def database(root: Path, result: ProbeResult) -> Finding:
 
 def jobs(root: Path) -> Finding:
     """How many jobs run, and which were interrupted: said to run while nobody holds their lock."""
-    folders = [path.parent for path in sorted(root.glob("jobs/*/status.json"))]
-    states = {path.name: _job_state(JobFolder(path)) for path in folders}
+    records, set_aside = read_jobs(root / "jobs") if (root / "jobs").is_dir() else ({}, {})
+    states = {job_id: _job_state(JobFolder(root / "jobs" / job_id)) for job_id in records}
     interrupted = [name for name, state in states.items() if state == "interrupted"]
     unreadable = [name for name, state in states.items() if state == "unreadable"]
     running = sum(state == "running" for state in states.values())
     detail = f"{len(states)} in all, {running} running"
+    if set_aside:
+        advice = "The other jobs go on; restore these files from a backup, or move them out of the folder jobs."
+        return Finding("Jobs", "warning", f"{detail}; set aside: {' '.join(set_aside.values())}", advice)
     if unreadable:
         advice = "Their journals are whole; resume them, or restore status.json from a backup."
         return Finding("Jobs", "warning", f"{detail}; status unreadable: {', '.join(unreadable)}", advice)

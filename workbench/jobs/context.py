@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
+from pipeline.errors import Stopped
 from workbench.ids import now
 from workbench.jobs.folder import JobFolder, State, Stop
 from workbench.jobs.views import S
@@ -110,6 +111,11 @@ class JobContext(Generic[S]):
         """Return pause or cancel when the handler should write what it has and return."""
         self.stop_seen = self.stop_seen or self.folder.control() or ("pause" if self._asked_to_end else None)
         return self.stop_seen
+
+    def stop_if_asked(self) -> None:
+        """Leave the handler here when somebody asked to stop: raises Stopped, which the worker takes as that end."""
+        if self.stop_requested():
+            raise Stopped
 
     def end(self, state: State, message: str = "") -> None:
         """Write the last status of this run. Works on a full disk, thanks to the reserve."""

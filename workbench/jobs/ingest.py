@@ -24,7 +24,7 @@ class Ingester:
         """Store what is new now, at most one chunk per journal; return the number of lines."""
         lines = 0
         for path in self._jobs.iterdir():
-            if not path.name.startswith(".") and self.is_behind(path.name) and self._may_try(path.name):
+            if not path.name.startswith(".") and self._may_try(path.name):
                 lines += self._ingest(path.name)
         self._store.decisions.catch_up()
         return lines
@@ -47,6 +47,8 @@ class Ingester:
 
     def _ingest(self, job_id: str) -> int:
         try:
+            if not self.is_behind(job_id):
+                return 0
             lines = self._store.journals.ingest(_source(job_id), self._journal(job_id))
         except Exception as error:  # recorded and shown with the job; the other jobs go on
             if job_id not in self._errors:

@@ -4,6 +4,7 @@ import builtins
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -220,6 +221,8 @@ class JobRunner:
             notes["rows_not_stored"] = {"unusable": reading.rejected} | reading.unknown
         if view.state == "finished" and not error and self._ingester.is_behind(job_id):
             view = replace(view, state="running", finished_at=None, message="Storing the last rows.")
+        if view.state == "running" and (reported_ns := self._folder(job_id).status_version()[0]):
+            view = replace(view, silent_s=max(0.0, time.time() - reported_ns / 1e9))
         return replace(view, details=view.details | notes) if notes else view
 
     def _status(self, job_id: str) -> Status:

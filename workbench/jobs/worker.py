@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from pipeline.durable import full_disk_message, is_disk_full, is_full_disk
-from pipeline.errors import InputError, StorageError
+from pipeline.errors import InputError, Stopped, StorageError
 from workbench.jobs.context import JobContext
 from workbench.jobs.folder import JobFolder, State, Stop
 from workbench.jobs.kinds import JobSpec, kind_named
@@ -41,6 +41,8 @@ def _run(context: JobContext[JobSpec]) -> int:
     try:
         context.begin()
         _handler(context.kind).run(context)
+    except Stopped:
+        pass
     except InputError as error:
         context.end("failed", str(error))
         return 1

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from workbench.journal import Rows, parse_lines, read_whole_lines, tail_digest
+from workbench.journal import Rows, parse_lines, read_whole_lines, tail_digest, whole_bytes
 from workbench.store.connection import Cursor, Database, run
 from workbench.store.rows import COUNT, TEXT, insert
 
@@ -53,8 +53,12 @@ class Journals:
         return self._readings.get(source, Reading())
 
     def is_behind(self, source: str, path: Path) -> bool:
-        """Whether the file holds bytes not read yet; costs one stat."""
-        return path.exists() and path.stat().st_size != self.reading(source).position
+        """Whether the file holds whole lines not read yet; what a killed writer left after the last one never counts.
+
+        Costs one stat while nothing is new.
+        """
+        position = self.reading(source).position
+        return path.exists() and path.stat().st_size != position and whole_bytes(path) != position
 
     def ingest(self, source: str, path: Path) -> int:
         """Store the next whole lines of this journal in one transaction; return how many lines there were."""

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.errors import Stopped
 from pipeline.records import Triplet
 from pipeline.training import guide
 from pipeline.training.encoders import load_encoder
-from pipeline.training.guide import Stopped, embed_texts, guide_table, phi_for_share, share_above_phi
+from pipeline.training.guide import embed_texts, guide_table, phi_for_share, share_above_phi
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from workbench.components.job_progress import is_live, job_card, while_live
+from workbench.components.text import plain
 from workbench.components.wording import ago, duration
 from workbench.jobs.folder import RESUMABLE
 from workbench.jobs.kinds import kind_of
@@ -15,6 +16,11 @@ _HISTORY_ROWS = 50
 
 def job_list(workspace: Workspace) -> None:
     """Draw running, stopped and finished jobs; redraws itself while one runs."""
+    if aside := workspace.jobs.set_aside():
+        st.warning(
+            plain(f"Set aside, as it is no job that can be read: {' '.join(aside.values())}"),
+            icon=":material/folder_off:",
+        )
     jobs = _listed(workspace)
     if not jobs:
         return

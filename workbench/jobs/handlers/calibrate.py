@@ -29,32 +29,25 @@ _CHUNK_PAIRS = 50
 _ROWS_A_WRITE = 2_000
 
 
-class _Stopped(Exception):
-    """Somebody asked to stop."""
-
-
 def run(context: JobContext[CalibrateSpec]) -> None:
     """Fit the judges of the spec, then the ensemble it names, and map the input's raw values."""
     stored, spec = context.input(), context.spec
     gold = gold_pairs(Path(spec.gold_dir), task=spec.task, count=spec.pairs) if spec.gold_dir else None
-    try:
-        values = {}
-        for number, judge_id in enumerate(spec.judges):
-            context.progress(number, len(spec.judges) + 1, message=f"Loading judge {judge_id}")
-            if gold is None:
-                raw, target = _decided(stored[stored["judge_id"] == judge_id])
-            else:
-                raw, target = _gold_raw(context, judge_id, gold, number), gold.gold
-            values[judge_id] = raw
-            calibration, points = fit(judge_id, raw, target, fitted_on=gold.name if gold else DECISIONS)
-            _keep(context, calibration, points, None, stored[stored["judge_id"] == judge_id])
-        if spec.ensemble and gold is not None:
-            ensemble = fit_ensemble(spec.ensemble, values, gold.gold, seed=0)
-            raw = ensemble.raw(values)
-            calibration, points = fit(ensemble.judge_id, raw, gold.gold, fitted_on=gold.name)
-            _keep(context, calibration, points, ensemble, _combined(ensemble, stored))
-    except _Stopped:
-        return
+    values = {}
+    for number, judge_id in enumerate(spec.judges):
+        context.progress(number, len(spec.judges) + 1, message=f"Loading judge {judge_id}")
+        if gold is None:
+            raw, target = _decided(stored[stored["judge_id"] == judge_id])
+        else:
+            raw, target = _gold_raw(context, judge_id, gold, number), gold.gold
+        values[judge_id] = raw
+        calibration, points = fit(judge_id, raw, target, fitted_on=gold.name if gold else DECISIONS)
+        _keep(context, calibration, points, None, stored[stored["judge_id"] == judge_id])
+    if spec.ensemble and gold is not None:
+        ensemble = fit_ensemble(spec.ensemble, values, gold.gold, seed=0)
+        raw = ensemble.raw(values)
+        calibration, points = fit(ensemble.judge_id, raw, gold.gold, fitted_on=gold.name)
+        _keep(context, calibration, points, ensemble, _combined(ensemble, stored))
     context.progress(len(spec.judges) + 1, len(spec.judges) + 1, message="Calibrated")
 
 
@@ -67,8 +60,7 @@ def _gold_raw(context: JobContext, judge_id: str, gold: GoldPairs, number: int) 
     judge = opened_judge(context, judge_id)
     total = len(context.spec.judges) + 1
     while len(done) < len(gold.pairs):
-        if context.stop_requested():
-            raise _Stopped
+        context.stop_if_asked()
         chunk = gold.pairs[len(done) : len(done) + _CHUNK_PAIRS]
         done = np.concatenate([done, judge.scores(chunk)])
         write_array(kept, done)

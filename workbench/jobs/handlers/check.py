@@ -10,7 +10,7 @@ from pipeline.hub_files import HubName, fetch_model
 from pipeline.weights import cache_dir
 from workbench.ids import now
 from workbench.jobs.context import JobContext
-from workbench.jobs.fetching import DownloadStopped, telling
+from workbench.jobs.fetching import telling
 from workbench.jobs.kinds import CheckSpec, HubModel
 
 
@@ -20,10 +20,7 @@ def run(context: JobContext[CheckSpec]) -> None:
     if context.done("llms", "check_id"):
         return
     if context.spec.hub:
-        try:
-            entry = _fetched(context, entry, context.spec.hub)
-        except DownloadStopped:
-            return
+        entry = _fetched(context, entry, context.spec.hub)
     context.progress(0, 1, message=f"Checking {entry.name}")
     try:
         facts = check(entry, tell=lambda message: context.progress(0, 1, message=message))

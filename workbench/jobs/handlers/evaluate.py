@@ -16,10 +16,8 @@ from pipeline.records import Triplet
 from pipeline.training.encoders import load_encoder
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.folder_tasks import (
-    Stopped,
     evaluate_retrieval_folder,
     evaluate_transfer_folder,
-    stop_between,
     vectors_folder,
 )
 from workbench.jobs.kinds import EvaluateSpec
@@ -57,12 +55,9 @@ def evaluate_folder(
 
     def encoded(texts_done: int, texts_total: int) -> None:
         report(len(done), len(tasks), f"Encoded {texts_done:,} of {texts_total:,} sentences")
-        stop_between(context)
+        context.stop_if_asked()
 
-    try:
-        vectors = corpus_vectors(texts, model, cache=vectors_folder(context), on_texts=encoded)
-    except Stopped:
-        return
+    vectors = corpus_vectors(texts, model, cache=vectors_folder(context), on_texts=encoded)
     waiting = [task for task in tasks if task.name not in done]
     for finished, result in enumerate(evaluate(model, waiting, vectors=vectors), start=len(done) + 1):
         keep_pairs(context, result)

@@ -52,17 +52,7 @@ class Step:
 
     def _encoded(self, ready: int, total: int) -> None:
         self.say(f"encoded {ready:,} of {total:,} texts")
-        stop_between(self.context)
-
-
-class Stopped(Exception):
-    """Leaves the middle of a task when a stop is asked for; the task is done again on resuming."""
-
-
-def stop_between(context: JobContext) -> None:
-    """Raise Stopped when the job should end."""
-    if context.stop_requested():
-        raise Stopped
+        self.context.stop_if_asked()  # the task is done again on resuming
 
 
 def evaluate_retrieval_folder(context: JobContext, encoder: str, encoder_id: str, folder: Path) -> None:
@@ -108,10 +98,7 @@ def _each_task(
     for finished, (name, path) in enumerate(found.items()):
         if name in done:
             continue
-        try:
-            scored = score(path, Step(context, model, name, finished, len(found)))
-        except Stopped:
-            return
+        scored = score(path, Step(context, model, name, finished, len(found)))
         write_table(context.out / f"{kind}-{name}.parquet", scored.rows)
         write_json(context.out / f"{kind}-{name}.json", scored.record)
         row = {"table": "scores", "encoder_id": encoder_id, "task": name, "job_id": context.job_id}

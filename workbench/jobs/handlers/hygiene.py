@@ -24,22 +24,15 @@ NEIGHBOUR_PREMISES = 200_000
 _STAGES = 5
 
 
-class _Stopped(Exception):
-    """Somebody asked to stop while texts were being read or embedded."""
-
-
 def run(context: JobContext[HygieneSpec]) -> None:
     """Write duplicates, leaks, copies and, with a guide, closer hard negatives, masked pairs and vectors."""
     frame = context.input()
     sides = [frame[name].tolist() for name in ("premise", "positive", "hard_negative")]
     triplets = [Triplet(*texts) for texts in zip(*sides, strict=True)]
     ids = frame["triplet_id"].to_numpy()
-    try:
-        _lexical(context, triplets, ids)
-        if context.spec.guide:
-            _semantic(context, context.spec.guide, sides, ids)
-    except _Stopped:
-        return
+    _lexical(context, triplets, ids)
+    if context.spec.guide:
+        _semantic(context, context.spec.guide, sides, ids)
     context.progress(_STAGES, _STAGES, message="Looked through", triplets=len(frame))
 
 
@@ -112,8 +105,7 @@ def _keep_neighbours(context: JobContext, vectors: CorpusVectors, premises: list
 
 
 def _report(context: JobContext, stage: int, message: str) -> None:
-    if context.stop_requested():
-        raise _Stopped
+    context.stop_if_asked()
     context.progress(stage, _STAGES, message=message)
 
 

@@ -6,7 +6,7 @@ from pipeline.analysis.mask_preview import KINDS, preview_mask
 from pipeline.durable import write_json
 from pipeline.records import Triplet
 from pipeline.training.encoders import load_encoder, resolve_device
-from pipeline.training.guide import Stopped, guide_table, random_pair_cosines
+from pipeline.training.guide import guide_table, random_pair_cosines
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.evaluate import triplets_of
 from workbench.jobs.handlers.run_details import guide_folder
@@ -22,10 +22,7 @@ def run(context: JobContext[PreviewSpec]) -> None:
     context.progress(0, 3, message=f"Loading the guide {context.spec.guide}")
     guide = load_encoder(context.spec.guide, device=resolve_device("auto"))
     context.progress(1, 3, message="Embedding the texts, once for this snapshot and guide")
-    try:
-        table = guide_table(triplets, guide, cache=guide_folder(context), should_stop=context.stop_requested)
-    except Stopped:
-        return
+    table = guide_table(triplets, guide, cache=guide_folder(context), should_stop=context.stop_requested)
     context.progress(2, 3, message="Comparing premises with candidates")
     unit_ud, rows_n3 = table.unit_ud.numpy(), table.rows_nc.numpy()
     random_cosines = random_pair_cosines(unit_ud, pairs=RANDOM_PAIRS, seed=0)

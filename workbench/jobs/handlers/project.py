@@ -16,7 +16,7 @@ from pipeline.analysis.neighbours import neighbour_table, neighbours_kept
 from pipeline.analysis.projection import ProjectionQuality, project, quality
 from pipeline.durable import write_array
 from pipeline.training.encoders import load_encoder
-from pipeline.training.guide import Stopped, embed_texts
+from pipeline.training.guide import embed_texts
 from workbench.jobs.context import JobContext
 from workbench.jobs.kinds import MapEncoder, ProjectSpec
 from workbench.map_files import MapFiles, place_columns
@@ -34,10 +34,7 @@ def run(context: JobContext[ProjectSpec]) -> None:
     points = long_form(frame)
     guided = bool(spec.guide) and len(frame) <= _MOST_GUIDED
     stages = _Stages(context, len(encoders) + 3 + guided)
-    try:
-        spaces = [_encoded(stages, encoder, points["text"]) for encoder in encoders]
-    except Stopped:
-        return
+    spaces = [_encoded(stages, encoder, points["text"]) for encoder in encoders]
     stages.next("Projecting")
     drawings = (
         [project(spaces[0], method="pca" if spec.method == "pca" else "umap", seed=spec.seed)]

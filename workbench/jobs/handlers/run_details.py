@@ -16,7 +16,7 @@ from pipeline.records import Triplet
 from pipeline.training.batches import StepSampler
 from pipeline.training.encoders import load_encoder, resolve_device
 from pipeline.training.first_batch import first_batch
-from pipeline.training.guide import KEPT_VECTORS, Stopped, guide_table, phi_for_share
+from pipeline.training.guide import KEPT_VECTORS, guide_table, phi_for_share
 from workbench.jobs.context import JobContext
 
 FIRST_BATCH, DEV_ROWS, COST = "first_batch.json", "dev_rows.json", "cost.json"
@@ -40,12 +40,7 @@ def write_first_batch(context: JobContext, triplets: Sequence[Triplet], config: 
         guide = load_encoder(config.guide, device=resolve_device(config.device))
         folder = guide_folder(context)
         kept, since = len(list(folder.glob(KEPT_VECTORS))), perf_counter()
-        try:
-            table = guide_table(
-                triplets, guide, cache=folder, should_stop=lambda: context.stop_requested() in _AT_ONCE
-            )
-        except Stopped:
-            return
+        table = guide_table(triplets, guide, cache=folder, should_stop=lambda: context.stop_requested() in _AT_ONCE)
         if len(list(folder.glob(KEPT_VECTORS))) > kept:  # else they were on disk, and reading says nothing of a text
             add_cost(context, guide_s=perf_counter() - since, embedded_texts=len(table.unit_ud))
         cosines = table.cosines(torch.tensor(rows)).cpu().numpy()

@@ -11,10 +11,6 @@ from workbench.paths import SAMPLE_CORPUS
 from workbench.study_runs import alone_in, run_in, write_report
 
 
-class _StopAsked(Exception):
-    """Leaves a study in the middle of a cell; the cell goes on from its newest checkpoint."""
-
-
 def run(context: JobContext[StudySpec]) -> None:
     """Run the study of the spec; stopped anywhere, it goes on with the cells that are missing."""
     spec = context.spec
@@ -25,8 +21,7 @@ def run(context: JobContext[StudySpec]) -> None:
 
     def progress(what: str, done: int, total: int) -> None:
         nonlocal in_cells
-        if context.stop_requested():
-            raise _StopAsked
+        context.stop_if_asked()  # in the middle of a cell, which goes on from its newest checkpoint
         is_cell = total == steps_in_all
         if is_cell and not in_cells:
             context.restart_clock()
@@ -42,17 +37,14 @@ def run(context: JobContext[StudySpec]) -> None:
 
     folder = context.folder.path.parent.parent / "studies"
     origin = {"file": spec.file, "sts_dir": spec.sts_dir or "", "job_id": context.job_id}
-    try:
-        with alone_in(folder):
-            report = run_in(
-                folder,
-                study,
-                snapshot=snapshot,
-                progress=progress,
-                download=spec.download,
-                origin=origin,
-            )
-    except _StopAsked:
-        return
+    with alone_in(folder):
+        report = run_in(
+            folder,
+            study,
+            snapshot=snapshot,
+            progress=progress,
+            download=spec.download,
+            origin=origin,
+        )
     write_report(report, folder / study.name, command=spec.command)
     context.progress(steps_in_all, steps_in_all, message="Report written")
