@@ -42,6 +42,17 @@ def spearman(predicted: np.ndarray, gold: np.ndarray) -> float:
     return float(spearmanr(predicted, gold).statistic)
 
 
+def why_undefined(predicted: np.ndarray, gold: np.ndarray) -> str:
+    """Say why `spearman` of these is NaN; empty when it is not. predicted, gold: float (n,)."""
+    if len(gold) < 2:
+        return "it has fewer than two pairs"
+    if not np.isfinite(predicted).all():
+        return "the encoder gives vectors that are not finite"
+    if np.ptp(gold) == 0:
+        return "its gold scores are all the same"
+    return "the encoder gives all its pairs the same cosine" if np.ptp(predicted) == 0 else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """A value on the whole sample with the percentile interval of its bootstrap samples, in the value's units."""

@@ -1,7 +1,7 @@
 """An encoder against STS tasks: one Spearman correlation per task, all subsets concatenated."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import isnan
 from typing import Any, Protocol
 
@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.evaluation.metrics import row_cosine
 from pipeline.evaluation.sts import STANDARD_TASKS, StsTask
 from pipeline.records import EvalScore, Triplet
-from pipeline.statistics import spearman
+from pipeline.statistics import spearman, why_undefined
 
 
 class Encoder(Protocol):
@@ -29,6 +29,11 @@ class TaskResult:
     predicted: np.ndarray
     """Cosines, float64 (pairs,), in the order of the task."""
     task: StsTask
+
+    @property
+    def undefined(self) -> str:
+        """Why the task has no score; empty when it has one."""
+        return why_undefined(self.predicted, self.task.gold)
 
 
 @dataclass(slots=True)
@@ -90,6 +95,20 @@ def summary(scores: Iterable[EvalScore]) -> dict[str, Any]:
         "averaged_over": averaged,
         "missing": [name for name in STANDARD_TASKS if name not in tasks] + undefined,
     }
+
+
+def notes(results: Iterable[TaskResult]) -> dict[str, dict[str, Any]]:
+    """Return what a table of scores leaves out, as JSON values.
+
+    `undefined`: task -> why it has no score. `rejected`: task -> its unusable lines, each with file, line and reason.
+    """
+    found: dict[str, dict[str, Any]] = {"undefined": {}, "rejected": {}}
+    for result in results:
+        if why := result.undefined:
+            found["undefined"][result.task.name] = why
+        if result.task.rejected:
+            found["rejected"][result.task.name] = [asdict(line) for line in result.task.rejected]
+    return found
 
 
 def held_out_accuracy(encoder: Encoder, triplets: Sequence[Triplet], *, batch_size: int = 64) -> float:

@@ -6,7 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.evaluation.sts_formats import ROW_READERS, Row, RowError
+from pipeline.evaluation.sts_formats import (
+    ROW_READERS,
+    TABLE_ENDINGS,
+    Line,
+    Row,
+    RowError,
+    is_table,
+    read_table,
+    scored,
+)
 
 STANDARD_TASKS = ("STS12", "STS13", "STS14", "STS15", "STS16", "STSB-test", "SICKR-test")
 """The seven tasks of SentEval whose mean is published; an average names how many of them it covers."""
@@ -42,13 +51,17 @@ class StsTask:
 def find_tasks(folder: Path, *, for_tuning: bool = False) -> dict[str, Path]:
     """Find the STS tasks in a folder: every `*.tsv` (file name = task) and SentEval's files and folders.
 
+    csv, JSON and Parquet files count where their columns are called like two sentences and a score.
+
     Names ending in `-train` and `-dev` belong to calibration and model choice and are left out unless
     `for_tuning` asks for them. Raises InputError for a folder that is absent or holds no task.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"The STS folder {folder} does not exist; give a folder with TSV files or SentEval's tasks.")
-    found = _senteval_tasks(folder) | {path.stem: path for path in sorted(folder.glob("*.tsv"))}
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    found = {path.stem: path for path in files if is_table(path)} | _senteval_tasks(folder)
+    found |= {path.stem: path for path in files if path.suffix == ".tsv"}
     if not for_tuning:
         found = {name: path for name, path in found.items() if not name.endswith(("-train", "-dev"))}
     if not found:
@@ -65,7 +78,7 @@ def read_task(name: str, path: Path) -> StsTask:
     path = Path(path)
     rows: list[Row] = []
     rejected: list[RowError] = []
-    for item in _read_rows(path):
+    for item in scored(_read_lines(path)):
         (rows if isinstance(item, Row) else rejected).append(item)  # type: ignore[arg-type]
     _refuse_if_unusable(path, len(rows), rejected)
     return StsTask(
@@ -83,11 +96,11 @@ def read_tasks(folder: Path) -> list[StsTask]:
     return [read_task(name, path) for name, path in find_tasks(folder).items()]
 
 
-def _read_rows(path: Path) -> list[Row | RowError]:
-    kind = "folder" if path.is_dir() else path.suffix
-    reader = ROW_READERS.get(kind)
+def _read_lines(path: Path) -> list[Line | RowError]:
+    kind = "folder" if path.is_dir() else path.suffix.lower()
+    reader = ROW_READERS.get(kind) or (read_table if kind in TABLE_ENDINGS else None)
     if reader is None or not path.exists():
-        raise InputError(f"{path} is not an STS task; expected a .tsv file or one of SentEval's files.")
+        raise InputError(f"{path} is not an STS task; expected a .tsv or .csv file or one of SentEval's.")
     return reader(path)
 
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.evaluation.benchmark import dev_score, evaluate, held_out_accuracy, summary
+from pipeline.evaluation.benchmark import dev_score, evaluate, held_out_accuracy, notes, summary
 from pipeline.evaluation.sts import StsTask, read_task, read_tasks
+from pipeline.evaluation.sts_formats import RowError
 from pipeline.records import EvalScore, Triplet
 from pipeline.training.encoders import load_encoder
 
@@ -34,6 +35,31 @@ def test_cosines_and_score_by_hand():
     (result,) = evaluate(AngleEncoder(), [task("t", [("0", "60"), ("10", "10"), ("0", "90")], [3, 5, 0])])
     np.testing.assert_allclose(result.predicted, [0.5, 1, 0], atol=1e-6)
     assert result.score == EvalScore("t", 1.0, 3)
+
+
+def test_a_task_without_a_score_says_why_and_unusable_lines_are_listed():
+    pairs = [("0", "60"), ("10", "10"), ("0", "90")]
+    bad = RowError("lines.tsv", 7, "a sentence is empty")
+    tasks = [
+        task("flat", pairs, [2, 2, 2]),
+        task("single", pairs[:1], [2]),
+        task("alike", [("0", "30"), ("10", "40")], [1, 2]),
+        replace(task("lines", pairs, [3, 5, 0]), rejected=[bad]),
+    ]
+    encoder = AngleEncoder()
+    encoder.encode = lambda sentences, **_: np.array(
+        [[1, 0] if float(s) in (0, 10) else [0.6, 0.8] for s in sentences]
+    )
+    results = list(evaluate(encoder, tasks))
+    assert summary(result.score for result in results)["missing"][-3:] == ["flat", "single", "alike"]
+    assert notes(results) == {
+        "undefined": {
+            "flat": "its gold scores are all the same",
+            "single": "it has fewer than two pairs",
+            "alike": "the encoder gives all its pairs the same cosine",
+        },
+        "rejected": {"lines": [{"file": "lines.tsv", "line": 7, "reason": "a sentence is empty"}]},
+    }
 
 
 def test_subsets_are_concatenated_and_not_averaged():

@@ -45,7 +45,7 @@ def test_one_bad_line_is_counted_and_the_rest_used(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ("a\tnan\tA.\tB.\n" * 2, "line 2 .*not finite"),
+        ("a\tnan\tA.\tB.\n" * 2, "line 2 .*'nan' is not a number"),
         ("a\t1\tA.\n" * 3, "line 2 .*3 columns where the header has 4"),
         ("a\t1\t \tB.\n" * 2, "line 2 .*empty"),
         ("", "no sentence pair"),
@@ -145,3 +145,29 @@ def test_real_files_hold_the_published_number_of_pairs(shared_data):
     expected = {"STS12": 3108, "STS14": 3750, "STSB-test": 1379, "SICKR-test": 4927}
     assert counts == {name: (pairs, 0) for name, pairs in expected.items()}
     assert set(counts) <= set(STANDARD_TASKS)
+
+
+def test_csv_and_json_tables_are_tasks_where_their_columns_say_so(tmp_path):
+    write(tmp_path / "one.csv", 'sentence1,sentence2,score,subset\n"A, one.",B.,"1,5",x\nC.,D.,2,y\n')
+    write(
+        tmp_path / "two.jsonl",
+        '{"text1": "A.", "text2": "B.", "label": 3}\n{"text1": "C.", "text2": "D.", "label": 4.5}\n',
+    )
+    write(tmp_path / "three.json", '[{"sentence1": "A.", "sentence2": "B.", "similarity": 0.25}]')
+    write(tmp_path / "mine-dev.csv", "sentence1;sentence2;score\nA.;B.;1\n")
+    write(tmp_path / "triplets.csv", "sent0,sent1,hard_neg\na,b,c\n")
+    write(tmp_path / "notes.json", '{"a": 1}')
+    tasks = {task.name: task for task in read_tasks(tmp_path)}
+    assert sorted(tasks) == ["one", "three", "two"]
+    assert (tasks["one"].sentence1, tasks["one"].gold.tolist()) == (["A, one.", "C."], [1.5, 2.0])
+    assert tasks["one"].subset == ["x", "y"]
+    assert tasks["two"].gold.tolist() == [3.0, 4.5] and tasks["three"].gold.tolist() == [0.25]
+    assert "mine-dev" in find_tasks(tmp_path, for_tuning=True)
+
+
+def test_scores_of_a_task_are_read_as_one_column(tmp_path):
+    """By the rule of every other format; a Python spelling (1_0) is no number."""
+    path = write(tmp_path / "t.tsv", HEADER + "a\t1,5\tA.\tB.\n" * 30 + "a\t1_0\tC.\tD.\n")
+    task = read_task("t", path)
+    assert task.gold.tolist() == [1.5] * 30
+    assert [(line.line, line.reason) for line in task.rejected] == [(32, "the score '1_0' is not a number")]

@@ -1,5 +1,6 @@
 """Evaluation as a job: one score row per task, and every pair's prediction beside it for the error pages."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.durable import write_json, write_table
-from pipeline.evaluation.benchmark import TaskResult, evaluate, held_out_accuracy
+from pipeline.evaluation.benchmark import TaskResult, evaluate, held_out_accuracy, notes
 from pipeline.evaluation.held_out import HELD_OUT_TASK
 from pipeline.evaluation.space import is_positive, space_quality
 from pipeline.evaluation.sts import StsTask, find_tasks, read_task
@@ -22,6 +23,7 @@ from workbench.jobs.handlers.folder_tasks import (
 )
 from workbench.jobs.kinds import EvaluateSpec
 
+NOTES_FILE = "notes.json"
 Report = Callable[[int, int, str], None]
 """Takes tasks done, tasks in all, and what is being done."""
 
@@ -61,6 +63,7 @@ def evaluate_folder(
     waiting = [task for task in tasks if task.name not in done]
     for finished, result in enumerate(evaluate(model, waiting, vectors=vectors), start=len(done) + 1):
         keep_pairs(context, result)
+        keep_notes(context, result)
         context.write(
             [
                 {
@@ -73,10 +76,21 @@ def evaluate_folder(
                 }
             ]
         )
-        report(finished, len(tasks), f"Evaluated {result.score.task}")
+        report(
+            finished,
+            len(tasks),
+            f"Evaluated {result.score.task}" + (f": no score, {why}" if (why := result.undefined) else ""),
+        )
         if context.stop_requested():
             return
     keep_space(context, encoder_id, tasks, vectors)
+
+
+def keep_notes(context: JobContext, result: TaskResult) -> None:
+    """Add to out/notes.json why a task has no score and which of its lines could not be used."""
+    path = context.out / NOTES_FILE
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    write_json(path, {kind: kept.get(kind, {}) | found for kind, found in notes([result]).items()})
 
 
 def keep_space(context: JobContext, encoder_id: str, tasks: list[StsTask], vectors: CorpusVectors) -> None:
