@@ -20,8 +20,8 @@ import torch
 from pipeline.evaluation.benchmark import evaluate, summary
 from pipeline.evaluation.hub_tasks import STS_ON_HUB
 from pipeline.evaluation.sts import StsTask, read_tasks
-from pipeline.evaluation.vectors import corpus_vectors
 from pipeline.training.encoders import load_encoder
+from pipeline.vectors import corpus_vectors
 
 SUITE_PAIRS = sum(task.rows for task in STS_ON_HUB.values())
 SAMPLE_PAIRS = 400

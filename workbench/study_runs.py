@@ -41,12 +41,14 @@ def run_in(
     *,
     snapshot: Callable[[str], list[Triplet]],
     progress: "Progress",
+    vectors: Path | None = None,
     download: bool = False,
     origin: dict[str, Any] | None = None,
 ) -> "Report":
     """Run what is missing of a study with its parts in this folder and return its report.
 
-    snapshot: reads the triplets of a snapshot by name. `origin` is kept with the study's grid.
+    snapshot: reads the triplets of a snapshot by name. vectors: where the vectors of texts are kept, if not in the
+    folder. `origin` is kept with the study's grid.
     """
     from pipeline.curation.calibration import read_calibrations
     from pipeline.studies.data import DataSource
@@ -57,7 +59,7 @@ def run_in(
     from pipeline.studies.search import run_search
     from pipeline.studies.shelf import Shelf
 
-    shelf = Shelf(folder / SHARED)
+    shelf = Shelf(folder / SHARED, vectors or folder / SHARED / "vectors")
     grid = StudyGrid(study, folder / study.name, origin or {})
     grid.begin()
     hub = Hub(shelf.root / "hub", download=download)

@@ -1,6 +1,7 @@
 """Judges by name: each gives a pair of sentences a raw value, larger for closer meaning."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -25,9 +26,10 @@ class Judge(Protocol):
         """Return one raw value per pair, float64 (n,)."""
 
 
-def load_judge(judge_id: str, entry: LLMEntry | None = None) -> Judge:
+def load_judge(judge_id: str, entry: LLMEntry | None = None, *, vectors: Path | None = None) -> Judge:
     """Load the model behind `digit:<llm>`, `likelihood:<llm>`, `entailment:<llm>` or `guide:<encoder>`.
 
+    vectors: folder where a guide's vectors are kept; None keeps none.
     entry: where the LLM is, for one that a registry knows by name; else the name says it (embedded, or a path).
     Raises InputError for any other kind, and for an LLM that cannot be asked in this way.
     """
@@ -35,8 +37,9 @@ def load_judge(judge_id: str, entry: LLMEntry | None = None) -> Judge:
     if kind == "guide" and model:
         from pipeline.curation.guide_judge import GuideJudge
         from pipeline.training.encoders import load_encoder
+        from pipeline.vectors import CachedEncoder
 
-        return GuideJudge(load_encoder(model), name=model)
+        return GuideJudge(CachedEncoder(load_encoder(model), vectors), name=model)
     if kind not in LLM_KINDS or not model:
         known = ", ".join([*(f"{name}:LLM" for name in LLM_KINDS), "guide:ENCODER"])
         raise InputError(f"Judge {judge_id!r} is not known: write {known}.")

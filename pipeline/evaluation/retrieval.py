@@ -1,6 +1,6 @@
 """Retrieval scored as BEIR does: nDCG at 10 and its companions, the corpus ranked by cosine for every query."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import log2
 from typing import Any
@@ -48,16 +48,13 @@ class RetrievalResult:
     queries: list[QueryResult]
 
 
-def evaluate_retrieval(
-    task: RetrievalTask, encoder: Any, vectors: Callable[[list[str]], Any] | None = None
-) -> RetrievalResult:
+def evaluate_retrieval(task: RetrievalTask, encoder: Any) -> RetrievalResult:
     """Rank the corpus for every query by cosine and score the first documents as BEIR does.
 
     A document with the query's own id is left out, as ArguAna and Quora need it, unless the qrels name it relevant.
-    `vectors` answers texts with unit vectors computed before; the encoder's prompts for queries and documents are put
-    in front of the texts.
+    `encoder` has sentence-transformers' encode_query and encode_document, which put its prompts before the texts.
     """
-    queries_qd, documents_nd = _encoded(task, encoder, vectors)
+    queries_qd, documents_nd = _encoded(task, encoder)
     ids = list(task.corpus)
     found = []
     for query_id, ranked in zip(task.queries, _ranked(queries_qd, documents_nd, ids, _DEPTH + 1), strict=True):
@@ -111,35 +108,8 @@ def _ranked(queries_qd: np.ndarray, documents_nd: np.ndarray, ids: list[str], de
             yield places[np.lexsort((later_first[places], -scores_n[places]))][:depth]
 
 
-def _encoded(
-    task: RetrievalTask, encoder: Any, vectors: Callable[[list[str]], Any] | None
-) -> tuple[np.ndarray, np.ndarray]:
+def _encoded(task: RetrievalTask, encoder: Any) -> tuple[np.ndarray, np.ndarray]:
     """Unit vectors of the queries and the documents: float32 (queries, d) and (documents, d)."""
     queries, documents = list(task.queries.values()), list(task.corpus.values())
-    if vectors is None:
-        options = {"batch_size": 64, "normalize_embeddings": True, "show_progress_bar": False}
-        return encoder.encode_query(queries, **options), encoder.encode_document(documents, **options)
-    query, document = _prompt(encoder, "query"), _prompt(encoder, "document")
-    return vectors([query + text for text in queries]), vectors([document + text for text in documents])
-
-
-def treats_texts_alike(encoder: Any) -> bool:
-    """Whether a text's vector depends on the text and its prompt alone, so that vectors computed before will do.
-
-    A router encodes queries and documents with different modules, and a default prompt would come twice.
-    """
-    has_router = any(type(module).__name__ == "Router" for module in encoder)
-    return not has_router and not getattr(encoder, "default_prompt_name", None)
-
-
-def prompted_texts(task: RetrievalTask, encoder: Any) -> list[str]:
-    """All texts that `evaluate_retrieval` asks for, prompts included: what to compute vectors of beforehand."""
-    query, document = _prompt(encoder, "query"), _prompt(encoder, "document")
-    return [query + text for text in task.queries.values()] + [document + text for text in task.corpus.values()]
-
-
-def _prompt(encoder: Any, kind: str) -> str:
-    """The encoder's own prompt: the first that it has, as in sentence-transformers' encode_query, encode_document."""
-    prompts = getattr(encoder, "prompts", None) or {}
-    names = ("query",) if kind == "query" else ("document", "passage", "corpus")
-    return next((prompts[name] or "" for name in names if name in prompts), "")
+    options = {"batch_size": 64, "normalize_embeddings": True, "show_progress_bar": False}
+    return encoder.encode_query(queries, **options), encoder.encode_document(documents, **options)

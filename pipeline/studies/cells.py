@@ -124,7 +124,7 @@ def run_cell(
 
     source, loss, train_s = cell.config.encoder, None, 0.0
     if not cell.is_untrained:
-        trained = train(cell.triplets, cell.config, output_dir=folder, on_event=follow, cache=shelf.guide)
+        trained = train(cell.triplets, cell.config, output_dir=folder, on_event=follow, cache=shelf.vectors)
         source, loss, train_s = str(trained.encoder_folder), trained.loss, trained.seconds
     since = perf_counter()
     encoder = load_encoder(source, pooling=cell.config.pooling, device=cell.config.device)

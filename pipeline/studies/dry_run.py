@@ -38,7 +38,7 @@ def dry_run(study: Study, sample: Path) -> Iterator[Check]:
         tiny = replace(
             localised(replace(study, premises_name=""), hub), premises=sample, column=None, limit=_PREMISES
         )
-        shelf = Shelf(Path(folder) / "shelf")
+        shelf = Shelf(Path(folder) / "shelf", Path(folder) / "vectors")
         source = DataSource(tiny, shelf, hub=hub)
         for name in hub_names(study):
             yield Check(name, "a file of this name is not looked at" if name.startswith(DATA) else "stand-in")

@@ -20,7 +20,7 @@ def judged_lines(
     lines = shelf.lines("judged", content_key(judge_id, model_key(judge_id.partition(":")[2])))
     done = {line["pair"]: line for line in lines.read()} | ready.judged(judge_id)
     waiting = [pair for pair in dict.fromkeys(pairs) if pair_id(pair) not in done]
-    judge = judge_named(judge_id, hub) if waiting else None
+    judge = judge_named(judge_id, hub, shelf.vectors) if waiting else None
     for start in range(0, len(waiting), _JUDGED_TOGETHER):
         assert judge is not None
         batch = waiting[start : start + _JUDGED_TOGETHER]
@@ -36,12 +36,12 @@ def judged_lines(
     return done
 
 
-def judge_named(judge_id: str, hub: Hub | None) -> Judge:
+def judge_named(judge_id: str, hub: Hub | None, vectors: Path | None = None) -> Judge:
     """Load a judge; the digit judge of an encoder-decoder may be a folder or a name of the hub."""
     kind, _, model = judge_id.partition(":")
     folder = transformers_folder(model, hub) if kind == "digit" else None
     if folder is None:
-        return load_judge(judge_id)
+        return load_judge(judge_id, vectors=vectors)
     from pipeline.curation.seq2seq_digit import Seq2SeqDigitJudge
     from pipeline.generation.llms.encoder_decoder import EncoderDecoderLLM
     from pipeline.training.encoders import resolve_device

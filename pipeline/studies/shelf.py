@@ -10,20 +10,18 @@ from typing import Any
 
 from pipeline.records import Triplet
 
+_MODEL_SUFFIXES = (".safetensors", ".json", ".txt", ".model")
 Progress = Callable[[str, int, int], None]
 """progress(what is being done, how many are done, of how many)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A folder with generated triplets, raw judgements, guide vectors and finished cells, each named by a hash."""
+    """A folder with generated triplets, raw judgements and finished cells, each named by a hash."""
 
     root: Path
-
-    @property
-    def guide(self) -> Path:
-        """Folder of guide vectors."""
-        return self.root / "guide"
+    vectors: Path
+    """Where the vectors of texts are kept: the folder of the workspace, or one of the shelf's own."""
 
     def cell(self, cell_id: str) -> Path:
         """Folder of one cell."""
@@ -66,13 +64,16 @@ def content_key(*parts: Any) -> str:
 
 
 def model_key(name: str) -> str:
-    """Return what tells a model from another of the same name: the hash of its weights where it is a local file."""
+    """Return what tells a model from another of the same name.
+
+    It is the hash of its files where it is local: of the weights and of all settings, such as prompts.
+    """
     path = Path(name)
-    files = [path] if path.is_file() else sorted(path.rglob("*.safetensors")) if path.is_dir() else []
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix in _MODEL_SUFFIXES)
     digests = []
     for file in files:
         with file.open("rb") as stream:
-            digests.append(file_digest(stream, "blake2b").hexdigest()[:24])
+            digests.append([str(file.relative_to(path)), file_digest(stream, "blake2b").hexdigest()[:24]])
     return content_key(digests) if digests else name
 
 

@@ -1,27 +1,20 @@
 """The guide model's view of a training set: every text embedded once, looked up by row afterwards."""
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.durable import write_array
 from pipeline.errors import Stopped
 from pipeline.records import Triplet
+from pipeline.vectors import corpus_vectors
 
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
 
-logger = logging.getLogger(__name__)
-
-KEPT_VECTORS = "guide-*.npy"
-"""Files of a cache; the star stands for a hash of texts and weights."""
-_CHUNK_TEXTS = 1024
 _PAIR_BLOCK = 65_536
 
 
@@ -33,6 +26,8 @@ class GuideTable:
     """float32 (unique texts, d), rows of length one."""
     rows_nc: "torch.Tensor"
     """int64 (rows, 3): premise, positive, hard negative; or (rows, 2): the premise twice."""
+    computed: int = 0
+    """Texts that were embedded for this table; the others were kept from earlier."""
 
     def cosines(self, rows: "torch.Tensor", candidate_rows: "torch.Tensor | None" = None) -> "torch.Tensor":
         """Cosines of premises with all positives, then all hard negatives, of a batch: float32 (n, M).
@@ -49,7 +44,7 @@ class GuideTable:
 
     def to(self, device: str) -> "GuideTable":
         """Move the table to a device."""
-        return GuideTable(self.unit_ud.to(device), self.rows_nc.to(device))
+        return GuideTable(self.unit_ud.to(device), self.rows_nc.to(device), self.computed)
 
 
 def guide_table(
@@ -61,7 +56,7 @@ def guide_table(
     batch_size: int = 64,
     should_stop: Callable[[], object] = lambda: None,
 ) -> GuideTable:
-    """Embed the unique texts of the triplets with the guide, or read them from `cache` if they were before.
+    """Embed the unique texts of the triplets with the guide, those aside that `cache` holds from earlier.
 
     With two columns only the premises are embedded, each its own positive.
 
@@ -71,8 +66,13 @@ def guide_table(
     import torch
 
     unique, rows_nc = unique_texts(triplets, columns=columns)
-    unit_ud = embed_texts(unique, guide, cache=cache, batch_size=batch_size, should_stop=should_stop)
-    return GuideTable(torch.from_numpy(unit_ud), torch.from_numpy(rows_nc))
+
+    def stop_if_asked(done: int, total: int) -> None:
+        if should_stop() and done < total:
+            raise Stopped
+
+    found = corpus_vectors(unique, guide, cache=cache, batch_size=batch_size, on_texts=stop_if_asked)
+    return GuideTable(torch.from_numpy(found.unit_ud), torch.from_numpy(rows_nc), found.computed)
 
 
 def unique_texts(triplets: Sequence[Triplet], *, columns: int = 3) -> tuple[list[str], np.ndarray]:
@@ -81,37 +81,6 @@ def unique_texts(triplets: Sequence[Triplet], *, columns: int = 3) -> tuple[list
     row_of: dict[str, int] = {}
     places = [row_of.setdefault(text, len(row_of)) for row in rows for text in row]
     return list(row_of), np.array(places, dtype=np.int64).reshape(-1, columns)
-
-
-def embed_texts(
-    texts: Sequence[str],
-    guide: "SentenceTransformer",
-    *,
-    cache: Path | None = None,
-    batch_size: int = 64,
-    should_stop: Callable[[], object] = lambda: None,
-) -> np.ndarray:
-    """Guide vectors of unique texts, float32 (n, d), rows of length one (a zero row stays zero).
-
-    With `cache`, they are kept in one .npy file there, named by the texts and the guide's weights.
-    """
-    path = None if cache is None else cache / KEPT_VECTORS.replace("*", _content_id(texts, guide))
-    cached = _read_cached(path, len(texts))
-    if cached is not None:
-        return cached
-    vectors = _embed(texts, guide, batch_size, should_stop)
-    if path is not None:
-        _write_atomically(path, vectors)
-    return vectors
-
-
-def guide_identity(guide: "SentenceTransformer") -> str:
-    """Hash of everything that decides a guide's vectors: its modules and weights, and its longest text."""
-    digest = blake2b(f"{guide}|{guide.max_seq_length}".encode(), digest_size=16)
-    for name, tensor in sorted(guide.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(tensor.detach().cpu().float().numpy()).data)
-    return digest.hexdigest()
 
 
 def random_pair_cosines(unit_ud: np.ndarray, *, pairs: int, seed: int) -> np.ndarray:
@@ -130,50 +99,3 @@ def phi_for_share(unit_ud: np.ndarray, share: float, *, seed: int, pairs: int = 
     if not 0 < share < 1:
         raise ValueError(f"share must lie between 0 and 1, got {share}")
     return float(np.quantile(random_pair_cosines(unit_ud, pairs=pairs, seed=seed), 1 - share))
-
-
-def share_above_phi(unit_ud: np.ndarray, phi: float, *, seed: int, pairs: int = 200_000) -> float:
-    """Share of random text pairs whose guide cosine exceeds phi: the inverse of `phi_for_share`."""
-    return float(np.mean(random_pair_cosines(unit_ud, pairs=pairs, seed=seed) > phi))
-
-
-def _embed(
-    texts: Sequence[str], guide: "SentenceTransformer", batch_size: int, should_stop: Callable[[], object]
-) -> np.ndarray:
-    guide.eval()
-    # Sorted as a whole, so that every chunk holds texts of like length and little is padding.
-    order = sorted(range(len(texts)), key=lambda row: len(texts[row]), reverse=True)
-    unit_ud = np.empty((len(texts), guide.get_embedding_dimension() or 0), dtype=np.float32)
-    for start in range(0, len(order), _CHUNK_TEXTS):
-        if should_stop():
-            raise Stopped
-        rows = order[start : start + _CHUNK_TEXTS]
-        vectors = guide.encode([texts[row] for row in rows], batch_size=batch_size, show_progress_bar=False)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        unit_ud[rows] = vectors / np.where(lengths > 0, lengths, 1.0)
-    return unit_ud
-
-
-def _content_id(texts: Sequence[str], guide: "SentenceTransformer") -> str:
-    digest = blake2b(guide_identity(guide).encode(), digest_size=16)
-    for text in texts:
-        encoded = text.encode()
-        digest.update(len(encoded).to_bytes(8, "little"))  # so that two texts are never one
-        digest.update(encoded)
-    return digest.hexdigest()
-
-
-def _read_cached(path: Path | None, rows: int) -> np.ndarray | None:
-    if path is None or not path.is_file():
-        return None
-    try:
-        vectors = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        logger.warning("%s is damaged (%s); its texts are embedded again", path, error)
-        return None
-    return vectors if len(vectors) == rows else None
-
-
-def _write_atomically(path: Path, vectors: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_array(path, vectors)

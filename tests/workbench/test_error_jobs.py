@@ -52,8 +52,7 @@ def test_one_worker_each_evaluates_explains_and_tests(workspace: Workspace, sts:
     space = json.loads((out / "space.json").read_text())
     assert space["tasks"] == ["Small"] and space["sentences"] == 10 and space["positives"] == 2
     assert -1 <= space["anisotropy"] <= 1 and space["effective_rank"] > 1
-    [kept] = (workspace.root / "vectors").glob("*.npy")
-    first_time = kept.stat().st_mtime_ns
+    [kept] = (workspace.root / "vectors").glob("*.sqlite")
 
     _, first, second = PAIRS[0]
     asked = {"encoder": "static-minilm", "first": first, "second": second, "pairs": str(out / "pairs-Small.parquet")}
@@ -71,7 +70,7 @@ def test_one_worker_each_evaluates_explains_and_tests(workspace: Workspace, sts:
     assert np.shape(record["alignment"]) == (len(record["tokens"][0]), len(record["tokens"][1]))
     assert record["neighbours"][0][0]["text"] == second
     assert [len(found) for found in record["neighbours"]] == [5, 5]
-    assert kept.stat().st_mtime_ns == first_time, "the evaluation's vectors serve the explanation"
+    assert [kept] == list((workspace.root / "vectors").iterdir()), "one store serves both"
 
     [run] = latest_runs(workspace).values()
     cases = pd.read_parquet(run.path)
@@ -178,7 +177,7 @@ def test_cosines_of_triplets_are_measured_by_a_worker_and_their_vectors_kept(wor
         vectors = encoder.encode([row.premise, row.positive, row.hard_negative])
         expected = cosine_similarity(vectors[:1], vectors[1:])[0]
         assert [row.near, row.far] == pytest.approx(expected.tolist(), abs=1e-5)
-    assert len(list((workspace.root / "vectors").glob("*.npy"))) == 1
+    assert len(list((workspace.root / "vectors").glob("*.sqlite"))) == 1
     assert latest_margins(workspace, encoder_id="static-minilm", corpus="snapshot-x") is None
     with pytest.raises(InputError, match="no snapshot"):
         ACTIONS["start_margins"](workspace, encoder="static-minilm", corpus="unheard-of")

@@ -62,7 +62,7 @@ def _search(encoder: str, folder: Path) -> dict[str, Any]:
 def _classify(encoder: str, folder: Path) -> dict[str, Any]:
     from pipeline.evaluation.transfer import evaluate_transfer
     from pipeline.evaluation.transfer_tasks import find_transfer, read_transfer
-    from pipeline.evaluation.vectors import corpus_vectors
+    from pipeline.vectors import corpus_vectors
 
     found = find_transfer(folder)
     from pipeline.training.encoders import load_encoder

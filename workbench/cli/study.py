@@ -75,6 +75,7 @@ def follow(folder: Path, study: "Study", root: Path, options: argparse.Namespace
         return run_in(
             folder,
             study,
+            vectors=None if options.out else root / "vectors",
             snapshot=lambda name: snapshot(root, name),
             progress=show,
             download=options.download,

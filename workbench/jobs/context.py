@@ -40,6 +40,11 @@ class JobContext(Generic[S]):
         self._reserve = folder / "reserve"
         self._journal: Journal | None = None
 
+    @property
+    def vectors(self) -> Path:
+        """Folder of the workspace where the vectors of texts are kept for all jobs."""
+        return self.folder.path.parent.parent / "vectors"
+
     def begin(self) -> None:
         """Open the journal, cutting a torn tail, and say that the job runs."""
         self._reserve.write_bytes(b"\0" * _RESERVE_BYTES)  # room to say that the disk is full

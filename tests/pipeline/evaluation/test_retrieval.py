@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.evaluation.retrieval import evaluate_retrieval, treats_texts_alike
+from pipeline.evaluation.retrieval import evaluate_retrieval
 from pipeline.evaluation.retrieval_tasks import RetrievalTask, find_retrieval, read_retrieval
 
 CORPUS = {"d1": "east", "d2": "north east", "d3": "north", "d4": "west"}
@@ -17,15 +17,11 @@ ANGLES = {"east": 0, "north east": 40, "north": 90, "west": 180, "nearly east": 
 class Compass:
     """Encodes a known word as the unit vector of its direction."""
 
-    prompts = None
-    default_prompt_name = None
-
-    def __iter__(self):
-        return iter(())
-
-    def vectors(self, texts):
+    def encode_query(self, texts, **_):
         angles = np.radians([ANGLES[text] for text in texts])
         return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+    encode_document = encode_query
 
 
 def beir(folder, qrels="query-id\tcorpus-id\tscore\nq1\td1\t1\nq1\td3\t2\nq2\td2\t1\nq2\td4\t0\n", title=""):
@@ -46,7 +42,7 @@ def test_measures_by_hand(tmp_path):
     """q1 ranks d1, d2, d3, d4 and wants d1, d3; q2 ranks d3, d2, d1, d4 and wants d2."""
     task = read_retrieval("compass", beir(tmp_path / "compass"))
     compass = Compass()
-    result = evaluate_retrieval(task, compass, compass.vectors)
+    result = evaluate_retrieval(task, compass)
     score = result.score
     ideal = 2 + 1 / math.log2(3)  # d3 has grade 2, d1 grade 1
     first, second = (1 + 2 / math.log2(4)) / ideal, 1 / math.log2(3)
@@ -59,21 +55,6 @@ def test_measures_by_hand(tmp_path):
     assert by_query["q1"].found == ("d1", "d2", "d3", "d4") and by_query["q1"].first_rank == 1
     assert by_query["q2"].first_rank == 2
     assert [by_query[key].ndcg_at_10 for key in ("q1", "q2")] == pytest.approx([first, second])
-
-
-def test_a_router_or_a_default_prompt_is_left_to_the_encoder():
-    class Router:
-        pass
-
-    class Routed(Compass):
-        def __iter__(self):
-            return iter([Router()])
-
-    prompted = Compass()
-    prompted.default_prompt_name = "query"
-    assert treats_texts_alike(Compass())
-    assert not treats_texts_alike(Routed())
-    assert not treats_texts_alike(prompted)
 
 
 def test_titles_come_before_texts_and_queries_without_answers_are_left_out(tmp_path):
@@ -120,8 +101,16 @@ def test_a_double_id_a_broken_line_and_an_absent_folder_are_named(tmp_path):
         find_retrieval(folder / "qrels")
 
 
-def vectors_of(table):
-    return lambda texts: np.array([table[text] for text in texts], dtype=np.float32)
+class Encoding:
+    """An encoder whose vectors are a table's."""
+
+    def __init__(self, table):
+        self.table = table
+
+    def encode_query(self, texts, **_):
+        return np.array([self.table[text] for text in texts], dtype=np.float32)
+
+    encode_document = encode_query
 
 
 def scored(queries, corpus, relevant):
@@ -130,7 +119,7 @@ def scored(queries, corpus, relevant):
     task = RetrievalTask(
         "t", "test", {key: f"d:{key}" for key in corpus}, {key: f"q:{key}" for key in queries}, relevant
     )
-    return evaluate_retrieval(task, Compass(), vectors_of(table))
+    return evaluate_retrieval(task, Encoding(table))
 
 
 def trec_eval(run, qrels):
@@ -219,15 +208,4 @@ def test_a_query_judged_without_a_relevant_document_counts_as_zero(tmp_path):
     qrels = "query-id\tcorpus-id\tscore\nq1\td1\t1\nq2\td4\t0\n"
     task = read_retrieval("t", beir(tmp_path / "t", qrels=qrels))
     assert task.relevant == {"q1": {"d1": 1}, "q2": {}}
-    assert evaluate_retrieval(task, Compass(), Compass().vectors).score.ndcg_at_10 == 0.5
-
-
-def test_the_encoders_own_encoding_gives_the_same_as_vectors_computed_before(tmp_path):
-    class Encoding(Compass):
-        def encode_query(self, texts, **_):
-            return self.vectors(texts)
-
-        encode_document = encode_query
-
-    task = read_retrieval("compass", beir(tmp_path / "compass"))
-    assert evaluate_retrieval(task, Encoding()) == evaluate_retrieval(task, Compass(), Compass().vectors)
+    assert evaluate_retrieval(task, Compass()).score.ndcg_at_10 == 0.5

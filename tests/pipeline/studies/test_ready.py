@@ -36,7 +36,7 @@ def frame():
 
 def source(tmp_path, name):
     study = read_study(ASSETS / "studies" / f"{name}.yaml", sample=CORPUS)
-    return study, DataSource(study, Shelf(tmp_path / "shelf"), read_calibrations(ASSETS))
+    return study, DataSource(study, Shelf(tmp_path / "shelf", tmp_path / "vectors"), read_calibrations(ASSETS))
 
 
 def test_the_stage_ablation_is_all_there_without_a_model(tmp_path, no_model, frame):
@@ -97,4 +97,6 @@ def test_what_the_corpus_lacks_is_written(tmp_path, monkeypatch):
 
 def test_a_list_of_premises_brings_nothing_along(tmp_path):
     study = read_study(ASSETS / "studies" / "stages.yaml", sample=ASSETS / "premises.txt")
-    assert DataSource(study, Shelf(tmp_path)).missing(RECIPE) == len(DataSource(study, Shelf(tmp_path)).premises())
+    assert DataSource(study, Shelf(tmp_path, tmp_path / "vectors")).missing(RECIPE) == len(
+        DataSource(study, Shelf(tmp_path, tmp_path / "vectors")).premises()
+    )

@@ -45,7 +45,7 @@ def run(study_file, shelf, study=None):
 
 
 def test_a_finished_cell_is_never_run_again_and_gives_the_same_report(study_file, tmp_path, counted):
-    shelf = Shelf(tmp_path / "shelf")
+    shelf = Shelf(tmp_path / "shelf", tmp_path / "vectors")
     first = make_report(run(study_file, shelf), resamples=50)
     assert counted == ["untrained 0", "plain 0", "hot 0", "plain 1", "hot 1"]
     again = make_report(run(study_file, shelf), resamples=50)
@@ -58,8 +58,8 @@ def test_a_finished_cell_is_never_run_again_and_gives_the_same_report(study_file
 
 
 def test_a_study_killed_in_a_cell_goes_on_to_the_same_result(study_file, tmp_path, monkeypatch):
-    whole = run(study_file, Shelf(tmp_path / "whole"))
-    shelf = Shelf(tmp_path / "broken")
+    whole = run(study_file, Shelf(tmp_path / "whole", tmp_path / "vectors"))
+    shelf = Shelf(tmp_path / "broken", tmp_path / "vectors")
     keep = cells._keep
     calls = []
 
@@ -82,7 +82,7 @@ def test_a_study_killed_in_a_cell_goes_on_to_the_same_result(study_file, tmp_pat
 
 def test_a_cell_is_named_by_settings_data_seed_and_evaluation_and_by_nothing_else(study_file, triplets):
     study = read_study(study_file)
-    tasks = study_tasks(study, DataSource(study, Shelf(study_file.parent / "shelf")))
+    tasks = study_tasks(study, DataSource(study, Shelf(study_file.parent / "shelf", study_file.parent / "vectors")))
     arm, rows = study.arms[0], ArmData(triplets)
     cell = trained_cell(arm, 0, rows, tasks)
 
@@ -111,7 +111,7 @@ def test_a_subset_is_drawn_anew_for_each_seed(triplets):
 
 def test_without_sts_data_a_fifth_of_the_premises_is_held_out_of_every_arm(study_file, tmp_path, triplets):
     study_file.write_text(study_file.read_text().replace("evaluation: {sts_dir: sts}", ""))
-    done = run(study_file, Shelf(tmp_path / "shelf"))
+    done = run(study_file, Shelf(tmp_path / "shelf", tmp_path / "vectors"))
     held_out = [t for t in triplets if is_held_out(t.premise)]
     assert done.cells["plain"][0].triplets == len(triplets) - len(held_out)
     assert done.tasks.triplets == tuple(held_out)
@@ -141,7 +141,7 @@ def spoken(monkeypatch):
             return np.array([float(len(second)) for _, second in pairs])
 
     monkeypatch.setattr(written, "generated", generate)
-    monkeypatch.setattr(judged, "judge_named", lambda name, hub: Judge())
+    monkeypatch.setattr(judged, "judge_named", lambda name, hub, vectors: Judge())
     return work
 
 
@@ -161,7 +161,7 @@ arms: [{name: a}, {name: b, curation: true}, {name: c, generation: {omega: 0.1}}
 """
     )
     study = read_study(study_file)
-    shelf = Shelf(tmp_path / "shelf")
+    shelf = Shelf(tmp_path / "shelf", tmp_path / "vectors")
     for _ in range(2):
         source = DataSource(study, shelf, [long_is_close()])
         a, b, c = (source.of(arm) for arm in study.arms)
@@ -187,11 +187,11 @@ def test_a_line_cut_short_by_a_kill_is_dropped(tmp_path):
 def test_a_task_that_the_folder_lacks_is_named(study_file, tmp_path):
     study_file.write_text(study_file.read_text().replace("{sts_dir: sts}", "{sts_dir: sts, tasks: [STS99]}"))
     with pytest.raises(InputError, match="does not hold the task STS99; it holds STS12, STSB-test"):
-        run(study_file, Shelf(tmp_path / "shelf"))
+        run(study_file, Shelf(tmp_path / "shelf", tmp_path / "vectors"))
 
 
 def test_a_damaged_cell_counts_as_not_finished(study_file, tmp_path):
-    shelf = Shelf(tmp_path / "shelf")
+    shelf = Shelf(tmp_path / "shelf", tmp_path / "vectors")
     study = read_study(study_file)
     done = run(study_file, shelf)
     cell = trained_cell(study.arms[0], 0, done.data["plain"], done.tasks)

@@ -30,7 +30,7 @@ def search_file(study_file):
 
 
 def searched(file, tmp_path, monkeypatch):
-    study, shelf = read_study(file), Shelf(tmp_path / "shelf")
+    study, shelf = read_study(file), Shelf(tmp_path / "shelf", tmp_path / "vectors")
     scored: list[tuple[str, ...]] = []
     from pipeline.studies import run as module
 

@@ -2,11 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.errors import Stopped
 from pipeline.records import Triplet
-from pipeline.training import guide
 from pipeline.training.encoders import load_encoder
-from pipeline.training.guide import embed_texts, guide_table, phi_for_share, share_above_phi
+from pipeline.training.guide import guide_table, phi_for_share
+from pipeline.vectors import corpus_vectors
 
 
 @pytest.fixture(scope="module")
@@ -47,32 +46,11 @@ def test_each_text_is_embedded_once_and_then_read_from_the_cache(minilm, encode_
     assert first.rows_nc.tolist() == [[0, 1, 0], [0, 2, 1]]
 
 
-def test_cache_knows_texts_and_guide_apart(minilm, encode_calls, tmp_path):
-    embed_texts(["ab", "c"], minilm, cache=tmp_path)
-    embed_texts(["a", "bc"], minilm, cache=tmp_path)
-    other = load_encoder("static-minilm")
-    assert embed_texts(["ab", "c"], other, cache=tmp_path).shape == (2, 384)
-    assert len(list(tmp_path.glob("guide-*.npy"))) == 3
-    assert guide.guide_identity(other) != guide.guide_identity(minilm)
-
-
-def test_damaged_cache_is_made_again(minilm, tmp_path):
-    right = embed_texts(["one", "two"], minilm, cache=tmp_path)
-    (file,) = tmp_path.glob("guide-*.npy")
-    file.write_bytes(file.read_bytes()[:100])
-    np.testing.assert_array_equal(embed_texts(["one", "two"], minilm, cache=tmp_path), right)
-
-
 def test_vectors_keep_the_order_of_texts_of_any_length(minilm):
     texts = ["A much longer sentence about nothing in particular at all.", "Short.", "A middling sentence."]
-    together = embed_texts(texts, minilm)
+    together = corpus_vectors(texts, minilm, cache=None)(texts)
     one_by_one = np.stack([minilm.encode(text) for text in texts])
     np.testing.assert_allclose(together, one_by_one, atol=1e-5)
-
-
-def test_stops_between_chunks(minilm):
-    with pytest.raises(Stopped):
-        embed_texts(["one"], minilm, should_stop=lambda: True)
 
 
 def test_phi_as_a_share_of_random_pairs():
@@ -81,6 +59,5 @@ def test_phi_as_a_share_of_random_pairs():
     every = (unit @ unit.T)[~np.eye(400, dtype=bool)]
     phi = phi_for_share(unit, 0.01, seed=1)
     assert phi == pytest.approx(np.quantile(every, 0.99), abs=0.02)
-    assert share_above_phi(unit, phi, seed=2) == pytest.approx(0.01, abs=0.002)
     with pytest.raises(ValueError, match="between 0 and 1"):
         phi_for_share(unit, 0, seed=1)

@@ -7,6 +7,7 @@ import pandas as pd
 from pipeline.durable import write_table
 from pipeline.evaluation.behaviour import CaseResult, built_in_cases, by_capability, run_cases
 from pipeline.training.encoders import load_encoder
+from pipeline.vectors import CachedEncoder
 from workbench.jobs.context import JobContext
 from workbench.jobs.kinds import BehaviourSpec
 
@@ -16,7 +17,7 @@ def run(context: JobContext[BehaviourSpec]) -> None:
     spec = context.spec
     cases = [*built_in_cases(), *spec.own_tests]
     context.progress(0, len(cases), message="Loading the encoder")
-    results = run_cases(cases, load_encoder(spec.encoder))
+    results = run_cases(cases, CachedEncoder(load_encoder(spec.encoder), context.vectors))
     write_table(context.out / "cases.parquet", pd.DataFrame([row(result) for result in results]))
     scores = by_capability(results)
     passed = sum(score.passed for score in scores)

@@ -20,7 +20,7 @@ _SEED = 0
 
 def opened_judge(context: JobContext[JudgeSpec] | JobContext[CalibrateSpec], judge_id: str) -> Judge:
     """Load a judge; its LLM is the one that the job's spec names."""
-    return load_judge(judge_id, context.spec.llms.get(judge_id.partition(":")[2]))
+    return load_judge(judge_id, context.spec.llms.get(judge_id.partition(":")[2]), vectors=context.vectors)
 
 
 def fit(judge_id: str, raw: np.ndarray, gold: np.ndarray, *, fitted_on: str) -> tuple[Calibration, list[Any]]:

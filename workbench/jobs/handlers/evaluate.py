@@ -12,14 +12,13 @@ from pipeline.evaluation.benchmark import TaskResult, evaluate, held_out_accurac
 from pipeline.evaluation.held_out import HELD_OUT_TASK
 from pipeline.evaluation.space import is_positive, space_quality
 from pipeline.evaluation.sts import StsTask, find_tasks, read_task
-from pipeline.evaluation.vectors import CorpusVectors, corpus_vectors
 from pipeline.records import Triplet
 from pipeline.training.encoders import load_encoder
+from pipeline.vectors import CachedEncoder, CorpusVectors, corpus_vectors
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.folder_tasks import (
     evaluate_retrieval_folder,
     evaluate_transfer_folder,
-    vectors_folder,
 )
 from workbench.jobs.kinds import EvaluateSpec
 
@@ -59,7 +58,7 @@ def evaluate_folder(
         report(len(done), len(tasks), f"Encoded {texts_done:,} of {texts_total:,} sentences")
         context.stop_if_asked()
 
-    vectors = corpus_vectors(texts, model, cache=vectors_folder(context), on_texts=encoded)
+    vectors = corpus_vectors(texts, model, cache=context.vectors, on_texts=encoded)
     waiting = [task for task in tasks if task.name not in done]
     for finished, result in enumerate(evaluate(model, waiting, vectors=vectors), start=len(done) + 1):
         keep_pairs(context, result)
@@ -109,7 +108,7 @@ def evaluate_held_out(
     context: JobContext, encoder: str, encoder_id: str, triplets: list[Triplet], *, report: Report | None = None
 ) -> None:
     """Score the share of triplets whose positive is nearer to the premise than the hard negative."""
-    accuracy = held_out_accuracy(load_encoder(encoder), triplets)
+    accuracy = held_out_accuracy(CachedEncoder(load_encoder(encoder), context.vectors), triplets)
     score = {"encoder_id": encoder_id, "task": HELD_OUT_TASK, "accuracy": accuracy, "pairs": len(triplets)}
     context.write([{"table": "scores", "job_id": context.job_id, **score}])
     (report or context.progress)(1, 1, f"Evaluated {HELD_OUT_TASK}")

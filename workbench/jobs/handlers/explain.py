@@ -9,10 +9,9 @@ import pandas as pd
 from pipeline.analysis.explain import token_alignment, word_effects
 from pipeline.analysis.neighbours import nearest
 from pipeline.durable import write_json
-from pipeline.evaluation.vectors import corpus_vectors
 from pipeline.training.encoders import load_encoder
+from pipeline.vectors import CachedEncoder, corpus_vectors
 from workbench.jobs.context import JobContext
-from workbench.jobs.handlers.folder_tasks import vectors_folder
 from workbench.jobs.kinds import ExplainSpec
 
 
@@ -22,7 +21,7 @@ def run(context: JobContext[ExplainSpec]) -> None:
     context.progress(0, 2, message="Loading the encoder")
     encoder = load_encoder(spec.encoder)
     first, second = spec.first, spec.second
-    cosine, effects = word_effects(first, second, encoder)
+    cosine, effects = word_effects(first, second, CachedEncoder(encoder, context.vectors))
     aligned = token_alignment(first, second, encoder)
     context.progress(1, 2, message="Looking for neighbours")
     record: dict[str, Any] = {
@@ -42,7 +41,7 @@ def neighbours(context: JobContext[ExplainSpec], encoder: Any, sentences: list[s
     """For each sentence its nearest other sentences of the task, nearest first."""
     task = pd.read_parquet(context.spec.pairs, columns=["sentence1", "sentence2"])
     texts = [*task["sentence1"], *task["sentence2"], *sentences]
-    vectors = corpus_vectors(texts, encoder, cache=vectors_folder(context))
+    vectors = corpus_vectors(texts, encoder, cache=context.vectors)
     count = context.spec.count
     found = []
     for sentence in sentences:

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from pipeline.durable import write_json, write_table
-from pipeline.evaluation.retrieval import RetrievalResult, evaluate_retrieval, prompted_texts, treats_texts_alike
+from pipeline.evaluation.retrieval import RetrievalResult, evaluate_retrieval
 from pipeline.evaluation.retrieval_tasks import RetrievalTask, find_retrieval, read_retrieval
 from pipeline.evaluation.transfer import evaluate_transfer
 from pipeline.evaluation.transfer_tasks import TransferTask, find_transfer, read_transfer
-from pipeline.evaluation.vectors import CorpusVectors, corpus_vectors
 from pipeline.training.encoders import load_encoder
+from pipeline.vectors import CachedEncoder, CorpusVectors, corpus_vectors
 from workbench.jobs.context import JobContext
 
 _SHOWN_CHARS = 300
@@ -44,13 +44,14 @@ class Step:
 
     def embed(self, texts: list[str]) -> CorpusVectors:
         """Compute the vectors of these texts, or find them kept."""
-        return corpus_vectors(texts, self.model, cache=vectors_folder(self.context), on_texts=self._encoded)
+        return corpus_vectors(texts, self.model, cache=self.context.vectors, on_texts=self.encoded)
 
     def say(self, message: str) -> None:
         """Report what is being done."""
         self.context.progress(self.finished, self.tasks, f"{self.name}: {message}")
 
-    def _encoded(self, ready: int, total: int) -> None:
+    def encoded(self, ready: int, total: int) -> None:
+        """Report how many texts are encoded; a stop that was asked for ends the task here."""
         self.say(f"encoded {ready:,} of {total:,} texts")
         self.context.stop_if_asked()  # the task is done again on resuming
 
@@ -61,9 +62,7 @@ def evaluate_retrieval_folder(context: JobContext, encoder: str, encoder_id: str
 
     def score(path: Path, step: Step) -> Scored:
         task = read_retrieval(step.name, path)
-        vectors = step.embed(prompted_texts(task, model)) if treats_texts_alike(model) else None
-        step.say("searching")
-        result = evaluate_retrieval(task, model, vectors)
+        result = evaluate_retrieval(task, CachedEncoder(model, context.vectors, step.encoded))
         columns = {"ndcg": result.score.ndcg_at_10, "pairs": result.score.queries}
         return Scored(columns, asdict(result.score) | {"split": task.split}, query_rows(task, result))
 
@@ -140,8 +139,3 @@ def _most_relevant(task: RetrievalTask, query_id: str) -> str | None:
 
 def _shown(task: RetrievalTask, document_id: str | None) -> str:
     return "" if document_id is None else task.corpus.get(document_id, "(not in the corpus)")[:_SHOWN_CHARS]
-
-
-def vectors_folder(context: JobContext) -> Path:
-    """Folder of the workspace where vectors are kept from job to job."""
-    return context.folder.path.parent.parent / "vectors"

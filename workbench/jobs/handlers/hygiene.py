@@ -11,10 +11,9 @@ from pipeline.analysis.masked_pairs import masked_pairs
 from pipeline.curation.hygiene import copies, duplicate_groups, leaks
 from pipeline.durable import write_array, write_json, write_table
 from pipeline.evaluation.sts import find_tasks, read_task
-from pipeline.evaluation.vectors import CorpusVectors, corpus_vectors
 from pipeline.records import Triplet
+from pipeline.vectors import CorpusVectors, corpus_vectors
 from workbench.jobs.context import JobContext
-from workbench.jobs.handlers.evaluate import vectors_folder
 from workbench.jobs.kinds import HygieneSpec
 
 MASK_SAMPLE = 6_000
@@ -72,7 +71,7 @@ def _semantic(context: JobContext[HygieneSpec], guide: str, sides: list[list[str
     _report(context, 3, "Loading the guide")
     texts = [text for side in sides for text in side]
     encoder = load_encoder(guide)
-    vectors = corpus_vectors(texts, encoder, cache=vectors_folder(context), on_texts=on_texts)
+    vectors = corpus_vectors(texts, encoder, cache=context.vectors, on_texts=on_texts)
     premise, positive, hard_negative = sides
     near, far = triplet_cosines(premise, positive, hard_negative, vectors)
     closer = is_violated(near, far)

@@ -2,10 +2,9 @@
 
 from pipeline.analysis.margins import is_violated, triplet_cosines
 from pipeline.durable import write_table
-from pipeline.evaluation.vectors import corpus_vectors
 from pipeline.training.encoders import load_encoder
+from pipeline.vectors import corpus_vectors
 from workbench.jobs.context import JobContext
-from workbench.jobs.handlers.folder_tasks import vectors_folder
 from workbench.jobs.kinds import MarginsSpec
 
 
@@ -21,7 +20,7 @@ def run(context: JobContext[MarginsSpec]) -> None:
     vectors = corpus_vectors(
         [text for side in sides for text in side],
         load_encoder(context.spec.encoder),
-        cache=vectors_folder(context),
+        cache=context.vectors,
         on_texts=encoded,
     )
     premise, positive, hard_negative = sides

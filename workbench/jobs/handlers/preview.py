@@ -9,7 +9,6 @@ from pipeline.training.encoders import load_encoder, resolve_device
 from pipeline.training.guide import guide_table, random_pair_cosines
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.evaluate import triplets_of
-from workbench.jobs.handlers.run_details import guide_folder
 from workbench.jobs.kinds import PreviewSpec
 
 RANDOM_PAIRS = 200_000
@@ -22,7 +21,7 @@ def run(context: JobContext[PreviewSpec]) -> None:
     context.progress(0, 3, message=f"Loading the guide {context.spec.guide}")
     guide = load_encoder(context.spec.guide, device=resolve_device("auto"))
     context.progress(1, 3, message="Embedding the texts, once for this snapshot and guide")
-    table = guide_table(triplets, guide, cache=guide_folder(context), should_stop=context.stop_requested)
+    table = guide_table(triplets, guide, cache=context.vectors, should_stop=context.stop_requested)
     context.progress(2, 3, message="Comparing premises with candidates")
     unit_ud, rows_n3 = table.unit_ud.numpy(), table.rows_nc.numpy()
     random_cosines = random_pair_cosines(unit_ud, pairs=RANDOM_PAIRS, seed=0)

@@ -16,7 +16,7 @@ from pipeline.analysis.neighbours import neighbour_table, neighbours_kept
 from pipeline.analysis.projection import ProjectionQuality, project, quality
 from pipeline.durable import write_array
 from pipeline.training.encoders import load_encoder
-from pipeline.training.guide import embed_texts
+from pipeline.vectors import CachedEncoder
 from workbench.jobs.context import JobContext
 from workbench.jobs.kinds import MapEncoder, ProjectSpec
 from workbench.map_files import MapFiles, place_columns
@@ -79,8 +79,11 @@ def _encoded(stages: _Stages, encoder: MapEncoder, texts: pd.Series) -> np.ndarr
     stages.next(f"Encoding with {encoder.name or encoder.encoder_id}")
     numbers, unique = pd.factorize(texts)
     model = load_encoder(encoder.folder)
-    unit = embed_texts(list(unique), model, batch_size=128, should_stop=stages.context.stop_requested)
-    return unit[numbers]
+
+    def stop_if_asked(done: int, total: int) -> None:
+        stages.context.stop_if_asked()
+
+    return CachedEncoder(model, stages.context.vectors, stop_if_asked).encode(list(unique), batch_size=128)[numbers]
 
 
 def _add_margins(points: pd.DataFrame, space: np.ndarray) -> None:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -16,15 +15,10 @@ from pipeline.records import Triplet
 from pipeline.training.batches import StepSampler
 from pipeline.training.encoders import load_encoder, resolve_device
 from pipeline.training.first_batch import first_batch
-from pipeline.training.guide import KEPT_VECTORS, guide_table, phi_for_share
+from pipeline.training.guide import guide_table, phi_for_share
 from workbench.jobs.context import JobContext
 
 FIRST_BATCH, DEV_ROWS, COST = "first_batch.json", "dev_rows.json", "cost.json"
-
-
-def guide_folder(context: JobContext) -> Path:
-    """Folder of the workspace where guide vectors are kept for all its runs and previews."""
-    return context.folder.path.parent.parent / "guide"
 
 
 def write_first_batch(context: JobContext, triplets: Sequence[Triplet], config: TrainConfig) -> None:
@@ -38,11 +32,12 @@ def write_first_batch(context: JobContext, triplets: Sequence[Triplet], config: 
     if config.mask_rule != "none" and config.positives == "written":
         context.progress(0, config.steps, message=f"Embedding the texts with the guide {config.guide}")
         guide = load_encoder(config.guide, device=resolve_device(config.device))
-        folder = guide_folder(context)
-        kept, since = len(list(folder.glob(KEPT_VECTORS))), perf_counter()
-        table = guide_table(triplets, guide, cache=folder, should_stop=lambda: context.stop_requested() in _AT_ONCE)
-        if len(list(folder.glob(KEPT_VECTORS))) > kept:  # else they were on disk, and reading says nothing of a text
-            add_cost(context, guide_s=perf_counter() - since, embedded_texts=len(table.unit_ud))
+        since = perf_counter()
+        table = guide_table(
+            triplets, guide, cache=context.vectors, should_stop=lambda: context.stop_requested() in _AT_ONCE
+        )
+        if table.computed:  # reading kept vectors says nothing of what a text takes
+            add_cost(context, guide_s=perf_counter() - since, embedded_texts=table.computed)
         cosines = table.cosines(torch.tensor(rows)).cpu().numpy()
         if config.threshold_unit == "random_pairs":
             phi = phi_for_share(table.unit_ud.cpu().numpy(), config.mask_threshold, seed=0)

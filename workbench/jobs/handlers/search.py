@@ -6,7 +6,7 @@ import pandas as pd
 from pipeline.analysis.neighbours import nearest
 from pipeline.durable import write_table
 from pipeline.training.encoders import load_encoder
-from pipeline.training.guide import embed_texts
+from pipeline.vectors import CachedEncoder
 from workbench.jobs.context import JobContext
 from workbench.jobs.kinds import SearchSpec
 
@@ -15,7 +15,7 @@ def run(context: JobContext[SearchSpec]) -> None:
     """Write out/found.parquet: point number and cosine of the sentences nearest to the typed one."""
     spec = context.spec
     context.progress(0, 1, message="Encoding the sentence")
-    [query] = embed_texts([spec.text], load_encoder(spec.encoder))
+    [query] = CachedEncoder(load_encoder(spec.encoder), context.vectors).encode([spec.text])
     rows, cosines = nearest(np.load(spec.vectors, mmap_mode="r", allow_pickle=False), query, count=spec.count)
     write_table(context.out / "found.parquet", pd.DataFrame({"point": rows, "cosine": cosines}))
     context.progress(1, 1, message="Found")

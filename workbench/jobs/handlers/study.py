@@ -41,6 +41,7 @@ def run(context: JobContext[StudySpec]) -> None:
         report = run_in(
             folder,
             study,
+            vectors=context.vectors,
             snapshot=snapshot,
             progress=progress,
             download=spec.download,

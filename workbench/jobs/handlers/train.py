@@ -13,7 +13,7 @@ from pipeline.training.model_card import add_scores
 from pipeline.training.train import StepEvent, train
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.evaluate import evaluate_folder, evaluate_held_out, held_out_of, triplets_of
-from workbench.jobs.handlers.run_details import DevWatch, add_cost, guide_folder, write_first_batch
+from workbench.jobs.handlers.run_details import DevWatch, add_cost, write_first_batch
 from workbench.jobs.kinds import TrainSpec
 from workbench.journal import read_rows
 
@@ -56,7 +56,7 @@ def run(context: JobContext[TrainSpec]) -> None:
         on_event=record,
         on_kept=kept,
         should_stop=context.stop_requested,
-        cache=guide_folder(context),
+        cache=context.vectors,
         data=context.spec.data,
     )
     add_cost(
