@@ -1,13 +1,13 @@
 """The digit judge of a server: the expected digit where log-probabilities are told, else a number in a fixed form.
 
 A server shows at most the best twenty tokens. The digits among them are weighed as in the local judge, and the raw
-value is the expected digit. A server that tells no log-probabilities is asked for JSON with one number in it; its
-answer is read with some patience ("4", "4.5", "4/5"), and a pair that it does not score is NaN, never a guess.
+value is the expected digit. A server that tells no log-probabilities is asked for JSON with one number in it, or for
+the number alone where it refuses that too. Its answer is read with patience ("4/5", "Rating (0-5): 4"), and a pair
+that it does not score is NaN, never a guess: answers without one number and calls that failed are counted.
 """
 
-import json
 import math
-import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -16,19 +16,26 @@ from typing import Any
 import numpy as np
 
 from pipeline.config import GenerationConfig
+from pipeline.curation.number_reading import number_in_words
 from pipeline.generation.judge_prompts import DIGIT_PROMPT, DigitPrompt
-from pipeline.generation.llms.answers import first_choice, usage_of
-from pipeline.generation.llms.calls import CallError, Calls, MalformedError, Parsed, Patience, plain
-from pipeline.generation.llms.endpoints import key_in
+from pipeline.generation.llms.answers import answer_text, first_choice, usage_of
+from pipeline.generation.llms.calls import CallError, Calls, Parsed, Patience, plain
 from pipeline.generation.llms.entries import LLMEntry
 from pipeline.generation.llms.meter import Meter, Usage
+from pipeline.generation.llms.refused_settings import is_named, refusal_text, sent_settings
 from pipeline.generation.llms.remote import RemoteLLM
 
+_WAYS = ("log_p", "form", "plain")
+"""How a server is asked, the best first: log-probabilities, JSON of a schema, a number."""
+_REFUSABLE = {"log_p": ("logprobs", "top_logprobs"), "form": ("response_format", "json_schema"), "plain": ()}
+"""Settings whose refusal leads on to the next way."""
 _TOP = 20
 _DIGITS = {str(digit): float(digit) for digit in range(6)}
 _LEAST_MASS = 0.05
 """Share of probability on digits below which the answer was no digit."""
-_NUMBER = re.compile(r"(?<![\w.])([0-5](?:[.,]\d+)?)(?:\s*/\s*5)?(?![\w%]|[.,]\d)")
+_FORM_TOKENS = 64
+"""Room for JSON with a number, or for a short sentence around one."""
+UNPARSABLE, FAILED = "unparsable", "failed"
 _SCHEMA = {
     "type": "object",
     "properties": {"score": {"type": "number", "minimum": 0, "maximum": 5}},
@@ -56,9 +63,10 @@ class RemoteDigitJudge:
             money_budget=none.money_budget,
             spent=Usage(),
         )
-        secret = key_in(entry.key_variable) if entry.key_variable else ""
-        self._calls = Calls(meter, patience=patience or Patience(), stop=Event(), secret=secret)
-        self._tells_log_p = True
+        self._calls = Calls(meter, patience=patience or Patience(), stop=Event(), secret=self._llm.secret)
+        self._way = _WAYS[0]
+        self.unscored: Counter[str] = Counter()
+        """Pairs without a value so far: unparsable (no number, or several) or failed (a call went wrong)."""
 
     def scores(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
         """Return the mean digit over both orders, float64 (n,) in 0..5; NaN for a pair that was not scored.
@@ -67,32 +75,53 @@ class RemoteDigitJudge:
         """
         asked = sorted({ordered for a, b in pairs for ordered in ((a, b), (b, a))})
         with ThreadPoolExecutor(self._entry.concurrency, thread_name_prefix="judge-call") as pool:
-            values = dict(zip(asked, pool.map(self._digit, asked), strict=True))
-        return np.array([(values[a, b] + values[b, a]) / 2 for a, b in pairs], dtype=np.float64)
+            found = dict(zip(asked, pool.map(self._asked, asked), strict=True))
+        values = [self._mean(found[a, b], found[b, a]) for a, b in pairs]
+        return np.array(values, dtype=np.float64)
 
-    def _digit(self, pair: tuple[str, str]) -> float:
-        text = f"{self._prompt.prefix()}{self._prompt.tail(*pair)}".encode(errors="replace").decode()
-        try:
-            if self._tells_log_p:
-                value = self._calls.make(self._request(text, {}), digit_in, prompt=text, reply_tokens=1)
-                if value is not None:
-                    return value
-                self._tells_log_p = False
-            made = self._calls.make(self._request(text, {"form": True}), number_in, prompt=text, reply_tokens=16)
-            return float("nan") if made is None else float(made)
-        except CallError:
+    def _mean(self, one: float | str, other: float | str) -> float:
+        """Return the mean of both orders, or NaN, counted by what is wrong with the pair."""
+        if isinstance(one, str) or isinstance(other, str):
+            self.unscored[FAILED if FAILED in (one, other) else UNPARSABLE] += 1
             return float("nan")
+        return (one + other) / 2
 
-    def _request(self, text: str, how: dict[str, bool]) -> Callable[[], Any]:
-        client, model = self._llm.client, self._entry.model
-        settings: dict[str, Any] = {"model": model, "temperature": 0}
+    def _asked(self, pair: tuple[str, str]) -> float | str:
+        """Return the digit of a pair in this order, or why there is none; asked in the best way not refused."""
+        text = f"{self._prompt.prefix()}{self._prompt.tail(*pair)}".encode(errors="replace").decode()
+        for way in _WAYS[_WAYS.index(self._way) :]:
+            try:
+                value = self._calls.make(
+                    self._request(text, way),
+                    digit_in if way == _WAYS[0] else number_in,
+                    prompt=text,
+                    reply_tokens=1 if way == _WAYS[0] else _FORM_TOKENS,
+                )
+            except CallError as error:
+                told = refusal_text(error)
+                if not any(is_named(name, told) for name in _REFUSABLE[way]):
+                    return FAILED
+                value = None
+            else:
+                if value is not None or way != _WAYS[0]:
+                    return UNPARSABLE if value is None else float(value)
+            self._way = _WAYS[min(_WAYS.index(way) + 1, len(_WAYS) - 1)]
+        return FAILED
+
+    def _request(self, text: str, way: str) -> Callable[[], Any]:
+        client = self._llm.client
+        settings: dict[str, Any] = {"model": self._entry.model, "temperature": 0, "max_tokens": _FORM_TOKENS}
         if self._entry.api == "chat":
             settings["messages"] = [{"role": "user", "content": text}]
-            form = {"response_format": _FORM, "max_tokens": 16}
-            settings |= form if how else {"logprobs": True, "top_logprobs": _TOP, "max_tokens": 1}
-            return lambda: client.chat.completions.create(**settings)
-        settings |= {"max_tokens": 4} if how else {"logprobs": _TOP, "max_tokens": 1}
-        return lambda: client.completions.create(prompt=text, **settings)
+            extra = {
+                "log_p": {"logprobs": True, "top_logprobs": _TOP, "max_tokens": 1},
+                "form": {"response_format": _FORM},
+            }
+            settings |= extra.get(way, {})
+            return lambda: client.chat.completions.create(**sent_settings(self._entry, **settings))
+        settings |= {"prompt": text}
+        settings |= {"logprobs": _TOP, "max_tokens": 1} if way == "log_p" else {"stop": ["\n"]}
+        return lambda: client.completions.create(**sent_settings(self._entry, **settings))
 
 
 def digit_in(answer: Any) -> Parsed:
@@ -110,27 +139,9 @@ def digit_in(answer: Any) -> Parsed:
 
 
 def number_in(answer: Any) -> Parsed:
-    """Read the number of an answer, in JSON or in words; None where there is none between 0 and 5."""
+    """Read the number of an answer, in JSON or in words; None where there is none in 0..5, or several."""
     found = plain(answer)
-    choice = first_choice(found)
-    message = choice.get("message")
-    text = message.get("content") if isinstance(message, dict) else choice.get("text")
-    if not isinstance(text, str):
-        raise MalformedError("no text in it")
-    return Parsed(_number(text), *usage_of(found))
-
-
-def _number(text: str) -> float | None:
-    try:
-        told = json.loads(text)
-        told = told.get("score") if isinstance(told, dict) else told
-        if isinstance(told, int | float) and not isinstance(told, bool):
-            return float(told) if 0 <= told <= 5 else None
-    except ValueError:
-        pass
-    number = _NUMBER.search(text)
-    value = float(number[1].replace(",", ".")) if number else None
-    return value if value is None or value <= 5 else None
+    return Parsed(number_in_words(answer_text(first_choice(found))), *usage_of(found))
 
 
 def _top(logs: dict[str, Any]) -> list[tuple[Any, Any]]:

@@ -27,7 +27,7 @@ def text_key(config: GenerationConfig, prompts: PromptSet, entry: LLMEntry) -> s
     words = {name: value for name, value in prompts.to_json().items() if name not in _NO_WORDS}
     parts: dict[str, Any] = {"settings": settings, "prompts": words, "weights": digest_of(entry)}
     if entry.kind == "remote":
-        parts["server"] = [entry.api, entry.scores_prompts]
+        parts["server"] = [entry.api, entry.scores_prompts, *entry.left_out]
     else:
         parts["backend"] = _backend(entry)
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False)

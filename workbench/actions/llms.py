@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
-from pipeline.generation.llms.endpoints import checked_key_variable, checked_url
+from pipeline.generation.llms.endpoints import checked_key_variable, checked_url, origin_of
 from pipeline.generation.llms.entries import EMBEDDED, SERVER_SETTINGS, LLMEntry, architecture, entry_for
 from pipeline.hub_files import HubName
 from workbench.jobs.kinds import CheckSpec, HubModel
@@ -41,7 +41,9 @@ def add_llm(
         entry = LLMEntry(_free(name), "gguf" if wanted.file else "decoder", "", source=hub)
         return _start(workspace, entry, hub=HubModel(hub.strip(), wanted.revision))
     if url is not None:
-        return _start(workspace, _server(_free(name), url, settings or {}))
+        entry = _server(_free(name), url, settings or {})
+        _check_key_is_free(workspace, entry)
+        return _start(workspace, entry)
     assert path is not None
     where = Path(path).expanduser()
     if where.is_dir():
@@ -57,8 +59,21 @@ def _server(name: str, url: str, settings: dict[str, Any]) -> LLMEntry:
     unknown = sorted(set(settings) - set(SERVER_SETTINGS))
     if unknown:
         raise InputError(f"A server has no setting {', '.join(unknown)}; it has {', '.join(SERVER_SETTINGS)}.")
-    checked_key_variable(str(settings.get("key_variable", "")))
-    return LLMEntry(name, "remote", checked_url(url), **settings)
+    variable = checked_key_variable(str(settings.get("key_variable", "")))
+    where = checked_url(url)
+    return LLMEntry(name, "remote", where, key_origin=origin_of(where) if variable else "", **settings)
+
+
+def _check_key_is_free(workspace: Workspace, entry: LLMEntry) -> None:
+    """Refuse a key that another LLM of the registry sends to another host."""
+    for llm in workspace.store.llms.list():
+        known = llm.entry
+        if entry.key_variable and known.name != entry.name and known.key_variable == entry.key_variable:
+            origin = known.key_origin or origin_of(known.location)
+            if origin != entry.key_origin:
+                raise InputError(
+                    f"The key in {entry.key_variable} belongs to {origin} ({known.name}): name another variable."
+                )
 
 
 def check_llm(workspace: Workspace, *, name: str) -> dict[str, Any]:

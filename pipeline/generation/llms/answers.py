@@ -1,24 +1,73 @@
 """Reading a server's answers strictly: what is missing or of another kind is a MalformedError, never a guess."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
-from pipeline.generation.llms.calls import MalformedError, Parsed, plain
+from pipeline.generation.llms.calls import MalformedError, Parsed, ToldError, plain
+
+
+class Written(NamedTuple):
+    """A reply as it came."""
+
+    text: str
+    tokens: int
+    cut: bool
+    """Whether it reached the token limit."""
+    is_filtered: bool = False
+    """Whether the server's content filter ended it."""
 
 
 def read_reply(answer: Any) -> Parsed:
-    """Read a completion, or a chat's: (text, tokens, cut)."""
+    """Read a completion, or a chat's, as Written.
+
+    What a model thought beside a reply that never began stands in it as a thought that does not end.
+    """
     found = plain(answer)
     choice = first_choice(found)
-    message = choice.get("message")
-    text = message.get("content") if isinstance(message, dict) else choice.get("text")
-    if text is None and isinstance(message, dict):
-        text = message.get("refusal") or ""
-    if not isinstance(text, str):
-        raise MalformedError("no text in it")
+    why = choice.get("finish_reason")
+    text = answer_text(choice)
     prompt_tokens, reply_tokens = usage_of(found)
     tokens = reply_tokens if reply_tokens is not None else len(text.split())
-    return Parsed((text, tokens, choice.get("finish_reason") == "length"), prompt_tokens, reply_tokens)
+    return Parsed(Written(text, tokens, why == "length", why == "content_filter"), prompt_tokens, reply_tokens)
+
+
+def answer_text(choice: dict[str, Any]) -> str:
+    """Return the text of a choice: a string, a list of parts, a refusal, or the thoughts that took its place.
+
+    Raises MalformedError where there is none of them.
+    """
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        return _string(choice.get("text"))
+    content = message.get("content")
+    if isinstance(content, list):
+        thoughts = _parts(content, ("thinking", "reasoning"))
+        content = _parts(content, ("text", "output_text")) or None
+    else:
+        thoughts = message.get("reasoning_content") or message.get("reasoning") or ""
+    if content or not thoughts:
+        return _string(message.get("refusal") or "" if content is None else content)
+    closing = "" if choice.get("finish_reason") == "length" else "</think>"
+    return f"<think>{thoughts}{closing}"
+
+
+def _string(text: Any) -> str:
+    if not isinstance(text, str):
+        raise MalformedError("no text in it")
+    return text
+
+
+def _parts(parts: list[Any], kinds: tuple[str, ...]) -> str:
+    """Return the texts of these kinds of parts, in their order; a thought is a text or parts of its own."""
+    texts = []
+    for part in parts:
+        if isinstance(part, str) and "text" in kinds:
+            texts.append(part)
+        if not isinstance(part, dict) or part.get("type") not in kinds:
+            continue
+        held = part.get("text") or part.get("thinking") or part.get("reasoning") or ""
+        texts.append(_parts(held, ("text",)) if isinstance(held, list) else str(held))
+    return "".join(texts)
 
 
 def echoed_log_p(answer: Any, prompt: str, reply: str) -> Parsed:
@@ -65,6 +114,9 @@ def first_choice(found: dict[str, Any]) -> dict[str, Any]:
     choices = found.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise MalformedError("no choices in it")
+    error = choices[0].get("error")
+    if error and choices[0].get("finish_reason") == "error":
+        raise ToldError(str(error.get("message", error) if isinstance(error, dict) else error))
     return choices[0]
 
 

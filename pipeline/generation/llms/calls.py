@@ -18,6 +18,11 @@ from pipeline.generation.llms.meter import Meter
 
 _TRIED_AGAIN = frozenset({408, 409, 425, 429})
 _THIS_PROMPT = frozenset({400, 413, 422})
+_SHOWN_CHARS = 160
+"""Of what a server says."""
+_LEAST_KEY_CHARS = 5
+"""A shorter key would be found in ordinary words."""
+_FILTERED = ("content_filter", "content management policy", "content filter")
 _TOO_LONG = ("context length", "context window", "too long", "maximum context", "too many tokens", "exceed")
 
 
@@ -28,10 +33,13 @@ class ServerError(InputError):
 class CallError(Exception):
     """One call failed for good; other calls may go well."""
 
-    def __init__(self, told: str, *, is_too_long: bool = False, is_servers_fault: bool = True) -> None:
+    def __init__(
+        self, told: str, *, is_too_long: bool = False, is_servers_fault: bool = True, is_filtered: bool = False
+    ) -> None:
         super().__init__(told)
         self.is_too_long = is_too_long
         self.is_servers_fault = is_servers_fault
+        self.is_filtered = is_filtered
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,7 @@ class Calls:
         Raises CallError when this call fails for good, ServerError when every call would, BudgetError when there is
         no money for it.
         """
-        told = ""
+        told, last = "", None
         for attempt in range(1, self._patience.attempts + 1):
             self._wait_for_turn()
             reserved = self._meter.reserve(prompt, reply_tokens)
@@ -89,7 +97,7 @@ class Calls:
             except openai.APIStatusError as error:
                 self._meter.release(reserved)  # refused calls are not charged for
                 told = self._told(error)
-                self._raise_if_final(error, told)
+                self._raise_if_final(error.status_code, told, error.response.text, error)
                 asked = retry_after_s(error.response.headers.get("retry-after"))
                 wait_s = wait_s if asked is None else min(asked, self._patience.longest_wait_s)
                 if error.status_code == 429 or asked is not None:
@@ -107,20 +115,29 @@ class Calls:
             except EndpointError as error:
                 self._meter.release(reserved)
                 raise ServerError(str(error)) from error
+            except ToldError as error:
+                self._meter.release(reserved)
+                told = f"The server answered with an error ({self._clean(str(error))})"
+                self._raise_if_final(error.status, told, str(error), error)
             except (openai.OpenAIError, httpx2.HTTPError, MalformedError, ValueError) as error:
                 self._meter.settle(reserved, None, None)
-                told = f"an answer that cannot be used ({self._clean(str(error))})"
+                told, last = f"an answer that cannot be used ({self._clean(str(error))})", error
             if attempt < self._patience.attempts:
                 self._pause(wait_s)
-        raise CallError(f"{told}, {self._patience.attempts} attempts")
+        raise CallError(f"{told}, {self._patience.attempts} attempts") from last
 
-    def _raise_if_final(self, error: openai.APIStatusError, told: str) -> None:
-        status = error.status_code
-        if status in _TRIED_AGAIN or status >= 500:
+    def _raise_if_final(self, status: int | None, told: str, said: str, error: Exception) -> None:
+        """Raise what a status means when trying again cannot help; said: all the server's words."""
+        if status is not None and (status in _TRIED_AGAIN or status >= 500):
             return
-        if status in _THIS_PROMPT:
-            is_too_long = status == 413 or any(words in told.lower() for words in _TOO_LONG)
-            raise CallError(told, is_too_long=is_too_long, is_servers_fault=False) from error
+        if status is None or status in _THIS_PROMPT or status < 300:
+            words = said.lower()
+            is_too_long = status == 413 or any(part in words for part in _TOO_LONG)
+            is_filtered = any(part in words for part in _FILTERED)
+            is_its_fault = status is None and not (is_too_long or is_filtered)
+            raise CallError(
+                told, is_too_long=is_too_long, is_servers_fault=is_its_fault, is_filtered=is_filtered
+            ) from error
         if 300 <= status < 400:
             raise ServerError(f"{told}: redirects are not followed, name the server itself.") from error
         raise ServerError(f"{told}: check address, model and key.") from error
@@ -131,9 +148,8 @@ class Calls:
         return f"The server answered {error.status_code} ({self._clean(str(message or error.message))})"
 
     def _clean(self, text: str) -> str:
-        """Return a short line without the key, should a server repeat it."""
-        short = " ".join(text.split())[:160]
-        return short.replace(self._secret, "***") if len(self._secret) > 4 else short
+        """Return a short line without the key, should a server repeat it: it is masked before the line is cut."""
+        return masked(" ".join(masked(text, self._secret).split()), self._secret)[:_SHOWN_CHARS]
 
     def _wait_for_turn(self) -> None:
         while (left := self._not_before - time.monotonic()) > 0:
@@ -158,6 +174,27 @@ class MalformedError(Exception):
     """An answer of the right status lacks what it must hold."""
 
 
+class ToldError(Exception):
+    """An answer of status 200 whose body is an error; status: the code that the body names."""
+
+    def __init__(self, told: str, status: int | None = None) -> None:
+        super().__init__(told)
+        self.status = status
+
+
+def masked(text: str, secret: str) -> str:
+    """Return a text without a secret, and without any beginning of it that is long enough to be one."""
+    if len(secret) < _LEAST_KEY_CHARS:
+        return text
+    begins = secret[: max(_LEAST_KEY_CHARS, min(8, len(secret) // 2))]
+    parts, place = [], 0
+    while (start := text.find(begins, place)) >= 0:
+        end = start + next(size for size in range(len(secret), 0, -1) if text.startswith(secret[:size], start))
+        parts += [text[place:start], "***"]
+        place = end
+    return "".join([*parts, text[place:]])
+
+
 def retry_after_s(header: str | None) -> float | None:
     """Return the seconds a server asks to wait: a number, or an HTTP date; None when it does not say."""
     if not header:
@@ -179,11 +216,26 @@ def plain(answer: Any) -> dict[str, Any]:
         try:
             answer = json.loads(answer)
         except ValueError as error:
-            raise MalformedError(f"no JSON: {answer[:60]!r}") from error
+            raise MalformedError(f"no JSON: {answer}") from error
     found = answer.model_dump(warnings=False) if hasattr(answer, "model_dump") else answer
     if not isinstance(found, dict):
         raise MalformedError("no JSON object")
+    if not found.get("choices") and not found.get("data"):
+        _raise_told(found)
     return found
+
+
+def _raise_told(found: dict[str, Any]) -> None:
+    """Raise ToldError where an answer says in its body that it is an error, in whatever form servers do."""
+    error = found.get("error") or found.get("detail") or (found if found.get("object") == "error" else None)
+    if not error:
+        return
+    parts = error if isinstance(error, dict) else {}
+    words = parts.get("message") or parts.get("msg") or error
+    codes = (parts.get("code"), parts.get("status"), parts.get("status_code"), found.get("code"), found.get("status"))
+    numbers = [int(str(code)) for code in codes if str(code).isdecimal()]
+    status = next((number for number in numbers if 100 <= number < 600), None)
+    raise ToldError(words if isinstance(words, str) else json.dumps(words, ensure_ascii=False), status)
 
 
 def _connection_told(error: openai.APIConnectionError) -> str:

@@ -9,8 +9,9 @@ from pipeline.errors import InputError
 from pipeline.generation.llms.digests import digest_of
 from pipeline.generation.llms.entries import LLMEntry
 from pipeline.generation.llms.opening import open_llm
-from pipeline.generation.llms.protocol import LLM, Ask
+from pipeline.generation.llms.protocol import LLM, Ask, Reply
 from pipeline.generation.prompt_sets import prompt_set
+from pipeline.generation.unwrapping import has_words, without_reasoning
 from pipeline.records import Contrast, Side
 
 _PREMISES = (
@@ -58,6 +59,11 @@ def check(entry: LLMEntry, *, tell: Callable[[str], None] = lambda _message: Non
         llm.close()
 
 
+def _is_all_thought(reply: Reply) -> bool:
+    text, is_open = without_reasoning(reply.raw)
+    return is_open and not has_words(text)
+
+
 def _rate(llm: LLM) -> tuple[str, float]:
     """Return one reply and the tokens of replies per second, several side by side as in a run."""
     config = GenerationConfig(omega=0.0, max_new_tokens=_TOKENS)
@@ -69,6 +75,13 @@ def _rate(llm: LLM) -> tuple[str, float]:
     if failed is not None:
         raise InputError(
             f"{llm.name} could not write a sentence ({failed.reason or failed.problem}); choose another."
+        )
+    thinking = [reply for reply in replies if _is_all_thought(reply)]
+    if len(thinking) == len(replies):
+        most = max(reply.tokens for reply in thinking)
+        raise InputError(
+            f"{llm.name} wrote no sentence: all {most} tokens went into its reasoning; switch it off at the server, "
+            "or choose a model that answers at once."
         )
     first = next(reply for reply in replies if reply.key == 0 and reply.side is Side.POSITIVE)
     return first.raw.strip(), sum(reply.tokens + 1 for reply in replies) / seconds

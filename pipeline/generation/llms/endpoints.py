@@ -70,6 +70,25 @@ def key_in(variable: str) -> str:
     return key
 
 
+def key_for(variable: str, url: str, registered: str) -> str:
+    """Return the key in a variable for the server at a URL; "none" when no variable is named.
+
+    registered: the origin that the key was given for, empty where none is known yet. EndpointError for another one.
+    """
+    key = key_in(variable)
+    if variable and registered and registered != origin_of(url):
+        raise EndpointError(
+            f"{variable} was given for {registered} and is not sent to {origin_of(url)}: add the LLM again."
+        )
+    return key
+
+
+def origin_of(url: str) -> str:
+    """Return scheme://host:port of a URL. Raises EndpointError for what is no URL of a server."""
+    origin = _origin(url)
+    return f"{origin.scheme}://{origin.host}:{origin.port}"
+
+
 def http_client(base_url: str, *, timeout_s: float) -> httpx2.Client:
     """Return a client for this server only. Raises EndpointError when it is not on the list."""
     origin = _origin(checked_url(base_url))

@@ -11,6 +11,7 @@ from pipeline.settings import Settings, setting, settings_of, shown
 LLMKind = Literal["embedded", "gguf", "decoder", "encoder-decoder", "remote"]
 EMBEDDED: Final = BUILT_IN_LLMS[0]
 """Name of the LLM that comes with the installation."""
+LENGTH_FIELDS: Final = ("max_tokens", "max_completion_tokens")
 _LONGEST_NAME = 80
 
 
@@ -52,6 +53,12 @@ class LLMEntry(Settings):
         ge=0,
         le=1_000_000,
     )
+    key_origin: str = ""
+    """Remote: where the key may be sent, as scheme://host:port; empty before a check."""
+    length_field: str = "max_tokens"
+    """Remote: what the server calls the longest reply."""
+    left_out: tuple[str, ...] = ()
+    """Remote: settings that the server refuses, which are not sent: it then takes its own defaults."""
     scores_prompts: bool = False
     """Remote: whether the server returns log-probabilities of prompts, which reranking needs."""
     source: str = ""
@@ -65,6 +72,8 @@ class LLMEntry(Settings):
             raise InputError(
                 f"The name of an LLM has 1 to {_LONGEST_NAME} visible characters, got {shown(self.name)}."
             )
+        if self.length_field not in LENGTH_FIELDS:
+            raise InputError(f"length_field is one of {', '.join(LENGTH_FIELDS)}, got {shown(self.length_field)}.")
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry as plain values."""
@@ -74,7 +83,8 @@ class LLMEntry(Settings):
     def from_json(cls, stored: dict[str, Any]) -> "LLMEntry":
         """Return the entry behind stored values; fields of later versions are left out."""
         known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in stored.items() if name in known})
+        kept = {name: value for name, value in stored.items() if name in known}
+        return cls(**kept | {"left_out": tuple(kept.get("left_out", ()))})
 
 
 SERVER_SETTINGS: Final = tuple(settings_of(LLMEntry))

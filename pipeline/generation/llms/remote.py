@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
 from pipeline.errors import InputError
-from pipeline.generation.llms.answers import echoed_log_p, read_reply
+from pipeline.generation.llms.answers import Written, echoed_log_p, read_reply
 from pipeline.generation.llms.calls import CallError, Calls, Patience
-from pipeline.generation.llms.endpoints import checked_url, http_client, key_in
+from pipeline.generation.llms.endpoints import checked_url, http_client, key_for
 from pipeline.generation.llms.entries import LLMEntry
 from pipeline.generation.llms.meter import Meter, Usage
 from pipeline.generation.llms.protocol import Ask, Reply, ShouldStop
+from pipeline.generation.llms.refused_settings import sent_settings
 from pipeline.generation.llms.side_by_side import written
 from pipeline.generation.prompts import PromptSet
 from pipeline.records import Contrast, Outcome, Side
@@ -41,9 +42,10 @@ class RemoteLLM:
         self.spent = Usage()
         """What earlier parts of the run were charged for; counts towards its budget."""
         self._patience = patience or Patience()
-        key = key_in(entry.key_variable)
-        self._secret = key if entry.key_variable else ""
         url = checked_url(entry.location)
+        key = key_for(entry.key_variable, url, entry.key_origin)
+        self.secret = key if entry.key_variable else ""
+        """The key, to be masked wherever a server repeats it; empty for none."""
         self.client = openai.OpenAI(
             base_url=url,
             api_key=key,
@@ -99,7 +101,7 @@ class RemoteLLM:
     def answer(self, prompt: str, config: GenerationConfig) -> tuple[str, int, bool]:
         """Return how the server goes on from a prompt: text, tokens, whether it was cut at the limit. InputError."""
         try:
-            return self.write(self._calls(Event()), prompt, config, config.seed)
+            return self.write(self._calls(Event()), prompt, config, config.seed)[:3]
         except CallError as error:
             raise InputError(str(error)) from error
 
@@ -107,28 +109,33 @@ class RemoteLLM:
         """Close the connections."""
         self.client.close()
 
-    def write(self, calls: Calls, prompt: str, config: GenerationConfig, seed: int) -> tuple[str, int, bool]:
-        """Return one reply to a prompt: its text, its tokens, whether it was cut at the limit."""
-        settings: dict[str, Any] = {
-            "model": self.entry.model,
-            "max_tokens": config.max_new_tokens,
-            "temperature": config.temperature,
-            "top_p": config.top_p,
-            "seed": seed % 2**31,
-        }
+    def write(self, calls: Calls, prompt: str, config: GenerationConfig, seed: int) -> Written:
+        """Return one reply to a prompt."""
+        settings = sent_settings(
+            self.entry,
+            model=self.entry.model,
+            max_tokens=config.max_new_tokens,
+            temperature=config.temperature,
+            top_p=config.top_p,
+            seed=seed % 2**31,
+        )
         call: Callable[[], Any]
         if self.entry.api == "chat":
             messages: list[Any] = [{"role": "user", "content": prompt}]
             call = lambda: self.client.chat.completions.create(messages=messages, **settings)  # noqa: E731
         else:
-            call = lambda: self.client.completions.create(prompt=prompt, stop=["\n"], **settings)  # noqa: E731
+            settings |= sent_settings(self.entry, stop=["\n"])
+            call = lambda: self.client.completions.create(prompt=prompt, **settings)  # noqa: E731
         return calls.make(call, read_reply, prompt=prompt, reply_tokens=config.max_new_tokens)
 
     def reply_log_p(self, calls: Calls, prompt: str, reply: str) -> float | None:
         """Return log p(reply | prompt) from the server's echo of both; None when it does not say."""
         return calls.make(
             lambda: self.client.completions.create(
-                model=self.entry.model, prompt=prompt + reply, max_tokens=1, echo=True, logprobs=1, temperature=0
+                prompt=prompt + reply,
+                **sent_settings(
+                    self.entry, model=self.entry.model, max_tokens=1, echo=True, logprobs=1, temperature=0
+                ),
             ),
             lambda answer: echoed_log_p(answer, prompt, reply),
             prompt=prompt + reply,
@@ -145,7 +152,7 @@ class RemoteLLM:
         )
 
     def _calls(self, stop: Event) -> Calls:
-        return Calls(self._meter, patience=self._patience, stop=stop, secret=self._secret)
+        return Calls(self._meter, patience=self._patience, stop=stop, secret=self.secret)
 
     def _written(
         self,
@@ -177,13 +184,17 @@ class _Writer:
     def reply(self, ask: Ask, side: Side, prompt: str) -> Reply:
         """Return the reply to a prompt, or what kept it from being written."""
         try:
-            text, tokens, cut = self._llm.write(self._calls, _printable(prompt), self._config, ask.seed)
+            found = self._llm.write(self._calls, _printable(prompt), self._config, ask.seed)
         except CallError as error:
             problem = Outcome.TOO_LONG if error.is_too_long else Outcome.FAILED
+            problem = Outcome.REFUSED if error.is_filtered else problem
             return Reply(
                 ask.key, side, "", problem=problem, reason=str(error), is_servers_fault=error.is_servers_fault
             )
-        return Reply(ask.key, side, text, tokens=tokens, cut=cut)
+        if found.is_filtered:
+            reason = "the server's content filter ended the reply"
+            return Reply(ask.key, side, found.text, found.tokens, problem=Outcome.REFUSED, reason=reason)
+        return Reply(ask.key, side, found.text, tokens=found.tokens, cut=found.cut)
 
     def _scores(self, own: str, opposite: str, text: str) -> tuple[float | None, float | None]:
         """Return log p under both prompts where candidates are to be compared; a reply is kept without them."""

@@ -15,7 +15,8 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from pipeline import weights
 from pipeline.curation.folder_digit import FolderDigitJudge
 from pipeline.curation.judges import load_judge
-from pipeline.curation.remote_digit import RemoteDigitJudge, _number
+from pipeline.curation.number_reading import number_in_words
+from pipeline.curation.remote_digit import RemoteDigitJudge
 from pipeline.errors import InputError
 from pipeline.generation.judge_prompts import DIGIT_PROMPT
 from pipeline.generation.llms.calls import Patience
@@ -104,25 +105,109 @@ def test_a_server_that_tells_log_probabilities(judge):
 
 
 def test_a_server_that_tells_none_is_asked_for_a_form(judge):
-    found = judge().scores(PAIRS)
+    asked = judge()
+    found = asked.scores(PAIRS)
     assert found[0] == found[2] == 3.5 and np.isnan(found[1])
+    assert asked.unscored == {"unparsable": 1}
 
 
 def test_a_pair_whose_calls_fail_spoils_no_other(judge):
-    found = judge("broken").scores(PAIRS)
+    asked = judge("broken")
+    found = asked.scores(PAIRS)
     assert found[0] == 3.5 and np.isnan(found[1])
+    assert asked.unscored == {"failed": 1}
 
 
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("4", 4), ("4.25", 4.25), ("4,5", 4.5), ("Score: 3/5.", 3), ("3 / 5", 3), ('{"score": 2}', 2), ("5.0", 5),
-        ("7", None), ("", None), ("about 45 of them", None), ("100 %", None), ('{"score": 9}', None), ("true", None),
-        ('{"score": "4"}', 4), ("5.5", None),
+        ("4", 4),
+        ("4.25", 4.25),
+        ("4,5", 4.5),
+        ("Score: 3/5.", 3),
+        ("3 / 5", 3),
+        ('{"score": 2}', 2),
+        ("5.0", 5),
+        ("7", None),
+        ("", None),
+        ("about 45 of them", None),
+        ("100 %", None),
+        ('{"score": 9}', None),
+        ("true", None),
+        ('{"score": "4"}', 4),
+        ("5.5", None),
+        ("Rating (0-5): 4", 4),
+        ("On a scale of 0 to 5, I would give 4.", 4),
+        ('<think>\nSentence 1 has two verbs.\n</think>\n\n{"score": 4}', 4),
+        ("4/5", 4),
+        ("4.5", 4.5),
+        ("Score: 4 out of 5", 4),
+        ("**4**", 4),
+        ("four", 4),
+        ("Four.", 4),
+        ("I would give it a four.", 4),
+        ("On a scale of 0 (unrelated) to 5 (same meaning), I would give 4.", 4),
+        ("Sentence 1 and sentence 2 differ. Score: 3", 3),
+        ("3 or 4", None),
+        ("3-4", None),
+        ("Score: 3-4", None),
+        ("between 3 and 4", None),
+        ("Score: -1", None),
+        ("8/10", None),
+        ("Both mention 2 dogs. Score: 4", 4),
+        ("Both mention 2 dogs.\n\n4", 4),
+        ("4\n\nBoth mention 2 dogs.", 4),
+        ("0", 0),
+        ("0/5", 0),
+        ("5 out of 5", 5),
+        ("<think>I think 3", None),
+        ("The similarity is 4.", 4),
+        ("Similarity: **4.5**", 4.5),
+        ("4 out of 5 stars", 4),
+        ("1. Both are about dogs.\n2. The verbs differ.\n\nScore: 3", 3),
+        ("The two sentences are unrelated: 0", 0),
+        ("The two sentences mean the same: five.", 5),
+        ("4½", 4.5),
+        ("four and a half", 4.5),
+        ("４", 4),
+        ("I'd rate these two sentences a 4.", 4),
+        ("Score: 4\nConfidence: 5", 4),
+        ("Score: 2, later score: 3", None),
+        ("I'd say 4, 80% sure", 4),
+        ("My answer is 4 (0 = unrelated, 5 = same meaning).", 4),
+        ("The score is 3 on a scale from 0-5.", 3),
+        ("\\boxed{4}", 4),
+        ("4 - very similar", 4),
+        ('```json\n{"score": 4}\n```', 4),
+        ("<|im_start|>assistant\n4<|im_end|>", 4),
+        ('{"sentence1": 2, "score": 4}', 4),
+        ("5 sentences of 3 words", None),
+        ("Score: three", 3),
+        ("one", 1),
+        ("Answer: 2 (out of 5)", 2),
+        ("The rating is 4 out of 5, as 3 of the words match.", 4),
+        ("4 of 5", 4),
+        ("Similarity score: 3.5/5.0", 3.5),
+        ("zero", 0),
+        ("It is a 4.", 4),
+        ("Rating: 4/10", None),
+        ("rating 0 to 5: 0", 0),
+        ("**Rating:** 4", 4),
+        ("Similarity (0–5) = 2", 2),
+        ("score 1 to 5: 3", 3),
+        ("no idea", None),
+        ("four out of five", 4),
+        ("Score: 4.", 4),
+        ("Final answer: 4", 4),
+        ("2.0", 2.0),
+        ("two point five", 2.5),
+        ("[3]", 3),
+        ("I give 4 because 2 words differ", 4),
+        ('{"reason": "a score of 3 is low", "score": 4}', 4),
     ],
-)  # fmt: skip
+)
 def test_numbers_are_read_with_patience(text, value):
-    assert _number(text) == value
+    assert number_in_words(text) == value
 
 
 def test_only_the_digit_can_be_asked_of_other_llms():

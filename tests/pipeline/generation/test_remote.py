@@ -41,7 +41,8 @@ def run(server, count, config=None, **settings):
 def reply_to(asked):
     """A usable reply that depends on the prompt alone."""
     words = asked["prompt"].rsplit("boat ", 1)[1].split(".")[0]
-    return completion(f" A quite different text numbered {words} tells of mountains.")
+    things = "valleys" if asked["prompt"].endswith("Different meaning:") else "mountains"
+    return completion(f" A quite different text numbered {words} tells of {things}.")
 
 
 def test_calls_are_bounded_and_every_premise_is_answered():

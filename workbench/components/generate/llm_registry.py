@@ -105,6 +105,9 @@ def llm_table(llms: list[RegisteredLLM]) -> None:
     for llm in llms:
         if llm.state == "failed":
             st.caption(plain(f"{llm.entry.name} failed its last check: {llm.message}"))
+        elif llm.entry.left_out:
+            names = ", ".join(llm.entry.left_out)
+            st.caption(plain(f"The server of {llm.entry.name} refuses {names}: its own defaults are used instead."))
 
 
 def checks(workspace: Workspace) -> None:

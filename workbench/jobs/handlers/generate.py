@@ -205,5 +205,5 @@ def row(
         **{name: settings[name] for name in ("seed", "llm", "prompt_set")},
         "omega": omega,
         "text_key": key,
-        **{name: side.reason for name, side in reasons.items() if side.outcome is Outcome.FAILED and side.reason},
+        **{name: side.reason for name, side in reasons.items() if side.reason},
     }

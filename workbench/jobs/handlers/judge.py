@@ -35,6 +35,7 @@ def run(context: JobContext[JudgeSpec]) -> None:
     judge_ids = members_first(context.spec.judges, ensembles)
     done = context.done("judgements", "judgement_id")
     total, finished = len(frame) * len(judge_ids), len(done)
+    details: dict[str, Any] = {}
     for judge_id in judge_ids:
         waiting = [row for row in frame.itertuples(index=False) if f"{row.triplet_id}|{judge_id}" not in done]
         if not waiting:
@@ -52,8 +53,18 @@ def run(context: JobContext[JudgeSpec]) -> None:
             batch = waiting[start : start + BATCH_TRIPLETS]
             context.write(judge_batch(judge, calibration, batch))
             finished += len(batch)
-            context.progress(finished, total, message=f"Judging with {judge_id}")
-    context.progress(finished, total, message="Judged")
+            unscored = getattr(judge, "unscored", None)
+            if unscored:
+                details["unscored"] = details.get("unscored", {}) | {judge_id: dict(unscored)}
+            context.progress(finished, total, message=f"Judging with {judge_id}", **details)
+    told = [f"{judge_id} left {said(counts)}" for judge_id, counts in details.get("unscored", {}).items()]
+    context.progress(finished, total, message="; ".join(["Judged", *told]), **details)
+
+
+def said(counts: dict[str, int]) -> str:
+    """Return how many pairs a server left without a score, and why."""
+    each = ", ".join(f"{count:,} {why}" for why, count in sorted(counts.items()))
+    return f"{sum(counts.values()):,} pairs unscored ({each})"
 
 
 def judge_batch(judge: Judge, calibration: Calibration, rows: list[Any]) -> list[dict[str, Any]]:
