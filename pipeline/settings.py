@@ -15,6 +15,8 @@ from pipeline.errors import InputError
 MOST = 10**9
 """Greatest whole number where a setting names no other: more is a slip of the keyboard, and overflows further on."""
 MOST_CHARACTERS = 4096
+LONGEST_NAME = 255
+"""Characters in the name of a corpus, snapshot or the like: as many as a file name has."""
 _SHOWN = 80
 
 
@@ -142,6 +144,19 @@ def shown(value: Any) -> str:
     """Return a value as a message can show it, however long it is."""
     text = repr(value) if not isinstance(value, int) or abs(value) < 10**_SHOWN else "a number of many digits"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def checked_name(name: str, of: str) -> str:
+    """Return the name of something without spaces around it; `of` says of what, such as "a corpus".
+
+    Raises InputError for one that a list could not show.
+    """
+    found = " ".join(name.split())
+    require(
+        bool(found) and len(found) <= LONGEST_NAME and found.isprintable(),
+        f"The name of {of} must have 1 to {LONGEST_NAME} visible characters, got {shown(name)}.",
+    )
+    return found
 
 
 def type_words(annotation: Any) -> str:

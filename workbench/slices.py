@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.durable import write_json
 from pipeline.errors import InputError
+from pipeline.settings import checked_name
 from workbench.ids import new_id, now
 
 
@@ -37,7 +38,7 @@ class Slices:
         unique = tuple(dict.fromkeys(triplet_ids))
         if not name.strip() or not unique:
             raise InputError("A slice needs a name and at least one triplet: select points on the map first.")
-        saved = Slice(new_id("slice"), name.strip(), unique, origin, now())
+        saved = Slice(new_id("slice"), checked_name(name, "a slice"), unique, origin, now())
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / f"{saved.slice_id}.json", asdict(saved))
         return saved

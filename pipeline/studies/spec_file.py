@@ -11,6 +11,7 @@ import yaml
 
 from pipeline.config import CurationRule, GenerationConfig, TrainConfig
 from pipeline.errors import InputError
+from pipeline.settings import MOST, setting_of, shown
 from pipeline.studies.file_fields import FileFields, read_yaml
 from pipeline.studies.spec import SAMPLE, Arm, Contrast, Curation, Evaluation, Study
 
@@ -23,6 +24,7 @@ EVALUATION_FIELDS = ("sts_dir", "tasks", "held_out_from")
 CURATION_FIELDS = ("judge", "gold_dir", "alpha", "beta", "gamma")
 SWEEP_FIELDS = ("setting", "values", "arm")
 SEARCH_FIELDS = ("dev", "grid", "arm")
+MOST_SEEDS = 10_000
 CONTRAST_FIELDS = ("name", "plus", "minus")
 
 Config = TypeVar("Config", GenerationConfig, TrainConfig, CurationRule)
@@ -71,7 +73,7 @@ class _Reader(FileFields):
             premises=self.premises(fields),
             premises_name=self.optional(fields, "premises", str) or "",
             column=self.optional(fields, "column", str),
-            limit=self.optional(fields, "limit", int),
+            limit=self.rows(fields, "limit"),
             seeds=self.seeds(fields.get("seeds", 5)),
             baseline=self.text(fields, "baseline", arms[0].name if arms else ""),
             evaluation=self.evaluation(fields.get("evaluation") or {}, sts_dir),
@@ -133,9 +135,7 @@ class _Reader(FileFields):
             generation = self.config(GenerationConfig, place, study.get("generation"), fields.get("generation"))
         elif fields.get("generation") is not None:
             self.refuse(place, "names its triplets, so generation has no effect; take it out")
-        size = self.optional(fields, "size", int, place)
-        if size is not None and size < 1:
-            self.refuse(f"{place}, size", f"must be at least 1, got {size}")
+        size = self.rows(fields, "size", place)
         return Arm(
             name=name,
             train=replace(self.config(TrainConfig, place, study.get("train"), fields.get("train")), seed=0),
@@ -208,12 +208,22 @@ class _Reader(FileFields):
             return Path(named)  # stands for the file until the hub module has found it
         return self.sample if named == SAMPLE and self.sample is not None else self.path(named)
 
+    def rows(self, fields: dict[str, Any], key: str, place: str = "") -> int | None:
+        """Return a number of rows, or None where the field is left out."""
+        found: int | None = self.optional(fields, key, int, place)
+        if found is not None and not 1 <= found <= MOST:
+            self.refuse(", ".join(filter(None, (place, key))), f"must be from 1 to {MOST:,}, got {shown(found)}")
+        return found
+
     def seeds(self, value: Any) -> tuple[int, ...]:
-        if type(value) is int and value > 0:
+        if type(value) is int and 0 < value <= MOST_SEEDS:
             return tuple(range(value))
-        if isinstance(value, list) and value and all(type(seed) is int and seed >= 0 for seed in value):
+        if isinstance(value, list) and 0 < len(value) <= MOST_SEEDS and all(type(seed) is int for seed in value):
+            for seed in value:
+                setting_of(TrainConfig, "seed").check("seeds", seed)
             return tuple(value)
-        return self.refuse("seeds", f"must be a number of seeds or a list of whole numbers, got {value!r}")
+        words = f"a number of seeds up to {MOST_SEEDS:,} or a list of whole numbers"
+        return self.refuse("seeds", f"must be {words}, got {shown(value)}")
 
 
 def with_settings(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from workbench.cli.main import main
 from workbench.workspace import Workspace
 
 CHECK_VALUES = {
@@ -95,19 +96,30 @@ def test_bad_settings_and_missing_folders_are_refused_in_one_sentence(workbench,
     assert_one_sentence(workbench("evaluate", "--encoder", "no-such", "--sts-dir", tmp_path), "no")
     assert_one_sentence(workbench("generate", "--corpus", "nothing"), "nothing", "import")
     assert_one_sentence(workbench("train", "--snapshot", "nothing"), "nothing")
-    for option, value in (
-        ("--mask-phi", "-1"),
-        ("--seed", "-1"),
-        ("--device", "abc"),
-        ("--steps", "1" * 23),
-        ("--temperature", "nan"),
-        ("--encoder", "x" * 100_000),
-    ):
-        told = workbench("train", "--snapshot", "nothing", option, value)
-        assert_one_sentence(told, option.strip("-").replace("mask-phi", "mask_threshold"), value[:20])
-    server = ("llms", "add", "a", "--url", "http://127.0.0.1:1", "--price-in", "nan")
-    assert_one_sentence(workbench(*server), "price_in", "nan")
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("train --snapshot x --mask-phi -1", "mask_threshold of the rule phi must be above 0"),
+        ("train --snapshot x --seed -1", "seed must be from 0 to 4,294,967,295, got -1."),
+        ("train --snapshot x --device abc", "device must be auto, cpu, mps, cuda or cuda:NUMBER, got 'abc'."),
+        (f"train --snapshot x --steps {'1' * 23}", "steps must be at most 1,000,000,000"),
+        ("train --snapshot x --temperature nan", "temperature must be a number, got nan."),
+        (f"train --snapshot x --encoder {'x' * 100_000}", "encoder must have 1 to 4,096 visible characters"),
+        ("llms add a --url http://127.0.0.1:1 --price-in nan", "price_in must be a number, got nan."),
+        (f"import-premises PREMISES --name {'x' * 100_000}", "The name of a corpus must have 1 to 255"),
+        ("import-premises PREMISES --name=", "The name of a corpus must have 1 to 255"),
+    ],
+)
+def test_what_no_setting_can_be_is_one_sentence(capsys, tmp_path, arguments, told):
+    premises = tmp_path / "premises.txt"
+    premises.write_text("A dog runs.\n")
+    words = arguments.replace("PREMISES", str(premises)).split()
+    assert main([*words, "--workspace", str(tmp_path / "workspace")]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert told in error and error.endswith(".") and len(error) < 400
 
 
 def test_a_corrupted_gguf_is_refused_in_one_sentence(workbench, tmp_path: Path):

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.config import CurationRule, from_fields
 from pipeline.errors import InputError
+from pipeline.settings import checked_name
 from workbench.workspace import Workspace
 
 
@@ -19,6 +20,7 @@ def curate(
     rule: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Freeze the triplets that the rule keeps and people did not reject; without a judge every ok triplet is kept."""
+    name = checked_name(name, "a snapshot")
     settings = from_fields(CurationRule, rule or {}) if judge_id else None
     limits = astuple(settings) if settings else None
     sets = workspace.store.final_sets

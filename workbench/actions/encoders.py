@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.names import BUILT_IN_ENCODERS
+from pipeline.settings import checked_name
 from pipeline.training.encoder_folders import check_folder
 from workbench.ids import new_id, now
 from workbench.workspace import Workspace
@@ -37,7 +38,7 @@ def add_encoder(workspace: Workspace, *, folder: str, name: str = "") -> dict[st
     for encoder in known:
         if encoder.folder == str(path):
             return {"encoder_id": encoder.encoder_id, "name": encoder.name}
-    called = " ".join((name or path.name).split())[:LONGEST_NAME]
+    called = checked_name(name or path.name, "an encoder")[:LONGEST_NAME]
     if called in BUILT_IN_ENCODERS or called in {encoder.name for encoder in known}:
         raise InputError(f"There is an encoder called {called} already; give this one another name.")
     encoder_id = new_id("encoder")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import InputError
 from pipeline.exchange import TripletReading, write_triplets
 from pipeline.records import Triplet, text_id
+from pipeline.settings import checked_name
 from pipeline.triplet_dataset import DatasetCard, write_dataset
 from workbench.actions.curation import provenance
 from workbench.actions.evaluation import find_snapshot
@@ -28,11 +29,12 @@ def import_triplets(
     """
     source = Path(path).expanduser()
     reading = TripletReading(source, encoding=encoding or "")
-    return keep_triplets(workspace, reading, source.name, name=name or source.stem)
+    return keep_triplets(workspace, reading, source.name, name=source.stem if name is None else name)
 
 
 def keep_triplets(workspace: Workspace, reading: TripletReading, filename: str, *, name: str) -> dict[str, Any]:
     """Store what a reading gives, a block in memory at a time; counts add up to its lines."""
+    name = checked_name(name, "an attempt")
     stream = iter(reading)
     first = next(stream, None)
     if first is None:

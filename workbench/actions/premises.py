@@ -13,6 +13,7 @@ from pipeline.files.source import Source, encoding_offer, make_source
 from pipeline.generation.premise_filing import cells
 from pipeline.hub_files import HubName
 from pipeline.premises import read_premises
+from pipeline.settings import checked_name
 from workbench.actions.llms import resolve_llm
 from workbench.jobs.kinds import FetchPremisesSpec, WritePremisesSpec
 from workbench.paths import SAMPLE_PREMISES
@@ -38,7 +39,7 @@ def import_premises(
         source = make_source(text.encode())
     else:
         raise InputError("Nothing to import: name a file or give some text.")
-    return keep(workspace, source, column=column, name=name or Path(source.name).stem)
+    return keep(workspace, source, column=column, name=Path(source.name).stem if name is None else name)
 
 
 KNOWN_CORPORA = {
@@ -64,7 +65,8 @@ def start_fetch_premises(
         raise InputError(f"{hub} names no file of a data set: write OWNER/NAME/FILE, or {', '.join(KNOWN_CORPORA)}.")
     if limit is not None and limit < 1:
         raise InputError(f"The number of premises must be at least 1, got {limit}.")
-    corpus = (name or (hub if hub in KNOWN_CORPORA else Path(wanted.file).stem)).strip()
+    usual_name = hub if hub in KNOWN_CORPORA else Path(wanted.file).stem
+    corpus = checked_name(usual_name if name is None else name, "a corpus")
     spec = FetchPremisesSpec(file, wanted.revision, column or usual, corpus, limit)
     job_id = workspace.jobs.submit(spec, title=f"Premises of {corpus}")
     return {"job_id": job_id, "corpus_id": job_id, "name": corpus}
@@ -79,7 +81,7 @@ def start_write_premises(
     """
     settings = from_fields(ScratchConfig, config or {})
     wanted = len(cells(settings)) * settings.per_cell
-    corpus = name.strip() or "from scratch"
+    corpus = checked_name(name, "a corpus")
     spec = WritePremisesSpec(settings, resolve_llm(workspace, settings.llm), corpus)
     job_id = workspace.jobs.submit(spec, title=f"{corpus}: premises by {settings.llm}"[:120])
     return {"job_id": job_id, "corpus_id": job_id, "name": corpus, "wanted": wanted}
@@ -102,6 +104,7 @@ def import_sample(workspace: Workspace) -> dict[str, Any]:
 
 def keep(workspace: Workspace, source: Source, *, column: str | None, name: str) -> dict[str, Any]:
     """Read a file and store it; a file without a single usable premise is refused with its reasons."""
+    name = checked_name(name, "a corpus")
     read = read_premises(source.content, name=source.name, column=column, encoding=source.encoding)
     reasons = read.reasons()
     if not read.premises:

@@ -5,17 +5,18 @@ from dataclasses import asdict, replace
 import streamlit as st
 
 from pipeline.config import RULE_PRESETS, CurationRule
+from pipeline.settings import setting_of, settings_of
 from workbench.components.notice import errors_shown
+from workbench.components.settings_form import settings_form
 from workbench.curation_notes import read_notes, write_notes
 from workbench.workspace import Workspace
 
-STEP = 0.05
-_NAMES = ("alpha", "beta", "gamma")
+STEP: float = setting_of(CurationRule, "alpha").step or 0.05
 
 
 def current_rule() -> CurationRule:
     """The rule that the sliders show, or showed last: a view without them sorts by the same rule."""
-    shown = {name: st.session_state.get(f"rule_{name}") for name in _NAMES}
+    shown = {name: st.session_state.get(f"rule_{name}") for name in settings_of(CurationRule)}
     return CurationRule(**{name: value for name, value in shown.items() if value is not None})
 
 
@@ -29,15 +30,8 @@ def rule_sliders(workspace: Workspace) -> CurationRule:
     """Draw presets, sliders and saving; return the rule."""
     saved = read_notes(workspace.root).rules
     st.segmented_control("Start from", [*RULE_PRESETS, *saved], key="rule_preset", on_change=_use, args=(saved,))
-    rule = current_rule()
-    alpha = _slider("α  least score of the positive", "alpha", rule.alpha)
-    beta = _slider("β  greatest score of the hard negative", "beta", rule.beta)
-    gamma = _slider("γ  least gap between them", "gamma", rule.gamma, least=-5.0)
-    return CurationRule(alpha=alpha, beta=beta, gamma=gamma)
-
-
-def _slider(label: str, name: str, value: float, *, least: float = 0.0) -> float:
-    return st.slider(label, least, 5.0, value, STEP, key=f"rule_{name}", persist_state="session")
+    shown = asdict(current_rule())
+    return CurationRule(**settings_form(CurationRule, list(shown), shown, key="rule", columns=1))
 
 
 def save_rule(workspace: Workspace, rule: CurationRule) -> None:
