@@ -239,3 +239,22 @@ def test_imports_list_the_rejected_rows_and_offer_the_encoding_to_try(workbench,
     counts = json.loads(answer.read_text())
     assert counts["rejected_rows"] == [{"line": 2, "reason": "not UTF-8", "begins": "Caf� | b | c"}]
     assert counts["encoding_offer"] == {"encoding": "cp1252", "sample": "Café,b,c"}
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["in the workspace", "on its own"])
+def test_a_task_without_a_score_and_a_line_left_out_are_told_with_their_reasons(
+    workbench, own_workspace: Path, tmp_path: Path, kept: bool
+):
+    folder, answer = tmp_path / "sts", tmp_path / "scores.json"
+    folder.mkdir()
+    row = "sentence1,sentence2,score\n" + "A dog runs.,A dog is running.,3\n"
+    (folder / "flat.csv").write_text(row + "It rains.,A cat sleeps.,3\n")
+    (folder / "lines.csv").write_text(row + "It rains.,A cat sleeps.,1\n,It is dry.,2\n")
+    options = ("--workspace", own_workspace) if kept else ()
+    done = workbench("evaluate", "--encoder", "static-minilm", "--sts-dir", folder, "--json", answer, *options)
+    assert done.returncode == 0, done.stderr
+    assert "flat (its gold scores are all the same)" in " ".join(done.stdout.split())
+    found = json.loads(answer.read_text())
+    assert found["undefined"] == {"flat": "its gold scores are all the same"} and list(found["tasks"]) == ["lines"]
+    [left_out] = found["rejected"]["lines"]
+    assert (left_out["line"], left_out["reason"]) == (4, "a sentence is empty")

@@ -57,7 +57,8 @@ def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
         rows = [row for row in call("scores")["scores"] if row["encoder_id"] == started["encoder_id"]]
     path = root / "jobs" / str(started["job_id"]) / "out" / "notes.json"
     left_out = json.loads(path.read_bytes()) if path.exists() else {"undefined": {}, "rejected": {}}
-    scores = [EvalScore(r["task"], r["spearman"], r["pairs"]) for r in rows]
+    scores = [EvalScore(r["task"], r["spearman"], r["pairs"]) for r in rows if r["task"] not in left_out["undefined"]]
+    scores += [EvalScore(task, float("nan"), 0) for task in left_out["undefined"]]
     return {"encoder": options.encoder, **summary(scores), **left_out}
 
 
