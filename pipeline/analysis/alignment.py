@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.analysis.projection import PCA_DIMENSIONS, UMAP_NEIGHBOURS, principal_axes, unit_rows
+from pipeline.analysis.projection import PCA_DIMENSIONS, UMAP_NEIGHBOURS, distinct_rows, principal_axes, unit_rows
 
-_LEAST_POINTS = 2 * UMAP_NEIGHBOURS
+LEAST_TO_ALIGN = 2 * UMAP_NEIGHBOURS
+"""Distinct sentences."""
 
 
 def project_aligned(spaces: Sequence[np.ndarray], *, seed: int) -> list[np.ndarray]:
@@ -16,7 +17,7 @@ def project_aligned(spaces: Sequence[np.ndarray], *, seed: int) -> list[np.ndarr
     in the next one. Separate drawings, even when turned onto each other, move sentences that did not move.
 
     Args:
-        spaces: per encoder float (n, d_k), rows in the same order.
+        spaces: per encoder float (n, d_k), rows in the same order; rows equal under every encoder get one place.
         seed: the same seed gives the same drawings on the same machine.
 
     Returns:
@@ -28,16 +29,17 @@ def project_aligned(spaces: Sequence[np.ndarray], *, seed: int) -> list[np.ndarr
     lengths = {len(space) for space in spaces}
     if len(spaces) < 2 or len(lengths) != 1:
         raise ValueError(f"expected two or more spaces of one length, got {[len(space) for space in spaces]}")
-    n = lengths.pop()
-    if n < _LEAST_POINTS:
-        raise ValueError(f"expected at least {_LEAST_POINTS} sentences to align, got {n}")
+    units = [unit_rows(space) for space in spaces]
+    first, place = distinct_rows(*units)
+    if len(first) < LEAST_TO_ALIGN:
+        raise ValueError(f"expected at least {LEAST_TO_ALIGN} distinct sentences to align, got {len(first)}")
     from umap import AlignedUMAP
 
-    reduced = [principal_axes(unit_rows(space), PCA_DIMENSIONS, seed) for space in spaces]
-    same = {row: row for row in range(n)}
+    reduced = [principal_axes(unit[first], PCA_DIMENSIONS, seed) for unit in units]
+    same = {row: row for row in range(len(first))}
     reducer = AlignedUMAP(n_neighbors=UMAP_NEIGHBOURS, metric="euclidean", random_state=seed)
     reducer.fit(reduced, relations=[same] * (len(spaces) - 1))
-    return [np.asarray(drawing, dtype=np.float32) for drawing in reducer.embeddings_]
+    return [np.asarray(drawing, dtype=np.float32)[place] for drawing in reducer.embeddings_]
 
 
 def displacement(before: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -28,8 +28,9 @@ class ProjectionQuality:
 def project(vectors: np.ndarray, *, method: Method = "umap", seed: int) -> np.ndarray:
     """Project vectors to the plane.
 
-    UMAP works on the distances of unit vectors after PCA to 50 dimensions; below five points there is no
-    neighbourhood to learn, and PCA is used instead.
+    UMAP works on the distances of unit vectors after PCA to 50 dimensions; below five distinct points there is no
+    neighbourhood to learn, and PCA is used instead. Equal vectors get one place: UMAP would spread copies of a
+    sentence into a cloud.
 
     Args:
         vectors: float (n, d).
@@ -48,9 +49,12 @@ def project(vectors: np.ndarray, *, method: Method = "umap", seed: int) -> np.nd
     if method not in ("umap", "pca"):
         raise ValueError(f"unknown method {method!r}; choose umap or pca")
     unit = unit_rows(vectors)
-    if method == "pca" or len(unit) < _LEAST_FOR_UMAP:
+    if method == "pca":
         return principal_axes(unit, 2, seed)
-    return _umap(principal_axes(unit, PCA_DIMENSIONS, seed), seed)
+    first, place = distinct_rows(unit)
+    if len(first) < _LEAST_FOR_UMAP:
+        return principal_axes(unit[first], 2, seed)[place]
+    return _umap(principal_axes(unit[first], PCA_DIMENSIONS, seed), seed)[place]
 
 
 def quality(
@@ -121,6 +125,17 @@ def _umap(points: np.ndarray, seed: int) -> np.ndarray:
         n_jobs=1,  # a seed forces one thread; saying so avoids a warning
     )
     return np.asarray(reducer.fit_transform(points), dtype=np.float32)
+
+
+def distinct_rows(*spaces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first row of every group of equal rows, int64 (m,), and each row's group, int64 (n,).
+
+    Rows of several spaces (n, d_k) are equal where they are in all of them.
+    """
+    groups: dict[bytes, int] = {}
+    keys = (b"".join((space[row] + 0.0).tobytes() for space in spaces) for row in range(len(spaces[0])))
+    place = np.array([groups.setdefault(key, len(groups)) for key in keys], dtype=np.int64)
+    return np.unique(place, return_index=True)[1], place
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:

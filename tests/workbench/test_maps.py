@@ -60,8 +60,15 @@ def test_a_comparison_says_what_it_needs(workspace: Workspace, attempt: str) -> 
     with pytest.raises(InputError, match="different encoders"):
         start_projection(workspace, encoder="static-minilm", compare_with=["static-minilm"], attempt_id=attempt)
     small = add_import(workspace.store, "few", "few.csv", triplets(9))
-    with pytest.raises(InputError, match="at least 10"):
-        start_projection(workspace, encoder="static-minilm", compare_with=["all-MiniLM-L6-v2"], attempt_id=small)
+    # Copies count once: twelve triplets of one premise hold 25 sentences, which the job could not align.
+    copies = add_import(workspace.store, "one", "one.csv", triplets(12).assign(premise="A cat."))
+    for attempt_id, sentences in ((small, 27), (copies, 25)):
+        with pytest.raises(
+            InputError, match=f"holds {sentences} different sentences; an aligned map needs at least 30"
+        ):
+            start_projection(
+                workspace, encoder="static-minilm", compare_with=["all-MiniLM-L6-v2"], attempt_id=attempt_id
+            )
     made = start_projection(workspace, encoder="static-minilm", compare_with=["all-MiniLM-L6-v2"], attempt_id=attempt)
     spec = workspace.jobs.get(made["job_id"]).spec
     assert [item.name for item in spec.encoders] == ["static-minilm", "all-MiniLM-L6-v2"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.analysis.alignment import LEAST_TO_ALIGN
 from pipeline.config import TrainConfig
 from pipeline.errors import InputError
 from pipeline.records import text_id
@@ -17,13 +18,12 @@ from workbench.jobs.folder import USABLE
 from workbench.jobs.kinds import JobSpec, MapEncoder, ProjectSpec, SearchSpec
 from workbench.jobs.spec_values import plain_values
 from workbench.map_files import MapFiles
-from workbench.map_sentences import OUTCOMES, PAIR_COLUMNS, PAIR_ROLES, TRIPLET_ROLES, task_corpus
+from workbench.map_sentences import OUTCOMES, PAIR_COLUMNS, PAIR_ROLES, TRIPLET_ROLES, long_form, task_corpus
 from workbench.pair_slices import pair_ids
 from workbench.slices import Slices
 from workbench.store.filters import TripletFilter
 from workbench.workspace import Workspace
 
-_LEAST_TO_ALIGN = 10
 _MOST_TO_ALIGN = 10_000
 """Aligning takes minutes for ten thousand sentences, and its neighbour tables grow with the square."""
 _USABLE = USABLE | {"paused"}
@@ -61,9 +61,9 @@ def start_projection(
             workspace, attempt_id=attempt_id, snapshot_id=snapshot_id, every_outcome=every_outcome
         )
     frame = frame.head(min(limit, _MOST_TO_ALIGN) if compare_with else limit)
-    if compare_with and len(frame) < _LEAST_TO_ALIGN:
+    if compare_with and (sentences := long_form(frame)["text"].nunique()) < LEAST_TO_ALIGN:
         raise InputError(
-            f"{task or corpus} holds {len(frame)} rows; an aligned map needs at least {_LEAST_TO_ALIGN}."
+            f"{task or corpus} holds {sentences} different sentences; an aligned map needs at least {LEAST_TO_ALIGN}."
         )
     spec = ProjectSpec(
         encoders=tuple(

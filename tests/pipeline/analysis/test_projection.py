@@ -55,6 +55,16 @@ def test_equal_points_and_narrow_vectors():
     assert project(np.ones((4, 1)), method="pca", seed=0).shape == (4, 2)
 
 
+def test_copies_of_a_sentence_are_one_point_and_leave_the_others_where_they_were():
+    # UMAP drew 20 copies as a cloud of 3 by 3, and they pulled the others about.
+    vectors, _ = clusters(60)
+    alone = project(vectors, seed=4)
+    plane = project(np.concatenate([vectors, np.repeat(vectors[:1], 20, axis=0)]), seed=4)
+    assert (plane[60:] == plane[0]).all()
+    np.testing.assert_allclose(plane[:60], alone, atol=1e-6)
+    assert len(np.unique(project(np.repeat(vectors[:3], 10, axis=0), seed=0), axis=0)) == 3
+
+
 def test_wrong_input_is_said():
     with pytest.raises(ValueError, match="finite"):
         project(np.full((5, 3), np.nan), seed=0)
