@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.config import TrainConfig
 from pipeline.errors import InputError
-from pipeline.training.encoders import has_dropout, is_static
+from pipeline.training.encoders import check_length, has_dropout, is_static
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -25,7 +25,12 @@ def check_machine(config: TrainConfig, device: str, *, rows: int, processes: int
 
 
 def check_encoder(encoder: "SentenceTransformer", config: TrainConfig) -> None:
-    """Refuse dropout as the source of positives for an encoder that has none."""
+    """Refuse what this encoder cannot do: texts beyond its positions, dropout it does not have, inputs but tokens."""
+    check_length(encoder, config.max_seq_length, config.encoder)
+    if not is_static(encoder) and encoder.transformers_model is None:
+        raise InputError(
+            f"{config.encoder} starts with {type(encoder[0]).__name__}; only transformers and tables are trained."
+        )
     if config.positives == "dropout" and not has_dropout(encoder):
         raise InputError(
             f"{config.encoder} has no dropout, so both views of a premise would be one vector; "

@@ -1,13 +1,13 @@
 """What a run will need, told before it starts; reads no weights and loads no model library."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
 from pipeline import weights
 from pipeline.errors import InputError
+from pipeline.training.encoder_folders import tensor_shapes
 
 _STATIC, _MINILM, _SMOLLM2 = "static-minilm", "all-MiniLM-L6-v2", "smollm2-135m"
 _TABLE = "embeddings.word_embeddings.weight"
@@ -32,10 +32,10 @@ def parameter_count(encoder: str) -> int | None:
         return _SMOLLM2_PARAMETERS
     try:
         if encoder in (_STATIC, _MINILM):
-            shapes = dict(_shapes(weights.minilm_weights()))
+            shapes = tensor_shapes(weights.minilm_weights())
             return prod(shapes[_TABLE]) if encoder == _STATIC else sum(prod(shape) for shape in shapes.values())
         files = sorted(Path(encoder).rglob("*.safetensors")) if Path(encoder).is_dir() else []
-        return sum(prod(shape) for file in files for _, shape in _shapes(file)) if files else None
+        return sum(prod(shape) for file in files for shape in tensor_shapes(file).values()) if files else None
     except (InputError, OSError, ValueError, KeyError):
         return None
 
@@ -108,15 +108,3 @@ def _step_s(encoder: str, batch: float) -> float:
     """Seconds of a step on two CPU cores; of an encoder that is not known, a multiple of them."""
     fixed, each = _CPU_STEP_S.get(encoder, (0.0, 1.0))
     return fixed + batch * each
-
-
-def _shapes(file: Path) -> Iterator[tuple[str, list[int]]]:
-    """Yield name and shape of every tensor, from the JSON at the head of a safetensors file."""
-    with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        if length > 100_000_000:
-            raise ValueError(f"{file} is no safetensors file")
-        header = json.loads(stream.read(length))
-    for name, tensor in header.items():
-        if name != "__metadata__":
-            yield name, tensor["shape"]

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.names import BUILT_IN_ENCODERS
 from pipeline.settings import checked_name
-from pipeline.training.encoder_folders import check_folder
+from pipeline.training.encoder_folders import check_folder, model_folder
 from workbench.ids import new_id, now
 from workbench.workspace import Workspace
 
@@ -30,15 +30,16 @@ def add_encoder(workspace: Workspace, *, folder: str, name: str = "") -> dict[st
     The folder is looked at, not loaded. Raises InputError or WeightsError where it holds no model, code of its own or
     a pickle, and for a name that is taken.
     """
-    path = Path(folder).expanduser().resolve()
-    if not folder.strip() or not path.is_dir():
+    named = Path(folder).expanduser().resolve()
+    if not folder.strip() or not named.is_dir():
         raise InputError(f"There is no folder {folder or '(empty)'}; name the folder that holds the model's files.")
+    path = model_folder(named)
     check_folder(path)
     known = workspace.store.encoders.list()
     for encoder in known:
         if encoder.folder == str(path):
             return {"encoder_id": encoder.encoder_id, "name": encoder.name}
-    called = checked_name(name or path.name, "an encoder")[:LONGEST_NAME]
+    called = checked_name(name or named.name, "an encoder")[:LONGEST_NAME]
     if called in BUILT_IN_ENCODERS or called in {encoder.name for encoder in known}:
         raise InputError(f"There is an encoder called {called} already; give this one another name.")
     encoder_id = new_id("encoder")

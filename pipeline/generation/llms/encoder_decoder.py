@@ -16,6 +16,7 @@ from pipeline.errors import InputError
 from pipeline.generation.llms.batch_limits import BatchLimits
 from pipeline.generation.llms.torch_llm import LONGEST_WINDOW, TorchLLM, load_settings
 from pipeline.generation.llms.torch_writing import Prompt, Steps
+from pipeline.training.encoders import check_loading
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +37,9 @@ class EncoderDecoderLLM(TorchLLM):
         from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        model: Any = AutoModelForSeq2SeqLM.from_pretrained(folder, **load_settings(device))
+        loaded: Any = AutoModelForSeq2SeqLM.from_pretrained(folder, output_loading_info=True, **load_settings(device))
+        model, info = loaded
+        check_loading(model, info, folder)
         return cls(model.to(device).eval(), tokenizer, name=name, limits=limits)
 
     def prompt(self, shared: str, rest: str) -> Prompt:

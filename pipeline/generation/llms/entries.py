@@ -13,6 +13,8 @@ EMBEDDED: Final = BUILT_IN_LLMS[0]
 """Name of the LLM that comes with the installation."""
 LENGTH_FIELDS: Final = ("max_tokens", "max_completion_tokens")
 _LONGEST_NAME = 80
+_WRITERS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+"""How transformers ends the names of architectures that write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def entry_for(name_or_path: str) -> LLMEntry:
 
 
 def architecture(folder: Path) -> LLMKind:
-    """Return whether a transformers folder holds a decoder or an encoder-decoder; unsafe folders are refused."""
+    """Return whether a transformers folder holds a decoder or an encoder-decoder; InputError for any other."""
     import json
 
     from pipeline.training.encoder_folders import check_folder
@@ -123,4 +125,7 @@ def architecture(folder: Path) -> LLMKind:
         raise InputError(
             f"{folder / 'config.json'} cannot be read ({error}); copy the model folder again."
         ) from error
-    return "encoder-decoder" if isinstance(config, dict) and config.get("is_encoder_decoder") else "decoder"
+    names = config.get("architectures") or []
+    if names and not any(str(name).endswith(_WRITERS) for name in names):
+        raise InputError(f"{folder} holds {names[0]}, which writes no text; name a decoder or an encoder-decoder.")
+    return "encoder-decoder" if config.get("is_encoder_decoder") else "decoder"

@@ -7,7 +7,7 @@ from pipeline.generation.llms.batch_limits import BatchLimits
 from pipeline.generation.llms.entries import EMBEDDED, LLMEntry, architecture
 from pipeline.generation.llms.protocol import LLM
 from pipeline.generation.llms.torch_llm import TorchLLM, is_out_of_memory
-from pipeline.training.encoders import resolve_device
+from pipeline.training.encoders import check_tokenizer, resolve_device
 from pipeline.weights import cache_dir
 
 
@@ -57,6 +57,7 @@ def _open_folder(entry: LLMEntry, *, device: str = "auto", threads: int | None =
             raise InputError(f"The model {folder} does not fit into memory; choose a smaller one.") from error
         told = " ".join(str(error).split())[:200]
         raise WeightsError(f"transformers cannot load {folder} ({type(error).__name__}: {told}).") from error
+    check_tokenizer(llm.tokenizer, folder)
     _probe(llm, folder)
     return llm
 
