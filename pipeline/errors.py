@@ -13,6 +13,10 @@ class WeightsError(InputError):
     """Seen by the person who chose a model: its files are missing, damaged or of a kind not accepted."""
 
 
+class TrainingError(InputError):
+    """Seen by the person whose run was given up because its loss or weights became useless while it trained."""
+
+
 class StorageError(OSError):
     """Seen by the person whose disk is full or whose folder cannot be written."""
 

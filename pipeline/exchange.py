@@ -15,7 +15,7 @@ from pipeline.durable import whole_file
 from pipeline.errors import InputError, StorageError
 from pipeline.files.dataset_folder import data_files
 from pipeline.files.formulas import EXPORT_COLUMNS, formula_safe
-from pipeline.files.rows import LISTED_ROWS, Rejected, column_names, read_rows
+from pipeline.files.rows import LISTED_ROWS, Rejected, column_names, outcome_columns, read_rows
 from pipeline.files.source import MAX_LINE_BYTES, Source, make_source
 from pipeline.files.text import text_fault
 from pipeline.records import Triplet
@@ -53,9 +53,10 @@ class TripletReading:
 
     Iterate once for the distinct triplets; afterwards kept + duplicates + rejected == lines. Texts are kept to the
     letter (of our own csv files the mark against formulas is taken off, see formula_safe). Of equal triplets the
-    first is kept; texts that differ in Unicode's composition alone are equal. A row with lists of positives or hard
-    negatives counts once per triplet: each text of the longer list once, the shorter one beginning anew. Raises
-    InputError where the whole file cannot be used.
+    first is kept; texts that differ in Unicode's composition alone are equal. A row that generation marked as failed on
+    either side is rejected with that outcome. A row with lists of positives or hard negatives counts once per triplet:
+    each text of the longer list once, the shorter one beginning anew. Raises InputError where the whole file cannot be
+    used.
     """
 
     def __init__(
@@ -100,13 +101,13 @@ class TripletReading:
     def outcomes(self) -> Iterator[Triplet | Rejected]:
         """Yield what each row became, duplicates included."""
         for source, names in zip(self.sources, self._namings, strict=True):
-            for row in read_rows(source, names, lists=names):
+            for row in read_rows(source, names, lists=names, outcomes=outcome_columns(source)):
                 self.lines += 1
                 if isinstance(row, Rejected):
                     yield row
                     continue
                 texts = [row.cells[name] for name in names]
-                fault = _fault(texts)
+                fault = row.failed or _fault(texts)
                 yield Rejected.of(row.line, fault, " | ".join(texts)) if fault else Triplet(*texts)
 
 

@@ -183,6 +183,13 @@ class TrainConfig(Settings):
         unit="name",
         group=MORE,
     )
+    distinct_batches: bool = setting(
+        True,
+        "No row's premise or positive is a text of another row of its batch, so rows that say the same do not push "
+        "each other away. Without effect where no text is repeated.",
+        unit="yes or no",
+        group=MORE,
+    )
     seed: int = seed_setting("Seed of batch order, dropout and new weights.")
     device: str = setting(
         "auto",

@@ -84,6 +84,8 @@ def _undecoded(column: "pa.Array", *, keep_numbers: bool, keep_lists: bool) -> l
         return column.to_pylist()
     if keep_numbers and pa.types.is_decimal(kind):
         return column.cast(pa.float64()).to_pylist()
+    if pa.types.is_struct(kind):  # the outcomes of generation; as a text it is none
+        return column.to_pylist()
     if keep_lists and (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
         return column.to_pylist()
     return [NOT_TEXT if is_valid else None for is_valid in column.is_valid().to_pylist()]

@@ -1,6 +1,8 @@
 """Rows of txt, csv, tsv, jsonl, parquet and arrow files: each row is read or rejected with a reason, none is lost."""
 
+import json
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +12,14 @@ from pipeline.files.formulas import EXPORT_COLUMNS, MISSING, formula_restored
 from pipeline.files.json_rows import Broken, json_fields, json_records
 from pipeline.files.parquet import arrow_columns, arrow_records, parquet_columns, parquet_records
 from pipeline.files.source import Source, lines, require_text
+from pipeline.records import Outcome
 
 TEXT_COLUMN = "text"
 """Name of the only column of a plain text file."""
+
+OUTCOMES = ("outcome", "positive_outcome", "hard_negative_outcome")
+"""Where generation says how a row's sentences ended: an object of both sides (`generate --out`), or a word a side."""
+_FAILED = frozenset(Outcome) - {Outcome.OK}
 
 EXCERPT_CHARS = 80
 LISTED_ROWS = 200
@@ -25,6 +32,8 @@ class Row:
 
     line: int
     cells: dict[str, str]
+    failed: str = ""
+    """Side and outcome where generation marked a sentence of the row as other than ok."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +73,39 @@ def column_names(source: Source) -> list[str]:
     return delimited_header(source)
 
 
+def outcome_columns(source: Source) -> list[str]:
+    """Return the columns in which generation says how the sentences of a row ended, as far as the file has them."""
+    return [name for name in OUTCOMES if name in column_names(source)]
+
+
 def read_rows(
-    source: Source, columns: Sequence[str], *, numbers: Collection[str] = (), lists: Collection[str] = ()
+    source: Source,
+    columns: Sequence[str],
+    *,
+    numbers: Collection[str] = (),
+    lists: Collection[str] = (),
+    outcomes: Collection[str] = (),
 ) -> Iterator[Row | Rejected]:
     """Yield every row of the file exactly once, in order, as a Row with these columns or as Rejected.
 
     Columns named in `numbers` may hold numbers of JSON and Parquet, which are given as text; columns named in `lists`
     may hold lists of texts, and such a row comes once for each text of its longest list, shorter ones beginning anew.
     Elsewhere both are rejected as not text. What a csv or tsv file spells for a missing value (`MISSING`) is missing;
-    formats with types have their own. Raises InputError where the file as a whole cannot be used (not text, empty, a
-    column that is not there).
+    formats with types have their own. `outcomes` are columns of `outcome_columns`. Raises InputError where the file as
+    a whole cannot be used (not text, empty, a column that is not there).
     """
     offered = _require_columns(source, columns)
     is_untyped = source.kind in ("csv", "tsv")
     is_own_export = source.kind == "csv" and tuple(offered) == EXPORT_COLUMNS
-    for line, record in _records(source, columns, numbers, lists):
+    for line, record in _records(source, [*columns, *outcomes], numbers, lists):
+        failed = _failed(record, outcomes)
         try:
             for cells in _cells(record, columns, numbers, lists):
                 if is_untyped and not MISSING.isdisjoint(cells.values()):
                     raise RowError("missing field")
                 if is_own_export:
                     cells = {name: formula_restored(cell) for name, cell in cells.items()}
-                yield Row(line, cells)
+                yield Row(line, cells, failed)
         except RowError as error:
             yield Rejected.of(line, str(error), record)
 
@@ -148,6 +168,22 @@ def _cells(
         raise RowError("missing field")
     longest = max(len(values) for values in texts.values())
     return [{name: values[place % len(values)] for name, values in texts.items()} for place in range(longest)]
+
+
+def _failed(record: dict[str, Any] | Broken, outcomes: Collection[str]) -> str:
+    """Return the first side that did not end well, such as `hard negative: copy`; empty where all did."""
+    if isinstance(record, Broken):
+        return ""
+    for name in outcomes:
+        value = record.get(name)
+        value = value.decode(errors="replace") if isinstance(value, bytes) else value
+        if isinstance(value, str) and value.startswith("{"):  # an object that a table was too flat for
+            with suppress(ValueError):
+                value = json.loads(value.replace("'", '"'))
+        for side, outcome in (value if isinstance(value, dict) else {name.removesuffix("_outcome"): value}).items():
+            if isinstance(outcome, str) and outcome in _FAILED:
+                return f"{side.replace('_', ' ')}: {outcome}"
+    return ""
 
 
 def _text(value: object, *, is_number: bool = False) -> str:

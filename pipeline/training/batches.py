@@ -11,7 +11,8 @@ from torch.utils.data import BatchSampler
 from pipeline.config import TrainConfig
 from pipeline.records import Triplet
 from pipeline.training.encoders import is_static
-from pipeline.training.order import batches, columns_of
+from pipeline.training.guide import unique_texts
+from pipeline.training.order import batches, columns_of, distinct_batches, has_repeated_texts
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -22,24 +23,74 @@ _CHUNKS = 8
 """Sorted captions in one chunk are 2.4 times their tokens once padded, in four 1.3, in eight 1.15."""
 _SMALLEST_CHUNK = 16
 _DELETED_SHARE = 0.1
+_TEXTS_AT_ONCE = 4096
 
 
 class StepSampler(BatchSampler):
-    """The batches of `order.batches` as one long epoch of a dataloader.
+    """The batches of a run as one long epoch of a dataloader; of several processes, each batch in as many parts.
 
-    As a function of the seed, the order after a resume is that of a run that was never stopped.
+    As a function of data and seed, the order after a resume is that of a run that was never stopped.
+
+    Args:
+        rows: triplets of the training set.
+        batch_size: triplets per step, over all processes.
+        steps: optimizer steps.
+        seed: of the shuffling.
+        texts_nc: int64 (rows, columns), numbers of the rows' texts, where no batch may hold one twice; see
+            `order.distinct_batches`.
+        processes: that share a batch, in parts of equal size that follow each other.
     """
 
-    def __init__(self, rows: int, *, batch_size: int, steps: int, seed: int) -> None:
-        self.rows, self.steps, self.seed = rows, steps, seed
-        self.batch_size, self.drop_last = min(batch_size, rows), True
+    def __init__(
+        self,
+        rows: int,
+        *,
+        batch_size: int,
+        steps: int,
+        seed: int,
+        texts_nc: np.ndarray | None = None,
+        processes: int = 1,
+    ) -> None:
+        self.rows, self.steps, self.seed, self.texts_nc, self.processes = rows, steps, seed, texts_nc, processes
+        self.full_size = min(batch_size, rows)
+        # accelerate drops batches of another size than the sampler's; without one it takes them as they come.
+        self.batch_size, self.drop_last = None, True  # type: ignore[assignment]
+
+    @classmethod
+    def of(cls, triplets: Sequence[Triplet], config: TrainConfig, *, processes: int = 1) -> "StepSampler":
+        """Make the sampler of a run; texts matter only where batches are to be distinct and some texts are equal."""
+        texts_nc = None
+        if config.distinct_batches:
+            _, texts_nc = unique_texts(triplets, columns=columns_of(config.positives))
+            texts_nc = texts_nc if has_repeated_texts(texts_nc) else None
+        return cls(
+            len(triplets),
+            batch_size=config.batch_size,
+            steps=config.steps,
+            seed=config.seed,
+            texts_nc=texts_nc,
+            processes=processes,
+        )
 
     def __len__(self) -> int:
-        return self.steps
+        return self.steps * self.processes
 
     def __iter__(self) -> Iterator[list[int]]:
-        for batch in batches(self.rows, batch_size=self.batch_size, steps=self.steps, seed=self.seed):
-            yield batch.tolist()
+        for batch in self._batches():
+            yield from (part.tolist() for part in np.split(batch, self.processes))
+
+    def smaller_batches(self) -> int:
+        """Count the batches that stay below batch_size because the other rows repeat a text."""
+        if self.texts_nc is None:
+            return 0
+        return sum(len(batch) < self.full_size for batch in self._batches())
+
+    def _batches(self) -> Iterator[np.ndarray]:
+        if self.texts_nc is None:
+            return batches(self.rows, batch_size=self.full_size, steps=self.steps, seed=self.seed)
+        return distinct_batches(
+            self.texts_nc, batch_size=self.full_size, steps=self.steps, seed=self.seed, multiple_of=self.processes
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +101,32 @@ class TokenTable:
     """int64 (tokens,), the texts one after the other."""
     starts: np.ndarray
     """int64 (texts + 1,)."""
+    prompt_tokens: int = 0
+    """Tokens at the start of every text that belong to the encoder's prompt, a [CLS] token included."""
 
     @classmethod
     def of(cls, encoder: "SentenceTransformer", texts: Sequence[str], max_seq_length: int) -> "TokenTable":
-        """Tokenise as the encoder does, each text cut at max_seq_length tokens."""
-        if is_static(encoder):
-            tokenizer: Any = encoder[0].tokenizer
-            bags = [bag.ids[:max_seq_length] for bag in tokenizer.encode_batch(list(texts), add_special_tokens=False)]
-        else:
-            bags = encoder.tokenizer(list(texts), truncation=True, max_length=max_seq_length)["input_ids"]
-        starts = np.cumsum([0, *map(len, bags)], dtype=np.int64)
-        return cls(np.fromiter((token for bag in bags for token in bag), np.int64, starts[-1]), starts)
+        """Tokenise what `encode` would: with the default prompt, cut at max_seq_length or where the encoder cuts."""
+        prompt = encoder._resolve_prompt(None, None)
+        longest = int(min(max_seq_length, encoder.max_seq_length or max_seq_length))
+        ids, lengths, prompt_tokens = [], [np.zeros(1, dtype=np.int64)], 0
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            part = list(texts[start : start + _TEXTS_AT_ONCE])
+            if is_static(encoder):
+                tokenizer: Any = encoder[0].tokenizer
+                part = [f"{prompt or ''}{text}" for text in part]
+                bags = [bag.ids[:longest] for bag in tokenizer.encode_batch(part, add_special_tokens=False)]
+                ids.append(np.fromiter((token for bag in bags for token in bag), np.int64))
+                lengths.append(np.array([len(bag) for bag in bags], dtype=np.int64))
+            else:
+                made: Any = encoder.preprocess(part, prompt=prompt, max_length=longest)
+                mask = made["attention_mask"].bool()
+                ids.append(made["input_ids"][mask].numpy())
+                lengths.append(mask.sum(dim=1).numpy())
+                prompt_tokens = made.get("prompt_length") or 0
+        if prompt and is_static(encoder):
+            prompt_tokens = len(encoder[0].tokenizer.encode(prompt, add_special_tokens=False).ids)
+        return cls(np.concatenate(ids), np.cumsum(np.concatenate(lengths)), prompt_tokens)
 
     def lengths(self, texts: np.ndarray) -> np.ndarray:
         """Return the number of tokens of these texts."""
@@ -146,17 +212,20 @@ class ChunkCollator:
         features = {name: value.expand(filled.shape).clone() for name, value in self.pad.items()}
         features["input_ids"][filled] = torch.from_numpy(ids)
         features["attention_mask"] = filled.long()
+        if self.tokens.prompt_tokens:  # pooling may leave the prompt out
+            features["prompt_length"] = torch.full((len(lengths),), self.tokens.prompt_tokens)
         return features
 
     def _thinned(
         self, ids: np.ndarray, lengths: np.ndarray, generator: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Leave tokens out at random, but never the last one of a text."""
+        """Leave tokens out at random, but never the last one of a text, nor one of the prompt."""
         text = np.repeat(np.arange(len(lengths)), lengths)
         draw = generator.random(len(ids))
         lowest = np.full(len(lengths), np.inf)
         np.minimum.at(lowest, text, draw)
         stays = (draw < 1 - self.deleted_share) | (draw == lowest[text]) | np.isin(ids, self.kept_ids)
+        stays |= np.arange(len(ids)) - (np.cumsum(lengths) - lengths)[text] < self.tokens.prompt_tokens
         return ids[stays], np.bincount(text[stays], minlength=len(lengths))
 
 

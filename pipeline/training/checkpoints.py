@@ -14,6 +14,7 @@ from pipeline.durable import write_json
 from pipeline.errors import InputError
 from pipeline.records import Triplet
 from pipeline.training import distributed
+from pipeline.training.batches import StepSampler
 
 _COMPLETE = "complete.json"
 
@@ -21,6 +22,8 @@ _COMPLETE = "complete.json"
 def run_fingerprint(triplets: Sequence[Triplet], config: TrainConfig) -> str:
     """Hash of settings and data: a checkpoint continues a run only when both are the same."""
     fields = {name: value for name, value in asdict(config).items() if name not in NOT_LEARNED}
+    if fields["distinct_batches"] and StepSampler.of(triplets, config).texts_nc is None:
+        del fields["distinct_batches"]  # no text is repeated: the order is that of earlier versions
     digest = blake2b(json.dumps(fields, sort_keys=True).encode(), digest_size=16)
     for triplet in triplets:
         digest.update(json.dumps([triplet.premise, triplet.positive, triplet.hard_negative]).encode())

@@ -27,6 +27,8 @@ class BatchReport:
     masked_hard_negatives: float
     masked_own: float
     masked_share: float
+    rows: int
+    """Of the whole batch."""
 
 
 class GuideMaskedLoss(nn.Module):
@@ -105,6 +107,7 @@ class GuideMaskedLoss(nn.Module):
             masked_hard_negatives=hard / pairs,
             masked_own=own / rows,
             masked_share=(positives + hard + own) / max(candidates, 1),
+            rows=rows,
         )
 
     def get_config_dict(self) -> dict[str, Any]:
@@ -113,4 +116,5 @@ class GuideMaskedLoss(nn.Module):
 
     def _encode(self, chunk: dict[str, Tensor]) -> Tensor:
         inputs = {name: value for name, value in chunk.items() if name != "position"}
-        return self.model(inputs)["sentence_embedding"]
+        vectors: Tensor = self.model(inputs)["sentence_embedding"]
+        return vectors[:, : self.model.truncate_dim]  # as `encode` does; all columns where it is None

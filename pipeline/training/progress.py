@@ -1,5 +1,7 @@
 """What a run tells while it trains, and how it is asked to stop: one callback of the trainer."""
 
+import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,13 +15,18 @@ from pipeline.errors import InputError
 from pipeline.training import distributed
 from pipeline.training.best import BestWeights
 from pipeline.training.gpu import GpuMeter
-from pipeline.training.loss_module import GuideMaskedLoss
+from pipeline.training.loss_module import BatchReport, GuideMaskedLoss
+
+logger = logging.getLogger(__name__)
 
 STOP_WORDS = ("pause", "cancel", "finish")
 EARLY = "early"
 _MASKED_STEPS, _ALL = 10, 1 - 1e-6
 """Steps in which everything may be masked before a run ends, and the share that counts as everything."""
-_DECISIONS = (None, *STOP_WORDS, EARLY)
+NEARLY_ALL = 0.9
+"""Share of masked candidates from which a run is warned of."""
+FAULT = "fault"
+_DECISIONS = (None, *STOP_WORDS, EARLY, FAULT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,6 @@ class StepEvent:
 class Watch:
     """Who follows a run and what is done beside its steps."""
 
-    batch_size: int
     on_event: Callable[[StepEvent], None]
     should_stop: Callable[[], str | None]
     score_dev: Callable[[], float] | None = None
@@ -78,6 +84,9 @@ class ProgressCallback(TrainerCallback):
     def __init__(self, loss: GuideMaskedLoss, watch: Watch, best: BestWeights) -> None:
         self.loss, self.watch, self.best = loss, watch, best
         self.stopped: str | None = None
+        self.fault = "The first process gave the run up."
+        """Why it was given up, where it was."""
+        self._is_warned = False
         self.last_event: StepEvent | None = None
         self.dev_s = 0.0
         self._masked_steps: int | None = 0
@@ -122,6 +131,8 @@ class ProgressCallback(TrainerCallback):
         is_last = state.global_step >= state.max_steps
         # At the last step there is nothing left to stop: the result is about to be written.
         word = None if is_last else self._asked()
+        if self._is_given_up(report, state.global_step):
+            word = FAULT
         memory, use = self.watch.gpu.read()
         self.last_event = StepEvent(
             step=state.global_step,
@@ -133,12 +144,16 @@ class ProgressCallback(TrainerCallback):
             masked_positives=report.masked_positives,
             masked_hard_negatives=report.masked_hard_negatives,
             masked_own=report.masked_own,
-            triplets_per_s=self.watch.batch_size / seconds,
+            triplets_per_s=report.rows / seconds,
             gpu_memory_mb=memory,
             gpu_use=use,
-            dev_score=self._dev_score(state.global_step, is_wanted=is_last or word == "finish"),
+            dev_score=None
+            if word == FAULT
+            else self._dev_score(state.global_step, is_wanted=is_last or word == "finish"),
         )
         self.watch.on_event(self.last_event)
+        if word == FAULT:
+            return word, False
         if self.watch.keep_encoder is not None and not is_last and state.global_step % self.watch.keep_every == 0:
             self.watch.keep_encoder(state.global_step)
         if word is None and not is_last and self.best.is_out_of_patience:
@@ -162,6 +177,24 @@ class ProgressCallback(TrainerCallback):
                 f"{'too low a phi' if settings.mask_rule in ('phi', 'released') else 'too wide a margin'} for this "
                 "guide and these triplets."
             )
+
+    def _is_given_up(self, report: BatchReport, step: int) -> bool:
+        """Whether the loss is lost; warns once of a batch in which nearly all candidates are masked."""
+        if report.masked_share >= NEARLY_ALL and not self._is_warned:
+            self._is_warned = True
+            logger.warning(
+                "%.1f %% of the candidates were masked at step %d, which leaves little to learn: raise phi",
+                100 * report.masked_share,
+                step,
+            )
+        if math.isfinite(report.loss):
+            return False
+        name = "NaN" if math.isnan(report.loss) else "infinite"
+        self.fault = (
+            f"The loss became {name} at step {step}; weights after it are unusable. Lower the learning rate, or "
+            "check the encoder."
+        )
+        return True
 
     def _asked(self) -> str | None:
         word = self.watch.should_stop() or None

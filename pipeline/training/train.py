@@ -1,6 +1,7 @@
 """Stage 3: train an encoder on triplets; stoppable at every step and resumable to the same weights."""
 
 import json
+import logging
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -12,9 +13,10 @@ from transformers import set_seed
 
 from pipeline.config import TrainConfig
 from pipeline.durable import whole_folder
-from pipeline.errors import InputError, Stopped
+from pipeline.errors import InputError, Stopped, TrainingError
 from pipeline.records import Triplet
 from pipeline.training import distributed
+from pipeline.training.batches import StepSampler
 from pipeline.training.best import BestWeights
 from pipeline.training.checkpoints import CompleteMarker, latest_checkpoint, run_fingerprint
 from pipeline.training.checks import check_encoder, check_machine, uses_head
@@ -25,15 +27,18 @@ from pipeline.training.loss_module import GuideMaskedLoss
 from pipeline.training.losses import LossSettings
 from pipeline.training.model_card import CardFacts, model_card
 from pipeline.training.order import columns_of
-from pipeline.training.progress import EARLY, ProgressCallback, StepEvent, Watch
+from pipeline.training.progress import EARLY, FAULT, ProgressCallback, StepEvent, Watch
 from pipeline.training.trainer import run_trainer
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+logger = logging.getLogger(__name__)
+
 DevScore = Callable[["SentenceTransformer"], float]
 Status = Literal["finished", "paused", "cancelled"]
 
+CHECKPOINTS = "checkpoints"
 _STATUS: dict[str | None, Status] = {"pause": "paused", "cancel": "cancelled"}
 """By stop word; every other end leaves a finished encoder."""
 
@@ -57,6 +62,8 @@ class TrainResult:
     """Whether patience ran out before all steps were taken."""
     threshold: float | None = None
     """The cosine that masked: phi, also where the settings give a share of random pairs; None without a mask."""
+    smaller_batches: int = 0
+    """Batches of the run below batch_size, because all other rows repeat a text; see TrainConfig.distinct_batches."""
     dev_s: float = 0.0
     """Seconds spent on dev scores."""
     guide_s: float = 0.0
@@ -70,6 +77,7 @@ def train(
     config: TrainConfig,
     *,
     output_dir: Path,
+    encoder_dir: Path | None = None,
     dev: DevScore | None = None,
     on_event: Callable[[StepEvent], None] = lambda event: None,
     on_kept: Callable[[int, Path], None] = lambda step, folder: None,
@@ -78,7 +86,7 @@ def train(
     checkpoint_every_s: float = 120.0,
     data: str = "",
 ) -> TrainResult:
-    """Train an encoder and write it to `output_dir`/model.
+    """Train an encoder and write it to a folder.
 
     The same triplets, settings and seed give the same curve on the same machine. A paused or killed run goes on from
     its newest complete checkpoint when called again with the same output_dir; events of steps since then come again.
@@ -87,8 +95,9 @@ def train(
     Args:
         triplets: the training set.
         config: settings of stage 3.
-        output_dir: gets `model/` (stock sentence-transformers modules only), until then `checkpoints/`, and
-            `model-step-N/` every config.keep_every steps.
+        output_dir: gets `checkpoints/` while the run lasts, and `model-step-N/` every config.keep_every steps.
+        encoder_dir: gets the encoder (stock sentence-transformers modules only), `output_dir`/model by default; may
+            be output_dir itself.
         dev: scores the encoder; called every config.eval_every steps and after the last one.
         on_event: called after every step.
         on_kept: called with step and folder after a copy of the encoder was kept; again after a resume from before.
@@ -101,6 +110,8 @@ def train(
     Raises:
         InputError: no triplets, an encoder that cannot be loaded or does not suit the settings, a precision the
             device does not have, or a folder holding another run's checkpoints.
+        TrainingError: the loss or the weights became NaN, or the mask leaves nothing to learn from; no encoder is
+            written.
     """
     started = time.perf_counter()
     if not triplets:
@@ -108,7 +119,7 @@ def train(
     device = resolve_device(config.device)
     distributed.start(device)
     check_machine(config, device, rows=len(triplets), processes=distributed.processes())
-    checkpoints = output_dir / "checkpoints"
+    checkpoints = output_dir / CHECKPOINTS
     checkpoints.mkdir(parents=True, exist_ok=True)
     fingerprint = run_fingerprint(triplets, config)
     resume_from = latest_checkpoint(checkpoints, fingerprint)
@@ -142,7 +153,6 @@ def train(
         on_kept(step, folder)
 
     watch = Watch(
-        batch_size=min(config.batch_size, len(triplets)),
         on_event=on_event,
         should_stop=should_stop,
         score_dev=None if dev is None else lambda: _score(encoder, dev),
@@ -154,13 +164,26 @@ def train(
     )
     progress = ProgressCallback(loss, watch, best)
     callbacks = [progress, CompleteMarker(fingerprint)]
-    run_trainer(loss, triplets, config, checkpoints=checkpoints, callbacks=callbacks, resume_from=resume_from)
-    result = _result(progress, config, threshold)
+    sampler = StepSampler.of(triplets, config, processes=distributed.processes())
+    smaller = sampler.smaller_batches()
+    if smaller:
+        logger.warning(
+            "%d of %d batches are smaller than %d: the other triplets repeat a premise or positive of the batch",
+            smaller,
+            config.steps,
+            sampler.full_size,
+        )
+    run_trainer(
+        loss, triplets, config, sampler, checkpoints=checkpoints, callbacks=callbacks, resume_from=resume_from
+    )
+    if progress.stopped == FAULT:
+        raise TrainingError(progress.fault)
+    result = replace(_result(progress, config, threshold), smaller_batches=smaller)
     if result.status == "finished":
         facts = replace(facts, kept_step=result.kept_step or 0, dev_score=result.dev_score)
-        result = replace(result, encoder_folder=output_dir / "model")
+        result = replace(result, encoder_folder=encoder_dir or output_dir / "model")
         if distributed.rank() == 0:
-            _write_encoder(encoder, facts, output_dir / "model")
+            _write_encoder(encoder, facts, encoder_dir or output_dir / "model")
     distributed.wait()
     if result.status != "paused" and distributed.rank() == 0:
         shutil.rmtree(checkpoints, ignore_errors=True)
@@ -231,8 +254,32 @@ def _score(encoder: "SentenceTransformer", dev: DevScore) -> float:
 
 
 def _write_encoder(encoder: "SentenceTransformer", facts: CardFacts, folder: Path) -> None:
-    """Write an encoder with its card and settings, whole or not at all."""
-    with whole_folder(folder, over=True) as draft:
+    """Write an encoder with its card and settings, whole or not at all.
+
+    Raises TrainingError, before anything is written, for weights that are not finite.
+    """
+    for name, parameter in encoder.named_parameters():
+        if not parameter.isfinite().all():
+            raise TrainingError(
+                f"The weights became NaN by step {facts.kept_step} ({name}), so they were not saved; lower the "
+                "learning rate."
+            )
+    holds_run = (folder / CHECKPOINTS).is_dir()
+    with whole_folder(folder / "unfinished" if holds_run else folder, over=True) as draft:
         encoder.save_pretrained(str(draft), create_model_card=False)
         (draft / "README.md").write_text(model_card(facts), encoding="utf-8")
         (draft / "train_config.json").write_text(json.dumps(asdict(facts.config), indent=2), encoding="utf-8")
+    if holds_run:
+        _move_up(folder / "unfinished", folder)
+
+
+def _move_up(made: Path, folder: Path) -> None:
+    """Move an encoder's files into a folder that holds other things as well; it never loads with half of them new."""
+    last = ["config.json", "modules.json"]  # without these two a folder is no encoder
+    for name in last:
+        (folder / name).unlink(missing_ok=True)
+    for path in sorted(made.iterdir(), key=lambda path: (path.name in last, path.name)):
+        if path.is_dir():
+            shutil.rmtree(folder / path.name, ignore_errors=True)
+        path.replace(folder / path.name)
+    made.rmdir()

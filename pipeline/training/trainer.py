@@ -1,7 +1,6 @@
 """The trainer of sentence-transformers, set up for stage 3."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +37,7 @@ def run_trainer(
     loss: GuideMaskedLoss,
     triplets: Sequence[Triplet],
     config: TrainConfig,
+    sampler: StepSampler,
     *,
     checkpoints: Path,
     callbacks: list[TrainerCallback],
@@ -46,7 +46,7 @@ def run_trainer(
     """Take the optimizer steps of a configuration, from a checkpoint if one is given; changes the loss's encoder."""
     encoder = loss.model
     arguments = _arguments(config, config.learning_rate or default_learning_rate(encoder), checkpoints)
-    arguments.batch_sampler = partial(_sampler, config)  # type: ignore[assignment]  # any BatchSampler serves
+    arguments.batch_sampler = lambda _dataset, **_: sampler  # type: ignore[assignment]  # any BatchSampler serves
     trainer = StageThreeTrainer(
         model=encoder,
         args=arguments,
@@ -57,10 +57,6 @@ def run_trainer(
     )
     trainer.remove_callback(PrinterCallback)  # results go through events, not to standard output
     trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
-
-
-def _sampler(config: TrainConfig, dataset: Dataset, **_: Any) -> StepSampler:
-    return StepSampler(len(dataset), batch_size=config.batch_size, steps=config.steps, seed=config.seed)
 
 
 def _arguments(config: TrainConfig, learning_rate: float, checkpoints: Path) -> SentenceTransformerTrainingArguments:
@@ -79,8 +75,8 @@ def _arguments(config: TrainConfig, learning_rate: float, checkpoints: Path) -> 
         use_cpu=is_on_cpu,
         bf16=config.precision == "bf16",
         fp16=config.precision == "fp16",
-        # A batch is one whole: each process takes its part of it.
-        accelerator_config={"split_batches": True, "even_batches": False, "dispatch_batches": False},
+        # The sampler gives the parts of a batch one after the other: each process takes its own.
+        accelerator_config={"split_batches": False, "even_batches": False, "dispatch_batches": False},
         dataloader_pin_memory=not is_on_cpu,
         dataloader_drop_last=True,
         logging_strategy="no",

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from unicodedata import normalize
 
+import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -126,3 +127,31 @@ def test_a_failed_export_leaves_the_old_file_alone(tmp_path):
     assert os.listdir(tmp_path) == ["t.csv"]  # noqa: PTH208
     with pytest.raises(StorageError, match="cannot be written"):
         write_triplets(tmp_path / "no folder" / "t.csv", [])
+
+
+def test_rows_that_generation_marked_as_failed_are_left_out_with_their_outcome(tmp_path):
+    # Of 300 rows of `generate --out` 244 were ok on both sides, and training took all 300.
+    sides = [("ok", "ok"), ("ok", "copy"), ("truncated", "ok"), ("ok", "ok"), ("refused", "empty")]
+    rows = [
+        {"premise": f"p{n}", "positive": f"q{n}", "hard_negative": f"r{n}",
+         "outcome": {"positive": a, "hard_negative": b}} for n, (a, b) in enumerate(sides)
+    ]  # fmt: skip
+    frame = pd.DataFrame(rows)
+    flat = frame.drop(columns="outcome").assign(
+        positive_outcome=[a for a, _ in sides], hard_negative_outcome=[b for _, b in sides]
+    )
+    frame.to_json(tmp_path / "a.jsonl", orient="records", lines=True)
+    frame.to_parquet(tmp_path / "b.parquet")
+    frame.to_csv(tmp_path / "c.csv", index=False)
+    flat.to_parquet(tmp_path / "d.parquet")
+    flat.to_csv(tmp_path / "e.csv", index=False)
+    for path in sorted(tmp_path.iterdir()):
+        read = read_triplets(path)
+        assert [t.premise for t in read.triplets] == ["p0", "p3"], path.name
+        assert read.reasons() == {"hard negative: copy": 1, "positive: truncated": 1, "positive: refused": 1}
+        assert len(read.triplets) + read.duplicates + len(read.rejected) == read.lines == 5
+
+
+def test_an_outcome_of_another_kind_is_no_reason(tmp_path):
+    content = b"sent0,sent1,hard_neg,outcome\na,b,c,won\nd,e,f,\n"
+    assert len(read_triplets(content, name="t.csv").triplets) == 2

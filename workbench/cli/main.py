@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from pipeline.errors import InputError, StorageError
+from pipeline.errors import InputError, StorageError, TrainingError
 from workbench.cli.parser import build_parser
 from workbench.cli.watch import JobFailedError
 
@@ -19,12 +19,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     errors = Console(stderr=True, highlight=False)
     try:
         return options.run(options) or OK
+    except (JobFailedError, TrainingError) as error:
+        errors.print(str(error), markup=False)
+        return JOB_FAILED
     except (InputError, StorageError) as error:
         errors.print(str(error), markup=False)
         return BAD_INPUT
-    except JobFailedError as error:
-        errors.print(str(error), markup=False)
-        return JOB_FAILED
     except KeyboardInterrupt:
         errors.print("Stopped.")
         return INTERRUPTED

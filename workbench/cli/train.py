@@ -57,6 +57,7 @@ def to_folder(options: argparse.Namespace, config: TrainConfig) -> dict[str, Any
     from pipeline.training.train import StepEvent, train
 
     read = read_triplets(require_file(options.triplets))
+    left_out = {"duplicate": read.duplicates, **read.reasons()}
     followed = validation(options.sts_dir, [], config.dev_metric)
     is_first = os.environ.get("RANK", "0") == "0"
     with Progress(console=Console(stderr=True), disable=not is_first) as progress:
@@ -69,6 +70,7 @@ def to_folder(options: argparse.Namespace, config: TrainConfig) -> dict[str, Any
             read.triplets,
             config,
             output_dir=options.out,
+            encoder_dir=options.out,
             dev=(lambda encoder: followed(encoder).score) if followed else None,
             on_event=show,
         )
@@ -77,9 +79,20 @@ def to_folder(options: argparse.Namespace, config: TrainConfig) -> dict[str, Any
         return {}
     early = ", ended early" if result.ended_early else ""
     print_line(f"{len(read.triplets)} triplets, {result.step} steps{early}: {result.encoder_folder}")
+    if read.lines > len(read.triplets):
+        reasons = ", ".join(f"{reason} {rows}" for reason, rows in left_out.items() if rows)
+        print_line(f"Left out of {read.lines} rows: {reasons}")
+    if result.smaller_batches:
+        print_line(
+            f"{result.smaller_batches} of {config.steps} batches were smaller than {config.batch_size}, since every "
+            "other row repeats one of their premises or positives"
+        )
     return {
         "model": str(result.encoder_folder),
         "triplets": len(read.triplets),
+        "rows": read.lines,
+        "left_out": {reason: rows for reason, rows in left_out.items() if rows},
+        "smaller_batches": result.smaller_batches,
         "step": result.step,
         "kept_step": result.kept_step,
         "dev_score": result.dev_score,

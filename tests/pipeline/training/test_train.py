@@ -9,7 +9,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from pipeline.config import TrainConfig
-from pipeline.errors import InputError
+from pipeline.errors import InputError, TrainingError
 from pipeline.evaluation.benchmark import held_out_accuracy
 from pipeline.records import Triplet
 from pipeline.training import train as training
@@ -184,11 +184,6 @@ def test_dev_score_comes_when_due_and_changes_nothing(static, uninterrupted, tri
     assert [e.loss for e in scored] == [e.loss for e in events]
 
 
-def test_nan_is_shown(static, triplets, tmp_path):
-    _, events = run(triplets, TrainConfig(**{**fields(static), "learning_rate": 1e38, "steps": 4}), tmp_path)
-    assert any(not math.isfinite(event.loss) for event in events)
-
-
 def test_training_length_is_not_saved_with_the_encoder(triplets, tiny_bert, tmp_path):
     config = TrainConfig(encoder=str(tiny_bert), steps=1, batch_size=4, mask_rule="none", max_seq_length=8)
     result, _ = run(triplets, config, tmp_path)
@@ -226,3 +221,62 @@ def test_a_mask_that_leaves_no_negative_ends_the_run_in_one_sentence(static, tmp
             train(alike, config, output_dir=tmp_path / str(steps), on_event=events.append)
         assert [event.masked_share for event in events] == [1.0] * taken
         assert not (tmp_path / str(steps) / "model").exists()
+
+
+def test_a_loss_that_becomes_nan_ends_the_run_and_saves_nothing(static, triplets, tmp_path):
+    config = TrainConfig(**{**fields(static), "learning_rate": 1e38})
+    events = []
+    with pytest.raises(TrainingError, match=r"^The loss became NaN at step \d; weights after it are unusable"):
+        train(triplets, config, output_dir=tmp_path, on_event=events.append)
+    assert len(events) < 6 and math.isnan(events[-1].loss), "the curve shows the step, and nothing after it"
+    assert not (tmp_path / "model").exists()
+
+
+def test_weights_that_became_nan_in_the_last_step_are_not_saved(static, triplets, tmp_path):
+    config = TrainConfig(**{**fields(static), "learning_rate": float("inf"), "steps": 1})
+    with pytest.raises(TrainingError, match="weights became NaN by step 1"):
+        train(triplets, config, output_dir=tmp_path)
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_mask_that_takes_nearly_everything_is_warned_of_once(static, tmp_path, caplog):
+    day = "the old dog runs along the sandy beach on day"
+    alike = [Triplet(f"Today {day} {i}.", f"Now {day} {i}.", f"Once {day} {i}.") for i in range(16)]
+    values = {"mask_rule": "phi", "mask_threshold": 0.05, "guide": static.encoder, "protect_own_hard_negative": True}
+    _, events = run(alike, TrainConfig(**{**fields(static), **values}), tmp_path)
+    assert all(0.9 < event.masked_share < 1 for event in events)
+    assert len([record for record in caplog.records if "masked at step" in record.message]) == 1
+
+
+def test_the_output_folder_itself_can_be_the_encoder(static, uninterrupted, triplets, tmp_path):
+    folder, _, _ = uninterrupted
+    (tmp_path / "notes.txt").write_text("mine")
+    for _ in range(2):  # a second run replaces the encoder and leaves other files alone
+        result, _ = run(triplets, static, tmp_path, encoder_dir=tmp_path)
+        assert result.encoder_folder == tmp_path
+        assert_same_weights(weights_of(folder / "model"), weights_of(tmp_path))
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert {"README.md", "train_config.json", "modules.json"} <= {path.name for path in tmp_path.iterdir()}
+    assert not (tmp_path / "model").exists()
+
+
+def test_forty_positives_of_one_premise_are_not_pushed_away_from_one_another(static, tmp_path):
+    # Their loss in one batch cannot fall below ln 40 = 3.69, whatever the encoder learns.
+    captions = [
+        Triplet("A dog runs.", f"A dog runs, says number {n}.", f"It is {n} degrees cold.") for n in range(40)
+    ]
+    config = TrainConfig(**{**fields(static), "batch_size": 40, "steps": 3})
+    result, events = run(captions, config, tmp_path / "distinct")
+    _, together = run(captions, TrainConfig(**{**fields(config), "distinct_batches": False}), tmp_path / "together")
+    assert result.smaller_batches == 3
+    assert all(event.loss < 0.7 for event in events)
+    assert all(event.loss > math.log(40) - 0.1 for event in together)
+
+
+def test_distinct_batches_resume_to_the_same_weights(static, triplets, tmp_path):
+    data = [*triplets, *(Triplet(t.premise, f"{t.positive} Yes.", t.hard_negative) for t in triplets)]
+    _, whole = run(data, static, tmp_path / "whole")
+    _, first = run(data, static, tmp_path / "parts", should_stop=stop_at(3, "pause"))
+    _, second = run(data, static, tmp_path / "parts")
+    assert [e.loss for e in first + second] == pytest.approx([e.loss for e in whole], abs=1e-6)
+    assert_same_weights(weights_of(tmp_path / "whole" / "model"), weights_of(tmp_path / "parts" / "model"), atol=1e-6)

@@ -25,8 +25,7 @@ def write_first_batch(context: JobContext, triplets: Sequence[Triplet], config: 
     """Write out/first_batch.json before training; the guide's vectors are then on disk for the run."""
     if not triplets or (context.out / FIRST_BATCH).exists():
         return
-    sampler = StepSampler(len(triplets), batch_size=config.batch_size, steps=config.steps, seed=config.seed)
-    rows = next(iter(sampler))
+    rows = next(iter(StepSampler.of(triplets, config)))
     cosines = None
     phi = None
     if config.mask_rule != "none" and config.positives == "written":
