@@ -53,10 +53,10 @@ class TripletReading:
 
     Iterate once for the distinct triplets; afterwards kept + duplicates + rejected == lines. Texts are kept to the
     letter (of our own csv files the mark against formulas is taken off, see formula_safe). Of equal triplets the
-    first is kept; texts that differ in Unicode's composition alone are equal. A row that generation marked as failed on
-    either side is rejected with that outcome. A row with lists of positives or hard negatives counts once per triplet:
-    each text of the longer list once, the shorter one beginning anew. Raises InputError where the whole file cannot be
-    used.
+    first is kept; texts that differ in Unicode's composition alone are equal. A row that generation marked as failed
+    on either side is rejected with that outcome. A row with lists of positives or hard negatives counts once per
+    triplet: each text of the longer list once, the shorter one beginning anew. Raises InputError where the whole file
+    cannot be used.
     """
 
     def __init__(

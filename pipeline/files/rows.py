@@ -91,8 +91,8 @@ def read_rows(
     Columns named in `numbers` may hold numbers of JSON and Parquet, which are given as text; columns named in `lists`
     may hold lists of texts, and such a row comes once for each text of its longest list, shorter ones beginning anew.
     Elsewhere both are rejected as not text. What a csv or tsv file spells for a missing value (`MISSING`) is missing;
-    formats with types have their own. `outcomes` are columns of `outcome_columns`. Raises InputError where the file as
-    a whole cannot be used (not text, empty, a column that is not there).
+    formats with types have their own. `outcomes` are columns of `outcome_columns`. Raises InputError where the file
+    as a whole cannot be used (not text, empty, a column that is not there).
     """
     offered = _require_columns(source, columns)
     is_untyped = source.kind in ("csv", "tsv")
