@@ -108,12 +108,12 @@ class TokenTable:
     def of(cls, encoder: "SentenceTransformer", texts: Sequence[str], max_seq_length: int) -> "TokenTable":
         """Tokenise what `encode` would: with the default prompt, cut at max_seq_length or where the encoder cuts."""
         prompt = encoder._resolve_prompt(None, None)
+        tokenizer: Any = encoder.tokenizer
         longest = int(min(max_seq_length, encoder.max_seq_length or max_seq_length))
         ids, lengths, prompt_tokens = [], [np.zeros(1, dtype=np.int64)], 0
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             part = list(texts[start : start + _TEXTS_AT_ONCE])
             if is_static(encoder):
-                tokenizer: Any = encoder[0].tokenizer
                 part = [f"{prompt or ''}{text}" for text in part]
                 bags = [bag.ids[:longest] for bag in tokenizer.encode_batch(part, add_special_tokens=False)]
                 ids.append(np.fromiter((token for bag in bags for token in bag), np.int64))
@@ -125,7 +125,7 @@ class TokenTable:
                 lengths.append(mask.sum(dim=1).numpy())
                 prompt_tokens = made.get("prompt_length") or 0
         if prompt and is_static(encoder):
-            prompt_tokens = len(encoder[0].tokenizer.encode(prompt, add_special_tokens=False).ids)
+            prompt_tokens = len(tokenizer.encode(prompt, add_special_tokens=False).ids)
         return cls(np.concatenate(ids), np.cumsum(np.concatenate(lengths)), prompt_tokens)
 
     def lengths(self, texts: np.ndarray) -> np.ndarray:
