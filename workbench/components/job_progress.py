@@ -11,7 +11,7 @@ from workbench.components.text import plain
 from workbench.components.wording import count, duration
 from workbench.jobs.folder import RESUMABLE
 from workbench.jobs.kinds import JobSpec, TokensSpec, kind_of
-from workbench.jobs.views import JobView
+from workbench.jobs.views import JobView, S
 from workbench.workspace import Workspace
 
 LIVE_STATES: Final = frozenset({"queued", "running"})
@@ -87,6 +87,32 @@ def progress_words(job: JobView) -> str:
     if job.eta_s is not None and is_live(job):
         parts.append(f"{duration(job.eta_s)} left")
     return " · ".join(parts)
+
+
+def job_strip(workspace: Workspace, *kinds: type[S], key: str, where: Callable[[S], bool] | None = None) -> bool:
+    """Draw the jobs of these kinds that run, else the newest of each that stopped before its end; return if one runs.
+
+    Of several that run at a time only the first waits in sight. Redraws itself while one runs.
+    """
+
+    def live_and_stopped() -> tuple[list[JobView[S]], list[JobView[S]]]:
+        found = [workspace.jobs.of(kind, where) for kind in kinds]
+        stopped = [job for jobs in found for job in jobs[:1] if job.state in RESUMABLE]
+        return [job for jobs in found for job in jobs if is_live(job)], stopped
+
+    def draw() -> bool:
+        live, stopped = live_and_stopped()
+        shown = [job for job in live if job.state == "running"] or live[-1:] or stopped
+        for job in shown:
+            job_card(workspace, job, key=key)
+        if len(live) > len(shown):
+            st.caption(f"{count(len(live) - len(shown))} more wait for their turn; Home lists them.")
+        return bool(live)
+
+    live, stopped = live_and_stopped()
+    if live or stopped:
+        while_live(draw, live=bool(live))
+    return bool(live)
 
 
 def job_card(workspace: Workspace, job: JobView, *, key: str) -> None:

@@ -9,12 +9,10 @@ from workbench.components.curate.hygiene_duplicates import duplicates
 from workbench.components.curate.hygiene_findings import closer, copied, leaked
 from workbench.components.curate.hygiene_masked import masked
 from workbench.components.curation_scope import Scope
-from workbench.components.job_progress import is_live, job_card, while_live
+from workbench.components.job_progress import job_strip
 from workbench.components.notice import empty_state, errors_shown
-from workbench.components.text import plain
 from workbench.components.wording import ago, count, counted
 from workbench.hygiene_results import HygieneRun, latest_hygiene
-from workbench.jobs.folder import RESUMABLE
 from workbench.jobs.kinds import HygieneSpec
 from workbench.workspace import Workspace
 
@@ -23,7 +21,9 @@ _GUIDES = [name for name in BUILT_IN_ENCODERS if "MiniLM" in name]
 
 def hygiene_view(workspace: Workspace, scope: Scope) -> None:
     """Draw what the last look found, with a decision beside each finding; without one, the form that starts it."""
-    live = _progress(workspace, scope)
+    live = job_strip(
+        workspace, HygieneSpec, key="hygiene", where=lambda spec: set(spec.attempt_ids) == set(scope.attempt_ids)
+    )
     run = latest_hygiene(workspace, scope.attempt_ids)
     if run is None:
         if not live:
@@ -103,25 +103,6 @@ def _form(workspace: Workspace, scope: Scope, *, primary: bool) -> None:
                 threshold=threshold,
             )
             st.rerun()
-
-
-def _progress(workspace: Workspace, scope: Scope) -> bool:
-    """Show what runs, or what stopped half-way; return whether something runs."""
-    jobs = workspace.jobs.of(HygieneSpec, lambda spec: set(spec.attempt_ids) == set(scope.attempt_ids))
-    shown = [job for job in jobs if is_live(job)] or [job for job in jobs[:1] if job.state in RESUMABLE]
-    live = any(is_live(job) for job in shown)
-
-    def draw() -> bool:
-        current = [workspace.jobs.get(job.job_id) for job in shown]
-        for job in current:
-            job_card(workspace, job, key="hygiene")
-            if is_live(job) and job.message:
-                st.caption(plain(job.message))
-        return any(is_live(job) for job in current)
-
-    if shown:
-        while_live(draw, live=live)
-    return live
 
 
 def _undo(workspace: Workspace) -> None:

@@ -11,11 +11,10 @@ from workbench.actions.judging import calibrated_judges, known_calibrations, sta
 from workbench.components.curate.rule_against_people import rule_against_people
 from workbench.components.curate.rule_sliders import current_rule
 from workbench.components.curation_scope import Scope, judge_name
-from workbench.components.job_progress import is_live, job_card, while_live
+from workbench.components.job_progress import job_strip
 from workbench.components.notice import empty_state, errors_shown
 from workbench.components.text import plain
 from workbench.components.wording import ago, count, spearman
-from workbench.jobs.folder import RESUMABLE
 from workbench.jobs.kinds import CalibrateSpec
 from workbench.workspace import Workspace
 
@@ -24,7 +23,12 @@ _ON_DECISIONS, _ON_GOLD = "People's decisions", "Gold pairs of a folder"
 
 def judges_view(workspace: Workspace, scope: Scope) -> None:
     """Draw the judges of the chosen triplets; a judge worse than chance says so first."""
-    _progress(workspace, scope)
+    job_strip(
+        workspace,
+        CalibrateSpec,
+        key="calibrate",
+        where=lambda spec: not set(spec.attempt_ids).isdisjoint(scope.attempt_ids),
+    )
     used = workspace.store.judgements.calibrations(list(scope.attempt_ids))
     if not used:
         empty_state(
@@ -186,17 +190,3 @@ def _form(workspace: Workspace, scope: Scope, judges: list[str]) -> None:
 
 def _is_plain(judge_id: str) -> bool:
     return not judge_id.startswith(f"{ENSEMBLE}:")
-
-
-def _progress(workspace: Workspace, scope: Scope) -> None:
-    jobs = workspace.jobs.of(CalibrateSpec, lambda spec: not set(spec.attempt_ids).isdisjoint(scope.attempt_ids))
-    shown = [job for job in jobs if is_live(job)] or [job for job in jobs[:1] if job.state in RESUMABLE]
-
-    def draw() -> bool:
-        current = [workspace.jobs.get(job.job_id) for job in shown]
-        for job in current:
-            job_card(workspace, job, key="calibrate")
-        return any(is_live(job) for job in current)
-
-    if shown:
-        while_live(draw, live=any(is_live(job) for job in shown))

@@ -7,28 +7,20 @@ from pipeline.generation.llms.entries import EMBEDDED
 from workbench import state, theme
 from workbench.actions.judging import calibrated_judges, start_judge
 from workbench.components.curation_scope import Scope, judge_name
-from workbench.components.job_progress import is_live, job_card, while_live
+from workbench.components.job_progress import job_strip
 from workbench.components.notice import errors_shown
-from workbench.jobs.folder import RESUMABLE
 from workbench.jobs.kinds import JudgeSpec
-from workbench.jobs.views import JobView
 from workbench.workspace import Workspace
 
 
 def judging(workspace: Workspace, scope: Scope) -> None:
     """Offer to judge; a judge that runs, or has stopped half-way, shows its progress first."""
-    jobs = _open_jobs(workspace, scope)
-
-    def draw() -> bool:
-        current = _open_jobs(workspace, scope)
-        for job in current:
-            job_card(workspace, job, key="judging")
-        return any(is_live(job) for job in current)
-
-    live = any(is_live(job) for job in jobs)
-    if jobs:
-        while_live(draw, live=live)
-    if live:
+    if job_strip(
+        workspace,
+        JudgeSpec,
+        key="judging",
+        where=lambda spec: not set(spec.attempt_ids).isdisjoint(scope.attempt_ids),
+    ):
         return
     if scope.judge_id is None:
         with st.container(border=True):
@@ -76,9 +68,3 @@ def judge_options(workspace: Workspace) -> list[str]:
     for llm in workspace.store.llms.list():
         found += [f"{kind}:{llm.entry.name}" for kind in kinds_for(llm.entry) if llm.state != "failed"]
     return list(dict.fromkeys([*found, *calibrated_judges(workspace)]))
-
-
-def _open_jobs(workspace: Workspace, scope: Scope) -> list[JobView[JudgeSpec]]:
-    """Judge jobs on these attempts: all that run, else the newest if it stopped before its end."""
-    jobs = workspace.jobs.of(JudgeSpec, lambda spec: not set(spec.attempt_ids).isdisjoint(scope.attempt_ids))
-    return [job for job in jobs if is_live(job)] or [job for job in jobs[:1] if job.state in RESUMABLE]

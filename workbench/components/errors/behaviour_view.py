@@ -12,7 +12,7 @@ from workbench.behaviour_results import latest_runs
 from workbench.components.encoder_names import encoder_names, scored_name
 from workbench.components.errors.own_tests import own_tests
 from workbench.components.errors.slice_actions import slice_actions
-from workbench.components.job_progress import is_live, job_card, while_live
+from workbench.components.job_progress import job_strip
 from workbench.components.notice import empty_state, errors_shown
 from workbench.components.wording import counted
 from workbench.jobs.kinds import BehaviourSpec
@@ -31,7 +31,7 @@ def behaviour_view(workspace: Workspace) -> None:
                 start_behaviour(workspace, encoder=str(encoder))
                 st.rerun()
         own_tests(workspace)
-    _progress(workspace)
+    job_strip(workspace, BehaviourSpec, key="behaving")
     runs = latest_runs(workspace)
     if not runs:
         empty_state(
@@ -105,21 +105,3 @@ def _failing(workspace: Workspace, tables: dict[str, pd.DataFrame], names: dict[
     pairs = failing.rename(columns={"sentence": "sentence1", "other": "sentence2"})
     origin = f"Behaviour: {capability}, {scored_name(str(encoder_id), names)}"
     slice_actions(workspace, pairs, origin=origin, title=str(capability))
-
-
-def _progress(workspace: Workspace) -> None:
-    def live() -> list:
-        return [job for job in workspace.jobs.of(BehaviourSpec) if is_live(job)]
-
-    def draw() -> bool:
-        jobs = live()
-        for job in jobs:
-            job_card(workspace, job, key="behaving")
-        return bool(jobs)
-
-    if live():
-        while_live(draw, live=True)
-        return
-    latest = workspace.jobs.latest(BehaviourSpec)
-    if latest and latest.state == "failed":
-        job_card(workspace, latest, key="behaving")

@@ -11,7 +11,7 @@ from workbench.components import links
 from workbench.components.encoder_names import encoder_names
 from workbench.components.errors.margin_plane import drawn_rows, margin_plane
 from workbench.components.errors.slice_actions import triplet_actions
-from workbench.components.job_progress import is_live, job_card, while_live
+from workbench.components.job_progress import job_strip
 from workbench.components.notice import empty_state, errors_shown
 from workbench.components.slice_view import TaskSlices, slice_picker, slices_of
 from workbench.components.text import plain
@@ -50,7 +50,7 @@ def margin_view(workspace: Workspace) -> None:
         with errors_shown():
             start_margins(workspace, encoder=encoder_id, corpus=corpus)
             st.rerun()
-    _progress(workspace)
+    job_strip(workspace, MarginsSpec, key="measuring")
     if run is None:
         empty_state(
             "Not measured yet",
@@ -173,21 +173,3 @@ def _table(rows: pd.DataFrame, *, selected: bool) -> pd.DataFrame:
             },
         )
     return sorted_rows
-
-
-def _progress(workspace: Workspace) -> None:
-    def live() -> list:
-        return [job for job in workspace.jobs.of(MarginsSpec) if is_live(job)]
-
-    def draw() -> bool:
-        jobs = live()
-        for job in jobs:
-            job_card(workspace, job, key="measuring")
-        return bool(jobs)
-
-    if live():
-        while_live(draw, live=True)
-        return
-    latest = workspace.jobs.latest(MarginsSpec)
-    if latest and latest.state == "failed":
-        job_card(workspace, latest, key="measuring")

@@ -11,14 +11,11 @@ from workbench.components.encoder_names import encoder_names
 from workbench.components.evaluate.add_encoder import add_encoder_popover
 from workbench.components.evaluate.fetch_tasks import fetch_popover
 from workbench.components.evaluate.own_pairs_form import own_pairs_dialog
-from workbench.components.job_progress import is_live, job_card, while_live
+from workbench.components.job_progress import job_strip
 from workbench.components.notice import errors_shown
 from workbench.components.text import plain
-from workbench.components.wording import count
-from workbench.jobs.kinds import EvaluateSpec, FetchSpec, JobSpec
+from workbench.jobs.kinds import EvaluateSpec, FetchSpec
 from workbench.workspace import Workspace
-
-_KINDS: tuple[type[JobSpec], ...] = (EvaluateSpec, FetchSpec)
 
 
 def evaluate_form(workspace: Workspace) -> None:
@@ -48,26 +45,4 @@ def evaluate_form(workspace: Workspace) -> None:
             if pressed:
                 start_evaluate(workspace, encoder=str(chosen), sts_dir=sts_dir)
                 st.rerun()
-    _progress(workspace)
-
-
-def _progress(workspace: Workspace) -> None:
-    def live_jobs() -> list:
-        return [job for kind in _KINDS for job in workspace.jobs.of(kind) if is_live(job)]
-
-    def draw() -> bool:
-        jobs = live_jobs()
-        running = [job for job in jobs if job.state == "running"] or jobs[:1]
-        for job in running:
-            job_card(workspace, job, key="evaluating")
-        if len(jobs) > len(running):
-            st.caption(f"{count(len(jobs) - len(running))} more wait for their turn; Home lists them.")
-        return bool(jobs)
-
-    if live_jobs():
-        while_live(draw, live=True)
-    else:
-        for kind in _KINDS:
-            latest = workspace.jobs.latest(kind)
-            if latest and latest.state == "failed":
-                job_card(workspace, latest, key="evaluating")
+    job_strip(workspace, EvaluateSpec, FetchSpec, key="evaluating")

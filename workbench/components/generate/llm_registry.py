@@ -5,13 +5,12 @@ import streamlit as st
 
 from pipeline.generation.llms.entries import EMBEDDED, SERVER_SETTINGS, LLMEntry
 from workbench.actions.llms import add_llm, check_llm, remove_llm
-from workbench.components.job_progress import is_live, job_card, while_live
+from workbench.components.job_progress import job_strip
 from workbench.components.notice import errors_shown
 from workbench.components.settings_form import settings_form
 from workbench.components.text import plain
 from workbench.components.wording import ago
 from workbench.jobs.kinds import CheckSpec
-from workbench.jobs.views import JobView
 from workbench.store.llms import RegisteredLLM
 from workbench.workspace import Workspace
 
@@ -112,15 +111,7 @@ def llm_table(llms: list[RegisteredLLM]) -> None:
 
 def checks(workspace: Workspace) -> None:
     """Show checks that run, and the last one when it failed; the table follows when it has ended."""
-
-    def draw() -> bool:
-        jobs = _checks(workspace)
-        for job in jobs:
-            if is_live(job) or (job is jobs[0] and job.state in ("failed", "interrupted")):
-                job_card(workspace, job, key="llm_check")
-        return any(is_live(job) for job in jobs)
-
-    while_live(draw, live=any(is_live(job) for job in _checks(workspace)))
+    job_strip(workspace, CheckSpec, key="llm_check")
 
 
 def add_form(workspace: Workspace) -> None:
@@ -165,10 +156,6 @@ def add_form(workspace: Workspace) -> None:
 def _server_settings() -> dict[str, object]:
     values = settings_form(LLMEntry, SERVER_SETTINGS, {}, key="llms")
     return {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
-
-
-def _checks(workspace: Workspace) -> list[JobView[CheckSpec]]:
-    return workspace.jobs.of(CheckSpec)
 
 
 def _weights(llm: RegisteredLLM) -> str:

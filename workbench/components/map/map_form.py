@@ -6,7 +6,7 @@ import streamlit as st
 from workbench import state
 from workbench.actions.maps import default_guide, start_projection
 from workbench.components.encoder_names import encoder_names, scored_name
-from workbench.components.job_progress import is_live, job_card, while_live
+from workbench.components.job_progress import job_strip
 from workbench.components.notice import errors_shown
 from workbench.components.wording import count, counted
 from workbench.jobs.kinds import ProjectSpec
@@ -108,20 +108,5 @@ def map_form(workspace: Workspace, drawable: dict[str, str]) -> None:
 
 
 def map_progress(workspace: Workspace) -> None:
-    """Draw the map that is being made, or that failed."""
-
-    def open_jobs() -> list:
-        jobs = workspace.jobs.of(ProjectSpec)
-        return [job for job in jobs if is_live(job)] or [
-            job for job in jobs[:1] if job.state in {"failed", "interrupted"}
-        ]
-
-    def draw() -> bool:
-        jobs = open_jobs()
-        for job in jobs:
-            job_card(workspace, job, key="mapping")
-        return any(is_live(job) for job in jobs)
-
-    jobs = open_jobs()
-    if jobs:
-        while_live(draw, live=any(is_live(job) for job in jobs))
+    """Draw the map that is being made, or that stopped before its end."""
+    job_strip(workspace, ProjectSpec, key="mapping")
