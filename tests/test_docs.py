@@ -5,6 +5,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
+import pytest
+
 from docs import make_settings
 from pipeline import config
 from pipeline.exchange import RECORD_COLUMNS
@@ -12,7 +14,9 @@ from pipeline.files.formulas import EXPORT_COLUMNS, MISSING
 from pipeline.files.source import COMPRESSED, KINDS, MAX_LINE_BYTES
 from pipeline.premises import MAX_PREMISE_CHARS, USUAL_COLUMNS
 from pipeline.records import Outcome
+from pipeline.settings import settings_of
 from pipeline.train_config import MaskRule
+from workbench.cli.parser import build_parser
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -33,6 +37,18 @@ def test_the_settings_page_has_every_field_mask_rule_and_preset():
         assert re.findall(r"^\| `(\w+)` \|", body, flags=re.MULTILINE) == [item.name for item in fields(kind)]
     assert all(f"`{rule}`" in text for rule in get_args(MaskRule))
     assert all(f"*{name}*" in text for name in (*config.RULE_PRESETS, *config.TRAIN_PRESETS))
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"), zip(("generate", "write-premises", "curate", "train"), config.CONFIGS, strict=True)
+)
+def test_the_help_of_a_command_says_what_the_settings_page_says(command, kind, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100000")  # one line per option
+    with pytest.raises(SystemExit):
+        build_parser().parse_args([command, "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    for name, declared in settings_of(kind).items():
+        assert f"--{name.replace('_', '-')}" in told and " ".join(declared.help.split()) in told, name
 
 
 def test_data_formats_names_what_the_code_accepts():

@@ -192,7 +192,7 @@ def add_settings(parser: argparse.ArgumentParser, kind: type) -> None:
         elif get_origin(field.type) is Literal:
             parser.add_argument(*names, choices=get_args(field.type), **options)
         else:
-            parser.add_argument(*names, type=plain_type(field.type), **options)
+            parser.add_argument(*names, type=plain_type(field.type), metavar=field.name.upper(), **options)
 
 
 def option_help(declared: Setting, default: Any) -> str:
