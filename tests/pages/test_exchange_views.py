@@ -42,6 +42,21 @@ def test_a_file_is_previewed_and_imported(workspace: Workspace) -> None:
     assert attempts[["title", "rows"]].values.tolist() == [["synced", 1]]
 
 
+def offered_western() -> None:
+    from workbench.components.premises_import import _offer
+    from workbench.workspace import current_workspace
+
+    _offer(current_workspace(), "anchor;n\nCafé au lait.;1\nIt rains.;2\n".encode("cp1252"), "western.csv")
+
+
+def test_a_file_that_is_not_utf8_is_offered_with_a_sample_and_loses_no_row(workspace: Workspace) -> None:
+    app = healthy(AppTest.from_function(offered_western, default_timeout=30).run())
+    assert app.button(key="import_western.csv").label == "Import 1 premise"
+    assert any("Café au lait" in caption.value for caption in app.caption)
+    app = healthy(app.checkbox(key="encoding_western.csv").check().run())
+    assert app.button(key="import_western.csv").label == "Import 2 premises"
+
+
 def test_two_snapshots_are_compared(draw: Draw, workspace: Workspace, filled: dict[str, str]) -> None:
     first = workspace.store.snapshots.get(filled["snapshot"])
     kept = workspace.store.snapshots.rows(first.snapshot_id).iloc[1:]
