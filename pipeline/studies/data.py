@@ -81,7 +81,7 @@ class DataSource:
 
     def missing(self, config: GenerationConfig) -> int:
         """Return how many premises are still to be written with these settings."""
-        return len(left_to_write(self.premises(), config, self.ready(), self.shelf))
+        return len(left_to_write(self.premises(), config, self.ready(), self.shelf, hub=self.hub))
 
     def ready(self) -> Ready:
         """Return what the study's corpus brings along."""

@@ -1,17 +1,19 @@
 """Stage 1 of a study: what an LLM writes for its premises, kept line by line as it comes."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from pipeline.config import GenerationConfig
 from pipeline.errors import InputError
+from pipeline.generation.llms.entries import entry_for
+from pipeline.generation.prompt_sets import prompt_set
+from pipeline.generation.text_key import text_key
 from pipeline.records import GeneratedTriplet, Premise
 from pipeline.studies.hub import MODEL, Hub
 from pipeline.studies.ready import Ready
-from pipeline.studies.shelf import Lines, Progress, Shelf, content_key, model_key
+from pipeline.studies.shelf import Lines, Progress, Shelf
 
 _KEEP_EVERY_S = 2.0
 
@@ -26,8 +28,11 @@ def written_lines(
     progress: Progress,
 ) -> dict[str, dict[str, Any]]:
     """Return a line per premise, by its id; the LLM is loaded only for premises without one."""
-    lines = _lines(shelf, config)
-    done = {line["id"]: line for line in lines.read()} | ready.triplets(config)
+    done = ready.triplets(config)
+    if all(premise.premise_id in done for premise in premises):
+        return done  # no LLM is asked for, not even its weights
+    lines = _lines(shelf, config, hub)
+    done = {line["id"]: line for line in lines.read()} | done
     waiting = [premise for premise in premises if premise.premise_id not in done]
     if not waiting:
         return done
@@ -49,9 +54,11 @@ def written_lines(
     return done
 
 
-def left_to_write(premises: Sequence[Premise], config: GenerationConfig, ready: Ready, shelf: Shelf) -> list[Premise]:
-    """Return the premises that have no line yet."""
-    done = {line["id"] for line in _lines(shelf, config).read()} | ready.triplets(config).keys()
+def left_to_write(
+    premises: Sequence[Premise], config: GenerationConfig, ready: Ready, shelf: Shelf, *, hub: Hub | None = None
+) -> list[Premise]:
+    """Return the premises that have no line yet. Raises InputError or WeightsError for an LLM that is not here."""
+    done = {line["id"] for line in _lines(shelf, config, hub).read()} | ready.triplets(config).keys()
     return [premise for premise in premises if premise.premise_id not in done]
 
 
@@ -63,7 +70,6 @@ def generated(
     With `for_many` the embedded LLM's fastest engine is looked for first.
     """
     from pipeline.generation.generate import generate
-    from pipeline.generation.llms.entries import entry_for
     from pipeline.generation.llms.opening import open_llm
 
     llm = open_llm(entry_for(transformers_folder(config.llm, hub) or config.llm), for_many=for_many)
@@ -82,8 +88,10 @@ def transformers_folder(name: str, hub: Hub | None) -> str | None:
     return name if Path(name).is_dir() else None
 
 
-def _lines(shelf: Shelf, config: GenerationConfig) -> Lines:
-    return shelf.lines("generated", content_key(asdict(config), model_key(config.llm)))
+def _lines(shelf: Shelf, config: GenerationConfig, hub: Hub | None) -> Lines:
+    """Return the lines of everything that would write the same texts; see `text_key`."""
+    entry = entry_for(transformers_folder(config.llm, hub) or config.llm)
+    return shelf.lines("generated", text_key(config, prompt_set(config.prompt_set), entry))
 
 
 def _line(item: GeneratedTriplet, *, seconds: float) -> dict[str, Any]:

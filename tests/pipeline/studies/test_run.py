@@ -10,10 +10,12 @@ from pipeline.config import GenerationConfig
 from pipeline.curation.calibration import Calibration
 from pipeline.errors import InputError
 from pipeline.evaluation.held_out import is_held_out
-from pipeline.records import Contrast, GeneratedTriplet, Outcome, SideResult
+from pipeline.generation import prompt_sets
+from pipeline.records import Contrast, GeneratedTriplet, Outcome, Premise, SideResult
 from pipeline.studies import cells, judged, written
 from pipeline.studies.cells import read_cell, trained_cell
 from pipeline.studies.data import ArmData, DataSource
+from pipeline.studies.ready import Ready
 from pipeline.studies.report import make_report
 from pipeline.studies.run import run_study, study_tasks
 from pipeline.studies.shelf import Lines, Shelf
@@ -172,6 +174,30 @@ arms: [{name: a}, {name: b, curation: true}, {name: c, generation: {omega: 0.1}}
     assert source.missing(GenerationConfig()) == 0 and source.missing(GenerationConfig(omega=0.3)) == 3
     with pytest.raises(InputError, match=r"No calibration is shipped for judge guide:other; name a folder"):
         source.calibration(Curation("guide:other", study.arms[1].curation.rule))
+
+
+def test_texts_are_kept_by_what_decides_them(tmp_path, spoken, monkeypatch):
+    """An edited prompt set is written again under its old name; a budget or another name of a set changes nothing."""
+    shelf, premises = Shelf(tmp_path / "shelf", tmp_path / "vectors"), [Premise.from_text("A dog runs.")]
+
+    def written_again(config: GenerationConfig) -> int:
+        spoken["generated"].clear()
+        lines = written.written_lines(premises, config, Ready(), shelf, hub=None, progress=lambda *_: None)
+        assert lines.keys() == {premises[0].premise_id}
+        return len(spoken["generated"])
+
+    assert written_again(GenerationConfig()) == 1
+    assert written_again(GenerationConfig()) == 0
+    assert written_again(GenerationConfig(token_budget=5000)) == 0
+    assert written_again(GenerationConfig(omega=0.123)) == 1
+    shipped = prompt_sets.SHIPPED[0]
+    assert shipped.prompt_set_id == GenerationConfig().prompt_set
+    renamed = replace(shipped, prompt_set_id="renamed")
+    monkeypatch.setattr(prompt_sets, "SHIPPED", [*prompt_sets.SHIPPED, renamed])
+    assert written_again(GenerationConfig(prompt_set="renamed")) == 0
+    edited = replace(shipped, positive=replace(shipped.positive, instruction="Paraphrase the sentence briefly."))
+    monkeypatch.setattr(prompt_sets, "SHIPPED", [edited])
+    assert written_again(GenerationConfig()) == 1
 
 
 def test_a_line_cut_short_by_a_kill_is_dropped(tmp_path):

@@ -32,7 +32,7 @@ def spoken(monkeypatch):
             return [0.0 for _ in pairs]
 
     monkeypatch.setattr(written, "generated", generated)
-    monkeypatch.setattr(judged, "judge_named", lambda name, hub, vectors: Judge())
+    monkeypatch.setattr(judged, "judge_named", lambda name, hub, vectors=None: Judge())
 
 
 @pytest.mark.parametrize("path", [path for path in STUDIES if path.stem != "paper"], ids=lambda path: path.stem)
