@@ -51,13 +51,27 @@ class EncoderDecoderLLM(TorchLLM):
         """Encode the prompts, one per row."""
         return _EncoderDecoderSteps(self, [prompt.tail for prompt in prompts])
 
-    def first_logits(self, prompts: Sequence[str]) -> NDArray[np.float32]:
-        """Return the logits of the first token of a reply, float32 (prompts, vocabulary)."""
+    def beginning_log_p(self, prompts: Sequence[str], beginnings: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
+        """Return the log-probability that the reply to each prompt begins with these tokens, in nats.
+
+        float64 (prompts, beginnings). Beginnings that differ in their last token alone are read off one pass.
+        """
         import torch
 
+        tails = [self._cut(self.prompt(prompt, "").tail) for prompt in prompts]
+        found = np.zeros((len(prompts), len(beginnings)))
         with torch.inference_mode():
-            steps = _EncoderDecoderSteps(self, [self._cut(self.prompt(prompt, "").tail) for prompt in prompts])
-            return np.asarray(steps.first().float().cpu().numpy())
+            for shared in dict.fromkeys(tokens[:-1] for tokens in beginnings):
+                steps = _EncoderDecoderSteps(self, tails)
+                log_p_nv = steps.first().double().log_softmax(-1)
+                so_far = torch.zeros(len(prompts), dtype=torch.float64, device=log_p_nv.device)
+                for token in shared:
+                    so_far = so_far + log_p_nv[:, token]
+                    log_p_nv = steps.next(np.full(len(prompts), token)).double().log_softmax(-1)
+                for place, tokens in enumerate(beginnings):
+                    if tokens[:-1] == shared:
+                        found[:, place] = (so_far + log_p_nv[:, tokens[-1]]).cpu().numpy()
+        return found
 
     def next_log_probabilities(self, prompt: str, reply: Sequence[int]) -> NDArray[np.float32]:
         """Return log p of every next token after the prompt and each token of the reply; see TokenLLM."""

@@ -116,12 +116,15 @@ def test_the_digit_judge_is_the_expected_digit(llm):
     judge = Seq2SeqDigitJudge(llm, judge_id="digit:x", batch_size=2)
     scores = judge.scores(pairs)
     for pair, score in zip(pairs, scores, strict=True):
-        encoded = llm.tokenizer(digit_prompt(*pair), return_tensors="pt")
-        with torch.no_grad():
-            logits = llm.model(
-                input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"],
-                decoder_input_ids=torch.tensor([[llm.start]]),
-            ).logits[0, -1]  # fmt: skip
-        share = logits.softmax(-1)[llm.tokenizer.convert_tokens_to_ids(list("012345"))].double()
-        assert score == pytest.approx(float((share * torch.arange(6)).sum() / share.sum()), abs=1e-5)
+        both = []
+        for order in (pair, pair[::-1]):
+            encoded = llm.tokenizer(digit_prompt(*order), return_tensors="pt")
+            with torch.no_grad():
+                logits = llm.model(
+                    input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"],
+                    decoder_input_ids=torch.tensor([[llm.start]]),
+                ).logits[0, -1]  # fmt: skip
+            share = logits.softmax(-1)[llm.tokenizer.convert_tokens_to_ids(list("012345"))].double()
+            both.append(float((share * torch.arange(6)).sum() / share.sum()))
+        assert score == pytest.approx(np.mean(both), abs=1e-5)
     assert np.ptp(scores) > 1e-6 and (scores >= 0).all() and (scores <= 5).all()
