@@ -1,6 +1,7 @@
 """Home: what the workspace holds, what runs, what to do next."""
 
 from workbench import shell
+from workbench.actions.jobs import overview
 from workbench.components.home.job_list import job_list
 from workbench.components.home.last_result import last_result
 from workbench.components.home.pipeline_strip import pipeline_strip
@@ -8,7 +9,7 @@ from workbench.components.premises_import import import_dialog, welcome
 
 workspace = shell.begin("Home")
 
-if not workspace.store.overview()["premises"]:
+if not overview(workspace)["premises"]:
     welcome(workspace)
     pipeline_strip(workspace, on_import=None)
 else:

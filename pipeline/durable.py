@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _FULL_CODES = (errno.ENOSPC, errno.EDQUOT)
 _FULL_WORDS = ("no space left on device", "os error 28", "disk quota exceeded")
+_SHOWN_CHARS = 200
 _FULL_BELOW_BYTES = 64 * 1024
 
 DRAFTS = ".*.unfinished"
@@ -159,3 +160,15 @@ def full_disk_message(folder: Path, remedy: str) -> str:
 def _draft(path: Path) -> Path:
     # Hidden, beside its target (a rename must not cross disks), and short enough for any name of up to 255 bytes.
     return path.with_name(f".{path.name[:40]}.{secrets.token_hex(6)}.unfinished")
+
+
+def os_error_sentence(error: OSError) -> str:
+    """Say in one sentence which file or folder the system refused, and why."""
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    if is_full_disk(error):
+        return full_disk_message(Path(names[-1]).parent if names else Path.cwd(), "free some space and try again")
+    why = (error.strerror or str(error) or type(error).__name__).rstrip(".")
+    if not names:
+        return f"The system refused this: {why}."
+    where = names[-1] if len(names[-1]) <= _SHOWN_CHARS else f"{names[-1][:_SHOWN_CHARS]}..."
+    return f"{where} cannot be used: {why[:1].lower()}{why[1:]}; name another file or folder, or change that one."

@@ -1,7 +1,6 @@
 """The commands of the README do what it says, in the order it gives them."""
 
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +16,12 @@ def block(title: str) -> list[str]:
     return code.group(1).splitlines()
 
 
-def test_the_commands_without_a_browser_run_to_scores(tmp_path: Path, command_environment: dict[str, str]):
+def test_the_commands_without_a_browser_run_to_scores(tmp_path: Path):
+    """As printed, in a shell that knows nothing but the project's folder after `make install`."""
+    for entry in README.parent.iterdir():
+        if entry.name != ".venv":
+            (tmp_path / entry.name).symlink_to(entry)
+    (tmp_path / ".venv").symlink_to(sys.prefix)  # the environment of `make install`, wherever it lies here
     (tmp_path / "my.csv").write_text(
         "id,sentence\n1,A boy kicks a red ball.\n2,The train leaves at noon.\n3,Two cooks argue over the soup.\n"
     )
@@ -26,17 +30,33 @@ def test_the_commands_without_a_browser_run_to_scores(tmp_path: Path, command_en
         "subset\tscore\tsentence1\tsentence2\n"
         "a\t5\tA dog runs.\tA dog is running.\na\t1\tA dog runs.\tThe bank closed.\na\t3\tA dog runs.\tA cat runs.\n"
     )
-    commands = [shlex.split(line) for line in block("Without a browser")]
-    assert [command[:3] for command in commands] == [["python", "-m", "workbench"]] * 7
-    environment = command_environment | {"PYTHONPATH": str(README.parent)}
+    (tmp_path / "home").mkdir()
+    plain = {"HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+    commands = block("Without a browser")
+    assert sum(line.startswith("python -m workbench ") for line in commands) >= 7
 
-    for command in commands:
-        done = subprocess.run(
-            [sys.executable, *command[1:]], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
+    script = "\n".join(["set -ex", *commands])
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=plain, capture_output=True, text=True, check=False
+    )
 
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert (tmp_path / "scores.json").exists()
+    assert list((tmp_path / "home").rglob("state.duckdb")), "the commands used another workspace than the default one"
+
+
+def test_without_the_packages_one_sentence_says_what_to_do(tmp_path: Path):
+    """The system's Python, as a shell outside the environment finds it: `-S` hides what this one has installed."""
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "workbench", "doctor"],
+        cwd=README.parent,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "make install" in done.stderr and ".venv/bin/activate" in done.stderr
 
 
 def test_the_first_screen_names_the_two_commands_of_the_makefile():

@@ -1,16 +1,15 @@
 """The HTTP API behind the command line: one call, for the listed actions only, with the workspace's token."""
 
 import hmac
-import inspect
 import json
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pipeline.durable import is_full_disk, os_error_sentence
 from pipeline.errors import InputError, StorageError
 from workbench.workspace import current_workspace
 
@@ -54,29 +53,24 @@ async def call(request: Request) -> Response:
 
 def _run(name: str, arguments: dict[str, Any]) -> Response:
     from workbench.actions import ACTIONS
+    from workbench.actions.call import call_action
 
     if name not in ACTIONS:
         return _answer(404, {"error": f"There is no action {name}; there are {', '.join(sorted(ACTIONS))}."})
     workspace = current_workspace()
     try:
-        _require_signature(ACTIONS[name], name, workspace, arguments)
-        return _answer(200, ACTIONS[name](workspace, **arguments))
+        return _answer(200, call_action(workspace, name, ACTIONS[name], arguments))
     except InputError as error:
         return _answer(400, {"error": str(error)})
     except StorageError as error:
         return _answer(507, {"error": str(error)})
+    except OSError as error:
+        return _answer(507 if is_full_disk(error) else 400, {"error": os_error_sentence(error)})
     except Exception as error:
         _log.exception("The action %s failed.", name)
         return _answer(
             500, {"error": f"The action {name} failed ({type(error).__name__}); the server's log says more."}
         )
-
-
-def _require_signature(action: Callable[..., Any], name: str, workspace: object, arguments: dict[str, Any]) -> None:
-    try:
-        inspect.signature(action).bind(workspace, **arguments)
-    except TypeError as error:
-        raise InputError(f"The action {name} cannot be called like this: {error}.") from error
 
 
 def _is_authorised(request: Request) -> bool:

@@ -10,6 +10,7 @@ from pipeline.durable import write_json, write_text
 from pipeline.errors import InputError
 
 MAX_GUIDELINES_CHARS = 50_000
+MOST_RULE_NAME_CHARS = 40
 
 
 @dataclass(frozen=True, slots=True)

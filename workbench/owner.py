@@ -42,6 +42,6 @@ def find(root: Path) -> Owner | None:
     try:
         record = json.loads((root / _OWNER_FILE).read_bytes())
         token = (root / record["token_file"]).read_text()
-        return Owner(pid=record["pid"], address=record["address"], port=record["port"], token=token)
-    except (FileNotFoundError, ValueError, KeyError):
+        return Owner(int(record["pid"]), str(record["address"]), int(record["port"]), token)
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return None

@@ -43,6 +43,8 @@ GOLD_FOLDER: Final = "gold_folder"
 RETRIEVAL_FOLDER: Final = "retrieval_folder"
 TRANSFER_FOLDER: Final = "transfer_folder"
 
+_LONGEST_NAME: Final = 40
+"""Characters of an annotator's name: what a URL brings is cut, as the field would."""
 _PREFIX: Final = "shared_"
 
 
@@ -118,7 +120,7 @@ def _told_apart(ids: Sequence[str], names: Mapping[str, str]) -> dict[str, str]:
 
 def annotator() -> str:
     """Name under which this session's decisions are kept."""
-    return recall(ANNOTATOR) or "me"
+    return " ".join((recall(ANNOTATOR) or "").split())[:_LONGEST_NAME] or "me"
 
 
 def tabs(options: Sequence[str], *, name: str, first: str = "") -> str:

@@ -7,7 +7,8 @@ call it in its own process or, while a server owns the workspace, over HTTP. ACT
 from collections.abc import Callable
 from typing import Any
 
-from workbench.actions.curation import curate
+from workbench.actions.curation import curate, curation_notes, save_guidelines, save_rule
+from workbench.actions.decisions import decide, decide_all, decision_history, list_triplets, queue, redo, undo
 from workbench.actions.encoders import add_encoder, encoders
 from workbench.actions.errors import (
     add_behaviour_test,
@@ -21,12 +22,12 @@ from workbench.actions.evaluation import import_pairs, start_evaluate, start_fet
 from workbench.actions.exchange import export_triplets, import_triplets
 from workbench.actions.generation import start_generate, start_retry
 from workbench.actions.hygiene import keep_one, reject_all, start_hygiene
-from workbench.actions.jobs import attempts, backup, cancel, finish, job, jobs, overview, pause, resume, scores
+from workbench.actions.jobs import attempts, backup, cancel, finish, job, jobs, move, overview, pause, resume, scores
 from workbench.actions.judging import start_calibrate, start_judge
 from workbench.actions.llms import add_llm, check_llm, llms, remove_llm
-from workbench.actions.maps import save_slice, seed_corpus, start_projection, start_search
+from workbench.actions.maps import save_pair_slice, save_slice, seed_corpus, start_projection, start_search
 from workbench.actions.margins import start_margins
-from workbench.actions.premises import import_premises, import_sample, start_fetch_premises, start_write_premises
+from workbench.actions.premises import import_premises, start_fetch_premises, start_write_premises
 from workbench.actions.previews import count_tokens, start_ask, start_grid, start_lens
 from workbench.actions.prompts import prompt_sets, save_prompt_set
 from workbench.actions.regeneration import start_regenerate
@@ -47,27 +48,37 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         check_llm,
         count_tokens,
         curate,
+        curation_notes,
+        decide,
+        decide_all,
+        decision_history,
         encoders,
         export_triplets,
         generate_like,
         import_pairs,
         import_premises,
-        import_sample,
         import_triplets,
         job,
         finish,
         jobs,
+        list_triplets,
         llms,
         keep_one,
+        move,
         overview,
         open_sample,
         pause,
         prompt_sets,
+        queue,
+        redo,
         reject_all,
         remove_llm,
         resume,
         retract_behaviour_test,
+        save_guidelines,
+        save_pair_slice,
         save_prompt_set,
+        save_rule,
         save_slice,
         scores,
         seed_corpus,
@@ -92,5 +103,6 @@ ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
         start_study,
         start_train,
         start_write_premises,
+        undo,
     )
 }

@@ -1,14 +1,20 @@
-"""Stage 2: apply the rule, freeze a snapshot."""
+"""Stage 2: apply the rule, freeze a snapshot; what a team agrees on: guidelines, the shared part, rules by name."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, astuple
+from dataclasses import asdict, astuple, replace
+from threading import Lock
 from typing import Any
 
-from pipeline.config import CurationRule, from_fields
+from pipeline.config import RULE_PRESETS, CurationRule, from_fields
 from pipeline.errors import InputError
 from pipeline.settings import checked_name
+from workbench.actions.generation import known_attempts
+from workbench.curation_notes import MOST_RULE_NAME_CHARS, read_notes, write_notes
 from workbench.workspace import Workspace
+
+_writing = Lock()
+"""Notes are read, changed and written: two people must not lose each other's change."""
 
 
 def curate(
@@ -23,7 +29,7 @@ def curate(
     name = checked_name(name, "a snapshot")
     settings = from_fields(CurationRule, rule or {}) if judge_id else None
     limits = astuple(settings) if settings else None
-    sets = workspace.store.final_sets
+    sets, attempt_ids = workspace.store.final_sets, known_attempts(workspace, attempt_ids)
     kept, reasons = sets.kept(attempt_ids, judge_id, limits), sets.reasons(attempt_ids, judge_id, limits)
     total = sum(reasons.values())
     if kept.empty:
@@ -44,6 +50,40 @@ def curate(
         "of": total,
         "reasons": reasons,
     }
+
+
+def curation_notes(workspace: Workspace) -> dict[str, Any]:
+    """Return the guidelines (Markdown), the share that every annotator decides, and all rules by name."""
+    notes = read_notes(workspace.root)
+    rules = {name: asdict(rule) for name, rule in (RULE_PRESETS | notes.rules).items()}
+    return {"guidelines": notes.guidelines, "shared": notes.shared, "rules": rules, "saved": list(notes.rules)}
+
+
+def save_guidelines(
+    workspace: Workspace, *, guidelines: str | None = None, shared: float | None = None
+) -> dict[str, Any]:
+    """Keep the guidelines, the share that every annotator decides (0 to 1), or both; what is left out stays."""
+    with _writing:
+        notes = read_notes(workspace.root)
+        kept = notes.guidelines if guidelines is None else guidelines
+        write_notes(
+            workspace.root, replace(notes, guidelines=kept, shared=notes.shared if shared is None else shared)
+        )
+    return curation_notes(workspace)
+
+
+def save_rule(workspace: Workspace, *, name: str, rule: dict[str, Any]) -> dict[str, Any]:
+    """Keep a rule under a name; one that was saved under it before is replaced, a preset stays."""
+    called = name.strip()
+    if not 1 <= len(called) <= MOST_RULE_NAME_CHARS or called in RULE_PRESETS:
+        raise InputError(
+            f"A rule needs a name of 1 to {MOST_RULE_NAME_CHARS} characters other than {', '.join(RULE_PRESETS)}."
+        )
+    settings = from_fields(CurationRule, rule)
+    with _writing:
+        notes = read_notes(workspace.root)
+        write_notes(workspace.root, replace(notes, rules=notes.rules | {called: settings}))
+    return {"name": called, "rule": asdict(settings)}
 
 
 def provenance(workspace: Workspace, attempt_ids: Sequence[str], reasons: dict[str, int]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pipeline.settings import checked_name
 from pipeline.triplet_dataset import DatasetCard, write_dataset
 from workbench.actions.curation import provenance
 from workbench.actions.evaluation import find_snapshot
+from workbench.actions.generation import known_attempts
 from workbench.actions.premises import offered_encoding
 from workbench.store.snapshots import Snapshot
 from workbench.workspace import Workspace
@@ -68,11 +69,13 @@ def export_triplets(
         snapshot = find_snapshot(workspace, snapshot_id)
         frame, card = workspace.store.snapshots.rows(snapshot.snapshot_id), snapshot_card(snapshot)
     elif attempt_ids:
-        frame = workspace.store.final_sets.kept(attempt_ids, None, None)
+        frame = workspace.store.final_sets.kept(known_attempts(workspace, attempt_ids), None, None)
         reasons = workspace.store.final_sets.reasons(attempt_ids, None, None)
         card = provenance_card("Triplets", provenance(workspace, attempt_ids, reasons))
     else:
         raise InputError("Nothing to export: name a snapshot or an attempt.")
+    if frame.empty:
+        raise InputError("There is nothing to export: no triplet has both sides ok, or people rejected them all.")
     target = Path(path).expanduser()
     rows = triplets_of(frame)
     written = write_triplets(target, rows) if target.suffix else write_dataset(target, rows, card)

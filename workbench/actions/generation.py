@@ -1,5 +1,6 @@
 """Stage 1: start a generation job over a corpus."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from workbench.store.filters import TripletFilter
 from workbench.workspace import Workspace
 
 _EARLIER_ATTEMPTS = 20
+_NAMED = 5
 
 
 def start_generate(
@@ -80,6 +82,16 @@ def whole(workspace: Workspace, settings: GenerationConfig) -> tuple[GenerationC
     """Return settings, prompts and LLM as a job is given them: it asks neither library nor registry for them."""
     prompts = PromptSets(workspace.root).find(settings.prompt_set)
     return replace(settings, prompt_set=prompts.ref), prompts, resolve_llm(workspace, settings.llm)
+
+
+def known_attempts(workspace: Workspace, attempt_ids: Sequence[str]) -> list[str]:
+    """Return these attempts. Raises InputError for one that holds no triplet here, naming some of those that do."""
+    known = workspace.store.triplets.attempts()["attempt_id"].tolist()
+    for attempt_id in attempt_ids:
+        if attempt_id not in known:
+            names = ", ".join(known[:_NAMED]) or "none yet"
+            raise InputError(f"There is no attempt {attempt_id!r} with triplets in this workspace (it has {names}).")
+    return list(attempt_ids)
 
 
 def find_corpus(workspace: Workspace, corpus_id: str) -> Any:

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.errors import InputError
+from workbench.actions.decisions import annotator_name, decide
 from workbench.actions.evaluation import checked_folder, find_encoder
+from workbench.actions.generation import known_attempts
 from workbench.jobs.kinds import HygieneSpec
 from workbench.store.decision import Decision
 from workbench.workspace import Workspace
@@ -28,7 +30,7 @@ def start_hygiene(
     """
     if not 0.5 <= threshold <= 1:
         raise InputError(f"Near duplicates need a similarity between 0.5 and 1, got {threshold}.")
-    frame = workspace.store.final_sets.kept(attempt_ids, None, None)
+    frame = workspace.store.final_sets.kept(known_attempts(workspace, attempt_ids), None, None)
     if frame.empty:
         raise InputError("These attempts hold no usable triplet that was not rejected: generate some first.")
     spec = HygieneSpec(
@@ -41,21 +43,19 @@ def start_hygiene(
     return {"job_id": job_id, "triplets": len(frame)}
 
 
-def keep_one(workspace: Workspace, *, groups: Sequence[Sequence[str]], annotator: str = "me") -> dict[str, Any]:
+def keep_one(workspace: Workspace, *, groups: Sequence[Sequence[str]], annotator: str) -> dict[str, Any]:
     """Reject all but the first triplet of each group, as one step that names the one that was kept."""
+    who = annotator_name(annotator)
     decisions = [
-        Decision(triplet_id, "reject", annotator=annotator, reason=f"{DUPLICATE}{kept}")
-        for kept, *others in groups
-        for triplet_id in others
+        Decision(triplet_id, "reject", annotator=who, reason=f"{DUPLICATE}{group[0]}")
+        for group in groups
+        for triplet_id in group[1:]
     ]
     batch_id = workspace.store.decisions.append(decisions)
     return {"batch_id": batch_id, "rejected": len(decisions)}
 
 
-def reject_all(
-    workspace: Workspace, *, triplet_ids: Sequence[str], reason: str, annotator: str = "me"
-) -> dict[str, Any]:
+def reject_all(workspace: Workspace, *, triplet_ids: Sequence[str], reason: str, annotator: str) -> dict[str, Any]:
     """Reject these triplets for one reason, as one step."""
-    unique = list(dict.fromkeys(triplet_ids))
-    decisions = [Decision(triplet_id, "reject", annotator=annotator, reason=reason) for triplet_id in unique]
-    return {"batch_id": workspace.store.decisions.append(decisions), "rejected": len(decisions)}
+    made = decide(workspace, triplet_ids=triplet_ids, action="reject", annotator=annotator, reason=reason)
+    return {"batch_id": made["batch_id"], "rejected": made["decided"]}

@@ -42,6 +42,12 @@ def finish(workspace: Workspace, *, job_id: str) -> dict[str, Any]:
     return job(workspace, job_id=job_id)
 
 
+def move(workspace: Workspace, *, job_id: str, places: int) -> dict[str, Any]:
+    """Move a waiting job this many places back in its queue; a negative number brings it forward."""
+    workspace.jobs.move(job_id, places)
+    return job(workspace, job_id=job_id)
+
+
 def resume(workspace: Workspace, *, job_id: str) -> dict[str, Any]:
     """Queue a paused, interrupted or failed job again; it goes on where its journal ends."""
     workspace.jobs.resume(job_id)

@@ -10,6 +10,7 @@ from pipeline.curation.ensemble import Ensemble
 from pipeline.curation.judges import EMBEDDED_JUDGES, LLM_KINDS
 from pipeline.errors import InputError
 from pipeline.generation.llms.entries import LLMEntry
+from workbench.actions.generation import known_attempts
 from workbench.actions.llms import resolve_llm
 from workbench.jobs.kinds import CalibrateSpec, JudgeSpec
 from workbench.paths import ASSETS
@@ -35,7 +36,7 @@ def start_judge(
     spec = JudgeSpec(tuple(chosen), tuple(attempt_ids), gold_dir, *_known(workspace, chosen))
     if not gold_dir:
         _require_calibrations(workspace, chosen)
-    frame = workspace.store.final_sets.texts(attempt_ids)
+    frame = workspace.store.final_sets.texts(known_attempts(workspace, attempt_ids))
     if frame.empty:
         raise InputError("These attempts hold no triplet with both sides ok: generate some first.")
     job_id = workspace.jobs.submit(spec, frame, title=title or f"{len(frame)} triplets, {', '.join(chosen)}")
@@ -74,7 +75,7 @@ def start_calibrate(
         pairs=pairs,
         ensemble=ensemble.strip() if ensemble else None,
     )
-    frame = workspace.store.judgements.raw_values(attempt_ids, judges)
+    frame = workspace.store.judgements.raw_values(known_attempts(workspace, attempt_ids), judges)
     where = f"{Path(gold_dir).name}" if gold_dir else "people's decisions"
     return {"job_id": workspace.jobs.submit(spec, frame, title=f"{', '.join(judges)} on {where}")}
 

@@ -19,7 +19,7 @@ from workbench.jobs.kinds import JobSpec, MapEncoder, ProjectSpec, SearchSpec
 from workbench.jobs.spec_values import plain_values
 from workbench.map_files import MapFiles
 from workbench.map_sentences import OUTCOMES, PAIR_COLUMNS, PAIR_ROLES, TRIPLET_ROLES, long_form, task_corpus
-from workbench.pair_slices import pair_ids
+from workbench.pair_slices import PairSlices, pair_ids
 from workbench.slices import Slices
 from workbench.store.filters import TripletFilter
 from workbench.workspace import Workspace
@@ -147,6 +147,17 @@ def save_slice(workspace: Workspace, *, name: str, triplet_ids: Sequence[str], o
     """Save a list of triplets under a name."""
     saved = Slices(workspace.root).add(name, triplet_ids, origin=origin)
     return {"slice_id": saved.slice_id, "triplets": len(saved.triplet_ids)}
+
+
+def save_pair_slice(
+    workspace: Workspace, *, name: str, pairs: Sequence[Sequence[str]], task: str, origin: str = ""
+) -> dict[str, Any]:
+    """Save a list of pairs of a task (two sentences each) under a name; it holds for every encoder on that task."""
+    if any(len(pair) != 2 for pair in pairs):
+        raise InputError("A pair has two sentences.")
+    chosen = [(first, second) for first, second in pairs]
+    saved = PairSlices(workspace.root).add(name, chosen, task=task, origin=origin)
+    return {"slice_id": saved.slice_id, "pairs": len(saved.pair_ids)}
 
 
 def seed_corpus(workspace: Workspace, *, texts: Sequence[str], name: str) -> dict[str, Any]:

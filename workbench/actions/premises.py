@@ -16,7 +16,6 @@ from pipeline.premises import read_premises
 from pipeline.settings import checked_name
 from workbench.actions.llms import resolve_llm
 from workbench.jobs.kinds import FetchPremisesSpec, WritePremisesSpec
-from workbench.paths import SAMPLE_PREMISES
 from workbench.workspace import Workspace
 
 
@@ -92,14 +91,6 @@ def import_upload(
 ) -> dict[str, Any]:
     """Import an uploaded file, whose name serves as its type and as data only."""
     return keep(workspace, make_source(data, filename, encoding=encoding), column=column, name=name)
-
-
-def import_sample(workspace: Workspace) -> dict[str, Any]:
-    """Import the shipped premises, or answer with the corpus they already are."""
-    for corpus in workspace.store.premises.corpora():
-        if corpus.name == "sample":
-            return {"corpus_id": corpus.corpus_id, "name": corpus.name, "premises": corpus.premises}
-    return import_premises(workspace, path=str(SAMPLE_PREMISES), name="sample")
 
 
 def keep(workspace: Workspace, source: Source, *, column: str | None, name: str) -> dict[str, Any]:

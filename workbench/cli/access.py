@@ -19,7 +19,8 @@ def access(root: Path) -> Iterator[Call]:
         yield remote.call
         return
     from workbench.actions import ACTIONS
+    from workbench.actions.call import call_action
     from workbench.workspace import Workspace
 
     with Workspace(root) as workspace:
-        yield lambda name, /, **arguments: ACTIONS[name](workspace, **arguments)
+        yield lambda name, /, **arguments: call_action(workspace, name, ACTIONS[name], arguments)

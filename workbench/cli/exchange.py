@@ -73,6 +73,16 @@ def import_triplets(options: argparse.Namespace) -> None:
     write_json(options.json, answer)
 
 
+def import_pairs(options: argparse.Namespace) -> None:
+    """Make a task of scored pairs; its folder can be evaluated."""
+    path = str(require_file(options.file).resolve())
+    columns = {name: getattr(options, name) for name in ("first", "second", "score", "name", "encoding")}
+    with access(workspace_root(options.workspace)) as call:
+        answer = call("import_pairs", path=path, **columns)
+    print_line(f"{answer['task']}: {answer['pairs']} pairs, {answer['rejected']} rejected, in {answer['folder']}")
+    write_json(options.json, answer)
+
+
 def export(options: argparse.Namespace) -> None:
     """Write triplets to a file whose ending says its format."""
     with access(workspace_root(options.workspace)) as call:

@@ -35,6 +35,13 @@ def finish(options: argparse.Namespace) -> None:
     steer(options, "finish")
 
 
+def move(options: argparse.Namespace) -> None:
+    """Move a waiting job in its queue."""
+    places = options.down if options.up is None else -options.up
+    with access(workspace_root(options.workspace)) as call:
+        write_json(options.json, call("move", job_id=options.job_id, places=places))
+
+
 def resume(options: argparse.Namespace) -> None:
     """Go on with a job and follow it to its end."""
     with access(workspace_root(options.workspace)) as call:

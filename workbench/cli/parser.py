@@ -1,6 +1,7 @@
 """The commands and their options; settings become options by themselves, with their own sentence as help."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any, Literal, get_args, get_origin
 from pipeline.config import CurationRule, GenerationConfig, ScratchConfig, TrainConfig
 from pipeline.generation.llms.entries import LLMEntry
 from pipeline.settings import Setting, settings_of, shown
+from workbench.store.decision import BULK_ACTIONS
+from workbench.store.filters import TripletFilter
+from workbench.store.orders import Order
 
 OPTION_ALIASES = {"mask_threshold": ("--mask-phi",)}
 
@@ -49,6 +53,14 @@ def add_application(commands: Any) -> None:
         ("cancel", "stop a job for good"),
     ):
         command(commands, name, f"jobs:{name}", told).add_argument("job_id")
+    move = command(commands, "move", "jobs:move", "start a waiting job sooner or later")
+    move.add_argument("job_id")
+    places = move.add_mutually_exclusive_group(required=True)
+    places.add_argument("--up", type=int, metavar="N", help="N places sooner")
+    places.add_argument("--down", type=int, metavar="N", help="N places later")
+    call = command(commands, "call", "call", "call any action by name, as the HTTP interface does")
+    call.add_argument("action", help="name of the action; a wrong one lists them all")
+    call.add_argument("arguments", nargs="?", default="{}", help="JSON object, or - to read it from standard input")
     backup = command(commands, "backup", "maintenance:backup", "copy the database into a new file")
     backup.add_argument("file", type=Path)
     command(commands, "rebuild", "maintenance:rebuild", "build a fresh database from journals and decisions")
@@ -74,10 +86,16 @@ def add_llms(commands: Any) -> None:
 
 
 def add_encoders(commands: Any) -> None:
-    """Commands about the encoders of a workspace."""
+    """Commands about the encoders and the prompt sets of a workspace."""
     encoders = commands.add_parser("encoders", help="the encoders of the workspace: list, add").add_subparsers(
         required=True, metavar="COMMAND"
     )
+    prompts = commands.add_parser("prompts", help="the prompt sets of the workspace: list, save").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    command(prompts, "list", "prompts:show", "list the newest version of every prompt set")
+    saved = command(prompts, "save", "prompts:save", "save prompts as the next version of their name")
+    saved.add_argument("file", type=Path, help="JSON of one set, as `prompts list --json FILE` writes it")
     command(encoders, "list", "encoders:show", "list the encoders that can be trained, evaluated and mapped by name")
     add = command(encoders, "add", "encoders:add", "add an encoder that was trained elsewhere; its files stay there")
     add.add_argument("folder", help="folder of sentence-transformers or transformers with safetensors")
@@ -105,12 +123,7 @@ def add_stages(commands: Any) -> None:
     judge.add_argument("--judge", action="append", help="KIND:LLM, guide:ENCODER or ensemble:NAME, repeatable")
     judge.add_argument("--gold-dir", type=Path, help="folder with gold pairs to calibrate on")
 
-    curate = command(commands, "curate", "stages:curate", "stage 2: apply rule and decisions, freeze a snapshot")
-    curate.add_argument("--attempt", action="append", help="generation attempt, repeatable (default: all)")
-    curate.add_argument("--judge", help="judge whose scores the rule reads; without it every ok triplet is kept")
-    curate.add_argument("--name", required=True, help="name of the snapshot")
-    add_settings(curate, CurationRule)
-
+    add_curation(commands)
     train = command(commands, "train", "train", "stage 3: train an encoder on triplets")
     train.add_argument("--snapshot", help="snapshot of the workspace")
     train.add_argument(
@@ -140,6 +153,85 @@ def add_stages(commands: Any) -> None:
     folder.add_argument("--transfer-dir", type=Path, help="SentEval's data folder, for its transfer tasks")
 
 
+def add_curation(commands: Any) -> None:
+    """Commands of curation: everything that the page Curate writes."""
+    group = commands.add_parser("curate", help="stage 2: decide triplets, set the rule, freeze a snapshot")
+    curate = group.add_subparsers(required=True, metavar="COMMAND")
+
+    decide = command(curate, "decide", "curate:decide", "accept, reject, swap or edit triplets as one step")
+    decide.add_argument("triplet", nargs="+", help="id of a triplet; `curate next` and `curate list` show them")
+    action = decide.add_mutually_exclusive_group()
+    for name in BULK_ACTIONS:
+        action.add_argument(f"--{name}", dest="action", action="store_const", const=name)
+    decide.add_argument("--edit-positive", metavar="TEXT", help="new text of the positive")
+    decide.add_argument("--edit-hard-negative", metavar="TEXT", help="new text of the hard negative")
+    decide.add_argument("--settle", action="store_true", help="settle a disagreement of annotators")
+
+    bulk = command(curate, "bulk", "curate:bulk", "decide everything that a filter leaves as one step")
+    bulk.add_argument("action", choices=BULK_ACTIONS)
+    bulk.add_argument("--expected", type=int, metavar="N", help="decide only if exactly N triplets match")
+    bulk.add_argument("--dry-run", action="store_true", help="only say how many match")
+    for parser in (decide, bulk):
+        parser.add_argument("--reason", default="", help="why, as a text")
+
+    steps = [
+        command(curate, "undo", "curate:undo", "take back the last step of an annotator"),
+        command(curate, "redo", "curate:redo", "put back the step that was taken back last"),
+    ]
+    queue = command(curate, "next", "curate:show_next", "show what the queue of an annotator would show")
+    queue.add_argument("--disputed", action="store_true", help="triplets on which annotators differ")
+    queue.add_argument("--skip", action="append", metavar="TRIPLET", help="put this one off, repeatable")
+    for parser in (decide, bulk, queue, *steps):
+        parser.add_argument("--by", required=True, metavar="NAME", help="annotator; undo and redo go by this name")
+
+    listed = command(curate, "list", "curate:show_list", "list the triplets that a filter leaves")
+    for parser in (bulk, listed):
+        parser.add_argument("--where", action="append", metavar="FIELD=VALUE", help=_where_help())
+        parser.add_argument("--filter", metavar="JSON", help="the same fields as a JSON object, or a file with one")
+    for parser, rows in ((queue, 1), (listed, 50)):
+        parser.add_argument("--order", choices=get_args(Order), default="arrival", help="(default: arrival)")
+        parser.add_argument(
+            "--limit", type=int, default=rows, metavar="N", help=f"triplets to show (default: {rows})"
+        )
+
+    freeze = command(curate, "freeze", "curate:freeze", "apply rule and decisions, freeze a snapshot")
+    freeze.add_argument("--name", required=True, help="name of the snapshot")
+    for parser in (freeze, queue):
+        parser.add_argument("--judge", help="judge whose scores the rule reads; without it every ok triplet is kept")
+        parser.add_argument(
+            "--rule", metavar="NAME", help="a preset or saved rule; thresholds given here replace its"
+        )
+        add_settings(parser, CurationRule)
+    for parser in (freeze, queue, bulk, listed):
+        parser.add_argument("--attempt", action="append", help="generation attempt, repeatable (default: all)")
+
+    command(curate, "history", "curate:history", "show every decision on a triplet").add_argument("triplet")
+    anew = command(curate, "regenerate", "curate:regenerate", "write a side of a triplet anew")
+    anew.add_argument("triplet")
+    anew.add_argument("--side", choices=("positive", "hard_negative"), required=True)
+    rule = curate.add_parser("rule", help="saved rules").add_subparsers(required=True, metavar="COMMAND")
+    command(rule, "list", "curate:rules", "list presets and saved rules")
+    save = command(rule, "save", "curate:save_rule", "keep a rule under a name")
+    save.add_argument("name")
+    add_settings(save, CurationRule)
+    notes = command(curate, "guidelines", "curate:guidelines", "show or set the guidelines and the shared part")
+    notes.add_argument("file", type=Path, nargs="?", help="Markdown that becomes the guidelines")
+    notes.add_argument("--shared", type=float, metavar="SHARE", help="share that every annotator decides, 0 to 1")
+
+
+def _where_help() -> str:
+    known = ", ".join(field.name for field in fields(TripletFilter))
+    return f"condition, repeatable, such as decision=undecided or a_max=2; fields: {known}"
+
+
+def with_freeze(arguments: Sequence[str]) -> list[str]:
+    """Return the words with `freeze` after a `curate` that goes straight on to options: its earlier form."""
+    words = list(arguments)
+    if words[:1] == ["curate"] and len(words) > 1 and words[1].startswith("--") and words[1] != "--help":
+        words.insert(1, "freeze")
+    return words
+
+
 def add_exchange(commands: Any) -> None:
     """Commands that move data in and out."""
     premises = command(
@@ -156,6 +248,12 @@ def add_exchange(commands: Any) -> None:
     triplets.add_argument("file", type=Path, help="csv, tsv, jsonl, parquet, or a datasets folder")
     triplets.add_argument("--name", help="name of the attempt (default: the file's)")
     triplets.add_argument("--encoding", help="encoding of text that is not UTF-8, such as cp1252")
+    pairs = command(commands, "import-pairs", "exchange:import_pairs", "make a task of a file of scored pairs")
+    pairs.add_argument("file", type=Path, help="csv, tsv, jsonl or parquet")
+    for name, told in (("first", "one sentence"), ("second", "the other sentence"), ("score", "the score")):
+        pairs.add_argument(f"--{name}", required=True, metavar="COLUMN", help=f"column of {told}")
+    pairs.add_argument("--name", help="name of the task (default: the file's)")
+    pairs.add_argument("--encoding", help="encoding of text that is not UTF-8, such as cp1252")
     export = command(commands, "export", "exchange:export", "write a snapshot or attempts to a file or folder")
     export.add_argument("file", type=Path, help="name.csv, .jsonl or .parquet; without ending a datasets folder")
     export.add_argument("--snapshot", help="snapshot of the workspace")

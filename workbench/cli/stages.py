@@ -1,12 +1,10 @@
-"""`judge` and `curate`: stage 2 in a workspace."""
+"""`judge`: scores of a workspace's triplets."""
 
 import argparse
 
-from pipeline.config import CurationRule, from_fields
 from pipeline.errors import InputError
 from workbench.cli.access import Call, access
-from workbench.cli.output import print_table, write_json
-from workbench.cli.parser import settings
+from workbench.cli.output import write_json
 from workbench.cli.watch import watch
 from workbench.workspace import workspace_root
 
@@ -19,17 +17,6 @@ def judge(options: argparse.Namespace) -> None:
         started = call("start_judge", attempt_ids=attempts, judges=options.judge, gold_dir=gold_dir)
         watch(call, started["job_id"], label="Judging")
     write_json(options.json, started)
-
-
-def curate(options: argparse.Namespace) -> None:
-    """Apply the rule and people's decisions, and freeze the result under a name."""
-    rule = settings(options)
-    from_fields(CurationRule, rule)
-    with access(workspace_root(options.workspace)) as call:
-        attempts = options.attempt or all_attempts(call)
-        answer = call("curate", attempt_ids=attempts, judge_id=options.judge, rule=rule, name=options.name)
-    print_table(f"Snapshot {answer['name']}", ("why", "triplets"), sorted(answer["reasons"].items()))
-    write_json(options.json, answer)
 
 
 def all_attempts(call: Call) -> list[str]:

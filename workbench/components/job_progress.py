@@ -6,6 +6,7 @@ from typing import Final
 import streamlit as st
 
 from workbench import theme
+from workbench.actions.jobs import cancel, finish, pause, resume
 from workbench.components.notice import errors_shown
 from workbench.components.text import plain
 from workbench.components.wording import count, duration
@@ -138,26 +139,26 @@ def _counted(job: JobView[JobSpec]) -> str:
 
 def controls(workspace: Workspace, job: JobView, *, key: str) -> None:
     """Pause, resume and cancel; a press takes effect at the worker's next batch."""
-    offered: list[tuple[str, str, Callable[[str], None]]] = []
+    offered: list[tuple[str, str, Callable[..., object]]] = []
     if is_live(job):
-        offered.append(("Pause", ":material/pause:", workspace.jobs.pause))
+        offered.append(("Pause", ":material/pause:", pause))
     if job.state in RESUMABLE:
-        offered.append(("Resume", ":material/play_arrow:", workspace.jobs.resume))
+        offered.append(("Resume", ":material/play_arrow:", resume))
     if (
         kind_of(job.spec).kept_early
         and job.done
         and (job.state == "running" or job.state in {"paused", "interrupted"})
     ):
-        offered.append(("Stop and keep", ":material/save:", workspace.jobs.finish))
+        offered.append(("Stop and keep", ":material/save:", finish))
     if is_live(job) or job.state in {"paused", "interrupted"}:
-        offered.append(("Cancel", ":material/close:", workspace.jobs.cancel))
+        offered.append(("Cancel", ":material/close:", cancel))
     if not offered:
         return
     with st.container(horizontal=True):
         for label, icon, act in offered:
             if st.button(label, icon=icon, key=f"{key}_{label}_{job.job_id}"):
                 with errors_shown():
-                    act(job.job_id)
+                    act(workspace, job_id=job.job_id)
                     st.rerun()
 
 

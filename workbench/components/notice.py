@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import streamlit as st
 
+from pipeline.durable import os_error_sentence
 from pipeline.errors import InputError, StorageError
 from workbench.components.text import plain
 
@@ -16,6 +17,8 @@ def errors_shown() -> Iterator[None]:
         yield
     except (InputError, StorageError) as error:
         st.error(plain(str(error)), icon=":material/error:")
+    except OSError as error:
+        st.error(plain(os_error_sentence(error)), icon=":material/error:")
 
 
 def empty_state(what: str, *, hint: str, icon: str, page: str | None = None, action: str = "") -> None:

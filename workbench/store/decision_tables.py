@@ -1,6 +1,6 @@
 """The columns of a batch of decisions: what each leaves its triplet saying."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from pipeline.errors import InputError
@@ -27,7 +27,7 @@ def matching(database: Database, chosen: TripletFilter, action: Action) -> dict[
     return {"triplet_id": ids, "action": action, "positive": positive, "hard_negative": hard_negative}
 
 
-def resolved(database: Database, decisions: Sequence[Decision], *, blind: bool) -> dict[str, Any]:
+def resolved(database: Database, decisions: Sequence[Decision], *, blind: Collection[str]) -> dict[str, Any]:
     """Return columns of these decisions, each building on what its triplet says by then; see Decisions.append."""
     texts = _texts(database, [decision.triplet_id for decision in decisions], blind=blind)
     positives: list[str | None] = []
@@ -47,7 +47,7 @@ def resolved(database: Database, decisions: Sequence[Decision], *, blind: bool) 
     }
 
 
-def _texts(database: Database, triplet_ids: list[str], *, blind: bool) -> dict[str, Texts]:
+def _texts(database: Database, triplet_ids: list[str], *, blind: Collection[str]) -> dict[str, Texts]:
     with database.read() as cursor:
         rows = run(
             cursor,
@@ -59,7 +59,7 @@ def _texts(database: Database, triplet_ids: list[str], *, blind: bool) -> dict[s
     known: dict[str, Texts] = {}
     for triplet_id, positive, hard_negative, *decided in rows:
         generated = (positive or "", hard_negative or "")
-        is_changed = decided[0] is not None and not blind
+        is_changed = decided[0] is not None and triplet_id not in blind
         positive_now, hard_negative_now = decided if is_changed else generated
         known[triplet_id] = Texts(positive_now, hard_negative_now, generated=generated, is_changed=is_changed)
     return known

@@ -1,6 +1,6 @@
 """Human decisions: logged and fsynced first, then stored; undone and redone by appending, never by deleting."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -39,10 +39,10 @@ class Decisions:
         with self._lock:
             return self._catch_up()
 
-    def append(self, decisions: Sequence[Decision], *, blind: bool = False) -> str:
+    def append(self, decisions: Sequence[Decision], *, blind: Collection[str] = ()) -> str:
         """Log, then store these decisions as one batch of one annotator; return the batch id.
 
-        blind: the annotator saw the generated texts and nobody's changes, so their decision builds on those.
+        blind: the triplets whose generated texts the annotator saw and nobody's changes: decisions build on those.
         An unknown triplet, an unknown action or an empty text is an InputError and nothing is kept.
         """
         if not decisions:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pipeline.annotations import check_types
+from pipeline.errors import InputError
 from workbench.store.text_search import containing, matching
 
 DecisionFilter = Literal["", "undecided", "decided", "accept", "reject", "swap", "edit"]
@@ -62,6 +64,23 @@ class TripletFilter:
     def needs_scores(self) -> bool:
         """Whether a score limit is set, so that unjudged triplets drop out."""
         return any(limit is not None for limit in (self.a_min, self.a_max, self.b_min, self.b_max, self.rule))
+
+
+def filter_from(fields: dict[str, Any]) -> TripletFilter:
+    """Build a filter of its fields as JSON gives them, `asdict` turned round: the one form in which it is handed on.
+
+    Raises InputError for an unknown field, a value of the wrong type, and limits on scores without their judge.
+    """
+    known = TripletFilter.__dataclass_fields__
+    unknown = sorted(set(fields) - set(known))
+    if unknown:
+        raise InputError(f"A filter has no field {', '.join(unknown)}; it has {', '.join(known)}.")
+    check_types(fields, TripletFilter, of="the filter")
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+    chosen = TripletFilter(**values)
+    if chosen.needs_scores and not chosen.judge_id:
+        raise InputError("Limits on the scores a and b need judge_id, the judge that gave them.")
+    return chosen
 
 
 def attempts_clause(attempt_ids: Sequence[str], column: str = "attempt_id") -> tuple[str, list[Any]]:

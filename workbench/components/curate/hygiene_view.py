@@ -4,6 +4,7 @@ import streamlit as st
 
 from pipeline.names import BUILT_IN_ENCODERS
 from workbench import state, theme
+from workbench.actions.decisions import undo
 from workbench.actions.hygiene import start_hygiene
 from workbench.components.curate.hygiene_duplicates import duplicates
 from workbench.components.curate.hygiene_findings import closer, copied, leaked
@@ -107,5 +108,5 @@ def _form(workspace: Workspace, scope: Scope, *, primary: bool) -> None:
 
 def _undo(workspace: Workspace) -> None:
     with errors_shown():
-        if workspace.store.decisions.undo(state.annotator()) is None:
+        if undo(workspace, annotator=state.annotator())["batch_id"] is None:
             st.toast("Nothing to undo.")

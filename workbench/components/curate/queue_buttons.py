@@ -6,11 +6,11 @@ import streamlit as st
 
 from pipeline.records import Side
 from workbench import state
+from workbench.actions.decisions import decide, redo, undo
 from workbench.actions.regeneration import start_regenerate
 from workbench.components.curate.queue_settings import QueueSettings
 from workbench.components.notice import errors_shown
-from workbench.store.decision import Action, Decision
-from workbench.store.opinions import ADJUDICATED
+from workbench.store.decision import Action
 from workbench.workspace import Workspace
 
 SKIPPED = "queue_skipped"
@@ -27,14 +27,14 @@ REASONS = (
 """Why people reject, on the keys 1 to 5."""
 
 
-def buttons(workspace: Workspace, triplet: dict[str, Any], settings: QueueSettings, is_blind: bool) -> None:
+def buttons(workspace: Workspace, triplet: dict[str, Any], settings: QueueSettings) -> None:
     """Draw every decision about a triplet, each with its key."""
     # Streamlit keeps C and R for itself, so reject is X. Space would press whichever button has the focus.
-    decide = (_decide, workspace, triplet, settings, is_blind)
+    decision = (decided, workspace, triplet["triplet_id"], settings)
     with st.container(horizontal=True, gap="small"):
-        _button("Accept", "A", ":material/check:", *decide, "accept", kind="primary")
-        _button("Reject", "X", ":material/close:", *decide, "reject")
-        _button("Swap", "S", ":material/swap_horiz:", *decide, "swap")
+        _button("Accept", "A", ":material/check:", *decision, "accept", kind="primary")
+        _button("Reject", "X", ":material/close:", *decision, "reject")
+        _button("Swap", "S", ":material/swap_horiz:", *decision, "swap")
         _button("Edit", "E", ":material/edit:", _start_editing, triplet)
         _button("Skip", "N", ":material/skip_next:", _skip, triplet)
         steps(workspace)
@@ -45,8 +45,9 @@ def buttons(workspace: Workspace, triplet: dict[str, Any], settings: QueueSettin
                 reason.capitalize(),
                 shortcut=str(number),
                 type="tertiary",
-                on_click=_decide,
-                args=(*decide[1:], "reject", reason),
+                on_click=decided,
+                args=(*decision[1:], "reject"),
+                kwargs={"reason": reason},
                 key=f"queue_reason_{number}",
             )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -73,32 +74,29 @@ def _button(label: str, key: str, icon: str, act: Any, *arguments: Any, kind: An
     st.button(label, shortcut=key, icon=icon, type=kind, on_click=act, args=arguments, key=f"queue_{label.lower()}")
 
 
-def _decide(
-    workspace: Workspace,
-    triplet: dict[str, Any],
-    settings: QueueSettings,
-    is_blind: bool,
-    action: Action,
-    reason: str = "",
+def decided(
+    workspace: Workspace, triplet_id: str, settings: QueueSettings, action: Action, **texts_or_reason: str
 ) -> None:
-    reason = ADJUDICATED if settings.disputed else reason
-    append(workspace, Decision(triplet["triplet_id"], action, annotator=settings.annotator, reason=reason), is_blind)
-
-
-def append(workspace: Workspace, decision: Decision, is_blind: bool = False) -> None:
     """Store a decision; what is wrong with it is shown in its place."""
     with errors_shown():
-        workspace.store.decisions.append([decision], blind=is_blind)
+        decide(
+            workspace,
+            triplet_ids=[triplet_id],
+            action=action,
+            annotator=settings.annotator,
+            settles=settings.disputed,
+            **texts_or_reason,
+        )
 
 
 def _undo(workspace: Workspace) -> None:
     with errors_shown():
-        workspace.store.decisions.undo(state.annotator())
+        undo(workspace, annotator=state.annotator())
 
 
 def _redo(workspace: Workspace) -> None:
     with errors_shown():
-        workspace.store.decisions.redo(state.annotator())
+        redo(workspace, annotator=state.annotator())
 
 
 def _skip(triplet: dict[str, Any]) -> None:

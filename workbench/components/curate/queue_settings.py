@@ -1,20 +1,22 @@
 """Who annotates, in which order, and what the team agreed on: the row above the queue and the notes beside it."""
 
-from dataclasses import dataclass, replace
-from typing import Any, get_args
+from dataclasses import dataclass
+from typing import get_args
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from workbench import state
+from workbench.actions.curation import save_guidelines
+from workbench.actions.decisions import LONGEST_NAME
 from workbench.components.curate.rule_sliders import current_rule
 from workbench.components.curation_scope import Scope
 from workbench.components.notice import errors_shown
-from workbench.curation_notes import CurationNotes, read_notes, write_notes
+from workbench.curation_notes import CurationNotes, read_notes
 from workbench.store.orders import Order, Sorting
 from workbench.workspace import Workspace
 
-_ORDERS: dict[str, str] = {
+_ORDERS: dict[Order, str] = {
     "arrival": "As they came",
     "border": "Border of the rule first",
     "disagreement": "Judges disagree most first",
@@ -32,28 +34,20 @@ class QueueSettings:
     """How the queue is worked through."""
 
     annotator: str
-    sorting: Sorting
-    shared: float
-    """Share of triplets that every annotator decides blindly."""
+    order: Order
     disputed: bool
     """Whether the queue shows what annotators differ on."""
 
-    def is_blind(self, known: dict[str, Any]) -> bool:
-        """Whether somebody else's decision on this triplet must not show."""
-        decision = known["decision"]
-        somebody = decision is not None and decision["action"] != "reset" and decision["annotator"] != self.annotator
-        return bool(self.shared) and not self.disputed and somebody
 
-
-def order_names() -> dict[str, str]:
+def order_names() -> dict[Order, str]:
     """Orders by id, in words."""
     return dict(_ORDERS)
 
 
-def sorting(scope: Scope, order: str) -> Sorting:
+def sorting(scope: Scope, order: Order) -> Sorting:
     """An order with the judge and the rule that the page shows."""
     rule = current_rule()
-    return Sorting(order, scope.judge_id or "", (rule.alpha, rule.beta, rule.gamma))  # type: ignore[arg-type]
+    return Sorting(order, scope.judge_id or "", (rule.alpha, rule.beta, rule.gamma))
 
 
 def queue_settings(workspace: Workspace, scope: Scope) -> QueueSettings:
@@ -75,7 +69,7 @@ def queue_settings(workspace: Workspace, scope: Scope) -> QueueSettings:
         )
         with st.popover("Guidelines and sharing", icon=":material/menu_book:"):
             _notes_form(workspace, notes)
-    return QueueSettings(annotator, sorting(scope, str(order)), notes.shared, shown == "Disputed")
+    return QueueSettings(annotator, order, shown == "Disputed")
 
 
 def beside_guidelines(workspace: Workspace) -> DeltaGenerator:
@@ -102,7 +96,7 @@ def _notes_form(workspace: Workspace, notes: CurationNotes) -> None:
         )
         if st.form_submit_button("Save for everyone", type="primary"):
             with errors_shown():
-                write_notes(workspace.root, replace(notes, guidelines=text, shared=share / 100))
+                save_guidelines(workspace, guidelines=text, shared=share / 100)
                 st.rerun()
 
 
@@ -110,7 +104,7 @@ def _annotator() -> str:
     if "queue_annotator" not in st.session_state:
         st.session_state["queue_annotator"] = state.annotator()
     typed = st.text_input(
-        "Annotator", key="queue_annotator", max_chars=40, help="Decisions, undo and redo go by this name."
+        "Annotator", key="queue_annotator", max_chars=LONGEST_NAME, help="Decisions, undo and redo go by this name."
     )
     name = " ".join(typed.split()) or "me"
     state.remember(state.ANNOTATOR, None if name == "me" else name)

@@ -1,14 +1,15 @@
 """The three thresholds: sliders, presets and the team's saved rules. Other views read the same values."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import streamlit as st
 
 from pipeline.config import RULE_PRESETS, CurationRule
 from pipeline.settings import setting_of, settings_of
+from workbench.actions.curation import save_rule as save_rule_as
 from workbench.components.notice import errors_shown
 from workbench.components.settings_form import settings_form
-from workbench.curation_notes import read_notes, write_notes
+from workbench.curation_notes import MOST_RULE_NAME_CHARS, read_notes
 from workbench.workspace import Workspace
 
 STEP: float = setting_of(CurationRule, "alpha").step or 0.05
@@ -37,11 +38,10 @@ def rule_sliders(workspace: Workspace) -> CurationRule:
 def save_rule(workspace: Workspace, rule: CurationRule) -> None:
     """Draw the form that keeps the rule under a name."""
     with st.popover("Save this rule", icon=":material/bookmark_add:"):
-        name = st.text_input("Name", key="rule_name", max_chars=40).strip()
+        name = st.text_input("Name", key="rule_name", max_chars=MOST_RULE_NAME_CHARS).strip()
         if st.button("Save", key="rule_save", disabled=not name or name in RULE_PRESETS):
             with errors_shown():
-                notes = read_notes(workspace.root)
-                write_notes(workspace.root, replace(notes, rules=notes.rules | {name: rule}))
+                save_rule_as(workspace, name=name, rule=asdict(rule))
                 st.rerun()
 
 

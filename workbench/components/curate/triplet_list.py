@@ -1,10 +1,12 @@
 """All triplets in rows, filtered and sorted, page by page; one decision for everything that matches."""
 
+from dataclasses import asdict
 from typing import Any
 
 import streamlit as st
 
 from workbench import state
+from workbench.actions.decisions import decide_all, redo, undo
 from workbench.components.curate.list_filters import NONE_MATCHES, list_filters
 from workbench.components.curate.queue_buttons import REASONS
 from workbench.components.curate.queue_settings import order_names, sorting
@@ -43,7 +45,7 @@ def _order(scope: Scope) -> Sorting:
     order = st.selectbox(
         "Order", list(names), format_func=names.__getitem__, key="list_order", on_change=_go, args=(0,)
     )
-    return sorting(scope, str(order))
+    return sorting(scope, order)
 
 
 def _rows(workspace: Workspace, chosen: TripletFilter, order: Sorting, total: int) -> None:
@@ -101,17 +103,20 @@ def _bulk_bar(workspace: Workspace, scope: Scope, chosen: TripletFilter, total: 
 
 def _decide_all(workspace: Workspace, chosen: TripletFilter, action: Any, reason: str, total: int) -> None:
     with errors_shown():
-        workspace.store.decisions.decide_all(
-            chosen, action, annotator=state.annotator(), reason=reason, expected=total
+        decide_all(
+            workspace,
+            filter=asdict(chosen),
+            action=action,
+            annotator=state.annotator(),
+            reason=reason,
+            expected=total,
         )
         st.toast(f"{counted(total, 'triplet')}: {action}. Undo takes it back.")
 
 
 def _step(workspace: Workspace, step: str) -> None:
-    decisions = workspace.store.decisions
     with errors_shown():
-        done = decisions.undo(state.annotator()) if step == "undo" else decisions.redo(state.annotator())
-        if done is None:
+        if {"undo": undo, "redo": redo}[step](workspace, annotator=state.annotator())["batch_id"] is None:
             st.toast(f"Nothing to {step} for {state.annotator()}.")
 
 

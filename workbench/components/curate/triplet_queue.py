@@ -1,20 +1,21 @@
 """Deciding triplets one after the other, by key or by button; every press is stored before the next card shows."""
 
+from dataclasses import asdict
 from typing import Any
 
 import streamlit as st
 
 from pipeline.records import Side
+from workbench.actions.decisions import queue
 from workbench.components.curate.neighbours import neighbours
-from workbench.components.curate.queue_buttons import EDITING, SKIPPED, append, buttons, steps
+from workbench.components.curate.queue_buttons import EDITING, SKIPPED, buttons, decided, steps
 from workbench.components.curate.queue_settings import QueueSettings
+from workbench.components.curate.rule_sliders import current_rule
 from workbench.components.curate.triplet_history import triplet_history
 from workbench.components.curation_scope import Scope
 from workbench.components.notice import empty_state
 from workbench.components.triplet_card import triplet_card
 from workbench.components.wording import count, percent
-from workbench.store.decision import Decision
-from workbench.store.filters import TripletFilter
 from workbench.workspace import Workspace
 
 
@@ -24,9 +25,18 @@ def triplet_queue(workspace: Workspace, scope: Scope, settings: QueueSettings) -
 
 
 def _queue(workspace: Workspace, scope: Scope, settings: QueueSettings) -> None:
-    chosen = _waiting(workspace, scope, settings)
-    every = TripletFilter(attempt_ids=scope.attempt_ids, outcome="ok", triplet_ids=scope.triplet_ids)
-    left, total = workspace.store.triplets.count(chosen), workspace.store.triplets.count(every)
+    found = queue(
+        workspace,
+        annotator=settings.annotator,
+        attempt_ids=scope.attempt_ids,
+        order=settings.order,
+        judge_id=scope.judge_id or "",
+        rule=asdict(current_rule()),
+        disputed=settings.disputed,
+        triplet_ids=scope.triplet_ids,
+        skipped=st.session_state.setdefault(SKIPPED, []),
+    )
+    left, total = found["left"], found["total"]
     if settings.disputed:
         st.progress(0.0, text=f"{count(left)} triplets on which annotators differ")
     else:
@@ -34,52 +44,21 @@ def _queue(workspace: Workspace, scope: Scope, settings: QueueSettings) -> None:
             (total - left) / total if total else 0.0,
             text=f"{count(total - left)} of {count(total)} decided ({percent(total - left, total)})",
         )
-    triplet = _next(workspace, chosen, settings)
-    if triplet is None:
+    if not found["triplets"]:
         _done(workspace, left)
         return
-    known = workspace.store.triplets.get(triplet["triplet_id"])
-    is_blind = settings.is_blind(known)
-    if is_blind:  # as generated: what another annotator made of it would give their opinion away
-        triplet |= {side: known[side] for side in Side}
+    [triplet] = found["triplets"]
     if st.session_state.get(EDITING) == triplet["triplet_id"]:
-        _edit(workspace, triplet, settings, is_blind)
+        _edit(workspace, triplet, settings)
         return
-    triplet_card(triplet, known["scores"])
-    _offers(workspace, triplet, settings, is_blind)
+    triplet_card(triplet, triplet["scores"])
+    _offers(workspace, triplet, settings)
     if settings.disputed:
         _opinions(workspace, triplet["triplet_id"])
-    buttons(workspace, triplet, settings, is_blind)
+    buttons(workspace, triplet, settings)
     neighbours(workspace, scope, triplet)
-    if not is_blind:
+    if not triplet["blind"]:
         triplet_history(workspace, triplet["triplet_id"])
-
-
-def _waiting(workspace: Workspace, scope: Scope, settings: QueueSettings) -> TripletFilter:
-    if settings.disputed:
-        disputed = workspace.store.opinions.disputed(list(scope.attempt_ids))
-        if scope.triplet_ids is not None:
-            disputed = [triplet_id for triplet_id in disputed if triplet_id in set(scope.triplet_ids)]
-        return TripletFilter(triplet_ids=tuple(disputed), judge_id=scope.judge_id or "")
-    return TripletFilter(
-        attempt_ids=scope.attempt_ids,
-        outcome="ok",
-        waits_for=settings.annotator,
-        shared=settings.shared,
-        judge_id=scope.judge_id or "",
-        triplet_ids=scope.triplet_ids,
-    )
-
-
-def _next(workspace: Workspace, chosen: TripletFilter, settings: QueueSettings) -> dict[str, Any] | None:
-    skipped = st.session_state.setdefault(SKIPPED, [])
-    limit = len(skipped) + 1
-    if settings.sorting.order == "arrival":
-        page = workspace.store.triplets.page(chosen, limit=limit)
-    else:
-        page = workspace.store.triplets.sorted_page(chosen, settings.sorting, limit=limit)
-    waiting = page[~page["triplet_id"].isin(skipped)]
-    return None if waiting.empty else waiting.iloc[0].to_dict()
 
 
 def _done(workspace: Workspace, left: int) -> None:
@@ -96,7 +75,7 @@ def _done(workspace: Workspace, left: int) -> None:
         steps(workspace)
 
 
-def _offers(workspace: Workspace, triplet: dict[str, Any], settings: QueueSettings, is_blind: bool) -> None:
+def _offers(workspace: Workspace, triplet: dict[str, Any], settings: QueueSettings) -> None:
     """Show the newest side that was written anew for this triplet, to be taken with one key."""
     for other in workspace.store.triplets.regenerated(triplet["triplet_id"])[:1]:
         side = Side(other["origin"].split(":")[1])
@@ -110,12 +89,9 @@ def _offers(workspace: Workspace, triplet: dict[str, Any], settings: QueueSettin
             st.button(
                 "Use it",
                 shortcut="U",
-                on_click=append,
-                args=(
-                    workspace,
-                    Decision(triplet["triplet_id"], "edit", annotator=settings.annotator, **{str(side): text}),
-                    is_blind,
-                ),
+                on_click=decided,
+                args=(workspace, triplet["triplet_id"], settings, "edit"),
+                kwargs={str(side): text},
                 key="queue_use",
             )
 
@@ -127,7 +103,7 @@ def _opinions(workspace: Workspace, triplet_id: str) -> None:
     st.text(f"Annotators differ. {said}. The next decision settles it and leaves their opinions as they are.")
 
 
-def _edit(workspace: Workspace, triplet: dict[str, Any], settings: QueueSettings, is_blind: bool) -> None:
+def _edit(workspace: Workspace, triplet: dict[str, Any], settings: QueueSettings) -> None:
     with st.form("queue_edit"):
         st.caption("Premise")
         st.text(triplet["premise"])
@@ -140,8 +116,8 @@ def _edit(workspace: Workspace, triplet: dict[str, Any], settings: QueueSettings
     if saved and not complete:
         st.error("Both sentences need text: reject the triplet instead if one side cannot be saved.")
     if saved and complete:
-        decision = Decision(triplet["triplet_id"], "edit", positive, hard_negative, annotator=settings.annotator)
-        append(workspace, decision, is_blind)
+        texts = {"positive": positive, "hard_negative": hard_negative}
+        decided(workspace, triplet["triplet_id"], settings, "edit", **texts)
     if closed or (saved and complete):
         st.session_state.pop(EDITING, None)
         st.rerun(scope="fragment")

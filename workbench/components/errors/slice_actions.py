@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from workbench.actions.errors import add_note
-from workbench.actions.maps import save_slice
+from workbench.actions.maps import save_pair_slice, save_slice
 from workbench.components import links
 from workbench.components.errors.like_these import curate_like_these, generate_like_these
 from workbench.components.notice import errors_shown
@@ -13,7 +13,6 @@ from workbench.components.to_curation import to_curation
 from workbench.components.wording import ago, counted
 from workbench.jobs.kinds import GenerateSpec
 from workbench.notes import Notes
-from workbench.pair_slices import PairSlices
 from workbench.workspace import Workspace
 
 _NOTES_SHOWN = 50
@@ -74,7 +73,7 @@ def _save_pairs(workspace: Workspace, pairs: pd.DataFrame, task: str, origin: st
     if name is not None:
         with errors_shown():
             chosen = list(zip(pairs["sentence1"], pairs["sentence2"], strict=True))
-            PairSlices(workspace.root).add(name, chosen, task=task, origin=origin)
+            save_pair_slice(workspace, name=name, pairs=chosen, task=task, origin=origin)
             st.rerun()
 
 

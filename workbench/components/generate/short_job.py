@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from workbench import state
+from workbench.actions.jobs import cancel
 from workbench.components.job_progress import is_live, progress_words, share, while_live
 from workbench.components.notice import errors_shown
 from workbench.components.text import plain
@@ -47,7 +48,7 @@ def short_job(
                     st.progress(share(now), text=plain(f"{now.message or 'Waiting'} · {progress_words(now)}"))
                 if st.button("Cancel", icon=":material/close:", key=f"cancel_{job.job_id}"):
                     with errors_shown():
-                        workspace.jobs.cancel(job.job_id)
+                        cancel(workspace, job_id=job.job_id)
         elif now.state == "failed":
             st.error(plain(now.message), icon=":material/error:")
         elif now.state != "finished":
@@ -65,4 +66,4 @@ def cancel_others(workspace: Workspace, kind: type[JobSpec], keep: str | None) -
     for job in workspace.jobs.of(kind):
         if is_live(job) and job.job_id != keep:
             with errors_shown():
-                workspace.jobs.cancel(job.job_id)
+                cancel(workspace, job_id=job.job_id)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from workbench import theme
+from workbench.actions.jobs import overview
 from workbench.components import links
 from workbench.components.home.best_encoder import best_encoder
 from workbench.components.text import plain
@@ -28,7 +29,7 @@ class Box:
 
 def boxes(workspace: Workspace) -> list[Box]:
     """Lay the counts of a workspace out as the five stages."""
-    held = workspace.store.overview()
+    held = overview(workspace)
     snapshots = workspace.store.snapshots.list()
     best = best_encoder(workspace)
     return [

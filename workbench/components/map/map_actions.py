@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from workbench import state
-from workbench.actions.maps import save_slice, seed_corpus
+from workbench.actions.maps import save_pair_slice, save_slice, seed_corpus
 from workbench.components import links
 from workbench.components.map import map_selection
 from workbench.components.map.map_parts import CURATE, MapParts, mark
@@ -67,8 +67,8 @@ def _save(parts: MapParts, name: str) -> str:
     chosen = points[points["triplet_id"].isin(parts.selected_ids())]
     first, second = (chosen.loc[chosen["role"] == role, "text"] for role in PAIR_ROLES)
     pairs = list(zip(first, second, strict=True))
-    kept = PairSlices(parts.workspace.root).add(name, pairs, task=parts.task, origin=f"map {parts.map_id}")
-    return counted(len(kept.pair_ids), "pair")
+    kept = save_pair_slice(parts.workspace, name=name, pairs=pairs, task=parts.task, origin=f"map {parts.map_id}")
+    return counted(kept["pairs"], "pair")
 
 
 def _seed(parts: MapParts) -> None:

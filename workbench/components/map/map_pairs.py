@@ -5,12 +5,11 @@ import pandas as pd
 import streamlit as st
 
 from workbench import state, theme
+from workbench.actions.hygiene import keep_one
 from workbench.components.map import map_selection
-from workbench.components.map.map_lines import DUPLICATE
 from workbench.components.notice import errors_shown
 from workbench.components.wording import count
 from workbench.map_files import SentenceMap
-from workbench.store.decision import Decision
 from workbench.workspace import Workspace
 
 _ROWS = 500
@@ -86,6 +85,4 @@ def _show(map_id: str, premise: int, candidate: int) -> None:
 def _mark(workspace: Workspace, drawn: SentenceMap, premise: int, candidate: int) -> None:
     first, second = (str(drawn.points["triplet_id"].iat[point]) for point in (premise, candidate))
     with errors_shown():
-        workspace.store.decisions.append(
-            [Decision(second, "reject", annotator=state.annotator(), reason=f"{DUPLICATE}{first}")]
-        )
+        keep_one(workspace, groups=[[first, second]], annotator=state.annotator())

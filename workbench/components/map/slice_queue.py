@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import streamlit as st
 
 from workbench import state
+from workbench.actions.decisions import decide, undo
 from workbench.components.notice import empty_state, errors_shown
 from workbench.components.triplet_card import triplet_card
 from workbench.components.wording import counted
-from workbench.store.decision import Action, Decision
+from workbench.store.decision import Action
 from workbench.workspace import Workspace
 
 
@@ -54,13 +55,16 @@ def slice_queue(workspace: Workspace, triplet_ids: Sequence[str], *, key: str) -
 
 
 def _decide(workspace: Workspace, triplet_ids: Sequence[str], action: Action) -> None:
-    who = state.annotator()
     with errors_shown():
-        workspace.store.decisions.append(
-            [Decision(triplet_id, action, annotator=who, reason="embedding map") for triplet_id in triplet_ids]
+        decide(
+            workspace,
+            triplet_ids=triplet_ids,
+            action=action,
+            annotator=state.annotator(),
+            reason="embedding map",
         )
 
 
 def _undo(workspace: Workspace) -> None:
     with errors_shown():
-        workspace.store.decisions.undo(state.annotator())
+        undo(workspace, annotator=state.annotator())

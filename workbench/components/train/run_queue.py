@@ -5,6 +5,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from workbench import state
+from workbench.actions.jobs import cancel, move
 from workbench.components.job_progress import is_live, progress_words, share, while_live
 from workbench.components.notice import errors_shown
 from workbench.components.text import plain
@@ -49,10 +50,15 @@ def _order(workspace: Workspace, waiting: dict[str, JobView]) -> list[str]:
 def _line(workspace: Workspace, job: JobView, place: int, *, last: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"{place + 1}. {_words(job)}", width="stretch")
-        moves: tuple[tuple[str, str, bool, Callable[[], None]], ...] = (
-            ("Up", ":material/arrow_upward:", place == 0, lambda: workspace.jobs.move(job.job_id, -1)),
-            ("Down", ":material/arrow_downward:", place == last, lambda: workspace.jobs.move(job.job_id, 1)),
-            ("Remove", ":material/close:", False, lambda: workspace.jobs.cancel(job.job_id)),
+        moves: tuple[tuple[str, str, bool, Callable[[], object]], ...] = (
+            ("Up", ":material/arrow_upward:", place == 0, lambda: move(workspace, job_id=job.job_id, places=-1)),
+            (
+                "Down",
+                ":material/arrow_downward:",
+                place == last,
+                lambda: move(workspace, job_id=job.job_id, places=1),
+            ),
+            ("Remove", ":material/close:", False, lambda: cancel(workspace, job_id=job.job_id)),
         )
         for label, icon, is_off, act in moves:
             if st.button(label, icon=icon, key=f"queue_{label}_{job.job_id}", disabled=is_off, type="tertiary"):

@@ -1,0 +1,32 @@
+"""Calling an action by name with arguments from JSON: what has the wrong name or type is refused in one sentence."""
+
+import inspect
+import json
+from collections.abc import Callable
+from typing import Any
+
+from pipeline.annotations import check_types
+from pipeline.errors import InputError
+from workbench.workspace import Workspace
+
+Action = Callable[..., dict[str, Any]]
+
+
+def call_action(workspace: Workspace, name: str, action: Action, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Check the arguments against the signature and annotations of an action, then run it.
+
+    Raises InputError for an unknown, missing or mistyped argument, and for text that cannot be kept as UTF-8.
+    """
+    try:
+        inspect.signature(action).bind(workspace, **arguments)
+    except TypeError as error:
+        raise InputError(f"The action {name} cannot be called like this: {error}.") from error
+    check_types(arguments, action, of=f"the action {name}")
+    try:
+        text = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"The arguments of {name} hold what JSON or UTF-8 cannot keep: {error}.") from error
+    if "\\u0000" in text:
+        raise InputError(f"The arguments of {name} hold the character NUL, which no text or name may.")
+    return action(workspace, **arguments)

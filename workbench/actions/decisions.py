@@ -1,0 +1,208 @@
+"""People's decisions: which triplet is next, what is said of one or of all that match, taken back and put back.
+
+Whoever decides gives a name; undo and redo go by it, in whatever process they are asked for.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import astuple
+from typing import TYPE_CHECKING, Any
+
+from pipeline.config import CurationRule, from_fields
+from pipeline.errors import InputError
+from pipeline.records import Side
+from workbench.actions.generation import known_attempts
+from workbench.curation_notes import read_notes
+from workbench.store.decision import Action, Decision
+from workbench.store.filters import TripletFilter, filter_from
+from workbench.store.opinions import ADJUDICATED
+from workbench.store.orders import Order, Sorting
+from workbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LONGEST_NAME = 40
+_MOST_ROWS = 10_000
+
+
+def decide(
+    workspace: Workspace,
+    *,
+    triplet_ids: Sequence[str],
+    action: Action,
+    annotator: str,
+    positive: str | None = None,
+    hard_negative: str | None = None,
+    reason: str = "",
+    settles: bool = False,
+) -> dict[str, Any]:
+    """Decide these triplets as one step; an edit gives the new text of one side or both, of one triplet.
+
+    Where a share of triplets is annotated by everyone, a decision builds on the generated texts, as its annotator saw
+    nobody else's changes. With `settles` it settles a disagreement: the outcome, and nobody's own opinion.
+    """
+    has_text = positive is not None or hard_negative is not None
+    if has_text != (action == "edit"):
+        raise InputError("An edit needs the new text of a side, and only an edit has one.")
+    if action == "edit" and len(triplet_ids) != 1:
+        raise InputError(f"An edit is of one triplet; {len(triplet_ids)} were named.")
+    who = annotator_name(annotator)
+    decisions = [
+        Decision(triplet_id, action, positive, hard_negative, who, ADJUDICATED if settles else reason)
+        for triplet_id in dict.fromkeys(triplet_ids)
+    ]
+    shared = 0.0 if settles else read_notes(workspace.root).shared
+    blind = [one.triplet_id for one in decisions if shared and _is_decided_by_others(workspace, one.triplet_id, who)]
+    return {"batch_id": workspace.store.decisions.append(decisions, blind=blind), "decided": len(decisions)}
+
+
+def decide_all(
+    workspace: Workspace,
+    *,
+    filter: dict[str, Any],
+    action: Action,
+    annotator: str,
+    reason: str = "",
+    expected: int | None = None,
+) -> dict[str, Any]:
+    """Decide every triplet that a TripletFilter (its fields) leaves, as one step.
+
+    expected: the number that was shown; when another number matches by now nothing is decided (InputError). The
+    answer counts the triplets of the filter's attempts by decision before and after.
+    """
+    chosen, store = filter_from(filter), workspace.store
+    store.triplets.count(chosen)  # says what is wrong with a pattern
+    before = store.decisions.counts(chosen.attempt_ids)
+    batch_id, decided = store.decisions.decide_all(
+        chosen, action, annotator=annotator_name(annotator), reason=reason, expected=expected
+    )
+    after = store.decisions.counts(chosen.attempt_ids)
+    return {"batch_id": batch_id, "decided": decided, "before": before, "after": after}
+
+
+def undo(workspace: Workspace, *, annotator: str) -> dict[str, Any]:
+    """Take back the annotator's last step in force; `batch_id` is None when there is none."""
+    return {"batch_id": workspace.store.decisions.undo(annotator_name(annotator))}
+
+
+def redo(workspace: Workspace, *, annotator: str) -> dict[str, Any]:
+    """Put back the step that the annotator took back last; `batch_id` is None when there is none."""
+    return {"batch_id": workspace.store.decisions.redo(annotator_name(annotator))}
+
+
+def queue(
+    workspace: Workspace,
+    *,
+    annotator: str,
+    attempt_ids: Sequence[str] = (),
+    order: Order = "arrival",
+    judge_id: str = "",
+    rule: dict[str, Any] | None = None,
+    disputed: bool = False,
+    triplet_ids: Sequence[str] | None = None,
+    skipped: Sequence[str] = (),
+    limit: int = 1,
+) -> dict[str, Any]:
+    """Return the next triplets that this annotator should decide, how many are left, and of how many.
+
+    disputed: those on which annotators differ and that nobody has settled, in place of undecided ones.
+    triplet_ids: only these, for example of a slice. skipped: put off for now, still counted as left.
+    A triplet has the texts its annotator may see (`blind`: as generated, as somebody else decided it) and its scores
+    by judge.
+    """
+    who, store = annotator_name(annotator), workspace.store
+    attempts = tuple(known_attempts(workspace, attempt_ids))
+    among = None if triplet_ids is None else tuple(triplet_ids)
+    shared = 0.0 if disputed else read_notes(workspace.root).shared
+    chosen = TripletFilter(attempts, outcome="ok", waits_for=who, shared=shared, judge_id=judge_id, triplet_ids=among)
+    if disputed:
+        differing = store.opinions.disputed(attempts)
+        named = set(differing if among is None else among)
+        chosen = TripletFilter(judge_id=judge_id, triplet_ids=tuple(one for one in differing if one in named))
+    page = _page(workspace, chosen, order, rule, limit=_rows(limit) + len(skipped))
+    waiting = page[~page["triplet_id"].isin(skipped)].head(limit)
+    return {
+        "triplets": [_seen_by(workspace, who, row, shared) for row in _json_rows(waiting)],
+        "left": store.triplets.count(chosen),
+        "total": store.triplets.count(TripletFilter(attempts, outcome="ok", triplet_ids=among)),
+    }
+
+
+def list_triplets(
+    workspace: Workspace,
+    *,
+    filter: dict[str, Any] | None = None,
+    order: Order = "arrival",
+    rule: dict[str, Any] | None = None,
+    limit: int = 50,
+    after: Sequence[float] | None = None,
+) -> dict[str, Any]:
+    """Return the triplets that a TripletFilter (its fields) leaves, in this order, and how many there are in all.
+
+    after: the `after` of the answer before, to get the following page.
+    """
+    chosen = filter_from(filter or {})
+    total = workspace.store.triplets.count(chosen)
+    rows = _json_rows(_page(workspace, chosen, order, rule, limit=_rows(limit), after=after))
+    last = [rows[-1]["sort_key"], rows[-1]["position"]] if rows else None
+    return {"triplets": rows, "total": total, "after": last}
+
+
+def decision_history(workspace: Workspace, *, triplet_id: str) -> dict[str, Any]:
+    """Return everything known of one triplet, and every decision on it, oldest first."""
+    known = workspace.store.triplets.get(triplet_id)
+    return {"triplet": known, "history": _json_rows(workspace.store.decisions.history(triplet_id))}
+
+
+def annotator_name(name: str) -> str:
+    """Return the name without superfluous spaces. Raises InputError for an empty or overlong one."""
+    found = " ".join(name.split())
+    if not found or len(found) > LONGEST_NAME:
+        raise InputError(f"Decisions need the name of who decides, of 1 to {LONGEST_NAME} characters.")
+    return found
+
+
+def _is_decided_by_others(workspace: Workspace, triplet_id: str, annotator: str) -> bool:
+    decision = workspace.store.triplets.get(triplet_id)["decision"]
+    return decision is not None and decision["action"] != "reset" and decision["annotator"] != annotator
+
+
+def _seen_by(workspace: Workspace, annotator: str, row: dict[str, Any], shared: float) -> dict[str, Any]:
+    """Add the scores; where somebody else's opinion must not show, put the generated texts in place of theirs."""
+    known = workspace.store.triplets.get(row["triplet_id"])
+    blind = bool(shared) and _is_decided_by_others(workspace, row["triplet_id"], annotator)
+    if blind:
+        row |= {str(side): known[side] for side in Side} | {"decision": None}
+    return row | {"scores": known["scores"], "blind": blind}
+
+
+def _page(
+    workspace: Workspace,
+    chosen: TripletFilter,
+    order: Order,
+    rule: dict[str, Any] | None,
+    *,
+    limit: int,
+    after: Sequence[float] | None = None,
+) -> "pd.DataFrame":
+    limits = astuple(from_fields(CurationRule, rule or {}))
+    key = None
+    if after is not None:
+        if len(after) != 2:
+            raise InputError("after must be the two numbers that the page before ended with.")
+        key = (float(after[0]), int(after[1]))
+    if order == "arrival":  # a window of the table is enough
+        page = workspace.store.triplets.page(chosen, after=None if key is None else key[1], limit=limit)
+        return page.assign(sort_key=page["position"].astype(float))
+    return workspace.store.triplets.sorted_page(chosen, Sorting(order, chosen.judge_id, limits), key, limit)
+
+
+def _rows(limit: int) -> int:
+    if not 1 <= limit <= _MOST_ROWS:
+        raise InputError(f"The number of triplets must lie between 1 and {_MOST_ROWS:,}, got {limit}.")
+    return limit
+
+
+def _json_rows(frame: "pd.DataFrame") -> list[dict[str, Any]]:
+    return json.loads(frame.to_json(orient="records", double_precision=15))

@@ -1,0 +1,248 @@
+"""`curate`: deciding triplets, undo and redo, rules and guidelines, and freezing the result, without a browser."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pipeline.config import CurationRule, from_fields
+from pipeline.errors import InputError
+from workbench.cli.access import Call, access
+from workbench.cli.output import print_line, print_table, write_json
+from workbench.cli.parser import settings
+from workbench.cli.stages import all_attempts
+from workbench.cli.watch import require_file, watch
+from workbench.store.filters import TripletFilter, filter_from
+from workbench.workspace import workspace_root
+
+_SHOWN_CHARS = 60
+
+
+def decide(options: argparse.Namespace) -> None:
+    """Decide the named triplets as one step."""
+    has_text = options.edit_positive is not None or options.edit_hard_negative is not None
+    if has_text == bool(options.action):
+        raise InputError("Say what to do: --accept, --reject, --swap or --reset, or an edit by --edit-positive TEXT.")
+    with access(workspace_root(options.workspace)) as call:
+        answer = call(
+            "decide",
+            triplet_ids=options.triplet,
+            action=options.action or "edit",
+            annotator=options.by,
+            positive=options.edit_positive,
+            hard_negative=options.edit_hard_negative,
+            reason=options.reason,
+            settles=options.settle,
+        )
+    print_line(f"{answer['decided']} decided by {options.by}; `curate undo` takes it back.")
+    write_json(options.json, answer)
+
+
+def bulk(options: argparse.Namespace) -> None:
+    """Decide everything that a filter leaves as one step, or with --dry-run say how much that is."""
+    chosen = filter_fields(options)
+    with access(workspace_root(options.workspace)) as call:
+        total = call("list_triplets", filter=chosen, limit=1)["total"]
+        if options.dry_run:
+            print_line(f"{total} triplets match; nothing was decided.")
+            write_json(options.json, {"total": total})
+            return
+        answer = call(
+            "decide_all",
+            filter=chosen,
+            action=options.action,
+            annotator=options.by,
+            reason=options.reason,
+            expected=total if options.expected is None else options.expected,
+        )
+    states = sorted(answer["before"] | answer["after"])
+    rows = [(state, answer["before"].get(state, 0), answer["after"].get(state, 0)) for state in states]
+    print_table("Triplets by decision", ("decision", "before", "after"), rows)
+    print_line(f"{options.action}: {answer['decided']} triplets by {options.by}; `curate undo` takes it back.")
+    write_json(options.json, answer)
+
+
+def undo(options: argparse.Namespace) -> None:
+    """Take back the last step of an annotator."""
+    _step(options, "undo", "Taken back")
+
+
+def redo(options: argparse.Namespace) -> None:
+    """Put back the step that was taken back last."""
+    _step(options, "redo", "Put back")
+
+
+def _step(options: argparse.Namespace, action: str, done: str) -> None:
+    with access(workspace_root(options.workspace)) as call:
+        answer = call(action, annotator=options.by)
+    batch_id = answer["batch_id"]
+    print_line(f"{done}: {batch_id}." if batch_id else f"There is nothing of {options.by} to {action}.")
+    write_json(options.json, answer)
+
+
+def show_next(options: argparse.Namespace) -> None:
+    """Show what the queue of an annotator would show."""
+    with access(workspace_root(options.workspace)) as call:
+        answer = call(
+            "queue",
+            annotator=options.by,
+            attempt_ids=options.attempt or [],
+            order=options.order,
+            judge_id=options.judge or "",
+            rule=chosen_rule(call, options),
+            disputed=options.disputed,
+            skipped=options.skip or [],
+            limit=options.limit,
+        )
+    for triplet in answer["triplets"]:
+        _print_triplet(triplet)
+    print_line(f"{answer['left']} of {answer['total']} triplets are left for {options.by}.")
+    write_json(options.json, answer)
+
+
+def show_list(options: argparse.Namespace) -> None:
+    """List the triplets that a filter leaves."""
+    with access(workspace_root(options.workspace)) as call:
+        answer = call("list_triplets", filter=filter_fields(options), order=options.order, limit=options.limit)
+    rows = [
+        (
+            row["triplet_id"],
+            row["decision"],
+            *(_short(row[side]) for side in ("premise", "positive", "hard_negative")),
+        )
+        for row in answer["triplets"]
+    ]
+    print_table("Triplets", ("id", "decision", "premise", "positive", "hard negative"), rows)
+    print_line(f"{len(rows)} of {answer['total']} that match.")
+    write_json(options.json, answer)
+
+
+def history(options: argparse.Namespace) -> None:
+    """Show one triplet and everything that was ever decided on it."""
+    with access(workspace_root(options.workspace)) as call:
+        answer = call("decision_history", triplet_id=options.triplet)
+    _print_triplet(answer["triplet"])
+    rows = [
+        (row["created_at"], row["annotator"], row["step"], row["action"], row["reason"]) for row in answer["history"]
+    ]
+    print_table("History", ("when", "annotator", "step", "decision", "reason"), rows)
+    write_json(options.json, answer)
+
+
+def regenerate(options: argparse.Namespace) -> None:
+    """Write a side of a triplet anew, and show what came of it."""
+    with access(workspace_root(options.workspace)) as call:
+        started = call("start_regenerate", triplet_id=options.triplet, side=options.side)
+        watch(call, started["job_id"], label="Writing anew")
+        [made] = call("list_triplets", filter={"attempt_ids": [started["job_id"]]})["triplets"]
+    print_line(f"{made[f'{options.side}_outcome']}: {made[options.side]}")
+    write_json(options.json, started | {"triplet": made})
+
+
+def rules(options: argparse.Namespace) -> None:
+    """List the presets and the saved rules."""
+    with access(workspace_root(options.workspace)) as call:
+        answer = call("curation_notes")
+    rows = [(name, rule["alpha"], rule["beta"], rule["gamma"]) for name, rule in answer["rules"].items()]
+    print_table("Rules", ("name", "alpha", "beta", "gamma"), rows)
+    write_json(options.json, answer["rules"])
+
+
+def save_rule(options: argparse.Namespace) -> None:
+    """Keep a rule under a name."""
+    with access(workspace_root(options.workspace)) as call:
+        answer = call("save_rule", name=options.name, rule=settings(options))
+    print_line(f"Saved {answer['name']}: " + ", ".join(f"{name} {value:g}" for name, value in answer["rule"].items()))
+    write_json(options.json, answer)
+
+
+def guidelines(options: argparse.Namespace) -> None:
+    """Show the guidelines and the share that every annotator decides, or change them."""
+    text = None if options.file is None else require_file(options.file).read_text(encoding="utf-8")
+    with access(workspace_root(options.workspace)) as call:
+        if text is None and options.shared is None:
+            answer = call("curation_notes")
+        else:
+            answer = call("save_guidelines", guidelines=text, shared=options.shared)
+    print_line(answer["guidelines"] or "There are no guidelines yet: give a file of Markdown to set them.")
+    print_line(f"Every annotator decides {answer['shared']:.0%} of the triplets.")
+    write_json(options.json, answer)
+
+
+def freeze(options: argparse.Namespace) -> None:
+    """Apply the rule and people's decisions, and freeze the result under a name."""
+    from_fields(CurationRule, settings(options))
+    with access(workspace_root(options.workspace)) as call:
+        attempts = options.attempt or all_attempts(call)
+        rule = chosen_rule(call, options)
+        answer = call("curate", attempt_ids=attempts, judge_id=options.judge, rule=rule, name=options.name)
+    print_table(f"Snapshot {answer['name']}", ("why", "triplets"), sorted(answer["reasons"].items()))
+    write_json(options.json, answer)
+
+
+def chosen_rule(call: Call, options: argparse.Namespace) -> dict[str, Any]:
+    """Return the rule that --rule names, with the thresholds that were given in place of its own."""
+    if options.rule is None:
+        return settings(options)
+    known = call("curation_notes")["rules"]
+    if options.rule not in known:
+        raise InputError(f"There is no rule {options.rule!r}; there are {', '.join(known)}.")
+    return known[options.rule] | settings(options)
+
+
+def filter_fields(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the fields of the TripletFilter that --filter, --where and --attempt describe together."""
+    fields: dict[str, Any] = _filter_file(options.filter) if options.filter else {}
+    for condition in options.where or []:
+        name, separator, value = condition.partition("=")
+        if not separator:
+            raise InputError(f"--where takes FIELD=VALUE, such as decision=undecided; got {condition}.")
+        fields[name.strip()] = _typed(name.strip(), value)
+    if options.attempt:
+        fields["attempt_ids"] = options.attempt
+    filter_from(fields)  # says what is wrong before a workspace is opened
+    return fields
+
+
+def _filter_file(given: str) -> dict[str, Any]:
+    text = given if given.lstrip().startswith(("{", "[")) else require_file(Path(given)).read_text(encoding="utf-8")
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"--filter takes a JSON object or the name of a file that holds one: {error}.") from error
+    if not isinstance(fields, dict):
+        raise InputError('--filter takes a JSON object of fields, such as {"decision": "undecided"}.')
+    return fields
+
+
+def _typed(name: str, value: str) -> Any:
+    """Return the value of a condition as its field has it: a text, a number, true or false, a list between commas."""
+    kind = str(get_type_hints(TripletFilter).get(name, str))
+    if "tuple" in kind:
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        return [_number(part) for part in parts] if "float" in kind else parts
+    if "bool" in kind:
+        return {"true": True, "false": False}.get(value.lower(), value)
+    return _number(value) if "float" in kind else value
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _print_triplet(triplet: dict[str, Any]) -> None:
+    print_line(triplet["triplet_id"])
+    for side in ("premise", "positive", "hard_negative"):
+        print_line(f"  {side.replace('_', ' ')}: {triplet[side]}")
+    for judge_id, scores in triplet["scores"].items():
+        print_line(
+            f"  {judge_id}: "
+            + ", ".join(f"{name} {value:.2f}" for name, value in scores.items() if value is not None)
+        )
+
+
+def _short(text: str | None) -> str:
+    return (text or "")[:_SHOWN_CHARS]
