@@ -21,7 +21,7 @@ def run(context: JobContext[GridSpec]) -> None:
     total = len(premises) * len(context.spec.omegas)
     context.progress(0, total, message=f"Loading {config.llm}")
     cells: list[dict[str, Any]] = []
-    with closing(open_llm(context.spec.llm)) as llm:
+    with closing(open_llm(context.spec.llm, for_many=True)) as llm:
         context.progress(0, total, message="Writing")
         for omega in context.spec.omegas:
             settings = replace(config, omega=omega)

@@ -20,7 +20,7 @@ def run(context: JobContext[LensSpec]) -> None:
     config = spec.config
     prompts, side, limit = spec.prompts or prompt_set(config.prompt_set), spec.side, config.max_new_tokens
     context.progress(0, limit, message=f"Loading {config.llm}")
-    with closing(open_llm(spec.llm)) as llm:
+    with closing(open_llm(spec.llm, for_many=True)) as llm:
         spoken = token_llm(llm)
         own, opposite = (
             open_reader(llm, prompt.prefix(), prompt.tail(spec.premise), row=row)
