@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.errors import InputError
-from pipeline.generation.llms.entries import architecture, entry_for, open_llm
+from pipeline.generation.llms.entries import architecture, entry_for
+from pipeline.generation.llms.opening import open_llm
 from pipeline.training.checks import check_encoder
 from pipeline.training.encoders import load_encoder
 from tests.pipeline.training.test_batches import config_of
