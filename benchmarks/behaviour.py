@@ -6,8 +6,8 @@ Run: python -m benchmarks.behaviour [ENCODER ...]      built-in names or folders
 import sys
 from pathlib import PurePath
 
+from pipeline.encoders import load_encoder
 from pipeline.evaluation.behaviour import built_in_cases, by_capability, run_cases
-from pipeline.training.encoders import load_encoder
 
 
 def main() -> None:

@@ -24,10 +24,9 @@ import pyarrow.parquet as pq
 
 from pipeline.config import CurationRule
 from pipeline.curation.rules import keeps
-from workbench.actions.exchange import import_triplets
+from workbench.actions.data import import_triplets
 from workbench.store.connection import run
-from workbench.store.filters import TripletFilter
-from workbench.store.orders import Sorting
+from workbench.store.filters import Sorting, TripletFilter
 from workbench.workspace import Workspace
 
 JUDGE = "guide:all-MiniLM-L6-v2"

@@ -20,7 +20,7 @@ import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.lasso import drag, lasso_corners, plain_count, pointer_alone, to_data
-from pipeline.analysis.polygon import inside
+from pipeline.analysis.projection import inside
 from tests.pages.browsing import CHROMIUM, FLAGS, free_port, running, served
 from tests.pages.planted_map import geometry, plant
 from workbench.workspace import Workspace

@@ -17,10 +17,10 @@ from typing import Any
 
 import torch
 
+from pipeline.encoders import load_encoder
 from pipeline.evaluation.benchmark import evaluate, summary
 from pipeline.evaluation.hub_tasks import STS_ON_HUB
 from pipeline.evaluation.sts import StsTask, read_tasks
-from pipeline.training.encoders import load_encoder
 from pipeline.vectors import corpus_vectors
 
 SUITE_PAIRS = sum(task.rows for task in STS_ON_HUB.values())

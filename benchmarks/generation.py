@@ -20,13 +20,12 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config import GenerationConfig
-from pipeline.generation.engine import Engine
-from pipeline.generation.fastest import ENGINES
-from pipeline.generation.generate import generate
-from pipeline.generation.llama import PREFIXES, Piece
+from pipeline.generation.engines.engine import Engine
+from pipeline.generation.engines.fastest import ENGINES, load_llama
+from pipeline.generation.engines.llama import PREFIXES, Piece
 from pipeline.generation.llms.gguf import GgufLLM
-from pipeline.generation.loading import load_llama
 from pipeline.generation.prompt_sets import prompt_set
+from pipeline.generation.triplets import generate
 from pipeline.records import Premise, Side
 from pipeline.weights import embedded_gguf
 from tests.references.naive_pair import NaivePair

@@ -69,7 +69,7 @@ class StubLLM:
 def measured(folder: Path, how: str) -> dict[str, float]:
     """Run one child's work; return seconds and megabytes."""
     from workbench.jobs.context import JobContext
-    from workbench.jobs.handlers import generate as handler
+    from workbench.jobs.handlers import generation as handler
     from workbench.jobs.kinds import GenerateSpec
 
     setattr(handler, "open_llm", lambda _entry, **_: StubLLM())  # noqa: B010
@@ -80,7 +80,7 @@ def measured(folder: Path, how: str) -> dict[str, float]:
 
     before, since = resident_mb(), time.monotonic()
     if how == "handler":
-        handler.run(context)
+        handler.run_generate(context)
     else:
         frame = context.input()
         kept = [(str(i), text) for i, text in zip(frame["premise_id"], frame["text"], strict=True)]

@@ -21,11 +21,10 @@ from benchmarks.generation import SHIPPED_PREMISES, Rate, products_alone
 from pipeline.config import GenerationConfig
 from pipeline.curation.digit import DIGITS, DigitJudge, digit_tokens, expected_digit
 from pipeline.curation.judges import load_judge
+from pipeline.curation.likelihood import DIGIT_PROMPT
 from pipeline.evaluation.sts import StsTask, find_tasks, read_task
-from pipeline.generation.engine import Engine
-from pipeline.generation.fastest import ENGINES
-from pipeline.generation.judge_prompts import DIGIT_PROMPT
-from pipeline.generation.loading import load_llama
+from pipeline.generation.engines.engine import Engine
+from pipeline.generation.engines.fastest import ENGINES, load_llama
 from pipeline.statistics import spearman
 from pipeline.weights import embedded_gguf
 

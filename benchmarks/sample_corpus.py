@@ -16,14 +16,12 @@ from typing import Any
 
 from pipeline.config import GenerationConfig, ScratchConfig
 from pipeline.curation.calibration import default_calibration
-from pipeline.curation.costs import EngineCosts
-from pipeline.curation.likelihood import LikelihoodJudge
-from pipeline.generation.generate import generate
+from pipeline.curation.likelihood import EngineCosts, LikelihoodJudge
+from pipeline.generation.engines.torch_llama import TorchLlama
 from pipeline.generation.llms.gguf import GgufLLM
-from pipeline.generation.premise_filing import Attempt, Cell, PremiseOutcome
 from pipeline.generation.premise_prompts import Length
-from pipeline.generation.scratch import write_premises
-from pipeline.generation.torch_llama import TorchLlama
+from pipeline.generation.triplets import generate
+from pipeline.generation.written_premises import Attempt, Cell, PremiseOutcome, write_premises
 from pipeline.records import Premise
 from pipeline.weights import embedded_gguf
 

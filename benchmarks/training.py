@@ -18,12 +18,12 @@ from sentence_transformers.sentence_transformer.losses import MultipleNegativesR
 from transformers import PrinterCallback, TrainerCallback
 
 from benchmarks.triplet_texts import captions
-from pipeline.analysis.validation import validation
-from pipeline.config import TrainConfig
+from pipeline.analysis.worst_pairs import validation
+from pipeline.encoders import load_encoder
 from pipeline.records import Triplet
-from pipeline.training.encoders import load_encoder
+from pipeline.train_config import TrainConfig
 from pipeline.training.guide import guide_table
-from pipeline.training.train import train
+from pipeline.training.run import train
 
 TRIPLETS, EPOCHS, BATCH = 12_000, 6, 512
 STEPS = TRIPLETS * EPOCHS // BATCH

@@ -18,11 +18,11 @@ from transformers import AutoTokenizer, BertConfig, BertModel
 
 from benchmarks.triplet_texts import captions
 from pipeline import weights
-from pipeline.config import TrainConfig
+from pipeline.encoders import load_encoder
 from pipeline.records import Triplet
-from pipeline.training.encoders import load_encoder
+from pipeline.train_config import TrainConfig
 from pipeline.training.progress import StepEvent
-from pipeline.training.train import train
+from pipeline.training.run import train
 
 LENGTH, PEAK_FLOPS = 32, 989e12
 """Tokens of a text, and the H100's dense bf16 rate as its data sheet has it."""

@@ -3,19 +3,17 @@
 import streamlit as st
 
 from workbench import shell, state
-from workbench.components import links
-from workbench.components.curate.annotator_agreement import annotator_agreement
+from workbench.components import elements
 from workbench.components.curate.hygiene_view import hygiene_view
 from workbench.components.curate.judges_view import judges_view
-from workbench.components.curate.judging import judging
-from workbench.components.curate.queue_settings import beside_guidelines, queue_settings
-from workbench.components.curate.rule_view import rule_view
+from workbench.components.curate.queue_settings import annotator_agreement, beside_guidelines, queue_settings
+from workbench.components.curate.rule_view import judging, rule_view
 from workbench.components.curate.snapshot_list import snapshot_list
 from workbench.components.curate.triplet_list import triplet_list
 from workbench.components.curate.triplet_queue import triplet_queue
-from workbench.components.curation_scope import choose_scope
-from workbench.components.notice import empty_state
-from workbench.components.triplets_import import import_button
+from workbench.components.elements import empty_state
+from workbench.components.imports import import_button
+from workbench.components.triplet_card import choose_scope
 
 workspace = shell.begin("Curate")
 attempts = workspace.store.triplets.attempts()
@@ -24,7 +22,7 @@ if attempts.empty:
         "No triplets yet",
         hint="Curation starts from generated or imported triplets.",
         icon=":material/rule:",
-        page=links.GENERATE,
+        page=elements.GENERATE,
         action="Generate triplets",
     )
     import_button(workspace, key="import_first")

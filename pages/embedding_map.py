@@ -5,13 +5,12 @@ from pathlib import Path
 import streamlit as st
 
 from workbench import shell, state
-from workbench.components import links
-from workbench.components.encoder_names import encoder_names, scored_name
+from workbench.components import elements
+from workbench.components.elements import empty_state
+from workbench.components.encoder_comparison import encoder_names, scored_name
 from workbench.components.map.map_form import map_form, map_names, map_progress, sources
-from workbench.components.map.map_scene import MapChoice
-from workbench.components.map.sentence_map import read_map, sentence_map
-from workbench.components.notice import empty_state
-from workbench.map_sentences import task_of
+from workbench.components.map.sentence_map import MapChoice, read_map, sentence_map
+from workbench.maps import task_of
 
 workspace = shell.begin("Embedding map")
 drawable = sources(workspace)
@@ -21,7 +20,7 @@ if not drawable and maps.empty:
         "No sentences to draw",
         hint="A map shows the sentences of an attempt, of a snapshot, or of a task that an encoder was scored on.",
         icon=":material/scatter_plot:",
-        page=links.GENERATE,
+        page=elements.GENERATE,
         action="Generate triplets",
     )
     st.stop()

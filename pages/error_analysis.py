@@ -3,12 +3,12 @@
 import streamlit as st
 
 from workbench import shell, state
-from workbench.components import links
-from workbench.components.encoder_names import encoder_names, scored_name
+from workbench.components import elements
+from workbench.components.elements import empty_state
+from workbench.components.encoder_comparison import encoder_names, scored_name
 from workbench.components.errors.behaviour_view import behaviour_view
 from workbench.components.errors.error_view import change_view, pairs_view
 from workbench.components.errors.margin_view import margin_view
-from workbench.components.notice import empty_state
 
 workspace = shell.begin("Errors")
 scores = workspace.store.scores.matrix()
@@ -22,7 +22,7 @@ if scores.empty:
         "No scores yet",
         hint="Errors are read from an evaluation: people's scores beside the encoder's.",
         icon=":material/troubleshoot:",
-        page=links.EVALUATE,
+        page=elements.EVALUATE,
         action="Evaluate an encoder",
     )
     st.stop()

@@ -3,16 +3,11 @@
 import streamlit as st
 
 from workbench import shell, state
-from workbench.components import links
-from workbench.components.encoder_comparison import encoder_comparison
-from workbench.components.encoder_names import encoder_names, scored_name
-from workbench.components.evaluate.evaluate_form import evaluate_form
-from workbench.components.evaluate.folder_tasks import RETRIEVAL, TRANSFER, folder_tasks_view
-from workbench.components.evaluate.leaderboard_view import leaderboard_view
-from workbench.components.evaluate.score_matrix import score_matrix
-from workbench.components.evaluate.space_view import space_view
-from workbench.components.notice import empty_state
-from workbench.components.predictions import gold_scatter
+from workbench.components import elements
+from workbench.components.elements import empty_state
+from workbench.components.encoder_comparison import encoder_comparison, encoder_names, gold_scatter, scored_name
+from workbench.components.evaluate.evaluate_form import RETRIEVAL, TRANSFER, evaluate_form, folder_tasks_view
+from workbench.components.evaluate.leaderboard_view import leaderboard_view, score_matrix, space_view
 
 workspace = shell.begin("Evaluate")
 evaluate_form(workspace)
@@ -44,4 +39,4 @@ else:
     known = scores[(scores["encoder_id"] == encoder_id) & (scores["task"] == task)]
     if not known.empty:
         gold_scatter(workspace, scores, str(encoder_id), str(task), scored_name(str(encoder_id), names))
-        st.page_link(links.ERRORS, label="See its worst pairs", icon=":material/troubleshoot:")
+        st.page_link(elements.ERRORS, label="See its worst pairs", icon=":material/troubleshoot:")

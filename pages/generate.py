@@ -3,17 +3,14 @@
 import streamlit as st
 
 from workbench import shell, state
-from workbench.components.generate.attempt_table import ATTEMPTS, attempt_table
-from workbench.components.generate.attempt_view import attempt_view
-from workbench.components.generate.free_prompt import free_prompt
+from workbench.components.generate.attempt_view import ATTEMPTS, attempt_table, attempt_view
 from workbench.components.generate.generation_form import RUN, generation_form
 from workbench.components.generate.grid_preview import grid_preview
 from workbench.components.generate.lens_view import lens_view
 from workbench.components.generate.llm_registry import LLMS, llm_registry
-from workbench.components.generate.prompt_editor import prompt_editor
-from workbench.components.generate.scratch_form import PREMISES
-from workbench.components.generate.scratch_view import scratch_view
-from workbench.components.premises_import import welcome
+from workbench.components.generate.prompt_editor import free_prompt, prompt_editor
+from workbench.components.generate.scratch_view import PREMISES, scratch_view
+from workbench.components.imports import welcome
 
 workspace = shell.begin("Generate")
 has_premises = any(corpus.premises for corpus in workspace.store.premises.corpora())

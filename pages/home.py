@@ -2,10 +2,8 @@
 
 from workbench import shell
 from workbench.actions.jobs import overview
-from workbench.components.home.job_list import job_list
-from workbench.components.home.last_result import last_result
-from workbench.components.home.pipeline_strip import pipeline_strip
-from workbench.components.premises_import import import_dialog, welcome
+from workbench.components.home import job_list, last_result, pipeline_strip
+from workbench.components.imports import import_dialog, welcome
 
 workspace = shell.begin("Home")
 

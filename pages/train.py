@@ -3,16 +3,13 @@
 import streamlit as st
 
 from workbench import shell, state
-from workbench.components import links
-from workbench.components.notice import empty_state
+from workbench.components import elements
+from workbench.components.elements import empty_state
 from workbench.components.train.phi_preview import phi_preview
-from workbench.components.train.run_list import all_runs, runs_overview
-from workbench.components.train.run_queue import run_queue
-from workbench.components.train.run_view import no_run_yet, run_view
+from workbench.components.train.run_list import all_runs, no_run_yet, run_queue, run_view, runs_overview
 from workbench.components.train.study_choice import study_choice
 from workbench.components.train.study_view import study_view
-from workbench.components.train.train_form import train_form
-from workbench.components.train.train_outlook import train_outlook
+from workbench.components.train.train_outlook import train_form, train_outlook
 
 workspace = shell.begin("Train")
 view = state.tabs(["New run", "Runs", "Studies"], name=state.TRAIN_VIEW)
@@ -22,7 +19,7 @@ if view == "New run":
             "No snapshot to train on",
             hint="Training reads a frozen set of triplets, so that a run can be repeated exactly.",
             icon=":material/model_training:",
-            page=links.CURATE,
+            page=elements.CURATE,
             action="Curate and freeze triplets",
         )
         st.stop()

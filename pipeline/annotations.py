@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pipeline.errors import InputError
+from pipeline.records import InputError
 
 _LARGEST_WHOLE = 2**63
 """Whole numbers are kept in 64 bits, in the database as well as in NumPy."""

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar
 
-from pipeline.names import BUILT_IN_LLMS
 from pipeline.settings import Settings, again, require, seed_setting, setting
 from pipeline.train_config import NOT_LEARNED, TRAIN_PRESETS, TrainConfig
+from pipeline.weights import BUILT_IN_LLMS
 
 __all__ = [
     "CONFIGS",

@@ -4,21 +4,19 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path, PurePath
-from typing import IO
+from typing import IO, Any
 from unicodedata import normalize
 
-from pipeline.durable import whole_file
-from pipeline.errors import InputError, StorageError
-from pipeline.files.dataset_folder import data_files
-from pipeline.files.formulas import EXPORT_COLUMNS, formula_safe
-from pipeline.files.rows import LISTED_ROWS, Rejected, column_names, outcome_columns, read_rows
+from pipeline.durable import whole_file, whole_folder
+from pipeline.files.cells import EXPORT_COLUMNS, formula_safe
+from pipeline.files.parquet import data_files
+from pipeline.files.rows import LISTED_ROWS, Rejected, column_names, outcome_columns, read_rows, text_fault
 from pipeline.files.source import MAX_LINE_BYTES, Source, make_source
-from pipeline.files.text import text_fault
-from pipeline.records import Triplet
+from pipeline.records import InputError, StorageError, Triplet
 
 RECORD_COLUMNS = ("premise", "positive", "hard_negative")
 
@@ -215,3 +213,110 @@ def _write_parquet(stream: IO[bytes], triplets: Iterable[Triplet]) -> int:
             writer.write_table(pa.table(columns, schema=schema))
             count += len(block)
     return count
+
+
+_ROWS_A_FILE = 500_000
+_CARD = """---
+pretty_name: {title}
+task_categories:
+- sentence-similarity
+tags:
+- sentence-embeddings
+- triplets
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: data/train-*.parquet
+dataset_info:
+  features:
+{features}
+  splits:
+  - name: train
+    num_examples: {rows}
+---
+# {heading}
+
+{rows:,} triplets for training sentence encoders: a premise, a positive that it entails, a hard negative that it
+contradicts.
+
+```python
+from datasets import load_dataset
+
+triplets = load_dataset("path/of/this/folder", split="train")
+```
+
+| column | what it is |
+|---|---|
+| `premise` | the input sentence |
+| `positive` | a sentence that means the same or follows from it |
+| `hard_negative` | a sentence close to it in words that contradicts it |
+{facts}
+## Known limits
+
+The sentences were written by a language model and selected by automatic judges and, where said above, by people.
+They may be wrong, biased or copied from the model's training data. Premises keep the licence of their corpus.
+Method: MultiCSR, arXiv 2310.10962.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetCard:
+    """What the README.md says beside the rows."""
+
+    title: str
+    facts: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    """Heading -> rows of a table of two columns."""
+
+    def text(self, rows: int) -> str:
+        """Return the card of a set of this many rows."""
+        features = "\n".join(f"  - name: {name}\n    dtype: string" for name in RECORD_COLUMNS)
+        title = " ".join(self.title.split()) or "Triplets"
+        facts = "".join(f"\n## {heading}\n\n{_table(table)}" for heading, table in self.facts.items() if table)
+        quoted = '"' + title.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return _CARD.format(title=quoted, heading=_cell(title), features=features, rows=rows, facts=facts)
+
+
+def write_dataset(folder: Path, triplets: Iterable[Triplet], card: DatasetCard) -> int:
+    """Write the folder and return the number of rows; it appears only when it is complete.
+
+    Raises InputError when something is there already, StorageError when it cannot be written.
+    """
+    if folder.exists():
+        raise InputError(f"{folder} exists already: name a folder that does not.")
+    try:
+        with whole_folder(folder) as draft:
+            (draft / "data").mkdir()
+            rows = _write_parts(draft / "data", iter(triplets))
+            (draft / "README.md").write_text(card.text(rows), encoding="utf-8")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(f"{folder} cannot be written ({reason}); free space or choose another folder.") from error
+    return rows
+
+
+def _write_parts(data: Path, triplets: Iterator[Triplet]) -> int:
+    """Write part after part; their number is in their names, so they are renamed at the end."""
+    rows, parts = 0, 0
+    while not parts or (rows == parts * _ROWS_A_FILE):
+        written = write_triplets(data / f"{parts:05d}.parquet", islice(triplets, _ROWS_A_FILE))
+        if not written and parts:
+            (data / f"{parts:05d}.parquet").unlink()
+            break
+        rows, parts = rows + written, parts + 1
+    for part in range(parts):
+        (data / f"{part:05d}.parquet").rename(data / f"train-{part:05d}-of-{parts:05d}.parquet")
+    return rows
+
+
+def _table(rows: list[tuple[str, str]]) -> str:
+    lines = [f"| {_cell(name)} | {_cell(value)} |" for name, value in rows]
+    return "\n".join(["| | |", "|---|---|", *lines]) + "\n"
+
+
+def _cell(value: Any) -> str:
+    """Names and titles are people's text: nothing in them is Markdown or HTML."""
+    text = " ".join(str(value).split())
+    for mark, safe in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;"), ("`", "&#96;"), ("[", "&#91;")):
+        text = text.replace(mark, safe)
+    return text

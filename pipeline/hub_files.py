@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.durable import move_file, move_folder
-from pipeline.errors import InputError, StorageError, UnreachableError, WeightsError
+from pipeline.records import InputError, StorageError, UnreachableError, WeightsError
 
 _NAME = re.compile(r"([\w.-]+/[\w.-]+)(?:/([\w.-]+(?:/[\w.-]+)*))?")
 _REVISION = re.compile(r"[\w./-]{1,100}")

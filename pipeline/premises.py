@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from pipeline.errors import InputError
-from pipeline.files.rows import Rejected, Row, column_names, read_rows
+from pipeline.files.rows import Rejected, Row, column_names, read_rows, text_fault
 from pipeline.files.source import MAX_LINE_BYTES, Source, make_source
-from pipeline.files.text import text_fault
-from pipeline.records import Premise
+from pipeline.records import InputError, Premise
 
 MAX_PREMISE_CHARS = 2_000
 """Longest premise accepted, in characters."""

@@ -101,3 +101,27 @@ def text_id(text: str) -> str:
     Unicode spells an accent as one character or two (NFC, NFD); both are one text and have one id.
     """
     return blake2b(normalize("NFC", text).encode(), digest_size=8).hexdigest()
+
+
+class InputError(ValueError):
+    """Seen by the person who supplied the input: a file, a setting or a name that cannot be used."""
+
+
+class UnreachableError(InputError):
+    """Seen by the person who asked for something of the network where there is no way to it."""
+
+
+class WeightsError(InputError):
+    """Seen by the person who chose a model: its files are missing, damaged or of a kind not accepted."""
+
+
+class TrainingError(InputError):
+    """Seen by the person whose run was given up because its loss or weights became useless while it trained."""
+
+
+class StorageError(OSError):
+    """Seen by the person whose disk is full or whose folder cannot be written."""
+
+
+class Stopped(Exception):
+    """Leaves work in the middle because its caller was asked to stop; what is done is kept."""

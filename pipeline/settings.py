@@ -10,7 +10,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from pipeline.errors import InputError
+from pipeline.records import InputError
 
 MOST = 10**9
 """Greatest whole number where a setting names no other: more is a slip of the keyboard, and overflows further on."""

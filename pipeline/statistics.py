@@ -10,7 +10,8 @@ differences (percentile bootstrap). So an interval covers both another draw of s
 with few seeds the part of the seeds is too narrow by a factor of sqrt((S - 1) / S).
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -235,3 +236,42 @@ def _paired(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarr
     if first.shape != second.shape or first.ndim != 1:
         raise ValueError(f"expected two arrays of the same length, got shapes {first.shape} and {second.shape}")
     return first, second
+
+
+def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
+    """Agreement of two annotators beyond chance, (p_o - p_e) / (1 - p_e) (Cohen 1960).
+
+    Args:
+        first: label per item by one annotator, (n,).
+        second: label per item by the other, (n,).
+
+    Returns:
+        At most 1; 0 is chance. NaN without items, or when both gave one and the same label to everything.
+    """
+    if len(first) != len(second):
+        raise ValueError(f"expected as many labels of both annotators, got {len(first)} and {len(second)}")
+    n = len(first)
+    if not n:
+        return float("nan")
+    observed = sum(x == y for x, y in zip(first, second, strict=True)) / n
+    counts, others = Counter(first), Counter(second)
+    expected = sum(counts[label] * others[label] for label in counts) / n**2
+    return (observed - expected) / (1 - expected) if expected < 1 else float("nan")
+
+
+def krippendorff_alpha(items: Sequence[Sequence[Hashable]]) -> float:
+    """Agreement of any number of annotators, 1 - D_o / D_e for nominal labels (Krippendorff 2011, section C).
+
+    Args:
+        items: per item the labels it was given, one per annotator who saw it; items with one label do not count.
+
+    Returns:
+        At most 1; 0 is chance. NaN when nothing can be compared or only one label was ever used.
+    """
+    rated = [Counter(labels) for labels in items if len(labels) > 1]
+    totals: Counter[Hashable] = sum(rated, Counter())
+    n = totals.total()
+    # Pairs of different labels within items, each item weighted by 1 / (labels - 1), against pairs over all labels.
+    apart = sum((c.total() ** 2 - sum(k * k for k in c.values())) / (c.total() - 1) for c in rated)
+    possible = n * n - sum(k * k for k in totals.values())
+    return 1 - (n - 1) * apart / possible if possible else float("nan")

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from pipeline.names import BUILT_IN_ENCODERS
 from pipeline.settings import Setting, Settings, require, seed_setting, setting
+from pipeline.weights import BUILT_IN_ENCODERS
 
 MaskRule = Literal["none", "phi", "gist_absolute", "gist_relative", "released"]
 Positives = Literal["written", "dropout", "word_deletion"]

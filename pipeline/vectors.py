@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from pipeline.errors import StorageError
+from pipeline.records import StorageError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

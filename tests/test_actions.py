@@ -8,7 +8,7 @@ from typing import get_type_hints
 import pytest
 
 from tests.test_architecture import sources, within
-from workbench import api
+from workbench import server
 from workbench.actions import ACTIONS
 from workbench.actions.call import call_action
 from workbench.workspace import Workspace
@@ -44,8 +44,8 @@ def called_name(node: ast.Call) -> str:
 def writing_methods() -> dict[str, set[str]]:
     """Class -> methods that reach a primitive of writing, themselves or by another method of theirs."""
     found: dict[str, set[str]] = {}
-    modules = trees("workbench.store", "workbench.slices", "workbench.pair_slices", "workbench.notes",
-                    "workbench.own_tests", "workbench.prompt_sets")  # fmt: skip
+    modules = trees("workbench.store", "workbench.store.lists", "workbench.store.lists", "workbench.store.lists",
+                    "workbench.store.lists", "workbench.store.lists")  # fmt: skip
     for tree in modules.values():
         for kind in (node for node in tree.body if isinstance(node, ast.ClassDef)):
             calls = {
@@ -125,7 +125,7 @@ def test_the_walk_knows_what_writes():
         "PairSlices(workspace.root).add(name, pairs)",
         "workspace.jobs.cancel(job.job_id)",
         "act = workspace.jobs.pause",
-        "from workbench.curation_notes import write_notes",
+        "from workbench.store.lists import write_notes",
     ],
 )
 def test_the_walk_sees_a_write(source):
@@ -234,7 +234,7 @@ def test_a_wrong_type_is_refused_before_the_action_runs(name):
         for value in WRONG[kind]:
             if value is None and optional:
                 continue
-            with pytest.raises(api.InputError, match=rf"^{wrong} of the action {name} must be "):
+            with pytest.raises(server.InputError, match=rf"^{wrong} of the action {name} must be "):
                 call_action(None, name, ACTIONS[name], given | {wrong: value})  # type: ignore[arg-type]
 
 
@@ -249,14 +249,14 @@ def empty(tmp_path: Path, monkeypatch):
 def test_right_types_with_senseless_values_answer_or_refuse(name, empty, monkeypatch, tmp_path):
     """Whatever is typed as it should be ends in an answer or in one sentence, never in a server's failure."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(api, "current_workspace", lambda: empty)
+    monkeypatch.setattr(server, "current_workspace", lambda: empty)
     kinds = arguments_of(ACTIONS[name])
     given = {argument: RIGHT[kind] for argument, (kind, _) in kinds.items()}
     required = [n for n, p in inspect.signature(ACTIONS[name]).parameters.items() if p.default is p.empty][1:]
     for arguments in (given, {argument: given[argument] for argument in required}):
         for senseless in ("x", "", "\0", "a" * 5000, "\ud800", "../..", "[("):
             odd = {a: _with_text(value, senseless) for a, value in arguments.items()}
-            answer = api._run(name, odd)
+            answer = server._run(name, odd)
             assert answer.status_code in (200, 400), (odd, answer.body)
             assert b"Traceback" not in answer.body
 
@@ -285,6 +285,6 @@ def _with_text(value, text: str):
     ],
 )
 def test_wrong_types_inside_settings_are_refused(name, arguments, empty, monkeypatch):
-    monkeypatch.setattr(api, "current_workspace", lambda: empty)
-    answer = api._run(name, arguments)
+    monkeypatch.setattr(server, "current_workspace", lambda: empty)
+    answer = server._run(name, arguments)
     assert answer.status_code == 400, answer.body

@@ -97,7 +97,7 @@ def test_the_walk_sees_the_project():
     assert "pipeline.files.rows" in imports("pipeline.premises")
     assert "pyarrow.parquet" in imports("pipeline.files.parquet")
     assert "pyarrow.parquet" not in imports("pipeline.files.parquet", top_level=True)
-    assert loaded_with("workbench.doctor")["psutil"] == "workbench.doctor.machine"
+    assert loaded_with("workbench.doctor")["psutil"] == "workbench.doctor.checks"
 
 
 def test_arrows_point_from_pages_to_workbench_to_pipeline():

@@ -10,7 +10,7 @@ import pytest
 from docs import make_settings
 from pipeline import config
 from pipeline.exchange import RECORD_COLUMNS
-from pipeline.files.formulas import EXPORT_COLUMNS, MISSING
+from pipeline.files.cells import EXPORT_COLUMNS, MISSING
 from pipeline.files.source import COMPRESSED, KINDS, MAX_LINE_BYTES
 from pipeline.premises import MAX_PREMISE_CHARS, USUAL_COLUMNS
 from pipeline.records import Outcome

@@ -1,13 +1,55 @@
 """The command line's way to the server that owns a workspace."""
 
 import json
+import os
+import secrets
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import InputError, StorageError
-from workbench import owner
+from pipeline.durable import write_bytes, write_json
+from pipeline.records import InputError, StorageError
+
+_TOKEN_FILE = "owner.token"
+_OWNER_FILE = "owner.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Where the server of a workspace listens, and the token it accepts."""
+
+    pid: int
+    address: str
+    port: int
+    token: str
+
+
+def announce(root: Path, address: str, port: int) -> str:
+    """Say where the server listens; return a fresh token that only this user can read."""
+    token = secrets.token_urlsafe(32)
+    write_bytes(root / _TOKEN_FILE, token.encode(), mode=0o600)
+    record = {"pid": os.getpid(), "address": address, "port": port, "token_file": _TOKEN_FILE}
+    write_json(root / _OWNER_FILE, record, mode=0o600)
+    return token
+
+
+def withdraw(root: Path) -> None:
+    """Take the announcement back when the server ends."""
+    for name in (_OWNER_FILE, _TOKEN_FILE):
+        (root / name).unlink(missing_ok=True)
+
+
+def find(root: Path) -> Owner | None:
+    """Return what a server announced here; it may have died since."""
+    try:
+        record = json.loads((root / _OWNER_FILE).read_bytes())
+        token = (root / record["token_file"]).read_text()
+        return Owner(int(record["pid"]), str(record["address"]), int(record["port"]), token)
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return None
+
 
 _HEALTH_TIMEOUT_S = 5.0
 _CALL_TIMEOUT_S = 600.0
@@ -20,7 +62,7 @@ class RemoteFailure(RuntimeError):
 class RemoteWorkspace:
     """A workspace reached through its server."""
 
-    def __init__(self, found: owner.Owner) -> None:
+    def __init__(self, found: Owner) -> None:
         host = f"[{found.address}]" if ":" in found.address else found.address
         self._address = f"http://{host}:{found.port}"
         self._token = found.token
@@ -30,7 +72,7 @@ class RemoteWorkspace:
     @classmethod
     def find(cls, root: Path) -> "RemoteWorkspace | None":
         """Return the live server of this workspace, or None."""
-        found = owner.find(root)
+        found = find(root)
         if found is None:
             return None
         remote = cls(found)

@@ -1,14 +1,18 @@
 """Journals: JSON lines, appended and fsynced per batch, read back as whole lines by byte position."""
 
+import fcntl
 import json
 import os
+import secrets
+import time
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from pipeline.durable import full_disk_message, is_full_disk, sync_folder
-from pipeline.errors import StorageError
+from pipeline.records import InputError, StorageError
 
 Row = dict[str, Any]
 Rows = list[Row]
@@ -124,3 +128,60 @@ def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:  # a nearly full disk takes a part first and reports the error on the next call
         view = view[os.write(descriptor, view) :]
+
+
+def new_id(kind: str) -> str:
+    """Return an id that sorts by time of making: date, time to the millisecond, kind, four random digits."""
+    moment = datetime.now(UTC)
+    return f"{moment:%Y%m%d-%H%M%S}-{moment.microsecond // 1000:03d}-{kind}-{secrets.token_hex(2)}"
+
+
+def now() -> str:
+    """Return the time in UTC as ISO 8601 text with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+_RETRY_S = 0.02
+
+
+class FileLock:
+    """An exclusive lock on a file; the file itself stays."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor = -1
+
+    def acquire(self, wait_s: float = 0.0) -> bool:
+        """Take the lock, waiting this long at most; False when somebody else keeps it."""
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    os.close(descriptor)
+                    return False
+                time.sleep(_RETRY_S)
+            else:
+                self._descriptor = descriptor
+                return True
+
+    def take_or_explain(self) -> None:
+        """Take the lock of a workspace and leave our process id in it; a workspace in use is an InputError."""
+        if not self.acquire():
+            raise InputError(
+                f"The workspace {self.path.parent} is in use by process {self._holder()}; "
+                "work through that server or stop it first."
+            )
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+
+    def _holder(self) -> str:
+        return self.path.read_text().strip() or "(unknown)"
+
+    def release(self) -> None:
+        """Let the lock go."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

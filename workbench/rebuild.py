@@ -3,11 +3,9 @@
 from pathlib import Path
 
 from pipeline.durable import move_file
-from pipeline.errors import InputError
-from workbench.ids import new_id
-from workbench.jobs.folder import JobFolder, read_jobs
-from workbench.jobs.views import row_of, true_status, view_of
-from workbench.locks import FileLock
+from pipeline.records import InputError
+from workbench.jobs.folder import JobFolder, read_jobs, row_of, true_status, view_of
+from workbench.journal import FileLock, new_id
 from workbench.store.store import Store
 
 

@@ -9,10 +9,10 @@ from typing import Final
 
 import streamlit as st
 
-from pipeline.errors import InputError
-from workbench.components import links
+from pipeline.records import InputError
+from workbench.components import elements
+from workbench.components.elements import plain
 from workbench.components.job_progress import running_now
-from workbench.components.text import plain
 from workbench.paths import ASSETS
 from workbench.workspace import Workspace, current_workspace
 
@@ -28,39 +28,39 @@ class PageEntry:
 
 
 PAGES: Final[tuple[PageEntry, ...]] = (
-    PageEntry(links.HOME, "Home", ":material/home:", "What this workspace holds, what runs, and what to do next."),
+    PageEntry(elements.HOME, "Home", ":material/home:", "What this workspace holds, what runs, and what to do next."),
     PageEntry(
-        links.GENERATE,
+        elements.GENERATE,
         "Generate",
         ":material/edit_note:",
         "Write a positive and a hard negative for each premise, refined against the opposite instruction.",
     ),
     PageEntry(
-        links.CURATE,
+        elements.CURATE,
         "Curate",
         ":material/rule:",
         "Judge the triplets, set the rule that keeps them, decide single ones, freeze a snapshot.",
     ),
     PageEntry(
-        links.TRAIN,
+        elements.TRAIN,
         "Train",
         ":material/model_training:",
         "Train an encoder on a snapshot, with false negatives masked by a guide model.",
     ),
     PageEntry(
-        links.EVALUATE,
+        elements.EVALUATE,
         "Evaluate",
         ":material/leaderboard:",
         "Compare encoders on semantic textual similarity, on transfer tasks and in retrieval.",
     ),
     PageEntry(
-        links.EMBEDDING_MAP,
+        elements.EMBEDDING_MAP,
         "Embedding map",
         ":material/scatter_plot:",
         "See where an encoder puts premises, positives and hard negatives.",
     ),
     PageEntry(
-        links.ERRORS,
+        elements.ERRORS,
         "Errors",
         ":material/troubleshoot:",
         "Find the sentence pairs that an encoder ranks most differently from people.",
@@ -76,7 +76,7 @@ def navigation() -> st.Page:
     The sidebar's links show the same icons from Streamlit's bundled font.
     """
     pages = [
-        st.Page(page.file, title=page.title, help=page.purpose, default=page.file == links.HOME) for page in PAGES
+        st.Page(page.file, title=page.title, help=page.purpose, default=page.file == elements.HOME) for page in PAGES
     ]
     return st.navigation(pages, position="hidden")
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.durable import write_text
-from pipeline.errors import InputError
-from pipeline.records import Triplet
-from workbench.locks import FileLock
+from pipeline.records import InputError, Triplet
+from workbench.journal import FileLock
 from workbench.paths import ASSETS
 
 if TYPE_CHECKING:
@@ -52,11 +51,9 @@ def run_in(
     """
     from pipeline.curation.calibration import read_calibrations
     from pipeline.studies.data import DataSource
-    from pipeline.studies.grid import StudyGrid
     from pipeline.studies.hub import Hub, localised
     from pipeline.studies.report import make_report
-    from pipeline.studies.run import run_study
-    from pipeline.studies.search import run_search
+    from pipeline.studies.run import StudyGrid, run_search, run_study
     from pipeline.studies.shelf import Shelf
 
     shelf = Shelf(folder / SHARED, vectors or folder / SHARED / "vectors")
@@ -72,8 +69,8 @@ def run_in(
 
 def write_report(report: "Report", folder: Path, *, command: str = "") -> list[Path]:
     """Write the report in every form and return the files."""
-    from pipeline.studies.markdown import as_markdown
     from pipeline.studies.page import as_page
+    from pipeline.studies.report import as_markdown
 
     contents = {
         "report.html": as_page(report, command=command),

@@ -9,11 +9,10 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 
-from workbench.jobs.folder import ENDED
+from workbench.jobs.folder import ENDED, JobView, row_of
 from workbench.jobs.ingest import Ingester
 from workbench.jobs.runner import JobRunner
-from workbench.jobs.views import JobView, row_of
-from workbench.locks import FileLock
+from workbench.journal import FileLock
 from workbench.store import Store
 
 _POLL_S = 0.3

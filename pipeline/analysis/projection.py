@@ -1,5 +1,8 @@
 """Sentence vectors drawn in two dimensions, and how far the drawing can be trusted."""
 
+import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -142,3 +145,147 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
     """Rows of float (n, d) scaled to length one; a zero row stays zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1.0)
+
+
+LEAST_TO_ALIGN = 2 * UMAP_NEIGHBOURS
+"""Distinct sentences."""
+
+
+def project_aligned(spaces: Sequence[np.ndarray], *, seed: int) -> list[np.ndarray]:
+    """Project the same n sentences under each encoder to the plane, one drawing laid over the other.
+
+    AlignedUMAP (Dadu et al. 2023, as in umap-learn) optimises all drawings at once and ties each sentence to itself
+    in the next one. Separate drawings, even when turned onto each other, move sentences that did not move.
+
+    Args:
+        spaces: per encoder float (n, d_k), rows in the same order; rows equal under every encoder get one place.
+        seed: the same seed gives the same drawings on the same machine.
+
+    Returns:
+        Per encoder float32 (n, 2).
+
+    Raises:
+        ValueError: for fewer than two spaces, spaces of different length, or too few sentences to align.
+    """
+    lengths = {len(space) for space in spaces}
+    if len(spaces) < 2 or len(lengths) != 1:
+        raise ValueError(f"expected two or more spaces of one length, got {[len(space) for space in spaces]}")
+    units = [unit_rows(space) for space in spaces]
+    first, place = distinct_rows(*units)
+    if len(first) < LEAST_TO_ALIGN:
+        raise ValueError(f"expected at least {LEAST_TO_ALIGN} distinct sentences to align, got {len(first)}")
+    from umap import AlignedUMAP
+
+    reduced = [principal_axes(unit[first], PCA_DIMENSIONS, seed) for unit in units]
+    same = {row: row for row in range(len(first))}
+    reducer = AlignedUMAP(n_neighbors=UMAP_NEIGHBOURS, metric="euclidean", random_state=seed)
+    reducer.fit(reduced, relations=[same] * (len(spaces) - 1))
+    return [np.asarray(drawing, dtype=np.float32)[place] for drawing in reducer.embeddings_]
+
+
+def displacement(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """How far each point moves between two drawings, in units of the first one's spread, float32 (n,).
+
+    The spread is the root of the mean squared distance from the centre.
+    """
+    spread = np.sqrt(((before - before.mean(axis=0)) ** 2).sum(axis=1).mean())
+    return (np.linalg.norm(after - before, axis=1) / max(float(spread), 1e-12)).astype(np.float32)
+
+
+_WORD = re.compile(r"[^\W\d_]{3,}")
+_FIT_ROWS = 50_000
+_DIMENSIONS = 50
+
+
+def cluster(vectors: np.ndarray, *, seed: int, count: int | None = None) -> np.ndarray:
+    """Group vectors by direction with k-means after PCA to 50 dimensions, int16 (n,), largest group first.
+
+    Args:
+        vectors: float (n, d).
+        seed: of the start.
+        count: number of groups; by default about the square root of n / 10, between 2 and 24.
+    """
+    n = len(vectors)
+    count = min(n, count or int(np.clip(np.sqrt(n / 10), 2, 24)))
+    if count < 2:
+        return np.zeros(n, dtype=np.int16)
+    from sklearn.cluster import MiniBatchKMeans
+
+    points = principal_axes(unit_rows(vectors), _DIMENSIONS, seed)
+    rows = np.random.default_rng(seed).permutation(n)[:_FIT_ROWS]
+    groups = MiniBatchKMeans(count, random_state=seed, n_init=3, batch_size=4096).fit(points[rows]).predict(points)
+    order = np.argsort(-np.bincount(groups, minlength=count), kind="stable")
+    rank = np.empty(count, dtype=np.int16)
+    rank[order] = np.arange(count)
+    return rank[groups]
+
+
+def distinguishing_words(texts: Sequence[str], groups: np.ndarray, *, count: int = 3) -> list[str]:
+    """Name each group by the words that are commonest in it against the rest, "beach, sand, children".
+
+    The score of a word is p log(p / q) (1 - q)^4, with p its share of the group's sentences and q of all: rare words
+    score low, and so do the small words that every text is full of, without a list of them for each language. A group
+    without a word that sets it apart gets an empty name.
+    """
+    if len(texts) != len(groups):
+        raise ValueError(f"expected as many texts as groups, got {len(texts)} and {len(groups)}")
+    number = int(groups.max()) + 1 if len(groups) else 0
+    inside, sizes = [Counter[str]() for _ in range(number)], np.bincount(groups, minlength=number)
+    for text, group in zip(texts, groups, strict=True):
+        inside[group].update(set(_WORD.findall(text.lower())))
+    everywhere = Counter[str]()
+    for counter in inside:
+        everywhere.update(counter)
+    names = []
+    for counter, size in zip(inside, sizes, strict=True):
+        scored = {
+            word: _score(seen / size, everywhere[word] / len(texts)) for word, seen in counter.items() if seen > 1
+        }
+        ranked = sorted(scored, key=lambda word: (-scored[word], word))
+        best = [word for word in ranked if scored[word] > 0][:count]
+        names.append(", ".join(best))
+    return names
+
+
+def _score(inside: float, everywhere: float) -> float:
+    return float(inside * np.log(inside / everywhere) * (1 - everywhere) ** 4)
+
+
+def inside(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
+    """Whether each point lies inside a closed polygon, by the even-odd rule.
+
+    Each edge flips the points whose ray to the right crosses it. With the points in order of y, the points beside an
+    edge are one slice, so the work grows with the points an edge passes and not with points times edges.
+    A point exactly on an edge belongs to one of the two sides, always the same.
+
+    Args:
+        points: float (n, 2).
+        polygon: float (m, 2), its corners in order; the last one is joined to the first.
+
+    Returns:
+        bool (n,).
+
+    Raises:
+        ValueError: for another shape, or corners that are not finite.
+    """
+    points, polygon = np.asarray(points, dtype=np.float64), np.asarray(polygon, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or polygon.ndim != 2 or polygon.shape[1:] != (2,):
+        raise ValueError(f"expected shapes (n, 2) and (m, 2), got {points.shape} and {polygon.shape}")
+    if not np.isfinite(polygon).all():
+        raise ValueError("expected finite corners")
+    found = np.zeros(len(points), dtype=bool)
+    if len(polygon) < 3:
+        return found
+    low, high = polygon.min(axis=0), polygon.max(axis=0)
+    near = np.flatnonzero(((points >= low) & (points <= high)).all(axis=1))
+    near = near[np.argsort(points[near, 1], kind="stable")]
+    x, y = points[near].T
+    crossed = np.zeros(len(near), dtype=bool)
+    for (x0, y0), (x1, y1) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+        if y0 == y1:
+            continue
+        # Half open, so that a corner counts for one of its two edges.
+        beside = slice(*np.searchsorted(y, sorted((y0, y1))))
+        crossed[beside] ^= x[beside] < x0 + (y[beside] - y0) * ((x1 - x0) / (y1 - y0))
+    found[near] = crossed
+    return found

@@ -1,6 +1,7 @@
 """From a judge's raw value to the scale 0..5: a monotone curve fitted on gold pairs, kept with its provenance."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import InputError
+from pipeline.records import InputError
 from pipeline.statistics import spearman
 
 LOWEST, HIGHEST = 0.0, 5.0
@@ -165,3 +166,35 @@ def _knots(raw: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _version(judge_id: str, knots: np.ndarray, scores: np.ndarray) -> str:
     content = json.dumps([judge_id, knots.tolist(), scores.tolist()])
     return blake2b(content.encode(), digest_size=6).hexdigest()
+
+
+SAME, OTHER = 5.0, 0.0
+_BY_REASON = {"positive not entailed": ("a", OTHER), "negative not contradicted": ("b", SAME)}
+"""Reason -> which pair it is about (a: premise and positive, b: premise and hard negative) and its gold."""
+
+
+def decision_targets(
+    actions: Sequence[str], reasons: Sequence[str | None], a_raw: np.ndarray, b_raw: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return raw values and gold, float64 (pairs,) each, of the pairs that decisions say something about.
+
+    Args:
+        actions: accept, reject, swap or edit per triplet, (n,).
+        reasons: why it was rejected, (n,).
+        a_raw: float (n,), the judge's raw values of (premise, positive) as they were judged.
+        b_raw: float (n,), those of (premise, hard negative).
+    """
+    raw: list[float] = []
+    gold: list[float] = []
+    for action, reason, a, b in zip(actions, reasons, a_raw, b_raw, strict=True):
+        if action == "accept":
+            raw += [a, b]
+            gold += [SAME, OTHER]
+        elif action == "swap":
+            raw += [a, b]
+            gold += [OTHER, SAME]
+        elif action == "reject" and reason in _BY_REASON:
+            side, target = _BY_REASON[reason]
+            raw.append(a if side == "a" else b)
+            gold.append(target)
+    return np.array(raw, dtype=np.float64), np.array(gold, dtype=np.float64)

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.curation.batched import PairJudge, Pairs, packed, shortened
-from pipeline.errors import InputError
-from pipeline.generation.engine import Engine
-from pipeline.generation.judge_prompts import DIGIT_PROMPT, DigitPrompt
-from pipeline.generation.llama import PREFIXES, Piece
+from pipeline.curation.likelihood import DIGIT_PROMPT, DigitPrompt, PairJudge, Pairs, packed, shortened
+from pipeline.generation.engines.engine import Engine
+from pipeline.generation.engines.llama import PREFIXES, Piece
+from pipeline.generation.llms.torch_writing import Prompt
+from pipeline.generation.llms.transformers_llm import DecoderLLM, EncoderDecoderLLM
+from pipeline.records import InputError
 
 DIGITS = "012345"
 
@@ -76,3 +77,83 @@ def digit_tokens(llm: Engine, prompt: DigitPrompt) -> list[int]:
     if len({tuple(tokens[:-1]) for tokens in written}) > 1 or len({tokens[-1] for tokens in written}) < len(DIGITS):
         raise InputError(f"{llm.name} does not write the digits 0 to 5 as single tokens: choose another judge.")
     return [tokens[-1] for tokens in written]
+
+
+class FolderDigitJudge:
+    """Expected value over the digit tokens 0..5, the mean over both orders of a pair."""
+
+    def __init__(
+        self, llm: DecoderLLM, *, judge_id: str, prompt: DigitPrompt = DIGIT_PROMPT, batch_size: int = 64
+    ) -> None:
+        self.judge_id, self._llm, self._prompt, self._batch_size = judge_id, llm, prompt, batch_size
+        self._prefix = llm.prompt(prompt.prefix(), "").prefix
+        written = [llm.tokenize(f"{prompt.tail('', '')} {digit}") for digit in DIGITS]
+        if len({tuple(tokens[:-1]) for tokens in written}) > 1 or len({tokens[-1] for tokens in written}) < 6:
+            raise InputError(f"{llm.name} does not write the digits 0 to 5 as single tokens: choose another judge.")
+        self._digits = [tokens[-1] for tokens in written]
+
+    def scores(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        """Return the raw value of each pair, float64 (n,) in 0..5."""
+        asked = sorted(
+            {ordered for a, b in pairs for ordered in ((a, b), (b, a))}, key=lambda pair: len("".join(pair))
+        )
+        values: list[np.ndarray] = []
+        for start in range(0, len(asked), self._batch_size):
+            values.append(self._expected(asked[start : start + self._batch_size]))
+        digit = dict(zip(asked, np.concatenate(values), strict=True)) if values else {}
+        return np.array([(digit[a, b] + digit[b, a]) / 2 for a, b in pairs], dtype=np.float64)
+
+    def _expected(self, asked: Sequence[tuple[str, str]]) -> np.ndarray:
+        import torch
+
+        tails = [self._llm.tokenize(f"{self._prompt.tail(*pair)} {DIGITS[0]}")[:-1] for pair in asked]
+        with torch.inference_mode():
+            logits = self._llm.begin([Prompt(self._prefix, tuple(tail)) for tail in tails]).first()
+            return expected_digit(logits[:, self._digits].float().cpu().numpy())
+
+
+class Seq2SeqDigitJudge:
+    """The expected value of the digit 0 to 5 that the LLM would answer with, the mean over both orders of a pair."""
+
+    def __init__(self, llm: EncoderDecoderLLM, *, judge_id: str, batch_size: int = 32) -> None:
+        self.judge_id, self._llm, self._batch_size = judge_id, llm, batch_size
+        self._written = digit_pieces(llm)
+
+    def scores(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        """Return the raw value of each pair, float64 (pairs,) within 0..5."""
+        asked = sorted({ordered for a, b in pairs for ordered in ((a, b), (b, a))}, key=lambda one: len("".join(one)))
+        digit: dict[tuple[str, str], float] = {}
+        for start in range(0, len(asked), self._batch_size):
+            batch = asked[start : start + self._batch_size]
+            digit |= dict(zip(batch, self._expected([digit_prompt(*pair) for pair in batch]), strict=True))
+        return np.array([(digit[a, b] + digit[b, a]) / 2 for a, b in pairs], dtype=np.float64)
+
+    def _expected(self, prompts: Sequence[str]) -> np.ndarray:
+        replies = [pieces for ways in self._written for pieces in ways]
+        log_p_nr = self._llm.beginning_log_p(prompts, replies)
+        place, columns = 0, []
+        for ways in self._written:
+            columns.append(np.logaddexp.reduce(log_p_nr[:, place : place + len(ways)], axis=1))
+            place += len(ways)
+        return expected_digit(np.stack(columns, axis=1))
+
+
+def digit_pieces(llm: EncoderDecoderLLM) -> list[list[tuple[int, ...]]]:
+    """Return the pieces of each digit, in every way in which the tokenizer writes it at the beginning of a reply.
+
+    Raises InputError for a vocabulary that lacks a digit.
+    """
+    unknown = llm.tokenizer.unk_token_id
+    written = [sorted({tuple(llm.tokenize(text)) for text in (digit, f" {digit}")}) for digit in DIGITS]
+    ways = [pieces for found in written for pieces in found]
+    if len(set(ways)) < len(ways) or not all(ways) or any(unknown in pieces for pieces in ways):
+        raise InputError(f"{llm.name} cannot write the digits 0 to 5: choose another judge.")
+    return written
+
+
+def digit_prompt(first: str, second: str) -> str:
+    """Return the question that a digit answers; without examples, as instruction-tuned encoder-decoders expect it."""
+    return (
+        "On a scale from 0 (nothing in common) to 5 (the same meaning), how similar are these two sentences?\n"
+        f"First: {' '.join(first.split())}\nSecond: {' '.join(second.split())}\nScore:"
+    )

@@ -1,13 +1,19 @@
 """Judges by name: each gives a pair of sentences a raw value, larger for closer meaning."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.errors import InputError
+from pipeline.curation.calibration import MIN_PAIRS, split
+from pipeline.evaluation.benchmark import Encoder
+from pipeline.evaluation.metrics import row_cosine
 from pipeline.generation.llms.entries import LLMEntry, entry_for
+from pipeline.records import InputError
 
 LIKELIHOOD = "likelihood:smollm2-135m"
 GUIDE = "guide:all-MiniLM-L6-v2"
@@ -35,8 +41,7 @@ def load_judge(judge_id: str, entry: LLMEntry | None = None, *, vectors: Path | 
     """
     kind, _, model = judge_id.partition(":")
     if kind == "guide" and model:
-        from pipeline.curation.guide_judge import GuideJudge
-        from pipeline.training.encoders import load_encoder
+        from pipeline.encoders import load_encoder
         from pipeline.vectors import CachedEncoder
 
         return GuideJudge(CachedEncoder(load_encoder(model), vectors), name=model)
@@ -57,11 +62,9 @@ def kinds_for(entry: LLMEntry) -> tuple[str, ...]:
 
 
 def _llama_judge(kind: str, model: str, entry: LLMEntry) -> Judge:
-    from pipeline.curation.costs import EngineCosts
     from pipeline.curation.digit import DigitJudge
-    from pipeline.curation.likelihood import EntailmentJudge, LikelihoodJudge
-    from pipeline.generation.fastest import load_fastest
-    from pipeline.generation.loading import load_llama
+    from pipeline.curation.likelihood import EngineCosts, EntailmentJudge, LikelihoodJudge
+    from pipeline.generation.engines.fastest import load_fastest, load_llama
 
     llm = load_fastest(model) if entry.kind == "embedded" else load_llama(entry.location, name=model)
     if kind == "digit":
@@ -77,12 +80,10 @@ def _remote_judge(judge_id: str, entry: LLMEntry) -> Judge:
 
 
 def _folder_judge(kind: str, judge_id: str, entry: LLMEntry) -> Judge:
-    from pipeline.curation.costs import FolderCosts
-    from pipeline.curation.folder_digit import FolderDigitJudge
-    from pipeline.curation.likelihood import EntailmentJudge, LikelihoodJudge
-    from pipeline.curation.seq2seq_digit import Seq2SeqDigitJudge
-    from pipeline.generation.llms.encoder_decoder import EncoderDecoderLLM
+    from pipeline.curation.digit import FolderDigitJudge, Seq2SeqDigitJudge
+    from pipeline.curation.likelihood import EntailmentJudge, FolderCosts, LikelihoodJudge
     from pipeline.generation.llms.opening import open_llm
+    from pipeline.generation.llms.transformers_llm import EncoderDecoderLLM
 
     llm = open_llm(entry)
     if kind != "digit":
@@ -91,3 +92,131 @@ def _folder_judge(kind: str, judge_id: str, entry: LLMEntry) -> Judge:
     if isinstance(llm, EncoderDecoderLLM):
         return Seq2SeqDigitJudge(llm, judge_id=judge_id)
     return FolderDigitJudge(llm, judge_id=judge_id)  # type: ignore[arg-type]
+
+
+KIND = "ensemble"
+
+
+@dataclass(frozen=True, slots=True)
+class Ensemble:
+    """Judges with their weights; its id begins with `ensemble:`."""
+
+    judge_id: str
+    members: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    weight: tuple[float, ...]
+
+    def raw(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the raw value float64 (n,) of pairs whose members' raw values, float (n,) each, are given.
+
+        NaN where one of them is missing. Raises InputError for a judge that is not given at all.
+        """
+        missing = [member for member in self.members if member not in values]
+        if missing:
+            raise InputError(f"{self.judge_id} needs the scores of {', '.join(missing)}: judge with them first.")
+        columns = np.stack([np.asarray(values[member], dtype=np.float64) for member in self.members], axis=1)
+        return ((columns - self.mean) / self.std) @ np.asarray(self.weight)
+
+    @property
+    def version(self) -> str:
+        """Hash of what it is: another fit has another version."""
+        return blake2b(json.dumps(asdict(self)).encode(), digest_size=6).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values that `from_json` reads."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Ensemble":
+        """Build an ensemble from `to_json`'s values; InputError when they are not one."""
+        try:
+            mean, std, weight = (tuple(float(value) for value in fields[name]) for name in ("mean", "std", "weight"))
+            return cls(str(fields["judge_id"]), tuple(map(str, fields["members"])), mean, std, weight)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"A stored ensemble cannot be read ({error}); fit it again.") from error
+
+
+def fit_ensemble(name: str, values: Mapping[str, np.ndarray], gold: np.ndarray, *, seed: int) -> Ensemble:
+    """Fit the weights on the pairs that a calibration with the same seed is fitted on; the others stay held out.
+
+    Args:
+        name: what comes after `ensemble:`.
+        values: raw values by judge, float (n,) each, of the same pairs.
+        gold: float (n,).
+        seed: of the split.
+
+    Raises:
+        InputError: for fewer than two judges, too few pairs with all values, or when no judge agrees with gold.
+    """
+    from scipy.optimize import nnls
+
+    members = tuple(sorted(values))
+    if len(members) < 2:
+        raise InputError("An ensemble needs at least two judges.")
+    columns = np.stack([np.asarray(values[member], dtype=np.float64) for member in members], axis=1)
+    gold = np.asarray(gold, dtype=np.float64)
+    usable = np.isfinite(columns).all(axis=1) & np.isfinite(gold)
+    columns, gold = columns[usable], gold[usable]
+    if len(gold) < MIN_PAIRS:
+        raise InputError(f"{len(gold)} pairs have the values of all judges; an ensemble needs at least {MIN_PAIRS}.")
+    fitted, _ = split(len(gold), seed)
+    columns, gold = columns[fitted], gold[fitted]
+    mean, std = columns.mean(axis=0), columns.std(axis=0)
+    if not (std > 0).all():
+        raise InputError("A judge of the ensemble gives the same value to every pair: leave it out.")
+    weight, _ = nnls((columns - mean) / std, gold - gold.mean())
+    if not weight.any():
+        raise InputError("None of these judges agrees with the gold pairs: an ensemble of them would say nothing.")
+    return Ensemble(f"{KIND}:{name}", members, *(tuple(part.round(6).tolist()) for part in (mean, std, weight)))
+
+
+def members_first(judge_ids: Sequence[str], ensembles: Mapping[str, Ensemble]) -> list[str]:
+    """Return the judges with every member of an ensemble before it, each once."""
+    ordered: dict[str, None] = {}
+    for judge_id in judge_ids:
+        if judge_id in ensembles:
+            ordered.update(dict.fromkeys(ensembles[judge_id].members))
+    plain = [judge_id for judge_id in judge_ids if judge_id not in ensembles]
+    ordered.update(dict.fromkeys(plain))
+    ordered.update(dict.fromkeys(judge_id for judge_id in judge_ids if judge_id in ensembles))
+    return list(ordered)
+
+
+_CHUNK_PAIRS = 1024
+
+
+class GuideJudge:
+    """Scores sentence pairs by an encoder's cosine; quick, and blind to contradictions that share most words."""
+
+    def __init__(self, encoder: Encoder, name: str = "all-MiniLM-L6-v2", *, batch_size: int = 64) -> None:
+        self.encoder = encoder
+        self.judge_id = f"guide:{name}"
+        self.batch_size = batch_size
+
+    def scores(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        *,
+        on_progress: Callable[[int], None] | None = None,
+        should_stop: Callable[[], object] | None = None,
+    ) -> np.ndarray:
+        """Raw cosines in [-1, 1], float64 (n,); shorter than `pairs` when should_stop asked to stop.
+
+        Each sentence is encoded once per chunk of pairs, and `on_progress` gets the number of pairs done.
+        """
+        done: list[np.ndarray] = []
+        for start in range(0, len(pairs), _CHUNK_PAIRS):
+            if should_stop is not None and should_stop():
+                break
+            done.append(self._cosines(pairs[start : start + _CHUNK_PAIRS]))
+            if on_progress is not None:
+                on_progress(min(start + _CHUNK_PAIRS, len(pairs)))
+        return np.concatenate(done) if done else np.empty(0, dtype=np.float64)
+
+    def _cosines(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        texts = list(dict.fromkeys(text for pair in pairs for text in pair))
+        row_of = {text: row for row, text in enumerate(texts)}
+        vectors = np.asarray(self.encoder.encode(texts, batch_size=self.batch_size, show_progress_bar=False))
+        first, second = ([row_of[pair[side]] for pair in pairs] for side in (0, 1))
+        return row_cosine(vectors[first], vectors[second])

@@ -11,13 +11,234 @@ save, and the difference alone ranks pairs of different texts worse (76 against 
 against 63 on 100 pairs of SICK, Spearman x100).
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.curation.batched import PairJudge, Pairs
-from pipeline.curation.costs import Costs, Scored
-from pipeline.generation.judge_prompts import JUDGE_PROMPTS
-from pipeline.generation.prompts import PromptSet, SidePrompt
+from pipeline.generation.engines.engine import Engine
+from pipeline.generation.engines.llama import PREFIXES, SEQUENCES, Piece
+from pipeline.generation.prompt_sets import prompt_set
+from pipeline.generation.prompts import LINE_END, PromptSet, SidePrompt
+from pipeline.records import InputError
+
+if TYPE_CHECKING:
+    from pipeline.generation.llms.torch_llm import TorchLLM
+
+
+T = TypeVar("T")
+Pairs = Sequence[tuple[str, str]]
+LONGEST_TEXT_TOKENS = 192
+"""Tokens of a text that count; the rest of a longer one is not read."""
+
+
+class Tokenizing(Protocol):
+    """What every LLM that runs here does with texts."""
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return the tokens of a text."""
+        ...
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens."""
+        ...
+
+
+class PairJudge(ABC):
+    """Scores pairs chunk by chunk; a subclass says what one chunk's raw values are."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, name: str, *, chunk_pairs: int = 32) -> None:
+        self.judge_id = f"{self.kind}:{name}"
+        self._chunk_pairs = chunk_pairs
+
+    def scores(
+        self,
+        pairs: Pairs,
+        *,
+        on_progress: Callable[[int], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> NDArray[np.float64]:
+        """Return the raw score of each pair, symmetric in its two texts: float64 (n,), finite, higher is closer.
+
+        on_progress is told how many pairs are done. When should_stop answers True between two chunks, the scores of
+        the pairs done so far are returned: (m,) with m < n.
+        """
+        done: list[NDArray[np.float64]] = []
+        finished = 0
+        for chunk in _chunks(pairs, self._chunk_pairs):
+            if should_stop and should_stop():
+                break
+            done.append(self._chunk_scores(chunk))
+            finished += len(chunk)
+            if on_progress:
+                on_progress(finished)
+        return np.concatenate(done) if done else np.empty(0)
+
+    @abstractmethod
+    def _chunk_scores(self, pairs: Pairs) -> NDArray[np.float64]: ...
+
+
+def shortened(llm: Tokenizing, text: str) -> str:
+    """Return a text on one line, cut to the tokens that count."""
+    line = " ".join(text[: LONGEST_TEXT_TOKENS * 32].split())
+    tokens = llm.tokenize(line)
+    return line if len(tokens) <= LONGEST_TEXT_TOKENS else llm.detokenize(tokens[:LONGEST_TEXT_TOKENS])
+
+
+def packed(jobs: Iterable[T], *, size: Callable[[T], int], tokens_a_call: int) -> Iterator[list[T]]:
+    """Group jobs so that each group stays below the tokens of one call, or is a single long job."""
+    batch: list[T] = []
+    tokens = 0
+    for job in jobs:
+        needed = size(job)
+        if batch and (tokens + needed > tokens_a_call or len(batch) == SEQUENCES - PREFIXES):
+            yield batch
+            batch, tokens = [], 0
+        batch.append(job)
+        tokens += needed
+    if batch:
+        yield batch
+
+
+def _chunks(pairs: Pairs, size: int) -> Iterator[Pairs]:
+    for start in range(0, len(pairs), size):
+        yield pairs[start : start + size]
+
+
+Scored = tuple[str, str]  # (context, reply); the context "" asks for a reply to nothing
+
+
+class Costs(Protocol):
+    """Measures replies under a prompt."""
+
+    def of(self, prompt: SidePrompt, wanted: Iterable[Scored]) -> dict[Scored, float]:
+        """Return the nats per token of each (context, reply) after prompt and context."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    pair: Scored
+    context: list[int]
+    reply: list[int]
+
+    def tokens(self) -> int:
+        """Return how many tokens the call takes."""
+        return len(self.context) + len(self.reply)
+
+
+class EngineCosts:
+    """Costs under a GGUF file, many texts read together behind the shared prompt."""
+
+    def __init__(self, llm: Engine) -> None:
+        self._llm = llm
+
+    def of(self, prompt: SidePrompt, wanted: Iterable[Scored]) -> dict[Scored, float]:
+        """Return the nats per token of each (context, reply); see Costs."""
+        shared = self._llm.tokenize(prompt.prefix())
+        source = self._llm.prefix(shared)
+        costs: dict[Scored, float] = {}
+        jobs = [self._job(prompt, pair) for pair in wanted]
+        for batch in packed(jobs, size=_Job.tokens, tokens_a_call=self._llm.tokens_a_call):
+            pieces = []
+            for sequence, job in enumerate(batch, start=PREFIXES):
+                self._llm.share(source, sequence)
+                tokens = job.context + job.reply[:-1]  # the last token is only predicted
+                pieces.append(Piece(sequence, len(shared), tokens, outputs=len(job.reply)))
+            values = _nats_per_token(self._llm.decode(pieces), [job.reply for job in batch])
+            costs.update(zip((job.pair for job in batch), values, strict=True))
+            for piece in pieces:
+                self._llm.forget(piece.sequence)
+        return costs
+
+    def _job(self, prompt: SidePrompt, pair: Scored) -> _Job:
+        context, reply = (shortened(self._llm, text) for text in pair)
+        words = self._llm.tokenize(f" {reply}") if reply else self._llm.tokenize(LINE_END)
+        return _Job(pair, self._llm.tokenize(prompt.tail(context)), words)
+
+
+class FolderCosts:
+    """Costs under a transformers folder, decoder or encoder-decoder, on a CPU or a GPU.
+
+    Raises InputError where the longest question would not fit the model's window.
+    """
+
+    def __init__(self, llm: "TorchLLM") -> None:
+        least = 2 * LONGEST_TEXT_TOKENS + 128  # two texts and the examples before them
+        if llm.context_length is not None and llm.context_length < least:
+            raise InputError(f"{llm.name} reads {llm.context_length} tokens and judging needs {least}: take another.")
+        self._llm = llm
+
+    def of(self, prompt: SidePrompt, wanted: Iterable[Scored]) -> dict[Scored, float]:
+        """Return the nats per token of each (context, reply); see Costs."""
+        from pipeline.generation.llms.torch_llm import reply_log_probabilities
+
+        pairs = list(wanted)
+        prompts, replies = [], []
+        for pair in pairs:
+            context, reply = (shortened(self._llm, text) for text in pair)
+            prompts.append(self._llm.prompt(prompt.prefix(), prompt.tail(context)))
+            replies.append(self._llm.tokenize(f" {reply}" if reply else LINE_END))
+        if not pairs:
+            return {}
+        found = reply_log_probabilities(self._llm, prompts, replies)
+        lengths = np.array([max(1, len(reply)) for reply in replies])
+        return dict(zip(pairs, (-found / lengths).tolist(), strict=True))
+
+
+def _nats_per_token(logits_nv: NDArray[np.float32], replies: Sequence[Sequence[int]]) -> list[float]:
+    """Return the mean of -log softmax over each reply's tokens; the rows of all replies follow each other."""
+    token_n = np.concatenate([np.asarray(reply) for reply in replies])
+    top_n = logits_nv.max(axis=1)
+    chosen_n = logits_nv[np.arange(len(token_n)), token_n] - top_n
+    cost_n = np.log(np.exp(logits_nv - top_n[:, None]).sum(axis=1)) - chosen_n
+    ends = np.cumsum([len(reply) for reply in replies])
+    return [float(part.mean(dtype=np.float64)) for part in np.split(cost_n, ends[:-1])]
+
+
+JUDGE_PROMPTS = replace(prompt_set("default@1"), prompt_set_id="judge")
+"""What the likelihood judges ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class DigitPrompt:
+    """Instruction and scored examples of the judge that asks for a number; version as in a prompt set."""
+
+    version: int
+    instruction: str
+    labels: tuple[str, str, str]
+    """In front of the first sentence, the second one and the number."""
+    examples: tuple[tuple[str, str, int], ...]
+
+    def prefix(self) -> str:
+        """Return the part shared by all pairs: instruction and examples, ending in a line break."""
+        shots = "".join(f"{self.tail(first, second)} {score}\n" for first, second, score in self.examples)
+        return f"{self.instruction}\n{shots}"
+
+    def tail(self, first: str, second: str) -> str:
+        """Return the part of one pair, which a blank and the digit follow; line breaks in it become spaces."""
+        one, two, number = self.labels
+        return f"{one}: {' '.join(first.split())}\n{two}: {' '.join(second.split())}\n{number}:"
+
+
+DIGIT_PROMPT = DigitPrompt(
+    version=1,
+    instruction="How similar in meaning are the two sentences? Answer from 0, unrelated, to 5, the same meaning.",
+    labels=("First", "Second", "Similarity"),
+    examples=(
+        ("Two kids are playing chess in the park.", "In the park, a pair of children are having a game of chess.", 5),
+        ("How far away is the moon?", "She bought a loaf of fresh bread.", 0),
+        ("The film was far too long.", "The film was funny and short.", 2),
+        ("A man drives a red car.", "A man is driving a car.", 4),
+    ),
+)
+"""What the digit judge asks."""
+
 
 LEAST_NATS = 0.01
 """Costs per token below this count as this, so that a text repeated word by word has a finite score."""

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from typing import Final
 
-from pipeline.generation.unwrapping import has_words, without_reasoning, without_template
+from pipeline.generation.clean_up import has_words, without_reasoning, without_template
 
 _WORDS: Final = {word: str(value) for value, word in enumerate(("zero", "one", "two", "three", "four", "five"))}
 _NUMBER: Final = (

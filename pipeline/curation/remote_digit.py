@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.config import GenerationConfig
+from pipeline.curation.likelihood import DIGIT_PROMPT, DigitPrompt
 from pipeline.curation.number_reading import number_in_words
-from pipeline.generation.judge_prompts import DIGIT_PROMPT, DigitPrompt
 from pipeline.generation.llms.answers import answer_text, first_choice, usage_of
 from pipeline.generation.llms.calls import CallError, Calls, Parsed, Patience, plain
 from pipeline.generation.llms.entries import LLMEntry

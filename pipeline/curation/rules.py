@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.config import CurationRule
+from pipeline.records import InputError
+from pipeline.statistics import Interval, multinomial_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +65,114 @@ def _scores(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if a.shape != b.shape:
         raise ValueError(f"expected as many scores a as b, got shapes {a.shape} and {b.shape}")
     return a, b
+
+
+MIN_DECISIONS = 20
+MAX_DECISIONS = 2_000
+"""More decisions than these are sampled: the search holds one row per rule and one column per decision."""
+_GRID = np.arange(0, 5.01, 0.25)
+_GAPS = np.arange(-1, 3.01, 0.25)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFit:
+    """How a rule does against people's decisions."""
+
+    rule: CurationRule
+    precision: Interval
+    """Share of the kept that people accepted."""
+    recall: Interval
+    """Share of the accepted that is kept."""
+    f1: Interval
+    """Harmonic mean of both."""
+    decisions: int
+    accepted: int
+
+
+@dataclass(frozen=True, slots=True)
+class BestRule:
+    """The grid's rule of highest F1, with how far each threshold moves when the decisions are drawn again."""
+
+    fit: RuleFit
+    alpha: Interval
+    beta: Interval
+    gamma: Interval
+
+
+def measure_rule(
+    rule: CurationRule, a: np.ndarray, b: np.ndarray, accepted: np.ndarray, *, seed: int = 0, draws: int = 200
+) -> RuleFit:
+    """Measure a rule on decided triplets: a, b float (n,), accepted bool (n,)."""
+    a, b, accepted = _sampled(a, b, accepted, seed)
+    return _fit(rule, a, b, accepted, _weights(len(a), seed, draws))
+
+
+def best_rule(a: np.ndarray, b: np.ndarray, accepted: np.ndarray, *, seed: int = 0, draws: int = 200) -> BestRule:
+    """Search the grid of thresholds (steps of 0.25) for the highest F1; arguments as in `measure_rule`.
+
+    The interval of a threshold is the middle 95 % of the best ones over bootstrap draws of the decisions. Of equal
+    rules the loosest is chosen.
+
+    Raises:
+        InputError: for fewer than MIN_DECISIONS decisions, or when all or none were accepted.
+    """
+    a, b, accepted = _sampled(a, b, accepted, seed)
+    if len(a) < MIN_DECISIONS or accepted.all() or not accepted.any():
+        raise InputError(
+            f"{len(a)} decided and judged triplets, {int(accepted.sum())} of them accepted: the best rule needs at "
+            f"least {MIN_DECISIONS} with both kinds; decide more in the queue."
+        )
+    grid = np.stack(np.meshgrid(_GRID, _GRID[::-1], _GAPS, indexing="ij"), axis=-1).reshape(-1, 3)
+    kept_rn = np.concatenate([_kept(block, a, b) for block in np.array_split(grid, 20)]).astype(np.float32)
+    weights = _weights(len(a), seed, draws)
+    f1_rd = _f1(kept_rn, accepted, np.concatenate([np.ones((len(a), 1)), weights], axis=1))
+    best = grid[f1_rd.argmax(axis=0)]
+    rule = CurationRule(*(float(value) for value in best[0]))
+    intervals = [Interval.of(best[0, axis], best[1:, axis]) for axis in range(3)]
+    return BestRule(_fit(rule, a, b, accepted, weights), *intervals)
+
+
+def _kept(rules_r3: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    alpha, beta, gamma = (rules_r3[:, axis, None] for axis in range(3))
+    return (a >= alpha) & (b <= beta) & (a >= b + gamma)
+
+
+def _f1(kept_rn: np.ndarray, accepted: np.ndarray, weights_nd: np.ndarray) -> np.ndarray:
+    weights_nd = weights_nd.astype(np.float32)
+    hits = kept_rn @ (weights_nd * accepted[:, None])
+    return 2 * hits / np.maximum(kept_rn @ weights_nd + (weights_nd * accepted[:, None]).sum(axis=0), 1e-9)
+
+
+def _fit(rule: CurationRule, a: np.ndarray, b: np.ndarray, accepted: np.ndarray, weights_nd: np.ndarray) -> RuleFit:
+    kept = keeps(rule, a, b)
+    every = np.concatenate([np.ones((len(a), 1)), weights_nd], axis=1)
+    hits, kept_d, accepted_d = ((flags @ every) for flags in (kept & accepted, kept, accepted))
+    with np.errstate(invalid="ignore"):
+        precision, recall = hits / kept_d, hits / accepted_d
+        f1 = 2 * hits / (kept_d + accepted_d)
+    of_precision, of_recall, of_f1 = (Interval.of(values[0], values[1:]) for values in (precision, recall, f1))
+    return RuleFit(
+        rule,
+        of_precision,
+        of_recall,
+        of_f1,
+        decisions=len(a),
+        accepted=int(accepted.sum()),
+    )
+
+
+def _weights(n: int, seed: int, draws: int) -> np.ndarray:
+    """How often each decision is drawn, float (n, draws)."""
+    if not n:
+        return np.zeros((0, draws))
+    return multinomial_counts(np.random.default_rng(seed), n, draws).T.astype(np.float64)
+
+
+def _sampled(
+    a: np.ndarray, b: np.ndarray, accepted: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    a, b, accepted = np.asarray(a, np.float64), np.asarray(b, np.float64), np.asarray(accepted, bool)
+    usable = np.flatnonzero(np.isfinite(a) & np.isfinite(b))
+    if len(usable) > MAX_DECISIONS:
+        usable = np.sort(np.random.default_rng(seed).choice(usable, MAX_DECISIONS, replace=False))
+    return a[usable], b[usable], accepted[usable]

@@ -13,10 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.errors import InputError
 from pipeline.evaluation import behaviour_templates as templates
 from pipeline.evaluation.metrics import row_cosine
-from pipeline.records import text_id
+from pipeline.records import InputError, text_id
 
 Kind = Literal["same", "different", "invariance", "directional"]
 

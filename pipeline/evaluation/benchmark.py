@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.evaluation.metrics import row_cosine
 from pipeline.evaluation.sts import STANDARD_TASKS, StsTask
-from pipeline.records import EvalScore, Triplet
+from pipeline.records import EvalScore, Triplet, text_id
 from pipeline.statistics import spearman, why_undefined
 
 
@@ -126,3 +126,12 @@ def held_out_accuracy(encoder: Encoder, triplets: Sequence[Triplet], *, batch_si
 def dev_score(task: StsTask, *, batch_size: int = 64) -> Callable[[Encoder], float]:
     """Return the function that training calls for a dev score: the encoder's Spearman on this task."""
     return lambda encoder: next(evaluate(encoder, [task], batch_size=batch_size)).score.spearman
+
+
+HELD_OUT_ONE_IN = 5
+HELD_OUT_TASK = "held-out triplets"
+
+
+def is_held_out(premise: str) -> bool:
+    """Whether this premise belongs to the held-out fifth: decided by its text, so the same in every arm and run."""
+    return int(text_id(premise), 16) % HELD_OUT_ONE_IN == 0

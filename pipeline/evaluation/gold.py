@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import InputError
 from pipeline.evaluation.sts import StsTask, find_tasks, read_task
+from pipeline.records import InputError
 
 GOLD_PAIRS = 500
 """Gold pairs scored for a calibration: enough for an isotonic curve, seconds with the embedded LLM."""

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.durable import write_text
-from pipeline.errors import InputError
 from pipeline.exchange import MAX_TEXT_CHARS
-from pipeline.files.numbers import read_numbers
-from pipeline.files.rows import Rejected, Row, column_names, read_rows
+from pipeline.files.cells import read_numbers
+from pipeline.files.rows import Rejected, Row, column_names, read_rows, text_fault
 from pipeline.files.source import Source, make_source
-from pipeline.files.text import text_fault
+from pipeline.records import InputError
 
 PAIR_KINDS = ("csv", "tsv", "jsonl", "parquet")
 """Kinds of files that have columns to choose from."""

@@ -1,21 +1,196 @@
 """Semantic textual similarity tasks read from a local folder, as TSV files or in SentEval's layout."""
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import InputError
-from pipeline.evaluation.sts_formats import (
-    ROW_READERS,
-    TABLE_ENDINGS,
-    Line,
-    Row,
-    RowError,
-    is_table,
-    read_table,
-    scored,
-)
+from pipeline.evaluation.own_pairs import guess_columns
+from pipeline.files.cells import read_numbers
+from pipeline.files.rows import Rejected, column_names, read_rows
+from pipeline.files.source import make_source
+from pipeline.records import InputError
+
+_TSV_COLUMNS = ("score", "sentence1", "sentence2")
+_SICK_COLUMNS = ("relatedness_score", "sentence_A", "sentence_B")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One usable sentence pair."""
+
+    subset: str
+    score: float
+    sentence1: str
+    sentence2: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line that was split, its score as it is written."""
+
+    file: str
+    line: int
+    subset: str
+    score: str
+    sentence1: str
+    sentence2: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowError:
+    """One line that could not be used: 1-based line number and the reason."""
+
+    file: str
+    line: int
+    reason: str
+
+
+def read_tsv(path: Path) -> list[Line | RowError]:
+    """Read our format: a header with score, sentence1, sentence2 (subset optional), tabs, no quoting."""
+    return _read_table(path, _TSV_COLUMNS, subset_column="subset")
+
+
+def read_text_table(path: Path) -> list[Line | RowError]:
+    """Read SICK's text files: a header with sentence_A, sentence_B, relatedness_score."""
+    return _read_table(path, _SICK_COLUMNS, subset_column="entailment_judgment")
+
+
+def read_csv(path: Path) -> list[Line | RowError]:
+    """Read the STS benchmark's own layout, or a csv file with a header."""
+    first = next(iter(_lines(path)), "").split("\t")
+    return read_benchmark_csv(path) if len(first) >= 7 and "score" not in first else read_table(path)
+
+
+def read_table(path: Path) -> list[Line | RowError]:
+    """Read a csv, JSON or Parquet file whose columns are called like two sentences and a score, perhaps subset."""
+    columns = guess_columns(path, path.name)
+    if None in columns:
+        raise InputError(f"{path} has no columns called like two sentences and a score: sentence1, sentence2, score.")
+    first, second, score = (str(column) for column in columns)
+    source = make_source(path)
+    subset = [name for name in column_names(source) if name == "subset"]
+    rows: list[Line | RowError] = []
+    for row in read_rows(source, (first, second, score, *subset), numbers={score}):
+        if isinstance(row, Rejected):
+            rows.append(RowError(str(path), row.line, row.reason))
+        else:
+            cells = row.cells
+            rows.append(Line(str(path), row.line, cells.get("subset", ""), cells[score], cells[first], cells[second]))
+    return rows
+
+
+def is_table(path: Path) -> bool:
+    """Whether the file is a table of scored pairs by the names of its columns."""
+    try:
+        return path.suffix.lower() in TABLE_ENDINGS and None not in guess_columns(path, path.name)
+    except InputError:
+        return False
+
+
+def read_benchmark_csv(path: Path) -> list[Line | RowError]:
+    """Read the STS benchmark: tabs in spite of its name, no header: genre, file, year, id, score, two sentences."""
+    rows: list[Line | RowError] = []
+    for number, line in _numbered_lines(path):
+        cells = line.split("\t")
+        if len(cells) < 7:
+            rows.append(RowError(str(path), number, f"{len(cells)} columns where 7 are expected"))
+        else:
+            rows.append(Line(str(path), number, f"{cells[0]}/{cells[1]}", cells[4], cells[5], cells[6]))
+    return rows
+
+
+def read_year_folder(folder: Path) -> list[Line | RowError]:
+    """Read a SemEval year: `STS.input.NAME.txt` beside `STS.gs.NAME.txt`; pairs with an empty gold line are skipped.
+
+    Raises InputError when a gold file is missing or has another number of lines than its input.
+    """
+    inputs = sorted(folder.glob("STS.input.*.txt"))
+    if not inputs:
+        raise InputError(f"The folder {folder} holds no STS.input.*.txt file; it is not one of SentEval's STS years.")
+    return [row for path in inputs for row in _read_pair_of_files(path)]
+
+
+def _read_pair_of_files(inputs: Path) -> Iterable[Line | RowError]:
+    subset = inputs.name.removeprefix("STS.input.").removesuffix(".txt")
+    gold = inputs.with_name(f"STS.gs.{subset}.txt")
+    if not gold.is_file():
+        raise InputError(f"The gold scores {gold} are missing; they belong to {inputs.name}.")
+    texts, scores = _lines(inputs), _lines(gold)
+    if len(texts) != len(scores):
+        raise InputError(f"{inputs} has {len(texts)} lines but {gold.name} has {len(scores)}; they must be parallel.")
+    for number, (text, score) in enumerate(zip(texts, scores, strict=True), start=1):
+        if not score.strip():
+            continue
+        cells = text.split("\t")
+        if len(cells) < 2:
+            yield RowError(str(inputs), number, "no tab between two sentences")
+        else:
+            yield Line(str(inputs), number, subset, score, cells[0], cells[1])
+
+
+def _read_table(path: Path, columns: tuple[str, str, str], *, subset_column: str) -> list[Line | RowError]:
+    lines = _lines(path)
+    header = lines[0].split("\t") if lines else []
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise InputError(
+            f"{path} line 1 lacks the column {' and '.join(missing)}; it has: {', '.join(header) or 'nothing'}."
+        )
+    score_at, first_at, second_at = (header.index(name) for name in columns)
+    subset_at = header.index(subset_column) if subset_column in header else None
+    rows: list[Line | RowError] = []
+    for number, line in _numbered_lines(path, skip=1):
+        cells = line.split("\t")
+        if len(cells) != len(header):
+            rows.append(RowError(str(path), number, f"{len(cells)} columns where the header has {len(header)}"))
+            continue
+        subset = "" if subset_at is None else cells[subset_at]
+        rows.append(Line(str(path), number, subset, cells[score_at], cells[first_at], cells[second_at]))
+    return rows
+
+
+def scored(lines: Iterable[Line | RowError]) -> Iterator[Row | RowError]:
+    """Read the scores of a task's lines, as one column, and the sentences; what cannot be used becomes a RowError."""
+    lines = list(lines)
+    values = iter(read_numbers([line.score for line in lines if isinstance(line, Line)]))
+    for line in lines:
+        yield line if isinstance(line, RowError) else _row(line, next(values))
+
+
+def _row(line: Line, value: float | str) -> Row | RowError:
+    if isinstance(value, str):
+        return RowError(line.file, line.line, f"the score {line.score[:40]!r} {value}")
+    # SentEval splits at white space and joins again; the check values hold for texts read this way.
+    first, second = " ".join(line.sentence1.split()), " ".join(line.sentence2.split())
+    if not first or not second:
+        return RowError(line.file, line.line, "a sentence is empty")
+    return Row(line.subset, value, first, second)
+
+
+def _numbered_lines(path: Path, skip: int = 0) -> list[tuple[int, str]]:
+    return [(number, line) for number, line in enumerate(_lines(path), start=1) if number > skip and line.strip()]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8.") from error
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    return lines[:-1] if lines and not lines[-1] else lines
+
+
+ROW_READERS: dict[str, Callable[[Path], list[Line | RowError]]] = {
+    ".tsv": read_tsv,
+    ".txt": read_text_table,
+    ".csv": read_csv,
+    "folder": read_year_folder,
+}
+"""Reader by file suffix, or `folder` for a SemEval year; other tables go to `read_table`."""
+TABLE_ENDINGS = (".csv", ".jsonl", ".ndjson", ".json", ".parquet")
+
 
 STANDARD_TASKS = ("STS12", "STS13", "STS14", "STS15", "STS16", "STSB-test", "SICKR-test")
 """The seven tasks of SentEval whose mean is published; an average names how many of them it covers."""
@@ -131,3 +306,23 @@ def _senteval_tasks(folder: Path) -> dict[str, Path]:
 
 def _order(name: str) -> tuple[int, str]:
     return (STANDARD_TASKS.index(name) if name in STANDARD_TASKS else len(STANDARD_TASKS), name)
+
+
+_SOURCES = {
+    "captions": "captions images main-captions msrvid",
+    "news": "deft-news headlines main-news msrpar",
+    "forums": "answers-forums belief deft-forum main-forum main-forums",
+    "tweets": "tweet-news tweets",
+    "definitions": "fnwn onwn",
+    "machine translation": "postediting smt smteuroparl smtnews",
+    "student answers": "answers-students",
+    "questions": "answer-answer question-question",
+    "plagiarism": "plagiarism",
+}
+_SOURCE_OF = {subset: source for source, subsets in _SOURCES.items() for subset in subsets.split()}
+
+
+def source_of(subset: str) -> str:
+    """Return the source of a subset by its name, "" for one that is not known; `main-news/MSRpar` is news."""
+    parts = [part.strip().lower() for part in subset.split("/")]
+    return next((_SOURCE_OF[part] for part in parts if part in _SOURCE_OF), "")

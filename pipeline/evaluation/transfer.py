@@ -1,12 +1,188 @@
 """Transfer tasks scored as SentEval does: a logistic regression on frozen embeddings, its strength chosen inside."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import InputError
-from pipeline.evaluation.transfer_tasks import LabelledTexts, TransferTask
+from pipeline.records import InputError
+
+TRANSFER_TASKS = ("MR", "CR", "SUBJ", "MPQA", "SST2", "TREC", "MRPC")
+"""In the order in which published tables name them."""
+
+_TOLERATED_BAD_SHARE = 0.05
+_BY_CLASS = {
+    "MR": ("MR/rt-polarity.neg", "MR/rt-polarity.pos"),
+    "CR": ("CR/custrev.neg", "CR/custrev.pos"),
+    "SUBJ": ("SUBJ/subj.subjective", "SUBJ/subj.objective"),
+    "MPQA": ("MPQA/mpqa.neg", "MPQA/mpqa.pos"),
+}
+"""One file per class, a text per line: class 0, class 1."""
+_BY_PART = {
+    "SST2": {part: f"SST/binary/sentiment-{part}" for part in ("train", "dev", "test")},
+    "TREC": {"train": "TREC/train_5500.label", "test": "TREC/TREC_10.label"},
+    "MRPC": {part: f"MRPC/msr_paraphrase_{part}.txt" for part in ("train", "test")},
+}
+_QUESTION_CLASSES = ("ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM")
+_CLASSES = {
+    "SUBJ": ("subjective", "objective"),
+    "TREC": _QUESTION_CLASSES,
+    "MRPC": ("no paraphrase", "paraphrase"),
+}
+_POLARITY = ("negative", "positive")
+
+Example = tuple[str, str, int]
+"""Text, second text or "", class."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledTexts:
+    """Texts, or pairs of texts, with a class each."""
+
+    first: list[str]
+    second: list[str]
+    """Empty texts where the task is not about pairs."""
+    label: np.ndarray
+    """int64 (n,)."""
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+@dataclass(frozen=True, slots=True)
+class TransferTask:
+    """One task: either one part called "all", to be split into folds, or "train" and "test", perhaps "dev"."""
+
+    name: str
+    parts: dict[str, LabelledTexts]
+    is_about_pairs: bool
+    rejected: int
+    """Lines that could not be used."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the classes are called, by number."""
+        return _CLASSES.get(self.name, _POLARITY)
+
+    def texts(self) -> list[str]:
+        """Every text of every part."""
+        found = [text for part in self.parts.values() for text in (*part.first, *part.second)]
+        return [text for text in found if text]
+
+
+def find_transfer(folder: Path) -> dict[str, Path]:
+    """Find the transfer tasks in SentEval's data folder, or in its `downstream`: name -> folder to read from.
+
+    Raises InputError for a folder that is absent or holds none.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"The transfer folder {folder} does not exist; give SentEval's data folder.")
+    roots = [root for root in (folder, folder / "downstream") if root.is_dir()]
+    found = {
+        name: root
+        for name in TRANSFER_TASKS
+        for root in reversed(roots)
+        if all((root / f).is_file() for f in _files(name))
+    }
+    if not found:
+        raise InputError(
+            f"The folder {folder} holds no transfer task; expected SentEval's files such as MR/rt-polarity.pos."
+        )
+    return found
+
+
+def read_transfer(name: str, root: Path) -> TransferTask:
+    """Read one task found by `find_transfer`.
+
+    Raises InputError, naming file and line, when more than 5 % of a file's lines cannot be used or none can.
+    """
+    if name in _BY_CLASS:
+        files = [(root / file, _plain(label)) for label, file in enumerate(_BY_CLASS[name])]
+        read = [_read(path, parse) for path, parse in files]
+        parts = {"all": _labelled([example for examples, _ in read for example in examples])}
+        return TransferTask(name, parts, False, sum(bad for _, bad in read))
+    parse, skip = {"SST2": (_scored, 0), "TREC": (_question, 0), "MRPC": (_paraphrase, 1)}[name]
+    by_part = {part: _read(root / file, parse, skip=skip) for part, file in _BY_PART[name].items()}
+    parts = {part: _labelled(examples) for part, (examples, _) in by_part.items()}
+    return TransferTask(name, parts, name == "MRPC", sum(bad for _, bad in by_part.values()))
+
+
+def _files(name: str) -> list[str]:
+    return list(_BY_CLASS[name]) if name in _BY_CLASS else list(_BY_PART[name].values())
+
+
+def _plain(label: int) -> Callable[[str], Example]:
+    return lambda line: (_spaced(line), "", label)
+
+
+def _scored(line: str) -> Example:
+    text, label = line.split("\t")
+    return _spaced(text), "", _one_of(label.strip(), ("0", "1"))
+
+
+def _question(line: str) -> Example:
+    kind, text = line.split(" ", 1)
+    return _spaced(text), "", _one_of(kind.split(":")[0], _QUESTION_CLASSES)
+
+
+def _paraphrase(line: str) -> Example:
+    label, _, _, first, second = line.split("\t")
+    if not second.strip():
+        raise ValueError("no second sentence")
+    return _spaced(first), _spaced(second), _one_of(label.strip(), ("0", "1"))
+
+
+def _one_of(text: str, classes: tuple[str, ...]) -> int:
+    return classes.index(text)
+
+
+def _spaced(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _read(path: Path, parse: Callable[[str], Example], *, skip: int = 0) -> tuple[list[Example], int]:
+    """Return the usable examples of a file and how many lines were not."""
+    examples: list[Example] = []
+    bad: list[int] = []
+    for number, line in _lines(path):
+        if number <= skip:
+            continue
+        try:
+            example = parse(line)
+        except ValueError:
+            bad.append(number)
+            continue
+        if example[0]:
+            examples.append(example)
+        else:
+            bad.append(number)
+    if not examples or len(bad) > max(1, _TOLERATED_BAD_SHARE * (len(examples) + len(bad))):
+        where = f", the first is line {bad[0]}" if bad else ""
+        raise InputError(f"{path} cannot be used: {len(bad)} of {len(examples) + len(bad)} lines are bad{where}.")
+    return examples, len(bad)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    # Split at newlines only: the Latin-1 files hold bytes that `splitlines` takes for the end of a line.
+    for number, line in enumerate(_decoded(path.read_bytes()).split("\n"), start=1):
+        if line.strip():
+            yield number, line.rstrip("\r")
+
+
+def _decoded(content: bytes) -> str:
+    # SentEval's copies are a mixture of the two; UTF-8 that is none cannot be mistaken for it.
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def _labelled(examples: list[Example]) -> LabelledTexts:
+    first, second, label = zip(*examples, strict=True)
+    return LabelledTexts(list(first), list(second), np.array(label, dtype=np.int64))
+
 
 STRENGTHS = (1.0, 4.0, 16.0, 64.0, 256.0)
 """Inverse weights of the penalty (scikit-learn's C) to choose from; wide, because the embeddings have length one."""

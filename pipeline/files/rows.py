@@ -1,18 +1,17 @@
 """Rows of txt, csv, tsv, jsonl, parquet and arrow files: each row is read or rejected with a reason, none is lost."""
 
 import json
+import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import InputError
-from pipeline.files.delimited import delimited_header, delimited_records
-from pipeline.files.formulas import EXPORT_COLUMNS, MISSING, formula_restored
-from pipeline.files.json_rows import Broken, json_fields, json_records
+from pipeline.files.cells import EXPORT_COLUMNS, MISSING, formula_restored
 from pipeline.files.parquet import arrow_columns, arrow_records, parquet_columns, parquet_records
 from pipeline.files.source import Source, lines, require_text
-from pipeline.records import Outcome
+from pipeline.files.text_tables import Broken, delimited_header, delimited_records, json_fields, json_records
+from pipeline.records import InputError, Outcome
 
 TEXT_COLUMN = "text"
 """Name of the only column of a plain text file."""
@@ -201,3 +200,22 @@ def _text(value: object, *, is_number: bool = False) -> str:
     if any("\ud800" <= c <= "\udfff" for c in value):  # JSON may spell half a surrogate pair
         raise RowError("not valid Unicode")
     return value
+
+
+def text_fault(text: str, *, max_chars: int) -> str:
+    """Return why a text cannot be used, or an empty string.
+
+    Reasons: empty; control characters only; control characters (anything of Unicode class Cc that is not white
+    space, such as NUL); no letters or digits; too long (more than max_chars characters).
+    """
+    if not text.strip():
+        return "empty"
+    # Nearly every sentence is printable as a whole, and then holds no control character to count.
+    controls = not text.isprintable() and sum(unicodedata.category(c) == "Cc" and not c.isspace() for c in text)
+    if controls and not any(c.isprintable() and not c.isspace() for c in text):
+        return "control characters only"
+    if controls:
+        return "control characters"
+    if not any(c.isalnum() for c in text):
+        return "no letters or digits"
+    return "too long" if len(text) > max_chars else ""

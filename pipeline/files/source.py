@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, Literal, cast
 
-from pipeline.errors import InputError
+from pipeline.records import InputError
 
 Kind = Literal["txt", "csv", "tsv", "jsonl", "parquet", "arrow"]
 

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from pipeline.errors import InputError
-from pipeline.records import Side
+from pipeline.records import InputError, Side
 
 LINE_END = "\n"
 """A reply ends at its first line break, whatever else ends it."""

@@ -1,16 +1,17 @@
 """Reading a prompt token by token: what the LLM expects next after each, for one reply that only grows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import InputError
-from pipeline.generation.engine import Engine
-from pipeline.generation.llama import PREFIXES, Piece
+from pipeline.generation.contrast import TokenChoice, pick
+from pipeline.generation.engines.engine import Engine
+from pipeline.generation.engines.llama import PREFIXES, Piece
 from pipeline.generation.llms.gguf import GgufLLM
 from pipeline.generation.llms.protocol import LLM, TokenLLM, log_softmax
+from pipeline.records import InputError
 
 
 class Reader(Protocol):
@@ -92,3 +93,25 @@ def open_reader(llm: LLM, *parts: str, row: int = 0) -> Reader:
     if isinstance(llm, GgufLLM):
         return LlamaReader(llm.llama, [token for part in parts for token in llm.tokenize(part)], row)
     return RereadingReader(token_llm(llm), "".join(parts))
+
+
+def answer(
+    reader: Reader,
+    how: TokenChoice,
+    *,
+    seed: int,
+    max_new_tokens: int,
+    is_end: Callable[[int], bool],
+) -> Iterator[int]:
+    """Yield the tokens that follow a prompt, up to the model's own end or the limit; line breaks belong to it.
+
+    Of `how` temperature and top_p count: a single prompt has no opposite.
+    """
+    draws = np.random.default_rng(seed)
+    following: Sequence[int] = ()
+    for _ in range(max_new_tokens):
+        token = pick(reader.read(following), how, draws.random() if how.temperature > 0 else None)
+        if is_end(token):
+            return
+        yield token
+        following = (token,)

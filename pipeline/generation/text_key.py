@@ -7,8 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pipeline.config import NOT_SENT, GenerationConfig
-from pipeline.generation.llms.digests import digest_of
-from pipeline.generation.llms.entries import LLMEntry
+from pipeline.generation.llms.entries import LLMEntry, digest_of
 from pipeline.generation.prompts import PromptSet
 
 _NO_TEXT = ("llm", "prompt_set", *NOT_SENT)
@@ -37,16 +36,16 @@ def text_key(config: GenerationConfig, prompts: PromptSet, entry: LLMEntry) -> s
 def _backend(entry: LLMEntry) -> list[str | int]:
     """Return what computes here: package and version, device, and the rows or replies it takes when left alone."""
     if entry.kind in ("decoder", "encoder-decoder"):
+        from pipeline.encoders import resolve_device
         from pipeline.generation.llms.torch_llm import replies_at_once
-        from pipeline.training.encoders import resolve_device
 
         device = resolve_device("auto")  # decides the numbers, too: float32 or bfloat16
         return [_with_version("transformers"), device.partition(":")[0], replies_at_once(device)]
-    from pipeline.generation.llama import LlamaLLM
+    from pipeline.generation.engines.llama import LlamaLLM
 
     if entry.kind == "embedded":
-        from pipeline.generation.fastest import TORCH, fastest
-        from pipeline.generation.torch_llama import TorchLlama
+        from pipeline.generation.engines.fastest import TORCH, fastest
+        from pipeline.generation.engines.torch_llama import TorchLlama
 
         if fastest() == TORCH:
             return [_with_version("torch"), "cpu", TorchLlama.rows]

@@ -5,10 +5,10 @@ import sys
 import time
 
 from pipeline.config import GenerationConfig
-from pipeline.generation.fastest import ENGINES
-from pipeline.generation.generate import generate
+from pipeline.generation.engines.fastest import ENGINES
 from pipeline.generation.llms.gguf import GgufLLM
 from pipeline.generation.premise_prompts import GENRES
+from pipeline.generation.triplets import generate
 from pipeline.records import Premise
 
 PREMISES = 31

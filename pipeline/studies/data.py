@@ -1,25 +1,217 @@
 """The triplets of an arm: written, judged and drawn; each premise and pair is worked on once for all arms."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import monotonic
+from typing import Any
 
 import numpy as np
 
-from pipeline.config import GenerationConfig
+from pipeline.config import NOT_SENT, SAMPLED_ONLY, GenerationConfig
 from pipeline.curation.calibration import Calibration, fit_calibration
+from pipeline.curation.judges import Judge, load_judge
 from pipeline.curation.rules import keeps
-from pipeline.errors import InputError
 from pipeline.evaluation.gold import gold_pairs
 from pipeline.exchange import read_triplets
+from pipeline.generation.llms.entries import entry_for
+from pipeline.generation.prompt_sets import prompt_set
+from pipeline.generation.text_key import text_key
 from pipeline.premises import read_premises
-from pipeline.records import Premise, Triplet
-from pipeline.studies.hub import Hub
-from pipeline.studies.judged import judged_lines
-from pipeline.studies.ready import Ready, pair_id, read_ready
-from pipeline.studies.shelf import Progress, Shelf
+from pipeline.records import GeneratedTriplet, InputError, Outcome, Premise, Triplet, text_id
+from pipeline.studies.hub import MODEL, Hub
+from pipeline.studies.shelf import Lines, Progress, Shelf, content_key, model_key
 from pipeline.studies.spec import SAMPLE, Arm, Curation, Study
-from pipeline.studies.written import left_to_write, written_lines
+
+RECIPE = GenerationConfig(
+    llm="smollm2-135m", prompt_set="default", plausibility=0.1, temperature=0.0, max_new_tokens=48
+)
+"""How the corpus was written, omega aside."""
+JUDGE = "likelihood:smollm2-135m"
+_GREEDY_IGNORES = (*SAMPLED_ONLY, *NOT_SENT, "batch_size")
+"""Settings that change no word of a reply of the embedded LLM at temperature 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Work that is done: by premise or pair, as the shelf would hold it. It cost this machine nothing."""
+
+    written: Mapping[float, Mapping[str, dict[str, Any]]] = field(default_factory=dict)
+    """omega -> premise id -> line."""
+    raw: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """Pair id -> line with the judge's raw value."""
+
+    def triplets(self, config: GenerationConfig) -> dict[str, dict[str, Any]]:
+        """Return what is there for these settings, by premise id; empty for settings other than the recipe's."""
+        same = {name: getattr(RECIPE, name) for name in (*_GREEDY_IGNORES, "omega")}
+        if replace(config, **same) != RECIPE:
+            return {}
+        return dict(self.written.get(config.omega, {}))
+
+    def judged(self, judge_id: str) -> dict[str, dict[str, Any]]:
+        """Return this judge's raw values by pair id."""
+        return dict(self.raw) if judge_id == JUDGE else {}
+
+
+def read_ready(corpus: Path) -> Ready:
+    """Read the sample corpus; a list of premises alone brings nothing along."""
+    if corpus.suffix != ".parquet":
+        return Ready()
+    import pandas as pd
+
+    written: dict[float, dict[str, dict[str, Any]]] = {}
+    raw: dict[str, dict[str, Any]] = {}
+    for row in pd.read_parquet(corpus).to_dict("records"):
+        outcomes = [row["positive_outcome"], row["hard_negative_outcome"]]
+        premise_id = text_id(row["premise"])
+        written.setdefault(float(row["omega"]), {})[premise_id] = {
+            "id": premise_id,
+            "positive": row["positive"],
+            "hard_negative": row["hard_negative"],
+            "outcomes": outcomes,
+            "ok": outcomes == [Outcome.OK, Outcome.OK],
+            "s": 0.0,
+        }
+        for side, column in (("positive", "a_raw"), ("hard_negative", "b_raw")):
+            if row[column] == row[column]:  # NaN where nobody judged
+                pair = pair_id((row["premise"], row[side]))
+                raw[pair] = {"pair": pair, "raw": float(row[column]), "s": 0.0}
+    return Ready(written, raw)
+
+
+def pair_id(pair: tuple[str, str]) -> str:
+    """Name of a pair of sentences."""
+    return text_id("\x00".join(pair))
+
+
+_KEEP_EVERY_S = 2.0
+
+
+def written_lines(
+    premises: Sequence[Premise],
+    config: GenerationConfig,
+    ready: Ready,
+    shelf: Shelf,
+    *,
+    hub: Hub | None,
+    progress: Progress,
+) -> dict[str, dict[str, Any]]:
+    """Return a line per premise, by its id; the LLM is loaded only for premises without one."""
+    done = ready.triplets(config)
+    if all(premise.premise_id in done for premise in premises):
+        return done  # no LLM is asked for, not even its weights
+    lines = _lines(shelf, config, hub)
+    done = {line["id"]: line for line in lines.read()} | done
+    waiting = [premise for premise in premises if premise.premise_id not in done]
+    if not waiting:
+        return done
+    batch: list[dict[str, Any]] = []
+    finished, kept = len(premises) - len(waiting), monotonic()
+    mark = kept
+    for item in generated(waiting, config, hub):
+        now = monotonic()
+        line = _line(item, seconds=now - mark)
+        mark = now
+        batch.append(line)
+        done[item.premise.premise_id] = line
+        if now - kept >= _KEEP_EVERY_S:
+            lines.append(batch)
+            batch, kept = [], now
+        finished += 1
+        progress(f"Generating, omega {config.omega:g}", finished, len(premises))
+    lines.append(batch)
+    return done
+
+
+def left_to_write(
+    premises: Sequence[Premise], config: GenerationConfig, ready: Ready, shelf: Shelf, *, hub: Hub | None = None
+) -> list[Premise]:
+    """Return the premises that have no line yet. Raises InputError or WeightsError for an LLM that is not here."""
+    done = {line["id"] for line in _lines(shelf, config, hub).read()} | ready.triplets(config).keys()
+    return [premise for premise in premises if premise.premise_id not in done]
+
+
+def generated(
+    premises: Sequence[Premise], config: GenerationConfig, hub: Hub | None, *, for_many: bool = True
+) -> Iterator[GeneratedTriplet]:
+    """Yield what an LLM writes for these premises: a GGUF file or built-in name, else a folder or the hub.
+
+    With `for_many` the embedded LLM's fastest engine is looked for first.
+    """
+    from pipeline.generation.llms.opening import open_llm
+    from pipeline.generation.triplets import generate
+
+    llm = open_llm(entry_for(transformers_folder(config.llm, hub) or config.llm), for_many=for_many)
+    try:
+        yield from generate(premises, config, llm)
+    finally:
+        llm.close()
+
+
+def transformers_folder(name: str, hub: Hub | None) -> str | None:
+    """Return the folder of a transformers model, or None for the LLMs that llama.cpp runs."""
+    if name.startswith(MODEL):
+        if hub is None:
+            raise InputError(f"{name} is a name of the hub, which this run does not look at.")
+        return hub.path(name)
+    return name if Path(name).is_dir() else None
+
+
+def _lines(shelf: Shelf, config: GenerationConfig, hub: Hub | None) -> Lines:
+    """Return the lines of everything that would write the same texts; see `text_key`."""
+    entry = entry_for(transformers_folder(config.llm, hub) or config.llm)
+    return shelf.lines("generated", text_key(config, prompt_set(config.prompt_set), entry))
+
+
+def _line(item: GeneratedTriplet, *, seconds: float) -> dict[str, Any]:
+    return {
+        "id": item.premise.premise_id,
+        "positive": item.positive.text,
+        "hard_negative": item.hard_negative.text,
+        "outcomes": [str(item.positive.outcome), str(item.hard_negative.outcome)],
+        "ok": item.is_ok,
+        "s": round(seconds, 4),
+    }
+
+
+_JUDGED_TOGETHER = 32
+
+
+def judged_lines(
+    pairs: list[tuple[str, str]], judge_id: str, ready: Ready, shelf: Shelf, *, hub: Hub | None, progress: Progress
+) -> dict[str, dict[str, Any]]:
+    """Return a line with the raw value per pair, by pair id; the judge is loaded only for pairs without one."""
+    lines = shelf.lines("judged", content_key(judge_id, model_key(judge_id.partition(":")[2])))
+    done = {line["pair"]: line for line in lines.read()} | ready.judged(judge_id)
+    waiting = [pair for pair in dict.fromkeys(pairs) if pair_id(pair) not in done]
+    judge = judge_named(judge_id, hub, shelf.vectors) if waiting else None
+    for start in range(0, len(waiting), _JUDGED_TOGETHER):
+        assert judge is not None
+        batch = waiting[start : start + _JUDGED_TOGETHER]
+        since = monotonic()
+        values = judge.scores(batch)
+        each = round((monotonic() - since) / len(batch), 5)
+        rows = [
+            {"pair": pair_id(pair), "raw": float(raw), "s": each} for pair, raw in zip(batch, values, strict=True)
+        ]
+        lines.append(rows)
+        done |= {str(row["pair"]): row for row in rows}
+        progress(f"Judging with {judge_id}", start + len(batch), len(waiting))
+    return done
+
+
+def judge_named(judge_id: str, hub: Hub | None, vectors: Path | None = None) -> Judge:
+    """Load a judge; the digit judge of an encoder-decoder may be a folder or a name of the hub."""
+    kind, _, model = judge_id.partition(":")
+    folder = transformers_folder(model, hub) if kind == "digit" else None
+    if folder is None:
+        return load_judge(judge_id, vectors=vectors)
+    from pipeline.curation.digit import Seq2SeqDigitJudge
+    from pipeline.encoders import resolve_device
+    from pipeline.generation.llms.transformers_llm import EncoderDecoderLLM
+
+    llm = EncoderDecoderLLM.load(Path(folder), name=model, device=resolve_device("auto"))
+    return Seq2SeqDigitJudge(llm, judge_id=judge_id)
 
 
 @dataclass(frozen=True, slots=True)

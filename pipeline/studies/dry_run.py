@@ -10,14 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline import weights
-from pipeline.errors import InputError
-from pipeline.records import Triplet
-from pipeline.studies.cells import read_cell, run_cell, trained_cell
+from pipeline.records import InputError, Triplet
+from pipeline.studies.cells import StudyTasks, held_out_tasks, read_cell, run_cell, sts_tasks, trained_cell
 from pipeline.studies.data import ArmData, DataSource
 from pipeline.studies.hub import DATA, MODEL, Hub, hub_names, localised
 from pipeline.studies.shelf import Shelf
 from pipeline.studies.spec import Arm, Study
-from pipeline.studies.tasks import StudyTasks, held_out_tasks, sts_tasks
 
 _PREMISES, _STEPS, _BATCH = 4, 2, 8
 _WIDTH = 32
@@ -108,8 +106,7 @@ def _tokenizer():  # noqa: ANN202  (of transformers)
 
 def _data_checks(study: Study, source: DataSource) -> Iterator[Check]:
     """Generate for a few premises with each setting, and judge the stand-in triplets with each judge."""
-    from pipeline.studies.judged import judge_named
-    from pipeline.studies.written import generated
+    from pipeline.studies.data import generated, judge_named
 
     premises = source.premises()
     # Of settings that differ in omega alone the greatest is tried: it needs both prompts, 0 only one of them.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.durable import whole_folder, whole_path
-from pipeline.errors import InputError
+from pipeline.records import InputError
 from pipeline.studies.spec import Arm, Study
 
 MODEL, DATA = "hub:", "hub-data:"
@@ -128,7 +128,7 @@ def pooled_copy(snapshot: Path, target: Path, pooling: str) -> Path:
     """Save an encoder with its pooling stored in it, so that it is the same encoder wherever it is loaded."""
     if (target / "modules.json").is_file():
         return target
-    from pipeline.training.encoders import load_encoder
+    from pipeline.encoders import load_encoder
 
     encoder = load_encoder(snapshot, pooling="cls" if pooling == "cls" else "mean")
     with whole_folder(target, over=True) as draft:

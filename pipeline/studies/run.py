@@ -1,14 +1,29 @@
 """Run a study: the data of every arm first, then every cell that is not finished yet."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
-from pipeline.errors import InputError
-from pipeline.studies.cells import Cell, CellResult, read_cell, run_cell, trained_cell, untrained_cell
+import numpy as np
+
+from pipeline.durable import write_json
+from pipeline.records import InputError
+from pipeline.statistics import plain_score
+from pipeline.studies.cells import (
+    Cell,
+    CellResult,
+    StudyTasks,
+    held_out_tasks,
+    read_cell,
+    run_cell,
+    sts_tasks,
+    trained_cell,
+    untrained_cell,
+)
 from pipeline.studies.data import ArmData, DataSource
 from pipeline.studies.shelf import Progress, Shelf
 from pipeline.studies.spec import Arm, Study
-from pipeline.studies.tasks import StudyTasks, held_out_tasks, sts_tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +106,82 @@ def study_cells(study: Study, data: dict[str, ArmData], tasks: StudyTasks) -> It
     for seed in study.seeds:
         for arm in study.arms:
             yield trained_cell(arm, seed, data[arm.name], tasks)
+
+
+GRID_FILE = "grid.json"
+
+
+@dataclass(slots=True)
+class StudyGrid:
+    """Keeps `grid.json` of a study's folder: which cells are done, with what score, and which one is at work."""
+
+    study: Study
+    folder: Path
+    origin: dict[str, Any] = field(default_factory=dict)
+    """Where the study came from, kept in the file as it is."""
+    _cells: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """Write the empty grid, before any data is made."""
+        for seed in self.study.seeds:
+            for arm in self.study.arms:
+                self._cells[arm.name, seed] = {"arm": arm.name, "seed": seed, "state": "waiting"}
+        self._write()
+
+    def __call__(self, cell: Cell, result: CellResult | None, tasks: StudyTasks) -> None:
+        """Take note of a cell that begins (no result yet) or is done."""
+        if cell.is_untrained:
+            return
+        kept = self._cells[cell.arm, cell.seed]
+        kept["state"] = "running" if result is None else "done"
+        if result is not None:
+            kept |= {"score": cell_score(result, tasks), "train_s": result.train_s, "triplets": result.triplets}
+        self._write()
+
+    def _write(self) -> None:
+        record = {
+            "study": self.study.name,
+            "title": self.study.title,
+            "arms": [arm.name for arm in self.study.arms],
+            "seeds": list(self.study.seeds),
+            "baseline": self.study.baseline,
+            "cells": list(self._cells.values()),
+            **self.origin,
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / GRID_FILE, record)
+
+
+def cell_score(result: CellResult, tasks: StudyTasks) -> float:
+    """Return the mean of a cell's scores over the tasks, x100."""
+    return 100 * float(np.mean([plain_score(result.predictions[name], tasks.gold(name)) for name in tasks.names]))
+
+
+def run_search(study: Study, source: DataSource, shelf: Shelf, *, progress: Progress, watch: Watch) -> StudyRun:
+    """Choose the arm with the best mean dev score and return the study of it and the baseline on the test tasks.
+
+    The baseline is not a candidate. `watch` follows the dev scores. Raises InputError without an STS folder.
+    """
+    if study.evaluation.sts_dir is None:
+        raise InputError(f"Study {study.name} searches on {', '.join(study.search_on)}; name an STS folder.")
+    on_dev = replace(study, evaluation=replace(study.evaluation, tasks=study.search_on), search_on=())
+    ranked = ranking(run_study(on_dev, source, shelf, progress=progress, watch=watch))
+    chosen = next(candidate.arm for candidate in ranked if candidate.arm != study.baseline)
+    kept = (study.arm(study.baseline), study.arm(chosen))
+    on_test = replace(study, arms=kept, search_on=())
+    run = run_study(on_test, source, shelf, progress=progress)
+    run.candidates = ranked
+    return run
+
+
+def ranking(run: StudyRun) -> tuple[Candidate, ...]:
+    """Return the arms with their dev scores, best mean first; the first named wins a tie."""
+    found = []
+    for arm, cells in run.cells.items():
+        scores = [
+            100
+            * float(np.mean([plain_score(cell.predictions[name], run.tasks.gold(name)) for name in run.tasks.names]))
+            for cell in cells
+        ]
+        found.append(Candidate(arm, float(np.mean(scores)), tuple(scores)))
+    return tuple(sorted(found, key=lambda candidate: -candidate.mean))

@@ -6,8 +6,8 @@ from math import prod
 from pathlib import Path
 
 from pipeline import weights
-from pipeline.errors import InputError
-from pipeline.training.encoder_folders import tensor_shapes
+from pipeline.encoder_folders import tensor_shapes
+from pipeline.records import InputError
 
 _STATIC, _MINILM, _SMOLLM2 = "static-minilm", "all-MiniLM-L6-v2", "smollm2-135m"
 _TABLE = "embeddings.word_embeddings.weight"

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.errors import Stopped
-from pipeline.records import Triplet
+from pipeline.records import Stopped, Triplet
 from pipeline.vectors import corpus_vectors
 
 if TYPE_CHECKING:

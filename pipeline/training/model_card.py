@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from pipeline.config import TrainConfig
 from pipeline.durable import write_text
+from pipeline.train_config import TrainConfig
 
 _LIBRARIES = ("sentence-transformers", "transformers", "torch")
 _SCORES = "<!-- scores -->"

@@ -1,6 +1,10 @@
 """The trainer of sentence-transformers, set up for stage 3."""
 
+import json
+import logging
 from collections.abc import Sequence
+from dataclasses import asdict
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,17 +12,19 @@ from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from torch import Tensor, nn
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from pipeline.config import TrainConfig
-from pipeline.records import Triplet
+from pipeline.durable import write_json
+from pipeline.encoders import check_length, has_dropout, is_static, resolve_device
+from pipeline.records import InputError, Triplet
+from pipeline.train_config import NOT_LEARNED, TrainConfig
 from pipeline.training import distributed
 from pipeline.training.batches import ChunkCollator, StepSampler
-from pipeline.training.encoders import is_static, resolve_device
-from pipeline.training.loss_module import GuideMaskedLoss
+from pipeline.training.losses import GuideMaskedLoss
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
 
 STATIC_LEARNING_RATE = 0.002
 """Chosen on STS-B dev with 180 and 263 generated triplets, 100 and 200 steps of 128: 0.002 and 0.004 are within 0.3
@@ -128,3 +134,151 @@ class StageThreeTrainer(SentenceTransformerTrainer):
     @property
     def _head(self) -> nn.Module:
         return self.loss.head  # type: ignore[attr-defined, no-any-return]
+
+
+_WEIGHTS, _RECORD = "best.safetensors", "best.json"
+
+
+class BestWeights:
+    """Holds a copy of the encoder's weights in main memory; no optimizer state, no file until a checkpoint is due."""
+
+    def __init__(self, encoder: "SentenceTransformer", *, patience: int = 0, keeps_weights: bool = True) -> None:
+        self.encoder, self.patience, self.keeps_weights = encoder, patience, keeps_weights
+        self.step: int | None = None
+        self.score = float("nan")
+        self.without_new_best = 0
+        self._weights: dict[str, Tensor] = {}
+
+    def offer(self, step: int, score: float) -> None:
+        """Take the weights of this step if its score is the highest so far; NaN never is."""
+        if score > self.score or (self.step is None and score == score):
+            self.step, self.score, self.without_new_best = step, score, 0
+            if self.keeps_weights:
+                self._weights = {
+                    name: tensor.detach().to("cpu", copy=True).contiguous()
+                    for name, tensor in self.encoder.state_dict().items()
+                }
+        else:
+            self.without_new_best += 1
+
+    @property
+    def is_out_of_patience(self) -> bool:
+        """Whether so many scores in a row were no new best that the run should end."""
+        return 0 < self.patience <= self.without_new_best
+
+    def restore(self) -> None:
+        """Put the best weights into the encoder; without a score it keeps those it has."""
+        if self._weights:
+            self.encoder.load_state_dict(self._weights)
+
+    def save(self, folder: Path) -> None:
+        """Write weights and record into a checkpoint."""
+        from safetensors.torch import save_file
+
+        if self.step is None:
+            return
+        if self._weights:
+            save_file(self._weights, folder / _WEIGHTS)
+        record = {"step": self.step, "score": self.score, "without_new_best": self.without_new_best}
+        (folder / _RECORD).write_text(json.dumps(record), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote, if it wrote anything."""
+        from safetensors.torch import load_file
+
+        if not (folder / _RECORD).is_file():
+            return
+        record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+        self.step, self.score = record["step"], record["score"]
+        self.without_new_best = record["without_new_best"]
+        if (folder / _WEIGHTS).is_file():
+            self._weights = load_file(folder / _WEIGHTS)
+
+
+_COMPLETE = "complete.json"
+
+
+def run_fingerprint(triplets: Sequence[Triplet], config: TrainConfig) -> str:
+    """Hash of settings and data: a checkpoint continues a run only when both are the same."""
+    fields = {name: value for name, value in asdict(config).items() if name not in NOT_LEARNED}
+    if fields["distinct_batches"] and StepSampler.of(triplets, config).texts_nc is None:
+        del fields["distinct_batches"]  # no text is repeated: the order is that of earlier versions
+    digest = blake2b(json.dumps(fields, sort_keys=True).encode(), digest_size=16)
+    for triplet in triplets:
+        digest.update(json.dumps([triplet.premise, triplet.positive, triplet.hard_negative]).encode())
+    return digest.hexdigest()
+
+
+def latest_checkpoint(folder: Path, fingerprint: str) -> Path | None:
+    """The newest complete checkpoint in a folder, or None; one cut short by a kill is passed over.
+
+    Raises InputError if the folder's checkpoints belong to other settings or other triplets.
+    """
+    complete = {path.parent: _read(path) for path in folder.glob(f"checkpoint-*/{_COMPLETE}")}
+    if any(mark["fingerprint"] != fingerprint for mark in complete.values()):
+        raise InputError(
+            f"{folder.parent} holds an unfinished run with other settings or triplets; choose another output folder."
+        )
+    return max(complete, key=lambda path: complete[path]["step"], default=None)
+
+
+class CompleteMarker(TrainerCallback):
+    """Marks a checkpoint once all its files are written, with the run it belongs to."""
+
+    def __init__(self, fingerprint: str) -> None:
+        self.fingerprint = fingerprint
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Write the mark as the last file of the checkpoint, when every process has written its own."""
+        distributed.wait()
+        if distributed.rank() != 0:
+            return
+        folder = Path(args.output_dir or "") / f"checkpoint-{state.global_step}"
+        mark = {"fingerprint": self.fingerprint, "step": state.global_step}
+        write_json(folder / _COMPLETE, mark)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        # A kill between creating and filling the mark: as good as no mark.
+        return {"fingerprint": None, "step": -1}
+
+
+logger = logging.getLogger(__name__)
+
+
+def check_machine(config: TrainConfig, device: str, *, rows: int, processes: int = 1) -> None:
+    """Refuse a precision that the device does not have, and a batch that the processes cannot share evenly."""
+    if config.precision != "fp32" and device == "cpu":
+        raise InputError(f"Precision {config.precision} needs a GPU and this run would use the CPU; choose fp32.")
+    batch = min(config.batch_size, rows)
+    if batch % processes:
+        raise InputError(
+            f"A batch of {batch} triplets cannot be shared evenly by {processes} processes; choose another."
+        )
+
+
+def check_encoder(encoder: "SentenceTransformer", config: TrainConfig) -> None:
+    """Refuse what this encoder cannot do: texts beyond its positions, dropout it does not have, inputs but tokens."""
+    check_length(encoder, config.max_seq_length, config.encoder)
+    if not is_static(encoder) and encoder.transformers_model is None:
+        raise InputError(
+            f"{config.encoder} starts with {type(encoder[0]).__name__}; only transformers and tables are trained."
+        )
+    if config.positives == "dropout" and not has_dropout(encoder):
+        raise InputError(
+            f"{config.encoder} has no dropout, so both views of a premise would be one vector; "
+            "choose another encoder, or positives word_deletion."
+        )
+
+
+def uses_head(encoder: "SentenceTransformer", config: TrainConfig) -> bool:
+    """Whether a training-only head stands behind the encoder; with a warning where it was asked for in vain."""
+    if config.pooling != "cls":
+        return False
+    if is_static(encoder):
+        logger.warning("pooling cls has no effect on %s: a static encoder has no [CLS] token", config.encoder)
+        return False
+    return True

@@ -8,8 +8,7 @@ import pandas as pd
 
 from tests.pages.filled import finished_job
 from tests.workbench.store_samples import add_import
-from workbench.map_files import MapFiles, place_columns
-from workbench.map_sentences import PAIR_ROLES, task_corpus
+from workbench.maps import PAIR_ROLES, MapFiles, place_columns, task_corpus
 from workbench.workspace import Workspace
 
 ROLES = ("premise", "positive", "hard_negative")

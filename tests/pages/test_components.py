@@ -12,10 +12,9 @@ from markdown_it import MarkdownIt
 
 from pipeline.config import CurationRule
 from workbench.components.curate.rule_view import at_border
-from workbench.components.evaluate.score_matrix import COVERED, MEAN, marked, matrix_table
-from workbench.components.generate.outcome_bars import outcome_figure, spoken
-from workbench.components.text import for_chart, plain
-from workbench.components.wording import ago, counted, duration, percent, spearman
+from workbench.components.elements import ago, counted, duration, for_chart, percent, plain, spearman
+from workbench.components.evaluate.leaderboard_view import COVERED, MEAN, marked, matrix_table
+from workbench.components.generate.attempt_view import outcome_figure, spoken
 
 
 def test_border_lists_the_closest_and_what_binds_them() -> None:

@@ -6,20 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.errors import InputError
 from pipeline.evaluation.behaviour import built_in_cases
-from pipeline.evaluation.published import PUBLISHED
+from pipeline.evaluation.leaderboard import PUBLISHED
+from pipeline.records import InputError
 from tests.pages.conftest import texts
 from tests.pages.filled import finished_job
-from workbench.components.encoder_change import moved_pairs, same_pairs
+from workbench.components.encoder_comparison import moved_pairs, same_pairs
 from workbench.components.errors.behaviour_view import passed_grid
-from workbench.components.errors.like_these import triplets_by_words, triplets_of_kind
-from workbench.components.evaluate.folder_tasks import TRANSFER, task_table
+from workbench.components.errors.slice_actions import triplets_by_words, triplets_of_kind
+from workbench.components.evaluate.evaluate_form import TRANSFER, task_table
 from workbench.components.evaluate.leaderboard_view import entries_of, leaderboard_style
-from workbench.components.slice_figure import interval_figure, slice_colour
-from workbench.components.slice_view import members_of, task_slices
-from workbench.own_tests import OwnTests
-from workbench.pair_slices import PairSlices
+from workbench.components.slice_view import interval_figure, members_of, slice_colour, task_slices
+from workbench.store.lists import OwnTests, PairSlices
 
 FARTHER = "The sentence that is farther"
 PUBLISHED_ROWS = len(PUBLISHED)

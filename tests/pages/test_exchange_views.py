@@ -22,7 +22,7 @@ def healthy(app: AppTest) -> AppTest:
 def offered() -> None:
     """The inside of the dialog, which AppTest closes on every rerun."""
     from tests.pages.test_exchange_views import CSV
-    from workbench.components.triplets_import import _offer_upload
+    from workbench.components.imports import _offer_upload
     from workbench.workspace import current_workspace
 
     _offer_upload(current_workspace(), CSV, "synced.csv")
@@ -43,10 +43,12 @@ def test_a_file_is_previewed_and_imported(workspace: Workspace) -> None:
 
 
 def offered_western() -> None:
-    from workbench.components.premises_import import _offer
+    from workbench.components.imports import _offer_premises_import
     from workbench.workspace import current_workspace
 
-    _offer(current_workspace(), "anchor;n\nCafé au lait.;1\nIt rains.;2\n".encode("cp1252"), "western.csv")
+    _offer_premises_import(
+        current_workspace(), "anchor;n\nCafé au lait.;1\nIt rains.;2\n".encode("cp1252"), "western.csv"
+    )
 
 
 def test_a_file_that_is_not_utf8_is_offered_with_a_sample_and_loses_no_row(workspace: Workspace) -> None:

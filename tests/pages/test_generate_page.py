@@ -14,13 +14,13 @@ from pipeline.records import text_id
 from tests.pages.conftest import Draw, texts
 from tests.pages.filled import TRICKY, finished_job
 from tests.pages.test_pages import assert_healthy
-from workbench.components.generate.lens_chart import lens_figure, shown_candidates, token_name
-from workbench.components.generate.outcome_examples import MEANINGS
-from workbench.components.generate.prompt_text import said
-from workbench.components.generate.word_changes import changed_words, marked
+from workbench.components.generate.attempt_view import MEANINGS
+from workbench.components.generate.grid_preview import changed_words, marked
+from workbench.components.generate.lens_view import lens_figure, shown_candidates, token_name
+from workbench.components.generate.prompt_editor import said
 from workbench.jobs.kinds import kind_of
 from workbench.paths import PROJECT
-from workbench.prompt_sets import PromptSets
+from workbench.store.lists import PromptSets
 from workbench.workspace import Workspace
 
 VIEWS = ["Premises", "Preview", "Contrast lens", "Prompts", "Free prompt", "Run", "Attempts", "LLMs"]

@@ -8,9 +8,8 @@ from streamlit.testing.v1 import AppTest
 from pipeline.records import text_id
 from tests.pages.conftest import Draw
 from tests.workbench.store_samples import add_import
-from workbench.actions.hygiene import start_hygiene
-from workbench.components.curate.hygiene_duplicates import group_table
-from workbench.components.curate.hygiene_masked import masked_figure
+from workbench.actions.curation import start_hygiene
+from workbench.components.curate.hygiene_duplicates import group_table, masked_figure
 from workbench.workspace import Workspace
 
 ROWS = [("A man reads.", "Someone reads.", "Nobody reads."), ("a man reads", "someone reads", "nobody reads")]

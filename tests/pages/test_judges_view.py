@@ -7,7 +7,7 @@ from pipeline.curation.calibration import Calibration, fit_calibration
 from tests.pages.conftest import Draw, texts
 from tests.pages.filled import JUDGE
 from workbench.components.curate.judges_view import curve_figure
-from workbench.components.curate.judging import judge_options
+from workbench.components.curate.rule_view import judge_options
 from workbench.jobs.kinds import CalibrateSpec
 from workbench.workspace import Workspace
 

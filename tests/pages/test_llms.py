@@ -17,7 +17,7 @@ from pipeline.studies.dry_run import tiny_t5
 from pipeline.weights import embedded_gguf, smollm2_safetensors_folder
 from tests.pages.conftest import Draw, texts
 from tests.servers.scripted_server import Answer, completion, serving
-from workbench.actions.premises import import_premises
+from workbench.actions.data import import_premises
 from workbench.jobs.kinds import CheckSpec
 from workbench.workspace import Workspace
 

@@ -9,21 +9,14 @@ import pytest
 
 from tests.pages.planted_map import Planted, plant
 from workbench import theme
-from workbench.components.map.map_actions import export
+from workbench.actions.curation import DUPLICATE
+from workbench.components.map.map_actions import containing, export, like_point
 from workbench.components.map.map_colours import MISSING, choices, colouring, ramp
-from workbench.components.map.map_drawer import rows
-from workbench.components.map.map_lines import (
-    DUPLICATE,
-    marked_duplicates,
-    triplet_lines,
-    violated,
-    violated_lines,
-)
-from workbench.components.map.map_search import containing, like_point
-from workbench.components.map.map_shares import points_of_bar, shares
-from workbench.map_files import SentenceMap
-from workbench.slices import Slices
-from workbench.store.decision import Decision
+from workbench.components.map.map_drawer import points_of_bar, rows, shares
+from workbench.components.map.map_pairs import marked_duplicates, triplet_lines, violated, violated_lines
+from workbench.maps import SentenceMap
+from workbench.store.decisions import Decision
+from workbench.store.lists import Slices
 from workbench.workspace import Workspace
 
 TRIPLETS = 40

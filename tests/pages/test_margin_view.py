@@ -6,8 +6,8 @@ import pytest
 
 from tests.pages.conftest import texts
 from tests.pages.filled import finished_job
-from workbench.components.errors.margin_plane import drawn_rows, margin_figure
-from workbench.slices import Slices
+from workbench.components.errors.margin_view import drawn_rows, margin_figure
+from workbench.store.lists import Slices
 
 VIEW = {"errors": "Hard negatives"}
 

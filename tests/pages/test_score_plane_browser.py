@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.config import CurationRule
 from tests.pages.browsing import Page, expect, served
-from workbench.actions.sample import open_sample
+from workbench.actions.data import open_sample
 from workbench.paths import ASSETS
 from workbench.workspace import Workspace
 

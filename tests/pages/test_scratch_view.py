@@ -6,15 +6,13 @@ import pandas as pd
 import pytest
 
 from pipeline.config import ScratchConfig
-from pipeline.generation.premise_filing import Attempt, Cell, PremiseOutcome
 from pipeline.generation.premise_prompts import Length
+from pipeline.generation.written_premises import Attempt, Cell, PremiseOutcome
 from tests.pages.conftest import Draw, texts
 from tests.pages.filled import TRICKY, finished_job
 from tests.pages.test_pages import assert_healthy
-from workbench.components.generate.coverage_table import coverage_frame, coverage_style, wanted_each
-from workbench.components.generate.scratch_form import plan
-from workbench.components.generate.scratch_outcomes import MEANINGS
-from workbench.jobs.handlers.write_premises import attempt_row, premise_row
+from workbench.components.generate.scratch_view import MEANINGS, coverage_frame, coverage_style, plan, wanted_each
+from workbench.jobs.handlers.premises import attempt_row, premise_row
 from workbench.workspace import Workspace
 
 CORPUS = "20260101-000900-000-write_premises-c"

@@ -10,23 +10,20 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pipeline.config import TRAIN_PRESETS, TrainConfig, from_fields
-from pipeline.errors import InputError
+from pipeline.config import from_fields
+from pipeline.records import InputError
+from pipeline.train_config import TRAIN_PRESETS, TrainConfig
 from pipeline.training.estimate import dev_scores, first_outlook, outlook_like
 from tests.pages.conftest import Draw, texts
 from tests.pages.filled import finished_job
 from workbench.cli.parser import build_parser, settings
-from workbench.components.train.model_card_view import card_body
-from workbench.components.train.run_comparison import differing, wilson
-from workbench.components.train.run_list import told_apart
-from workbench.components.train.run_view import masked_words
+from workbench.components.train.run_details import card_body, differing, wilson
+from workbench.components.train.run_list import masked_words, told_apart
 from workbench.components.train.train_curves import dev_figure, not_finite
-from workbench.components.train.train_form import Wanted
-from workbench.components.train.train_outlook import has_vectors
+from workbench.components.train.train_outlook import Wanted, has_vectors
+from workbench.components.train.train_settings import read_settings, settings_file, train_command
 from workbench.jobs.folder import JobFolder, Status
 from workbench.jobs.kinds import TrainSpec
-from workbench.pasted_settings import read_settings
-from workbench.train_command import settings_file, train_command
 from workbench.workspace import Workspace
 
 

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import InputError, StorageError
 from pipeline.exchange import read_triplets, write_triplets
-from pipeline.files.formulas import MISSING, formula_restored, formula_safe
-from pipeline.records import Triplet
+from pipeline.files.cells import MISSING, formula_restored, formula_safe
+from pipeline.records import InputError, StorageError, Triplet
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 

@@ -14,13 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.curation.duplicates import normalised
-from pipeline.errors import InputError
 from pipeline.exchange import read_triplets, write_triplets
-from pipeline.files.numbers import AMBIGUOUS, NOT_A_NUMBER, read_numbers
+from pipeline.files.cells import AMBIGUOUS, NOT_A_NUMBER, read_numbers
 from pipeline.files.source import encoding_offer, make_source
-from pipeline.generation.copies import is_copy
+from pipeline.generation.outcomes import is_copy
 from pipeline.premises import columns, read_premises
-from pipeline.records import Premise, Triplet
+from pipeline.records import InputError, Premise, Triplet
 
 
 def texts(content, name, **options):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.analysis.mask_preview import KINDS, bin_of, phi_of_share, preview_mask, shares_above
+from pipeline.analysis.masks import KINDS, bin_of, phi_of_share, preview_mask, shares_above
 from pipeline.training.losses import LossSettings, false_negatives
 
 N, D = 40, 6

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import InputError
 from pipeline.premises import PremiseFile, columns, preview, read_premises
+from pipeline.records import InputError
 
 
 def texts(file: PremiseFile) -> list[str]:

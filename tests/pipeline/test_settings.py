@@ -8,29 +8,18 @@ from typing import Any, Literal, get_args, get_origin
 
 import pytest
 
-from pipeline.config import (
-    CONFIGS,
-    NOT_LEARNED,
-    NOT_SENT,
-    CurationRule,
-    GenerationConfig,
-    ScratchConfig,
-    TrainConfig,
-    from_fields,
-)
-from pipeline.errors import InputError
+from pipeline.config import CONFIGS, NOT_SENT, CurationRule, GenerationConfig, ScratchConfig, from_fields
 from pipeline.generation.contrast import TokenChoice
 from pipeline.generation.llms.entries import LLMEntry, entry_for
 from pipeline.generation.llms.protocol import Reply
 from pipeline.generation.prompt_sets import prompt_set
-from pipeline.generation.scratch import write_premises
 from pipeline.generation.text_key import text_key
-from pipeline.records import Side, Triplet
+from pipeline.generation.written_premises import write_premises
+from pipeline.records import InputError, Side, Triplet
 from pipeline.settings import setting_of, settings_of
-from pipeline.studies.cells import NOT_IN_A_CELL, _cell
-from pipeline.studies.tasks import StudyTasks
-from pipeline.train_config import MASK_THRESHOLDS
-from pipeline.training.checkpoints import run_fingerprint
+from pipeline.studies.cells import NOT_IN_A_CELL, StudyTasks, _cell
+from pipeline.train_config import MASK_THRESHOLDS, NOT_LEARNED, TrainConfig
+from pipeline.training.trainer import run_fingerprint
 
 NAMES = ("llm", "prompt_set")
 """What is behind a name is in the key, the name itself is not."""

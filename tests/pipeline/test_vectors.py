@@ -17,15 +17,13 @@ from sentence_transformers import SentenceTransformer
 from pipeline import vectors
 from pipeline.analysis.explain import word_effects
 from pipeline.curation.judges import load_judge
-from pipeline.errors import Stopped, StorageError
+from pipeline.encoders import load_encoder
 from pipeline.evaluation.behaviour import run_cases
 from pipeline.evaluation.benchmark import evaluate, held_out_accuracy
-from pipeline.evaluation.retrieval import evaluate_retrieval
-from pipeline.evaluation.retrieval_tasks import RetrievalTask
+from pipeline.evaluation.retrieval import RetrievalTask, evaluate_retrieval
 from pipeline.evaluation.sts import StsTask, read_task
-from pipeline.records import Triplet
+from pipeline.records import Stopped, StorageError, Triplet
 from pipeline.studies.shelf import model_key
-from pipeline.training.encoders import load_encoder
 from pipeline.training.guide import guide_table
 from pipeline.vectors import CachedEncoder, corpus_vectors, encoder_identity
 from pipeline.weights import minilm_folder
@@ -197,7 +195,7 @@ def test_a_kill_keeps_the_chunks_that_were_done(tmp_path):
 import os, signal, sys
 from pathlib import Path
 from pipeline import vectors
-from pipeline.training.encoders import load_encoder
+from pipeline.encoders import load_encoder
 vectors._CHUNK_TEXTS = 10
 def kill(done, total):
     if done == 20:
@@ -218,7 +216,7 @@ def test_two_processes_at_once_keep_everything(encoder, tmp_path, monkeypatch):
 import sys
 from pathlib import Path
 from pipeline import vectors
-from pipeline.training.encoders import load_encoder
+from pipeline.encoders import load_encoder
 vectors._CHUNK_TEXTS = 20
 texts = [f"Text {i}" for i in range(int(sys.argv[2]), int(sys.argv[2]) + 300)]
 vectors.corpus_vectors(texts, load_encoder("static-minilm"), cache=Path(sys.argv[1]))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import weights
-from pipeline.errors import WeightsError
+from pipeline.records import WeightsError
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import InputError, WeightsError
+from pipeline.records import InputError, WeightsError
 from pipeline.studies.dry_run import tiny_bert
-from workbench.actions.encoders import add_encoder
 from workbench.actions.evaluation import find_encoder
+from workbench.actions.models import add_encoder
 from workbench.workspace import Workspace
 
 

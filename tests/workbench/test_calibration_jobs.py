@@ -5,12 +5,11 @@ import pandas as pd
 import pytest
 
 from pipeline.curation.calibration import Calibration
-from pipeline.errors import InputError
-from pipeline.records import text_id
+from pipeline.records import InputError, text_id
 from tests.workbench.store_samples import add_import
 from workbench.actions import ACTIONS
-from workbench.actions.judging import calibrated_judges
-from workbench.store.decision import Decision
+from workbench.actions.curation import calibrated_judges
+from workbench.store.decisions import Decision
 from workbench.workspace import Workspace
 
 GUIDE, STATIC = "guide:all-MiniLM-L6-v2", "guide:static-minilm"

@@ -9,11 +9,11 @@ import pytest
 from stand_ins import generating
 from store_samples import add, premises, triplet_row
 
-from pipeline.errors import InputError
+from pipeline.records import InputError
 from workbench.rebuild import rebuild
 from workbench.store import Store
 from workbench.store.connection import run
-from workbench.store.decision import Decision
+from workbench.store.decisions import Decision
 from workbench.store.filters import TripletFilter
 from workbench.store.migrations import STEPS, migrate
 from workbench.workspace import Workspace
@@ -78,7 +78,7 @@ def test_migrations_run_once_and_refuse_a_newer_schema(store):
 def test_second_owner_is_told_who_has_the_workspace(tmp_path, stand_in):
     root = tmp_path / "ws"
     script = (
-        "import sys; from pathlib import Path; from pipeline.errors import InputError; "
+        "import sys; from pathlib import Path; from pipeline.records import InputError; "
         "from workbench.workspace import Workspace\n"
         "try:\n    Workspace(Path(sys.argv[1])).open()\nexcept InputError as error:\n    print(error)"
     )

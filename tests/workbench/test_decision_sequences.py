@@ -11,7 +11,7 @@ from store_samples import add_import, dump
 
 from workbench.rebuild import rebuild
 from workbench.store import Store
-from workbench.store.decision import Decision
+from workbench.store.decisions import Decision
 from workbench.store.filters import TripletFilter
 
 NAMES = [f"t{number}" for number in range(5)]

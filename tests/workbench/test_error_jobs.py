@@ -8,16 +8,14 @@ import pandas as pd
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
-from pipeline.errors import InputError
+from pipeline.encoders import load_encoder
 from pipeline.evaluation.behaviour import built_in_cases
-from pipeline.training.encoders import load_encoder
+from pipeline.records import InputError
 from workbench.actions import ACTIONS
-from workbench.behaviour_results import latest_runs
 from workbench.jobs.kinds import GenerateSpec
-from workbench.margin_results import latest_margins
-from workbench.notes import Notes
-from workbench.own_tests import OwnTests
 from workbench.rebuild import rebuild
+from workbench.results import latest_margins, latest_runs
+from workbench.store.lists import Notes, OwnTests
 from workbench.workspace import Workspace
 
 PAIRS = [

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import InputError
 from pipeline.evaluation.hub_tasks import RETRIEVAL_ON_HUB, STS_ON_HUB, fetch_sts, pairs_digest, sick_test_pairs
 from pipeline.evaluation.own_pairs import ScoredPair
-from pipeline.evaluation.retrieval_tasks import find_retrieval, read_retrieval
+from pipeline.evaluation.retrieval import find_retrieval, read_retrieval
 from pipeline.evaluation.sts import find_tasks, read_task
+from pipeline.records import InputError
 from tests.stand_in_hub import stand_in_hub
 from workbench.actions import ACTIONS
 from workbench.workspace import Workspace

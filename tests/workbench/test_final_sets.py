@@ -10,8 +10,8 @@ from pipeline.config import CurationRule
 from pipeline.exchange import read_triplets
 from pipeline.records import Triplet
 from workbench.actions.curation import curate
-from workbench.actions.exchange import export_triplets, import_triplets
-from workbench.store.decision import Decision
+from workbench.actions.data import export_triplets, import_triplets
+from workbench.store.decisions import Decision
 from workbench.workspace import Workspace
 
 JUDGE = "guide:all-MiniLM-L6-v2"

@@ -8,7 +8,7 @@ import workbench.store.migrations as migrations
 from workbench.rebuild import rebuild
 from workbench.store import Store
 from workbench.store.connection import Database, run
-from workbench.store.decision import Decision
+from workbench.store.decisions import Decision
 from workbench.store.filters import TripletFilter
 
 

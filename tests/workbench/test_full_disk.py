@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from stand_ins import generating
 
-from pipeline.errors import StorageError
+from pipeline.records import StorageError
 from workbench.jobs.folder import JobFolder
 from workbench.journal import read_rows
-from workbench.store.decision import Decision
+from workbench.store.decisions import Decision
 from workbench.workspace import Workspace
 
 ROWS = 12_000

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import spearmanr
 from store_samples import add, triplet_row
 
-from workbench.store.decision import Decision
+from workbench.store.decisions import Decision
 
 RULE, OTHER = (3.0, 3.0, 0.1), (2.0, 2.0, 0.5)
 

@@ -8,8 +8,7 @@ import pytest
 from pipeline.generation.prompt_sets import prompt_set
 from tests.servers.scripted_server import Answer, completion, serving
 from workbench.actions import ACTIONS
-from workbench.jobs.compact_ids import CompactIds
-from workbench.jobs.handlers.generate import cleaned_again
+from workbench.jobs.handlers.generation import CompactIds, cleaned_again
 from workbench.workspace import Workspace
 
 TEXTS = [f"Sentence number {i} is about the sea and boat {i}." for i in range(8)]

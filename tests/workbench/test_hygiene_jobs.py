@@ -6,7 +6,7 @@ import pytest
 from pipeline.records import text_id
 from tests.workbench.store_samples import add_import
 from workbench.actions import ACTIONS
-from workbench.hygiene_results import latest_hygiene
+from workbench.results import latest_hygiene
 from workbench.workspace import Workspace
 
 ROWS = [

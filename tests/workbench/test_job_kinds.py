@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import GenerationConfig, ScratchConfig, TrainConfig
+from pipeline.config import GenerationConfig, ScratchConfig
 from pipeline.curation.calibration import Calibration
-from pipeline.curation.ensemble import Ensemble
-from pipeline.errors import InputError
+from pipeline.curation.judges import Ensemble
 from pipeline.evaluation.behaviour import Case
 from pipeline.generation.llms.entries import EMBEDDED_ENTRY
 from pipeline.generation.prompt_sets import prompt_set
-from pipeline.records import Side
+from pipeline.records import InputError, Side
+from pipeline.train_config import TrainConfig
 from tests.workbench.stand_ins import generating
-from workbench.doctor.state import jobs as examine_jobs
+from workbench.doctor.checks import jobs as examine_jobs
 from workbench.jobs import handlers, kinds
 from workbench.jobs.folder import JobFolder, JobRecord, Status, read_jobs
 from workbench.jobs.kinds import KINDS

@@ -8,12 +8,12 @@ import pytest
 from stand_ins import generating, judging
 from store_samples import premises, triplet_row
 
-from pipeline.errors import InputError
+from pipeline.records import InputError
 from workbench.actions import ACTIONS
 from workbench.jobs import worker
 from workbench.jobs.context import JobContext
 from workbench.jobs.folder import JobFolder, JobRecord, Status
-from workbench.jobs.handlers import fetch_premises
+from workbench.jobs.handlers import fetch
 from workbench.jobs.kinds import FetchPremisesSpec
 from workbench.store.filters import TripletFilter
 from workbench.workspace import Workspace, close_current_workspace, current_workspace
@@ -258,7 +258,7 @@ def test_a_stop_in_the_middle_of_a_download_pauses_the_job(tmp_path, monkeypatch
     folder.create(JobRecord("job", "t", "2026-01-01", FetchPremisesSpec("a/b/c.txt", "", None, "c")), Status())
     folder.ask("pause")
     monkeypatch.delenv("MULTICSR_TEST_HANDLERS", raising=False)
-    monkeypatch.setattr(fetch_premises, "fetch_file", lambda wanted, out, tell: tell(1, 2))
+    monkeypatch.setattr(fetch, "fetch_file", lambda wanted, out, tell: tell(1, 2))
     before = signal.getsignal(signal.SIGTERM)
     try:
         assert worker.main([str(folder.path)]) == 0

@@ -9,8 +9,9 @@ import pytest
 from tests.workbench.test_maps import triplets
 from workbench.jobs.context import JobContext
 from workbench.jobs.folder import JobFolder, JobRecord, Status
-from workbench.jobs.handlers import project, search
-from workbench.map_files import SentenceMap
+from workbench.jobs.handlers import analysis
+from workbench.jobs.handlers import embedding_map as project
+from workbench.maps import SentenceMap
 
 ENCODER = {"encoder_id": "static-minilm", "folder": "static-minilm", "name": "static-minilm"}
 COUNT = 14
@@ -37,7 +38,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> SentenceMap:
 
 
 def encoded(texts: list[str]) -> np.ndarray:
-    from pipeline.training.encoders import load_encoder
+    from pipeline.encoders import load_encoder
 
     vectors = load_encoder("static-minilm").encode(texts)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -73,7 +74,7 @@ def test_pairs_are_those_the_guide_finds_near(drawn: SentenceMap) -> None:
 def test_search_finds_the_sentence_itself_first(drawn: SentenceMap, tmp_path: Path) -> None:
     wanted = drawn.points["text"].iat[22]
     settings = {"text": wanted, "encoder": "static-minilm", "vectors": str(drawn.files.vectors_path(0)), "count": 5}
-    context = run(tmp_path / "search", search, "search", settings)
+    context = run(tmp_path / "search", analysis, "search", settings)
     found = pd.read_parquet(context.out / "found.parquet")
     assert found["point"].iat[0] == 22
     assert found["cosine"].iat[0] == pytest.approx(1.0, abs=2e-3)

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.errors import InputError
+from pipeline.records import InputError
 from tests.pages.filled import finished_job
 from tests.workbench.store_samples import add_import
-from workbench.actions.maps import (
+from workbench.actions.analysis import (
     pair_sentences,
     save_slice,
     seed_corpus,
@@ -18,9 +18,8 @@ from workbench.actions.maps import (
     start_search,
     triplet_sentences,
 )
-from workbench.map_files import MapFiles, SentenceMap, place_columns
-from workbench.map_sentences import TRIPLET_ROLES, long_form, task_of
-from workbench.slices import Slices
+from workbench.maps import TRIPLET_ROLES, MapFiles, SentenceMap, long_form, place_columns, task_of
+from workbench.store.lists import Slices
 from workbench.workspace import Workspace
 
 ATTEMPT = "20260101-000100-000-generate-aaaa"

@@ -4,13 +4,13 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 from store_samples import add, triplet_row
 
-from pipeline.curation.agreement import cohen_kappa
-from pipeline.errors import InputError
-from workbench.actions.regeneration import start_regenerate
-from workbench.curation_notes import CurationNotes, read_notes, write_notes
-from workbench.store.decision import Decision
+from pipeline.records import InputError
+from pipeline.statistics import cohen_kappa
+from workbench.actions.generation import start_regenerate
+from workbench.store.curation import ADJUDICATED
+from workbench.store.decisions import Decision
 from workbench.store.filters import TripletFilter
-from workbench.store.opinions import ADJUDICATED
+from workbench.store.lists import CurationNotes, read_notes, write_notes
 
 NAMES = "abcdef"
 

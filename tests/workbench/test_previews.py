@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.errors import InputError
+from pipeline.records import InputError
 from workbench.actions import ACTIONS
 from workbench.jobs.kinds import AskSpec, GridSpec, LensSpec
 from workbench.workspace import Workspace

@@ -5,12 +5,11 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from pipeline.errors import InputError
 from pipeline.generation.prompt_sets import SHIPPED, prompt_set
-from pipeline.records import text_id
+from pipeline.records import InputError, text_id
 from workbench.actions import ACTIONS
-from workbench.prompt_sets import PromptSets
 from workbench.rebuild import rebuild
+from workbench.store.lists import PromptSets
 from workbench.workspace import Workspace
 
 MINE = replace(prompt_set("default"), prompt_set_id="mine", about="Test words.")

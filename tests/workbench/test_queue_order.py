@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from stand_ins import generating
 from store_samples import premises
 
-from pipeline.config import TrainConfig
-from pipeline.errors import InputError
+from pipeline.records import InputError
+from pipeline.train_config import TrainConfig
 from tests.workbench.processes import wait_for
 from workbench.jobs.folder import Status
 from workbench.jobs.kinds import TrainSpec, lane_of
-from workbench.jobs.queue import next_first, reordered
+from workbench.jobs.runner import next_first, reordered
 
 
 def start(workspace, count=40, **settings):

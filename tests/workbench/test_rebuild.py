@@ -8,11 +8,11 @@ from store_samples import add_import, dump, premises, triplet_row
 
 from pipeline.config import CurationRule
 from pipeline.curation.calibration import Calibration
-from pipeline.errors import InputError
+from pipeline.records import InputError
 from workbench.rebuild import rebuild
 from workbench.store import Store
 from workbench.store.connection import run
-from workbench.store.decision import Decision
+from workbench.store.decisions import Decision
 from workbench.store.filters import TripletFilter
 from workbench.store.migrations import STEPS
 from workbench.workspace import Workspace

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from pipeline.analysis.mask_preview import KINDS
+from pipeline.analysis.masks import KINDS
 from workbench.actions.training import start_preview, start_train
 from workbench.workspace import Workspace
 

@@ -4,7 +4,7 @@ import pandas as pd
 
 from pipeline.generation.outcomes import outcome_of
 from pipeline.records import Side
-from workbench.actions.sample import JUDGE, open_sample
+from workbench.actions.data import JUDGE, open_sample
 from workbench.paths import SAMPLE_CORPUS
 from workbench.workspace import Workspace
 

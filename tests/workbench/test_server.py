@@ -15,9 +15,9 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from pipeline.errors import InputError, StorageError
+from pipeline.records import InputError, StorageError
 from pipeline.studies.dry_run import tiny_bert
-from workbench import actions, api, owner
+from workbench import actions, client, server
 from workbench.cli.main import main
 from workbench.client import RemoteWorkspace
 from workbench.workspace import Workspace, close_current_workspace, current_workspace
@@ -27,13 +27,13 @@ TOKEN = "right-token"
 
 @pytest.fixture
 def http(own_workspace):
-    api.configure(TOKEN)
+    server.configure(TOKEN)
     current_workspace()
-    routes = [Route("/api/health", api.health), Route("/api/call", api.call, methods=["POST"])]
+    routes = [Route("/api/health", server.health), Route("/api/call", server.call, methods=["POST"])]
     with TestClient(Starlette(routes=routes)) as opened:
         yield opened
     close_current_workspace()
-    api.configure("")
+    server.configure("")
 
 
 def call(http, action="overview", token=TOKEN, **arguments):
@@ -56,7 +56,7 @@ def test_without_the_right_token_nothing_runs(http, monkeypatch, header):
 
 
 def test_an_unset_token_lets_nobody_in(http):
-    api.configure("")
+    server.configure("")
     assert call(http, token="").status_code == 401
 
 
@@ -76,7 +76,7 @@ def test_a_body_that_is_no_call_is_refused(http, body):
 
 
 def test_a_body_over_the_limit_is_not_read_to_its_end(http, monkeypatch):
-    monkeypatch.setattr(api, "LARGEST_BODY_BYTES", 1000)
+    monkeypatch.setattr(server, "LARGEST_BODY_BYTES", 1000)
     assert call(http, text="x" * 2000).status_code == 413
 
 
@@ -101,12 +101,12 @@ def test_errors_keep_their_kind_and_sentence(http, monkeypatch):
 def test_announcement_is_private_and_a_dead_server_is_no_server(tmp_path):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        owner.announce(tmp_path, "127.0.0.1", closed.getsockname()[1])
+        client.announce(tmp_path, "127.0.0.1", closed.getsockname()[1])
     for name in ("owner.json", "owner.token"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
     assert RemoteWorkspace.find(tmp_path) is None
-    owner.withdraw(tmp_path)
-    assert owner.find(tmp_path) is None
+    client.withdraw(tmp_path)
+    assert client.find(tmp_path) is None
 
 
 SERVE = """

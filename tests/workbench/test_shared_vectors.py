@@ -1,7 +1,5 @@
 """Jobs of every kind share one folder of vectors: what one has embedded, no other embeds again."""
 
-from importlib import import_module
-
 import pandas as pd
 import pytest
 from sentence_transformers import SentenceTransformer
@@ -9,7 +7,8 @@ from sentence_transformers import SentenceTransformer
 from workbench.jobs import kinds
 from workbench.jobs.context import JobContext
 from workbench.jobs.folder import JobFolder, JobRecord, Status
-from workbench.jobs.handlers.calibrating import opened_judge
+from workbench.jobs.handlers.curation import opened_judge
+from workbench.jobs.worker import handler_of
 
 TRIPLETS = pd.DataFrame(
     {
@@ -57,12 +56,12 @@ def begun(root, spec, frame=TRIPLETS):
 
 @pytest.mark.parametrize("first", ["margins", "project"])
 def test_no_kind_of_job_embeds_what_another_has_embedded(first, tmp_path, asked):
-    import_module(f"workbench.jobs.handlers.{first}").run(begun(tmp_path, SPECS[first]))
+    handler_of(first)(begun(tmp_path, SPECS[first]))
     assert sorted(asked) == sorted(pd.concat([TRIPLETS[name] for name in ("premise", "positive", "hard_negative")]))
     asked.clear()
     for kind, spec in SPECS.items():
         context = begun(tmp_path, spec, TRIPLETS.assign(split="held_out") if kind == "evaluate" else TRIPLETS)
-        import_module(f"workbench.jobs.handlers.{kind}").run(context)
+        handler_of(kind)(context)
         assert list(context.out.iterdir()) or context.folder.journal.stat().st_size, f"{kind} has done its work"
         assert asked == [], kind
     judge = opened_judge(begun(tmp_path, JUDGE), JUDGE.judges[0])

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.exchange import read_triplets
 from pipeline.records import Triplet
-from workbench.snapshot_comparison import compare_rows, compare_settings
+from workbench.components.curate.snapshot_list import compare_rows, compare_settings
 from workbench.store.snapshots import Snapshot
 from workbench.workspace import Workspace
 
@@ -45,7 +45,7 @@ def test_settings_that_differ():
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet", "zip"])
 def test_a_download_holds_the_snapshot(tmp_path, ending):
-    from workbench.components.curate.snapshot_download import packed
+    from workbench.components.curate.snapshot_list import packed
 
     with Workspace(tmp_path / "ws") as workspace:
         frame = rows("=a", "b")

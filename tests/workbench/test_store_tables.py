@@ -7,7 +7,7 @@ import pytest
 from store_samples import add, add_import, premises, triplet_row
 
 from pipeline.config import CurationRule
-from pipeline.errors import InputError
+from pipeline.records import InputError
 from workbench.store import Store
 from workbench.store.filters import TripletFilter
 

@@ -8,7 +8,7 @@ import pytest
 from pipeline.exchange import write_triplets
 from pipeline.records import Triplet
 from workbench.cli.main import main
-from workbench.locks import FileLock
+from workbench.journal import FileLock
 
 STUDY = """
 study: tiny

@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.errors import InputError
+from pipeline.records import InputError
 from tests.workbench.processes import wait_for
-from workbench.actions.studies import keep_study_file, start_study
+from workbench.actions.training import keep_study_file, start_study
 from workbench.workspace import Workspace
 
 STUDY = """

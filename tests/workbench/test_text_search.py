@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from store_samples import add, triplet_row
 
-from workbench.store.filters import TripletFilter
-from workbench.store.text_search import certain_text, containing
+from workbench.store.filters import TripletFilter, certain_text, containing
 
 SENTENCES = [
     "Straße 42 is CLOSED.",

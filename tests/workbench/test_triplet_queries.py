@@ -8,10 +8,9 @@ import pytest
 from store_samples import add, triplet_row
 
 from pipeline.config import CurationRule
-from pipeline.errors import InputError
-from workbench.store.decision import Decision
-from workbench.store.filters import TripletFilter
-from workbench.store.orders import Sorting
+from pipeline.records import InputError
+from workbench.store.decisions import Decision
+from workbench.store.filters import Sorting, TripletFilter
 
 JUDGE = "guide:all-MiniLM-L6-v2"
 CASES = [

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import InputError
-from pipeline.generation.premise_filing import Attempt, Cell, PremiseOutcome
 from pipeline.generation.premise_prompts import Length
+from pipeline.generation.written_premises import Attempt, Cell, PremiseOutcome
+from pipeline.records import InputError
 from tests.servers.scripted_server import Answer, completion, serving
 from tests.workbench.processes import wait_for, worker_of
 from workbench.actions import ACTIONS
 from workbench.jobs.folder import JobFolder, Status
-from workbench.jobs.handlers.write_premises import attempt_row
+from workbench.jobs.handlers.premises import attempt_row
 from workbench.workspace import Workspace
 
 TINY = {

@@ -7,33 +7,55 @@ call it in its own process or, while a server owns the workspace, over HTTP. ACT
 from collections.abc import Callable
 from typing import Any
 
-from workbench.actions.curation import curate, curation_notes, save_guidelines, save_rule
-from workbench.actions.decisions import decide, decide_all, decision_history, list_triplets, queue, redo, undo
-from workbench.actions.encoders import add_encoder, encoders
-from workbench.actions.errors import (
+from workbench.actions.analysis import (
     add_behaviour_test,
     add_note,
     generate_like,
     retract_behaviour_test,
+    save_pair_slice,
+    save_slice,
+    seed_corpus,
     start_behaviour,
     start_explain,
+    start_margins,
+    start_projection,
+    start_search,
 )
+from workbench.actions.curation import (
+    curate,
+    curation_notes,
+    keep_one,
+    reject_all,
+    save_guidelines,
+    save_rule,
+    start_calibrate,
+    start_hygiene,
+    start_judge,
+)
+from workbench.actions.data import (
+    export_triplets,
+    import_premises,
+    import_triplets,
+    open_sample,
+    start_fetch_premises,
+    start_write_premises,
+)
+from workbench.actions.decisions import decide, decide_all, decision_history, list_triplets, queue, redo, undo
 from workbench.actions.evaluation import import_pairs, start_evaluate, start_fetch
-from workbench.actions.exchange import export_triplets, import_triplets
-from workbench.actions.generation import start_generate, start_retry
-from workbench.actions.hygiene import keep_one, reject_all, start_hygiene
+from workbench.actions.generation import (
+    count_tokens,
+    prompt_sets,
+    save_prompt_set,
+    start_ask,
+    start_generate,
+    start_grid,
+    start_lens,
+    start_regenerate,
+    start_retry,
+)
 from workbench.actions.jobs import attempts, backup, cancel, finish, job, jobs, move, overview, pause, resume, scores
-from workbench.actions.judging import start_calibrate, start_judge
-from workbench.actions.llms import add_llm, check_llm, llms, remove_llm
-from workbench.actions.maps import save_pair_slice, save_slice, seed_corpus, start_projection, start_search
-from workbench.actions.margins import start_margins
-from workbench.actions.premises import import_premises, start_fetch_premises, start_write_premises
-from workbench.actions.previews import count_tokens, start_ask, start_grid, start_lens
-from workbench.actions.prompts import prompt_sets, save_prompt_set
-from workbench.actions.regeneration import start_regenerate
-from workbench.actions.sample import open_sample
-from workbench.actions.studies import start_study
-from workbench.actions.training import start_preview, start_train
+from workbench.actions.models import add_encoder, add_llm, check_llm, encoders, llms, remove_llm
+from workbench.actions.training import start_preview, start_study, start_train
 
 ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {
     action.__name__: action

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pipeline.annotations import check_types
-from pipeline.errors import InputError
+from pipeline.records import InputError
 from workbench.workspace import Workspace
 
 Action = Callable[..., dict[str, Any]]

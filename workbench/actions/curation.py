@@ -3,14 +3,25 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, replace
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from pipeline.config import RULE_PRESETS, CurationRule, from_fields
-from pipeline.errors import InputError
+from pipeline.curation.calibration import Calibration, read_calibrations
+from pipeline.curation.judges import EMBEDDED_JUDGES, LLM_KINDS, Ensemble
+from pipeline.curation.judges import KIND as ENSEMBLE
+from pipeline.generation.llms.entries import LLMEntry
+from pipeline.records import InputError
 from pipeline.settings import checked_name
+from workbench.actions.decisions import annotator_name, decide
+from workbench.actions.evaluation import checked_folder, find_encoder
 from workbench.actions.generation import known_attempts
-from workbench.curation_notes import MOST_RULE_NAME_CHARS, read_notes, write_notes
+from workbench.actions.models import resolve_llm
+from workbench.jobs.kinds import CalibrateSpec, HygieneSpec, JudgeSpec
+from workbench.paths import ASSETS
+from workbench.store.decisions import Decision
+from workbench.store.lists import MOST_RULE_NAME_CHARS, read_notes, write_notes
 from workbench.workspace import Workspace
 
 _writing = Lock()
@@ -98,3 +109,163 @@ def provenance(workspace: Workspace, attempt_ids: Sequence[str], reasons: dict[s
         "reasons": reasons,
         "decisions_log": {"bytes": log[0], "sha256": log[1]},
     }
+
+
+DUPLICATE = "duplicate of triplet "
+"""Begins the reason of a rejected duplicate; the triplet that was kept follows."""
+
+
+def start_hygiene(
+    workspace: Workspace,
+    *,
+    attempt_ids: list[str],
+    sts_dir: str | None = None,
+    guide: str | None = "all-MiniLM-L6-v2",
+    threshold: float = 0.8,
+) -> dict[str, Any]:
+    """Queue the search for duplicates, leaks into the STS folder, copies and, with a guide, false hard negatives.
+
+    Triplets are taken as people left them; rejected ones are left out. threshold: least share of letter sequences in
+    common of near duplicates.
+    """
+    if not 0.5 <= threshold <= 1:
+        raise InputError(f"Near duplicates need a similarity between 0.5 and 1, got {threshold}.")
+    frame = workspace.store.final_sets.kept(known_attempts(workspace, attempt_ids), None, None)
+    if frame.empty:
+        raise InputError("These attempts hold no usable triplet that was not rejected: generate some first.")
+    spec = HygieneSpec(
+        attempt_ids=tuple(attempt_ids),
+        sts_dir=str(checked_folder(sts_dir)) if sts_dir else None,
+        guide=find_encoder(workspace, guide).folder if guide else None,
+        threshold=threshold,
+    )
+    job_id = workspace.jobs.submit(spec, frame, title=f"Hygiene of {len(frame):,} triplets")
+    return {"job_id": job_id, "triplets": len(frame)}
+
+
+def keep_one(workspace: Workspace, *, groups: Sequence[Sequence[str]], annotator: str) -> dict[str, Any]:
+    """Reject all but the first triplet of each group, as one step that names the one that was kept."""
+    who = annotator_name(annotator)
+    decisions = [
+        Decision(triplet_id, "reject", annotator=who, reason=f"{DUPLICATE}{group[0]}")
+        for group in groups
+        for triplet_id in group[1:]
+    ]
+    batch_id = workspace.store.decisions.append(decisions)
+    return {"batch_id": batch_id, "rejected": len(decisions)}
+
+
+def reject_all(workspace: Workspace, *, triplet_ids: Sequence[str], reason: str, annotator: str) -> dict[str, Any]:
+    """Reject these triplets for one reason, as one step."""
+    made = decide(workspace, triplet_ids=triplet_ids, action="reject", annotator=annotator, reason=reason)
+    return {"batch_id": made["batch_id"], "rejected": made["decided"]}
+
+
+_LEAST_PAIRS = 50
+
+
+def start_judge(
+    workspace: Workspace,
+    *,
+    attempt_ids: list[str],
+    judges: list[str] | None = None,
+    gold_dir: str | None = None,
+    title: str = "",
+) -> dict[str, Any]:
+    """Queue the judging of all triplets of these attempts whose both sides ended ok.
+
+    Raw values become scores by the newest calibration of the workspace, else by the shipped one; with `gold_dir` by
+    one that is fitted first.
+    """
+    chosen = list(judges or EMBEDDED_JUDGES)
+    spec = JudgeSpec(tuple(chosen), tuple(attempt_ids), gold_dir, *_known(workspace, chosen))
+    if not gold_dir:
+        _require_calibrations(workspace, chosen)
+    frame = workspace.store.final_sets.texts(known_attempts(workspace, attempt_ids))
+    if frame.empty:
+        raise InputError("These attempts hold no triplet with both sides ok: generate some first.")
+    job_id = workspace.jobs.submit(spec, frame, title=title or f"{len(frame)} triplets, {', '.join(chosen)}")
+    return {"job_id": job_id, "triplets": len(frame)}
+
+
+def start_calibrate(
+    workspace: Workspace,
+    *,
+    attempt_ids: list[str],
+    judges: list[str],
+    gold_dir: str | None = None,
+    task: str = "",
+    pairs: int = 500,
+    ensemble: str | None = None,
+) -> dict[str, Any]:
+    """Queue the fit of a calibration per judge: on gold pairs of a folder, or without one on people's decisions.
+
+    Scores that these judges gave the attempts' triplets are mapped anew from their raw values. With `ensemble` (a
+    name) the judges' weighted sum is fitted too, as one more judge.
+    """
+    if not judges:
+        raise InputError("There is no judge to calibrate: choose at least one.")
+    if ensemble is not None and (len(judges) < 2 or not gold_dir or not ensemble.strip()):
+        raise InputError("An ensemble needs a name, at least two judges and a folder of gold pairs.")
+    if any(judge_id.startswith(f"{ENSEMBLE}:") for judge_id in judges):
+        raise InputError("An ensemble is fitted from its members: choose those.")
+    if gold_dir and pairs < _LEAST_PAIRS:
+        raise InputError(f"A calibration needs at least {_LEAST_PAIRS} gold pairs, got {pairs}.")
+    spec = CalibrateSpec(
+        tuple(judges),
+        tuple(attempt_ids),
+        str(tuning_folder(gold_dir)) if gold_dir else None,
+        *_known(workspace, judges),
+        task=task,
+        pairs=pairs,
+        ensemble=ensemble.strip() if ensemble else None,
+    )
+    frame = workspace.store.judgements.raw_values(known_attempts(workspace, attempt_ids), judges)
+    where = f"{Path(gold_dir).name}" if gold_dir else "people's decisions"
+    return {"job_id": workspace.jobs.submit(spec, frame, title=f"{', '.join(judges)} on {where}")}
+
+
+def tuning_folder(gold_dir: str) -> Path:
+    """Return the absolute folder of gold pairs. InputError when it is missing or holds none."""
+    from pipeline.evaluation.gold import tuning_tasks
+
+    folder = Path(gold_dir).expanduser().resolve()
+    tuning_tasks(folder)
+    return folder
+
+
+def known_calibrations(workspace: Workspace) -> dict[str, Calibration]:
+    """Return every calibration by version: those of the workspace and the shipped ones."""
+    own = [fitted.calibration for fitted in workspace.store.calibrations.list()]
+    return {calibration.version: calibration for calibration in [*read_calibrations(ASSETS), *own]}
+
+
+def calibrated_judges(workspace: Workspace) -> dict[str, Calibration]:
+    """Return the calibration that each judge would use now."""
+    found = {calibration.judge_id: calibration for calibration in read_calibrations(ASSETS)}
+    newest = workspace.store.calibrations.newest()
+    return found | {judge_id: fitted.calibration for judge_id, fitted in newest.items()}
+
+
+def _known(
+    workspace: Workspace, judges: Sequence[str]
+) -> tuple[dict[str, LLMEntry], dict[str, Calibration], dict[str, Ensemble]]:
+    """What the job needs of the workspace: entries of LLMs, calibrations, ensembles."""
+    ensembles = workspace.store.calibrations.ensembles()
+    wanted = [*judges, *(member for name in judges if name in ensembles for member in ensembles[name].members)]
+    models = {model for kind, _, model in (judge.partition(":") for judge in wanted) if kind in LLM_KINDS and model}
+    newest = workspace.store.calibrations.newest()
+    return (
+        {model: resolve_llm(workspace, model) for model in sorted(models)},
+        {name: newest[name].calibration for name in wanted if name in newest},
+        {name: ensembles[name] for name in judges if name in ensembles},
+    )
+
+
+def _require_calibrations(workspace: Workspace, judges: Sequence[str]) -> None:
+    known = calibrated_judges(workspace)
+    missing = [judge_id for judge_id in judges if judge_id not in known]
+    if missing:
+        raise InputError(
+            f"No calibration is known for {', '.join(missing)}: name a folder with gold pairs to fit one."
+        )

@@ -9,14 +9,12 @@ from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config import CurationRule, from_fields
-from pipeline.errors import InputError
-from pipeline.records import Side
+from pipeline.records import InputError, Side
 from workbench.actions.generation import known_attempts
-from workbench.curation_notes import read_notes
-from workbench.store.decision import Action, Decision
-from workbench.store.filters import TripletFilter, filter_from
-from workbench.store.opinions import ADJUDICATED
-from workbench.store.orders import Order, Sorting
+from workbench.store.curation import ADJUDICATED
+from workbench.store.decisions import Action, Decision
+from workbench.store.filters import Order, Sorting, TripletFilter, filter_from
+from workbench.store.lists import read_notes
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from pipeline.errors import InputError
-from pipeline.evaluation.held_out import is_held_out
+from pipeline.evaluation.benchmark import is_held_out
 from pipeline.evaluation.hub_tasks import ON_HUB
 from pipeline.evaluation.own_pairs import read_pairs, write_task
-from pipeline.evaluation.retrieval_tasks import find_retrieval
+from pipeline.evaluation.retrieval import find_retrieval
 from pipeline.evaluation.sts import STANDARD_TASKS, find_tasks
-from pipeline.evaluation.transfer_tasks import find_transfer
+from pipeline.evaluation.transfer import find_transfer
 from pipeline.files.rows import LISTED_ROWS
-from pipeline.names import BUILT_IN_ENCODERS
+from pipeline.records import InputError
+from pipeline.weights import BUILT_IN_ENCODERS
 from workbench.jobs.kinds import EvaluateSpec, FetchSpec
 from workbench.workspace import Workspace
 

@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Final
 
-from pipeline.config import NOT_SENT, GenerationConfig, from_fields
-from pipeline.errors import InputError
+import pandas as pd
+
+from pipeline.config import NOT_SENT, GenerationConfig, from_fields, plain
 from pipeline.generation.llms.entries import LLMEntry
 from pipeline.generation.prompts import PromptSet
-from pipeline.records import Outcome
-from workbench.actions.llms import resolve_llm
-from workbench.jobs.kinds import GenerateSpec
-from workbench.prompt_sets import PromptSets
+from pipeline.records import InputError, Outcome, Side
+from workbench.actions.models import resolve_llm
+from workbench.jobs.folder import USABLE, State
+from workbench.jobs.kinds import AskSpec, GenerateSpec, GridSpec, JobSpec, LensSpec, TokensSpec
 from workbench.store.filters import TripletFilter
+from workbench.store.lists import PromptSets
 from workbench.workspace import Workspace
 
 _EARLIER_ATTEMPTS = 20
@@ -102,3 +104,110 @@ def find_corpus(workspace: Workspace, corpus_id: str) -> Any:
             return corpus
     names = ", ".join(corpus.name for corpus in corpora) or "none yet"
     raise InputError(f"There is no corpus {corpus_id!r} in this workspace (it has {names}): import premises first.")
+
+
+PREVIEW_PREMISES: Final = 5
+PREVIEW_OMEGAS: Final = 4
+
+
+def start_grid(
+    workspace: Workspace, *, premises: Sequence[str], omegas: Sequence[float], config: dict[str, Any]
+) -> dict[str, Any]:
+    """Queue a few premises at several values of omega; a preview made before with the same settings is answered."""
+    texts, values = _texts(premises)[:PREVIEW_PREMISES], sorted(set(omegas))[:PREVIEW_OMEGAS]
+    if not values:
+        raise InputError("Choose at least one value of omega to preview.")
+    for value in values:
+        from_fields(GenerationConfig, config | {"omega": value})
+    settings = from_fields(GenerationConfig, config | {"omega": values[-1]})
+    spec = GridSpec(*whole(workspace, settings), tuple(texts), tuple(values))
+    return _started(workspace, spec, f"Preview of {len(texts)} premises")
+
+
+def start_lens(workspace: Workspace, *, premise: str, side: str, config: dict[str, Any]) -> dict[str, Any]:
+    """Queue the contrast lens on one side of a premise; one recorded before with the same settings is answered."""
+    [text] = _texts([premise])
+    try:
+        wanted = Side(side)
+    except ValueError as error:
+        raise InputError(f"{side} is no side of a triplet; choose positive or hard_negative.") from error
+    spec = LensSpec(*whole(workspace, from_fields(GenerationConfig, config)), text, wanted)
+    return _started(workspace, spec, f"Lens: {text[:60]}")
+
+
+def start_ask(workspace: Workspace, *, prompt: str, config: dict[str, Any]) -> dict[str, Any]:
+    """Queue a raw prompt, to see how an LLM goes on from it; of the settings those of the contrast do not count."""
+    if not prompt.strip():
+        raise InputError("The prompt is empty: write what the LLM should go on from.")
+    settings = plain(from_fields(GenerationConfig, config))
+    spec = AskSpec(settings, resolve_llm(workspace, settings.llm), prompt)
+    return _started(workspace, spec, f"Prompt: {' '.join(prompt.split())[:60]}")
+
+
+def count_tokens(workspace: Workspace, *, llm: str, texts: Sequence[str]) -> dict[str, Any]:
+    """Queue the counting of the tokens of these texts; counts made before are answered, failed ones too.
+
+    Pages ask for counts whenever they are drawn: what cannot be counted must not be tried again each time.
+    """
+    spec = TokensSpec(resolve_llm(workspace, llm), tuple(texts))
+    return _started(workspace, spec, "Token count", usable=USABLE | {"failed"})
+
+
+def _texts(texts: Sequence[str]) -> list[str]:
+    found = [text for text in dict.fromkeys(" ".join(text.split()) for text in texts) if text]
+    if not found:
+        raise InputError("There is no premise to look at: type or choose one.")
+    return found
+
+
+def _started(workspace: Workspace, spec: JobSpec, title: str, *, usable: frozenset[State] = USABLE) -> dict[str, Any]:
+    known = workspace.jobs.latest(type(spec), lambda other: other == spec, states=usable)
+    return {"job_id": known.job_id if known else workspace.jobs.submit(spec, title=title)}
+
+
+def prompt_sets(workspace: Workspace) -> dict[str, Any]:
+    """Return the newest version of every prompt set: those that come with the workbench, then the saved ones."""
+    return {"prompt_sets": [prompts.to_json() for prompts in PromptSets(workspace.root).newest()]}
+
+
+def save_prompt_set(workspace: Workspace, *, prompts: dict[str, Any]) -> dict[str, Any]:
+    """Save prompts as the next version of their name; earlier versions and the runs that used them stay."""
+    saved = PromptSets(workspace.root).save(PromptSet.from_json({"version": 0} | prompts))
+    return {"prompt_set": saved.ref, "version": saved.version}
+
+
+_TEMPERATURE: Final = 0.7
+_TOP_P: Final = 0.95
+"""The best reply is known already, so another one is drawn."""
+
+
+def start_regenerate(workspace: Workspace, *, triplet_id: str, side: str) -> dict[str, Any]:
+    """Queue the generation of another triplet for this one's premise; its side is offered in the queue."""
+    wanted = _side(side)
+    triplet = workspace.store.triplets.get(triplet_id)
+    earlier = workspace.jobs.of(GenerateSpec, lambda spec: spec.replaces == triplet_id)
+    standard = GenerationConfig()
+    settings = GenerationConfig(
+        llm=triplet["llm"] or standard.llm,
+        prompt_set=triplet["prompt_set"] or standard.prompt_set,
+        omega=standard.omega if triplet["omega"] is None else triplet["omega"],
+        temperature=_TEMPERATURE,
+        top_p=_TOP_P,
+        seed=(triplet["seed"] or 0) + 1 + len(earlier),
+    )
+    spec = GenerateSpec(
+        *whole(workspace, settings),
+        corpus="regenerated",
+        origin=f"regenerated:{wanted}:{triplet_id}",
+        replaces=triplet_id,
+    )
+    frame = pd.DataFrame({"premise_id": [triplet["premise_id"]], "text": [triplet["premise"]]})
+    title = f"Another {wanted.replace('_', ' ')}"
+    return {"job_id": workspace.jobs.submit(spec, frame, title=title), "seed": settings.seed}
+
+
+def _side(side: str) -> Side:
+    try:
+        return Side(side)
+    except ValueError as error:
+        raise InputError(f"{side} is no side of a triplet; choose positive or hard_negative.") from error

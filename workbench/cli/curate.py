@@ -6,14 +6,30 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from pipeline.config import CurationRule, from_fields
-from pipeline.errors import InputError
-from workbench.cli.access import Call, access
-from workbench.cli.output import print_line, print_table, write_json
+from pipeline.records import InputError
+from workbench.cli.main import Call, access, print_line, print_table, require_file, watch, write_json
 from workbench.cli.parser import settings
-from workbench.cli.stages import all_attempts
-from workbench.cli.watch import require_file, watch
 from workbench.store.filters import TripletFilter, filter_from
 from workbench.workspace import workspace_root
+
+
+def judge(options: argparse.Namespace) -> None:
+    """Score the triplets of the chosen attempts."""
+    gold_dir = str(options.gold_dir.resolve()) if options.gold_dir else None
+    with access(workspace_root(options.workspace)) as call:
+        attempts = options.attempt or all_attempts(call)
+        started = call("start_judge", attempt_ids=attempts, judges=options.judge, gold_dir=gold_dir)
+        watch(call, started["job_id"], label="Judging")
+    write_json(options.json, started)
+
+
+def all_attempts(call: Call) -> list[str]:
+    """Return every attempt of the workspace. Raises InputError when there is none."""
+    attempts = [row["attempt_id"] for row in call("attempts")["attempts"]]
+    if not attempts:
+        raise InputError("This workspace holds no generated or imported triplets: run generate or import first.")
+    return attempts
+
 
 _SHOWN_CHARS = 60
 

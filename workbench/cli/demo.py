@@ -14,12 +14,11 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from pipeline.config import CurationRule, TrainConfig
+from pipeline.config import CurationRule
 from pipeline.curation.judges import EMBEDDED_JUDGES, LIKELIHOOD
 from pipeline.statistics import mean_interval
-from workbench.cli.access import Call, access
-from workbench.cli.output import print_line, print_table, write_json
-from workbench.cli.watch import watch
+from pipeline.train_config import TrainConfig
+from workbench.cli.main import Call, access, print_line, print_table, watch, write_json
 from workbench.workspace import workspace_root
 
 ENCODER = "static-minilm"

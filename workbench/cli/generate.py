@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -11,15 +12,13 @@ from rich.console import Console
 from rich.progress import track
 
 from pipeline.config import GenerationConfig, from_fields
-from pipeline.errors import InputError
-from pipeline.records import GeneratedTriplet
-from workbench.cli.access import access
-from workbench.cli.output import print_line, print_table, write_json
+from pipeline.records import GeneratedTriplet, InputError
+from workbench.cli.main import Call, access, print_line, print_table, require_file, watch, write_json
 from workbench.cli.parser import settings
-from workbench.cli.watch import require_file, watch
+from workbench.workspace import workspace_root
 
 
-def run(options: argparse.Namespace) -> None:
+def run_generate(options: argparse.Namespace) -> None:
     """Generate from a file to a file, or as a job of the workspace."""
     config = from_fields(GenerationConfig, settings(options))
     if options.out is not None:
@@ -74,9 +73,9 @@ def to_file(options: argparse.Namespace, config: GenerationConfig) -> dict[str, 
 
 def stream(premises: list[Any], config: GenerationConfig) -> Iterator[GeneratedTriplet]:
     """Load the LLM and generate."""
-    from pipeline.generation.generate import generate
     from pipeline.generation.llms.entries import entry_for
     from pipeline.generation.llms.opening import open_llm
+    from pipeline.generation.triplets import generate
 
     llm = open_llm(entry_for(config.llm), for_many=True)
     try:
@@ -102,3 +101,102 @@ def line(item: GeneratedTriplet, config: GenerationConfig) -> dict[str, Any]:
 def print_outcomes(outcomes: dict[str, int]) -> None:
     """Print how the sentences of each side ended."""
     print_table("Outcomes", ("side and outcome", "sentences"), sorted(outcomes.items()))
+
+
+def show_llms(options: argparse.Namespace) -> None:
+    """Print the registry."""
+    from workbench.workspace import workspace_root
+
+    with access(workspace_root(options.workspace)) as call:
+        answer = call("llms")
+    print_llms(answer["llms"])
+    write_json(options.json, answer)
+
+
+def add_llm(options: argparse.Namespace) -> None:
+    """Check an LLM and add it."""
+    from workbench.workspace import workspace_root
+
+    with access(workspace_root(options.workspace)) as call:
+        path = str(options.path.expanduser().resolve()) if options.path else None
+        where = {"path": path, "url": options.url, "hub": options.hub, "revision": options.revision or ""}
+        started = call("add_llm", name=options.name, settings=settings(options), **where)
+        followed(call, started, options)
+
+
+def check_llm(options: argparse.Namespace) -> None:
+    """Check an LLM again."""
+    from workbench.workspace import workspace_root
+
+    with access(workspace_root(options.workspace)) as call:
+        followed(call, call("check_llm", name=options.name), options)
+
+
+def remove_llm(options: argparse.Namespace) -> None:
+    """Take an LLM out of the registry."""
+    from workbench.workspace import workspace_root
+
+    with access(workspace_root(options.workspace)) as call:
+        answer = call("remove_llm", name=options.name)
+    print_line(f"{answer['name']} is removed; its files and what it wrote stay.")
+    write_json(options.json, answer)
+
+
+def followed(call: Call, started: dict[str, Any], options: argparse.Namespace) -> None:
+    """Wait for a check and print what it found."""
+    watch(call, started["job_id"], label="Checking")
+    [found] = [llm for llm in call("llms")["llms"] if llm["entry"]["name"] == started["name"]]
+    print_llms([found])
+    print_line(f"It wrote: {found['sample']}")
+    write_json(options.json, found)
+
+
+def print_llms(llms: list[dict[str, Any]]) -> None:
+    """Print one line per LLM."""
+    rows = [
+        (
+            llm["entry"]["name"],
+            llm["entry"]["kind"],
+            llm["state"],
+            llm["contrast"] or None,
+            llm["context_length"],
+            None if llm["tokens_per_s"] is None else f"{llm['tokens_per_s']:.0f}",
+            llm["entry"]["digest"][:19] or None,
+        )
+        for llm in llms
+    ]
+    print_table("LLMs", ("name", "kind", "state", "contrast", "context", "tokens/s", "weights"), rows)
+
+
+def write_premises(options: argparse.Namespace) -> None:
+    """Queue the job, follow it, print how the attempts ended and what the corpus is called."""
+    with access(workspace_root(options.workspace)) as call:
+        started = call("start_write_premises", config=settings(options), name=options.name)
+        view = watch(call, started["job_id"], label="Writing premises")
+    details = view["details"]
+    outcomes = details.get("outcomes", {})
+    print_table("Attempts", ("outcome", "sentences"), list(outcomes.items()))
+    print_line(view["message"])
+    print_line(f"Go on with: python -m workbench generate --corpus {shlex.quote(started['name'])}")
+    write_json(options.json, {**started, "premises": view["done"], **details})
+
+
+def show_prompts(options: argparse.Namespace) -> None:
+    """List the newest version of every set."""
+    with access(workspace_root(options.workspace)) as call:
+        answer = call("prompt_sets")
+    rows = [(item["prompt_set_id"], item["version"], item["about"]) for item in answer["prompt_sets"]]
+    print_table("Prompt sets", ("name", "version", "about"), rows)
+    write_json(options.json, answer)
+
+
+def save_prompts(options: argparse.Namespace) -> None:
+    """Save a JSON file, of the form that `prompts list --json` writes, as the next version of its name."""
+    try:
+        prompts = json.loads(require_file(options.file).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{options.file} is no JSON: {error}.") from error
+    with access(workspace_root(options.workspace)) as call:
+        answer = call("save_prompt_set", prompts=prompts)
+    print_line(f"Saved as {answer['prompt_set']}.")
+    write_json(options.json, answer)

@@ -1,17 +1,159 @@
 """Entry of the command line: parse, run, say what went wrong in one sentence, answer with an exit status."""
 
+import json
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
-from pipeline.durable import os_error_sentence
-from pipeline.errors import InputError, StorageError, TrainingError
-from workbench.cli.output import check_target
+from pipeline.durable import os_error_sentence, write_text
+from pipeline.records import InputError, StorageError, TrainingError
 from workbench.cli.parser import build_parser, with_freeze
-from workbench.cli.watch import JobFailedError
 from workbench.client import RemoteFailure
+
+
+class _Output(Console):
+    """Standard output; a reader that has enough (`| head`) ends the command quietly, see main."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise what a plain print raises: Rich's own way out is exit status 1."""
+        raise BrokenPipeError
+
+
+def write_json(path: Path | None, answer: Any) -> None:
+    """Write the answer to the file that --json names, whole or not at all.
+
+    A link or a device (/dev/stdout, a FIFO) is written through and stays what it is.
+    """
+    if path is None:
+        return
+    text = json.dumps(answer, indent=2, ensure_ascii=False) + "\n"
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        path.write_text(text, encoding="utf-8")
+        return
+    try:
+        write_text(path, text)
+    except OSError as error:  # it names the draft beside the file, which nobody asked for
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def check_target(path: Path | None) -> None:
+    """Raise InputError for a --json that cannot be a file, before a long command computes what it should hold."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; --json needs the name of a file.")
+    if not path.parent.is_dir():
+        raise InputError(f"{path} cannot be written: there is no folder {path.parent}; create it first.")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise InputError(f"{path} cannot be written: the system gives no permission; name another file.")
+
+
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table; texts are shown as they are, never read as markup."""
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left")
+    for position, name in enumerate(header):
+        table.add_column(name, justify="left" if position == 0 else "right", no_wrap=position == 0)
+    for row in rows:
+        table.add_row(*(Text("-" if value is None else str(value)) for value in row))
+    _Output().print(table)
+
+
+def print_line(text: str) -> None:
+    """Print one plain line; only a terminal breaks it."""
+    _Output(highlight=False).print(text, markup=False, soft_wrap=True)
+
+
+Call = Callable[..., dict[str, Any]]
+"""call(action_name, **arguments) -> the action's answer."""
+
+
+@contextmanager
+def access(root: Path) -> Iterator[Call]:
+    """Yield a function that runs an action on this workspace, wherever its owner lives."""
+    from workbench.client import RemoteWorkspace
+
+    remote = RemoteWorkspace.find(root)
+    if remote is not None:
+        yield remote.call
+        return
+    from workbench.actions import ACTIONS
+    from workbench.actions.call import call_action
+    from workbench.workspace import Workspace
+
+    with Workspace(root) as workspace:
+        yield lambda name, /, **arguments: call_action(workspace, name, ACTIONS[name], arguments)
+
+
+POLL_SECONDS = 0.3
+ENDED = ("finished", "failed", "cancelled", "paused", "interrupted")
+
+
+class JobFailedError(RuntimeError):
+    """Seen by the person who waited for a job that ended without its result."""
+
+
+def watch(call: Call, job_id: str, *, label: str) -> dict[str, Any]:
+    """Show a job's progress until it ended and return its last view; Ctrl-C pauses the job, which can be resumed.
+
+    Raises InputError with the job's own sentence when it failed, JobFailedError when it was stopped elsewhere.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task(label, total=None, rate="")
+        try:
+            view = follow(call, job_id, progress, bar)
+        except KeyboardInterrupt:
+            call("pause", job_id=job_id)
+            progress.console.print(f"Paused. Go on with: python -m workbench resume {job_id}")
+            raise
+    if view["state"] == "failed":
+        raise JobFailedError(f"{label} failed: {view['message']}")
+    if view["state"] != "finished":
+        raise JobFailedError(f"{label} is {view['state']}. Go on with: python -m workbench resume {job_id}")
+    return view
+
+
+def follow(call: Call, job_id: str, progress: Progress, bar: Any) -> dict[str, Any]:
+    """Poll until the job ended, moving the bar."""
+    while True:
+        view = call("job", job_id=job_id)
+        rate = f"{view['rate']:.1f}/s" if view.get("rate") else ""
+        progress.update(bar, completed=view["done"], total=view["total"] or None, rate=rate)
+        if view["state"] in ENDED and view["settled"]:
+            return view
+        time.sleep(POLL_SECONDS)
+
+
+def require_file(path: Path) -> Path:
+    """Return the absolute path of an existing file. Raises InputError otherwise."""
+    if not path.is_file():
+        raise InputError(f"There is no file {path}: check the name.")
+    return path.resolve()
+
+
+def require_path(path: Path) -> Path:
+    """Return the absolute path of an existing file or folder. Raises InputError otherwise."""
+    if not path.exists():
+        raise InputError(f"There is no file or folder {path}: check the name.")
+    return path.resolve()
+
 
 OK, BAD_INPUT, JOB_FAILED, INTERRUPTED = 0, 2, 3, 130
 """Exit statuses: done; something given cannot be used; a job ended without its result; stopped by the user."""

@@ -7,12 +7,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from pipeline.config import CurationRule, GenerationConfig, ScratchConfig, TrainConfig
+from pipeline.config import CurationRule, GenerationConfig, ScratchConfig
 from pipeline.generation.llms.entries import LLMEntry
 from pipeline.settings import Setting, settings_of, shown
-from workbench.store.decision import BULK_ACTIONS
-from workbench.store.filters import TripletFilter
-from workbench.store.orders import Order
+from pipeline.train_config import TrainConfig
+from workbench.store.decisions import BULK_ACTIONS
+from workbench.store.filters import Order, TripletFilter
 
 OPTION_ALIASES = {"mask_threshold": ("--mask-phi",)}
 
@@ -31,39 +31,39 @@ def build_parser() -> argparse.ArgumentParser:
 
 def add_application(commands: Any) -> None:
     """Commands about the application itself."""
-    demo = command(commands, "demo", "demo", "run the main job on the embedded models and print its table")
+    demo = command(commands, "demo", "demo:run", "run the main job on the embedded models and print its table")
     demo.add_argument("--sts-dir", type=Path, help="folder of STS tasks; without it held-out triplets are used")
     demo.add_argument(
         "--limit", type=at_least_one, default=None, help="premises to write triplets for live (default: 12)"
     )
     demo.add_argument("--seeds", type=at_least_one, default=3, help="training runs per arm")
-    serve = command(commands, "serve", "serve", "serve the app on this workspace")
+    serve = command(commands, "serve", "workspace:serve", "serve the app on this workspace")
     serve.add_argument("--port", type=int, default=8501)
     serve.add_argument(
         "--address", default="127.0.0.1", help="address to listen on; beyond loopback there is no login"
     )
-    command(commands, "doctor", "doctor", "check Python, CPU, GPU, disk, weights and the workspace")
+    command(commands, "doctor", "workspace:doctor", "check Python, CPU, GPU, disk, weights and the workspace")
     add_llms(commands)
     add_encoders(commands)
-    command(commands, "jobs", "jobs", "list the jobs of the workspace")
+    command(commands, "jobs", "workspace:list_jobs", "list the jobs of the workspace")
     for name, told in (
         ("pause", "pause a job"),
         ("resume", "go on with a job"),
         ("finish", "end a training run, or premises from scratch, early and keep what there is"),
         ("cancel", "stop a job for good"),
     ):
-        command(commands, name, f"jobs:{name}", told).add_argument("job_id")
-    move = command(commands, "move", "jobs:move", "start a waiting job sooner or later")
+        command(commands, name, f"workspace:{name}", told).add_argument("job_id")
+    move = command(commands, "move", "workspace:move", "start a waiting job sooner or later")
     move.add_argument("job_id")
     places = move.add_mutually_exclusive_group(required=True)
     places.add_argument("--up", type=int, metavar="N", help="N places sooner")
     places.add_argument("--down", type=int, metavar="N", help="N places later")
-    call = command(commands, "call", "call", "call any action by name, as the HTTP interface does")
+    call = command(commands, "call", "workspace:call_action", "call any action by name, as the HTTP interface does")
     call.add_argument("action", help="name of the action; a wrong one lists them all")
     call.add_argument("arguments", nargs="?", default="{}", help="JSON object, or - to read it from standard input")
-    backup = command(commands, "backup", "maintenance:backup", "copy the database into a new file")
+    backup = command(commands, "backup", "workspace:backup", "copy the database into a new file")
     backup.add_argument("file", type=Path)
-    command(commands, "rebuild", "maintenance:rebuild", "build a fresh database from journals and decisions")
+    command(commands, "rebuild", "workspace:rebuild", "build a fresh database from journals and decisions")
 
 
 def add_llms(commands: Any) -> None:
@@ -71,8 +71,8 @@ def add_llms(commands: Any) -> None:
     llms = commands.add_parser("llms", help="the LLMs of the workspace: list, add, check, remove").add_subparsers(
         required=True, metavar="COMMAND"
     )
-    command(llms, "list", "llms:show", "list the LLMs with what their last check found")
-    add = command(llms, "add", "llms:add", "check an LLM and add it under a name")
+    command(llms, "list", "generate:show_llms", "list the LLMs with what their last check found")
+    add = command(llms, "add", "generate:add_llm", "check an LLM and add it under a name")
     add.add_argument("name")
     where = add.add_mutually_exclusive_group(required=True)
     where.add_argument("--path", type=Path, help="GGUF file, or folder of a transformers model")
@@ -80,8 +80,10 @@ def add_llms(commands: Any) -> None:
     where.add_argument("--hub", help="OWNER/NAME of a model on the hub, or OWNER/NAME/FILE.gguf")
     add.add_argument("--revision", help="commit, tag or branch on the hub (default: main, pinned at its commit)")
     add_settings(add, LLMEntry)
-    command(llms, "check", "llms:check", "check an LLM again").add_argument("name")
-    removal = command(llms, "remove", "llms:remove", "take an LLM out of the list; its files and triplets stay")
+    command(llms, "check", "generate:check_llm", "check an LLM again").add_argument("name")
+    removal = command(
+        llms, "remove", "generate:remove_llm", "take an LLM out of the list; its files and triplets stay"
+    )
     removal.add_argument("name")
 
 
@@ -93,11 +95,15 @@ def add_encoders(commands: Any) -> None:
     prompts = commands.add_parser("prompts", help="the prompt sets of the workspace: list, save").add_subparsers(
         required=True, metavar="COMMAND"
     )
-    command(prompts, "list", "prompts:show", "list the newest version of every prompt set")
-    saved = command(prompts, "save", "prompts:save", "save prompts as the next version of their name")
+    command(prompts, "list", "generate:show_prompts", "list the newest version of every prompt set")
+    saved = command(prompts, "save", "generate:save_prompts", "save prompts as the next version of their name")
     saved.add_argument("file", type=Path, help="JSON of one set, as `prompts list --json FILE` writes it")
-    command(encoders, "list", "encoders:show", "list the encoders that can be trained, evaluated and mapped by name")
-    add = command(encoders, "add", "encoders:add", "add an encoder that was trained elsewhere; its files stay there")
+    command(
+        encoders, "list", "train:show_encoders", "list the encoders that can be trained, evaluated and mapped by name"
+    )
+    add = command(
+        encoders, "add", "train:add_encoder", "add an encoder that was trained elsewhere; its files stay there"
+    )
     add.add_argument("folder", help="folder of sentence-transformers or transformers with safetensors")
     add.add_argument("--name", default="", help="name of the encoder (default: the folder's)")
 
@@ -105,12 +111,15 @@ def add_encoders(commands: Any) -> None:
 def add_stages(commands: Any) -> None:
     """Commands of the pipeline."""
     scratch = command(
-        commands, "write-premises", "premises", "let an LLM write a corpus of premises by topic, genre and length"
+        commands,
+        "write-premises",
+        "generate:write_premises",
+        "let an LLM write a corpus of premises by topic, genre and length",
     )
     scratch.add_argument("--name", default="from scratch", help="name of the corpus (default: from scratch)")
     add_settings(scratch, ScratchConfig)
 
-    generate = command(commands, "generate", "generate", "stage 1: write positives and hard negatives")
+    generate = command(commands, "generate", "generate:run_generate", "stage 1: write positives and hard negatives")
     generate.add_argument("--corpus", help="name of a corpus of the workspace")
     generate.add_argument("--premises", type=Path, help="file of premises; with --out no workspace is needed")
     generate.add_argument("--column", help="column of the premises in a csv, tsv, jsonl or parquet file")
@@ -118,13 +127,13 @@ def add_stages(commands: Any) -> None:
     generate.add_argument("--limit", type=at_least_one, help="take only the first N premises")
     add_settings(generate, GenerationConfig)
 
-    judge = command(commands, "judge", "stages:judge", "stage 2: score generated triplets on the 0-5 scale")
+    judge = command(commands, "judge", "curate:judge", "stage 2: score generated triplets on the 0-5 scale")
     judge.add_argument("--attempt", action="append", help="generation attempt, repeatable (default: all)")
     judge.add_argument("--judge", action="append", help="KIND:LLM, guide:ENCODER or ensemble:NAME, repeatable")
     judge.add_argument("--gold-dir", type=Path, help="folder with gold pairs to calibrate on")
 
     add_curation(commands)
-    train = command(commands, "train", "train", "stage 3: train an encoder on triplets")
+    train = command(commands, "train", "train:run_train", "stage 3: train an encoder on triplets")
     train.add_argument("--snapshot", help="snapshot of the workspace")
     train.add_argument(
         "--triplets", type=Path, help="csv, jsonl or parquet of triplets; with --out no workspace is needed"
@@ -134,18 +143,24 @@ def add_stages(commands: Any) -> None:
     train.add_argument("--hold-out", action="store_true", help="keep a fifth of the premises for the dev score")
     add_settings(train, TrainConfig)
 
-    study = command(commands, "study", "study", "run arms x seeds at equal steps from a YAML file and report them")
+    study = command(
+        commands, "study", "train:run_study", "run arms x seeds at equal steps from a YAML file and report them"
+    )
     study.add_argument("file", type=Path, help="study file, or the name of a shipped study (stages, paper)")
     study.add_argument("--sts-dir", type=Path, help="folder of STS tasks, in place of the file's own")
     study.add_argument("--out", type=Path, help="folder of studies (default: studies in the workspace)")
     study.add_argument("--dry-run", action="store_true", help="print the plan and try every part on small stand-ins")
     study.add_argument("--download", action="store_true", help="fetch what the file names on the hub")
 
-    fetch = command(commands, "fetch", "fetch", "fetch STS or retrieval tasks from the hub into the workspace")
+    fetch = command(
+        commands, "fetch", "evaluate:fetch", "fetch STS or retrieval tasks from the hub into the workspace"
+    )
     fetch.add_argument("kind", choices=("sts", "retrieval"))
     fetch.add_argument("--task", action="append", help="only this one (repeat for several)")
 
-    evaluate = command(commands, "evaluate", "evaluate", "score an encoder on STS, retrieval or transfer tasks")
+    evaluate = command(
+        commands, "evaluate", "evaluate:run_evaluate", "score an encoder on STS, retrieval or transfer tasks"
+    )
     evaluate.add_argument("--encoder", required=True, help="built-in name, encoder of the workspace, or folder")
     folder = evaluate.add_mutually_exclusive_group(required=True)
     folder.add_argument("--sts-dir", type=Path, help="folder of TSV files or in SentEval's layout")
@@ -235,7 +250,7 @@ def with_freeze(arguments: Sequence[str]) -> list[str]:
 def add_exchange(commands: Any) -> None:
     """Commands that move data in and out."""
     premises = command(
-        commands, "import-premises", "exchange:import_premises", "import a file of premises as a corpus"
+        commands, "import-premises", "workspace:import_premises", "import a file of premises as a corpus"
     )
     premises.add_argument("file", help="file, or with --hub wiki1m, nli or OWNER/NAME/FILE of a data set")
     premises.add_argument("--hub", action="store_true", help="fetch the file from the hub")
@@ -244,17 +259,17 @@ def add_exchange(commands: Any) -> None:
     premises.add_argument("--column", help="column of a csv, tsv, jsonl or parquet file")
     premises.add_argument("--name", help="name of the corpus (default: the file's)")
     premises.add_argument("--encoding", help="encoding of text that is not UTF-8, such as cp1252")
-    triplets = command(commands, "import", "exchange:import_triplets", "import triplets (sent0, sent1, hard_neg)")
+    triplets = command(commands, "import", "workspace:import_triplets", "import triplets (sent0, sent1, hard_neg)")
     triplets.add_argument("file", type=Path, help="csv, tsv, jsonl, parquet, or a datasets folder")
     triplets.add_argument("--name", help="name of the attempt (default: the file's)")
     triplets.add_argument("--encoding", help="encoding of text that is not UTF-8, such as cp1252")
-    pairs = command(commands, "import-pairs", "exchange:import_pairs", "make a task of a file of scored pairs")
+    pairs = command(commands, "import-pairs", "workspace:import_pairs", "make a task of a file of scored pairs")
     pairs.add_argument("file", type=Path, help="csv, tsv, jsonl or parquet")
     for name, told in (("first", "one sentence"), ("second", "the other sentence"), ("score", "the score")):
         pairs.add_argument(f"--{name}", required=True, metavar="COLUMN", help=f"column of {told}")
     pairs.add_argument("--name", help="name of the task (default: the file's)")
     pairs.add_argument("--encoding", help="encoding of text that is not UTF-8, such as cp1252")
-    export = command(commands, "export", "exchange:export", "write a snapshot or attempts to a file or folder")
+    export = command(commands, "export", "workspace:export", "write a snapshot or attempts to a file or folder")
     export.add_argument("file", type=Path, help="name.csv, .jsonl or .parquet; without ending a datasets folder")
     export.add_argument("--snapshot", help="snapshot of the workspace")
     export.add_argument("--attempt", action="append", help="generation attempt, repeatable")
@@ -265,10 +280,10 @@ def command(commands: Any, name: str, target: str, told: str) -> argparse.Argume
     parser = commands.add_parser(name, help=told, description=told[0].upper() + told[1:] + ".")
     parser.add_argument("--workspace", type=Path, help="folder of the workspace (default: in the user's data folder)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
-    module, _, function = target.partition(":")
+    module, function = target.split(":")
 
     def run(options: argparse.Namespace) -> int | None:
-        return getattr(import_module(f"workbench.cli.{module}"), function or "run")(options)
+        return getattr(import_module(f"workbench.cli.{module}"), function)(options)
 
     parser.set_defaults(run=run)
     return parser

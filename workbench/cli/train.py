@@ -2,21 +2,31 @@
 
 import argparse
 import os
+import shlex
+import tempfile
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from pipeline.config import TrainConfig, from_fields
-from pipeline.errors import InputError
-from workbench.cli.access import access
-from workbench.cli.output import print_line, print_table, write_json
+from pipeline.config import from_fields
+from pipeline.records import InputError, Triplet
+from pipeline.studies.spec import curation_text, mask_text, source_text
+from pipeline.train_config import TrainConfig
+from workbench.cli.main import access, print_line, print_table, require_file, watch, write_json
 from workbench.cli.parser import settings
-from workbench.cli.watch import require_file, watch
+from workbench.paths import SAMPLE_CORPUS, SAMPLE_PREMISES
+from workbench.study_runs import SHIPPED, alone_in, run_in, write_report
+from workbench.workspace import workspace_root
+
+if TYPE_CHECKING:
+    from pipeline.studies.report import Report
+    from pipeline.studies.spec import Study
 
 
-def run(options: argparse.Namespace) -> None:
+def run_train(options: argparse.Namespace) -> None:
     """Train from a file to a folder, or as a job of the workspace."""
     config = from_fields(TrainConfig, settings(options))
     answer = to_folder(options, config) if options.triplets is not None else in_workspace(options)
@@ -51,10 +61,11 @@ def to_folder(options: argparse.Namespace, config: TrainConfig) -> dict[str, Any
     """
     if options.out is None:
         raise InputError("train --triplets needs --out DIR.")
-    from pipeline.analysis.validation import validation
+    from pipeline.analysis.worst_pairs import validation
     from pipeline.exchange import read_triplets
     from pipeline.training import distributed
-    from pipeline.training.train import StepEvent, train
+    from pipeline.training.progress import StepEvent
+    from pipeline.training.run import train
 
     read = read_triplets(require_file(options.triplets))
     left_out = {"duplicate": read.duplicates, **read.reasons()}
@@ -98,3 +109,135 @@ def to_folder(options: argparse.Namespace, config: TrainConfig) -> dict[str, Any
         "dev_score": result.dev_score,
         "config": asdict(config),
     }
+
+
+def show_encoders(options: argparse.Namespace) -> None:
+    """Print every encoder that can be named."""
+    with access(workspace_root(options.workspace)) as call:
+        answer = call("encoders")
+    rows = [(row["name"], row["origin"], row.get("base"), row.get("folder")) for row in answer["encoders"]]
+    print_table("Encoders", ("name", "origin", "trained from", "folder"), rows)
+    write_json(options.json, answer)
+
+
+def add_encoder(options: argparse.Namespace) -> None:
+    """Add the encoder of a folder; one that is there already is answered again."""
+    # Absolute before it is handed on: a server that owns the workspace stands in another folder.
+    folder = str(Path(options.folder).expanduser().resolve()) if options.folder.strip() else ""
+    with access(workspace_root(options.workspace)) as call:
+        answer = call("add_encoder", folder=folder, name=options.name)
+    print_line(f"{answer['name']} is an encoder of the workspace; its files stay in {folder}.")
+    write_json(options.json, answer)
+
+
+def print_plan(study: "Study") -> None:
+    """Print the arms and the size of the study."""
+    rows = [
+        (arm.name, source_text(arm), curation_text(arm), mask_text(arm), arm.train.batch_size) for arm in study.arms
+    ]
+    print_table(study.title, ("arm", "triplets", "curation", "mask", "batch"), rows)
+    cells = len(study.arms) * len(study.seeds)
+    batch = max(arm.train.batch_size for arm in study.arms)
+    print_line(
+        f"{len(study.arms)} arms x {len(study.seeds)} seeds = {cells} training runs of {study.steps:,} steps; "
+        f"up to {2 * batch - 1} negatives per premise; encoder {study.arm(study.baseline).train.encoder}; "
+        f"baseline {study.baseline}."
+    )
+    where = study.evaluation.sts_dir
+    if study.search_on:
+        needs = "" if where else " It needs an STS folder: give --sts-dir FOLDER."
+        print_line(f"A search: the arm that is best on {', '.join(study.search_on)} meets the test tasks.{needs}")
+        return
+    tasks = ", ".join(study.evaluation.tasks) or "every test task of the folder"
+    print_line(f"Scored on {tasks} in {where}." if where else "Scored on held-out triplets: no STS folder is named.")
+
+
+def try_parts(study: "Study") -> None:
+    """Try every part on stand-ins and print what was tried."""
+    from pipeline.studies.dry_run import dry_run
+
+    print_table("Tried", ("part", "result"), [(check.part, check.told) for check in dry_run(study, SAMPLE_PREMISES)])
+
+
+def run_study(options: argparse.Namespace) -> None:
+    """Run what is missing of a study, print its tables, write its report."""
+    from pipeline.studies.spec_file import read_study
+
+    sts_dir = options.sts_dir.resolve() if options.sts_dir else None
+    study = read_study(study_file(options.file), sample=SAMPLE_CORPUS, sts_dir=sts_dir)
+    if options.dry_run:
+        print_plan(study)
+        try_parts(study)
+        return
+    root = workspace_root(options.workspace)
+    folder = options.out.resolve() if options.out else root / "studies"
+    with alone_in(folder):
+        report = follow(folder, study, root, options)
+    print_report(report)
+    written = write_report(report, folder / study.name, command=repeat_command(options))
+    print_line("Report: " + ", ".join(str(path) for path in written))
+    write_json(options.json, report.to_json())
+
+
+def repeat_command(options: argparse.Namespace) -> str:
+    """Return the command that makes the report again, with the names of folders as they were given."""
+    words = ["python -m workbench study", shlex.quote(str(options.file))]
+    if options.sts_dir:
+        words += ["--sts-dir", shlex.quote(str(options.sts_dir))]
+    return " ".join(words)
+
+
+def study_file(named: Path) -> Path:
+    """Return the named file, or the shipped study of that name."""
+    shipped = SHIPPED / f"{named}.yaml"
+    if not named.exists() and named.name == str(named) and shipped.is_file():
+        return shipped
+    if not named.is_file():
+        names = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.yaml")))
+        raise InputError(f"There is no study file {named}: check the name, or take a shipped study ({names}).")
+    return named.resolve()
+
+
+def follow(folder: Path, study: "Study", root: Path, options: argparse.Namespace) -> "Report":
+    """Run the study with its parts in this folder, drawing its progress, and return its report."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task(study.title, total=None)
+
+        def show(what: str, done: int, total: int) -> None:
+            progress.update(bar, description=what, completed=done, total=total)
+
+        origin = {"file": str(study_file(options.file)), "sts_dir": str(study.evaluation.sts_dir or "")}
+        return run_in(
+            folder,
+            study,
+            vectors=None if options.out else root / "vectors",
+            snapshot=lambda name: snapshot(root, name),
+            progress=show,
+            download=options.download,
+            origin=origin,
+        )
+
+
+def snapshot(root: Path, name: str) -> list[Triplet]:
+    """Read a snapshot of the workspace, through its server when one owns it."""
+    from pipeline.exchange import read_triplets
+
+    with tempfile.TemporaryDirectory() as folder, access(root) as call:
+        path = Path(folder) / "snapshot.jsonl"
+        call("export_triplets", path=str(path), snapshot_id=name)
+        return read_triplets(path).triplets
+
+
+def print_report(report: "Report") -> None:
+    """Print scores and differences."""
+    from pipeline.studies.report import score_text, setting_line, verdict_line
+
+    print_line(setting_line(report))
+    rows = [(row.arm, row.triplets, *(score_text(row.scores[task]) for task in report.tasks)) for row in report.rows]
+    print_table(report.title, ("arm", "triplets", *report.tasks), rows)
+    last = report.tasks[-1]
+    for title, effects in ((f"Against {report.baseline}", report.against_baseline), ("Contrasts", report.contrasts)):
+        if effects:
+            told = [(item.name, verdict_line(item, last), item.verdict(last)) for item in effects]
+            print_table(title, ("", last, "verdict"), told)

@@ -7,12 +7,9 @@ import streamlit as st
 
 from workbench import theme
 from workbench.actions.jobs import cancel, finish, pause, resume
-from workbench.components.notice import errors_shown
-from workbench.components.text import plain
-from workbench.components.wording import count, duration
-from workbench.jobs.folder import RESUMABLE
+from workbench.components.elements import count, duration, errors_shown, plain
+from workbench.jobs.folder import RESUMABLE, JobView, S
 from workbench.jobs.kinds import JobSpec, TokensSpec, kind_of
-from workbench.jobs.views import JobView, S
 from workbench.workspace import Workspace
 
 LIVE_STATES: Final = frozenset({"queued", "running"})

@@ -2,10 +2,7 @@
 
 from pathlib import Path
 
-from workbench.doctor.finding import Finding
-from workbench.doctor.machine import examine_machine
-from workbench.doctor.software import examine_software
-from workbench.doctor.state import examine_workspace
+from workbench.doctor.checks import Finding, examine_machine, examine_software, examine_workspace
 
 __all__ = ["Finding", "examine"]
 

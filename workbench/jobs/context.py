@@ -3,19 +3,19 @@
 import json
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from pipeline.errors import Stopped
-from workbench.ids import now
-from workbench.jobs.folder import JobFolder, State, Stop
-from workbench.jobs.views import S
-from workbench.journal import Journal, Row, read_rows
+from pipeline.records import Stopped
+from workbench.jobs.folder import JobFolder, S, State, Stop
+from workbench.journal import Journal, Row, now, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
+
 
 _REPORT_EVERY_S = 0.2
 _RESERVE_BYTES = 64 * 1024
@@ -145,3 +145,37 @@ def _plain(details: dict[str, Any]) -> dict[str, Any]:
     return json.loads(
         json.dumps(details, default=lambda value: value.item() if hasattr(value, "item") else str(value))
     )
+
+
+FLUSH_SECONDS = 1.0
+"""Longest time a finished row waits for its fsync: what a kill can cost."""
+_FLUSH_ROWS = 2_000
+Item = TypeVar("Item")
+
+
+def in_batches(stream: Iterator[Item]) -> Iterator[list[Item]]:
+    """Group a stream by time. When it ends with an error, what came before that is yielded first."""
+    batch: list[Item] = []
+    since = monotonic()
+    try:
+        for item in stream:
+            batch.append(item)
+            if monotonic() - since >= FLUSH_SECONDS or len(batch) >= _FLUSH_ROWS:
+                yield batch
+                batch, since = [], monotonic()
+    except Exception:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
+
+
+def telling(context: JobContext, message: str) -> Callable[[int, int], None]:
+    """Return what a download tells its bytes: progress in MB, and leave it when the job is asked to stop."""
+
+    def tell(done: int, total: int) -> None:
+        context.stop_if_asked()
+        context.progress(done // 1_000_000, max(1, total // 1_000_000), message=f"{message}, MB")
+
+    return tell

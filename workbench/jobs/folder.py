@@ -8,18 +8,19 @@ prints; out/ what it makes.
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from pipeline.durable import whole_folder, write_json, write_text
-from pipeline.errors import InputError
+from pipeline.records import InputError
 from workbench.jobs.kinds import JobSpec, kind_named, kind_of
 from workbench.jobs.spec_values import from_plain_values, plain_values
-from workbench.locks import FileLock
+from workbench.journal import FileLock
 
 if TYPE_CHECKING:
     import pandas as pd
+
 
 _ROWS_A_GROUP = 10_000
 """Rows of an input that a worker has to hold at a time."""
@@ -171,3 +172,92 @@ def read_jobs(
         except InputError as error:
             set_aside[path.name] = str(error)
     return records, set_aside
+
+
+S = TypeVar("S", bound=JobSpec, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class JobView(Generic[S]):
+    """One job as shown."""
+
+    job_id: str
+    kind: str
+    title: str
+    state: State
+    done: int
+    total: int
+    rate: float | None
+    eta_s: float | None
+    message: str
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    details: dict[str, Any]
+    spec: S
+    queued_at: str | None = None
+    silent_s: float | None = None
+    """Seconds since a running job last reported."""
+
+
+def view_of(record: JobRecord, status: Status) -> JobView[JobSpec]:
+    """Join what was asked and how far it is."""
+    return JobView(
+        job_id=record.job_id,
+        kind=record.kind,
+        title=record.title,
+        state=status.state,
+        done=status.done,
+        total=status.total,
+        rate=status.rate,
+        eta_s=status.eta_s,
+        message=status.message,
+        created_at=record.created_at,
+        started_at=status.started_at,
+        finished_at=status.finished_at,
+        details=status.details,
+        spec=record.spec,
+        queued_at=status.queued_at,
+    )
+
+
+def row_of(view: JobView[JobSpec]) -> dict[str, Any]:
+    """Return the columns of the table jobs for this job."""
+    names = (
+        "job_id",
+        "kind",
+        "title",
+        "state",
+        "done",
+        "total",
+        "message",
+        "created_at",
+        "started_at",
+        "finished_at",
+    )
+    spec = json.dumps(plain_values(view.spec), sort_keys=True)
+    return {name: getattr(view, name) for name in names} | {"spec": spec}
+
+
+def true_status(folder: JobFolder) -> Status:
+    """Return the status; `running` without a live worker is `interrupted`.
+
+    The status is read again after the lock was found free: a worker that ended in between has written its
+    last word before it let go.
+    """
+    status = stated(folder)
+    if status.state != "running" or folder.is_alive():
+        return status
+    status = stated(folder)
+    if status.state != "running":
+        return status
+    message = "The worker was stopped from outside; what it had saved is kept, resume goes on from there."
+    return replace(status, state="interrupted", rate=None, eta_s=None, message=message)
+
+
+def stated(folder: JobFolder) -> Status:
+    """Return what the status file says; one lost in a power failure counts as a run cut short."""
+    try:
+        return folder.status()
+    except (OSError, ValueError, TypeError):
+        return Status(state="running")

@@ -1,20 +1,19 @@
 """Every kind of job: what it is asked, what runs it, where it waits and how it is shown.
 
-A new kind is a spec and a line of the table here, and a handler of its name in workbench/jobs/handlers. Specs are
-written once, as spec.json, and read once; handlers and pages use their attributes.
+A new kind is a spec and a line of the table here, and a handler. Specs are written once, as spec.json, and read once.
 """
 
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from pipeline.config import GenerationConfig, ScratchConfig, TrainConfig
+from pipeline.config import GenerationConfig, ScratchConfig
 from pipeline.curation.calibration import Calibration
-from pipeline.curation.ensemble import Ensemble
-from pipeline.errors import InputError
+from pipeline.curation.judges import Ensemble
 from pipeline.evaluation.behaviour import Case
 from pipeline.generation.llms.entries import LLMEntry
 from pipeline.generation.prompts import PromptSet
-from pipeline.records import Side
+from pipeline.records import InputError, Side
+from pipeline.train_config import TrainConfig
 
 
 class JobSpec:
@@ -285,19 +284,17 @@ class MarginsSpec(JobSpec):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of job. Its handler is the module of this name in workbench/jobs/handlers."""
+    """One kind of job; `run_<name>` of its room in workbench/jobs/handlers does it."""
 
     name: str
     title: str
-    lane: str
-    """One job runs per lane, because models share the machine's cores and memory."""
+    lane: str  # one job runs per lane, because models share the machine's cores and memory
     spec: type[JobSpec]
+    room: str
     unit: str = ""  # what it counts, where its title does not say so
     kept_early: bool = False  # whether what there is so far is of use when the job is ended early
-    shown_where_asked: bool = False
-    """Whether its only result is what the asking page shows, so that Home does not list it."""
-    environment: dict[str, str] = field(default_factory=dict)
-    """Environment variables of its worker."""
+    shown_where_asked: bool = False  # its only result is what the asking page shows: Home does not list it
+    environment: dict[str, str] = field(default_factory=dict)  # of its worker
 
 
 _SLEEPING = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -307,27 +304,30 @@ with an LLM has many more waits and would take 35 % more."""
 KINDS: Final[dict[str, Kind]] = {
     kind.name: kind
     for kind in (
-        Kind("generate", "Generation", "models", GenerateSpec),
-        Kind("write_premises", "Premises from scratch", "models", WritePremisesSpec, kept_early=True),
-        Kind("judge", "Judging", "models", JudgeSpec),
-        Kind("calibrate", "Calibration", "models", CalibrateSpec),
-        Kind("hygiene", "Hygiene", "models", HygieneSpec),
-        Kind("train", "Training", "models", TrainSpec, unit="steps", kept_early=True, environment=_SLEEPING),
-        Kind("study", "Study", "models", StudySpec),
-        Kind("evaluate", "Evaluation", "models", EvaluateSpec),
-        Kind("behaviour", "Behavioural tests", "models", BehaviourSpec),
-        Kind("margins", "Hard negatives", "models", MarginsSpec),
-        Kind("project", "Embedding map", "models", ProjectSpec),
-        Kind("fetch", "Fetching tasks", "downloads", FetchSpec),
-        Kind("fetch_premises", "Fetching premises", "downloads", FetchPremisesSpec),
-        Kind("search", "Search", "searches", SearchSpec),  # seconds long, and somebody waits for it
-        Kind("explain", "Explanation", "searches", ExplainSpec),
-        Kind("preview", "Mask preview", "searches", PreviewSpec),
-        Kind("tokens", "Token count", "searches", TokensSpec, shown_where_asked=True),
-        Kind("check", "LLM check", "checks", CheckSpec),  # an LLM is tried while a long run goes on
-        Kind("grid", "Grid preview", "previews", GridSpec, shown_where_asked=True),  # looked at during a long run
-        Kind("lens", "Contrast lens", "previews", LensSpec, shown_where_asked=True),
-        Kind("ask", "Free prompt", "previews", AskSpec, shown_where_asked=True),
+        Kind("generate", "Generation", "models", GenerateSpec, "generation"),
+        Kind("write_premises", "Premises from scratch", "models", WritePremisesSpec, "premises", kept_early=True),
+        Kind("judge", "Judging", "models", JudgeSpec, "curation"),
+        Kind("calibrate", "Calibration", "models", CalibrateSpec, "curation"),
+        Kind("hygiene", "Hygiene", "models", HygieneSpec, "analysis"),
+        Kind(
+            "train", "Training", "models", TrainSpec, "training", unit="steps", kept_early=True, environment=_SLEEPING
+        ),
+        Kind("study", "Study", "models", StudySpec, "training"),
+        Kind("evaluate", "Evaluation", "models", EvaluateSpec, "evaluation"),
+        Kind("behaviour", "Behavioural tests", "models", BehaviourSpec, "analysis"),
+        Kind("margins", "Hard negatives", "models", MarginsSpec, "analysis"),
+        Kind("project", "Embedding map", "models", ProjectSpec, "embedding_map"),
+        Kind("fetch", "Fetching tasks", "downloads", FetchSpec, "fetch"),
+        Kind("fetch_premises", "Fetching premises", "downloads", FetchPremisesSpec, "fetch"),
+        Kind("search", "Search", "searches", SearchSpec, "analysis"),  # seconds long, and somebody waits for it
+        Kind("explain", "Explanation", "searches", ExplainSpec, "analysis"),
+        Kind("preview", "Mask preview", "searches", PreviewSpec, "training"),
+        Kind("tokens", "Token count", "searches", TokensSpec, "previews", shown_where_asked=True),
+        Kind("check", "LLM check", "checks", CheckSpec, "fetch"),  # an LLM is tried while a long run goes on
+        # looked at during a long run:
+        Kind("grid", "Grid preview", "previews", GridSpec, "previews", shown_where_asked=True),
+        Kind("lens", "Contrast lens", "previews", LensSpec, "previews", shown_where_asked=True),
+        Kind("ask", "Free prompt", "previews", AskSpec, "previews", shown_where_asked=True),
     )
 }
 _OF_SPEC = {kind.spec: kind for kind in KINDS.values()}

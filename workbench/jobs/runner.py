@@ -5,23 +5,66 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event, RLock
 from typing import TYPE_CHECKING, Any
 
 from pipeline.durable import full_disk_message, is_full_disk
-from pipeline.errors import InputError, StorageError
-from workbench.ids import new_id, now
-from workbench.jobs.folder import ENDED, RESUMABLE, JobFolder, JobRecord, State, Status, Stop, read_jobs
+from pipeline.records import InputError, StorageError
+from workbench.jobs.folder import (
+    ENDED,
+    RESUMABLE,
+    JobFolder,
+    JobRecord,
+    JobView,
+    S,
+    State,
+    Status,
+    Stop,
+    read_jobs,
+    stated,
+    true_status,
+    view_of,
+)
 from workbench.jobs.ingest import Ingester
 from workbench.jobs.kinds import JobSpec, kind_of, lane_of
-from workbench.jobs.queue import next_first, reordered
-from workbench.jobs.views import JobView, S, stated, true_status, view_of
+from workbench.journal import new_id, now
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_STEP = timedelta(milliseconds=1)
+
+
+def next_first(statuses: Mapping[str, Status]) -> list[str]:
+    """Return the waiting ones among these jobs, the next one first."""
+    waiting = [job_id for job_id, status in statuses.items() if status.state == "queued"]
+    return sorted(waiting, key=lambda job_id: (statuses[job_id].queued_at or "", job_id))
+
+
+def reordered(statuses: Mapping[str, Status], job_id: str, places: int) -> dict[str, str]:
+    """Return the queueing times that move a waiting job so many places up (negative) or down.
+
+    The times there are go to the new order, the earliest to the first; equal ones become a millisecond apart.
+    """
+    order = next_first(statuses)
+    times = _apart([statuses[job].queued_at or "" for job in order])
+    place = order.index(job_id)
+    order.insert(min(max(place + places, 0), len(order) - 1), order.pop(place))
+    return dict(zip(order, times, strict=True))
+
+
+def _apart(times: list[str]) -> list[str]:
+    apart: list[datetime] = []
+    for written in times:
+        moment = datetime.fromisoformat(written)
+        apart.append(max(moment, apart[-1] + _STEP) if apart else moment)
+    return [moment.isoformat(timespec="milliseconds") for moment in apart]
+
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _BUSY = 75

@@ -4,11 +4,12 @@ import importlib
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 from pipeline.durable import full_disk_message, is_disk_full, is_full_disk
-from pipeline.errors import InputError, Stopped, StorageError
+from pipeline.records import InputError, Stopped, StorageError
 from workbench.jobs.context import JobContext
 from workbench.jobs.folder import JobFolder, State, Stop
 from workbench.jobs.kinds import JobSpec, kind_named
@@ -40,7 +41,7 @@ def main(arguments: list[str]) -> int:
 def _run(context: JobContext[JobSpec]) -> int:
     try:
         context.begin()
-        _handler(context.kind).run(context)
+        handler_of(context.kind)(context)
     except Stopped:
         pass
     except InputError as error:
@@ -54,10 +55,12 @@ def _run(context: JobContext[JobSpec]) -> int:
     return 0
 
 
-def _handler(kind: str) -> ModuleType:
+def handler_of(kind: str) -> Callable[[JobContext[Any]], None]:
     """Import the handler of this kind; kinds are a fixed list, so a spec cannot name other code."""
     package = os.environ.get(TEST_HANDLERS, "workbench.jobs.handlers")
-    return importlib.import_module(f"{package}.{kind_named(kind).name}")
+    module = importlib.import_module(f"{package}.{kind_named(kind).room}")
+    handler: Callable[[JobContext[Any]], None] = getattr(module, f"run_{kind}")
+    return handler
 
 
 def _sentence(context: JobContext[JobSpec], error: BaseException) -> str:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from workbench.journal import Row, Rows
 from workbench.store.connection import Cursor, run
-from workbench.store.rows import COUNT, TEXT, columns
+from workbench.store.journals import COUNT, TEXT, columns
 
 _OF_BATCH: Final = ("batch_id", "annotator", "created_at", "reverts")
 _OF_DECISION: Final = ("triplet_id", "action", "positive", "hard_negative", "reason", "decided_by")

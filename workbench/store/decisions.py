@@ -1,24 +1,159 @@
 """Human decisions: logged and fsynced first, then stored; undone and redone by appending, never by deleting."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from pipeline.errors import InputError
-from workbench.ids import new_id, now
-from workbench.journal import Journal, Rows
+from pipeline.records import InputError
+from workbench.journal import Journal, Rows, new_id, now
 from workbench.store.connection import Cursor, Database, run
-from workbench.store.decision import BULK_ACTIONS, Action, Decision
 from workbench.store.decision_log import insert_batches, line
-from workbench.store.decision_tables import matching, resolved
-from workbench.store.filters import TripletFilter, attempts_clause
+from workbench.store.filters import TripletFilter, attempts_clause, source_and_conditions
 from workbench.store.journals import Journals
-from workbench.store.standing import LAST_STANDING, LAST_UNDO, STATE_COLUMNS, STATES
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+Action = Literal["accept", "reject", "swap", "edit", "reset"]
+BULK_ACTIONS: Final[tuple[Action, ...]] = ("accept", "reject", "swap", "reset")
+"""What can be said of many triplets at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person says about one triplet; texts are needed for an edit only."""
+
+    triplet_id: str
+    action: Action
+    positive: str | None = None
+    hard_negative: str | None = None
+    annotator: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Texts of a triplet now and as generated; they differ only because of a decision."""
+
+    positive: str
+    hard_negative: str
+    generated: tuple[str, str]
+    is_changed: bool
+
+
+def after(decision: Decision, texts: Texts) -> Texts:
+    """Return the texts of the triplet after this decision."""
+    if decision.action == "swap":
+        return replace(texts, positive=texts.hard_negative, hard_negative=texts.positive, is_changed=True)
+    if decision.action == "reset":
+        positive, hard_negative = texts.generated
+        return replace(texts, positive=positive, hard_negative=hard_negative, is_changed=False)
+    if decision.action == "edit":
+        positive = texts.positive if decision.positive is None else decision.positive.strip()
+        hard_negative = texts.hard_negative if decision.hard_negative is None else decision.hard_negative.strip()
+        if not positive or not hard_negative:
+            raise InputError(f"An edit of triplet {decision.triplet_id} needs both texts; one is empty.")
+        return replace(texts, positive=positive, hard_negative=hard_negative, is_changed=True)
+    if decision.action not in get_args(Action):
+        raise InputError(f"{decision.action} is no decision; choose one of {', '.join(get_args(Action))}.")
+    return texts
+
+
+def matching(database: Database, chosen: TripletFilter, action: Action) -> dict[str, Any]:
+    """Return columns of the decision that every triplet of the filter gets."""
+    source, conditions, parameters = source_and_conditions(chosen, with_decisions=True)
+    texts = {
+        "swap": "coalesce(d.hard_negative, t.hard_negative), coalesce(d.positive, t.positive)",
+        "reset": "NULL, NULL",
+    }.get(action, "d.positive, d.hard_negative")
+    with database.read() as cursor:
+        rows = run(
+            cursor,
+            f"SELECT t.triplet_id, {texts} FROM {source} WHERE {conditions} ORDER BY t.rowid",
+            parameters,
+        )
+    ids, *sides = map(list, zip(*rows, strict=True)) if rows else ([], [], [])
+    positive, hard_negative = (side if any(text is not None for text in side) else None for side in sides)
+    return {"triplet_id": ids, "action": action, "positive": positive, "hard_negative": hard_negative}
+
+
+def resolved(database: Database, decisions: Sequence[Decision], *, blind: Collection[str]) -> dict[str, Any]:
+    """Return columns of these decisions, each building on what its triplet says by then; see Decisions.append."""
+    texts = _texts(database, [decision.triplet_id for decision in decisions], blind=blind)
+    positives: list[str | None] = []
+    hard_negatives: list[str | None] = []
+    for decision in decisions:
+        if decision.triplet_id not in texts:
+            raise InputError(f"There is no triplet {decision.triplet_id}; it may belong to another workspace.")
+        now_texts = texts[decision.triplet_id] = after(decision, texts[decision.triplet_id])
+        positives.append(now_texts.positive if now_texts.is_changed else None)
+        hard_negatives.append(now_texts.hard_negative if now_texts.is_changed else None)
+    return {
+        "triplet_id": [decision.triplet_id for decision in decisions],
+        "action": [decision.action for decision in decisions],
+        "positive": positives,
+        "hard_negative": hard_negatives,
+        "reason": [decision.reason for decision in decisions],
+    }
+
+
+def _texts(database: Database, triplet_ids: list[str], *, blind: Collection[str]) -> dict[str, Texts]:
+    with database.read() as cursor:
+        rows = run(
+            cursor,
+            "SELECT t.triplet_id, t.positive, t.hard_negative, d.positive, d.hard_negative FROM triplets AS t "
+            "LEFT JOIN decided AS d ON d.triplet_id = t.triplet_id "
+            "WHERE t.triplet_id IN (SELECT unnest(?::VARCHAR[]))",
+            [triplet_ids],
+        )
+    known: dict[str, Texts] = {}
+    for triplet_id, positive, hard_negative, *decided in rows:
+        generated = (positive or "", hard_negative or "")
+        is_changed = decided[0] is not None and triplet_id not in blind
+        positive_now, hard_negative_now = decided if is_changed else generated
+        known[triplet_id] = Texts(positive_now, hard_negative_now, generated=generated, is_changed=is_changed)
+    return known
+
+
+STANDING = """
+    taken_back AS (SELECT reverts AS batch_id FROM decision_batches WHERE reverts IS NOT NULL
+        AND batch_id NOT IN (SELECT reverts FROM decision_batches WHERE reverts IS NOT NULL)),
+    standing AS (SELECT batch_id, annotator, first_sequence FROM decision_batches WHERE reverts IS NULL
+        AND batch_id NOT IN (SELECT batch_id FROM taken_back))
+"""
+"""Batches in force. An undo is a batch that reverts a batch of decisions; a redo is one that reverts an undo."""
+LAST_STANDING = f"""
+    WITH {STANDING} SELECT batch_id, batch_id FROM standing WHERE annotator = $annotator
+    ORDER BY first_sequence DESC LIMIT 1
+"""
+LAST_UNDO = f"""
+    WITH {STANDING}, made AS (SELECT coalesce(max(first_sequence), 0) AS last FROM decision_batches
+        WHERE annotator = $annotator AND reverts IS NULL)
+    SELECT undo.batch_id, undo.reverts FROM decision_batches AS undo
+    JOIN decision_batches AS undone ON undone.batch_id = undo.reverts AND undone.reverts IS NULL
+    WHERE undo.annotator = $annotator AND undo.first_sequence > (SELECT last FROM made)
+        AND undo.batch_id NOT IN (SELECT batch_id FROM taken_back)
+    ORDER BY undo.first_sequence DESC LIMIT 1
+"""
+STATES = f"""
+    WITH {STANDING},
+    touched AS (SELECT DISTINCT triplet_id FROM decisions WHERE batch_id = $batch),
+    mine AS (SELECT triplet_id, max(sequence) AS sequence FROM decisions WHERE batch_id = $batch GROUP BY triplet_id),
+    others AS (SELECT triplet_id, max(sequence) AS sequence FROM decisions SEMI JOIN touched USING (triplet_id)
+        WHERE batch_id <> $batch AND batch_id IN (SELECT batch_id FROM standing) GROUP BY triplet_id)
+    SELECT mine.triplet_id, coalesce(s.action, 'reset'), s.positive, s.hard_negative, coalesce(s.reason, ''),
+        coalesce(b.annotator, $annotator)
+    FROM mine LEFT JOIN others USING (triplet_id)
+    LEFT JOIN decisions AS s ON s.sequence = CASE WHEN $back THEN others.sequence ELSE mine.sequence END
+    LEFT JOIN decision_batches AS b ON b.batch_id = s.batch_id
+    WHERE others.sequence IS NULL OR mine.sequence > others.sequence ORDER BY mine.sequence
+"""
+"""What becomes of the triplets of a batch when it is taken back, or put back: of those nobody decided later."""
+STATE_COLUMNS = ("triplet_id", "action", "positive", "hard_negative", "reason", "decided_by")
 
 
 class Decisions:

@@ -1,12 +1,82 @@
 """What people choose when they look at triplets, and the SQL it becomes: fixed words, values as parameters."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
+
+import duckdb
 
 from pipeline.annotations import check_types
-from pipeline.errors import InputError
-from workbench.store.text_search import containing, matching
+from pipeline.records import InputError
+
+_SENTENCES: Final = ("premise", "positive", "hard_negative")
+_FREQUENT: Final = " etaoinsrhldcumfgpywbvk"
+"""Letters by their frequency in English text; what is not here is rarer."""
+_OPAQUE: Final = re.compile(r"[|()]|\[:|\\[^dDwWsSbB\W]")
+"""Alternatives, groups, flags, named classes, and escapes that stand for other letters."""
+_SPECIAL: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]])*\]|\{[^}]*\}|[.^$*+?\[\]{}]")
+_SURE_LETTERS: Final = 3
+"""Shorter certain text of a pattern would leave most rows anyway."""
+
+
+def containing(text: str) -> tuple[str, list[Any]]:
+    """Return a condition on triplets t: the text occurs in a sentence, in any case. No text is no condition."""
+    if not text:
+        return "", []
+    rare = _from_rarest(text)
+    clause = "contains(t.search, lower(?))"
+    if rare == text:
+        return clause, [text]
+    return f"({clause} AND {clause})", [rare, text]
+
+
+def matching(pattern: str) -> tuple[str, list[Any]]:
+    """Return a condition on triplets t: the regular expression (RE2) matches in a sentence, case and all."""
+    if not pattern:
+        return "", []
+    found = "(" + " OR ".join(f"regexp_matches(t.{field}, ?)" for field in _SENTENCES) + ")"
+    values = [pattern] * len(_SENTENCES)
+    clause, sure = containing(certain_text(pattern))
+    return (f"({clause} AND {found})", sure + values) if clause else (found, values)
+
+
+def certain_text(pattern: str) -> str:
+    """Return the longest text that every match of this pattern contains, as far as that is easily seen, else no text.
+
+    Alternatives, groups and the like are not looked into.
+    """
+    if _OPAQUE.search(pattern):
+        return ""
+    parts, last = [""], 0
+    for special in _SPECIAL.finditer(pattern):
+        parts[-1] += pattern[last : special.start()]
+        last = special.end()
+        if special[0][0] in "*?{" and parts[-1]:  # the letter before may be missing
+            parts[-1] = parts[-1][:-1]
+        parts.append("")
+    parts[-1] += pattern[last:]
+    longest = max(parts, key=len)
+    return longest if len(longest) >= _SURE_LETTERS else ""
+
+
+def checked_pattern(cursor: duckdb.DuckDBPyConnection, pattern: str) -> None:
+    """Raise InputError when this is no regular expression."""
+    try:
+        cursor.execute("SELECT regexp_matches('', ?)", [pattern]).fetchall()
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{pattern} is no regular expression ({reason}); correct it or search for text.") from error
+
+
+def _from_rarest(text: str) -> str:
+    """Return the end of the text that begins with its rarest letter; of equally rare ones with the first."""
+    ranks = [_FREQUENT.find(letter) for letter in text.lower()]
+    if len(ranks) != len(text):  # a letter that becomes two in lower case
+        return text
+    rarest = min(range(len(text)), key=lambda place: (ranks[place] >= 0, -ranks[place]))
+    return text[rarest:]
+
 
 DecisionFilter = Literal["", "undecided", "decided", "accept", "reject", "swap", "edit"]
 Rule = tuple[float, float, float]
@@ -179,3 +249,43 @@ def _decision_clause(decision: str) -> tuple[str, list[Any]]:
     if decision == "decided":
         return f"{action} <> 'reset'", []
     return f"{action} = ?", [decision]
+
+
+Order = Literal[
+    "arrival", "newest", "random", "border", "disagreement", "a_low", "a_high", "b_low", "b_high", "gap_low"
+]
+_LAST: Final = "1e18"
+"""Where triplets without a score go."""
+_BY_SCORE: Final = {"a_low": "j.a", "a_high": "-j.a", "b_low": "j.b", "b_high": "-j.b", "gap_low": "j.a - j.b"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sorting:
+    """An order, with what it depends on."""
+
+    order: Order = "arrival"
+    judge_id: str = ""
+    """Judge whose scores border, a, b and gap are about."""
+    rule: tuple[float, float, float] = (3.0, 3.0, 0.1)
+    """alpha, beta, gamma: border sorts by how far they are from deciding otherwise."""
+    seed: int = 0
+    """Of the order random."""
+
+    def sql(self) -> tuple[str, str, list[Any], list[Any]]:
+        """Return a join, an expression over t and that join, and the parameters of each."""
+        if self.order == "random":
+            return "", "(hash(t.triplet_id || ?) // 4096)::DOUBLE", [], [str(self.seed)]
+        if self.order == "disagreement":
+            join = (
+                " LEFT JOIN (SELECT triplet_id, max(a - b) - min(a - b) AS spread FROM judgements "
+                "GROUP BY triplet_id HAVING count(*) > 1) AS o ON o.triplet_id = t.triplet_id"
+            )
+            return join, f"coalesce(-o.spread, {_LAST})", [], []
+        if self.order in ("arrival", "newest"):
+            return "", "t.rowid::DOUBLE" if self.order == "arrival" else "-t.rowid::DOUBLE", [], []
+        join = " LEFT JOIN judgements AS o ON o.triplet_id = t.triplet_id AND o.judge_id = ?"
+        if self.order == "border":
+            slack = "abs(least(o.a - ?, ? - o.b, o.a - o.b - ?))"
+            return join, f"coalesce({slack}, {_LAST})", [self.judge_id], list(self.rule)
+        key = _BY_SCORE[self.order].replace("j.", "o.")
+        return join, f"coalesce({key}, {_LAST})", [self.judge_id], []

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline.errors import InputError
 from pipeline.generation.llms.entries import EMBEDDED_ENTRY, LLMEntry
-from workbench.ids import new_id, now
-from workbench.journal import Row, Rows
-from workbench.store.connection import Cursor, Database, run
-from workbench.store.imports import Imports
-from workbench.store.rows import COUNT, REAL, TEXT, checked, insert_new
+from pipeline.records import InputError
+from workbench.journal import Row, Rows, new_id, now
+from workbench.store.connection import Cursor, Database, records, run
+from workbench.store.journals import COUNT, REAL, TEXT, checked, insert_new
+from workbench.store.premises import Imports
 
 _TEXTS = ("check_id", "name", "entry", "state", "message", "contrast", "sample", "checked_at")
 _SCHEMA = pa.schema(
@@ -108,3 +107,34 @@ def _entry(stored: object) -> LLMEntry | None:
         return LLMEntry.from_json(fields) if isinstance(fields, dict) else None
     except (TypeError, ValueError):  # InputError is a ValueError
         return None
+
+
+_SCHEMA_LLM_USAGE = pa.schema(
+    [("attempt_id", TEXT), ("number", COUNT)]
+    + [(name, COUNT) for name in ("calls", "prompt_tokens", "reply_tokens")]
+    + [("money", REAL)]
+)
+
+
+class LLMUsage:
+    """The table of totals."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def insert(self, cursor: Cursor, rows: Rows) -> int:
+        """Insert totals; one whose number is already there is left as it was."""
+        table, rejected = checked(rows, _SCHEMA_LLM_USAGE, ["attempt_id", "number"])
+        insert_new(cursor, "llm_usage", table)
+        return rejected
+
+    def of(self, attempt_id: str) -> dict[str, float] | None:
+        """Return calls, prompt_tokens, reply_tokens and money of an attempt; None for one that no server charged."""
+        with self._database.read() as cursor:
+            found = records(
+                cursor,
+                "SELECT calls, prompt_tokens, reply_tokens, money FROM llm_usage WHERE attempt_id = ? "
+                "ORDER BY number DESC LIMIT 1",
+                [attempt_id],
+            )
+        return found[0] if found else None

@@ -6,7 +6,7 @@ Times are ISO 8601 text in UTC: they sort, and they are JSON as they are.
 
 from typing import Final
 
-from pipeline.errors import InputError
+from pipeline.records import InputError
 from workbench.store.connection import Database, run
 
 STEPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (

@@ -1,23 +1,94 @@
 """Premises of imported corpora."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from pipeline.errors import InputError
-from workbench.ids import new_id
-from workbench.journal import Row, Rows
+from pipeline.durable import DRAFTS, full_disk_message, is_full_disk, whole_path
+from pipeline.records import InputError, StorageError
+from workbench.journal import Journal, Row, Rows, new_id, now
 from workbench.store.connection import Cursor, Database, run
-from workbench.store.imports import Imports
-from workbench.store.rows import COUNT, TEXT, checked, insert_new
+from workbench.store.journals import COUNT, TEXT, Journals, checked, insert_new
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_SCHEMA = pa.schema([("corpus_id", TEXT), ("position", COUNT), ("premise_id", TEXT), ("text", TEXT)])
+
+_BATCH_ROWS = 20_000
+_SCHEMA = pa.schema(
+    [
+        ("import_id", TEXT),
+        ("kind", TEXT),
+        ("name", TEXT),
+        ("source", TEXT),
+        ("duplicates", COUNT),
+        ("rejected", TEXT),
+        ("created_at", TEXT),
+    ]
+)
+
+
+class Imports:
+    """The folder of import journals and the table of their headers."""
+
+    def __init__(self, folder: Path, journals: Journals) -> None:
+        self.folder = folder
+        self._journals = journals
+        folder.mkdir(parents=True, exist_ok=True)
+        for abandoned in folder.glob(DRAFTS):  # an import cut short was never announced
+            abandoned.unlink()
+
+    def insert(self, cursor: Cursor, rows: Rows) -> int:
+        """Insert headers."""
+        named = [row | {"source": row.get("origin"), "rejected": json.dumps(row.get("rejected", {}))} for row in rows]
+        table, rejected = checked(named, _SCHEMA, ["import_id"])
+        insert_new(cursor, "imports", table)
+        return rejected
+
+    def add(
+        self, import_id: str, header: Callable[[], Row], rows: Iterable[Row], *, batch_rows: int = _BATCH_ROWS
+    ) -> None:
+        """Keep an import as a journal, then store its rows; the header is asked for when all rows have come by."""
+        path = self._write(import_id, header, rows, batch_rows)
+        self._journals.ingest_all(f"imports/{path.stem}", path)
+
+    def catch_up(self) -> int:
+        """Store the lines of every import not read yet; return how many."""
+        total = 0
+        for path in sorted(self.folder.glob("*.jsonl")):
+            source = f"imports/{path.stem}"
+            if self._journals.is_behind(source, path):
+                total += self._journals.ingest_all(source, path)
+        return total
+
+    def _write(self, import_id: str, header: Callable[[], Row], rows: Iterable[Row], batch_rows: int) -> Path:
+        """Write a whole import as one journal file that appears only when it is complete and on the disk."""
+        path = self.folder / f"{import_id}.jsonl"
+        try:
+            with whole_path(path) as draft, closing(Journal(draft)) as journal:
+                for batch in _batches(rows, batch_rows):
+                    journal.append(batch)
+                journal.append([{"table": "imports", "created_at": now(), "import_id": import_id} | header()])
+        except OSError as error:
+            if is_full_disk(error):
+                raise StorageError(full_disk_message(self.folder, "free space and import again")) from error
+            raise
+        return path
+
+
+def _batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    iterator = iter(rows)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+_SCHEMA_PREMISES = pa.schema([("corpus_id", TEXT), ("position", COUNT), ("premise_id", TEXT), ("text", TEXT)])
 _CORPORA = """
     SELECT import_id, name, source, coalesce(held.premises, 0), duplicates, rejected, created_at
     FROM imports LEFT JOIN (SELECT corpus_id, count(*) AS premises FROM premises GROUP BY corpus_id) AS held
@@ -47,7 +118,7 @@ class Premises:
 
     def insert(self, cursor: Cursor, rows: Rows) -> int:
         """Insert premises; a (corpus, position) already there is left as it was."""
-        table, rejected = checked(rows, _SCHEMA, ["corpus_id", "position"])
+        table, rejected = checked(rows, _SCHEMA_PREMISES, ["corpus_id", "position"])
         insert_new(cursor, "premises", table)
         return rejected
 
@@ -111,3 +182,65 @@ def _rows(corpus_id: str, frame: "pd.DataFrame") -> Iterator[Row]:
 def _corpus(row: tuple[Any, ...]) -> Corpus:
     corpus_id, name, source, premises, duplicates, rejected, created_at = row
     return Corpus(corpus_id, name, source, premises, duplicates, json.loads(rejected), created_at)
+
+
+_KEY = ["corpus_id", "topic", "genre", "asked", "number"]
+_SCHEMA_PREMISE_ATTEMPTS = pa.schema(
+    [(name, COUNT if name == "number" else TEXT) for name in (*_KEY, "length", "text", "outcome", "reason")]
+)
+
+
+class PremiseAttempts:
+    """The table of attempts, append-only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def insert(self, cursor: Cursor, rows: Rows) -> int:
+        """Insert attempts; one that is already there is left as it was."""
+        table, rejected = checked(rows, _SCHEMA_PREMISE_ATTEMPTS, _KEY)
+        insert_new(cursor, "premise_attempts", table)
+        return rejected
+
+    def corpora(self) -> list[str]:
+        """Return the corpora written from scratch, newest first."""
+        with self._database.read() as cursor:
+            return [row[0] for row in run(cursor, "SELECT DISTINCT corpus_id FROM premise_attempts ORDER BY 1 DESC")]
+
+    def coverage(self, corpus_id: str) -> "pd.DataFrame":
+        """Return topic, genre, length (a premise's own) and the number of premises that are ok."""
+        with self._database.read() as cursor:
+            return cursor.execute(
+                "SELECT topic, genre, length, count(*) AS premises FROM premise_attempts "
+                "WHERE corpus_id = ? AND outcome = 'ok' GROUP BY ALL ORDER BY ALL",
+                [corpus_id],
+            ).df()
+
+    def outcome_counts(self, corpus_id: str, *, topic: str = "", genre: str = "") -> dict[str, int]:
+        """Return how many attempts ended in each way, most frequent first; of one topic or genre where named."""
+        where, values = _where(corpus_id, topic, genre)
+        with self._database.read() as cursor:
+            rows = run(
+                cursor,
+                f"SELECT outcome, count(*) FROM premise_attempts WHERE {where} GROUP BY 1 ORDER BY 2 DESC, 1",
+                values,
+            )
+        return {str(outcome): int(count) for outcome, count in rows}
+
+    def page(
+        self, corpus_id: str, *, outcome: str, topic: str = "", genre: str = "", limit: int = 200
+    ) -> "pd.DataFrame":
+        """Return the first attempts with an outcome: topic, genre, asked, length, text, reason."""
+        where, values = _where(corpus_id, topic, genre)
+        with self._database.read() as cursor:
+            return cursor.execute(
+                "SELECT topic, genre, asked, length, text, reason FROM premise_attempts "
+                f"WHERE {where} AND outcome = ? ORDER BY topic, genre, asked, number LIMIT ?",
+                [*values, outcome, limit],
+            ).df()
+
+
+def _where(corpus_id: str, topic: str, genre: str) -> tuple[str, list[Any]]:
+    """Return the condition on these columns; names are fixed here, values are bound."""
+    chosen = {"corpus_id": corpus_id} | ({"topic": topic} if topic else {}) | ({"genre": genre} if genre else {})
+    return " AND ".join(f"{name} = ?" for name in chosen), list(chosen.values())

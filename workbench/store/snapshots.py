@@ -12,11 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.durable import full_disk_message, is_full_disk, write_bytes, write_json
-from pipeline.errors import InputError, StorageError
-from workbench.ids import new_id, now
-from workbench.journal import Row, Rows
+from pipeline.records import InputError, StorageError
+from workbench.journal import Row, Rows, new_id, now
 from workbench.store.connection import Cursor, Database, run
-from workbench.store.rows import COUNT, TEXT, checked, insert_new
+from workbench.store.journals import COUNT, TEXT, checked, insert_new
 
 if TYPE_CHECKING:
     import pandas as pd

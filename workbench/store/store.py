@@ -3,29 +3,45 @@
 from pathlib import Path
 from typing import Any
 
-from workbench.store.backup import copy_database
-from workbench.store.calibrations import Calibrations
-from workbench.store.connection import Database, records, run
+import pyarrow as pa
+
+from workbench.journal import Rows
+from workbench.store.connection import Database, copy_database, records, run
+from workbench.store.curation import FinalSets, Funnels, Opinions
 from workbench.store.decisions import Decisions
-from workbench.store.encoders import Encoders
-from workbench.store.final_sets import FinalSets
-from workbench.store.funnel import Funnels
-from workbench.store.imports import Imports
-from workbench.store.jobs import Jobs
-from workbench.store.journals import Journals, JournalTable
-from workbench.store.judgements import Judgements
-from workbench.store.llm_usage import LLMUsage
-from workbench.store.llms import LLMs
+from workbench.store.encoders import Encoders, Projections, Runs, Scores
+from workbench.store.journals import COUNT, TEXT, Journals, JournalTable, columns, insert
+from workbench.store.judgements import Calibrations, Judgements
+from workbench.store.llms import LLMs, LLMUsage
 from workbench.store.migrations import migrate
-from workbench.store.opinions import Opinions
-from workbench.store.premise_attempts import PremiseAttempts
-from workbench.store.premises import Premises
-from workbench.store.projections import Projections
-from workbench.store.runs import Runs
-from workbench.store.scores import Scores
+from workbench.store.premises import Imports, PremiseAttempts, Premises
 from workbench.store.snapshots import Snapshots
-from workbench.store.triplet_blocks import TripletBlocks
-from workbench.store.triplets import Triplets
+from workbench.store.triplets import TripletBlocks, Triplets
+
+_SCHEMA = pa.schema(
+    [("job_id", TEXT), ("kind", TEXT), ("title", TEXT), ("state", TEXT), ("done", COUNT), ("total", COUNT)]
+    + [(name, TEXT) for name in ("message", "spec", "created_at", "started_at", "finished_at")]
+)
+
+
+class Jobs:
+    """The table of jobs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def mirror(self, rows: Rows) -> None:
+        """Insert or update these jobs in one transaction."""
+        incoming = pa.Table.from_pylist(rows, schema=_SCHEMA)
+        changed = ", ".join(f"{name} = excluded.{name}" for name in _SCHEMA.names[1:])
+        with self._database.write() as cursor:
+            insert(
+                cursor,
+                incoming,
+                f"INSERT INTO jobs ({columns(incoming)}) SELECT {columns(incoming)} FROM incoming "
+                f"ON CONFLICT (job_id) DO UPDATE SET {changed}",
+            )
+
 
 _OVERVIEW = """
     SELECT

@@ -1,23 +1,102 @@
 """Triplets of every attempt: what generation gave and what people made of it."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipeline.errors import InputError
-from workbench.ids import new_id
-from workbench.journal import Rows
+from pipeline.generation.outcomes import is_copy
+from pipeline.records import InputError, Outcome
+from workbench.journal import Row, Rows, new_id
 from workbench.store.connection import Cursor, Database, records, run
-from workbench.store.filters import TripletFilter, attempts_clause, source_and_conditions
-from workbench.store.imports import Imports
-from workbench.store.orders import Sorting
-from workbench.store.rows import checked, insert
-from workbench.store.text_search import checked_pattern
-from workbench.store.triplet_blocks import INSERT_TRIPLETS, TRIPLET_SCHEMA, import_blocks
+from workbench.store.filters import Sorting, TripletFilter, attempts_clause, checked_pattern, source_and_conditions
+from workbench.store.journals import COUNT, REAL, TEXT, checked, insert
+from workbench.store.premises import Imports
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_TEXTS = (
+    *("triplet_id", "attempt_id", "premise_id", "premise", "positive", "hard_negative"),
+    *("positive_raw", "hard_negative_raw", "positive_outcome", "hard_negative_outcome"),
+    *("contrast", "llm", "prompt_set", "origin"),
+)
+TRIPLET_SCHEMA = pa.schema([(name, TEXT) for name in _TEXTS] + [("omega", REAL), ("seed", COUNT), ("tokens", COUNT)])
+INSERT_TRIPLETS = f"""
+    INSERT INTO triplets ({", ".join(TRIPLET_SCHEMA.names)}, search)
+    SELECT {", ".join(TRIPLET_SCHEMA.names)}, lower(concat_ws(chr(31), premise, positive, hard_negative))
+    FROM incoming
+    WHERE triplet_id NOT IN (SELECT triplet_id FROM triplets WHERE triplet_id IN (SELECT triplet_id FROM incoming))
+    ORDER BY arrival
+"""
+"""Unlike ON CONFLICT DO NOTHING, which scrambles the rows of a batch, this keeps the order of arrival."""
+IMPORTED = ("premise_id", "premise", "positive", "hard_negative")
+_BLOCK_ROWS = 20_000
+
+
+class TripletBlocks:
+    """Receives the journal lines that hold a block of imported triplets each."""
+
+    def insert(self, cursor: Cursor, rows: Rows) -> int:
+        """Insert the blocks; return how many were unusable."""
+        rejected = 0
+        for row in rows:
+            try:
+                table = _block_table(row)
+            except (pa.ArrowException, KeyError, TypeError, ValueError):
+                rejected += 1
+                continue
+            insert(cursor, table.append_column("arrival", pa.array(range(table.num_rows))), INSERT_TRIPLETS)
+        return rejected
+
+
+def import_blocks(attempt_id: str, rows: Iterable[tuple[str, ...]]) -> Iterator[Row]:
+    """Journal lines of many triplets each: a million rows one by one would take minutes to write and to read."""
+    stream, first = iter(rows), 0
+    while block := list(islice(stream, _BLOCK_ROWS)):
+        columns = {name: list(values) for name, values in zip(IMPORTED, zip(*block, strict=True), strict=True)}
+        yield {"table": "triplet_blocks", "attempt_id": attempt_id, "first": first, "columns": columns}
+        first += len(block)
+
+
+def _block_table(row: Row) -> pa.Table:
+    columns = {field: pa.array(row["columns"][field], TEXT) for field in IMPORTED}
+    count = len(columns["premise"])
+    attempt_id, first = str(row["attempt_id"]), int(row["first"])
+    columns |= {
+        "triplet_id": pa.array([f"{attempt_id}-{number}" for number in range(first, first + count)], TEXT),
+        "positive_raw": columns["positive"],
+        "hard_negative_raw": columns["hard_negative"],
+    }
+    constants = {
+        "attempt_id": attempt_id,
+        "contrast": "none",
+        "origin": "import",
+        "tokens": 0,
+        "positive_outcome": "ok",
+    }
+    columns["hard_negative_outcome"] = _hard_negative_outcomes(columns["positive"], columns["hard_negative"])
+    for field in TRIPLET_SCHEMA:
+        if field.name not in columns:
+            columns[field.name] = pa.repeat(pa.scalar(constants.get(field.name), field.type), count)
+    return pa.table({name: columns[name] for name in TRIPLET_SCHEMA.names}, schema=TRIPLET_SCHEMA)
+
+
+def _hard_negative_outcomes(positives: pa.Array, hard_negatives: pa.Array) -> pa.Array:
+    """Return ok, or copy where the hard negative says its positive again; only likely cases are compared."""
+    letters = [
+        pc.replace_substring_regex(pc.utf8_lower(texts), r"[^\p{L}\p{N}]+", "")
+        for texts in (positives, hard_negatives)
+    ]
+    found = [str(Outcome.OK)] * len(positives)
+    for place in pc.indices_nonzero(pc.equal(*letters)).to_pylist():
+        if is_copy(hard_negatives[place].as_py(), positives[place].as_py()):
+            found[place] = str(Outcome.COPY)
+    return pa.array(found, TEXT)
+
 
 _COLUMNS = ", ".join(f"t.{name}" for name in TRIPLET_SCHEMA.names)
 _WINDOWS = (20_000,)

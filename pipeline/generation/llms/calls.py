@@ -12,9 +12,9 @@ from typing import Any
 import httpx2
 import openai
 
-from pipeline.errors import InputError
 from pipeline.generation.llms.endpoints import EndpointError
 from pipeline.generation.llms.meter import Meter
+from pipeline.records import InputError
 
 _TRIED_AGAIN = frozenset({408, 409, 425, 429})
 _THIS_PROMPT = frozenset({400, 413, 422})

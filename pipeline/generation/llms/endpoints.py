@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from pipeline.errors import InputError
+from pipeline.records import InputError
 
 ENDPOINTS: Final = "MULTICSR_ENDPOINTS"
 """Environment variable: hosts (https) or origins such as http://gpu-box:8000, separated by commas."""

@@ -1,12 +1,13 @@
 """The entry of an LLM in the registry: where it is, how it is reached, what its check found."""
 
+import hashlib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pipeline.errors import InputError
-from pipeline.names import BUILT_IN_LLMS
+from pipeline.records import InputError, WeightsError
 from pipeline.settings import Settings, setting, settings_of, shown
+from pipeline.weights import BUILT_IN_LLMS, GGUF_SHA256, file_sha256
 
 LLMKind = Literal["embedded", "gguf", "decoder", "encoder-decoder", "remote"]
 EMBEDDED: Final = BUILT_IN_LLMS[0]
@@ -116,7 +117,7 @@ def architecture(folder: Path) -> LLMKind:
     """Return whether a transformers folder holds a decoder or an encoder-decoder; InputError for any other."""
     import json
 
-    from pipeline.training.encoder_folders import check_folder
+    from pipeline.encoder_folders import check_folder
 
     check_folder(folder)
     try:
@@ -129,3 +130,32 @@ def architecture(folder: Path) -> LLMKind:
     if names and not any(str(name).endswith(_WRITERS) for name in names):
         raise InputError(f"{folder} holds {names[0]}, which writes no text; name a decoder or an encoder-decoder.")
     return "encoder-decoder" if config.get("is_encoder_decoder") else "decoder"
+
+
+_TEXT_FILES = ("*.json", "*.txt", "*.model", "*.jinja")
+
+
+def digest_of(entry: LLMEntry) -> str:
+    """Return sha256:... of the weights, or server:... with the model's id; a file not changed since is read once."""
+    if entry.kind == "embedded":
+        return f"sha256:{GGUF_SHA256}"
+    if entry.kind == "remote":
+        return f"server:{entry.location}#{entry.model}"
+    path = Path(entry.location)
+    try:
+        if path.is_file():
+            return f"sha256:{file_sha256(path)}"
+        return f"sha256:{_folder_sha256(path)}"
+    except OSError as error:
+        raise WeightsError(f"Cannot read the weights {path}: {error.strerror}; name existing ones.") from error
+
+
+def _folder_sha256(folder: Path) -> str:
+    """Hash names and contents of everything in a model folder that can change a text."""
+    if not folder.is_dir():
+        raise WeightsError(f"There is no file or folder {folder}: name existing weights.")
+    whole = hashlib.sha256()
+    for pattern in ("*.safetensors", *_TEXT_FILES):
+        for path in sorted(folder.rglob(pattern)):
+            whole.update(f"{path.relative_to(folder)}\0{file_sha256(path)}\n".encode())
+    return whole.hexdigest()

@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
-from pipeline.errors import InputError
 from pipeline.generation.contrast import TokenChoice
-from pipeline.generation.engine import Engine
-from pipeline.generation.llama import PREFIXES, WINDOW, Piece
+from pipeline.generation.engines.engine import Engine
+from pipeline.generation.engines.llama import PREFIXES, WINDOW, Piece
+from pipeline.generation.engines.lockstep import Lockstep, RawReply, Request
 from pipeline.generation.llms.protocol import Ask, Reply, ShouldStop, log_probabilities_of, log_softmax
-from pipeline.generation.lockstep import Lockstep, RawReply, Request
 from pipeline.generation.prompts import PromptSet, SidePrompt
-from pipeline.records import Contrast, Outcome, Side
+from pipeline.records import Contrast, InputError, Outcome, Side
 
 _LONGEST_TOKEN_BYTES = 32
 _ROW = PREFIXES

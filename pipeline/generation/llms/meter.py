@@ -7,7 +7,7 @@ server does not tell (an answer cut off, no usage in it) is counted at the upper
 from dataclasses import dataclass
 from threading import Condition
 
-from pipeline.errors import InputError
+from pipeline.records import InputError
 
 _OVERHEAD_TOKENS = 64
 """Tokens that a server's chat template may add to a prompt."""

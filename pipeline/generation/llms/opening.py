@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from pipeline.errors import InputError, WeightsError
-from pipeline.generation.llms.batch_limits import BatchLimits
+from pipeline.encoders import check_tokenizer, resolve_device
 from pipeline.generation.llms.entries import EMBEDDED, LLMEntry, architecture
 from pipeline.generation.llms.protocol import LLM
-from pipeline.generation.llms.torch_llm import TorchLLM, is_out_of_memory
-from pipeline.training.encoders import check_tokenizer, resolve_device
+from pipeline.generation.llms.torch_llm import BatchLimits, TorchLLM, is_out_of_memory
+from pipeline.records import InputError, WeightsError
 from pipeline.weights import cache_dir
 
 
@@ -20,11 +19,11 @@ def open_llm(entry: LLMEntry, *, device: str = "auto", threads: int | None = Non
     Raises WeightsError if its weights are missing or damaged, InputError if it is not allowed or not configured.
     """
     if entry.kind in ("embedded", "gguf"):
+        from pipeline.generation.engines.fastest import load_llama
         from pipeline.generation.llms.gguf import GgufLLM
-        from pipeline.generation.loading import load_llama
 
         if for_many and entry.kind == "embedded":
-            from pipeline.generation.fastest import load_fastest
+            from pipeline.generation.engines.fastest import load_fastest
 
             return GgufLLM(load_fastest(entry.name, threads))
         where = EMBEDDED if entry.kind == "embedded" else entry.location
@@ -40,8 +39,7 @@ def _open_folder(entry: LLMEntry, *, device: str = "auto", threads: int | None =
     """Load a decoder or encoder-decoder. Raises WeightsError or InputError with one sentence."""
     import torch
 
-    from pipeline.generation.llms.decoder import DecoderLLM
-    from pipeline.generation.llms.encoder_decoder import EncoderDecoderLLM
+    from pipeline.generation.llms.transformers_llm import DecoderLLM, EncoderDecoderLLM
 
     folder = Path(entry.location)
     kind = DecoderLLM if architecture(folder) == "decoder" else EncoderDecoderLLM

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
-from pipeline.errors import InputError
 from pipeline.generation.llms.meter import Usage
 from pipeline.generation.prompts import PromptSet
-from pipeline.records import Contrast, Outcome, Side
+from pipeline.records import Contrast, InputError, Outcome, Side
 
 ShouldStop = Callable[[], bool]
 

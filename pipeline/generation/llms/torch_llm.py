@@ -3,21 +3,55 @@
 When memory does not suffice a batch is halved and written again; the size that did fit is kept for later runs.
 """
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
-from pipeline.generation.llms.batch_limits import BatchLimits
+from pipeline.durable import write_json
 from pipeline.generation.llms.protocol import Ask, Reply, ShouldStop, log_probabilities_of
 from pipeline.generation.llms.torch_writing import Job, Prompt, Steps, write_batch
 from pipeline.generation.prompts import PromptSet
 from pipeline.records import Contrast, Outcome, Side
+
+_FILE = "batch-limits.json"
+
+
+class BatchLimits:
+    """The limit of one model on one machine; without a folder it is forgotten with the process."""
+
+    def __init__(self, folder: Path | None = None, key: str = "") -> None:
+        self._path = folder / _FILE if folder else None
+        self._key = key
+        self._limit: int | None = self._read().get(key)
+
+    def at_most(self, wanted: int) -> int:
+        """Return the number of replies to try."""
+        return wanted if self._limit is None else max(1, min(wanted, self._limit))
+
+    def shrink(self, failed: int) -> None:
+        """Note that this many did not fit: half of them is tried next, now and in later runs."""
+        self._limit = max(1, failed // 2)
+        if self._path is None:
+            return
+        write_json(self._path, self._read() | {self._key: self._limit}, indent=1)
+
+    def _read(self) -> dict[str, int]:
+        try:
+            found = json.loads(self._path.read_text(encoding="utf-8")) if self._path else {}
+        except (OSError, ValueError):
+            return {}  # a note that cannot be read is learned anew
+        if not isinstance(found, dict):
+            return {}
+        return {str(key): limit for key, limit in found.items() if isinstance(limit, int) and limit >= 1}
+
 
 LONGEST_WINDOW = 4096
 """Tokens of prompt and reply that are worth their memory here, whatever a model allows."""
@@ -219,3 +253,53 @@ def load_settings(device: str) -> dict[str, Any]:
     # bfloat16 products are killed on some CPUs that announce them.
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     return {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True, "dtype": dtype}
+
+
+BATCH_SIZE = 64
+
+
+def reply_log_probabilities(
+    llm: TorchLLM, prompts: Sequence[Prompt], replies: Sequence[Sequence[int]], *, batch_size: int = BATCH_SIZE
+) -> NDArray[np.float64]:
+    """Return log p(reply | prompt) of each pair in nats, summed over the reply's tokens: float64 (n,).
+
+    What prompts share is read once per batch. When memory does not suffice the batch is halved and read again; a
+    single pair that does not fit is nan.
+    """
+    found = np.full(len(prompts), np.nan)
+    waiting = sorted(range(len(prompts)), key=lambda row: len(prompts[row]) + len(replies[row]))
+    while waiting:
+        size = llm.limits.at_most(batch_size)
+        batch, waiting = waiting[:size], waiting[size:]
+        try:
+            found[batch] = _of_batch(llm, [prompts[row] for row in batch], [replies[row] for row in batch])
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(batch) > 1:
+                llm.limits.shrink(len(batch))
+                waiting = batch + waiting
+    return found
+
+
+def _of_batch(llm: TorchLLM, prompts: Sequence[Prompt], replies: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+    import torch
+
+    total = np.zeros(len(prompts))
+    lengths = np.array([len(reply) for reply in replies])
+    rows = np.arange(len(prompts))
+    columns = [np.asarray(reply, dtype=np.int64) for reply in replies]
+    with torch.inference_mode():
+        steps = llm.begin(prompts)
+        logits = steps.first()
+        for place in range(lengths.max()):
+            still = np.flatnonzero(lengths[rows] > place)
+            if len(still) < len(rows):
+                steps.keep(still)
+                rows, logits = rows[still], logits[torch.from_numpy(still).to(logits.device)]
+            tokens = np.array([columns[row][place] for row in rows])
+            chosen = torch.from_numpy(tokens)[:, None].to(logits.device)
+            total[rows] += logits.float().log_softmax(-1).gather(1, chosen)[:, 0].double().cpu().numpy()
+            if place + 1 < lengths.max():
+                logits = steps.next(tokens)
+    return total

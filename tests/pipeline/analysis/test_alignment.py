@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.analysis.alignment import displacement, project_aligned
 from pipeline.analysis.neighbours import neighbour_table, neighbours_kept
+from pipeline.analysis.projection import displacement, project_aligned
 
 N, GROUPS, D = 480, 6, 40
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.analysis.clusters import cluster, distinguishing_words
+from pipeline.analysis.projection import cluster, distinguishing_words
 
 
 def test_planted_groups_come_out_largest_first():

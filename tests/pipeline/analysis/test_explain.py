@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.analysis.explain import readable, strongest, token_alignment, word_effects
-from pipeline.training.encoders import load_encoder
+from pipeline.encoders import load_encoder
 
 
 class BagOfWords:

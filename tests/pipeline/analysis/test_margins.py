@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.analysis.margins import Share, is_violated, triplet_cosines
+from pipeline.analysis.worst_pairs import Share, is_violated, triplet_cosines
 from pipeline.evaluation.benchmark import held_out_accuracy
 from pipeline.records import Triplet
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.analysis.polygon import inside
+from pipeline.analysis.projection import inside
 
 
 def plain_loop(points, polygon):

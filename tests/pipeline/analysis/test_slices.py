@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from pipeline.analysis.pair_rules import Sentence, same_words_reordered, word_overlap
-from pipeline.analysis.slice_members import slice_members
+from pipeline.analysis.slice_rules import Sentence, same_words_reordered, slice_members, word_overlap
 from pipeline.analysis.slices import LEAST_PAIRS, rank_losses, score_slices, slice_changes
 
 

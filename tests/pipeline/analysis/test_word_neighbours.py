@@ -1,6 +1,6 @@
 """Search by words against the overlap counted by hand."""
 
-from pipeline.analysis.word_neighbours import closest_by_words
+from pipeline.analysis.neighbours import closest_by_words
 
 AMONG = ["the red car stopped", "the dog barked", "a red red rose", "nothing at all", "THE CAR!"]
 

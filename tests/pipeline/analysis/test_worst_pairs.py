@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.analysis.errors import rank_residuals, relative_ranks, worst_pairs
+from pipeline.analysis.worst_pairs import rank_residuals, relative_ranks, worst_pairs
 from pipeline.evaluation.sts import StsTask
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.curation.calibration import Calibration, default_calibration, fit_calibration, read_calibrations
-from pipeline.errors import InputError
+from pipeline.records import InputError
 
 ASSETS = Path(__file__).resolve().parents[3] / "assets"
 

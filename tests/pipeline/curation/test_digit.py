@@ -6,10 +6,10 @@ import torch
 
 from pipeline.curation.digit import DigitJudge, digit_tokens, expected_digit
 from pipeline.curation.judges import load_judge
-from pipeline.errors import InputError
-from pipeline.generation.fastest import ENGINES
-from pipeline.generation.judge_prompts import DIGIT_PROMPT
+from pipeline.curation.likelihood import DIGIT_PROMPT
+from pipeline.generation.engines.fastest import ENGINES
 from pipeline.generation.llms.entries import EMBEDDED
+from pipeline.records import InputError
 from pipeline.weights import smollm2_safetensors_folder
 
 PAIRS = [

@@ -6,9 +6,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
-from pipeline.curation.seq2seq_digit import Seq2SeqDigitJudge, digit_pieces, digit_prompt
-from pipeline.errors import InputError
-from pipeline.generation.llms.encoder_decoder import EncoderDecoderLLM
+from pipeline.curation.digit import Seq2SeqDigitJudge, digit_pieces, digit_prompt
+from pipeline.generation.llms.transformers_llm import EncoderDecoderLLM
+from pipeline.records import InputError
 
 PAIRS = [("A dog runs.", "It is raining."), ("Why?", "Why?"), ("It is raining.", "A dog runs.")]
 SPECIAL = ["<pad>", "</s>", "<unk>"]

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from pipeline.curation.calibration import fit_calibration, split
-from pipeline.curation.decision_targets import decision_targets
-from pipeline.curation.ensemble import Ensemble, fit_ensemble, members_first
-from pipeline.errors import InputError
+from pipeline.curation.calibration import decision_targets, fit_calibration, split
+from pipeline.curation.judges import Ensemble, fit_ensemble, members_first
+from pipeline.records import InputError
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from pipeline.curation import guide_judge
+from pipeline.curation import judges
 from pipeline.curation.calibration import default_calibration
-from pipeline.curation.guide_judge import GuideJudge
+from pipeline.curation.judges import GuideJudge
+from pipeline.encoders import load_encoder
 from pipeline.evaluation.sts import read_task
 from pipeline.statistics import spearman
-from pipeline.training.encoders import load_encoder
 from tests.pipeline.curation.test_calibration import ASSETS
 
 PAIRS = [("A dog runs.", "A dog is running."), ("A dog runs.", "Tax law is dull."), ("A dog runs.", "A dog runs.")]
@@ -26,7 +26,7 @@ def test_scores_are_cosines_in_the_order_of_the_pairs(judge):
 
 
 def test_chunks_report_progress_and_stop(judge, monkeypatch):
-    monkeypatch.setattr(guide_judge, "_CHUNK_PAIRS", 2)
+    monkeypatch.setattr(judges, "_CHUNK_PAIRS", 2)
     done = []
     whole = judge.scores(PAIRS, on_progress=done.append)
     assert done == [2, 3]

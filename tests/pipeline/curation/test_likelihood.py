@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.curation.costs import Costs, EngineCosts, FolderCosts
-from pipeline.curation.likelihood import EntailmentJudge, LikelihoodJudge
-from pipeline.generation.fastest import ENGINES
-from pipeline.generation.judge_prompts import JUDGE_PROMPTS
-from pipeline.generation.llms.decoder import DecoderLLM
+from pipeline.curation.likelihood import (
+    JUDGE_PROMPTS,
+    Costs,
+    EngineCosts,
+    EntailmentJudge,
+    FolderCosts,
+    LikelihoodJudge,
+)
+from pipeline.generation.engines.fastest import ENGINES
 from pipeline.generation.llms.entries import EMBEDDED
+from pipeline.generation.llms.transformers_llm import DecoderLLM
 from pipeline.weights import smollm2_safetensors_folder
 
 PAIRS = [

@@ -13,15 +13,15 @@ import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from pipeline import weights
-from pipeline.curation.folder_digit import FolderDigitJudge
+from pipeline.curation.digit import FolderDigitJudge
 from pipeline.curation.judges import load_judge
+from pipeline.curation.likelihood import DIGIT_PROMPT
 from pipeline.curation.number_reading import number_in_words
 from pipeline.curation.remote_digit import RemoteDigitJudge
-from pipeline.errors import InputError
-from pipeline.generation.judge_prompts import DIGIT_PROMPT
 from pipeline.generation.llms.calls import Patience
-from pipeline.generation.llms.decoder import DecoderLLM
 from pipeline.generation.llms.entries import LLMEntry
+from pipeline.generation.llms.transformers_llm import DecoderLLM
+from pipeline.records import InputError
 
 PAIRS = [("A man plays.", "Someone plays the piano."), ("It rains.", "The sun is out."), ("It rains.", "It rains.")]
 

@@ -5,9 +5,8 @@ import pytest
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from pipeline.config import CurationRule
-from pipeline.curation.rule_fit import best_rule, measure_rule
-from pipeline.curation.rules import keeps
-from pipeline.errors import InputError
+from pipeline.curation.rules import best_rule, keeps, measure_rule
+from pipeline.records import InputError
 
 
 def scores(n, seed=0):

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.errors import InputError
 from pipeline.evaluation import behaviour
 from pipeline.evaluation.behaviour import Case, built_in_cases, by_capability, pairs_of, read_cases, run_cases
+from pipeline.records import InputError
 
 ASSET = Path(__file__).parents[3] / "assets" / "behaviour.jsonl"
 

@@ -7,11 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipeline.encoders import load_encoder
 from pipeline.evaluation.benchmark import dev_score, evaluate, held_out_accuracy, notes, summary
-from pipeline.evaluation.sts import StsTask, read_task, read_tasks
-from pipeline.evaluation.sts_formats import RowError
+from pipeline.evaluation.sts import RowError, StsTask, read_task, read_tasks
 from pipeline.records import EvalScore, Triplet
-from pipeline.training.encoders import load_encoder
 
 
 class AngleEncoder:

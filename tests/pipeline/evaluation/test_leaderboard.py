@@ -7,9 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.evaluation.compare import ScoredPairs, compare
-from pipeline.evaluation.leaderboard import DASH, as_csv, as_latex, as_markdown, measured, published
-from pipeline.evaluation.published import PUBLISHED
+from pipeline.evaluation.leaderboard import DASH, PUBLISHED, as_csv, as_latex, as_markdown, measured, published
+from pipeline.evaluation.metrics import ScoredPairs, compare
 from pipeline.evaluation.sts import STANDARD_TASKS
 from pipeline.statistics import spearman
 

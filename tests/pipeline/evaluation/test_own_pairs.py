@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import InputError
 from pipeline.evaluation.own_pairs import guess_columns, pair_columns, read_pairs, write_task
 from pipeline.evaluation.sts import read_task
+from pipeline.records import InputError
 
 CSV = b"""Text1,text2,Rating,other
 "A dog, running",A  cat,4.5,x

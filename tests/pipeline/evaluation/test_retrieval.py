@@ -6,9 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.errors import InputError
-from pipeline.evaluation.retrieval import evaluate_retrieval
-from pipeline.evaluation.retrieval_tasks import RetrievalTask, find_retrieval, read_retrieval
+from pipeline.evaluation.retrieval import RetrievalTask, evaluate_retrieval, find_retrieval, read_retrieval
+from pipeline.records import InputError
 
 CORPUS = {"d1": "east", "d2": "north east", "d3": "north", "d4": "west"}
 ANGLES = {"east": 0, "north east": 40, "north": 90, "west": 180, "nearly east": 10, "nearly north": 80}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.evaluation.sources import source_of
+from pipeline.evaluation.sts import source_of
 
 
 @pytest.mark.parametrize(

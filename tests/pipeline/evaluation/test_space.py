@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.evaluation.space import anisotropy, effective_rank, hubness, is_positive, space_quality
+from pipeline.evaluation.metrics import anisotropy, effective_rank, hubness, is_positive, space_quality
 
 
 def test_anisotropy_is_the_mean_cosine_of_different_rows():

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.errors import InputError
 from pipeline.evaluation.sts import STANDARD_TASKS, find_tasks, read_task, read_tasks
+from pipeline.records import InputError
 
 HEADER = "subset\tscore\tsentence1\tsentence2\n"
 

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from pipeline.errors import InputError
 from pipeline.evaluation import transfer
-from pipeline.evaluation.transfer import evaluate_transfer
-from pipeline.evaluation.transfer_tasks import LabelledTexts, TransferTask, find_transfer, read_transfer
+from pipeline.evaluation.transfer import LabelledTexts, TransferTask, evaluate_transfer, find_transfer, read_transfer
+from pipeline.records import InputError
 
 
 def write(path, lines, encoding="utf-8"):

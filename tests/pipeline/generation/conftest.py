@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.generation.llama import LlamaLLM
+from pipeline.generation.engines.fastest import load_llama
+from pipeline.generation.engines.llama import LlamaLLM
 from pipeline.generation.llms.entries import EMBEDDED
-from pipeline.generation.loading import load_llama
 
 
 @pytest.fixture(scope="session")

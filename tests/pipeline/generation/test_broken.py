@@ -14,13 +14,12 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from pipeline import weights
 from pipeline.config import GenerationConfig
-from pipeline.errors import InputError
-from pipeline.generation.generate import generate
 from pipeline.generation.llms.calls import Patience
 from pipeline.generation.llms.entries import LLMEntry, entry_for
 from pipeline.generation.llms.opening import open_llm
 from pipeline.generation.llms.remote import RemoteLLM
-from pipeline.records import Outcome, Premise
+from pipeline.generation.triplets import generate
+from pipeline.records import InputError, Outcome, Premise
 from pipeline.weights import embedded_gguf
 from tests.servers.scripted_server import Answer, completion, serving
 
@@ -119,7 +118,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 sys.path.insert(0, {project!r})
-from pipeline.errors import InputError
+from pipeline.records import InputError
 from pipeline.generation.llms.entries import entry_for
 from pipeline.generation.llms.opening import open_llm
 for path in sorted(Path({folder!r}).glob("*.gguf")):

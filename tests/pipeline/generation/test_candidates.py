@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 
 from pipeline.config import GenerationConfig
-from pipeline.errors import InputError
-from pipeline.generation.candidates import Candidate, chosen, copied_share
-from pipeline.generation.generate import generate
-from pipeline.generation.llms.batch_limits import BatchLimits
 from pipeline.generation.llms.meter import BudgetError, Meter
 from pipeline.generation.llms.protocol import Reply
-from pipeline.records import Contrast, Outcome, Premise, Side, SideResult
+from pipeline.generation.llms.torch_llm import BatchLimits
+from pipeline.generation.triplets import Candidate, chosen, copied_share, generate
+from pipeline.records import Contrast, InputError, Outcome, Premise, Side, SideResult
 
 PREMISE = "The old boat lies on the beach."
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.generation.clean_up import without_reasoning
 from pipeline.generation.outcomes import classify, clean, unlike
 from pipeline.generation.prompt_sets import prompt_set
-from pipeline.generation.unwrapping import without_reasoning
 from pipeline.records import Outcome, Side, SideResult
 from workbench.paths import SAMPLE_CORPUS
 

@@ -7,12 +7,12 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from pipeline import weights
 from pipeline.config import GenerationConfig
-from pipeline.generation.generate import generate
-from pipeline.generation.llms.batch_limits import BatchLimits
-from pipeline.generation.llms.decoder import DecoderLLM
 from pipeline.generation.llms.gguf import GgufLLM
 from pipeline.generation.llms.protocol import Ask
+from pipeline.generation.llms.torch_llm import BatchLimits
+from pipeline.generation.llms.transformers_llm import DecoderLLM
 from pipeline.generation.prompt_sets import prompt_set
+from pipeline.generation.triplets import generate
 from pipeline.records import Outcome, Premise, Side
 from pipeline.weights import smollm2_safetensors_folder
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from pipeline.config import GenerationConfig
-from pipeline.curation.seq2seq_digit import Seq2SeqDigitJudge, digit_prompt
-from pipeline.generation.generate import generate
-from pipeline.generation.llms.encoder_decoder import EncoderDecoderLLM
+from pipeline.curation.digit import Seq2SeqDigitJudge, digit_prompt
 from pipeline.generation.llms.protocol import Ask
+from pipeline.generation.llms.transformers_llm import EncoderDecoderLLM
 from pipeline.generation.prompt_sets import prompt_set
+from pipeline.generation.triplets import generate
 from pipeline.records import Contrast, Premise, Side
 from pipeline.studies.dry_run import tiny_t5
 

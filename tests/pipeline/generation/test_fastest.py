@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline.generation import fastest
+from pipeline.generation.engines import fastest
 
 
 @pytest.fixture

@@ -5,15 +5,14 @@ from collections import Counter
 import pytest
 
 from pipeline.config import GenerationConfig
-from pipeline.errors import InputError, WeightsError
-from pipeline.generation.copies import words
-from pipeline.generation.generate import generate
 from pipeline.generation.llms.entries import entry_for
 from pipeline.generation.llms.gguf import GgufLLM
 from pipeline.generation.llms.opening import open_llm
 from pipeline.generation.llms.protocol import Ask
+from pipeline.generation.outcomes import words
 from pipeline.generation.prompt_sets import prompt_set
-from pipeline.records import Contrast, Outcome, Premise, Side
+from pipeline.generation.triplets import generate
+from pipeline.records import Contrast, InputError, Outcome, Premise, Side, WeightsError
 from tests.references.naive_pair import NaivePair
 
 SENTENCES = [

@@ -5,16 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from pipeline.errors import InputError
-from pipeline.generation.answering import answer
 from pipeline.generation.contrast import TokenChoice
-from pipeline.generation.lens import Candidate, LensRecord, LensStep
-from pipeline.generation.lens_recording import KEPT_OPPOSITE, KEPT_OWN, record_reply
+from pipeline.generation.lens import KEPT_OPPOSITE, KEPT_OWN, Candidate, LensRecord, LensStep, record_reply
 from pipeline.generation.llms.gguf import GgufLLM
 from pipeline.generation.llms.protocol import log_softmax
 from pipeline.generation.prompt_sets import prompt_set
-from pipeline.generation.reading import LlamaReader, RereadingReader, open_reader
-from pipeline.records import Side
+from pipeline.generation.reading import LlamaReader, RereadingReader, answer, open_reader
+from pipeline.records import InputError, Side
 from tests.references.naive_pair import NaivePair
 
 PREMISE = "Two dogs chase a ball across the wet beach."

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.errors import WeightsError
-from pipeline.generation.llama import PREFIXES, CacheFullError, LlamaLLM, Piece
+from pipeline.generation.engines.llama import PREFIXES, CacheFullError, LlamaLLM, Piece
+from pipeline.records import WeightsError
 from pipeline.weights import embedded_gguf
 
 TEXTS = ["A dog runs.", "What time is it in Lima right now?", "Two women sit on a bench and read.", "Rain."]

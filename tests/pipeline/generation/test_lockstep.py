@@ -7,7 +7,7 @@ import pytest
 from toy_llm import END, ToyLLM, logits_after
 
 from pipeline.generation.contrast import TokenChoice, contrast, pick
-from pipeline.generation.lockstep import OTHER, Lockstep, RawReply, Request
+from pipeline.generation.engines.lockstep import OTHER, Lockstep, RawReply, Request
 from pipeline.records import Outcome, Side
 
 PREFIXES = {Side.POSITIVE: [1, 2, 3], Side.HARD_NEGATIVE: [4, 5], "repeat": [6, 6]}

@@ -4,11 +4,19 @@ from collections import Counter
 
 import pytest
 
-from pipeline.generation.copies import dice_overlap, is_copy, is_near_copy, word_list
-from pipeline.generation.languages import is_other_language, is_other_script, scripts
-from pipeline.generation.loops import is_loop
-from pipeline.generation.outcomes import outcome_of
-from pipeline.generation.refusals import is_refusal, refusal_rule
+from pipeline.generation.outcomes import (
+    dice_overlap,
+    is_copy,
+    is_loop,
+    is_near_copy,
+    is_other_language,
+    is_other_script,
+    is_refusal,
+    outcome_of,
+    refusal_rule,
+    scripts,
+    word_list,
+)
 from pipeline.records import Outcome, Side
 from workbench.paths import SAMPLE_PREMISES
 

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.generation.copies import words
-from pipeline.generation.outcomes import classify, clean
+from pipeline.generation.outcomes import classify, clean, words
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import Outcome, Side
 

@@ -5,12 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.errors import InputError
-from pipeline.generation.copies import words
-from pipeline.generation.judge_prompts import JUDGE_PROMPTS
+from pipeline.curation.likelihood import JUDGE_PROMPTS
+from pipeline.generation.outcomes import words
 from pipeline.generation.prompt_sets import SHIPPED, prompt_set
 from pipeline.generation.prompts import LINE_END, CleanUp, PromptSet, SidePrompt
-from pipeline.records import Side
+from pipeline.records import InputError, Side
 
 ALL = [*SHIPPED, JUDGE_PROMPTS]
 REPEAT = SidePrompt("Repeat it.", "Text", "Again", (("One.", "One."),), stop=("###",), clean_up=CleanUp(quotes=False))

@@ -7,14 +7,13 @@ from email.utils import formatdate
 import pytest
 
 from pipeline.config import GenerationConfig
-from pipeline.errors import InputError
-from pipeline.generation.generate import generate
 from pipeline.generation.llms.calls import Patience, retry_after_s
 from pipeline.generation.llms.check import check
 from pipeline.generation.llms.entries import LLMEntry
 from pipeline.generation.llms.meter import BudgetError
 from pipeline.generation.llms.remote import RemoteLLM
-from pipeline.records import Contrast, Outcome, Premise
+from pipeline.generation.triplets import generate
+from pipeline.records import Contrast, InputError, Outcome, Premise
 from tests.servers.scripted_server import Answer, chat, completion, serving
 
 QUICK = Patience(attempts=3, first_wait_s=0.01, longest_wait_s=2.0)

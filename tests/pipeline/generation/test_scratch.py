@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from pipeline.config import ScratchConfig
-from pipeline.errors import InputError
 from pipeline.generation.llms.gguf import GgufLLM
-from pipeline.generation.premise_filing import Cell, Filing, PremiseOutcome, cells
 from pipeline.generation.premise_prompts import GENRES, TOPICS, Length
-from pipeline.generation.scratch import write_premises
+from pipeline.generation.written_premises import Cell, Filing, PremiseOutcome, cells, write_premises
+from pipeline.records import InputError
 
 CELL = Cell("dogs", "caption", Length.SHORT)
 

@@ -6,17 +6,15 @@ import pytest
 
 from pipeline.config import GenerationConfig
 from pipeline.curation.remote_digit import RemoteDigitJudge
-from pipeline.errors import InputError
 from pipeline.generation.llms.calls import Patience, masked
-from pipeline.generation.llms.check import check
+from pipeline.generation.llms.check import check, explored
 from pipeline.generation.llms.endpoints import EndpointError
 from pipeline.generation.llms.entries import LLMEntry
 from pipeline.generation.llms.protocol import Ask
 from pipeline.generation.llms.remote import RemoteLLM
-from pipeline.generation.llms.server_check import explored
 from pipeline.generation.outcomes import classify
 from pipeline.generation.prompt_sets import prompt_set
-from pipeline.records import Outcome, Side
+from pipeline.records import InputError, Outcome, Side
 from tests.servers.scripted_server import Answer, chat, serving
 
 QUICK = Patience(attempts=3, first_wait_s=0.01, longest_wait_s=0.05)

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from pipeline.analysis.slice_members import slice_members
+from pipeline.analysis.slice_rules import slice_members
 from pipeline.evaluation.behaviour import CAPABILITIES
-from pipeline.generation.prompt_sets import PROMPT_SETS
-from pipeline.generation.targeted_prompts import _FITTING, fitting_set
+from pipeline.generation.prompt_sets import _FITTING, PROMPT_SETS, fitting_set
 
 
 def test_every_set_and_every_slice_named_exists():

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import encoders
 from pipeline.config import GenerationConfig
-from pipeline.generation.llama import LlamaLLM
+from pipeline.generation.engines.llama import LlamaLLM
+from pipeline.generation.engines.torch_llama import TorchLlama
 from pipeline.generation.llms.entries import LLMEntry, entry_for
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.text_key import text_key
-from pipeline.generation.torch_llama import TorchLlama
-from pipeline.training import encoders
 from pipeline.weights import smollm2_safetensors_folder
 
 CONFIG = GenerationConfig()

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 from pipeline.config import GenerationConfig
-from pipeline.errors import WeightsError
-from pipeline.generation.generate import generate
-from pipeline.generation.llama import PREFIXES, CacheFullError, LlamaLLM, Piece
+from pipeline.generation.engines.llama import PREFIXES, CacheFullError, LlamaLLM, Piece
+from pipeline.generation.engines.torch_llama import TorchLlama
 from pipeline.generation.llms.gguf import GgufLLM
 from pipeline.generation.llms.protocol import log_softmax
 from pipeline.generation.prompt_sets import prompt_set
-from pipeline.generation.torch_llama import TorchLlama
-from pipeline.records import Premise, Side
+from pipeline.generation.triplets import generate
+from pipeline.records import Premise, Side, WeightsError
 from pipeline.weights import embedded_gguf
 
 TEXTS = ["A dog runs.", "What time is it in Lima right now?", "Two women sit on a bench and read.", "Rain."]

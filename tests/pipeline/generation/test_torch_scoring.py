@@ -6,11 +6,9 @@ import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration
 
 from pipeline import weights
-from pipeline.generation.llms.decoder import DecoderLLM
-from pipeline.generation.llms.encoder_decoder import EncoderDecoderLLM
 from pipeline.generation.llms.protocol import log_probabilities_of
-from pipeline.generation.llms.torch_llm import TorchLLM
-from pipeline.generation.llms.torch_scoring import reply_log_probabilities
+from pipeline.generation.llms.torch_llm import TorchLLM, reply_log_probabilities
+from pipeline.generation.llms.transformers_llm import DecoderLLM, EncoderDecoderLLM
 
 SHARED = "say it again: a cat sleeps, a cat is asleep\n"
 RESTS = ["a man plays", "it rains on the old stone bridge in the morning", "go"]

@@ -42,7 +42,7 @@ def tiny_static(tmp_path_factory):
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
-    from pipeline.training.encoders import load_encoder
+    from pipeline.encoders import load_encoder
 
     whole = load_encoder("static-minilm")[0]
     table = whole.embedding.weight.detach()[:, :8].clone()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.errors import InputError
+from pipeline.records import InputError
 from pipeline.studies.dry_run import dry_run, tiny_bert
 from pipeline.studies.hub import Hub, hub_names, pooled_copy, safetensors_copy
 from pipeline.studies.spec_file import read_study
@@ -43,7 +43,7 @@ def test_what_is_not_on_this_machine_is_fetched_only_when_asked_for(tmp_path, mo
 
 
 def test_a_pickle_of_tensors_becomes_safetensors_and_a_pickle_of_code_is_refused(tmp_path):
-    from pipeline.training.encoders import load_encoder
+    from pipeline.encoders import load_encoder
 
     source = tiny_bert(tmp_path / "whole")
     wanted = load_encoder(source, pooling="cls").encode(TEXTS)

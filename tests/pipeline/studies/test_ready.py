@@ -9,10 +9,9 @@ import pytest
 
 from pipeline.config import GenerationConfig
 from pipeline.curation.calibration import read_calibrations
-from pipeline.errors import InputError
-from pipeline.studies import judged, written
-from pipeline.studies.data import DataSource
-from pipeline.studies.ready import JUDGE, RECIPE, read_ready
+from pipeline.records import InputError
+from pipeline.studies import data as study_data
+from pipeline.studies.data import JUDGE, RECIPE, DataSource, read_ready
 from pipeline.studies.shelf import Shelf
 from pipeline.studies.spec_file import read_study
 
@@ -25,8 +24,8 @@ def no_model(monkeypatch):
     def refuse(*arguments, **options):
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr(written, "generated", refuse)
-    monkeypatch.setattr(judged, "judge_named", refuse)
+    monkeypatch.setattr(study_data, "generated", refuse)
+    monkeypatch.setattr(study_data, "judge_named", refuse)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +85,7 @@ def test_what_the_corpus_lacks_is_written(tmp_path, monkeypatch):
         asked.append((len(premises), config.omega))
         raise InputError("no LLM here")
 
-    monkeypatch.setattr(written, "generated", stop)
+    monkeypatch.setattr(study_data, "generated", stop)
     study, data = source(tmp_path, "stages")
     arm = replace(study.arms[0], generation=GenerationConfig(omega=0.3))
     assert data.missing(arm.generation) == 3147

@@ -7,17 +7,14 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from pipeline.config import TrainConfig
 from pipeline.evaluation.sts import StsTask
-from pipeline.studies.cells import CellResult
+from pipeline.studies.cells import CellResult, StudyTasks
 from pipeline.studies.data import ArmData
-from pipeline.studies.effect_plot import tick_step
-from pipeline.studies.markdown import as_markdown
-from pipeline.studies.page import as_page, findings
-from pipeline.studies.report import make_report
+from pipeline.studies.page import as_page, findings, tick_step
+from pipeline.studies.report import as_markdown, make_report
 from pipeline.studies.run import StudyRun
 from pipeline.studies.spec import Arm, Contrast, Evaluation, Study
-from pipeline.studies.tasks import StudyTasks
+from pipeline.train_config import TrainConfig
 
 SLY = '<script>alert("x")</script>|`*'
 ITEMS = 200

@@ -8,14 +8,12 @@ import pytest
 
 from pipeline.config import GenerationConfig
 from pipeline.curation.calibration import Calibration
-from pipeline.errors import InputError
-from pipeline.evaluation.held_out import is_held_out
+from pipeline.evaluation.benchmark import is_held_out
 from pipeline.generation import prompt_sets
-from pipeline.records import Contrast, GeneratedTriplet, Outcome, Premise, SideResult
-from pipeline.studies import cells, judged, written
+from pipeline.records import Contrast, GeneratedTriplet, InputError, Outcome, Premise, SideResult
+from pipeline.studies import cells, data
 from pipeline.studies.cells import read_cell, trained_cell
-from pipeline.studies.data import ArmData, DataSource
-from pipeline.studies.ready import Ready
+from pipeline.studies.data import ArmData, DataSource, Ready
 from pipeline.studies.report import make_report
 from pipeline.studies.run import run_study, study_tasks
 from pipeline.studies.shelf import Lines, Shelf
@@ -142,8 +140,8 @@ def spoken(monkeypatch):
             work["judged"] += pairs
             return np.array([float(len(second)) for _, second in pairs])
 
-    monkeypatch.setattr(written, "generated", generate)
-    monkeypatch.setattr(judged, "judge_named", lambda name, hub, vectors: Judge())
+    monkeypatch.setattr(data, "generated", generate)
+    monkeypatch.setattr(data, "judge_named", lambda name, hub, vectors: Judge())
     return work
 
 
@@ -182,7 +180,7 @@ def test_texts_are_kept_by_what_decides_them(tmp_path, spoken, monkeypatch):
 
     def written_again(config: GenerationConfig) -> int:
         spoken["generated"].clear()
-        lines = written.written_lines(premises, config, Ready(), shelf, hub=None, progress=lambda *_: None)
+        lines = data.written_lines(premises, config, Ready(), shelf, hub=None, progress=lambda *_: None)
         assert lines.keys() == {premises[0].premise_id}
         return len(spoken["generated"])
 

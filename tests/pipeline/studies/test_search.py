@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from pipeline.errors import InputError
+from pipeline.records import InputError
 from pipeline.studies.data import DataSource
-from pipeline.studies.markdown import as_markdown
 from pipeline.studies.page import as_page
-from pipeline.studies.report import make_report
-from pipeline.studies.search import run_search
+from pipeline.studies.report import as_markdown, make_report
+from pipeline.studies.run import run_search
 from pipeline.studies.shelf import Shelf
 from pipeline.studies.spec_file import read_study
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.records import Contrast, GeneratedTriplet, Outcome, SideResult
-from pipeline.studies import judged, written
+from pipeline.studies import data
 from pipeline.studies.dry_run import dry_run
 from pipeline.studies.spec_file import read_study
 
@@ -31,8 +31,8 @@ def spoken(monkeypatch):
         def scores(self, pairs):
             return [0.0 for _ in pairs]
 
-    monkeypatch.setattr(written, "generated", generated)
-    monkeypatch.setattr(judged, "judge_named", lambda name, hub, vectors=None: Judge())
+    monkeypatch.setattr(data, "generated", generated)
+    monkeypatch.setattr(data, "judge_named", lambda name, hub, vectors=None: Judge())
 
 
 @pytest.mark.parametrize("path", [path for path in STUDIES if path.stem != "paper"], ids=lambda path: path.stem)

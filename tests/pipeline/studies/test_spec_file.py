@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.errors import InputError
+from pipeline.records import InputError
 from pipeline.studies.spec_file import read_study
 
 HEAD = "study: s\npremises: p.txt\ntrain: {steps: 10}\n"

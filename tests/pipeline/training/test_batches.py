@@ -3,12 +3,11 @@ from collections import Counter
 import pytest
 import torch
 
-from pipeline.config import TrainConfig
+from pipeline.encoders import load_encoder
 from pipeline.records import Triplet
+from pipeline.train_config import TrainConfig
 from pipeline.training.batches import ChunkCollator, StepSampler
-from pipeline.training.encoders import load_encoder
-from pipeline.training.loss_module import GuideMaskedLoss
-from pipeline.training.losses import LossSettings
+from pipeline.training.losses import GuideMaskedLoss, LossSettings
 from pipeline.training.trainer import StageThreeTrainer
 
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pipeline.errors import InputError
+from pipeline.encoders import load_encoder
 from pipeline.generation.llms.entries import architecture, entry_for
 from pipeline.generation.llms.opening import open_llm
-from pipeline.training.checks import check_encoder
-from pipeline.training.encoders import load_encoder
+from pipeline.records import InputError
+from pipeline.training.trainer import check_encoder
 from tests.pipeline.training.test_batches import config_of
 
 TEXTS = ["A dog runs.", "The old teacher opens the heavy door."]

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from pipeline import weights
-from pipeline.errors import InputError, WeightsError
-from pipeline.training.encoders import BUILT_IN, is_static, load_encoder
+from pipeline.encoders import BUILT_IN, is_static, load_encoder
+from pipeline.records import InputError, WeightsError
 
 
 def test_static_encoder_is_the_mean_of_word_piece_vectors():

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.encoders import load_encoder
 from pipeline.records import Triplet
-from pipeline.training.encoders import load_encoder
 from pipeline.training.guide import guide_table, phi_for_share
 from pipeline.vectors import corpus_vectors
 

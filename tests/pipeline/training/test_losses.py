@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.config import TrainConfig
+from pipeline.train_config import TrainConfig
 from pipeline.training.losses import LossSettings, contrastive_loss, false_negatives, mask_counts, released_loss
 from tests.references import losses as reference
 

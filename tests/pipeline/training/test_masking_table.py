@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline.training.encoders import load_encoder
+from benchmarks.masking import masking_table
+from pipeline.encoders import load_encoder
 from pipeline.training.losses import LossSettings
-from pipeline.training.masking_table import masking_table
 
 GROUPS = [
     line.split(" | ")

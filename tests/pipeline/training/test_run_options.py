@@ -8,13 +8,13 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
-from pipeline.analysis.validation import validation
-from pipeline.config import TrainConfig
-from pipeline.errors import InputError
-from pipeline.training import train as training
+from pipeline.analysis.worst_pairs import validation
+from pipeline.records import InputError
+from pipeline.train_config import TrainConfig
+from pipeline.training import run as training
 from pipeline.training.guide import phi_for_share
 from pipeline.training.model_card import add_scores
-from pipeline.training.train import train
+from pipeline.training.run import train
 
 
 @pytest.fixture(scope="module")

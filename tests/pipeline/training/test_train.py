@@ -8,12 +8,11 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
-from pipeline.config import TrainConfig
-from pipeline.errors import InputError, TrainingError
 from pipeline.evaluation.benchmark import held_out_accuracy
-from pipeline.records import Triplet
-from pipeline.training import train as training
-from pipeline.training.train import train
+from pipeline.records import InputError, TrainingError, Triplet
+from pipeline.train_config import TrainConfig
+from pipeline.training import run as training
+from pipeline.training.run import train
 
 
 @pytest.fixture(scope="module")

@@ -9,15 +9,14 @@ from pathlib import Path
 
 import torch
 
-from pipeline.config import TrainConfig
+from pipeline.encoders import load_encoder
 from pipeline.records import Triplet
+from pipeline.train_config import TrainConfig
 from pipeline.training import distributed
 from pipeline.training.batches import ChunkCollator
-from pipeline.training.encoders import load_encoder
 from pipeline.training.guide import guide_table
-from pipeline.training.loss_module import GuideMaskedLoss
-from pipeline.training.losses import LossSettings
-from pipeline.training.train import train
+from pipeline.training.losses import GuideMaskedLoss, LossSettings
+from pipeline.training.run import train
 from pipeline.training.trainer import StageThreeTrainer
 
 RULES = ("none", "phi", "gist_absolute", "released")

@@ -1,19 +1,22 @@
 """Who annotates, in which order, and what the team agreed on: the row above the queue and the notes beside it."""
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import get_args
 
+import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from pipeline.statistics import cohen_kappa, krippendorff_alpha
 from workbench import state
 from workbench.actions.curation import save_guidelines
 from workbench.actions.decisions import LONGEST_NAME
-from workbench.components.curate.rule_sliders import current_rule
-from workbench.components.curation_scope import Scope
-from workbench.components.notice import errors_shown
-from workbench.curation_notes import CurationNotes, read_notes
-from workbench.store.orders import Order, Sorting
+from workbench.components.curate.list_filters import current_rule
+from workbench.components.elements import count, counted, empty_state, errors_shown
+from workbench.components.triplet_card import Scope
+from workbench.store.filters import Order, Sorting
+from workbench.store.lists import CurationNotes, read_notes
 from workbench.workspace import Workspace
 
 _ORDERS: dict[Order, str] = {
@@ -109,3 +112,52 @@ def _annotator() -> str:
     name = " ".join(typed.split()) or "me"
     state.remember(state.ANNOTATOR, None if name == "me" else name)
     return name
+
+
+def annotator_agreement(workspace: Workspace, scope: Scope) -> None:
+    """Draw kappa of each two annotators, alpha of all, and the number of disputed triplets."""
+    opinions = workspace.store.opinions.of(list(scope.attempt_ids))
+    table = opinions.pivot(index="triplet_id", columns="annotator", values="action")
+    shared = table[table.notna().sum(axis=1) > 1]
+    if shared.empty:
+        empty_state(
+            "Nobody shares a triplet yet",
+            hint="Set a share under Queue, Guidelines and sharing: each annotator then decides those blindly.",
+            icon=":material/group:",
+        )
+        return
+    alpha = krippendorff_alpha([row.dropna().tolist() for _, row in shared.iterrows()])
+    disputed = len(workspace.store.opinions.disputed(list(scope.attempt_ids)))
+    first, second, third, fourth = st.columns(4)
+    first.metric("Decided by several", count(len(shared)))
+    between = pairs(shared)
+    kappa = between["Cohen's kappa"].iat[0] if len(between) == 1 else "see below"
+    second.metric("Cohen's kappa", kappa, help="Of two annotators: 1 is full agreement, 0 is chance.")
+    third.metric("Krippendorff's alpha", figure(alpha), help="1 is full agreement, 0 is chance.")
+    fourth.metric("Disputed", count(disputed), help="Settle them in the queue under Disputed.")
+    st.dataframe(between, hide_index=True, alt="Agreement of annotators", placeholder="no choice to compare")
+    st.caption(f"Over {counted(len(table.columns), 'annotator')}; labels are accept, reject, swap and edit.")
+
+
+def pairs(shared: pd.DataFrame) -> pd.DataFrame:
+    """Return each two annotators with the triplets both decided, the share they agree on, and Cohen's kappa."""
+    rows = []
+    for first, second in combinations(shared.columns, 2):
+        both = shared[[first, second]].dropna()
+        if not both.empty:
+            kappa = cohen_kappa(both[first].tolist(), both[second].tolist())
+            same = float((both[first] == both[second]).mean())
+            rows.append(
+                {
+                    "Annotators": f"{first} and {second}",
+                    "Triplets": len(both),
+                    "Agree on": f"{same:.0%}",
+                    "Cohen's kappa": figure(kappa),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def figure(value: float) -> str:
+    """Three decimals, or a dash where nothing can be said."""
+    return "–" if value != value else f"{value:.3f}"

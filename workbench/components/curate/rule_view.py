@@ -1,27 +1,56 @@
 """The rule: thresholds over the judged plane, what they keep and lose, the triplets at the border, the snapshot."""
 
 from dataclasses import asdict, astuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from pipeline.config import CurationRule
-from workbench import state
-from workbench.actions.curation import curate
-from workbench.actions.judging import known_calibrations
-from workbench.components import links
-from workbench.components.curate.funnel import funnel
+from pipeline.curation.judges import EMBEDDED_JUDGES, LLM_KINDS, kinds_for
+from pipeline.generation.llms.entries import EMBEDDED
+from workbench import state, theme
+from workbench.actions.curation import calibrated_judges, curate, known_calibrations, start_judge
+from workbench.components import elements
 from workbench.components.curate.judges_view import chance_warning
-from workbench.components.curate.list_filters import open_list
-from workbench.components.curate.rule_sliders import rule_sliders, save_rule, set_rule
+from workbench.components.curate.list_filters import open_list, rule_sliders, save_rule, set_rule
 from workbench.components.curate.score_plane import score_plane
-from workbench.components.curation_scope import Scope
-from workbench.components.notice import errors_shown
-from workbench.components.text import plain
-from workbench.components.triplet_rows import triplet_table
-from workbench.components.wording import count, counted, percent
+from workbench.components.elements import count, counted, errors_shown, percent, plain
+from workbench.components.job_progress import job_strip
+from workbench.components.triplet_card import Scope, judge_name, triplet_table
+from workbench.jobs.kinds import JudgeSpec
 from workbench.workspace import Workspace
+
+
+def funnel(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
+    """Draw the funnel of the chosen attempts under this rule."""
+    limits = astuple(rule)
+    found = workspace.store.funnels.counts(list(scope.attempt_ids), str(scope.judge_id), limits)
+    st.subheader("From premises to the final set", anchor=False)
+    steps: list[tuple[str, str, str, dict[str, Any]]] = [
+        ("Generated", "generated", f"of about {count(found['premises'])} premises", {}),
+        ("Both sides ok", "ok", percent(found["ok"], found["generated"]), {"outcome": "ok"}),
+        ("Kept by the rule", "kept", f"of {count(found['judged'])} judged", {"rule": (*limits, False)}),
+        ("Rejected by people", "rejected", "whatever the rule says", {"decision": "reject"}),
+        ("Changed by people", "changed", "edited or swapped", {"decision": "edit"}),
+        ("Rescued by people", "rescued", "lost by the rule", {"decision": "decided", "rule": (*limits, True)}),
+        (
+            "Final set",
+            "final",
+            percent(found["final"], found["generated"]),
+            {"outcome": "ok", "rule": (*limits, False)},
+        ),
+    ]
+    with st.container(horizontal=True):
+        for label, name, note, filters in steps:
+            with st.container(border=True, width=126):
+                st.caption(label)
+                st.button(
+                    count(found[name]), type="tertiary", key=f"funnel_{name}", on_click=open_list, kwargs=filters
+                )
+                st.caption(note)
+
 
 _BINS = 50
 _AT_BORDER = 10
@@ -132,7 +161,7 @@ def _freeze(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
 def _frozen() -> None:
     if told := st.session_state.get(_FROZEN):
         st.success(plain(told), icon=":material/ac_unit:")
-        st.page_link(links.TRAIN, label="Train an encoder on it", icon=":material/arrow_forward:")
+        st.page_link(elements.TRAIN, label="Train an encoder on it", icon=":material/arrow_forward:")
 
 
 def _border(workspace: Workspace, scope: Scope, judge_id: str, rule: CurationRule) -> None:
@@ -163,3 +192,60 @@ def at_border(plane: pd.DataFrame, rule: CurationRule, limit: int) -> pd.DataFra
     result = plane.assign(margin=slack.min(axis=1))
     result = result.loc[result["margin"].abs().sort_values(kind="stable").index[:limit]]
     return result.assign(nearest=slack.loc[result.index].idxmin(axis=1))
+
+
+def judging(workspace: Workspace, scope: Scope) -> None:
+    """Offer to judge; a judge that runs, or has stopped half-way, shows its progress first."""
+    if job_strip(
+        workspace,
+        JudgeSpec,
+        key="judging",
+        where=lambda spec: not set(spec.attempt_ids).isdisjoint(scope.attempt_ids),
+    ):
+        return
+    if scope.judge_id is None:
+        with st.container(border=True):
+            st.markdown(
+                "**Judge these triplets.** A judge scores premise and positive (a) and premise and hard negative (b) "
+                "from 0, unrelated, to 5, the same meaning."
+            )
+            _start(workspace, scope, primary=True)
+    else:
+        with st.popover("Judge again", icon=":material/gavel:"):
+            st.caption("A judge's new scores replace its earlier ones.")
+            _start(workspace, scope, primary=False)
+
+
+def _start(workspace: Workspace, scope: Scope, *, primary: bool) -> None:
+    judges = st.pills(
+        "Judges",
+        judge_options(workspace),
+        selection_mode="multi",
+        default=list(EMBEDDED_JUDGES),
+        format_func=judge_name,
+        key="judges",
+    )
+    with st.expander("Calibration"):
+        gold_dir = state.folder_input(
+            "Folder with gold pairs (optional)",
+            name=state.GOLD_FOLDER,
+            help="Raw values become 0 to 5 by a curve that comes with the project. Name a folder with a -dev or "
+            "-train file of STS pairs to fit the curve on those instead.",
+        )
+    if st.button(
+        "Judge", type=theme.button_kind(primary), icon=":material/gavel:", disabled=not judges, key="start_judge"
+    ):
+        with errors_shown():
+            start_judge(
+                workspace, attempt_ids=list(scope.attempt_ids), judges=list(judges), gold_dir=gold_dir or None
+            )
+            state.select(state.JUDGE, judges[0])
+            st.rerun()
+
+
+def judge_options(workspace: Workspace) -> list[str]:
+    """Return every judge that can be asked here: of the embedded models, of the registry's LLMs, and ensembles."""
+    found = [*EMBEDDED_JUDGES, *(f"{kind}:{EMBEDDED}" for kind in LLM_KINDS)]
+    for llm in workspace.store.llms.list():
+        found += [f"{kind}:{llm.entry.name}" for kind in kinds_for(llm.entry) if llm.state != "failed"]
+    return list(dict.fromkeys([*found, *calibrated_judges(workspace)]))

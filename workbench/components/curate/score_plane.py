@@ -12,7 +12,7 @@ import streamlit as st
 
 from pipeline.config import CurationRule
 from workbench import theme
-from workbench.components.curate.rule_sliders import STEP
+from workbench.components.curate.list_filters import STEP
 from workbench.paths import ASSETS
 
 TOP: Final = 5.0

@@ -8,16 +8,12 @@ import streamlit as st
 from workbench import state
 from workbench.actions.decisions import decide_all, redo, undo
 from workbench.components.curate.list_filters import NONE_MATCHES, list_filters
-from workbench.components.curate.queue_buttons import REASONS
 from workbench.components.curate.queue_settings import order_names, sorting
-from workbench.components.curate.triplet_history import triplet_history
-from workbench.components.curation_scope import Scope
-from workbench.components.notice import errors_shown
-from workbench.components.triplet_rows import triplet_table
-from workbench.components.wording import count, counted
-from workbench.store.decision import BULK_ACTIONS
-from workbench.store.filters import TripletFilter
-from workbench.store.orders import Sorting
+from workbench.components.curate.triplet_queue import REASONS, triplet_history
+from workbench.components.elements import count, counted, errors_shown
+from workbench.components.triplet_card import Scope, triplet_table
+from workbench.store.decisions import BULK_ACTIONS
+from workbench.store.filters import Sorting, TripletFilter
 from workbench.workspace import Workspace
 
 _PAGE = 50

@@ -6,17 +6,161 @@ from typing import Any
 import streamlit as st
 
 from pipeline.records import Side
-from workbench.actions.decisions import queue
-from workbench.components.curate.neighbours import neighbours
-from workbench.components.curate.queue_buttons import EDITING, SKIPPED, buttons, decided, steps
+from workbench import state
+from workbench.actions.decisions import decide, queue, redo, undo
+from workbench.actions.generation import start_regenerate
+from workbench.components.curate.list_filters import current_rule
 from workbench.components.curate.queue_settings import QueueSettings
-from workbench.components.curate.rule_sliders import current_rule
-from workbench.components.curate.triplet_history import triplet_history
-from workbench.components.curation_scope import Scope
-from workbench.components.notice import empty_state
-from workbench.components.triplet_card import triplet_card
-from workbench.components.wording import count, percent
+from workbench.components.elements import ago, count, counted, empty_state, errors_shown, percent
+from workbench.components.triplet_card import Scope, triplet_card
+from workbench.results import latest_hygiene
+from workbench.store.decisions import Action
 from workbench.workspace import Workspace
+
+
+def neighbours(workspace: Workspace, scope: Scope, triplet: dict[str, Any]) -> None:
+    """Draw them behind a switch: they are looked up only while it is on."""
+    if not st.toggle("Neighbours in the corpus", key="queue_neighbours"):
+        return
+    run = latest_hygiene(workspace, scope.attempt_ids)
+    if run is None or not run.has_guide:
+        st.caption("Look these triplets through under Hygiene with the guide first: that leaves the vectors needed.")
+        return
+    found = run.neighbours(triplet["triplet_id"], triplet["premise"])
+    if found is None:
+        st.caption("This premise came after the last look under Hygiene: look again.")
+        return
+    texts = [workspace.store.triplets.get(triplet_id) for triplet_id in found["triplet_id"]]
+    st.dataframe(
+        found[["cosine", "premise"]].assign(
+            positive=[text["positive"] for text in texts], hard_negative=[text["hard_negative"] for text in texts]
+        ),
+        hide_index=True,
+        alt="Neighbours of the premise",
+        column_config={
+            "cosine": st.column_config.NumberColumn("Cosine", format="%.2f", width="small"),
+            "premise": "Premise",
+            "positive": "Its positive",
+            "hard_negative": "Its hard negative",
+        },
+    )
+    st.caption(f"{counted(len(found), 'nearest premise')} by the guide, of {run.triplets:,} triplets.")
+
+
+SKIPPED = "queue_skipped"
+"""Session key: the triplets that were put off, in order."""
+EDITING = "queue_editing"
+"""Session key: the triplet whose form is open."""
+REASONS = (
+    "positive not entailed",
+    "negative not contradicted",
+    "too close to the premise",
+    "broken language",
+    "unfit",
+)
+"""Why people reject, on the keys 1 to 5."""
+
+
+def buttons(workspace: Workspace, triplet: dict[str, Any], settings: QueueSettings) -> None:
+    """Draw every decision about a triplet, each with its key."""
+    # Streamlit keeps C and R for itself, so reject is X. Space would press whichever button has the focus.
+    decision = (decided, workspace, triplet["triplet_id"], settings)
+    with st.container(horizontal=True, gap="small"):
+        _button("Accept", "A", ":material/check:", *decision, "accept", kind="primary")
+        _button("Reject", "X", ":material/close:", *decision, "reject")
+        _button("Swap", "S", ":material/swap_horiz:", *decision, "swap")
+        _button("Edit", "E", ":material/edit:", _start_editing, triplet)
+        _button("Skip", "N", ":material/skip_next:", _skip, triplet)
+        steps(workspace)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption("Reject because", width="content")
+        for number, reason in enumerate(REASONS, start=1):
+            st.button(
+                reason.capitalize(),
+                shortcut=str(number),
+                type="tertiary",
+                on_click=decided,
+                args=(*decision[1:], "reject"),
+                kwargs={"reason": reason},
+                key=f"queue_reason_{number}",
+            )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption("Write anew", width="content")
+        for label, key, side in (("Positive", "P", Side.POSITIVE), ("Hard negative", "G", Side.HARD_NEGATIVE)):
+            st.button(
+                label,
+                shortcut=key,
+                icon=":material/autorenew:",
+                type="tertiary",
+                on_click=_regenerate,
+                args=(workspace, triplet, side),
+                key=f"queue_anew_{side}",
+            )
+
+
+def steps(workspace: Workspace) -> None:
+    """Draw undo and redo."""
+    _button("Undo", "Z", ":material/undo:", _undo, workspace)
+    _button("Redo", "Y", ":material/redo:", _redo, workspace)
+
+
+def _button(label: str, key: str, icon: str, act: Any, *arguments: Any, kind: Any = "secondary") -> None:
+    st.button(label, shortcut=key, icon=icon, type=kind, on_click=act, args=arguments, key=f"queue_{label.lower()}")
+
+
+def decided(
+    workspace: Workspace, triplet_id: str, settings: QueueSettings, action: Action, **texts_or_reason: str
+) -> None:
+    """Store a decision; what is wrong with it is shown in its place."""
+    with errors_shown():
+        decide(
+            workspace,
+            triplet_ids=[triplet_id],
+            action=action,
+            annotator=settings.annotator,
+            settles=settings.disputed,
+            **texts_or_reason,
+        )
+
+
+def _undo(workspace: Workspace) -> None:
+    with errors_shown():
+        undo(workspace, annotator=state.annotator())
+
+
+def _redo(workspace: Workspace) -> None:
+    with errors_shown():
+        redo(workspace, annotator=state.annotator())
+
+
+def _skip(triplet: dict[str, Any]) -> None:
+    st.session_state[SKIPPED] = [*st.session_state.get(SKIPPED, []), triplet["triplet_id"]]
+
+
+def _regenerate(workspace: Workspace, triplet: dict[str, Any], side: Side) -> None:
+    """Start the job and go on: the triplet comes back among the skipped ones, with what was written."""
+    with errors_shown():
+        start_regenerate(workspace, triplet_id=triplet["triplet_id"], side=str(side))
+        _skip(triplet)
+
+
+def _start_editing(triplet: dict[str, Any]) -> None:
+    st.session_state[EDITING] = triplet["triplet_id"]
+
+
+def triplet_history(workspace: Workspace, triplet_id: str) -> None:
+    """Draw the history behind a button; without a decision, nothing."""
+    history = workspace.store.decisions.history(triplet_id)
+    if history.empty:
+        return
+    with st.popover(f"History ({len(history)})", icon=":material/history:"):
+        shown = history.assign(when=history["created_at"].map(ago))
+        st.dataframe(
+            shown[["when", "annotator", "step", "action", "reason", "positive", "hard_negative"]],
+            hide_index=True,
+            placeholder="as generated",
+            alt="History of this triplet",
+        )
 
 
 def triplet_queue(workspace: Workspace, scope: Scope, settings: QueueSettings) -> None:

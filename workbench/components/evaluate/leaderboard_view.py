@@ -1,13 +1,28 @@
 """Encoders of the workspace beside published ones, and the same table for a paper."""
 
+import json
+from typing import Any, Final
+
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 from pandas.io.formats.style import Styler
+from plotly.subplots import make_subplots
 
-from pipeline.evaluation.leaderboard import Entry, as_csv, as_latex, as_markdown, columns, measured, published
-from pipeline.evaluation.published import PUBLISHED
+from pipeline.evaluation.leaderboard import (
+    PUBLISHED,
+    Entry,
+    as_csv,
+    as_latex,
+    as_markdown,
+    columns,
+    measured,
+    published,
+)
+from pipeline.evaluation.sts import STANDARD_TASKS
 from workbench import theme
-from workbench.components.encoder_names import scored_name
+from workbench.components.encoder_comparison import scored_name
+from workbench.workspace import Workspace
 
 _GREY = f"color: {theme.INK}; font-style: italic"
 _BEST = f"font-weight: 700; background-color: {theme.see_through(theme.POSITIVE, 0.22)}"
@@ -74,3 +89,138 @@ def leaderboard_style(rows: list[Entry]) -> Styler:
         if own[task].notna().sum() > 1:
             style = style.map(lambda _: _BEST, subset=pd.IndexSlice[[own[task].idxmax()], [task]])
     return style
+
+
+MEAN, COVERED = "Mean", "Tasks"
+
+
+def matrix_table(scores: pd.DataFrame) -> pd.DataFrame:
+    """Turn (encoder_id, task, spearman) into one row per encoder: mean, tasks covered, then the tasks, x 100.
+
+    A missing score stays missing: the mean is over the tasks that are there, and says over how many.
+    """
+    wide = scores.pivot(index="encoder_id", columns="task", values="spearman") * 100
+    order = [task for task in STANDARD_TASKS if task in wide] + sorted(set(wide) - set(STANDARD_TASKS))
+    wide = wide[order]
+    wide.insert(0, MEAN, wide.mean(axis=1))
+    wide.insert(1, COVERED, wide[order].notna().sum(axis=1))
+    return wide.sort_values([COVERED, MEAN], ascending=False)
+
+
+def marked(table: pd.DataFrame) -> Styler:
+    """Format the matrix: two decimals, best of each column marked.
+
+    The best mean is marked among encoders that cover the most tasks; other means are not comparable with it.
+    """
+    numbers = [column for column in table if column != COVERED]
+    style = table.style.format(dict.fromkeys(numbers, "{:.2f}") | {COVERED: "{:.0f}"})
+    mark = f"font-weight: 700; background-color: {theme.see_through(theme.POSITIVE, 0.22)}"
+    comparable = table.index[table[COVERED] == table[COVERED].max()]
+    for column in numbers:
+        rows = comparable if column == MEAN else table.index
+        if table.loc[rows, column].notna().sum() > 1:
+            style = style.map(lambda _: mark, subset=pd.IndexSlice[[table.loc[rows, column].idxmax()], [column]])
+    return style
+
+
+def score_matrix(scores: pd.DataFrame, names: dict[str, str]) -> tuple[str, str] | None:
+    """Draw the matrix; returns the encoder and task of the cell that was clicked."""
+    table = matrix_table(scores)
+    shown = table.set_axis(_distinct([scored_name(str(key), names) for key in table.index]), axis="index")
+    shown.index.name = "Encoder"
+    event = st.dataframe(
+        marked(shown),
+        key="score_matrix",
+        on_select="rerun",
+        selection_mode="single-cell",
+        placeholder="–",
+        alt="Spearman by encoder and task",
+        column_config={"Encoder": st.column_config.TextColumn(width="large")},
+    )
+    if not event.selection.cells:
+        return None
+    row, column = event.selection.cells[0]
+    return (str(table.index[row]), column) if column in table.columns and column not in (MEAN, COVERED) else None
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Number equal names, because a styled table needs a unique index."""
+    seen: dict[str, int] = {}
+    result = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return result
+
+
+MEASURES: Final = {
+    "alignment": ("Alignment", "squared distance of pairs that people call alike; lower is closer"),
+    "uniformity": ("Uniformity", "log of the mean potential of sentence pairs; lower is more even"),
+    "anisotropy": ("Anisotropy", "mean cosine of different sentences; 0 is even"),
+    "hubness": ("Hubness", "skew of how often a sentence is a near neighbour; 0 is none"),
+    "effective_rank": ("Effective rank", "how many directions the space uses"),
+}
+_PER_ROW = 5
+
+
+def space_view(workspace: Workspace, names: dict[str, str]) -> None:
+    """Draw the measures of every encoder evaluated on a folder."""
+    rows = measured_spaces(workspace)
+    if not rows:
+        st.caption("Evaluate an encoder again to measure its space.")
+        return
+    frame = pd.DataFrame(rows)
+    frame["name"] = [scored_name(str(key), names) for key in frame["encoder_id"]]
+    st.plotly_chart(space_figure(frame), key="space", config=theme.MODEBAR, alt="Measures of each encoder's space")
+    st.caption("  \n".join(f"**{title}**: {meaning}." for title, meaning in MEASURES.values()))
+    sentences = ", ".join(f"{int(number):,}" for number in sorted(set(frame["sentences"])))
+    st.caption(
+        f"Measured on {sentences} sentences of the evaluated tasks. None of these ranks encoders: an even space can "
+        "order pairs badly, and a clustered one well."
+    )
+
+
+def measured_spaces(workspace: Workspace) -> list[dict[str, Any]]:
+    """The latest measures of each encoder."""
+    latest: dict[str, dict[str, Any]] = {}
+    for job in reversed(workspace.jobs.list()):
+        path = workspace.jobs.output(job.job_id, "space.json")
+        if path.exists():
+            record = json.loads(path.read_bytes())
+            latest[record["encoder_id"]] = record
+    return list(latest.values())
+
+
+def space_figure(frame: pd.DataFrame) -> go.Figure:
+    """One small chart per measure, one bar per encoder, the same colour everywhere."""
+    figure = make_subplots(
+        rows=1, cols=len(MEASURES), subplot_titles=[title for title, _ in MEASURES.values()], horizontal_spacing=0.06
+    )
+    for place, name in enumerate(frame["name"]):
+        colour = theme.SERIES[place % len(theme.SERIES)]
+        for column, measure in enumerate(MEASURES, start=1):
+            figure.add_trace(
+                go.Bar(
+                    x=[frame[measure].iloc[place]],
+                    y=[place],
+                    orientation="h",
+                    name=name[:40],
+                    legendgroup=str(place),
+                    showlegend=column == 1,
+                    marker={"color": colour},
+                    hovertemplate=f"%{{x:.3f}}<br>{MEASURES[measure][1]}<extra>{name[:30]}</extra>".replace(
+                        "&", "&amp;"
+                    ),
+                ),
+                row=1,
+                col=column,
+            )
+    figure.update_yaxes(visible=False, autorange="reversed")
+    figure.update_layout(
+        height=170 + 30 * len(frame),
+        margin={"l": 8, "r": 8, "t": 40, "b": 8},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        legend={"orientation": "h", "y": -0.35},
+    )
+    return figure

@@ -1,5 +1,9 @@
 """The grid preview: a few premises at several values of omega, with the words marked that plain generation lacks."""
 
+import json
+from collections.abc import Callable
+from difflib import SequenceMatcher
+from itertools import groupby
 from typing import Any, Final
 
 import pandas as pd
@@ -7,14 +11,92 @@ import streamlit as st
 
 from pipeline.records import Outcome, Side
 from workbench import state, theme
-from workbench.actions.previews import PREVIEW_OMEGAS, PREVIEW_PREMISES, start_grid
+from workbench.actions.generation import PREVIEW_OMEGAS, PREVIEW_PREMISES, start_grid
+from workbench.actions.jobs import cancel
+from workbench.components.elements import empty_state, errors_shown, plain
 from workbench.components.generate.generation_form import GenerationChoice
-from workbench.components.generate.short_job import cancel_others, chosen_job, short_job
-from workbench.components.generate.word_changes import marked
-from workbench.components.notice import empty_state, errors_shown
-from workbench.components.text import plain
-from workbench.jobs.kinds import GridSpec
+from workbench.components.job_progress import is_live, progress_words, share, while_live
+from workbench.jobs.folder import JobView, S
+from workbench.jobs.kinds import GridSpec, JobSpec
 from workbench.workspace import Workspace
+
+Result = Any
+"""What the job's file holds: values of JSON."""
+
+
+def chosen_job(workspace: Workspace, name: str, kind: type[S]) -> JobView[S] | None:
+    """Return the job that URL or session names under `name`; None for one that is gone or of another kind."""
+    job_id = state.recall(name)
+    return next((job for job in workspace.jobs.of(kind) if job.job_id == job_id), None)
+
+
+def result_of(workspace: Workspace, job: JobView[JobSpec], file: str) -> Result | None:
+    """Return what the job has written so far; None before its first word."""
+    path = workspace.jobs.output(job.job_id, file)
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def short_job(
+    workspace: Workspace, job: JobView[JobSpec], *, file: str, show: Callable[[Result, bool], None]
+) -> None:
+    """Draw what the job has given so far and, while it runs, how far it is; redraws itself until it ends.
+
+    `show` gets the result and whether more is to come.
+    """
+
+    def draw() -> bool:
+        now = workspace.jobs.get(job.job_id)
+        live = is_live(now)
+        if live:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                with st.container(width="stretch"):
+                    st.progress(share(now), text=plain(f"{now.message or 'Waiting'} · {progress_words(now)}"))
+                if st.button("Cancel", icon=":material/close:", key=f"cancel_{job.job_id}"):
+                    with errors_shown():
+                        cancel(workspace, job_id=job.job_id)
+        elif now.state == "failed":
+            st.error(plain(now.message), icon=":material/error:")
+        elif now.state != "finished":
+            st.caption(f"This was {now.state}; what it had written is shown.")
+        result = result_of(workspace, now, file)
+        if result is not None:
+            show(result, live)
+        return live
+
+    while_live(draw, live=is_live(job))
+
+
+def cancel_others(workspace: Workspace, kind: type[JobSpec], keep: str | None) -> None:
+    """Cancel live jobs of this kind whose settings are no longer what the page shows."""
+    for job in workspace.jobs.of(kind):
+        if is_live(job) and job.job_id != keep:
+            with errors_shown():
+                cancel(workspace, job_id=job.job_id)
+
+
+def changed_words(text: str, base: str) -> list[tuple[str, bool]]:
+    """Split a sentence into its words, each with whether it is not part of what it shares with the other, in order.
+
+    Words are compared in any case and without the marks around them.
+    """
+    words = text.split()
+    matcher = SequenceMatcher(None, [_bare(w) for w in words], [_bare(w) for w in base.split()], autojunk=False)
+    shared = {start + offset for start, _, size in matcher.get_matching_blocks() for offset in range(size)}
+    return [(word, place not in shared) for place, word in enumerate(words)]
+
+
+def marked(text: str, base: str, *, colour: str) -> str:
+    """Markdown of a sentence whose differing words stand out, those in a row together."""
+    parts = []
+    for changed, group in groupby(changed_words(text, base), key=lambda pair: pair[1]):
+        words = plain(" ".join(word for word, _ in group))
+        parts.append(f":{colour}-background[{words}]" if changed else words)
+    return " ".join(parts)
+
+
+def _bare(word: str) -> str:
+    return word.casefold().strip(".,;:!?\"'“”‘’()[]") or word
+
 
 _OMEGAS: Final = tuple(round(0.05 * step, 2) for step in range(20))
 _COLOURS: Final = {Side.POSITIVE: "green", Side.HARD_NEGATIVE: "orange"}

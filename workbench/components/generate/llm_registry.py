@@ -4,12 +4,10 @@ import pandas as pd
 import streamlit as st
 
 from pipeline.generation.llms.entries import EMBEDDED, SERVER_SETTINGS, LLMEntry
-from workbench.actions.llms import add_llm, check_llm, remove_llm
+from workbench.actions.models import add_llm, check_llm, remove_llm
+from workbench.components.elements import ago, errors_shown, plain
 from workbench.components.job_progress import job_strip
-from workbench.components.notice import errors_shown
 from workbench.components.settings_form import settings_form
-from workbench.components.text import plain
-from workbench.components.wording import ago
 from workbench.jobs.kinds import CheckSpec
 from workbench.store.llms import RegisteredLLM
 from workbench.workspace import Workspace

@@ -1,23 +1,77 @@
 """The prompt editor: both sides of a set, what each is contrasted with, the exact text, and saving a version."""
 
 from dataclasses import fields, replace
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 import streamlit as st
 
-from pipeline.errors import InputError
 from pipeline.generation.prompt_sets import PROMPT_SETS
 from pipeline.generation.prompts import CleanUp, PromptSet, SidePrompt
-from pipeline.records import Side
+from pipeline.records import InputError, Side
 from workbench import state, theme
-from workbench.actions.prompts import save_prompt_set
+from workbench.actions.generation import count_tokens, save_prompt_set, start_ask
+from workbench.components.elements import counted, empty_state, errors_shown, plain
 from workbench.components.generate.generation_form import GenerationChoice
-from workbench.components.generate.prompt_text import prompt_text
-from workbench.components.notice import errors_shown
-from workbench.components.text import plain
-from workbench.components.triplet_rows import WRAPPED_ROW
+from workbench.components.generate.grid_preview import cancel_others, chosen_job, result_of, short_job
+from workbench.components.job_progress import is_live, while_live
+from workbench.components.triplet_card import WRAPPED_ROW
+from workbench.jobs.kinds import AskSpec
 from workbench.workspace import Workspace
+
+_PREMISES: Final = 50
+Asked = list[tuple[str, str, str]]
+"""Title, shared part, part of the premise."""
+
+
+def prompt_text(workspace: Workspace, prompts: PromptSet, choice: GenerationChoice) -> None:
+    """Draw both prompts of a side as the LLM reads them, with their tokens once they are counted."""
+    st.markdown("**What the LLM reads**")
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    premise = left.selectbox(
+        "For the premise",
+        workspace.store.premises.page(choice.corpus_id, limit=_PREMISES)["text"].tolist(),
+        accept_new_options=True,
+        key=f"prompt_for_{choice.corpus_id}",
+    )
+    chosen = right.selectbox(
+        "Side", list(Side), format_func=lambda side: theme.ROLE_NAMES[side], key="prompt_text_side"
+    )
+    side = Side(str(chosen))
+    pair = (("Own prompt, l", prompts.own(side)), ("Opposite prompt, l̂", prompts.opposite(side)))
+    asked: Asked = [(title, prompt.prefix(), prompt.tail(str(premise or ""))) for title, prompt in pair]
+    with errors_shown():
+        texts = [part for _, shared, own in asked for part in (shared, own)]
+        job_id = count_tokens(workspace, llm=choice.config["llm"], texts=texts)["job_id"]
+        _texts(workspace, asked, job_id, reply=choice.config["max_new_tokens"])
+
+
+def _texts(workspace: Workspace, asked: Asked, job_id: str, *, reply: int) -> None:
+    def draw() -> bool:
+        job = workspace.jobs.get(job_id)
+        found = result_of(workspace, job, "tokens.json")
+        for place, (column, (title, shared, own)) in enumerate(zip(st.columns(2), asked, strict=True)):
+            with column:
+                st.markdown(f"{title} · {said(found, place, reply=reply)}")
+                st.code(shared + own, language=None, wrap_lines=True)
+        if job.state == "failed":
+            st.error(plain(job.message), icon=":material/error:")
+        return is_live(job)
+
+    while_live(draw, live=is_live(workspace.jobs.get(job_id)))
+
+
+def said(found: dict[str, Any] | None, place: int, *, reply: int) -> str:
+    """The token count of one prompt in words, and whether prompt and reply fit the LLM's window."""
+    if found is None:
+        return ":gray[counting tokens …]"
+    shared, own = found["counts"][2 * place : 2 * place + 2]
+    words = f"**{shared + own} tokens**, {shared} of them shared by all premises"
+    needed = shared + own + reply
+    if found["window"] and needed > found["window"]:
+        return f"{words}; :red[with a reply of {reply} they do not fit the window of {found['window']:,}]"
+    return words
+
 
 _OTHER, _REPEAT, _OWN = "The other side's prompt", "Repeating the sentence", "A prompt of its own"
 _AGAINST: Final = (_OTHER, _REPEAT, _OWN)
@@ -160,3 +214,50 @@ def _pairs(table: pd.DataFrame) -> tuple[tuple[str, str], ...]:
     cells = table.fillna("").astype(str)
     pairs = zip(cells["premise"].str.strip(), cells["reply"].str.strip(), strict=True)
     return tuple((premise, reply) for premise, reply in pairs if premise and reply)
+
+
+_EXAMPLE = "Sentence: Two kids are playing chess in the park.\nThe same in other words:"
+
+
+def free_prompt(workspace: Workspace, choice: GenerationChoice) -> None:
+    """Draw the box, the start and the answer as it grows."""
+    prompt = st.text_area(
+        "Prompt",
+        _EXAMPLE,
+        height=180,
+        key="free_prompt",
+        help="Sent to the LLM as it stands, without examples, template or clean-up.",
+    )
+    left, right = st.columns(2, vertical_alignment="bottom")
+    limit = left.number_input("Longest answer (tokens)", 1, 512, 64, key="free_prompt_tokens")
+    config = choice.config
+    if right.button("Ask", type="primary", icon=":material/send:", width="stretch", key="free_prompt_ask"):
+        with errors_shown():
+            started = start_ask(workspace, prompt=prompt, config=config | {"max_new_tokens": int(limit)})
+            cancel_others(workspace, AskSpec, started["job_id"])
+            state.remember(state.ASKED, started["job_id"])
+    st.caption(f"LLM, temperature {config['temperature']:g} and all sampling settings are those of the form.")
+    job = chosen_job(workspace, state.ASKED, AskSpec)
+    if job is None:
+        empty_state(
+            "Nothing asked yet",
+            hint="See how an LLM answers before you design a prompt set for it.",
+            icon=":material/forum:",
+        )
+        return
+    spec = job.spec
+
+    def show(answer: dict[str, Any], live: bool) -> None:
+        with st.container(border=True):
+            st.caption(plain(f"{spec.llm.name} goes on from: … {spec.prompt[-80:]}"))
+            st.code(answer["text"] or " ", language=None, wrap_lines=True)
+            st.caption(facts(answer, live=live))
+
+    short_job(workspace, job, file="answer.json", show=show)
+
+
+def facts(answer: dict[str, Any], *, live: bool) -> str:
+    """How long prompt and answer are and how the answer ended."""
+    ended = "writing …" if live else "the LLM ended it" if answer["ended"] else "cut at the limit"
+    asked = f"Prompt {counted(answer['prompt_tokens'], 'token')} · answer" if answer["prompt_tokens"] else "Answer"
+    return f"{asked} {counted(answer['tokens'], 'token')} in {answer['seconds']:.1f} s · {ended}"

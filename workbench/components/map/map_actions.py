@@ -1,22 +1,136 @@
 """What a selection on the map can become: a queue, seeds for generation, a slice, a file."""
 
+from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
+from pipeline.analysis.neighbours import nearest
+from pipeline.analysis.projection import inside
 from workbench import state
-from workbench.actions.maps import save_pair_slice, save_slice, seed_corpus
-from workbench.components import links
-from workbench.components.map import map_selection
-from workbench.components.map.map_parts import CURATE, MapParts, mark
-from workbench.components.notice import errors_shown
-from workbench.components.wording import count, counted
-from workbench.map_files import SentenceMap
-from workbench.map_sentences import PAIR_ROLES
-from workbench.pair_slices import PairSlices
-from workbench.slices import Slices
+from workbench.actions.analysis import save_pair_slice, save_slice, seed_corpus, start_search
+from workbench.components import elements
+from workbench.components.elements import count, counted, errors_shown, plain, shorten
+from workbench.components.job_progress import is_live
+from workbench.components.map.map_colours import Colouring
+from workbench.components.map.point_map import view_key
+from workbench.maps import PAIR_ROLES, SentenceMap
+from workbench.store.lists import PairSlices, Slices
 from workbench.workspace import Workspace
+
+CURATE = "Curate"
+"""Tab of the drawer that puts the selected triplets into a queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapParts:
+    """A map as it is drawn now."""
+
+    workspace: Workspace
+    map_id: str
+    drawn: SentenceMap
+    task: str | None
+    """Task whose pairs are drawn, None for triplets."""
+    colours: Colouring
+    shown: np.ndarray
+    """Point numbers that pass the filter."""
+    selected: np.ndarray
+    """Point numbers, in the order in which they were found."""
+
+    def selected_ids(self) -> list[str]:
+        """Ids of the triplets or pairs that have a selected sentence, in the order of the selection."""
+        return list(dict.fromkeys(self.drawn.points["triplet_id"].iloc[self.selected]))
+
+
+def mark(points: np.ndarray) -> str:
+    """Part of an element's key: Streamlit keeps what was chosen by number, which means nothing among other points."""
+    return f"{len(points)}_{hash(points.tobytes()) & 0xFFFFFFFF:x}"
+
+
+_COUNTER = "map_focus_counter"
+
+
+def selected(map_id: str) -> np.ndarray:
+    """Point numbers, in the order in which they were found."""
+    return st.session_state.get(f"map_selected_{map_id}", np.zeros(0, dtype=np.int64))
+
+
+def select(map_id: str, points: np.ndarray, *, note: str = "") -> None:
+    """Replace the selection."""
+    st.session_state[f"map_selected_{map_id}"] = np.asarray(points, dtype=np.int64)
+    st.session_state[f"map_note_{map_id}"] = note
+
+
+def note(map_id: str) -> str:
+    """What the selection came from, where it was not drawn by hand."""
+    return st.session_state.get(f"map_note_{map_id}", "")
+
+
+def flags(count: int, points: np.ndarray) -> np.ndarray:
+    """Point numbers as bool (count,)."""
+    marked = np.zeros(count, dtype=bool)
+    marked[points] = True
+    return marked
+
+
+def take_region(map_id: str, drawn: SentenceMap, shown: np.ndarray, indices: np.ndarray) -> None:
+    """Select what lies in the region that the map just sent: shown points of colours that are not hidden."""
+    sent = _sent(map_id, "region")
+    if sent is None:
+        return
+    found = inside(drawn.places_at(float(sent["morph"])), np.array(sent["polygon"], dtype=np.float64))
+    found &= shown & ~np.isin(indices, sent["hidden"])
+    before = flags(len(drawn), selected(map_id))
+    combined = {"add": before | found, "remove": before & ~found}.get(sent["how"], found)
+    select(map_id, np.flatnonzero(combined))
+    show(map_id, "Selected")
+
+
+def take_choice(map_id: str, drawn: SentenceMap) -> None:
+    """Choose the triplet of the point that was clicked, or none."""
+    sent = _sent(map_id, "choice")
+    if sent is not None:
+        index = sent["index"]
+        choose(None if index is None else str(drawn.points["triplet_id"].iat[index]))
+
+
+def choose(triplet_id: str | None) -> None:
+    """Choose a triplet; it is drawn with its lines."""
+    state.remember(state.TRIPLET, triplet_id)
+
+
+def clear(map_id: str) -> None:
+    """Drop selection and choice."""
+    select(map_id, np.zeros(0, dtype=np.int64))
+    choose(None)
+
+
+def focus(map_id: str, point: int) -> None:
+    """Let the map go to a point in the next run."""
+    st.session_state[_COUNTER] = st.session_state.get(_COUNTER, 0) + 1
+    st.session_state[f"map_focus_{map_id}"] = {"index": int(point), "mark": st.session_state[_COUNTER]}
+
+
+def focused(map_id: str) -> dict[str, int] | None:
+    """Point to go to, with a mark that changes with every order to go."""
+    return st.session_state.get(f"map_focus_{map_id}")
+
+
+def show(map_id: str, tab: str) -> None:
+    """Open a tab of the drawer in the next run."""
+    st.session_state[f"map_next_tab_{map_id}"] = tab
+
+
+def next_tab(map_id: str) -> str | None:
+    """Tab to open now, once; the widget's own key may not be set after it was drawn."""
+    return st.session_state.pop(f"map_next_tab_{map_id}", None)
+
+
+def _sent(map_id: str, event: str) -> Any:
+    return st.session_state.get(view_key(map_id), {}).get(event)
 
 
 def selection_actions(parts: MapParts) -> None:
@@ -25,7 +139,7 @@ def selection_actions(parts: MapParts) -> None:
         if parts.task is None and st.button(
             "Curate these", icon=":material/rule:", type="primary", key=f"map_curate_{parts.map_id}"
         ):
-            map_selection.show(parts.map_id, CURATE)
+            show(parts.map_id, CURATE)
             st.rerun(scope="fragment")
         if st.button(
             "Use as seeds",
@@ -51,11 +165,11 @@ def selection_actions(parts: MapParts) -> None:
             help="Parquet with x, y, ids and texts. Opens in Embedding Atlas: embedding-atlas map-selection.parquet "
             "--text text --x x --y y",
         )
-        st.button("Clear", icon=":material/close:", on_click=map_selection.clear, args=(parts.map_id,))
+        st.button("Clear", icon=":material/close:", on_click=clear, args=(parts.map_id,))
     seeds = st.session_state.get(_seeded(parts))
     if seeds:
         label = f"**Generate from {counted(seeds, 'premise')}**"
-        st.page_link(links.GENERATE, label=label, icon=":material/arrow_forward:")
+        st.page_link(elements.GENERATE, label=label, icon=":material/arrow_forward:")
 
 
 def _save(parts: MapParts, name: str) -> str:
@@ -114,6 +228,80 @@ def slice_picker(workspace: Workspace, map_id: str, drawn: SentenceMap, task: st
     if st.button("Select it on the map", key=f"map_slice_load_{map_id}"):
         name, ids = saved[chosen]
         wanted = drawn.points["triplet_id"].isin(ids).to_numpy()
-        map_selection.select(map_id, np.flatnonzero(wanted), note=f"Slice {name}")
-        map_selection.show(map_id, "Selected")
+        select(map_id, np.flatnonzero(wanted), note=f"Slice {name}")
+        show(map_id, "Selected")
         st.rerun(scope="fragment")
+
+
+_FOUND = 50
+_POLL_S = 0.5
+
+
+def search(workspace: Workspace, map_id: str, drawn: SentenceMap) -> None:
+    """Draw the search; what it finds becomes the selection, nearest first, and the map goes to the first."""
+    pending = st.session_state.get(_pending(map_id))
+    with st.form(f"map_search_{map_id}", border=False):
+        text = st.text_input("Find sentences", placeholder="A sentence, or part of one", key=f"map_query_{map_id}")
+        with st.container(horizontal=True):
+            by_words = st.form_submit_button("Containing this text", icon=":material/match_word:")
+            by_meaning = st.form_submit_button(
+                "Nearest in meaning",
+                icon=":material/near_me:",
+                disabled=drawn.vectors() is None,
+                help="Encodes the sentence in the background and compares it with every sentence, in the full space.",
+            )
+    if by_words and text.strip():
+        _found(map_id, containing(drawn, text), f"containing “{shorten(text, 40)}”")
+        st.rerun(scope="fragment")
+    if by_meaning and text.strip():
+        with errors_shown():
+            started = start_search(workspace, projection_id=map_id, text=text, count=_FOUND)
+            st.session_state[_pending(map_id)] = (started["job_id"], text)
+            pending = st.session_state[_pending(map_id)]
+    if pending:
+        _wait(workspace, map_id, *pending)
+
+
+def containing(drawn: SentenceMap, text: str) -> np.ndarray:
+    """Points whose sentence contains the text, in any case."""
+    return np.flatnonzero(drawn.points["text"].str.contains(text.strip(), case=False, regex=False).to_numpy())
+
+
+def like_point(drawn: SentenceMap, point: int, count: int = _FOUND) -> np.ndarray:
+    """The points nearest to one of them in the full space, itself first."""
+    vectors = drawn.vectors()
+    if vectors is None:
+        return np.array([point])
+    rows, _ = nearest(vectors, vectors[point], count=count + 1)
+    return np.concatenate([[point], rows[rows != point][:count]])
+
+
+def _wait(workspace: Workspace, map_id: str, job_id: str, text: str) -> None:
+    """Look after the search without holding up the page."""
+
+    def look() -> None:
+        job = workspace.jobs.get(job_id)
+        if is_live(job):
+            st.caption(f"Looking for sentences like “{plain(shorten(text, 40))}” …")
+            return
+        st.session_state.pop(_pending(map_id), None)
+        found = workspace.jobs.output(job_id, "found.parquet")
+        if job.state != "finished" or not found.exists():
+            st.error(plain(job.message or "The search was stopped."), icon=":material/error:")
+            return
+        points = pd.read_parquet(found)["point"].to_numpy()
+        _found(map_id, points, f"nearest to “{shorten(text, 40)}”")
+        st.rerun()
+
+    st.fragment(look, run_every=_POLL_S)()
+
+
+def _found(map_id: str, points: np.ndarray, what: str) -> None:
+    select(map_id, points, note=f"{counted(len(points), 'sentence')} {what}")
+    show(map_id, "Selected")
+    if len(points):
+        focus(map_id, int(points[0]))
+
+
+def _pending(map_id: str) -> str:
+    return f"map_search_job_{map_id}"

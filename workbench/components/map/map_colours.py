@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 
 from workbench import theme
-from workbench.map_files import SentenceMap
-from workbench.pair_slices import PairSlices
-from workbench.slices import Slices
-from workbench.store.triplets import TripletFilter
+from workbench.maps import SentenceMap
+from workbench.store.filters import TripletFilter
+from workbench.store.lists import PairSlices, Slices
 from workbench.workspace import Workspace
 
 MISSING: Final = 255

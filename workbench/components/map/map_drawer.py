@@ -1,19 +1,158 @@
 """Below the map: the rows of what is on it, filtered or selected, beside the chart of their colours."""
 
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
-from workbench import theme
-from workbench.components.map import map_selection
-from workbench.components.map.map_actions import selection_actions
+from workbench import state, theme
+from workbench.actions.decisions import decide, undo
+from workbench.components.elements import count, counted, empty_state, errors_shown, for_chart, plain
+from workbench.components.map import map_actions
+from workbench.components.map.map_actions import CURATE, MapParts, mark, selection_actions
 from workbench.components.map.map_colours import Colouring
-from workbench.components.map.map_parts import CURATE, MapParts, mark
-from workbench.components.map.map_shares import shares_chart
-from workbench.components.map.slice_queue import slice_queue
-from workbench.components.text import plain
-from workbench.components.wording import count, counted
-from workbench.map_files import SentenceMap
+from workbench.components.triplet_card import triplet_card
+from workbench.maps import SentenceMap
+from workbench.store.decisions import Action
+from workbench.workspace import Workspace
+
+_BINS = 40
+
+
+def shares_chart(parts: MapParts, points: np.ndarray, tab: str) -> None:
+    """Draw the chart of these points."""
+    key = f"map_shares_{parts.map_id}_{tab}_{parts.colours.title}_{mark(points)}"
+    st.plotly_chart(
+        shares(parts.colours, points),
+        key=key,
+        config=theme.MODEBAR,
+        on_select=partial(_select_bar, parts, points, key),
+        selection_mode="points",
+        alt=f"{parts.colours.title}: {tab.lower()} points against all",
+    )
+    st.caption("Click a bar to select its points.")
+
+
+def _select_bar(parts: MapParts, points: np.ndarray, key: str) -> None:
+    clicked = st.session_state[key]["selection"]["points"]
+    if clicked:
+        chosen = points_of_bar(parts.colours, points, clicked[0]["customdata"])
+        map_actions.select(parts.map_id, chosen, note=f"{parts.colours.title}: a bar of the chart")
+        map_actions.show(parts.map_id, "Selected")
+
+
+def points_of_bar(colours: Colouring, points: np.ndarray, bar: list[float]) -> np.ndarray:
+    """Those of the points behind a bar: one colour index, or the values from one bin edge to the next."""
+    if not colours.is_continuous:
+        return points[colours.indices[points] == int(bar[0])]
+    values, (low, high, is_last) = colours.labels[points], bar
+    return points[(values >= low) & ((values < high) | (bool(is_last) & (values == high)))]
+
+
+def shares(colours: Colouring, points: np.ndarray) -> go.Figure:
+    """How the colours are shared out among these points, against all points."""
+    figure = theme.chart(colours.title, x="share of points", y="", height=360)
+    if colours.is_continuous:
+        return _histogram(figure, colours, points)
+    everywhere = np.bincount(colours.indices, minlength=256) / max(1, len(colours.indices))
+    here = np.bincount(colours.indices[points], minlength=256) / max(1, len(points))
+    entries = [entry for entry in colours.entries if entry[3] is not None][::-1]
+    for name, share, opacity in (("all points", everywhere, 0.35), ("these points", here, 1.0)):
+        figure.add_trace(
+            go.Bar(
+                x=[share[entry[3]] for entry in entries],
+                y=[for_chart(entry[0]) for entry in entries],
+                customdata=[[entry[3]] for entry in entries],
+                orientation="h",
+                name=name,
+                opacity=opacity,
+                marker_color=[entry[1] for entry in entries],
+                hovertemplate="%{y}: %{x:.1%}<extra>" + name + "</extra>",
+            )
+        )
+    figure.update_layout(barmode="group", showlegend=False)
+    figure.update_xaxes(tickformat=".0%")
+    return figure
+
+
+def _histogram(figure: go.Figure, colours: Colouring, points: np.ndarray) -> go.Figure:
+    """Both distributions in the same bins, counted here: the browser gets 40 bars and not every point."""
+    known = colours.labels[np.isfinite(colours.labels)]
+    if len(known):
+        edges = np.histogram_bin_edges(known, bins=_BINS)
+        bars = [[low, high, high == edges[-1]] for low, high in pairwise(edges)]
+        here = colours.labels[points]
+        for values, colour in ((known, theme.INK), (here[np.isfinite(here)], theme.HUMAN)):
+            counts, _ = np.histogram(values, bins=edges)
+            share = counts / max(1, counts.sum())
+            middles = (edges[1:] + edges[:-1]) / 2
+            figure.add_trace(go.Bar(x=middles, y=share, customdata=bars, opacity=0.6, marker_color=colour))
+    figure.update_layout(barmode="overlay", bargap=0, showlegend=False)
+    figure.update_xaxes(title={"text": colours.title})
+    figure.update_yaxes(title={"text": "share of points"}, tickformat=".0%")
+    return figure
+
+
+def slice_queue(workspace: Workspace, triplet_ids: Sequence[str], *, key: str) -> None:
+    """Draw the first triplet of the list that has no decision, with its buttons, and the buttons for all of them."""
+    latest = workspace.store.decisions.latest()
+    decided = set(latest["triplet_id"])
+    skipped = st.session_state.setdefault(f"{key}_skipped", [])
+    waiting = [triplet_id for triplet_id in triplet_ids if triplet_id not in decided]
+    st.progress(
+        1 - len(waiting) / len(triplet_ids) if triplet_ids else 0.0,
+        text=f"{len(triplet_ids) - len(waiting)} of {counted(len(triplet_ids), 'selected triplet')} decided",
+    )
+    ahead = [triplet_id for triplet_id in waiting if triplet_id not in skipped]
+    if ahead:
+        with errors_shown():
+            triplet = workspace.store.triplets.get(ahead[0])
+            triplet_card(triplet, triplet["scores"])
+        with st.container(horizontal=True):
+            for label, action, icon in (
+                ("Accept", "accept", ":material/check:"),
+                ("Reject", "reject", ":material/close:"),
+                ("Swap", "swap", ":material/swap_horiz:"),
+            ):
+                st.button(
+                    label, icon=icon, on_click=_decide, args=(workspace, ahead[:1], action), key=f"{key}_{action}"
+                )
+            st.button("Skip", icon=":material/skip_next:", on_click=skipped.append, args=ahead[:1], key=f"{key}_skip")
+            st.button("Undo", icon=":material/undo:", on_click=_undo, args=(workspace,), key=f"{key}_undo")
+    else:
+        hint = f"{counted(len(waiting), 'triplet')} skipped." if waiting else "Each selected triplet has a decision."
+        empty_state("Nothing left to decide", hint=hint, icon=":material/done_all:")
+        st.button("Undo", icon=":material/undo:", on_click=_undo, args=(workspace,), key=f"{key}_undo")
+    if len(waiting) > 1:
+        with st.container(horizontal=True):
+            for label, action in (("Accept", "accept"), ("Reject", "reject")):
+                st.button(
+                    f"{label} all {len(waiting):,} undecided",
+                    on_click=_decide,
+                    args=(workspace, waiting, action),
+                    key=f"{key}_{action}_all",
+                )
+
+
+def _decide(workspace: Workspace, triplet_ids: Sequence[str], action: Action) -> None:
+    with errors_shown():
+        decide(
+            workspace,
+            triplet_ids=triplet_ids,
+            action=action,
+            annotator=state.annotator(),
+            reason="embedding map",
+        )
+
+
+def _undo(workspace: Workspace) -> None:
+    with errors_shown():
+        undo(workspace, annotator=state.annotator())
+
 
 _ROWS = 1000
 _MEASURED = (
@@ -40,7 +179,7 @@ def drawer(parts: MapParts) -> None:
         if not len(points):
             st.caption("Nothing is selected: draw a box or a lasso on the map, or search.")
             return
-        note = map_selection.note(parts.map_id)
+        note = map_actions.note(parts.map_id)
         if note:
             st.caption(plain(note))
         selection_actions(parts)
@@ -59,7 +198,7 @@ def _tab(parts: MapParts) -> str:
     if "kept" in parts.drawn.points:
         options.append(MOVED)
     key = f"map_tab_{parts.map_id}"
-    wanted = map_selection.next_tab(parts.map_id)
+    wanted = map_actions.next_tab(parts.map_id)
     if wanted in options:
         st.session_state[key] = wanted
     elif st.session_state.get(key) not in options:
@@ -105,8 +244,8 @@ def _go_to_row(parts: MapParts, points: np.ndarray, chosen: list[int], tab: str)
     if chosen and st.session_state.get(key) != now:
         st.session_state[key] = now
         point = int(points[chosen[0]])
-        map_selection.focus(parts.map_id, point)
-        map_selection.choose(str(parts.drawn.points["triplet_id"].iat[point]))
+        map_actions.focus(parts.map_id, point)
+        map_actions.choose(str(parts.drawn.points["triplet_id"].iat[point]))
         st.rerun(scope="fragment")
 
 

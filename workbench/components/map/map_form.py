@@ -4,13 +4,12 @@ import pandas as pd
 import streamlit as st
 
 from workbench import state
-from workbench.actions.maps import default_guide, start_projection
-from workbench.components.encoder_names import encoder_names, scored_name
+from workbench.actions.analysis import default_guide, start_projection
+from workbench.components.elements import count, counted, errors_shown
+from workbench.components.encoder_comparison import encoder_names, scored_name
 from workbench.components.job_progress import job_strip
-from workbench.components.notice import errors_shown
-from workbench.components.wording import count, counted
 from workbench.jobs.kinds import ProjectSpec
-from workbench.map_sentences import task_corpus, task_of
+from workbench.maps import task_corpus, task_of
 from workbench.workspace import Workspace
 
 _LIMITS = (1000, 5000, 20_000, 50_000, 200_000)

@@ -1,15 +1,18 @@
 """The pairs that a mask threshold takes for false negatives, to read and to judge."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 
+from pipeline.analysis.neighbours import nearest
 from workbench import state, theme
-from workbench.actions.hygiene import keep_one
-from workbench.components.map import map_selection
-from workbench.components.notice import errors_shown
-from workbench.components.wording import count
-from workbench.map_files import SentenceMap
+from workbench.actions.curation import DUPLICATE, keep_one
+from workbench.components.elements import count, errors_shown, plain
+from workbench.components.map import map_actions
+from workbench.components.map.map_actions import like_point
+from workbench.maps import PAIR_ROLES, SentenceMap
 from workbench.workspace import Workspace
 
 _ROWS = 500
@@ -78,11 +81,146 @@ def _same_triplet(drawn: SentenceMap, pair: pd.Series) -> bool:
 
 
 def _show(map_id: str, premise: int, candidate: int) -> None:
-    map_selection.select(map_id, np.array([premise, candidate]), note="A masked pair")
-    map_selection.focus(map_id, premise)
+    map_actions.select(map_id, np.array([premise, candidate]), note="A masked pair")
+    map_actions.focus(map_id, premise)
 
 
 def _mark(workspace: Workspace, drawn: SentenceMap, premise: int, candidate: int) -> None:
     first, second = (str(drawn.points["triplet_id"].iat[point]) for point in (premise, candidate))
     with errors_shown():
         keep_one(workspace, groups=[[first, second]], annotator=state.annotator())
+
+
+RIVALS = 5
+MOST_VIOLATED = 300
+_RIVAL_COLOUR = "#8C6BB1"
+
+Line = tuple[int, int, str, str]
+"""From point, to point, role of the line, colour."""
+
+
+@dataclass(frozen=True, slots=True)
+class TripletLines:
+    """A chosen triplet on the map."""
+
+    lines: list[Line]
+    points: dict[str, int]
+    """Point number of each role."""
+    rivals: list[tuple[int, float]]
+    """Nearest candidates of other triplets in the full space, with their cosine to the premise."""
+
+
+def triplet_lines(drawn: SentenceMap, triplet_id: str) -> TripletLines | None:
+    """Lines from the premise to its positive, its hard negative and its nearest other negatives.
+
+    On a map of pairs a single line joins the two sentences.
+    """
+    rows = drawn.rows_of.get(triplet_id)
+    if rows is None:
+        return None
+    points = {str(drawn.points["role"].iat[row]): int(row) for row in rows}
+    premise = points.get("premise")
+    if set(points) == set(PAIR_ROLES):
+        first, second = (points[role] for role in PAIR_ROLES)
+        return TripletLines([(first, second, "pair", theme.INK)], points, [])
+    if premise is None:
+        return TripletLines([], points, [])
+    others = _rivals(drawn, premise, rows)
+    lines: list[Line] = [(premise, point, "negative", _RIVAL_COLOUR) for point, _ in others]
+    lines += [
+        (premise, points[role], role, theme.ROLE_COLOURS[role])
+        for role in ("hard_negative", "positive")
+        if role in points
+    ]
+    return TripletLines(lines, points, others)
+
+
+def _rivals(drawn: SentenceMap, premise: int, own: np.ndarray) -> list[tuple[int, float]]:
+    """Nearest positives and hard negatives of other triplets: what a batch would set against this premise."""
+    vectors = drawn.vectors()
+    if vectors is None:
+        return []
+    rows, cosines = nearest(vectors, vectors[premise], count=len(own) + 20 * RIVALS)
+    is_candidate = (drawn.points["role"].to_numpy()[rows] != "premise") & ~np.isin(rows, own)
+    kept = np.flatnonzero(is_candidate)[:RIVALS]
+    return [(int(rows[place]), float(cosines[place])) for place in kept]
+
+
+def violated(drawn: SentenceMap) -> np.ndarray:
+    """Whether each point's triplet has its hard negative nearer than its positive, in the full space."""
+    if "margin" not in drawn.points:
+        return np.zeros(len(drawn), dtype=bool)
+    return drawn.points["margin"].to_numpy() < 0
+
+
+def violated_lines(drawn: SentenceMap, shown: np.ndarray) -> list[Line]:
+    """A line from premise to hard negative for the worst violated triplets that are shown."""
+    premises = np.flatnonzero((drawn.points["role"] == "premise").to_numpy() & violated(drawn) & shown)
+    worst = premises[np.argsort(drawn.points["margin"].to_numpy()[premises], kind="stable")][:MOST_VIOLATED]
+    lines: list[Line] = []
+    for premise in worst:
+        rows = drawn.rows_of[str(drawn.points["triplet_id"].iat[premise])]
+        for row in rows:
+            if drawn.points["role"].iat[row] == "hard_negative":
+                lines.append((int(premise), int(row), "violated", theme.HARD_NEGATIVE))
+    return lines
+
+
+def marked_duplicates(drawn: SentenceMap, pairs: pd.DataFrame, decisions: pd.DataFrame) -> np.ndarray:
+    """Whether a person called the two triplets of each pair duplicates, in either direction."""
+    called = decisions[decisions["reason"].fillna("").str.startswith(DUPLICATE)]
+    known = {
+        frozenset((row.triplet_id, row.reason.removeprefix(DUPLICATE))) for row in called.itertuples(index=False)
+    }
+    if not known:
+        return np.zeros(len(pairs), dtype=bool)
+    ids = drawn.points["triplet_id"].to_numpy()
+    both = zip(ids[pairs["premise"]], ids[pairs["candidate"]], strict=True)
+    return np.array([frozenset(pair) in known for pair in both])
+
+
+_COLOUR_WORDS = {"premise": "gray", "positive": "green", "hard_negative": "red"}
+_COSINES = {"positive": "cos_positive", "hard_negative": "cos_hard_negative"}
+
+
+def chosen_triplet(
+    workspace: Workspace, map_id: str, drawn: SentenceMap, triplet_id: str, triplet: TripletLines
+) -> None:
+    """Draw the card of the chosen triplet."""
+    del workspace
+    with st.container(border=True):
+        for role, point in triplet.points.items():
+            row = drawn.points.iloc[point]
+            cosine = f" · cosine {row[_COSINES[role]]:.2f}" if _COSINES.get(role) in row else ""
+            colour = _COLOUR_WORDS.get(role, "gray")
+            st.markdown(f":{colour}-badge[{theme.ROLE_NAMES.get(role, role)}{cosine}] {plain(row['text'])}")
+        if "margin" in drawn.points and drawn.points["margin"].iat[next(iter(triplet.points.values()))] < 0:
+            st.badge(
+                "violated: the hard negative is nearer than the positive", color="red", icon=":material/warning:"
+            )
+        first = drawn.points.iloc[next(iter(triplet.points.values()))]
+        if "error" in drawn.points:
+            way = "closer" if first["error"] > 0 else "farther apart"
+            st.caption(
+                f"Gold {first['gold']:.2f}, cosine {first['predicted']:.3f}, rank error {first['error']:+.2f}: "
+                f"the encoder ranks this pair {way} than people do."
+            )
+        if triplet.rivals:
+            with st.expander("Nearest other negatives, in the full space", expanded=False):
+                for point, near in triplet.rivals:
+                    row = drawn.points.iloc[point]
+                    role = theme.ROLE_NAMES.get(row["role"], row["role"]).lower()
+                    st.markdown(f":violet-badge[{near:.2f} · {role} of another premise] {plain(row['text'])}")
+        with st.container(horizontal=True):
+            if st.button("Select its neighbours", icon=":material/near_me:", key=f"map_near_{map_id}"):
+                point = triplet.points.get("premise", next(iter(triplet.points.values())))
+                map_actions.select(map_id, like_point(drawn, point), note="Nearest to the chosen premise")
+                map_actions.show(map_id, "Selected")
+                st.rerun(scope="fragment")
+            st.button(
+                "Clear the choice",
+                icon=":material/close:",
+                key="clear_triplet",
+                on_click=map_actions.choose,
+                args=(None,),
+            )

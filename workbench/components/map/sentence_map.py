@@ -1,27 +1,31 @@
 """The embedding map of a projection: canvas, controls above it, rows below it, all on one shared selection."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from workbench import state, theme
-from workbench.components.map import map_selection
-from workbench.components.map.map_actions import slice_picker
+from workbench.components.elements import count
+from workbench.components.map import map_actions
+from workbench.components.map.map_actions import MapParts, search, slice_picker
 from workbench.components.map.map_colours import Colouring, choices, colouring
 from workbench.components.map.map_drawer import drawer
-from workbench.components.map.map_lines import (
+from workbench.components.map.map_pairs import (
+    Line,
+    TripletLines,
+    chosen_triplet,
     marked_duplicates,
+    pair_list,
     triplet_lines,
     violated,
+    violated_lines,
 )
-from workbench.components.map.map_pairs import pair_list
-from workbench.components.map.map_parts import MapParts
-from workbench.components.map.map_scene import GROUPS, MASKED, PHI, VIOLATED, MapChoice, highlighted, said, view
-from workbench.components.map.map_search import search
-from workbench.components.map.map_triplet import chosen_triplet
 from workbench.components.map.point_map import (
     colour_layer,
     edge_layer,
@@ -30,9 +34,81 @@ from workbench.components.map.point_map import (
     place_layer,
     point_map,
 )
-from workbench.components.wording import count
-from workbench.map_files import SentenceMap
+from workbench.maps import SentenceMap
 from workbench.workspace import Workspace
+
+PHI = 0.8
+"""Mask threshold that the slider starts at."""
+VIOLATED, MASKED, GROUPS = "Violated triplets", "Masked pairs", "Group names"
+_HEIGHT = 640
+_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class MapChoice:
+    """The map to draw and what it was made from."""
+
+    map_id: str
+    drawn: SentenceMap
+    attempt_ids: tuple[str, ...]
+    task: str | None
+    """Task whose pairs are drawn, None for triplets."""
+    place_names: list[str]
+    quality: tuple[float, float]
+
+
+def view(
+    chosen: MapChoice,
+    colours: Colouring,
+    layers: Sequence[str],
+    shown: np.ndarray,
+    selected: np.ndarray,
+    triplet: TripletLines | None,
+    pairs: pd.DataFrame | None,
+) -> dict[str, Any]:
+    """Everything about the map but its bytes."""
+    drawn = chosen.drawn
+    lines: list[Line] = violated_lines(drawn, shown) if VIOLATED in layers and triplet is None else []
+    rings: list[tuple[int, str]] = []
+    if triplet is not None:
+        lines = triplet.lines
+        rings = [(point, theme.ROLE_COLOURS.get(role, theme.INK)) for role, point in triplet.points.items()]
+    about, triplets = drawn.about.get("pairs", {}), len(drawn.rows_of) if pairs is not None else 0
+    return {
+        "height": _HEIGHT,
+        "count": len(drawn),
+        "places": chosen.place_names,
+        "palette": colours.palette,
+        "legend": {"title": colours.title, "entries": colours.entries},
+        "colours": {"masked": theme.MASKED, "human": theme.HUMAN},
+        "selected": len(selected),
+        "chosen": triplet is not None or None,
+        "lines": lines,
+        "rings": rings,
+        "labels": drawn.group_names if GROUPS in layers else [],
+        "phi": pairs is not None
+        and {"floor": about["floor"], "value": PHI, "triplets": triplets, "batch": min(_BATCH, triplets)},
+        "focus": map_actions.focused(chosen.map_id),
+        "alt": f"Map of {count(len(drawn))} sentences coloured by {colours.title.lower()}. Arrow keys move, plus and "
+        "minus zoom, Enter chooses the sentence at the centre, Escape clears.",
+    }
+
+
+def highlighted(selected: np.ndarray, triplet: TripletLines | None) -> np.ndarray:
+    """Points that stay bright: the selection, else the chosen triplet with its rivals."""
+    if len(selected) or triplet is None:
+        return selected
+    return np.array([*triplet.points.values(), *(point for point, _ in triplet.rivals)], dtype=np.int64)
+
+
+def said(drawn: SentenceMap, point: int) -> dict[str, Any]:
+    """What the map shows beside a hovered point."""
+    if not 0 <= point < len(drawn):
+        return {"role": "", "text": "", "detail": ""}
+    row = drawn.points.iloc[point]
+    known = (("margin", "margin"), ("error", "rank error"), ("kept", "neighbours kept"))
+    detail = " · ".join(f"{name} {row[column]:.2f}" for column, name in known if column in row)
+    return {"role": theme.ROLE_NAMES.get(row["role"], row["role"]), "text": row["text"], "detail": detail}
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -67,17 +143,17 @@ def _explore(workspace: Workspace, chosen: MapChoice) -> None:
         shown = shown & violated(drawn)
     triplet_id = state.recall(state.TRIPLET)
     triplet = triplet_lines(drawn, triplet_id) if triplet_id else None
-    selected = map_selection.selected(map_id)
+    selected = map_actions.selected(map_id)
     with st.container(gap=None):
         colour_layer(map_id, colours.indices)
-        mask_layer(map_id, shown, map_selection.flags(len(drawn), highlighted(selected, triplet)))
+        mask_layer(map_id, shown, map_actions.flags(len(drawn), highlighted(selected, triplet)))
         pairs = _pairs(workspace, chosen) if MASKED in layers else None
         sent = point_map(
             map_id,
             view(chosen, colours, layers, shown, selected, triplet, pairs),
-            on_region=partial(map_selection.take_region, map_id, drawn, shown, colours.indices),
-            on_choice=partial(map_selection.take_choice, map_id, drawn),
-            on_clear=partial(map_selection.clear, map_id),
+            on_region=partial(map_actions.take_region, map_id, drawn, shown, colours.indices),
+            on_choice=partial(map_actions.take_choice, map_id, drawn),
+            on_clear=partial(map_actions.clear, map_id),
         )
     if triplet and triplet_id:
         chosen_triplet(workspace, map_id, drawn, triplet_id, triplet)

@@ -9,16 +9,15 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from pipeline.analysis.mask_preview import BINS, KINDS, bin_of, phi_of_share, shares_above
+from pipeline.analysis.masks import BINS, KINDS, bin_of, phi_of_share, shares_above
 from workbench import theme
 from workbench.actions.training import preview_key, start_preview
+from workbench.components.elements import count, errors_shown
 from workbench.components.job_progress import is_live, job_card, while_live
-from workbench.components.notice import errors_shown
 from workbench.components.train.train_curves import legend_below
-from workbench.components.train.train_form import Wanted
-from workbench.components.wording import count
+from workbench.components.train.train_outlook import Wanted
+from workbench.jobs.folder import JobView
 from workbench.jobs.kinds import PreviewSpec
-from workbench.jobs.views import JobView
 from workbench.workspace import Workspace
 
 _COLOURS = {KINDS[0]: theme.POSITIVE, KINDS[1]: theme.HARD_NEGATIVE, KINDS[2]: theme.MASKED}

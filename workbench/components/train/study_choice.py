@@ -8,16 +8,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pipeline.errors import InputError
+from pipeline.records import InputError
 from pipeline.studies.hub import hub_names
-from pipeline.studies.plan import curation_text, mask_text, source_text
-from pipeline.studies.spec import Study
+from pipeline.studies.spec import Study, curation_text, mask_text, source_text
 from pipeline.studies.spec_file import read_study
 from workbench import state
-from workbench.actions.studies import keep_study_file, start_study, study_command, study_files
-from workbench.components.notice import errors_shown
-from workbench.components.text import plain
-from workbench.components.wording import count, counted
+from workbench.actions.training import keep_study_file, start_study, study_command, study_files
+from workbench.components.elements import count, counted, errors_shown, plain
 from workbench.paths import SAMPLE_CORPUS
 from workbench.study_runs import SHIPPED
 from workbench.workspace import Workspace

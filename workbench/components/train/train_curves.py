@@ -9,8 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from workbench import theme
-from workbench.components.notice import no_chart
-from workbench.components.wording import count, counted, spearman
+from workbench.components.elements import count, counted, no_chart, spearman
 
 _LEGEND_LINE, _AXIS_ROOM = 22, 52
 """Pixels of a line of the legend, and of an axis with its title."""

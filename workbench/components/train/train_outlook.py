@@ -1,11 +1,14 @@
 """What a start of training leads to, in numbers, and the command that does the same."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from pipeline.config import from_fields
+from pipeline.records import InputError
+from pipeline.train_config import TrainConfig
 from pipeline.training.estimate import (
     STS_TEXTS,
     STSB_DEV_TEXTS,
@@ -15,14 +18,87 @@ from pipeline.training.estimate import (
     outlook_like,
     parameter_count,
 )
-from workbench.actions.training import preview_key
+from workbench import state
+from workbench.actions.training import preview_key, start_train
+from workbench.components.elements import count, duration, errors_shown
 from workbench.components.train.run_details import read_detail
-from workbench.components.train.train_form import Wanted
-from workbench.components.wording import count, duration
-from workbench.gpus import gpu_names
+from workbench.components.train.train_settings import (
+    gpu_names,
+    paste_settings,
+    settings_file,
+    train_command,
+    train_settings,
+)
 from workbench.jobs.kinds import PreviewSpec, TrainSpec
-from workbench.train_command import settings_file, train_command
 from workbench.workspace import Workspace
+
+_ENOUGH_TO_HOLD_OUT = 50
+_STS_HELP = (
+    "Folder with STS tasks (files such as STSB-test.tsv, or SentEval's layout). With it the encoder is scored right "
+    "after training; STSB-dev, if there, is also scored while training."
+)
+_HOLD_OUT_HELP = (
+    "A fifth of the premises, chosen by their text, takes no part in training; the share of their triplets in the "
+    "right order is the dev score where no STSB-dev is at hand."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A run as the form has it."""
+
+    snapshot_id: str
+    snapshot: str
+    rows: int
+    config: dict[str, Any]
+    sts_dir: str
+    hold_out: bool
+
+
+def train_form(workspace: Workspace) -> Wanted | None:
+    """Draw the form; a start opens the new run and reruns the page."""
+    snapshots = {snapshot.snapshot_id: snapshot for snapshot in workspace.store.snapshots.list()}
+    names = {key: f"{snapshot.name} ({count(snapshot.rows)} triplets)" for key, snapshot in snapshots.items()}
+    snapshot_id = state.pick("Snapshot", list(names), name=state.SNAPSHOT, names=names)
+    if snapshot_id is None:
+        return None
+    paste_settings()
+    config = train_settings()
+    sts_dir = state.folder_input("STS folder (optional)", name=state.STS_FOLDER, help=_STS_HELP)
+    snapshot = snapshots[snapshot_id]
+    hold_out = st.toggle(
+        "Hold out a fifth of the premises",
+        not sts_dir and snapshot.rows >= _ENOUGH_TO_HOLD_OUT,
+        key=f"train_hold_out_{bool(sts_dir)}",
+        persist_state="session",
+        help=_HOLD_OUT_HELP,
+    )
+    wanted = Wanted(snapshot_id, snapshot.name, snapshot.rows, config, sts_dir, hold_out)
+    problem = _problem(config)
+    if problem:
+        st.error(problem, icon=":material/error:")
+    if st.button("Train", type="primary", icon=":material/play_arrow:", width="stretch", disabled=bool(problem)):
+        with errors_shown():
+            made = start_train(
+                workspace,
+                snapshot_id=snapshot_id,
+                config=config,
+                sts_dir=sts_dir or None,
+                held_out=snapshot_id if hold_out else None,
+            )
+            state.select(state.RUN, made["run_id"])
+            state.select(state.TRAIN_VIEW, "Runs")
+            st.rerun()
+    return wanted
+
+
+def _problem(config: dict[str, Any]) -> str:
+    try:
+        from_fields(TrainConfig, config)
+    except InputError as error:
+        return str(error)
+    return ""
+
 
 _MEASURED = (
     *("triplets_per_s", "batch", "prepare_s", "guide_s", "embedded_texts"),

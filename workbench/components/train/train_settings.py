@@ -1,14 +1,46 @@
 """The settings of a run: a preset, the few fields that matter, the rest in an expander."""
 
+import json
+import shlex
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
+import yaml
 
-from pipeline.config import TRAIN_PRESETS, TrainConfig
-from pipeline.train_config import MASK_THRESHOLDS, MORE, USUAL_THRESHOLDS, threshold_meaning
+from pipeline.config import from_fields
+from pipeline.records import InputError
+from pipeline.studies.spec_file import FileFields, read_yaml
+from pipeline.train_config import (
+    MASK_THRESHOLDS,
+    MORE,
+    TRAIN_PRESETS,
+    USUAL_THRESHOLDS,
+    TrainConfig,
+    threshold_meaning,
+)
+from workbench.components.elements import errors_shown
 from workbench.components.settings_form import group_of, settings_form
-from workbench.gpus import devices
+
+_CARDS = Path("/proc/driver/nvidia/gpus")
+
+
+def gpu_names(folder: Path = _CARDS) -> list[str]:
+    """Return the model of every NVIDIA card, in the driver's order; empty without a driver."""
+    names = []
+    for card in sorted(folder.glob("*/information")):
+        lines = card.read_text(encoding="utf-8", errors="replace").splitlines()
+        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("Model")), "NVIDIA GPU")
+        names.append(model)
+    return names
+
+
+def devices() -> dict[str, str]:
+    """Return the devices a run can be given, with their names on screen."""
+    cards = {f"cuda:{number}": f"GPU {number}, {name}" for number, name in enumerate(gpu_names())}
+    return {"auto": "auto: the first GPU, or the CPU" if cards else "auto: the CPU", "cpu": "CPU"} | cards
+
 
 _PRESET_WORDS = {
     "no mask": "Every other candidate of the batch is a negative.",
@@ -92,3 +124,73 @@ def _mask_fields(base: dict[str, Any], key: str) -> dict[str, Any]:
         TrainConfig, ["mask_threshold"], base, key=f"{key}_{meaning}", columns=1, declared=declared
     )
     return values | {"threshold_unit": unit}
+
+
+MOST_CHARACTERS = 20_000
+
+
+def read_settings(text: str) -> dict[str, Any]:
+    """Return all settings, defaults where the text names none. Raises InputError in one sentence."""
+    where = "The pasted settings"
+    if not text.strip():
+        raise InputError(f"{where} are empty: paste JSON or YAML such as steps: 200.")
+    if len(text) > MOST_CHARACTERS:
+        raise InputError(f"{where} are longer than {MOST_CHARACTERS:,} characters; paste those of one run.")
+    try:
+        found = read_yaml(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InputError(
+            f"{where} are neither JSON nor YAML ({' '.join(str(error).split())[:200]}); correct them."
+        ) from error
+    if isinstance(found, dict) and set(found) == {"train"}:
+        found = found["train"]  # the block of a study file
+    fields = FileFields(where, Path()).mapping(found, tuple(TrainConfig.__dataclass_fields__), "")
+    return asdict(from_fields(TrainConfig, fields))
+
+
+_EXAMPLE = """{"encoder": "static-minilm",
+ "steps": 200, "mask_rule": "phi"}"""
+
+
+def paste_settings() -> None:
+    """Draw the popover; settings that can be used open the form anew."""
+    with st.popover("Paste settings", icon=":material/content_paste:"):
+        text = st.text_area(
+            "Settings as JSON or YAML",
+            key="train_paste",
+            height=220,
+            placeholder=_EXAMPLE,
+            help="As a run copies them, as train_config.json beside an encoder, or the train block of a study.",
+        )
+        if st.button("Use them", type="primary", key="train_paste_use"):
+            with errors_shown():
+                start_from(read_settings(text), origin="pasted")
+                st.rerun()
+
+
+def changed_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that differ from the defaults."""
+    defaults = asdict(TrainConfig())
+    return {name: value for name, value in config.items() if value != defaults[name]}
+
+
+def train_command(config: dict[str, Any], *, snapshot: str, sts_dir: str = "", hold_out: bool = False) -> str:
+    """Return the command line of this run, one option per line; words are quoted for a shell."""
+    kinds = {field.name: field.type for field in fields(TrainConfig)}
+    parts = ["python -m workbench train", f"--snapshot {shlex.quote(snapshot)}"]
+    for name, value in changed_settings(config).items():
+        option = name.replace("_", "-")
+        if kinds[name] is bool:
+            parts.append(f"--{option}" if value else f"--no-{option}")
+        elif value is not None:
+            parts.append(f"--{option} {shlex.quote(f'{value:g}' if isinstance(value, float) else str(value))}")
+    if sts_dir:
+        parts.append(f"--sts-dir {shlex.quote(sts_dir)}")
+    if hold_out:
+        parts.append("--hold-out")
+    return " \\\n  ".join(parts)
+
+
+def settings_file(config: dict[str, Any]) -> str:
+    """Return all settings as JSON, as train_config.json beside a trained encoder has them."""
+    return json.dumps(asdict(from_fields(TrainConfig, config)), indent=2)

@@ -1,0 +1,105 @@
+"""Which engine writes fastest on the machine at hand: a short measured trial, made once and remembered.
+
+Each engine is tried in a process of its own, so that one which this processor cannot run only loses. Rates are per
+second of processor time: on a machine that other programs use as well they say more than the clock.
+"""
+
+import contextlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from pipeline.durable import write_json
+from pipeline.generation.engines.engine import Engine
+from pipeline.generation.engines.llama import LlamaLLM
+from pipeline.generation.engines.torch_llama import TorchLlama
+from pipeline.records import InputError
+from pipeline.weights import BUILT_IN_LLMS, cache_dir, embedded_gguf, fast_gguf
+
+FORCED: Final = "MULTICSR_ENGINE"
+"""Environment variable that names an engine and so spares the trial."""
+LLAMA, TORCH = "llama.cpp", "torch"
+ENGINES: Final[dict[str, Callable[[str, int | None], Engine]]] = {
+    LLAMA: lambda name, threads: LlamaLLM(fast_gguf(), name=name, threads=threads),
+    TORCH: lambda name, threads: TorchLlama(embedded_gguf(), name=name, threads=threads),
+}
+_TRIAL_TIMEOUT_S = 180
+_PROJECT = Path(__file__).resolve().parents[2]
+
+
+def load_fastest(name: str, threads: int | None = None) -> Engine:
+    """Load the embedded LLM in the engine that the trial found fastest; close it after use."""
+    return ENGINES[fastest(threads)](name, threads)
+
+
+def fastest(threads: int | None = None) -> str:
+    """Return the engine to use with so many threads, after a trial if none is remembered for this machine.
+
+    A trial that nothing survived names llama.cpp and is not remembered.
+    """
+    forced = os.environ.get(FORCED, "")
+    if forced in ENGINES:
+        return forced
+    threads = threads or len(os.sched_getaffinity(0))
+    record = _record(threads)
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        known = json.loads(record.read_text(encoding="utf-8"))["sentences_per_processor_s"]
+        if set(known) == set(ENGINES):
+            return max(known, key=known.get)
+    rates = {engine: trial(engine, threads) for engine in ENGINES}
+    if not any(rates.values()):
+        return LLAMA
+    with contextlib.suppress(OSError):  # a full disk costs another trial, nothing else
+        write_json(record, {"sentences_per_processor_s": rates}, indent=1)
+    return max(rates, key=rates.__getitem__)
+
+
+def trial(engine: str, threads: int) -> float:
+    """Return sentences per processor second of an engine, measured in a child process; 0 if it failed."""
+    command = [sys.executable, "-m", "pipeline.generation.trial", engine, str(threads)]
+    try:
+        done = subprocess.run(
+            command, cwd=_PROJECT, capture_output=True, text=True, timeout=_TRIAL_TIMEOUT_S, check=False
+        )
+        return float(json.loads(done.stdout.splitlines()[-1])["sentences_per_processor_s"])
+    except (subprocess.TimeoutExpired, OSError, ValueError, IndexError, KeyError):
+        return 0.0
+
+
+def _record(threads: int) -> Path:
+    """Return the file of the trial for this processor, these libraries and this many threads."""
+    parts = (_processor(), version("torch"), version("llama-cpp-python"), f"{threads}-threads")
+    name = "-".join("".join(sign if sign.isalnum() else "_" for sign in part) for part in parts)
+    return cache_dir() / f"engines-{name}.json"
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        fields = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
+        known = {name.strip(): value.strip() for name, value in fields.items()}
+        return " ".join(known.get(name, "") for name in ("model name", "model", "stepping"))
+    return platform.machine()
+
+
+def load_llama(
+    name_or_path: str, *, name: str = "", cache: Path | None = None, threads: int | None = None
+) -> LlamaLLM:
+    """Load the embedded LLM by name or any decoder from a GGUF file; close it after use.
+
+    name: what it is called, by default the name of the file; cache: folder for the faster copy of the embedded
+    weights; threads: cores to use, None for all. Raises WeightsError if the weights are missing, damaged or of
+    another kind, InputError for an unknown name.
+    """
+    if name_or_path in BUILT_IN_LLMS:
+        return LlamaLLM(fast_gguf(cache), name=name or name_or_path, threads=threads)
+    path = Path(name_or_path).expanduser()
+    if path.suffix.lower() != ".gguf" and not path.exists():
+        raise InputError(f"There is no LLM {name_or_path!r}: name {BUILT_IN_LLMS[0]} or the path of a GGUF file.")
+    return LlamaLLM(path, name=name or path.stem, threads=threads)

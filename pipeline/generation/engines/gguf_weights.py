@@ -1,0 +1,210 @@
+"""The weights of a GGUF file as float32 tensors, for the engine that computes in torch.
+
+Only plain Llama-shaped decoders (SmolLM2, Llama 1 and 2, TinyLlama): whatever else a file asks for is refused, so
+that no weight is ever left out in silence.
+"""
+
+import ctypes
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import llama_cpp
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.records import WeightsError
+
+if TYPE_CHECKING:
+    from gguf import GGUFReader
+
+
+_LAYER_PARTS = (
+    *("attn_norm", "attn_q", "attn_k", "attn_v", "attn_output"),
+    *("ffn_norm", "ffn_gate", "ffn_up", "ffn_down"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Sizes of a decoder."""
+
+    layers: int
+    heads: int
+    key_heads: int
+    width: int
+    """Numbers per head."""
+    window: int
+    """Longest sequence it was trained on, in tokens."""
+    epsilon: float
+    rotation_base: float
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer; matrices float32 (out, in), projections that read the same input stacked."""
+
+    attention_norm: torch.Tensor
+    query_key_value: torch.Tensor
+    attention_out: torch.Tensor
+    feed_norm: torch.Tensor
+    gate_up: torch.Tensor
+    down: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A whole decoder; head is the embedding itself where the file ties the two."""
+
+    shape: Shape
+    embedding: torch.Tensor
+    layers: tuple[Layer, ...]
+    norm: torch.Tensor
+    head: torch.Tensor
+
+
+def read_weights(path: Path) -> Weights:
+    """Dequantise a GGUF file of a Llama-shaped decoder; WeightsError if it is damaged or not plain."""
+    from gguf import GGUFReader
+
+    try:
+        reader = GGUFReader(path)
+        shape = _shape(reader)
+        tensors = {tensor.name: tensor for tensor in reader.tensors}
+        _check_names(set(tensors), shape.layers)
+        return _weights(shape, {name: _float32(tensor) for name, tensor in tensors.items()})
+    except (ValueError, KeyError, IndexError, TypeError, OSError, NotImplementedError) as error:
+        raise WeightsError(f"The weights {path} cannot be computed in torch: {error}.") from error
+
+
+def _shape(reader: "GGUFReader") -> Shape:
+    architecture = reader.fields["general.architecture"].contents()
+    if architecture != "llama":
+        raise ValueError(f"architecture {architecture}, not llama")
+    scaled = [name for name in reader.fields if ".rope.scaling." in name or ".expert_count" in name]
+    if scaled:
+        raise ValueError(f"the file sets {scaled[0]}")
+
+    def setting(name: str, default: Any = None) -> Any:
+        field = reader.fields.get(f"llama.{name}")
+        if field is None and default is None:
+            raise KeyError(f"llama.{name}")
+        return default if field is None else field.contents()
+
+    heads = int(setting("attention.head_count"))
+    width = int(setting("embedding_length")) // heads
+    if int(setting("rope.dimension_count", width)) != width:
+        raise ValueError("only a part of each head is rotated")
+    return Shape(
+        layers=int(setting("block_count")),
+        heads=heads,
+        key_heads=int(setting("attention.head_count_kv", heads)),
+        width=width,
+        window=int(setting("context_length")),
+        epsilon=float(setting("attention.layer_norm_rms_epsilon")),
+        rotation_base=float(setting("rope.freq_base", 10_000.0)),
+    )
+
+
+def _check_names(found: set[str], layers: int) -> None:
+    needed = {"token_embd.weight", "output_norm.weight"}
+    needed |= {f"blk.{layer}.{part}.weight" for layer in range(layers) for part in _LAYER_PARTS}
+    unknown = sorted(found - needed - {"output.weight"})
+    if missing := sorted(needed - found):
+        raise ValueError(f"{missing[0]} is missing")
+    if unknown:
+        raise ValueError(f"it holds {unknown[0]}, which a plain Llama has not")
+
+
+def _float32(tensor: Any) -> torch.Tensor:
+    from gguf.quants import dequantize
+
+    return torch.from_numpy(np.array(dequantize(tensor.data, tensor.tensor_type), dtype=np.float32, copy=True))
+
+
+def _weights(shape: Shape, tensors: dict[str, torch.Tensor]) -> Weights:
+    embedding = tensors["token_embd.weight"]
+    return Weights(
+        shape=shape,
+        embedding=embedding,
+        layers=tuple(_layer(tensors, f"blk.{layer}.") for layer in range(shape.layers)),
+        norm=tensors["output_norm.weight"],
+        head=tensors.get("output.weight", embedding),
+    )
+
+
+def _layer(tensors: dict[str, torch.Tensor], where: str) -> Layer:
+    def stacked(*parts: str) -> torch.Tensor:
+        return torch.cat([tensors.pop(f"{where}{part}.weight") for part in parts])
+
+    return Layer(
+        attention_norm=tensors[f"{where}attn_norm.weight"],
+        query_key_value=stacked("attn_q", "attn_k", "attn_v"),
+        attention_out=tensors[f"{where}attn_output.weight"],
+        feed_norm=tensors[f"{where}ffn_norm.weight"],
+        gate_up=stacked("ffn_gate", "ffn_up"),
+        down=tensors[f"{where}ffn_down.weight"],
+    )
+
+
+class TokenizeError(Exception):
+    """llama.cpp needed more tokens for a text than the text can have."""
+
+
+class Vocabulary:
+    """Tokens and their texts. Borrows the model it is given; `of_file` loads the tokens alone and owns them."""
+
+    def __init__(self, model: ctypes.c_void_p, *, owned: bool = False) -> None:
+        self._model: ctypes.c_void_p | None = model if owned else None
+        self._vocab = llama_cpp.llama_model_get_vocab(model)
+        self.size: int = llama_cpp.llama_vocab_n_tokens(self._vocab)
+        self.ends = self._ends()
+
+    @classmethod
+    def of_file(cls, path: Path) -> "Vocabulary":
+        """Read the tokens of a GGUF file without its weights; WeightsError when llama.cpp cannot."""
+        logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)  # its callback prints every line otherwise
+        settings = llama_cpp.llama_model_default_params()
+        settings.vocab_only = True
+        model = llama_cpp.llama_model_load_from_file(os.fsencode(path), settings)
+        if not model:
+            raise WeightsError(f"llama.cpp cannot read the tokens of {path}: the file is damaged.")
+        return cls(model, owned=True)
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return the tokens of a text; special tokens written in the text stay plain text."""
+        data = text.encode("utf-8", errors="replace")
+        room = len(data) + 8
+        tokens = (llama_cpp.llama_token * room)()
+        count = llama_cpp.llama_tokenize(self._vocab, data, len(data), tokens, room, False, False)
+        if count < 0:
+            raise TokenizeError(f"tokenizing needs {-count} tokens where {room} were expected")
+        return list(tokens[:count])
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens; bytes of a cut character become U+FFFD."""
+        return b"".join(self._piece(token) for token in tokens).decode("utf-8", errors="replace")
+
+    def close(self) -> None:
+        """Free the tokens if they were loaded here; calling it twice is harmless."""
+        if self._model is not None:
+            llama_cpp.llama_model_free(self._model)
+            self._model = None
+
+    def _piece(self, token: int) -> bytes:
+        buffer = ctypes.create_string_buffer(256)
+        length = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
+        return buffer.raw[: max(length, 0)]
+
+    def _ends(self) -> NDArray[np.bool_]:
+        """Return which tokens end a reply: the model's own end tokens and all that hold a line break."""
+        return np.array(
+            [
+                llama_cpp.llama_vocab_is_eog(self._vocab, token) or b"\n" in self._piece(token)
+                for token in range(self.size)
+            ]
+        )

@@ -1,0 +1,228 @@
+"""Many replies decoded side by side: the scheduler that keeps the batch full.
+
+Each reply owns one row (own prompt) or, under contrast, two (own and opposite prompt) that always hold the same
+reply tokens. A premise's two sides are opened together, because a side's opposite prompt may be the other side's own:
+every prompt is decoded once and copied. A finished reply leaves its rows to a waiting premise at the next step.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.generation.contrast import TokenChoice, choose
+from pipeline.generation.engines.engine import Engine
+from pipeline.generation.engines.llama import PREFIXES, SEQUENCES, CacheFullError, DecodeError, Piece
+from pipeline.records import Outcome, Side
+
+OTHER = {Side.POSITIVE: Side.HARD_NEGATIVE, Side.HARD_NEGATIVE: Side.POSITIVE}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One premise to reply to: its tokens under each prompt (after the shared prefix) and the sides wanted."""
+
+    key: int
+    tails: Mapping[str, Sequence[int]]
+    seed: int
+    sides: tuple[Side, ...] = (Side.POSITIVE, Side.HARD_NEGATIVE)
+
+
+@dataclass(frozen=True, slots=True)
+class RawReply:
+    """A reply as tokens, without its end token; cut: it reached the limit; problem: what kept it from ending."""
+
+    key: int
+    side: Side
+    tokens: list[int]
+    cut: bool = False
+    problem: Outcome | None = None
+
+
+@dataclass(slots=True)
+class _Row:
+    sequence: int
+    start: int = 0  # position of the first reply token
+    output: int = -1  # row of the current step's logits
+
+
+@dataclass(slots=True)
+class _Reply:
+    """A reply in the batch; without tokens it still has to be opened by decoding its premise."""
+
+    request: Request
+    side: Side
+    rows: list[_Row]
+    draws: np.random.Generator
+    tokens: list[int] = field(default_factory=list)
+
+
+class Lockstep:
+    """Decodes replies to requests; `run` yields them in the order in which they end."""
+
+    def __init__(
+        self,
+        llm: Engine,
+        prefixes: Mapping[str, Sequence[int]],
+        how: TokenChoice,
+        *,
+        slots: int,
+        max_new_tokens: int,
+        opposites: Mapping[Side, str] = OTHER,
+    ) -> None:
+        """Prompts are named by a key: a side's own prompt by the side, its opposite as `opposites` says."""
+        self._llm = llm
+        self._opposites = opposites
+        self._how = how
+        self._max_new_tokens = max_new_tokens
+        self._rows_each = 2 if how.omega > 0 else 1
+        self._prefix = {key: (llm.prefix(tokens), len(tokens)) for key, tokens in prefixes.items()}
+        self._sequences = list(range(SEQUENCES - 2, PREFIXES - 1, -1))
+        # A premise is opened with both sides, so fewer than two slots would never open one.
+        self._limit = max(2, min(slots, len(self._sequences) // self._rows_each))
+        self._slots = self._limit
+        self._cells = llm.cells - llm.prefix_cells
+        self._active: list[_Reply] = []
+        self._waiting: deque[Request] = deque()
+
+    def fits(self, request: Request) -> bool:
+        """Say whether a request, with its longest reply, fits the model's window and the cache."""
+        longest = max(self._prefix[key][1] + len(tail) for key, tail in request.tails.items())
+        return longest + self._max_new_tokens <= self._llm.window and self._need(request) <= self._cells
+
+    def run(self, source: Iterator[Request], should_stop: Callable[[], bool]) -> Iterator[RawReply]:
+        """Yield every side of every request once, as it ends; stops early, between two steps, when asked to."""
+        try:
+            while not should_stop():
+                self._admit(source)
+                if not self._active:
+                    return
+                yield from self._step()
+        finally:
+            for reply in self._active:
+                self._release(reply)
+            self._active.clear()
+
+    def _need(self, request: Request) -> int:
+        """Return the cells that a request takes at most: its tails once, its replies once per row."""
+        replies = len(request.sides) * self._rows_each * self._max_new_tokens
+        return sum(len(tail) for tail in request.tails.values()) + replies
+
+    def _admit(self, source: Iterator[Request]) -> None:
+        """Put waiting requests into the batch while rows and cells are free."""
+        # Sides of one request share their tails; counting these per side errs on the safe side.
+        used = sum(self._need(reply.request) // len(reply.request.sides) + 1 for reply in self._active)
+        while request := (self._waiting.popleft() if self._waiting else next(source, None)):
+            if len(request.sides) > self._slots:
+                request, later = (replace(request, sides=(side,)) for side in request.sides)
+                self._waiting.appendleft(later)
+            used += self._need(request)
+            if len(self._active) + len(request.sides) > self._slots or (used > self._cells and self._active):
+                self._waiting.appendleft(request)
+                return
+            self._active.extend(self._open(request, side) for side in request.sides)
+
+    def _open(self, request: Request, side: Side) -> _Reply:
+        draws = np.random.default_rng([request.seed, int(side is Side.POSITIVE)])
+        rows = [_Row(self._sequences.pop()) for _ in range(self._rows_each)]
+        return _Reply(request, side, rows, draws)
+
+    def _step(self) -> Iterator[RawReply]:
+        """Decode one token for every active reply, together with the premises of those not opened yet."""
+        pieces = self._continuations()
+        copies = self._openings(pieces)
+        try:
+            logits_nv = self._llm.decode(pieces)
+        except CacheFullError:
+            yield from self._make_room()
+            return
+        except DecodeError:
+            yield from self._end_all(Outcome.FAILED)
+            return
+        for source, target in copies:
+            self._llm.share(source, target)
+        yield from self._append(self._choose(logits_nv))
+
+    def _continuations(self) -> list[Piece]:
+        pieces: list[Piece] = []
+        for reply in self._active:
+            if not reply.tokens:
+                continue
+            for row in reply.rows:
+                row.output = len(pieces)
+                pieces.append(Piece(row.sequence, row.start + len(reply.tokens) - 1, reply.tokens[-1:]))
+        return pieces
+
+    def _openings(self, pieces: list[Piece]) -> list[tuple[int, int]]:
+        """Add each prompt of the new premises once; returns the (source, target) sequences to copy afterwards."""
+        copies: list[tuple[int, int]] = []
+        first: dict[tuple[int, str], _Row] = {}
+        for reply in (reply for reply in self._active if not reply.tokens):
+            for row, prompt in zip(reply.rows, (reply.side, self._opposites[reply.side]), strict=False):
+                sequence, length = self._prefix[prompt]
+                tail = reply.request.tails[prompt]
+                row.start = length + len(tail)
+                known = first.setdefault((reply.request.key, prompt), row)
+                if known is row:
+                    self._llm.share(sequence, row.sequence)
+                    row.output = len(pieces)
+                    pieces.append(Piece(row.sequence, length, tail))
+                else:
+                    row.output = known.output
+                    copies.append((known.sequence, row.sequence))
+        return copies
+
+    def _choose(self, logits_nv: NDArray[np.float32]) -> NDArray[np.int64]:
+        own = logits_nv[[reply.rows[0].output for reply in self._active]]
+        opposite = None
+        if self._rows_each == 2:
+            opposite = logits_nv[[reply.rows[1].output for reply in self._active]]
+        draws = None
+        if self._how.temperature > 0:
+            draws = np.array([reply.draws.random() for reply in self._active])
+        return choose(own, opposite, self._how, draws)
+
+    def _append(self, tokens: NDArray[np.int64]) -> Iterator[RawReply]:
+        still: list[_Reply] = []
+        ended: list[RawReply] = []
+        for reply, token in zip(self._active, tokens.tolist(), strict=True):
+            ends = bool(self._llm.ends[token])
+            if not ends:
+                reply.tokens.append(token)
+            if ends or len(reply.tokens) >= self._max_new_tokens:
+                self._release(reply)
+                ended.append(RawReply(reply.request.key, reply.side, reply.tokens, cut=not ends))
+            else:
+                still.append(reply)
+        self._active = still
+        self._slots = min(self._limit, self._slots + len(ended))  # recover slowly after a full cache
+        yield from ended
+
+    def _make_room(self) -> Iterator[RawReply]:
+        """Queue the newer half of the batch again and go on with the rest; a reply alone without room is too long."""
+        if len(self._active) == 1:
+            yield from self._end_all(Outcome.TOO_LONG)
+            return
+        staying = self._active[: len(self._active) // 2]
+        for reply in reversed(self._active[len(staying) :]):
+            self._release(reply)
+            self._waiting.appendleft(replace(reply.request, sides=(reply.side,)))
+        for reply in (reply for reply in staying if not reply.tokens):
+            for row in reply.rows:
+                self._llm.forget(row.sequence)  # it is opened anew in the next step
+        self._active = staying
+        self._slots = len(staying)
+
+    def _end_all(self, problem: Outcome) -> Iterator[RawReply]:
+        ended = [RawReply(reply.request.key, reply.side, reply.tokens, problem=problem) for reply in self._active]
+        for reply in self._active:
+            self._release(reply)
+        self._active = []
+        yield from ended
+
+    def _release(self, reply: _Reply) -> None:
+        for row in reply.rows:
+            self._llm.forget(row.sequence)
+            self._sequences.append(row.sequence)

@@ -1,0 +1,227 @@
+"""What becomes of each premise that was asked for: its outcome, its cell, and which cells are full.
+
+A sentence is filed under the length that it has, whatever length was asked for.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from pipeline.config import ScratchConfig, plain
+from pipeline.generation.clean_up import has_words, sentence_in
+from pipeline.generation.llms.protocol import LLM, Ask, Reply
+from pipeline.generation.outcomes import refusal_rule, repeats_itself, words
+from pipeline.generation.premise_prompts import GENRES, TOPICS, Genre, Length
+from pipeline.generation.prompts import CleanUp
+from pipeline.near_duplicates import NearDuplicates
+from pipeline.records import InputError, Outcome, text_id
+
+_LEAST_WORDS = 3
+_CLEAN_UP = CleanUp(bullets=False, labels=False, quotes=False)
+"""A premise keeps its quotes; one with a bullet or a label is malformed."""
+_WHOLE = re.compile(r"""["'“‘(]?[A-Z0-9].*[.?!]["'”’)]?""")
+_RESIDUE = re.compile(r"https?:|www\.|[\[\]{}<>|_#*\\]|\bAbout [^.?!]*:")
+
+
+class PremiseOutcome(StrEnum):
+    """How one attempt at a premise ended."""
+
+    OK = "ok"
+    DUPLICATE = "duplicate"
+    NEAR_DUPLICATE = "near_duplicate"
+    CELL_FULL = "cell_full"
+    OTHER_LENGTH = "other_length"
+    MALFORMED = "malformed"
+    LOOP = "loop"
+    REFUSED = "refused"
+    EMPTY = "empty"
+    TRUNCATED = "truncated"
+    FAILED = "failed"
+
+
+class Cell(NamedTuple):
+    """One combination to be filled."""
+
+    topic: str
+    genre: str
+    length: Length
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One sentence asked for: what was asked, what came, its own length, and its outcome."""
+
+    asked: Cell
+    number: int
+    """How many times this cell had been asked before."""
+    text: str
+    length: Length
+    outcome: PremiseOutcome
+    reason: str = ""
+    """Why it failed, in words, where an LLM's server said so."""
+
+    @property
+    def cell(self) -> Cell:
+        """The cell that the sentence belongs to."""
+        return self.asked._replace(length=self.length)
+
+
+def cells(config: ScratchConfig) -> list[Cell]:
+    """Return every cell of a config, genre by genre."""
+    return [
+        Cell(topic, genre.name, length)
+        for genre in chosen_genres(config)
+        for topic in config.topics or TOPICS
+        for length in chosen_lengths(config)
+    ]
+
+
+def chosen_genres(config: ScratchConfig) -> list[Genre]:
+    """Return the genres that a config names, or all; InputError for an unknown one."""
+    known = {genre.name: genre for genre in GENRES}
+    unknown = [name for name in config.genres if name not in known]
+    if unknown:
+        raise InputError(f"There is no genre {unknown[0]!r}; choose from {', '.join(known)}.")
+    return [known[name] for name in config.genres or known]
+
+
+def chosen_lengths(config: ScratchConfig) -> list[Length]:
+    """Return the lengths that a config names, or all; InputError for an unknown one."""
+    unknown = [name for name in config.lengths if name not in set(Length)]
+    if unknown:
+        raise InputError(f"There is no length {unknown[0]!r}; choose from {', '.join(Length)}.")
+    return [length for length in Length if length in config.lengths or not config.lengths]
+
+
+class Filing:
+    """What has been written so far: which cells are full, which texts are taken, how each attempt ends."""
+
+    def __init__(self, config: ScratchConfig) -> None:
+        self._config = config
+        self._lengths = frozenset(chosen_lengths(config))
+        self._kept: Counter[Cell] = Counter()
+        self._asked: Counter[Cell] = Counter()
+        self._exact: set[str] = set()
+        self._near = NearDuplicates(config.near_duplicate)
+        for genre in GENRES:  # an example given back word by word is no premise of ours
+            for _, example in genre.examples:
+                self._take(example)
+
+    def file(
+        self, asked: Cell, number: int, raw: str, *, cut: bool = False, failed: bool = False, reason: str = ""
+    ) -> Attempt:
+        """Judge a reply, of which the first sentence counts, remember it, and return it as an attempt."""
+        found = sentence_in(raw, wanted=_CLEAN_UP)
+        text = found.text
+        length = Length.of(text)
+        is_cut = cut and not found.is_whole
+        if failed:
+            outcome = PremiseOutcome.FAILED
+        elif found.flaw is not None:
+            outcome = PremiseOutcome(Outcome.TRUNCATED if is_cut else found.flaw)
+        else:
+            outcome = self._outcome(asked, text, cut=is_cut)
+        if outcome is PremiseOutcome.OK:
+            outcome = self._place(asked._replace(length=length), text)
+        attempt = Attempt(asked, number, text, length, outcome, reason)
+        self.remember(attempt)
+        return attempt
+
+    def remember(self, attempt: Attempt) -> None:
+        """Count an attempt, and keep its text if it is ok."""
+        self._asked[attempt.asked] = max(self._asked[attempt.asked], attempt.number + 1)
+        if attempt.outcome is PremiseOutcome.OK:
+            self._kept[attempt.cell] += 1
+            self._take(attempt.text)
+
+    def wanted(self, cell: Cell) -> range:
+        """Return the numbers of the attempts to make at a cell now."""
+        missing = max(0, self._config.per_cell - self._kept[cell])
+        first, most = self._asked[cell], self._config.per_cell * self._config.tries
+        return range(first, min(first + missing, most))
+
+    def _outcome(self, asked: Cell, text: str, *, cut: bool) -> PremiseOutcome:
+        if not has_words(text):
+            return PremiseOutcome.EMPTY
+        if refusal_rule(text):
+            return PremiseOutcome.REFUSED
+        if repeats_itself(text):
+            return PremiseOutcome.LOOP
+        if cut:
+            return PremiseOutcome.TRUNCATED
+        is_question = text.rstrip("\"'”’)").endswith("?")
+        whole = _WHOLE.fullmatch(text) and not _RESIDUE.search(text) and len(text.split()) >= _LEAST_WORDS
+        if not whole or (asked.genre == "question" and not is_question):
+            return PremiseOutcome.MALFORMED
+        return PremiseOutcome.OK
+
+    def _place(self, cell: Cell, text: str) -> PremiseOutcome:
+        if words(text) in self._exact:
+            return PremiseOutcome.DUPLICATE
+        if self._near.find(text) is not None:
+            return PremiseOutcome.NEAR_DUPLICATE
+        if cell.length not in self._lengths:
+            return PremiseOutcome.OTHER_LENGTH
+        return PremiseOutcome.CELL_FULL if self._kept[cell] >= self._config.per_cell else PremiseOutcome.OK
+
+    def _take(self, text: str) -> None:
+        self._exact.add(words(text))
+        self._near.add(text)
+
+
+def write_premises(
+    config: ScratchConfig,
+    llm: LLM,
+    *,
+    known: Iterable[Attempt] = (),
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Attempt]:
+    """Yield attempts as they end, until every cell holds its target or has used up its attempts.
+
+    known: attempts of an earlier run of the same config, which this one continues. InputError for a genre or topic
+    that nobody has worded.
+    """
+    return _Writer(config, llm, known).attempts(should_stop)
+
+
+class _Writer:
+    """One run: the rounds over the genres."""
+
+    def __init__(self, config: ScratchConfig, llm: LLM, known: Iterable[Attempt]) -> None:
+        self._config = config
+        self._llm = llm
+        self._genres = chosen_genres(config)
+        self._cells = cells(config)
+        self._filing = Filing(config)
+        for attempt in known:
+            self._filing.remember(attempt)
+
+    def attempts(self, should_stop: Callable[[], bool]) -> Iterator[Attempt]:
+        made = True
+        while made and not should_stop():
+            made = False
+            for genre in self._genres:
+                for attempt in self._round(genre, should_stop):
+                    made = True
+                    yield attempt
+
+    def _round(self, genre: Genre, should_stop: Callable[[], bool]) -> Iterator[Attempt]:
+        """Ask once for all that this genre's cells lack."""
+        asked = [
+            (cell, number) for cell in self._cells if cell.genre == genre.name for number in self._filing.wanted(cell)
+        ]
+        replies = self._llm.continuations(genre.prefix(), self._asks(genre, asked), plain(self._config), should_stop)
+        for reply in replies:
+            yield self._filed(*asked[reply.key], reply)
+
+    def _asks(self, genre: Genre, asked: list[tuple[Cell, int]]) -> Iterator[Ask]:
+        for key, (cell, number) in enumerate(asked):
+            seed = int(text_id("\n".join([str(self._config.seed), *cell, str(number)])), 16)
+            yield Ask(key, genre.tail(cell.topic, cell.length), seed)
+
+    def _filed(self, cell: Cell, number: int, reply: Reply) -> Attempt:
+        failed = reply.problem in (Outcome.FAILED, Outcome.TOO_LONG)
+        return self._filing.file(cell, number, reply.raw, cut=reply.cut, failed=failed, reason=reply.reason)

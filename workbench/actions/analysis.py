@@ -1,0 +1,282 @@
+"""From an error to better data: explaining a pair, behavioural tests, triplets like the failing pairs, notes."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.analysis.projection import LEAST_TO_ALIGN
+from pipeline.evaluation.behaviour import Case
+from pipeline.records import InputError, text_id
+from pipeline.train_config import TrainConfig
+from workbench.actions.evaluation import find_encoder, find_snapshot
+from workbench.actions.generation import start_generate
+from workbench.jobs.folder import USABLE
+from workbench.jobs.kinds import BehaviourSpec, ExplainSpec, JobSpec, MapEncoder, MarginsSpec, ProjectSpec, SearchSpec
+from workbench.jobs.spec_values import plain_values
+from workbench.maps import OUTCOMES, PAIR_COLUMNS, PAIR_ROLES, TRIPLET_ROLES, MapFiles, long_form, task_corpus
+from workbench.store.filters import TripletFilter
+from workbench.store.lists import Notes, OwnTests, PairSlices, Slices, pair_ids
+from workbench.workspace import Workspace
+
+_NEIGHBOURS = 5
+
+
+def start_explain(workspace: Workspace, *, encoder: str, first: str, second: str, pairs: str) -> dict[str, Any]:
+    """Queue the explanation of one pair; `pairs` is the file of its task. One that exists already is answered."""
+    if not Path(pairs).is_file():
+        raise InputError("The predictions behind this score are no longer in the workspace: evaluate again.")
+    found = find_encoder(workspace, encoder)
+    spec = ExplainSpec(found.folder, found.encoder_id, first, second, pairs, _NEIGHBOURS)
+    if known := workspace.jobs.latest(ExplainSpec, lambda other: other == spec, states=USABLE):
+        return {"job_id": known.job_id}
+    return {"job_id": workspace.jobs.submit(spec, title=f"Explain: {first[:50]}")}
+
+
+def start_behaviour(workspace: Workspace, *, encoder: str) -> dict[str, Any]:
+    """Queue the behavioural suite on an encoder, with the tests added in this workspace."""
+    found = find_encoder(workspace, encoder)
+    spec = BehaviourSpec(found.folder, found.encoder_id, tuple(OwnTests(workspace.root).list()))
+    return {"job_id": workspace.jobs.submit(spec, title=f"Behavioural tests of {encoder}")}
+
+
+def add_behaviour_test(
+    workspace: Workspace, *, capability: str, kind: str, sentence: str, other: str, third: str = ""
+) -> dict[str, Any]:
+    """Add a test of one's own to the suite; it takes part from the next run on."""
+    case = Case.of(capability.strip(), kind, sentence.strip(), other.strip(), third.strip() or None)  # type: ignore[arg-type]
+    return {"case_id": case.case_id, "added": OwnTests(workspace.root).add(case)}
+
+
+def retract_behaviour_test(workspace: Workspace, *, case_id: str) -> dict[str, Any]:
+    """Take back a test of one's own; results that it took part in stay."""
+    OwnTests(workspace.root).retract(case_id)
+    return {"case_id": case_id}
+
+
+def generate_like(
+    workspace: Workspace,
+    *,
+    texts: Sequence[str],
+    origin: str,
+    config: dict[str, Any],
+    limit: int | None = None,
+) -> dict[str, Any]:
+    """Make a corpus of these sentences and queue triplets for them; corpus, job and triplets keep the origin."""
+    unique = list(dict.fromkeys(" ".join(text.split()) for text in texts if text.strip()))[:limit]
+    if not unique:
+        raise InputError("There is no sentence to start from: select pairs first.")
+    frame = pd.DataFrame({"premise_id": [text_id(text) for text in unique], "text": unique})
+    corpus = workspace.store.premises.add_corpus(f"like {origin}", origin, frame, {}, 0)
+    started = start_generate(workspace, corpus_id=corpus.corpus_id, config=config, origin=origin)
+    return {"corpus_id": corpus.corpus_id} | started
+
+
+def add_note(workspace: Workspace, *, text: str, about: str) -> dict[str, Any]:
+    """Keep a note on what was seen."""
+    return {"note_id": Notes(workspace.root).add(text, about=about).note_id}
+
+
+_MOST_TO_ALIGN = 10_000
+"""Aligning takes minutes for ten thousand sentences, and its neighbour tables grow with the square."""
+_USABLE = USABLE | {"paused"}
+
+
+def start_projection(
+    workspace: Workspace,
+    *,
+    encoder: str,
+    attempt_id: str | None = None,
+    snapshot_id: str | None = None,
+    task: str | None = None,
+    every_outcome: bool = False,
+    method: str = "umap",
+    limit: int = 5000,
+    compare_with: Sequence[str] = (),
+    guide: str | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Queue a 2-D map of the sentences of an attempt, a snapshot, or a task on which the last encoder has a score.
+
+    With `compare_with` (encoders that come after `encoder`, for example checkpoints) all are drawn on one aligned
+    map. With a `guide` the map also holds the pairs that a mask threshold would take for false negatives. With
+    `every_outcome` an attempt's failed replies are drawn too. A map that exists already, or is being drawn, from the
+    same sentences and settings is answered instead of a second one.
+    """
+    found = [find_encoder(workspace, name) for name in (encoder, *compare_with)]
+    if len({item.encoder_id for item in found}) < len(found):
+        raise InputError("A comparison needs different encoders; choose each one once.")
+    if task:
+        frame, corpus = pair_sentences(workspace, task=task, encoder_id=found[-1].encoder_id)
+        guide = None
+    else:
+        frame, corpus = triplet_sentences(
+            workspace, attempt_id=attempt_id, snapshot_id=snapshot_id, every_outcome=every_outcome
+        )
+    frame = frame.head(min(limit, _MOST_TO_ALIGN) if compare_with else limit)
+    if compare_with and (sentences := long_form(frame)["text"].nunique()) < LEAST_TO_ALIGN:
+        raise InputError(
+            f"{task or corpus} holds {sentences} different sentences; an aligned map needs at least {LEAST_TO_ALIGN}."
+        )
+    spec = ProjectSpec(
+        encoders=tuple(
+            MapEncoder(item.encoder_id, item.folder, name)
+            for item, name in zip(found, (encoder, *compare_with), strict=True)
+        ),
+        method="aligned" if compare_with else method,
+        corpus=corpus,
+        seed=seed,
+        guide=find_encoder(workspace, guide).folder if guide else None,
+    )
+    spec = replace(spec, key=_key(spec, frame))
+    known = workspace.jobs.latest(ProjectSpec, lambda other: other.key == spec.key, states=_USABLE)
+    title = f"Map of {len(frame)} {'pairs' if task else 'triplets'}, {spec.method}"
+    job_id = known.job_id if known else workspace.jobs.submit(spec, frame, title=title)
+    return {"job_id": job_id, "projection_id": job_id}
+
+
+def triplet_sentences(
+    workspace: Workspace, *, attempt_id: str | None, snapshot_id: str | None, every_outcome: bool
+) -> tuple[pd.DataFrame, str]:
+    """Return triplets of an attempt or a snapshot, and the name they are filed under.
+
+    With `every_outcome` an attempt's copies, truncated and other failed replies are kept too, as long as both sides
+    hold a text to draw. Raises InputError when there is nothing to draw.
+    """
+    columns = ["triplet_id", *TRIPLET_ROLES]
+    if snapshot_id:
+        frame, corpus = workspace.store.snapshots.rows(snapshot_id), snapshot_id
+    elif attempt_id:
+        chosen = TripletFilter(attempt_ids=(attempt_id,), outcome="" if every_outcome else "ok")
+        frame, corpus = workspace.store.triplets.rows(chosen), attempt_id
+        if every_outcome:
+            columns += OUTCOMES.values()
+            frame = frame[frame["positive"].str.strip().ne("") & frame["hard_negative"].str.strip().ne("")]
+    else:
+        raise InputError("A map needs sentences: name an attempt, a snapshot or a task.")
+    if frame.empty:
+        raise InputError(f"{corpus} holds no triplet with both sides ok: generate some first.")
+    return frame[columns], corpus
+
+
+def pair_sentences(workspace: Workspace, *, task: str, encoder_id: str) -> tuple[pd.DataFrame, str]:
+    """Return the pairs of a task with the rank errors of an encoder, and the name they are filed under.
+
+    Raises InputError when the encoder has no score on the task, or its predictions are gone.
+    """
+    scores = workspace.store.scores.matrix()
+    found = scores[(scores["encoder_id"] == encoder_id) & (scores["task"] == task)]
+    path = Path()
+    if len(found):
+        path = workspace.jobs.output(found.iloc[0]["job_id"], f"pairs-{task}.parquet")
+    if not path.is_file():
+        raise InputError(f"{encoder_id} has no predictions on {task}: evaluate it on the task first.")
+    pairs = pd.read_parquet(path)
+    pairs["error"] = pairs["predicted"].rank(pct=True) - pairs["gold"].rank(pct=True)
+    pairs["triplet_id"] = pair_ids(zip(pairs["sentence1"], pairs["sentence2"], strict=True))
+    frame = pairs.drop_duplicates("triplet_id")
+    return frame[["triplet_id", *PAIR_ROLES, *PAIR_COLUMNS]], task_corpus(task)
+
+
+def start_search(workspace: Workspace, *, projection_id: str, text: str, count: int = 50) -> dict[str, Any]:
+    """Queue the search for the sentences nearest to a typed one, under the last encoder of a map."""
+    if not text.strip():
+        raise InputError("There is nothing to look for: type a sentence.")
+    maps = workspace.store.projections.list().set_index("projection_id")
+    if projection_id not in maps.index:
+        raise InputError(f"There is no map {projection_id}; draw one first.")
+    files = MapFiles(Path(str(maps.loc[projection_id, "path"])))
+    if not files.about_path.exists():
+        raise InputError("This map keeps no vectors, as it was drawn by an earlier version: draw it again.")
+    encoders = json.loads(files.about_path.read_bytes())["encoders"]
+    last = len(encoders) - 1
+    spec = SearchSpec(text.strip(), encoders[last]["folder"], str(files.vectors_path(last)), count)
+    spec = replace(spec, key=_key(spec))
+    known = workspace.jobs.latest(SearchSpec, lambda other: other.key == spec.key, states=_USABLE)
+    return {"job_id": known.job_id if known else workspace.jobs.submit(spec, title=f"Search: {spec.text[:60]}")}
+
+
+def save_slice(workspace: Workspace, *, name: str, triplet_ids: Sequence[str], origin: str = "") -> dict[str, Any]:
+    """Save a list of triplets under a name."""
+    saved = Slices(workspace.root).add(name, triplet_ids, origin=origin)
+    return {"slice_id": saved.slice_id, "triplets": len(saved.triplet_ids)}
+
+
+def save_pair_slice(
+    workspace: Workspace, *, name: str, pairs: Sequence[Sequence[str]], task: str, origin: str = ""
+) -> dict[str, Any]:
+    """Save a list of pairs of a task (two sentences each) under a name; it holds for every encoder on that task."""
+    if any(len(pair) != 2 for pair in pairs):
+        raise InputError("A pair has two sentences.")
+    chosen = [(first, second) for first, second in pairs]
+    saved = PairSlices(workspace.root).add(name, chosen, task=task, origin=origin)
+    return {"slice_id": saved.slice_id, "pairs": len(saved.pair_ids)}
+
+
+def seed_corpus(workspace: Workspace, *, texts: Sequence[str], name: str) -> dict[str, Any]:
+    """Make a corpus of these sentences, to generate triplets from."""
+    unique = list(dict.fromkeys(text.strip() for text in texts if text.strip()))
+    if not unique:
+        raise InputError("There is no sentence to start from: select points on the map first.")
+    frame = pd.DataFrame({"premise_id": [text_id(text) for text in unique], "text": unique})
+    corpus = workspace.store.premises.add_corpus(name, "embedding map", frame, {}, len(texts) - len(unique))
+    return {"corpus_id": corpus.corpus_id, "premises": corpus.premises}
+
+
+def default_guide() -> str:
+    """The guide a training run masks with unless told otherwise."""
+    return TrainConfig().guide
+
+
+def _key(spec: JobSpec, frame: pd.DataFrame | None = None) -> str:
+    """Content of a job: same settings on same sentences give the same key."""
+    asked = {name: value for name, value in plain_values(spec).items() if name != "key"}
+    digest = hashlib.blake2b(json.dumps(asked, sort_keys=True).encode(), digest_size=16)
+    if frame is not None:
+        digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+CURRENT = "current"
+"""Stands for every triplet of the workspace that is ok and not rejected, as people left it."""
+_COLUMNS = ["triplet_id", "premise", "positive", "hard_negative", "source"]
+
+
+def start_margins(workspace: Workspace, *, encoder: str, corpus: str = CURRENT) -> dict[str, Any]:
+    """Queue the cosines (premise, positive) and (premise, hard negative) of triplets under an encoder.
+
+    `corpus` is a snapshot's id or name, or "current". One that is on its way already is answered.
+    """
+    found = find_encoder(workspace, encoder)
+    frame, corpus_id, title = _triplets(workspace, corpus)
+    spec = MarginsSpec(found.folder, found.encoder_id, corpus_id)
+    live = workspace.jobs.latest(MarginsSpec, lambda other: other == spec, states=("queued", "running"))
+    title = f"Hard negatives of {title}, {encoder}"
+    job_id = live.job_id if live else workspace.jobs.submit(spec, frame[_COLUMNS], title=title)
+    return {"job_id": job_id, "triplets": len(frame)}
+
+
+def _triplets(workspace: Workspace, corpus: str) -> tuple[pd.DataFrame, str, str]:
+    """Rows, id and title of a snapshot or of the current triplets."""
+    if corpus == CURRENT:
+        known = workspace.store.triplets.rows(TripletFilter(outcome="ok"))
+        frame, corpus_id, title = known[known["decision"] != "reject"], CURRENT, "all triplets"
+    else:
+        snapshot = find_snapshot(workspace, corpus)
+        frame, corpus_id, title = workspace.store.snapshots.rows(snapshot.snapshot_id), corpus, snapshot.name
+        known = workspace.store.triplets.rows(TripletFilter(triplet_ids=tuple(frame["triplet_id"])))
+        corpus_id = snapshot.snapshot_id
+    if frame.empty:
+        raise InputError("There is no triplet with both sides ok: generate or import some first.")
+    sources = dict(zip(known["triplet_id"], _source(known), strict=True))
+    return frame.assign(source=frame["triplet_id"].map(sources).fillna("unknown")), corpus_id, title
+
+
+def _source(triplets: pd.DataFrame) -> list[str]:
+    """What wrote each triplet: LLM and omega, or `import`."""
+    pairs = zip(triplets["llm"], triplets["omega"], strict=True)
+    return ["import" if pd.isna(llm) or not llm else f"{llm}, omega {omega:g}" for llm, omega in pairs]

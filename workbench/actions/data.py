@@ -1,0 +1,301 @@
+"""Bringing premises in."""
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from pipeline.config import ScratchConfig, from_fields
+from pipeline.exchange import DatasetCard, TripletReading, write_dataset, write_triplets
+from pipeline.files.rows import LISTED_ROWS
+from pipeline.files.source import Source, encoding_offer, make_source
+from pipeline.generation.written_premises import cells
+from pipeline.hub_files import HubName
+from pipeline.premises import read_premises
+from pipeline.records import InputError, Triplet, text_id
+from pipeline.settings import checked_name
+from workbench.actions.curation import provenance
+from workbench.actions.evaluation import find_snapshot
+from workbench.actions.generation import known_attempts
+from workbench.actions.models import resolve_llm
+from workbench.jobs.kinds import FetchPremisesSpec, WritePremisesSpec
+from workbench.journal import Row, new_id, now
+from workbench.paths import SAMPLE_CORPUS
+from workbench.store.snapshots import Snapshot
+from workbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def import_premises(
+    workspace: Workspace,
+    *,
+    path: str | None = None,
+    text: str | None = None,
+    column: str | None = None,
+    name: str | None = None,
+    encoding: str | None = None,
+) -> dict[str, Any]:
+    """Import a file, or pasted text, as a corpus; the answer counts what was kept, doubled and rejected by reason.
+
+    It also lists the first rejected rows, each with line and reason. `encoding` is that of text which is not UTF-8.
+    """
+    if path is not None:
+        source = make_source(Path(path), encoding=encoding or "")
+    elif text is not None:
+        source = make_source(text.encode())
+    else:
+        raise InputError("Nothing to import: name a file or give some text.")
+    return keep(workspace, source, column=column, name=Path(source.name).stem if name is None else name)
+
+
+KNOWN_CORPORA = {
+    "wiki1m": ("princeton-nlp/datasets-for-simcse/wiki1m_for_simcse.txt", None),
+    "nli": ("princeton-nlp/datasets-for-simcse/nli_for_simcse.csv", "sent0"),
+}
+"""Premises that papers use, by name: file on the hub and column."""
+
+
+def start_fetch_premises(
+    workspace: Workspace,
+    *,
+    hub: str,
+    revision: str = "",
+    column: str | None = None,
+    name: str | None = None,
+    limit: int | None = None,
+) -> dict[str, Any]:
+    """Queue the fetch of a corpus from the hub: a name of KNOWN_CORPORA, or OWNER/NAME/FILE of a data set."""
+    file, usual = KNOWN_CORPORA.get(hub, (hub, None))
+    wanted = HubName.parse(file, revision)
+    if not wanted.file:
+        raise InputError(f"{hub} names no file of a data set: write OWNER/NAME/FILE, or {', '.join(KNOWN_CORPORA)}.")
+    if limit is not None and limit < 1:
+        raise InputError(f"The number of premises must be at least 1, got {limit}.")
+    usual_name = hub if hub in KNOWN_CORPORA else Path(wanted.file).stem
+    corpus = checked_name(usual_name if name is None else name, "a corpus")
+    spec = FetchPremisesSpec(file, wanted.revision, column or usual, corpus, limit)
+    job_id = workspace.jobs.submit(spec, title=f"Premises of {corpus}")
+    return {"job_id": job_id, "corpus_id": job_id, "name": corpus}
+
+
+def start_write_premises(
+    workspace: Workspace, *, config: dict[str, Any] | None = None, name: str = "from scratch"
+) -> dict[str, Any]:
+    """Queue premises from scratch by the fields of a ScratchConfig; the corpus has the id of the job.
+
+    Raises InputError for a genre or length that nobody has worded, and for an LLM that cannot be used.
+    """
+    settings = from_fields(ScratchConfig, config or {})
+    wanted = len(cells(settings)) * settings.per_cell
+    corpus = checked_name(name, "a corpus")
+    spec = WritePremisesSpec(settings, resolve_llm(workspace, settings.llm), corpus)
+    job_id = workspace.jobs.submit(spec, title=f"{corpus}: premises by {settings.llm}"[:120])
+    return {"job_id": job_id, "corpus_id": job_id, "name": corpus, "wanted": wanted}
+
+
+def import_upload(
+    workspace: Workspace, *, data: bytes, filename: str, column: str | None, name: str, encoding: str = ""
+) -> dict[str, Any]:
+    """Import an uploaded file, whose name serves as its type and as data only."""
+    return keep(workspace, make_source(data, filename, encoding=encoding), column=column, name=name)
+
+
+def keep(workspace: Workspace, source: Source, *, column: str | None, name: str) -> dict[str, Any]:
+    """Read a file and store it; a file without a single usable premise is refused with its reasons."""
+    name = checked_name(name, "a corpus")
+    read = read_premises(source.content, name=source.name, column=column, encoding=source.encoding)
+    reasons = read.reasons()
+    if not read.premises:
+        told = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "it is empty"
+        raise InputError(f"{source.name} holds no usable premise ({told}): choose another file or column.")
+    frame = pd.DataFrame(
+        {"premise_id": [p.premise_id for p in read.premises], "text": [p.text for p in read.premises]}
+    )
+    corpus = workspace.store.premises.add_corpus(name, source.name, frame, reasons, read.duplicates)
+    return {
+        "corpus_id": corpus.corpus_id,
+        "name": corpus.name,
+        "premises": len(frame),
+        "duplicates": read.duplicates,
+        "rejected": reasons,
+        "lines": read.lines,
+        "rejected_rows": [row.as_dict() for row in read.rejected[:LISTED_ROWS]],
+        "encoding": read.encoding,
+        "encoding_offer": offered_encoding(source, reasons),
+    }
+
+
+def offered_encoding(source: Source, reasons: Mapping[str, int]) -> dict[str, str] | None:
+    """Return the encoding to import again in, and a line read in it, where rows were rejected as not UTF-8."""
+    offer = encoding_offer(source) if "not UTF-8" in reasons else None
+    return {"encoding": offer[0], "sample": offer[1][:80]} if offer else None
+
+
+def import_triplets(
+    workspace: Workspace, *, path: str, name: str | None = None, encoding: str | None = None
+) -> dict[str, Any]:
+    """Import foreign triplets (a file or a datasets folder) as an attempt, to be judged, curated and trained on.
+
+    The answer lists the first rejected rows with line and reason. `encoding` is that of text which is not UTF-8.
+    """
+    source = Path(path).expanduser()
+    reading = TripletReading(source, encoding=encoding or "")
+    return keep_triplets(workspace, reading, source.name, name=source.stem if name is None else name)
+
+
+def keep_triplets(workspace: Workspace, reading: TripletReading, filename: str, *, name: str) -> dict[str, Any]:
+    """Store what a reading gives, a block in memory at a time; counts add up to its lines."""
+    name = checked_name(name, "an attempt")
+    stream = iter(reading)
+    first = next(stream, None)
+    if first is None:
+        why = ", ".join(f"{count} {reason}" for reason, count in reading.reasons.most_common(3)) or "no rows"
+        raise InputError(f"{filename} holds no usable triplet ({why}): it needs columns sent0, sent1, hard_neg.")
+    rows = ((text_id(t.premise), t.premise, t.positive, t.hard_negative) for t in chain([first], stream))
+    attempt_id = workspace.store.triplets.import_rows(
+        name, filename, rows, lambda: {"rejected": dict(reading.reasons), "duplicates": reading.duplicates}
+    )
+    return {
+        "attempt_id": attempt_id,
+        "triplets": reading.kept,
+        "duplicates": reading.duplicates,
+        "rejected": reading.rejected,
+        "reasons": dict(reading.reasons.most_common()),
+        "lines": reading.lines,
+        "rejected_rows": [row.as_dict() for row in reading.examples],
+        "encoding": reading.sources[0].encoding,
+        "encoding_offer": offered_encoding(reading.sources[0], reading.reasons),
+    }
+
+
+def export_triplets(
+    workspace: Workspace, *, path: str, snapshot_id: str | None = None, attempt_ids: list[str] | None = None
+) -> dict[str, Any]:
+    """Write a snapshot, or the ok triplets of attempts with people's decisions applied.
+
+    The name's ending says the format: csv, jsonl or parquet; a name without ending becomes a datasets folder.
+    """
+    if snapshot_id:
+        snapshot = find_snapshot(workspace, snapshot_id)
+        frame, card = workspace.store.snapshots.rows(snapshot.snapshot_id), snapshot_card(snapshot)
+    elif attempt_ids:
+        frame = workspace.store.final_sets.kept(known_attempts(workspace, attempt_ids), None, None)
+        reasons = workspace.store.final_sets.reasons(attempt_ids, None, None)
+        card = provenance_card("Triplets", provenance(workspace, attempt_ids, reasons))
+    else:
+        raise InputError("Nothing to export: name a snapshot or an attempt.")
+    if frame.empty:
+        raise InputError("There is nothing to export: no triplet has both sides ok, or people rejected them all.")
+    target = Path(path).expanduser()
+    rows = triplets_of(frame)
+    written = write_triplets(target, rows) if target.suffix else write_dataset(target, rows, card)
+    return {"path": str(target), "triplets": written}
+
+
+def triplets_of(frame: "pd.DataFrame") -> Iterator[Triplet]:
+    """Rows of a frame as triplets, one at a time."""
+    columns = ["premise", "positive", "hard_negative"]
+    return (Triplet(*values) for values in frame[columns].itertuples(index=False, name=None))
+
+
+def snapshot_card(snapshot: Snapshot) -> DatasetCard:
+    """The card of a snapshot: its rule, its judges, where its rows come from, its hashes."""
+    facts = [("snapshot", snapshot.snapshot_id), ("frozen", snapshot.created_at), ("sha256", snapshot.sha256)]
+    if snapshot.rule:
+        facts += [("judge of the rule", str(snapshot.judge_id))]
+        facts += [(name, f"{value:g}") for name, value in snapshot.rule.items()]
+    card = provenance_card(snapshot.name, snapshot.details)
+    return DatasetCard(card.title, {"Snapshot": facts} | card.facts)
+
+
+def provenance_card(title: str, details: dict[str, Any]) -> DatasetCard:
+    """A card of what `provenance` found."""
+    attempts = [(item["title"] or item["attempt_id"], _written_by(item)) for item in details.get("attempts", [])]
+    judges = [(judge, "calibration " + ", ".join(made)) for judge, made in details.get("judges", {}).items()]
+    reasons = [(why, f"{count:,}") for why, count in details.get("reasons", {}).items()]
+    log = details.get("decisions_log", {})
+    hashes = [("sha256 of the decision log", log["sha256"])] if log.get("bytes") else []
+    return DatasetCard(title, {"Written by": attempts, "Judged by": judges, "In and out": reasons + hashes})
+
+
+def _written_by(attempt: dict[str, Any]) -> str:
+    if not attempt["llm"]:
+        return f"import, {attempt['rows']:,} rows"
+    omega = attempt["omega"] or 0.0
+    return f"{attempt['llm']}, omega {omega:g}, seed {attempt['seed']}, {attempt['rows']:,} rows"
+
+
+NAME = "sample corpus"
+JUDGE, LLM = "likelihood:smollm2-135m", "smollm2-135m"
+
+
+def open_sample(workspace: Workspace) -> dict[str, Any]:
+    """Bring the sample corpus in, without any LLM; a workspace that has it already answers with that one."""
+    for corpus in workspace.store.premises.corpora():
+        if corpus.name == NAME:
+            return _answer(workspace, corpus.corpus_id)
+    import pandas as pd
+
+    frame = pd.read_parquet(SAMPLE_CORPUS)
+    corpus_id = new_id("corpus")
+    header = {"kind": "corpus", "name": NAME, "origin": SAMPLE_CORPUS.name, "duplicates": 0, "rejected": {}}
+    workspace.store.imports.add(corpus_id, lambda: header, _rows(corpus_id, frame))
+    return _answer(workspace, corpus_id)
+
+
+def attempt_of(corpus_id: str, omega: float) -> str:
+    """Return the attempt that holds the sample's triplets at this omega."""
+    return f"{corpus_id}-omega-{omega:g}"
+
+
+def _answer(workspace: Workspace, corpus_id: str) -> dict[str, Any]:
+    corpus = workspace.store.premises.corpus(corpus_id)
+    attempts = [attempt_of(corpus_id, omega) for omega in (0.0, 0.6)]
+    return {"corpus_id": corpus_id, "name": corpus.name, "premises": corpus.premises, "attempt_ids": attempts}
+
+
+def _rows(corpus_id: str, frame: "pd.DataFrame") -> Iterator[Row]:
+    for position, text in enumerate(frame["premise"].drop_duplicates()):
+        place = {"corpus_id": corpus_id, "position": position}
+        yield {"table": "premises", "premise_id": text_id(text), "text": text} | place
+    for omega, part in frame.groupby("omega", sort=True):
+        attempt_id = attempt_of(corpus_id, omega)
+        yield {"table": "imports", "import_id": attempt_id, "kind": "triplets", "created_at": now()} | {
+            "name": f"sample, omega {omega:g}",
+            "origin": SAMPLE_CORPUS.name,
+            "duplicates": 0,
+            "rejected": {},
+        }
+        for row in part.to_dict("records"):
+            yield from _triplet(attempt_id, row)
+
+
+def _triplet(attempt_id: str, row: dict[str, Any]) -> Iterator[Row]:
+    premise_id = text_id(row["premise"])
+    triplet_id = f"{attempt_id}-{premise_id}"
+    texts = ("premise", "positive", "hard_negative", "positive_outcome", "hard_negative_outcome", "contrast")
+    yield {name: row[name] for name in texts} | {
+        "table": "triplets",
+        "triplet_id": triplet_id,
+        "attempt_id": attempt_id,
+        "premise_id": premise_id,
+        "positive_raw": row["positive"],
+        "hard_negative_raw": row["hard_negative"],
+        "llm": LLM,
+        "prompt_set": "default",
+        "origin": "sample",
+        "omega": float(row["omega"]),
+        "seed": 0,
+        "tokens": int(row["tokens"]),
+    }
+    if row["a"] == row["a"] and row["b"] == row["b"]:  # a triplet that nobody judged holds NaN
+        scores = {name: float(row[name]) for name in ("a_raw", "b_raw", "a", "b")}
+        yield {"table": "judgements", "judgement_id": f"{triplet_id}|{JUDGE}", "triplet_id": triplet_id} | {
+            "judge_id": JUDGE,
+            "calibration": row["calibration"],
+            **scores,
+        }

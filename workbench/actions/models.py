@@ -1,0 +1,159 @@
+"""The encoders of a workspace: those there are, and those trained elsewhere, taken in by their folder."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.encoder_folders import check_folder, model_folder
+from pipeline.generation.llms.endpoints import checked_key_variable, checked_url, origin_of
+from pipeline.generation.llms.entries import EMBEDDED, SERVER_SETTINGS, LLMEntry, architecture, entry_for
+from pipeline.hub_files import HubName
+from pipeline.records import InputError
+from pipeline.settings import checked_name
+from pipeline.weights import BUILT_IN_ENCODERS
+from workbench.jobs.kinds import CheckSpec, HubModel
+from workbench.journal import new_id, now
+from workbench.workspace import Workspace
+
+LONGEST_NAME = 80
+
+
+def encoders(workspace: Workspace) -> dict[str, Any]:
+    """Return every encoder that can be named: the built-in ones, then the workspace's, newest first."""
+    built_in = [{"encoder_id": name, "name": name, "origin": "built in"} for name in BUILT_IN_ENCODERS]
+    stored = [
+        asdict(encoder) | {"origin": "trained here" if encoder.run_id else "added"}
+        for encoder in workspace.store.encoders.list()
+    ]
+    return {"encoders": [*built_in, *stored]}
+
+
+def add_encoder(workspace: Workspace, *, folder: str, name: str = "") -> dict[str, Any]:
+    """Add a local folder of sentence-transformers or transformers as an encoder; its files stay where they are.
+
+    The folder is looked at, not loaded. Raises InputError or WeightsError where it holds no model, code of its own or
+    a pickle, and for a name that is taken.
+    """
+    named = Path(folder).expanduser().resolve()
+    if not folder.strip() or not named.is_dir():
+        raise InputError(f"There is no folder {folder or '(empty)'}; name the folder that holds the model's files.")
+    path = model_folder(named)
+    check_folder(path)
+    known = workspace.store.encoders.list()
+    for encoder in known:
+        if encoder.folder == str(path):
+            return {"encoder_id": encoder.encoder_id, "name": encoder.name}
+    called = checked_name(name or named.name, "an encoder")[:LONGEST_NAME]
+    if called in BUILT_IN_ENCODERS or called in {encoder.name for encoder in known}:
+        raise InputError(f"There is an encoder called {called} already; give this one another name.")
+    encoder_id = new_id("encoder")
+    row = {
+        "table": "encoders",
+        "encoder_id": encoder_id,
+        "name": called,
+        "folder": str(path),
+        "created_at": now(),
+    }
+    header = {"kind": "encoder", "name": called, "origin": str(path), "duplicates": 0, "rejected": {}}
+    workspace.store.imports.add(encoder_id, lambda: header, [row])
+    return {"encoder_id": encoder_id, "name": called}
+
+
+def llms(workspace: Workspace) -> dict[str, Any]:
+    """Return every LLM with what its last check found."""
+    return {"llms": [asdict(llm) for llm in workspace.store.llms.list()]}
+
+
+def add_llm(
+    workspace: Workspace,
+    *,
+    name: str,
+    path: str | None = None,
+    url: str | None = None,
+    hub: str | None = None,
+    revision: str = "",
+    settings: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Queue the check of an LLM, which adds it to the registry under this name.
+
+    path: of a GGUF file or transformers folder; or url: of an OpenAI-compatible server, with settings model,
+    key_variable, concurrency, timeout_s, price_in, price_out; or hub: OWNER/NAME of a model with safetensors
+    weights or OWNER/NAME/FILE.gguf, fetched at the commit behind `revision`. Raises InputError for what cannot be
+    meant.
+    """
+    if sum(where is not None for where in (path, url, hub)) != 1:
+        raise InputError("Name one of these: a path on this machine, the URL of a server, a model of the hub.")
+    if hub is not None:
+        wanted = HubName.parse(hub, revision)
+        entry = LLMEntry(_free(name), "gguf" if wanted.file else "decoder", "", source=hub)
+        return _start(workspace, entry, hub=HubModel(hub.strip(), wanted.revision))
+    if url is not None:
+        entry = _server(_free(name), url, settings or {})
+        _check_key_is_free(workspace, entry)
+        return _start(workspace, entry)
+    assert path is not None
+    where = Path(path).expanduser()
+    if where.is_dir():
+        entry = LLMEntry(_free(name), architecture(where), str(where.resolve()))
+    elif where.is_file() and where.suffix.lower() == ".gguf":
+        entry = LLMEntry(_free(name), "gguf", str(where.resolve()))
+    else:
+        raise InputError(f"{path} is neither a GGUF file nor a transformers folder; give the path of one.")
+    return _start(workspace, entry)
+
+
+def _server(name: str, url: str, settings: dict[str, Any]) -> LLMEntry:
+    unknown = sorted(set(settings) - set(SERVER_SETTINGS))
+    if unknown:
+        raise InputError(f"A server has no setting {', '.join(unknown)}; it has {', '.join(SERVER_SETTINGS)}.")
+    variable = checked_key_variable(str(settings.get("key_variable", "")))
+    where = checked_url(url)
+    return LLMEntry(name, "remote", where, key_origin=origin_of(where) if variable else "", **settings)
+
+
+def _check_key_is_free(workspace: Workspace, entry: LLMEntry) -> None:
+    """Refuse a key that another LLM of the registry sends to another host."""
+    for llm in workspace.store.llms.list():
+        known = llm.entry
+        if entry.key_variable and known.name != entry.name and known.key_variable == entry.key_variable:
+            origin = known.key_origin or origin_of(known.location)
+            if origin != entry.key_origin:
+                raise InputError(
+                    f"The key in {entry.key_variable} belongs to {origin} ({known.name}): name another variable."
+                )
+
+
+def check_llm(workspace: Workspace, *, name: str) -> dict[str, Any]:
+    """Queue another check of an LLM of the registry."""
+    return _start(workspace, workspace.store.llms.get(name).entry)
+
+
+def remove_llm(workspace: Workspace, *, name: str) -> dict[str, Any]:
+    """Take an LLM out of the registry; its files and what it wrote stay. Adding it again is another check."""
+    workspace.store.llms.remove(name)
+    return {"name": name}
+
+
+def resolve_llm(workspace: Workspace, name_or_path: str) -> LLMEntry:
+    """Return the entry behind a name of the registry, or behind a path on this machine.
+
+    An LLM whose last check failed is an InputError that repeats why.
+    """
+    for llm in workspace.store.llms.list():
+        if llm.entry.name == name_or_path:
+            if llm.state == "failed":
+                raise InputError(f"The last check of {name_or_path} failed ({llm.message}): check it again.")
+            return llm.entry
+    return replace(entry_for(name_or_path), name=name_or_path[-80:])
+
+
+def _start(workspace: Workspace, entry: LLMEntry, *, hub: HubModel | None = None) -> dict[str, Any]:
+    job_id = workspace.jobs.submit(CheckSpec(entry, hub), title=f"Check of {entry.name}")
+    return {"job_id": job_id, "name": entry.name}
+
+
+def _free(name: str) -> str:
+    """Return the name without spaces around it; the embedded LLM's name stays its own."""
+    if name.strip() == EMBEDDED:
+        raise InputError(f"{EMBEDDED} is the embedded LLM; choose another name.")
+    return name.strip()

@@ -1,0 +1,202 @@
+"""`jobs`, `pause`, `finish`, `resume`, `cancel`."""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pipeline.records import InputError
+from workbench.cli.main import access, print_line, print_table, require_file, require_path, watch, write_json
+from workbench.doctor import examine
+from workbench.workspace import workspace_root
+
+
+def list_jobs(options: argparse.Namespace) -> None:
+    """List the jobs, newest first."""
+    with access(workspace_root(options.workspace)) as call:
+        answer = call("jobs")
+    rows = [
+        (job["job_id"], job["kind"], job["state"], f"{job['done']}/{job['total']}", job["title"], job["message"])
+        for job in answer["jobs"]
+    ]
+    print_table("Jobs", ("id", "kind", "state", "done", "title", "message"), rows)
+    write_json(options.json, answer)
+
+
+def pause(options: argparse.Namespace) -> None:
+    """Ask a job to pause."""
+    steer(options, "pause")
+
+
+def cancel(options: argparse.Namespace) -> None:
+    """Ask a job to stop for good."""
+    steer(options, "cancel")
+
+
+def finish(options: argparse.Namespace) -> None:
+    """Ask a training run to end at its next step and keep its encoder."""
+    steer(options, "finish")
+
+
+def move(options: argparse.Namespace) -> None:
+    """Move a waiting job in its queue."""
+    places = options.down if options.up is None else -options.up
+    with access(workspace_root(options.workspace)) as call:
+        write_json(options.json, call("move", job_id=options.job_id, places=places))
+
+
+def resume(options: argparse.Namespace) -> None:
+    """Go on with a job and follow it to its end."""
+    with access(workspace_root(options.workspace)) as call:
+        call("resume", job_id=options.job_id)
+        view = watch(call, options.job_id, label="Resumed")
+    write_json(options.json, view)
+
+
+def steer(options: argparse.Namespace, action: str) -> None:
+    """Send one control action."""
+    with access(workspace_root(options.workspace)) as call:
+        write_json(options.json, call(action, job_id=options.job_id))
+
+
+def call_action(options: argparse.Namespace) -> None:
+    """Call the action and print its answer."""
+    from workbench.actions import ACTIONS
+
+    if options.action not in ACTIONS:
+        raise InputError(f"There is no action {options.action}; there are {', '.join(sorted(ACTIONS))}.")
+    text = sys.stdin.read() if options.arguments == "-" else options.arguments
+    try:
+        arguments = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"The arguments of {options.action} are no JSON: {error}.") from error
+    if not isinstance(arguments, dict):
+        raise InputError(f"The arguments of {options.action} must be a JSON object of names and values.")
+    with access(workspace_root(options.workspace)) as call:
+        answer = call(options.action, **arguments)
+    print_line(json.dumps(answer, indent=2, ensure_ascii=False))
+    write_json(options.json, answer)
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Print every finding; exit status 1 when something must be mended."""
+    findings = examine(workspace_root(options.workspace))
+    rows = [(item.name, item.state, item.detail, item.advice) for item in findings]
+    print_table("Doctor", ("what", "state", "found", "what to do"), rows)
+    write_json(options.json, [asdict(item) for item in findings])
+    return int(any(item.state == "error" for item in findings))
+
+
+_SHOWN = 10
+
+
+def import_premises(options: argparse.Namespace) -> None:
+    """Import a corpus and say what became of every line."""
+    if options.hub:
+        fetch_premises(options)
+        return
+    path = str(require_file(Path(options.file)))
+    with access(workspace_root(options.workspace)) as call:
+        answer = call(
+            "import_premises", path=path, column=options.column, name=options.name, encoding=options.encoding
+        )
+    rejected = ", ".join(f"{count} {reason}" for reason, count in answer["rejected"].items()) or "none"
+    print_line(
+        f"{answer['name']}: {answer['premises']} premises of {answer['lines']} lines, "
+        f"{answer['duplicates']} duplicates, rejected: {rejected}"
+    )
+    print_rejected(answer)
+    write_json(options.json, answer)
+
+
+def print_rejected(answer: dict[str, Any]) -> None:
+    """Print the first rejected rows with their reasons, and the encoding to try where there is one."""
+    rows = answer["rejected_rows"]
+    if rows:
+        title = "Rejected rows" if len(rows) <= _SHOWN else f"The first {_SHOWN} rejected rows"
+        print_table(title, tuple(rows[0]), [tuple(row.values()) for row in rows[:_SHOWN]])
+    if offer := answer.get("encoding_offer"):
+        print_line(
+            f"Some rows are not UTF-8. In {offer['encoding']} the first of them is: {offer['sample']}\n"
+            f"If that is right, import again with --encoding {offer['encoding']}."
+        )
+
+
+def fetch_premises(options: argparse.Namespace) -> None:
+    """Fetch a corpus from the hub and follow its job."""
+    with access(workspace_root(options.workspace)) as call:
+        started = call(
+            "start_fetch_premises",
+            hub=options.file,
+            revision=options.revision or "",
+            column=options.column,
+            name=options.name,
+            limit=options.limit,
+        )
+        view = watch(call, started["job_id"], label="Fetching")
+    print_line(f"{started['name']}: {view['done']} premises.")
+    write_json(options.json, started)
+
+
+def import_triplets(options: argparse.Namespace) -> None:
+    """Import triplets as an attempt."""
+    path = str(require_path(options.file))
+    with access(workspace_root(options.workspace)) as call:
+        answer = call("import_triplets", path=path, name=options.name, encoding=options.encoding)
+    print_line(
+        f"{answer['attempt_id']}: {answer['triplets']} triplets of {answer['lines']} lines, "
+        f"{answer['duplicates']} duplicates, {answer['rejected']} rejected"
+    )
+    print_rejected(answer)
+    write_json(options.json, answer)
+
+
+def import_pairs(options: argparse.Namespace) -> None:
+    """Make a task of scored pairs; its folder can be evaluated."""
+    path = str(require_file(options.file).resolve())
+    columns = {name: getattr(options, name) for name in ("first", "second", "score", "name", "encoding")}
+    with access(workspace_root(options.workspace)) as call:
+        answer = call("import_pairs", path=path, **columns)
+    print_line(f"{answer['task']}: {answer['pairs']} pairs, {answer['rejected']} rejected, in {answer['folder']}")
+    write_json(options.json, answer)
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write triplets to a file whose ending says its format."""
+    with access(workspace_root(options.workspace)) as call:
+        answer = call(
+            "export_triplets",
+            path=str(options.file.resolve()),
+            snapshot_id=options.snapshot,
+            attempt_ids=options.attempt,
+        )
+    print_line(f"{answer['triplets']} triplets written to {answer['path']}")
+    write_json(options.json, answer)
+
+
+def backup(options: argparse.Namespace) -> None:
+    """Copy the database while it is in use."""
+    if options.file.exists():
+        raise InputError(f"{options.file} exists already: name a new file for the backup.")
+    with access(workspace_root(options.workspace)) as call:
+        answer = call("backup", path=str(options.file.resolve()))
+    print_line(f"Backup written to {answer['path']}")
+    write_json(options.json, answer)
+
+
+def rebuild(options: argparse.Namespace) -> None:
+    """Replay journals, imports and decisions into a fresh database; the old file is kept beside it."""
+    from workbench.rebuild import rebuild as rebuild_database
+
+    counts = rebuild_database(workspace_root(options.workspace))
+    print_table("Rebuilt", ("table", "rows"), sorted(counts.items()))
+    write_json(options.json, counts)
+
+
+def serve(options: argparse.Namespace) -> int | None:
+    """Serve until stopped."""
+    from workbench.server import serve
+
+    return serve(workspace_root(options.workspace), port=options.port, address=options.address)

@@ -1,0 +1,237 @@
+"""Home's list of jobs: those that run with their controls, then the history as a table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from workbench import theme
+from workbench.actions.jobs import overview
+from workbench.components import elements
+from workbench.components.elements import ago, count, counted, duration, plain, spearman
+from workbench.components.encoder_comparison import encoder_names, scored_name
+from workbench.components.job_progress import is_live, job_card, while_live
+from workbench.jobs.folder import RESUMABLE, JobView
+from workbench.jobs.kinds import kind_of
+from workbench.workspace import Workspace
+
+_HISTORY_ROWS = 50
+
+
+def job_list(workspace: Workspace) -> None:
+    """Draw running, stopped and finished jobs; redraws itself while one runs."""
+    if aside := workspace.jobs.set_aside():
+        st.warning(
+            plain(f"Set aside, as it is no job that can be read: {' '.join(aside.values())}"),
+            icon=":material/folder_off:",
+        )
+    jobs = _listed(workspace)
+    if not jobs:
+        return
+
+    def draw() -> bool:
+        views = _listed(workspace)
+        live = [job for job in views if is_live(job)]
+        stopped = [job for job in views if job.state in RESUMABLE]
+        if live:
+            st.subheader("Running", anchor=False)
+            for job in live:
+                job_card(workspace, job, key="home")
+        if stopped:
+            st.subheader("Stopped, can go on", anchor=False)
+            for job in stopped[:5]:
+                job_card(workspace, job, key="home")
+        _history([job for job in views if not is_live(job)])
+        return bool(live)
+
+    while_live(draw, live=any(is_live(job) for job in jobs))
+
+
+def _listed(workspace: Workspace) -> list[JobView]:
+    """Every job but those that only show something on the page that asked for it."""
+    return [job for job in workspace.jobs.list() if not kind_of(job.spec).shown_where_asked]
+
+
+def _history(jobs: list[JobView]) -> None:
+    if not jobs:
+        return
+    st.subheader("Past jobs", anchor=False)
+    rows = [
+        {
+            "Job": kind_of(job.spec).title,
+            "What": job.title,
+            "State": job.state,
+            "Done": f"{job.done:,} of {job.total:,}",
+            "Took": "" if (seconds := _seconds(job)) is None else duration(seconds),
+            "Ended": ago(job.finished_at),
+        }
+        for job in jobs[:_HISTORY_ROWS]
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Past jobs with their state")
+
+
+def _seconds(job: JobView) -> float | None:
+    if not (job.started_at and job.finished_at):
+        return None
+    return (pd.Timestamp(job.finished_at) - pd.Timestamp(job.started_at)).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """Leading encoder. Averages are fractions over `tasks` tasks; `gain` is over the same tasks of its base."""
+
+    encoder_id: str
+    name: str
+    average: float
+    tasks: int
+    base: str | None
+    gain: float | None
+    snapshot: str | None
+
+
+def best_encoder(workspace: Workspace) -> Best | None:
+    """Highest mean among the encoders with the most tasks: means over different tasks cannot be compared."""
+    matrix = workspace.store.scores.matrix()
+    if matrix.empty:
+        return None
+    wide = matrix.pivot(index="encoder_id", columns="task", values="spearman")
+    covered = wide.notna().sum(axis=1)
+    means = wide[covered == covered.max()].mean(axis=1)
+    leader = str(means.idxmax())
+    stored = {encoder.encoder_id: encoder for encoder in workspace.store.encoders.list()}.get(leader)
+    base = stored.base if stored else None
+    tasks = wide.loc[leader].dropna().index
+    gain = None
+    if base in wide.index and wide.loc[base, tasks].notna().all():
+        gain = float(means[leader] - wide.loc[base, tasks].mean())
+    snapshots = {snapshot.snapshot_id: snapshot.name for snapshot in workspace.store.snapshots.list()}
+    return Best(
+        encoder_id=leader,
+        name=scored_name(leader, encoder_names(workspace)),
+        average=float(means[leader]),
+        tasks=len(tasks),
+        base=base,
+        gain=gain,
+        snapshot=snapshots.get(stored.snapshot_id or "") if stored else None,
+    )
+
+
+def last_result(workspace: Workspace) -> None:
+    """Best encoder, its average, its gain over the encoder it started from, and the snapshot it came from."""
+    best = best_encoder(workspace)
+    if best is None:
+        return
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.metric(
+                f"STS average x 100, {counted(best.tasks, 'task')}",
+                spearman(best.average),
+                None if best.gain is None else f"{best.gain * 100:+.2f} over {plain(best.base or '')}",
+                width="content",
+            )
+            with st.container():
+                st.markdown(f"**{plain(best.name)}**")
+                origin = (
+                    f"trained on snapshot {plain(best.snapshot)}"
+                    if best.snapshot
+                    else "as it came, without training here"
+                )
+                st.caption(f"Best encoder so far, {origin}.")
+                st.page_link(elements.EVALUATE, label="All scores", icon=":material/leaderboard:")
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One stage: headline figure, a line on its state, and where to go next."""
+
+    name: str
+    icon: str
+    figure: str
+    state: str
+    page: str
+    action: str
+    reached: bool
+
+
+def boxes(workspace: Workspace) -> list[Box]:
+    """Lay the counts of a workspace out as the five stages."""
+    held = overview(workspace)
+    snapshots = workspace.store.snapshots.list()
+    best = best_encoder(workspace)
+    return [
+        Box(
+            "Premises",
+            ":material/notes:",
+            count(held["premises"]),
+            f"in {counted(held['corpora'], 'corpus', 'corpora')}",
+            elements.HOME,
+            "Import more",
+            held["premises"] > 0,
+        ),
+        Box(
+            "Triplets",
+            ":material/edit_note:",
+            count(held["triplets"]),
+            f"{count(held['ok_triplets'])} with both sides ok",
+            elements.GENERATE,
+            "Generate more" if held["triplets"] else "Generate triplets",
+            held["triplets"] > 0,
+        ),
+        Box(
+            "Curated",
+            ":material/rule:",
+            count(snapshots[0].rows) if snapshots else "0",
+            f"in snapshot {plain(snapshots[0].name)}"
+            if snapshots
+            else f"{counted(held['judgements'], 'judgement')} so far",
+            elements.CURATE,
+            "Review the rule" if snapshots else "Curate triplets",
+            bool(snapshots),
+        ),
+        Box(
+            "Runs",
+            ":material/model_training:",
+            count(held["runs"]),
+            f"on {counted(len(snapshots), 'snapshot')}",
+            elements.TRAIN,
+            "Train again" if held["runs"] else "Train an encoder",
+            held["runs"] > 0,
+        ),
+        Box(
+            "Best encoder",
+            ":material/leaderboard:",
+            spearman(best.average) if best else "–",
+            f"{plain(best.name)}, mean of {counted(best.tasks, 'task')}" if best else "no STS score yet",
+            elements.EVALUATE,
+            "Compare encoders" if best else "Evaluate an encoder",
+            best is not None,
+        ),
+    ]
+
+
+def pipeline_strip(workspace: Workspace, *, on_import: Callable[[], None] | None) -> None:
+    """Draw the boxes; the first stage that holds nothing is the one whose button stands out.
+
+    Without a way to import nothing can be done yet and the boxes carry no buttons.
+    """
+    drawn = boxes(workspace)
+    waiting = next((box.name for box in drawn if not box.reached), None)
+    with st.grid(5, min_column_width=165):
+        for box in drawn:
+            with st.container(border=True, height="stretch", gap="xsmall", vertical_alignment="distribute"):
+                _figures(box)
+                if on_import is not None:
+                    _action(box, on_import, stands_out=box.name == waiting)
+
+
+def _figures(box: Box) -> None:
+    with st.container(gap="xsmall"):
+        st.markdown(f"{box.icon} **{box.name}**")
+        st.metric(box.name, box.figure, label_visibility="collapsed")
+        st.caption(box.state)
+
+
+def _action(box: Box, on_import: Callable[[], None], *, stands_out: bool) -> None:
+    if st.button(box.action, key=f"strip_{box.name}", type=theme.button_kind(stands_out), width="stretch"):
+        on_import() if box.page == elements.HOME else st.switch_page(box.page)

@@ -1,0 +1,265 @@
+"""Stage 1 as a job: every premise of the input becomes one journal row with an outcome per side.
+
+Premises are read and rows written as a stream: memory does not grow with the corpus.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, fields
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.config import GenerationConfig
+from pipeline.generation.llms.entries import entry_for
+from pipeline.generation.llms.meter import Usage
+from pipeline.generation.llms.opening import open_llm
+from pipeline.generation.llms.protocol import LLM, Metered
+from pipeline.generation.outcomes import classify, unlike
+from pipeline.generation.prompt_sets import prompt_set
+from pipeline.generation.prompts import PromptSet
+from pipeline.generation.text_key import text_key
+from pipeline.generation.triplets import generate
+from pipeline.records import Contrast, GeneratedTriplet, Outcome, Premise, Side, SideResult
+from workbench.jobs.context import JobContext, in_batches
+from workbench.jobs.folder import JobFolder
+from workbench.jobs.kinds import GenerateSpec
+from workbench.journal import Row, read_rows
+
+_CHUNK = 10_000
+
+
+class CompactIds:
+    """Frozen set of ids; told apart by 64 bits, which is what a premise's id is made of."""
+
+    def __init__(self, ids: Iterable[str] = ()) -> None:
+        chunks = list(_chunks(iter(ids)))
+        self._sorted = np.unique(np.concatenate(chunks)) if chunks else np.empty(0, dtype=np.uint64)
+
+    def __contains__(self, one: str) -> bool:
+        place = int(np.searchsorted(self._sorted, (number := _number(one))))
+        return place < len(self._sorted) and int(self._sorted[place]) == int(number)
+
+    def __len__(self) -> int:
+        return len(self._sorted)
+
+    def plus(self, other: "CompactIds") -> "CompactIds":
+        """Return the union."""
+        both = CompactIds()
+        both._sorted = np.union1d(self._sorted, other._sorted)
+        return both
+
+
+def _chunks(ids: Iterator[str]) -> Iterator[NDArray[np.uint64]]:
+    while chunk := [_number(one) for one in islice(ids, _CHUNK)]:
+        yield np.array(chunk, dtype=np.uint64)
+
+
+def _number(one: str) -> np.uint64:
+    try:
+        if len(one) == 16:
+            return np.uint64(int(one, 16))
+    except ValueError:
+        pass
+    return np.uint64(int.from_bytes(blake2b(one.encode("utf-8", "replace"), digest_size=8).digest()))
+
+
+def earlier_rows(job: Path, *, text_key: str, wanted: CompactIds, done: CompactIds) -> Iterator[Row]:
+    """Yield the triplet row of each wanted premise that is not done and that an earlier job has.
+
+    Rows are told by their own key, so a run with another omega, seed, prompt or weight is never served. What failed
+    is not taken over: it may go well this time.
+    """
+    for row in read_rows(JobFolder(job).journal):
+        is_ours = row["table"] == "triplets" and row.get("text_key") == text_key
+        if not is_ours or "failed" in (row.get("positive_outcome"), row.get("hard_negative_outcome")):
+            continue
+        premise_id = str(row.get("premise_id"))
+        if premise_id in wanted and premise_id not in done:
+            yield row
+
+
+_ROWS_AT_A_TIME = 2_000
+_REASONS = 8
+
+
+def run_generate(context: JobContext[GenerateSpec]) -> None:
+    """Generate for the premises that neither the journal nor an earlier run of the same key holds."""
+    config = context.spec.config
+    # A job of an earlier version was given neither prompts nor LLM, only their names.
+    prompts = context.spec.prompts or prompt_set(config.prompt_set)
+    entry = context.spec.llm or entry_for(config.llm)
+    run_of_job = _GenerateJob(context, config, prompts, text_key(config, prompts, entry))
+    run_of_job.take_over_earlier()
+    if run_of_job.finished >= run_of_job.total:
+        return
+    run_of_job.report(f"Loading {entry.name}")
+    llm = open_llm(entry, for_many=True)
+    try:
+        run_of_job.write(llm)
+    finally:
+        llm.close()
+
+
+class _GenerateJob:
+    """One job: what is done, what was spent, and the rows that are written."""
+
+    def __init__(
+        self, context: JobContext[GenerateSpec], config: GenerationConfig, prompts: PromptSet, key: str
+    ) -> None:
+        self._context, self._config, self._prompts, self._key = context, config, prompts, key
+        self._counts: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._spent = Usage()
+        self._engine = ""
+        self._reused = 0
+        self._done = CompactIds(self._recorded())
+        self.finished = len(self._done)
+        self.total = context.input_rows()
+
+    def take_over_earlier(self) -> None:
+        """Copy the rows that earlier runs have; costs nothing but the reading."""
+        earlier = self._context.spec.earlier
+        if not earlier:
+            return
+        wanted = CompactIds(premise_id for premise_id, _ in self._context.input_pairs())
+        for job_id in earlier:
+            job = self._context.folder.path.parent / job_id
+            found = earlier_rows(job, text_key=self._key, wanted=wanted, done=self._done)
+            taken = CompactIds(self._taken(found))
+            self._done = self._done.plus(taken)
+
+    def _taken(self, found: Iterator[Row]) -> Iterator[str]:
+        """Write these rows as this job's own; yields their premises."""
+        while rows := [self._taken_over(known) for known in islice(found, _ROWS_AT_A_TIME)]:
+            self._context.write(rows)
+            self._note(rows)
+            self._reused += len(rows)
+            self.report("Taking over rows of earlier runs")
+            yield from (row["premise_id"] for row in rows)
+
+    def write(self, llm: LLM) -> None:
+        """Generate for the rest."""
+        waiting = (Premise(i, text) for i, text in self._context.input_pairs() if i not in self._done)
+        if isinstance(llm, Metered):
+            llm.spent = self._spent
+        self._engine = engine_of(llm)
+        stream = generate(
+            waiting, self._config, llm, prompts=self._prompts,
+            should_stop=lambda: self._context.stop_requested() is not None,
+        )  # fmt: skip
+        for batch in in_batches(stream):
+            self._spent = llm.usage if isinstance(llm, Metered) else self._spent
+            rows = [
+                row(self._context.job_id, self._context.spec.origin, self._config, item, self._key) for item in batch
+            ]
+            self._context.write([*self._usage_row(), *rows])
+            self._note(rows)
+            self.report("Generating")
+
+    def report(self, message: str) -> None:
+        """Tell how far the job is, with its counts per outcome and what it was charged for."""
+        details: dict[str, Any] = {
+            "outcomes": dict(self._counts),
+            "reasons": dict(self._reasons.most_common(_REASONS)),
+        }
+        if self._engine:
+            details["engine"] = self._engine
+        if self._reused:
+            details["reused"] = self._reused
+        if self._spent.calls:
+            details["usage"] = asdict(self._spent)
+        self._context.progress(self.finished, self.total, message=message, **details)
+
+    def _recorded(self) -> Iterator[str]:
+        """Yield the premises of the journal, counting their outcomes again and noting what was spent."""
+        for known in read_rows(self._context.folder.journal):
+            if known["table"] == "triplets" and "premise_id" in known:
+                self._count(known)
+                yield str(known["premise_id"])
+            elif known["table"] == "llm_usage":
+                self._spent = Usage(**{field.name: known[field.name] for field in fields(Usage)})
+
+    def _usage_row(self) -> list[Row]:
+        if not self._spent.calls:
+            return []
+        number = self._spent.calls
+        return [{"table": "llm_usage", "attempt_id": self._context.job_id, "number": number, **asdict(self._spent)}]
+
+    def _taken_over(self, known: Row) -> Row:
+        job_id = self._context.job_id
+        return cleaned_again(known, self._prompts) | {
+            "triplet_id": f"{job_id}-{known['premise_id']}",
+            "attempt_id": job_id,
+            "origin": self._context.spec.origin,
+            "llm": self._config.llm,
+            "prompt_set": self._config.prompt_set,
+            "reused_from": known["attempt_id"],
+        }
+
+    def _note(self, rows: Iterable[Row]) -> None:
+        for known in rows:
+            self._count(known)
+            self.finished += 1
+
+    def _count(self, known: Row) -> None:
+        self._counts[f"positive {known['positive_outcome']}"] += 1
+        self._counts[f"hard negative {known['hard_negative_outcome']}"] += 1
+        for name in ("positive_reason", "hard_negative_reason"):
+            if known.get(name):
+                self._reasons[known[name]] += 1
+
+
+def cleaned_again(known: Row, prompts: PromptSet) -> Row:
+    """Return a stored row with text and outcome of both sides as today's clean-up finds them in the raw replies."""
+    sides: dict[Side, SideResult] = {}
+    for side in Side:
+        outcome, raw = Outcome(known[f"{side}_outcome"]), known.get(f"{side}_raw")
+        if not isinstance(raw, str) or outcome in (Outcome.FAILED, Outcome.TOO_LONG):
+            return known
+        is_cut = outcome is Outcome.TRUNCATED
+        sides[side] = classify(raw, known["premise"], side, prompts, cut=is_cut, tokens=0)
+    if sides[Side.POSITIVE].outcome is Outcome.OK:
+        sides[Side.HARD_NEGATIVE] = unlike(sides[Side.HARD_NEGATIVE], sides[Side.POSITIVE])
+    texts = {str(side): result.text for side, result in sides.items()}
+    return known | texts | {f"{side}_outcome": str(result.outcome) for side, result in sides.items()}
+
+
+def engine_of(llm: LLM) -> str:
+    """Return what computes, in words, where this machine has a choice of engines; empty otherwise."""
+    from pipeline.generation.llms.gguf import GgufLLM
+
+    return llm.llama.kind if isinstance(llm, GgufLLM) else ""
+
+
+def row(
+    attempt_id: str, origin: str, config: GenerationConfig, item: GeneratedTriplet, key: str = ""
+) -> dict[str, Any]:
+    """Return the journal row of one generated triplet; omega is 0 where no contrast took part."""
+    settings = asdict(config)
+    omega = 0.0 if item.contrast is Contrast.NONE else config.omega
+    reasons = {"positive_reason": item.positive, "hard_negative_reason": item.hard_negative}
+    return {
+        "table": "triplets",
+        "triplet_id": f"{attempt_id}-{item.premise.premise_id}",
+        "attempt_id": attempt_id,
+        "premise_id": item.premise.premise_id,
+        "premise": item.premise.text,
+        "positive": item.positive.text,
+        "hard_negative": item.hard_negative.text,
+        "positive_raw": item.positive.raw,
+        "hard_negative_raw": item.hard_negative.raw,
+        "positive_outcome": str(item.positive.outcome),
+        "hard_negative_outcome": str(item.hard_negative.outcome),
+        "contrast": str(item.contrast),
+        "tokens": item.positive.tokens + item.hard_negative.tokens,
+        "origin": origin,
+        **{name: settings[name] for name in ("seed", "llm", "prompt_set")},
+        "omega": omega,
+        "text_key": key,
+        **{name: side.reason for name, side in reasons.items() if side.reason},
+    }

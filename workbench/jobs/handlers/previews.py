@@ -1,0 +1,154 @@
+"""The grid preview as a job: a few premises at several values of omega, kept as they come."""
+
+import time
+from contextlib import closing
+from dataclasses import asdict, replace
+from typing import Any
+
+from pipeline.config import GenerationConfig
+from pipeline.durable import write_json
+from pipeline.generation.contrast import TokenChoice
+from pipeline.generation.lens import LensRecord, LensStep, record_reply
+from pipeline.generation.llms.opening import open_llm
+from pipeline.generation.llms.protocol import LLM
+from pipeline.generation.llms.remote import RemoteLLM
+from pipeline.generation.outcomes import classify
+from pipeline.generation.prompt_sets import prompt_set
+from pipeline.generation.reading import answer, open_reader, token_llm
+from pipeline.generation.triplets import generate
+from pipeline.records import GeneratedTriplet, Premise
+from workbench.jobs.context import JobContext
+from workbench.jobs.kinds import AskSpec, GridSpec, LensSpec, TokensSpec
+
+
+def run_grid(context: JobContext[GridSpec]) -> None:
+    """Write out/grid.json again and again: a cell per premise and omega, both sides with their outcomes."""
+    config = context.spec.config
+    prompts = context.spec.prompts or prompt_set(config.prompt_set)
+    premises = [Premise.from_text(text) for text in context.spec.premises]
+    total = len(premises) * len(context.spec.omegas)
+    context.progress(0, total, message=f"Loading {config.llm}")
+    cells: list[dict[str, Any]] = []
+    with closing(open_llm(context.spec.llm, for_many=True)) as llm:
+        context.progress(0, total, message="Writing")
+        for omega in context.spec.omegas:
+            settings = replace(config, omega=omega)
+            stream = generate(
+                premises, settings, llm, prompts=prompts, should_stop=lambda: context.stop_requested() is not None
+            )
+            for item in stream:
+                cells.append(cell(omega, item))
+                write_json(context.out / "grid.json", cells, sync=False)
+                context.progress(len(cells), total, message=f"omega {omega:g}")
+            if context.stop_requested():
+                return
+
+
+def cell(omega: float, item: GeneratedTriplet) -> dict[str, Any]:
+    """Return what one premise gave at one omega."""
+    return {
+        "omega": omega,
+        "premise": item.premise.text,
+        "positive": asdict(item.positive),
+        "hard_negative": asdict(item.hard_negative),
+    }
+
+
+_SHOWN_EVERY_TOKENS = 8
+
+
+def run_ask(context: JobContext[AskSpec]) -> None:
+    """Write out/answer.json again and again: text so far, tokens of prompt (where known) and answer, seconds."""
+    config = context.spec.config
+    context.progress(0, config.max_new_tokens, message=f"Loading {config.llm}")
+    with closing(open_llm(context.spec.llm)) as llm:
+        page = _Page(context, config.max_new_tokens)
+        if isinstance(llm, RemoteLLM):
+            text, tokens, cut = llm.answer(context.spec.prompt, config)
+            page.keep(text, tokens, ended=not cut)
+        else:
+            _write(llm, context.spec.prompt, config, page)
+    if context.stop_seen is None:
+        context.progress(config.max_new_tokens, config.max_new_tokens, message="Answered")
+
+
+class _Page:
+    """The file that the answer grows in."""
+
+    def __init__(self, context: JobContext, limit: int) -> None:
+        self.context = context
+        self.prompt_tokens: int | None = None
+        self._limit = limit
+        self._since = time.monotonic()
+
+    def keep(self, text: str, tokens: int, *, ended: bool) -> None:
+        seconds = round(time.monotonic() - self._since, 2)
+        record = {"text": text, "prompt_tokens": self.prompt_tokens, "tokens": tokens, "seconds": seconds}
+        write_json(self.context.out / "answer.json", record | {"ended": ended}, sync=False)
+        self.context.progress(tokens, self._limit, message="Writing")
+
+
+def _write(llm: LLM, prompt: str, config: GenerationConfig, page: _Page) -> None:
+    """Write token by token; line breaks belong to the answer, so only the model's own end token ends it."""
+    spoken = token_llm(llm)
+    reader = open_reader(llm, prompt)
+    page.prompt_tokens = reader.prompt_tokens
+
+    def is_end(token: int) -> bool:
+        return spoken.is_end(token) and "\n" not in spoken.detokenize([token])
+
+    how = TokenChoice.of(config)
+    tokens: list[int] = []
+    stream = answer(reader, how, seed=config.seed, max_new_tokens=config.max_new_tokens, is_end=is_end)
+    for token in stream:
+        tokens.append(token)
+        if len(tokens) % _SHOWN_EVERY_TOKENS == 0:
+            page.keep(spoken.detokenize(tokens), len(tokens), ended=False)
+        if page.context.stop_requested():
+            break
+    ended = page.context.stop_seen is None and len(tokens) < config.max_new_tokens
+    page.keep(spoken.detokenize(tokens), len(tokens), ended=ended)
+
+
+def run_lens(context: JobContext[LensSpec]) -> None:
+    """Write out/lens.json: the record of the reply, its cleaned text and outcome."""
+    spec = context.spec
+    config = spec.config
+    prompts, side, limit = spec.prompts or prompt_set(config.prompt_set), spec.side, config.max_new_tokens
+    context.progress(0, limit, message=f"Loading {config.llm}")
+    with closing(open_llm(spec.llm, for_many=True)) as llm:
+        spoken = token_llm(llm)
+        own, opposite = (
+            open_reader(llm, prompt.prefix(), prompt.tail(spec.premise), row=row)
+            for row, prompt in enumerate((prompts.own(side), prompts.opposite(side)))
+        )
+        stream = record_reply(
+            (own, opposite),
+            TokenChoice.of(config),
+            max_new_tokens=limit,
+            is_end=spoken.is_end,
+            text_of=lambda token: spoken.detokenize([token]),
+        )
+        steps: list[LensStep] = []
+        for step in stream:
+            steps.append(step)
+            context.progress(min(len(steps), limit - 1), limit, message="Writing")
+            if context.stop_requested():
+                return
+        taken = [step.candidates[step.chosen].token for step in steps if not step.ends]
+        raw = spoken.detokenize(taken)
+    result = classify(raw, spec.premise, side, prompts, cut=not steps[-1].ends, tokens=len(taken))
+    record = LensRecord(config.omega, config.plausibility, tuple(steps)).to_json()
+    record |= {"text": result.text, "outcome": str(result.outcome)}
+    write_json(context.out / "lens.json", record)
+    context.progress(limit, limit, message="Recorded")
+
+
+def run_tokens(context: JobContext[TokensSpec]) -> None:
+    """Write out/tokens.json: the tokens of each text of the spec, and the LLM's window (null where unknown)."""
+    texts = context.spec.texts
+    context.progress(0, len(texts), message="Loading the LLM")
+    with closing(open_llm(context.spec.llm)) as llm:
+        found = {"counts": [len(token_llm(llm).tokenize(text)) for text in texts], "window": llm.context_length}
+    write_json(context.out / "tokens.json", found)
+    context.progress(len(texts), len(texts), message="Counted")

@@ -1,0 +1,286 @@
+"""Named lists of triplets, cut out of a map or a table: one JSON file each."""
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from pipeline.config import CurationRule, from_fields
+from pipeline.durable import write_json, write_text
+from pipeline.evaluation.behaviour import Case, built_in_cases, case_of
+from pipeline.generation.prompt_sets import PROMPT_SETS, SHIPPED, prompt_set
+from pipeline.generation.prompts import PromptSet
+from pipeline.records import InputError, text_id
+from pipeline.settings import checked_name
+from workbench.journal import Journal, new_id, now, read_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One saved list of triplets."""
+
+    slice_id: str
+    name: str
+    triplet_ids: tuple[str, ...]
+    origin: str
+    """Where it was cut out: a map's id."""
+    created_at: str
+
+
+SliceList = list[Slice]
+
+
+class Slices:
+    """The folder of slices of a workspace."""
+
+    def __init__(self, workspace_root: Path) -> None:
+        self.folder = workspace_root / "slices"
+
+    def add(self, name: str, triplet_ids: Sequence[str], *, origin: str) -> Slice:
+        """Save a slice; one without a name or without triplets is an InputError."""
+        unique = tuple(dict.fromkeys(triplet_ids))
+        if not name.strip() or not unique:
+            raise InputError("A slice needs a name and at least one triplet: select points on the map first.")
+        saved = Slice(new_id("slice"), checked_name(name, "a slice"), unique, origin, now())
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / f"{saved.slice_id}.json", asdict(saved))
+        return saved
+
+    def list(self) -> SliceList:
+        """Return every slice, newest first."""
+        return [_slice(json.loads(path.read_bytes())) for path in sorted(self.folder.glob("*.json"), reverse=True)]
+
+    def get(self, slice_id: str) -> Slice:
+        """Return one slice; an unknown id is an InputError."""
+        for saved in self.list():
+            if saved.slice_id == slice_id:
+                return saved
+        raise InputError(f"There is no slice {slice_id}; save a selection of the map as a slice first.")
+
+
+def _slice(fields: dict[str, Any]) -> Slice:
+    return Slice(**fields | {"triplet_ids": tuple(fields["triplet_ids"])})
+
+
+MAX_GUIDELINES_CHARS = 50_000
+MOST_RULE_NAME_CHARS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class CurationNotes:
+    """Settings of curation that belong to the workspace."""
+
+    guidelines: str = ""
+    """Markdown shown beside the queue."""
+    shared: float = 0.0
+    """Share of triplets that every annotator decides without seeing the others' decisions; range [0, 1]."""
+    rules: dict[str, CurationRule] = field(default_factory=dict)
+    """Saved rules by name."""
+
+
+def read_notes(root: Path) -> CurationNotes:
+    """Read the notes of a workspace; none yet are empty ones."""
+    text, settings = root / "guidelines.md", root / "curation.json"
+    guidelines = text.read_text(encoding="utf-8") if text.is_file() else ""
+    fields: dict[str, Any] = {}
+    if settings.is_file():
+        try:
+            fields = json.loads(settings.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"{settings} is damaged ({error}); repair or remove it.") from error
+    rules = {name: from_fields(CurationRule, rule) for name, rule in fields.get("rules", {}).items()}
+    return CurationNotes(guidelines, float(fields.get("shared", 0.0)), rules)
+
+
+def write_notes(root: Path, notes: CurationNotes) -> None:
+    """Keep the notes; a reader never sees half of them."""
+    if not 0 <= notes.shared <= 1:
+        raise InputError(f"The share annotated twice must lie in 0..1, got {notes.shared}.")
+    if len(notes.guidelines) > MAX_GUIDELINES_CHARS:
+        raise InputError(f"The guidelines have {len(notes.guidelines):,} characters; keep them below 50,000.")
+    write_text(root / "guidelines.md", notes.guidelines)
+    settings = {"shared": notes.shared, "rules": {name: asdict(rule) for name, rule in notes.rules.items()}}
+    write_json(root / "curation.json", settings, indent=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One note."""
+
+    note_id: str
+    about: str
+    """What it is about: encoder, task and slice as one line."""
+    text: str
+    created_at: str
+
+
+NoteList = list[Note]
+
+
+class Notes:
+    """The folder of notes of a workspace."""
+
+    def __init__(self, workspace_root: Path) -> None:
+        self.folder = workspace_root / "notes"
+
+    def add(self, text: str, *, about: str) -> Note:
+        """Keep a note; an empty one is an InputError."""
+        if not text.strip():
+            raise InputError("The note is empty: write what you saw.")
+        note = Note(new_id("note"), about, text.strip(), now())
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / f"{note.note_id}.json", asdict(note))
+        return note
+
+    def list(self, about: str | None = None) -> NoteList:
+        """Return notes, newest first; all of them, or those about one thing."""
+        found = [Note(**json.loads(path.read_bytes())) for path in sorted(self.folder.glob("*.json"), reverse=True)]
+        return [note for note in found if about in (None, note.about)]
+
+
+CaseList = list[Case]
+_ADDED, _RETRACTED = "behaviour_tests", "retracted_behaviour_tests"
+_writing = Lock()
+_log = logging.getLogger(__name__)
+
+
+class OwnTests:
+    """The file of own tests of a workspace; a test that was taken back stays in it, with the line that says so."""
+
+    def __init__(self, workspace_root: Path) -> None:
+        self.path = workspace_root / "behaviour_tests.jsonl"
+
+    def list(self) -> CaseList:
+        """Return the tests in the order in which they were added, without those taken back."""
+        found: dict[str, Case] = {}
+        for row in read_rows(self.path):
+            try:
+                if row["table"] == _ADDED:
+                    case = case_of(row["case"])
+                    found[case.case_id] = case
+                elif row["table"] == _RETRACTED:
+                    found.pop(row["case_id"], None)
+            except (InputError, KeyError, TypeError) as error:
+                _log.warning("A line of %s is no behavioural test of this version: %s", self.path.name, error)
+        return list(found.values())
+
+    def add(self, case: Case) -> bool:
+        """Add one; False when it is there already, among these or among the built-in ones."""
+        with _writing:
+            if case in self.list() or case in built_in_cases():
+                return False
+            self._append({"table": _ADDED, "created_at": now(), "case": asdict(case)})
+        return True
+
+    def retract(self, case_id: str) -> None:
+        """Take one back. Raises InputError for one that is not there."""
+        with _writing:
+            if case_id not in {case.case_id for case in self.list()}:
+                raise InputError(
+                    "This test is not among those of the workspace: it may have been taken back already."
+                )
+            self._append({"table": _RETRACTED, "created_at": now(), "case_id": case_id})
+
+    def _append(self, row: dict[str, object]) -> None:
+        journal = Journal(self.path)
+        try:
+            journal.append([row])
+        finally:
+            journal.close()
+
+
+@dataclass(frozen=True, slots=True)
+class PairSlice:
+    """One saved list of pairs."""
+
+    slice_id: str
+    name: str
+    task: str
+    pair_ids: tuple[str, ...]
+    """Hashes of the two sentences, so that the slice survives another order or a shorter file."""
+    origin: str
+    """Where it was cut out: encoder, task and slice as one line."""
+    created_at: str
+
+
+PairSliceList = list[PairSlice]
+
+
+class PairSlices:
+    """The folder of pair slices of a workspace."""
+
+    def __init__(self, workspace_root: Path) -> None:
+        self.folder = workspace_root / "pair_slices"
+
+    def add(self, name: str, pairs: Sequence[tuple[str, str]], *, task: str, origin: str) -> PairSlice:
+        """Save a slice. Raises InputError without a name or a pair, and for a name that the task has already."""
+        unique = tuple(dict.fromkeys(pair_ids(pairs)))
+        if not name.strip() or not unique:
+            raise InputError("A slice needs a name and at least one pair: select pairs first.")
+        if name.strip() in {known.name for known in self.list(task)}:
+            raise InputError(f"{task} has a slice called {name.strip()} already: choose another name.")
+        saved = PairSlice(new_id("pairs"), name.strip(), task, unique, origin, now())
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / f"{saved.slice_id}.json", asdict(saved))
+        return saved
+
+    def list(self, task: str) -> PairSliceList:
+        """Return the slices of a task, oldest first."""
+        read = [json.loads(path.read_bytes()) for path in sorted(self.folder.glob("*.json"))]
+        return [
+            PairSlice(**fields | {"pair_ids": tuple(fields["pair_ids"])}) for fields in read if fields["task"] == task
+        ]
+
+
+def pair_ids(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Id of each pair: a hash of its two sentences in their order."""
+    return [text_id(f"{first}\n{second}") for first, second in pairs]
+
+
+PromptSetList = list[PromptSet]
+_TABLE = "prompt_sets"
+
+
+class PromptSets:
+    """What was saved in this workspace, beside what comes with the workbench."""
+
+    def __init__(self, workspace_root: Path) -> None:
+        self.path = workspace_root / "prompt_sets.jsonl"
+
+    def own(self) -> PromptSetList:
+        """Return every saved version, oldest first; the file is the only place they are kept."""
+        found = []
+        for row in read_rows(self.path):
+            try:
+                found.append(PromptSet.from_json(row["prompts"]))
+            except (InputError, KeyError) as error:
+                _log.warning("A line of %s is no prompt set of this version: %s", self.path.name, error)
+        return found
+
+    def newest(self) -> PromptSetList:
+        """Return the newest version of every set: the shipped ones, then those saved here, latest first."""
+        latest = {prompts.prompt_set_id: prompts for prompts in self.own()}
+        return [*SHIPPED, *reversed(latest.values())]
+
+    def find(self, ref: str) -> PromptSet:
+        """Return the set of this name, or name@version; InputError naming the known ones."""
+        return prompt_set(ref, self.own())
+
+    def save(self, prompts: PromptSet) -> PromptSet:
+        """Keep these prompts as the next version of their name; the names of shipped sets are taken."""
+        if prompts.prompt_set_id in PROMPT_SETS:
+            raise InputError(
+                f"{prompts.prompt_set_id!r} is a set that comes with the workbench: save yours under another name."
+            )
+        with _writing:
+            versions = [one.version for one in self.own() if one.prompt_set_id == prompts.prompt_set_id]
+            saved = replace(prompts, version=max(versions, default=0) + 1)
+            journal = Journal(self.path)
+            try:
+                journal.append([{"table": _TABLE, "created_at": now(), "prompts": saved.to_json()}])
+            finally:
+                journal.close()
+        return saved
