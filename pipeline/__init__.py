@@ -1,1 +1,35 @@
-"""The science: plain functions from data to data. Imports neither Streamlit nor DuckDB."""
+"""The science: plain functions from data to data, without Streamlit and DuckDB.
+
+What a notebook needs is offered here by name: `from pipeline import generate, train, evaluate`.
+"""
+
+from pipeline.lazy import offer
+
+__getattr__, __all__ = offer(
+    __name__,
+    {
+        "GenerationConfig": "config",
+        "CurationRule": "config",
+        "TrainConfig": "train_config",
+        "Premise": "records",
+        "Triplet": "records",
+        "read_premises": "premises",
+        "read_triplets": "exchange",
+        "write_triplets": "exchange",
+        "load_encoder": "encoders",
+        "entry_for": "generation.llms.entries",
+        "open_llm": "generation.llms.opening",
+        "generate": "generation.triplets",
+        "prompt_set": "generation.prompt_sets",
+        "load_judge": "curation.judges",
+        "score_triplets": "curation.judges",
+        "default_calibration": "curation.calibration",
+        "keeps": "curation.rules",
+        "funnel": "curation.rules",
+        "train": "training.run",
+        "read_tasks": "evaluation.sts",
+        "evaluate": "evaluation.benchmark",
+        "summary": "evaluation.benchmark",
+        "held_out_accuracy": "evaluation.benchmark",
+    },
+)

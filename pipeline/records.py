@@ -76,6 +76,11 @@ class GeneratedTriplet:
         """Whether both sides ended well."""
         return self.positive.outcome is Outcome.OK and self.hard_negative.outcome is Outcome.OK
 
+    @property
+    def triplet(self) -> "Triplet":
+        """The three texts alone, as training takes them."""
+        return Triplet(self.premise.text, self.positive.text, self.hard_negative.text)
+
 
 @dataclass(frozen=True, slots=True)
 class Triplet:

@@ -1,5 +1,6 @@
 """The commands of the README do what it says, in the order it gives them."""
 
+import os
 import re
 import subprocess
 import sys
@@ -11,7 +12,7 @@ README = Path(__file__).parents[1] / "README.md"
 def block(title: str) -> list[str]:
     """Return the lines of the first code block under this heading."""
     section = README.read_text(encoding="utf-8").split(f"## {title}\n", 1)[1]
-    code = re.search(r"```\n(.*?)```", section, flags=re.DOTALL)
+    code = re.search(r"```\w*\n(.*?)```", section, flags=re.DOTALL)
     assert code is not None
     return code.group(1).splitlines()
 
@@ -43,6 +44,38 @@ def test_the_commands_without_a_browser_run_to_scores(tmp_path: Path):
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert (tmp_path / "scores.json").exists()
     assert list((tmp_path / "home").rglob("state.duckdb")), "the commands used another workspace than the default one"
+
+
+def test_the_notebook_example_runs_to_scores(tmp_path: Path, shared_data: Path):
+    (tmp_path / "assets").symlink_to(README.parent / "assets")
+    (tmp_path / "folder").symlink_to(shared_data / "sts")
+    script = "\n".join(block("In a notebook"))
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(README.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    average = re.search(r"'average': ([\d.]+)", done.stdout)
+    assert average is not None and 50 < float(average[1]) < 75, done.stdout  # a static encoder, hardly trained
+
+
+def test_what_the_pipeline_offers_is_there_and_costs_nothing_before_it_is_used():
+    code = (
+        "import sys, pipeline\n"
+        "assert 'torch' not in sys.modules and 'numpy' not in sys.modules\n"
+        "from pipeline import curation, evaluation, generation, training\n"
+        "for package in (pipeline, generation, curation, training, evaluation):\n"
+        "    assert all(callable(getattr(package, name)) for name in package.__all__), package\n"
+        "assert not hasattr(pipeline, 'nothing')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=README.parent, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_without_the_packages_one_sentence_says_what_to_do(tmp_path: Path):

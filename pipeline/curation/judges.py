@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.curation.calibration import MIN_PAIRS, split
+from pipeline.curation.calibration import MIN_PAIRS, Calibration, split
 from pipeline.evaluation.benchmark import Encoder
 from pipeline.evaluation.metrics import row_cosine
 from pipeline.generation.llms.entries import LLMEntry, entry_for
-from pipeline.records import InputError
+from pipeline.records import InputError, Triplet
 
 LIKELIHOOD = "likelihood:smollm2-135m"
 GUIDE = "guide:all-MiniLM-L6-v2"
@@ -54,6 +54,20 @@ def load_judge(judge_id: str, entry: LLMEntry | None = None, *, vectors: Path | 
     if kind not in kinds_for(entry):
         raise InputError(f"{model} is a server, which can be asked for a digit only: choose digit:{model}.")
     return _remote_judge(judge_id, entry) if entry.kind == "remote" else _folder_judge(kind, judge_id, entry)
+
+
+def score_triplets(
+    judge: Judge, triplets: Sequence[Triplet], calibration: Calibration | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Score (premise, positive) and (premise, hard negative) of each triplet.
+
+    Returns a and b, float64 (len(triplets),) each: on 0..5 with a calibration, raw values of the judge without.
+    """
+    sides = [(t.premise, t.positive) for t in triplets] + [(t.premise, t.hard_negative) for t in triplets]
+    scores = judge.scores(sides)
+    if calibration is not None:
+        scores = calibration.apply(scores)
+    return scores[: len(triplets)], scores[len(triplets) :]
 
 
 def kinds_for(entry: LLMEntry) -> tuple[str, ...]:

@@ -1,1 +1,13 @@
 """Stage 1: contrastively refined generation of positives and hard negatives."""
+
+from pipeline.lazy import offer
+
+__getattr__, __all__ = offer(
+    __name__,
+    {
+        "entry_for": "llms.entries",
+        "open_llm": "llms.opening",
+        "generate": "triplets",
+        "prompt_set": "prompt_sets",
+    },
+)

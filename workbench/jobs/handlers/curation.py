@@ -16,7 +16,7 @@ from pipeline.curation.calibration import (
     split,
     usable_pairs,
 )
-from pipeline.curation.judges import Ensemble, Judge, fit_ensemble, load_judge, members_first
+from pipeline.curation.judges import Ensemble, Judge, fit_ensemble, load_judge, members_first, score_triplets
 from pipeline.durable import write_array, write_json
 from pipeline.evaluation.gold import GoldPairs, gold_pairs
 from pipeline.records import InputError
@@ -128,10 +128,8 @@ def said(counts: dict[str, int]) -> str:
 
 def judge_batch(judge: Judge, calibration: Calibration, rows: list[Any]) -> list[dict[str, Any]]:
     """Return the journal rows of one batch."""
-    pairs = [(row.premise, row.positive) for row in rows] + [(row.premise, row.hard_negative) for row in rows]
-    raw = judge.scores(pairs)
-    ids = [row.triplet_id for row in rows]
-    return judgement_rows(ids, judge.judge_id, calibration, raw[: len(rows)], raw[len(rows) :])
+    a, b = score_triplets(judge, rows)
+    return judgement_rows([row.triplet_id for row in rows], judge.judge_id, calibration, a, b)
 
 
 def ensemble_rows(context: JobContext[JudgeSpec], ensemble: Ensemble, rows: list[Any]) -> list[dict[str, Any]]:
