@@ -36,7 +36,7 @@ if maps.empty:
 encoders = encoder_names(workspace)
 names = map_names(workspace, maps, encoders, drawable)
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    chosen = state.pick("Map", list(names), name=state.PROJECTION, names=names)
+    chosen = state.pick("Map", list(names), name=state.MAP, names=names)
     with st.popover("Draw another map", icon=":material/add:", disabled=not drawable):
         map_form(workspace, drawable)
 row = maps.set_index("projection_id").loc[chosen]

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from workbench import shell, state
-from workbench.components.generate.attempt_view import ATTEMPTS, attempt_table, attempt_view
 from workbench.components.generate.generation_form import RUN, generation_form
+from workbench.components.generate.generation_runs import ALL_RUNS, run_view, runs_table
 from workbench.components.generate.grid_preview import grid_preview
 from workbench.components.generate.lens_view import lens_view
 from workbench.components.generate.llm_registry import LLMS, llm_registry
@@ -19,14 +19,14 @@ if not has_premises and state.recall(state.GENERATE_VIEW) not in without:
     welcome(workspace)
     st.stop()
 
-attempts = workspace.store.triplets.attempts()
-views = [PREMISES, "Preview", "Contrast lens", "Prompts", "Free prompt", RUN, ATTEMPTS, LLMS]
-first = RUN if len(attempts) else "Preview"
+runs = workspace.store.triplets.attempts()
+views = [PREMISES, "Preview", "Contrast lens", "Prompts", "Free prompt", RUN, ALL_RUNS, LLMS]
+first = RUN if len(runs) else "Preview"
 view = state.tabs(views if has_premises else without, name=state.GENERATE_VIEW, first=first)
 if view == PREMISES:
     scratch_view(workspace)
-elif view == ATTEMPTS:
-    attempt_table(workspace, attempts)
+elif view == ALL_RUNS:
+    runs_table(runs)
 elif view == LLMS:
     llm_registry(workspace)
 else:
@@ -43,4 +43,4 @@ else:
         elif view == "Free prompt":
             free_prompt(workspace, choice)
         else:
-            attempt_view(workspace, attempts, choice)
+            run_view(workspace, runs, choice)

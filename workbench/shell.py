@@ -1,7 +1,7 @@
 """What every page begins with: page config, navigation, workspace, sidebar, title.
 
-Streamlit runs a file of pages/ without the entry script when it is opened by its own address before anybody has seen
-the root. So nothing here relies on the entry: each page calls `begin`, which sets up all of it.
+Streamlit may run a file of pages/ without the entry script, when the page is opened by its own address first. Each
+page therefore calls `begin`, which relies on nothing that the entry script did.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from workbench.workspace import Workspace, current_workspace
 
 @dataclass(frozen=True, slots=True)
 class PageEntry:
-    """One page: where it is, how it is named, and the line that says what it is for."""
+    """One page: its file, title and icon, and a line on its purpose."""
 
     file: str
     title: str
@@ -28,7 +28,9 @@ class PageEntry:
 
 
 PAGES: Final[tuple[PageEntry, ...]] = (
-    PageEntry(elements.HOME, "Home", ":material/home:", "What this workspace holds, what runs, and what to do next."),
+    PageEntry(
+        elements.HOME, "Home", ":material/home:", "Contents of this workspace, running jobs, and the next step."
+    ),
     PageEntry(
         elements.GENERATE,
         "Generate",
@@ -39,7 +41,7 @@ PAGES: Final[tuple[PageEntry, ...]] = (
         elements.CURATE,
         "Curate",
         ":material/rule:",
-        "Judge the triplets, set the rule that keeps them, decide single ones, freeze a snapshot.",
+        "Judge triplets, set the rule that keeps them, accept or reject single ones, freeze a snapshot.",
     ),
     PageEntry(
         elements.TRAIN,
@@ -70,10 +72,10 @@ _BY_TITLE: Final = {page.title: page for page in PAGES}
 
 
 def navigation() -> st.Page:
-    """Declare the pages and return the one that was asked for.
+    """Declare the pages and return the current one.
 
-    Streamlit's own menu is hidden: it would fetch each page's icon from the network to use it as the tab's icon.
-    The sidebar's links show the same icons from Streamlit's bundled font.
+    Streamlit's own menu is hidden because it fetches each page's icon from the network; the links in the sidebar use
+    the bundled font.
     """
     pages = [
         st.Page(page.file, title=page.title, help=page.purpose, default=page.file == elements.HOME) for page in PAGES
@@ -82,7 +84,10 @@ def navigation() -> st.Page:
 
 
 def begin(title: str) -> Workspace:
-    """Open a page: call first on each page with its title; stops with one sentence when the workspace is unusable."""
+    """Set up the page of this title and return the workspace; the first call of every page.
+
+    If the workspace cannot be opened, the page shows why and stops.
+    """
     page = _BY_TITLE[title]
     st.set_page_config(page_title=f"{title} · MultiCSR", page_icon=str(ASSETS / "icon.svg"), layout="wide")
     navigation()

@@ -1,5 +1,6 @@
-"""The only names of shared session keys and URL parameters, and the only code that touches either."""
+"""Session keys and URL parameters that pages share: their names, and the only code that reads or sets them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -13,7 +14,7 @@ RUN: Final = "run"
 ENCODER: Final = "encoder"
 CANDIDATE: Final = "candidate"
 TASK: Final = "task"
-PROJECTION: Final = "map"
+MAP: Final = "map"
 MAPPED: Final = "sentences"
 TRIPLET: Final = "triplet"
 VIEW: Final = "view"
@@ -44,17 +45,17 @@ RETRIEVAL_FOLDER: Final = "retrieval_folder"
 TRANSFER_FOLDER: Final = "transfer_folder"
 
 _LONGEST_NAME: Final = 40
-"""Characters of an annotator's name: what a URL brings is cut, as the field would."""
+"""Characters of an annotator's name; a longer one in a URL is cut as the field would cut it."""
 _PREFIX: Final = "shared_"
 
 
 def recall(name: str) -> str | None:
-    """What the URL says, else what this session chose last, on whichever page."""
+    """Return the value in the URL, else the last choice of this session on any page."""
     return st.query_params.get(name) or st.session_state.get(_PREFIX + name)
 
 
 def remember(name: str, value: str | None) -> None:
-    """Keep a choice for this session and put it into the URL, so that a copied link opens the same view."""
+    """Keep a choice for this session and put it into the URL: a copied link opens the same view."""
     st.session_state[_PREFIX + name] = value
     if value is None:
         st.query_params.pop(name, None)
@@ -63,12 +64,12 @@ def remember(name: str, value: str | None) -> None:
 
 
 def keep(name: str, value: str) -> None:
-    """Keep a value that is not for the URL, such as a folder on this machine."""
+    """Keep a value that does not belong in the URL, such as a folder on this machine."""
     st.session_state[_PREFIX + name] = value
 
 
 def select(name: str, value: str) -> None:
-    """Make the picker or tabs of this name show the value in the next run; a drawn widget stays as it is."""
+    """Make the picker or tabs of this name show the value in the next run of the page."""
     st.session_state[f"{_PREFIX}next_{name}"] = value
     st.session_state[_PREFIX + name] = value
 
@@ -80,9 +81,8 @@ def pick(
     name: str,
     names: Mapping[str, str] | None = None,
     help: str | None = None,
-    visible_label: bool = True,
 ) -> str | None:
-    """Selectbox over ids that lives in the URL; an id that no longer exists falls back to the first option."""
+    """Draw a selectbox over ids whose choice is kept in the URL; an unknown id falls back to the first option."""
     ids = list(options)
     if not ids:
         return None
@@ -93,7 +93,8 @@ def pick(
     elif st.session_state.get(key) not in ids:
         st.session_state.pop(key, None)
     wanted = recall(name)
-    titles = _told_apart(ids, names or {})
+    # A selectbox answers with the chosen words: of two equal names it would always mean the first.
+    titles = dict(zip(ids, numbered([(names or {}).get(option, option) for option in ids]), strict=True))
     chosen = st.selectbox(
         label,
         ids,
@@ -101,32 +102,30 @@ def pick(
         format_func=titles.__getitem__,
         key=key,
         help=help,
-        label_visibility="visible" if visible_label else "collapsed",
     )
     remember(name, chosen)
     return chosen
 
 
-def _told_apart(ids: Sequence[str], names: Mapping[str, str]) -> dict[str, str]:
-    """Number equal names: a selectbox answers with the words that were chosen, and of equal ones with one for all."""
-    seen: dict[str, int] = {}
-    titles = {}
-    for option in ids:
-        name = names.get(option, option)
-        seen[name] = seen.get(name, 0) + 1
-        titles[option] = name if seen[name] == 1 else f"{name} ({seen[name]})"
-    return titles
+def numbered(names: Sequence[str]) -> list[str]:
+    """Make names unique: the second of two equal ones gets (2) behind it, and so on."""
+    seen: Counter[str] = Counter()
+    unique = []
+    for name in names:
+        seen[name] += 1
+        unique.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return unique
 
 
 def annotator() -> str:
-    """Name under which this session's decisions are kept."""
+    """Return the name under which this session's decisions are stored."""
     return " ".join((recall(ANNOTATOR) or "").split())[:_LONGEST_NAME] or "me"
 
 
 def tabs(options: Sequence[str], *, name: str, first: str = "") -> str:
-    """Views of one page as a segmented control that lives in the URL; only the chosen view is computed.
+    """Draw the views of a page as a segmented control whose choice is kept in the URL; return the chosen view.
 
-    `first` is the view to begin with where neither URL nor session names one.
+    first: the view to begin with when neither URL nor session names one.
     """
     key = f"tabs_{name}"
     wanted = recall(name)
@@ -140,15 +139,15 @@ def tabs(options: Sequence[str], *, name: str, first: str = "") -> str:
 
 
 def show_tab(name: str, value: str) -> None:
-    """Open this view the next time its page is drawn. Not for the page that is being drawn."""
+    """Open this view when another page is drawn next; on the page being drawn, use `select`."""
     st.session_state[_PREFIX + name] = value
     st.session_state[f"tabs_{name}"] = value
 
 
 def folder_input(label: str, *, name: str, help: str, part: str = "") -> str:
-    """Text field for a folder of this machine, remembered for the session but never put into the URL.
+    """Draw a field for a folder on this machine; it is remembered for the session but never put into the URL.
 
-    part: tells two fields of one page apart that ask for the same folder.
+    part: distinguishes two fields on one page that ask for the same folder.
     """
     typed = st.text_input(
         label,
@@ -162,6 +161,6 @@ def folder_input(label: str, *, name: str, help: str, part: str = "") -> str:
 
 
 def set_folder(name: str, folder: str) -> None:
-    """Put a folder into its field. For callbacks: a field that is already drawn cannot be changed in the same run."""
+    """Fill in a folder field. Only from a callback: Streamlit does not let a drawn field be changed."""
     st.session_state[f"folder_{name}"] = folder
     keep(name, folder)

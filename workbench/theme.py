@@ -1,15 +1,19 @@
-"""What colours mean and how every chart begins. Plotly takes fonts, grid and background from the Streamlit theme."""
+"""The meaning of colours, and what all charts share. Plotly takes fonts and grid from the Streamlit theme."""
 
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import plotly.graph_objects as go
 import streamlit as st
 
 from pipeline.records import Outcome, Side
+from pipeline.statistics import Interval
 
 BadgeColour = Literal["red", "orange", "yellow", "blue", "green", "violet", "gray"]
 
 INK: Final = "#6B7480"
+GREY: Final = "#A9B1BC"
+"""What is unknown or undecided: no value, or an interval that covers zero."""
 POSITIVE: Final = "#009E73"
 HARD_NEGATIVE: Final = "#D55E00"
 MASKED: Final = "#CC79A7"
@@ -23,7 +27,7 @@ ROLE_COLOURS: Final[dict[str, str]] = {
     "sentence1": "#56B4E9",
     "sentence2": "#8C6BB1",
 }
-"""Marks of the Okabe-Ito palette: told apart by colour-blind readers and legible on white and on near-black."""
+"""From the Okabe-Ito palette: distinct to colour-blind readers, legible on white and on near-black."""
 
 ROLE_NAMES: Final[dict[str, str]] = {
     "premise": "Premise",
@@ -39,14 +43,14 @@ OUTCOME_COLOURS: Final[dict[str, str]] = {
     Outcome.NEAR_COPY: "#F0C987",
     Outcome.TRUNCATED: "#B8860B",
     Outcome.MALFORMED: "#C98B6B",
-    Outcome.EMPTY: "#A9B1BC",
+    Outcome.EMPTY: GREY,
     Outcome.REFUSED: "#8C6BB1",
     Outcome.LOOP: "#5B7F95",
     Outcome.WRONG_LANGUAGE: "#B57BA6",
     Outcome.TOO_LONG: "#7F94A6",
     Outcome.FAILED: "#3F4750",
 }
-"""Amber for what generation should avoid; `ok` is redrawn in the colour of its side."""
+"""Amber for what generation should avoid; charts draw `ok` in the colour of its side."""
 
 SERIES: Final = ("#0A7FC2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#6B7480", "#8C6BB1")
 """Colours of runs and encoders, which have no meaning of their own."""
@@ -55,16 +59,11 @@ MODEBAR: Final[dict[str, Any]] = {"displaylogo": False, "modeBarButtonsToRemove"
 
 
 def chart(title: str, *, x: str, y: str, height: int = 340) -> go.Figure:
-    """Start a figure with its title, axis titles (with units) and tabular, uncluttered axes."""
-    figure = go.Figure()
+    """Start a figure with its title and axis titles, which name their units."""
+    figure = bare(go.Figure(), height=height, top=56)
     figure.update_layout(
         title={"text": title, "font": {"size": 16}, "x": 0, "xanchor": "left"},
-        height=height,
-        margin={"l": 8, "r": 8, "t": 56, "b": 8},
         legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1, "xanchor": "right", "title": None},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        hoverlabel={"font": {"size": 15}, "align": "left"},
         # A constant revision keeps the reader's zoom when a live chart is redrawn.
         uirevision=title,
     )
@@ -73,17 +72,59 @@ def chart(title: str, *, x: str, y: str, height: int = 340) -> go.Figure:
     return figure
 
 
+def bare(figure: go.Figure, *, height: int, top: int) -> go.Figure:
+    """Give a figure the page's background, narrow margins (`top` pixels above) and readable hover texts."""
+    return figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": top, "b": 8},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        hoverlabel={"font": {"size": 15}, "align": "left"},
+    )
+
+
+def change_colour(change: Interval) -> str:
+    """Grey where the interval covers zero, else blue for a gain and amber for a loss."""
+    return GREY if not change.is_settled else HUMAN if change.value > 0 else WARNING
+
+
+def interval_chart(title: str, *, x: str, rows: Sequence[tuple[str, Interval]]) -> go.Figure:
+    """Draw a point with its interval per row (label, difference), the first at the top, and a line at zero."""
+    figure = chart(title, x=x, y="", height=120 + 34 * len(rows))
+    for place, (label, change) in enumerate(rows):
+        colour = change_colour(change)
+        figure.add_scatter(
+            x=[change.value],
+            y=[place],
+            mode="markers",
+            marker={"size": 11, "color": colour},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [change.high - change.value],
+                "arrayminus": [change.value - change.low],
+                "color": colour,
+                "thickness": 3,
+            },
+            hovertemplate=f"{label}: {change.value:+.2f} ({change.low:+.2f} to {change.high:+.2f})<extra></extra>",
+        )
+    figure.add_vline(x=0, line={"color": INK, "width": 1})
+    labels = [label for label, _ in rows]
+    figure.update_yaxes(autorange="reversed", tickvals=list(range(len(rows))), ticktext=labels)
+    return figure.update_layout(showlegend=False)
+
+
 def button_kind(primary: bool) -> Literal["primary", "secondary"]:
-    """Return the look of a button: the one that is wanted next stands out."""
+    """Return the look of a button; the primary one is the next step."""
     return "primary" if primary else "secondary"
 
 
 def text_colour() -> str:
-    """The page's text colour, for marks inside a chart that Plotly would draw in its axes' grey."""
+    """Return the page's text colour, for annotations that Plotly would draw in the grey of its axes."""
     return "#E6E9ED" if st.context.theme.type == "dark" else "#1B1F24"
 
 
 def see_through(colour: str, opacity: float) -> str:
-    """Turn #RRGGBB into an rgba() string for tints."""
+    """Return #RRGGBB as a translucent rgba() colour."""
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity})"

@@ -14,7 +14,7 @@ from pipeline.config import CurationRule
 from workbench.components.curate.rule_view import at_border
 from workbench.components.elements import ago, counted, duration, for_chart, percent, plain, spearman
 from workbench.components.evaluate.leaderboard_view import COVERED, MEAN, marked, matrix_table
-from workbench.components.generate.attempt_view import outcome_figure, spoken
+from workbench.components.generate.generation_runs import outcome_figure, shares_in_words
 
 
 def test_border_lists_the_closest_and_what_binds_them() -> None:
@@ -73,7 +73,7 @@ def test_outcome_bars_add_up() -> None:
     )
     bars = outcome_figure(counts).data
     assert [sum(bar.x[side] for bar in bars) for side in (0, 1)] == [10, 10]
-    assert spoken(counts) == "Positive: 70% ok; Hard negative: 40% ok"
+    assert shares_in_words(counts) == "Positive: 70% ok; Hard negative: 40% ok"
 
 
 def test_wording() -> None:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pandas as pd
 import pytest
@@ -14,16 +14,17 @@ from pipeline.records import text_id
 from tests.pages.conftest import Draw, texts
 from tests.pages.filled import TRICKY, finished_job
 from tests.pages.test_pages import assert_healthy
-from workbench.components.generate.attempt_view import MEANINGS
+from workbench.components.generate.generation_runs import MEANINGS
 from workbench.components.generate.grid_preview import changed_words, marked
 from workbench.components.generate.lens_view import lens_figure, shown_candidates, token_name
-from workbench.components.generate.prompt_editor import said
+from workbench.components.generate.prompt_editor import token_words
+from workbench.jobs.folder import JobFolder
 from workbench.jobs.kinds import kind_of
 from workbench.paths import PROJECT
 from workbench.store.lists import PromptSets
 from workbench.workspace import Workspace
 
-VIEWS = ["Premises", "Preview", "Contrast lens", "Prompts", "Free prompt", "Run", "Attempts", "LLMs"]
+VIEWS = ["Premises", "Preview", "Contrast lens", "Prompts", "Free prompt", "Run", "All runs", "LLMs"]
 PREMISE = "A dog runs over the wet beach."
 CONFIG = asdict(GenerationConfig(prompt_set="default@1"))
 LENS_ID, GRID_ID, ASK_ID = (
@@ -179,6 +180,21 @@ def test_the_grid_marks_the_words_that_plain_generation_lacks(draw: Draw, previe
     assert "I cannot" in texts(app)
 
 
+@pytest.mark.parametrize(
+    ("view", "job_id"), [("Preview", GRID_ID), ("Contrast lens", LENS_ID), ("Free prompt", ASK_ID)]
+)
+def test_a_short_job_names_its_engine_where_it_noted_one(
+    draw: Draw, previews: Workspace, view: str, job_id: str
+) -> None:
+    asked = {"generation": view, "lens": LENS_ID, "grid": GRID_ID, "asked": ASK_ID}
+    assert "Engine:" not in texts(draw("generate", **asked))
+    folder = JobFolder(previews.root / "jobs" / job_id)
+    folder.write_status(replace(folder.status(), details={"engine": "llama.cpp"}))
+    app = draw("generate", **asked)
+    assert_healthy(app)
+    assert r"Engine: llama\.cpp\." in texts(app)
+
+
 def test_changed_words_by_hand() -> None:
     assert changed_words("The Dog runs, fast.", "the dog walks fast") == [
         ("The", False),
@@ -233,12 +249,12 @@ def test_what_cannot_be_saved_is_told_in_a_sentence(draw: Draw, corpus: str, wor
 
 
 def test_token_counts_in_words() -> None:
-    assert said(None, 0, reply=9) == ":gray[counting tokens …]"
+    assert token_words(None, 0, reply=9) == ":gray[counting tokens …]"
     found = {"counts": [10, 5, 20, 71], "window": 100}
-    assert said(found, 0, reply=9) == "**15 tokens**, 10 of them shared by all premises"
-    assert "do not fit the window of 100" in said(found, 1, reply=10)
-    assert "do not fit" not in said(found, 1, reply=9)
-    assert "do not fit" not in said(found | {"window": None}, 1, reply=99)
+    assert token_words(found, 0, reply=9) == "**15 tokens**, 10 of them shared by all premises"
+    assert "do not fit the context window of 100" in token_words(found, 1, reply=10)
+    assert "do not fit" not in token_words(found, 1, reply=9)
+    assert "do not fit" not in token_words(found | {"window": None}, 1, reply=99)
 
 
 def test_outcomes_lead_to_their_rows_and_to_a_retry(

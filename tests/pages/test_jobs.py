@@ -78,7 +78,7 @@ def test_a_worker_that_says_nothing_any_more_shows_for_how_long_and_no_old_rate(
         moment = time.time() - 185
         os.utime(folder.path / "status.json", (moment, moment))
         [bar] = draw("home").sidebar.get("progress")
-        assert "silent for 3 min" in bar.proto.text and "2.0/s" not in bar.proto.text
+        assert "no report for 3 min" in bar.proto.text and "2.0/s" not in bar.proto.text
 
 
 def test_what_is_no_job_is_named_on_home(draw: Draw, workspace: Workspace) -> None:

@@ -61,7 +61,7 @@ def test_without_a_corpus_the_llm_is_one_of_the_ways_to_begin(draw: Draw, worksp
     app = draw("generate", generation="Premises")
     assert_healthy(app)
     assert "48 topics × 8 genres × 3 lengths = 1,152 cells of 3: 3,456 premises" in texts(app)
-    assert "nothing has been measured" in texts(app)
+    assert "No speed measured" in texts(app)
     assert "No premises from scratch yet" in texts(app)
     assert_healthy(draw("generate", generation="LLMs"))
 
@@ -99,7 +99,7 @@ def test_coverage_outcomes_and_their_rows(draw: Draw, written: Workspace) -> Non
     assert_healthy(app)
     assert TRICKY not in texts(app) and "<b>no</b>" not in texts(app), "raw text would be parsed as Markdown"
     figures = {metric.label: metric.value for metric in app.metric}
-    assert figures == {"Premises": "3 / 8", "Full cells": "1 / 4", "Attempts": "5", "Kept of them": "60%"}
+    assert figures == {"Premises": "3 / 8", "Full cells": "1 / 4", "Attempts": "5", "Kept": "60%"}
     table = app.dataframe[0].value
     assert table.to_numpy().tolist() == [[2, 1], [0, 0]]
     pills = app.pills(key=f"scratch_outcome_{CORPUS}")
@@ -114,7 +114,7 @@ def test_coverage_outcomes_and_their_rows(draw: Draw, written: Workspace) -> Non
     assert app.dataframe[1].value["text"].tolist() == ["The dog show opens today."]
     app.selectbox(key=f"scratch_topic_{CORPUS}").set_value("a *bold* topic").run()
     assert_healthy(app)
-    assert "Nothing has been written there yet" in texts(app)
+    assert "Nothing has been written here yet" in texts(app)
 
 
 def test_a_scratch_corpus_is_like_any_other_on_the_page(draw: Draw, written: Workspace) -> None:

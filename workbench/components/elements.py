@@ -1,17 +1,28 @@
-"""People's and models' sentences on screen: never parsed as HTML, Markdown or a Streamlit directive."""
+"""What all pages share: escaped sentences, numbers and times in words, errors and empty states, tables read once."""
 
 import html
+import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
+import pandas as pd
 import streamlit as st
 
 from pipeline.durable import os_error_sentence
 from pipeline.records import InputError, StorageError
 from workbench.paths import PROJECT
+
+HOME: Final = str(PROJECT / "pages" / "home.py")
+GENERATE: Final = str(PROJECT / "pages" / "generate.py")
+CURATE: Final = str(PROJECT / "pages" / "curate.py")
+TRAIN: Final = str(PROJECT / "pages" / "train.py")
+EVALUATE: Final = str(PROJECT / "pages" / "evaluate.py")
+EMBEDDING_MAP: Final = str(PROJECT / "pages" / "embedding_map.py")
+ERRORS: Final = str(PROJECT / "pages" / "error_analysis.py")
 
 _MARKS: Final = re.compile(r"([!-/:-@\[-`{-~])")
 _REPLACED: Final = re.compile(r"(?<=:)(?=[\w/])|(?<=[-<>~])(?=[->=])|(?<=www)(?=\.)|(?<=@)(?=\w)", re.IGNORECASE)
@@ -22,8 +33,8 @@ _JOINER: Final = "\u2060"
 def plain(text: str) -> str:
     """Escape a sentence for a Markdown element.
 
-    Every ASCII mark gets a backslash. Streamlit also replaces :icons:, arrows, web and mail addresses in the finished
-    text, where the backslash is gone, so an invisible joiner splits those.
+    Every ASCII mark gets a backslash. Streamlit also replaces :icons:, arrows, web and mail addresses in the rendered
+    text, where the backslashes are gone: an invisible word joiner breaks those up.
     """
     one_line = " ".join(text.split())
     split = _REPLACED.sub(_JOINER, one_line)
@@ -44,12 +55,12 @@ def for_chart(text: str, width: int = 60) -> str:
 
 
 def words(text: str) -> set[str]:
-    """Lower-case words of a sentence, for comparing two."""
+    """Return the lower-case words of a sentence."""
     return {word.lower() for word in _WORD.findall(text)}
 
 
 def changes_marked(text: str, *, shared: Collection[str], colour: str | None = None) -> str:
-    """Markdown of a sentence: words missing from `shared` bold (in a colour if named), the others grey."""
+    """Return a sentence as Markdown: words missing from `shared` in bold, in `colour` if given; the others grey."""
     parts: list[str] = []
     for piece in text.split():
         known = words(piece) <= set(shared)
@@ -65,18 +76,9 @@ def shorten(text: str, length: int = 80) -> str:
     return text[:length].rsplit(" ", 1)[0] + " …"
 
 
-HOME: Final = str(PROJECT / "pages" / "home.py")
-GENERATE: Final = str(PROJECT / "pages" / "generate.py")
-CURATE: Final = str(PROJECT / "pages" / "curate.py")
-TRAIN: Final = str(PROJECT / "pages" / "train.py")
-EVALUATE: Final = str(PROJECT / "pages" / "evaluate.py")
-EMBEDDING_MAP: Final = str(PROJECT / "pages" / "embedding_map.py")
-ERRORS: Final = str(PROJECT / "pages" / "error_analysis.py")
-
-
 @contextmanager
 def errors_shown() -> Iterator[None]:
-    """Show an expected error as its one sentence; anything else is a defect and stays an exception."""
+    """Show an expected error as its sentence; anything else is a defect and stays an exception."""
     try:
         yield
     except (InputError, StorageError) as error:
@@ -85,8 +87,14 @@ def errors_shown() -> Iterator[None]:
         st.error(plain(os_error_sentence(error)), icon=":material/error:")
 
 
+def press(act: Callable[..., Any], *arguments: Any, **named: Any) -> None:
+    """Call an action from a button's callback and show an expected error."""
+    with errors_shown():
+        act(*arguments, **named)
+
+
 def empty_state(what: str, *, hint: str, icon: str, page: str | None = None, action: str = "") -> None:
-    """Say what is missing and lead to the page that provides it."""
+    """Say what is missing and offer the page that provides it."""
     with st.container(border=True, horizontal_alignment="center"):
         st.subheader(what, icon=icon, anchor=False, text_alignment="center")
         st.caption(hint, text_alignment="center")
@@ -95,7 +103,7 @@ def empty_state(what: str, *, hint: str, icon: str, page: str | None = None, act
 
 
 def no_chart(title: str, hint: str, *, height: int = 220) -> None:
-    """Stand in for a chart that has nothing to draw yet, at about its size so that the page does not jump."""
+    """Fill the place of a chart that has no data yet; about as high as the chart, to keep the page from jumping."""
     with st.container(border=True, height=height, vertical_alignment="center", horizontal_alignment="center"):
         st.markdown(f"**{title}**", text_alignment="center")
         st.caption(hint, text_alignment="center")
@@ -112,12 +120,12 @@ def counted(number: float, noun: str, plural: str = "") -> str:
 
 
 def percent(part: float, whole: float) -> str:
-    """Share as whole percent; a dash when there is nothing to share."""
+    """Return part of whole as a whole percentage; a dash when whole is 0."""
     return f"{part / whole:.0%}" if whole else "–"
 
 
 def duration(seconds: float) -> str:
-    """Length of time with two units at most: 8 s, 3 min 20 s, 2 h 5 min."""
+    """Return a length of time in at most two units: 8 s, 3 min 20 s, 2 h 5 min."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -129,36 +137,52 @@ def duration(seconds: float) -> str:
 
 
 def ago(moment: datetime | str | float | None, *, now: datetime | None = None) -> str:
-    """Time since a moment; naive times count as UTC, which is how the store keeps them."""
+    """Return the time since a moment; naive times are UTC, as in the store."""
     if moment is None:
         return ""
-    if isinstance(moment, str):
-        moment = datetime.fromisoformat(moment)
-    elif isinstance(moment, int | float):
-        moment = datetime.fromtimestamp(moment, UTC)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    seconds = ((now or datetime.now(UTC)) - moment).total_seconds()
+    seconds = ((now or datetime.now(UTC)) - _utc(moment)).total_seconds()
     if seconds < 10:
         return "just now"
     if seconds < 86_400:
         return f"{duration(seconds - seconds % 60 if seconds >= 60 else seconds)} ago"
-    days = int(seconds // 86_400)
-    return f"{days} day{'s' if days > 1 else ''} ago"
+    return f"{counted(seconds // 86_400, 'day')} ago"
 
 
 def clock(moment: datetime | str | None) -> str:
-    """Day and time on this machine: 25 Nov 09:08:21; naive times count as UTC, as in `ago`."""
-    if moment is None or moment != moment:  # NaT of a table is no time either
+    """Return day and time in this machine's time zone, 25 Nov 09:08:21; empty for None and for pandas' NaT."""
+    if moment is None or moment != moment:
         return ""
+    # Through seconds: a pandas Timestamp does not convert to the local time zone by itself.
+    return f"{datetime.fromtimestamp(_utc(moment).timestamp(), UTC).astimezone():%-d %b %H:%M:%S}"
+
+
+def _utc(moment: datetime | str | float) -> datetime:
     if isinstance(moment, str):
         moment = datetime.fromisoformat(moment)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    # By way of seconds: a table's own kind of time does not turn into the machine's zone.
-    return f"{datetime.fromtimestamp(moment.timestamp(), UTC).astimezone():%-d %b %H:%M:%S}"
+    elif isinstance(moment, int | float):
+        moment = datetime.fromtimestamp(moment, UTC)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 def spearman(value: float | None) -> str:
-    """Spearman as the field writes it: times 100, two decimals; a dash when missing."""
+    """Return Spearman times 100 with two decimals; a dash when it is missing."""
     return "–" if value is None or value != value else f"{value * 100:.2f}"
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file; None while it is missing or damaged."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Return a Parquet file, read once for all sessions until it is written anew."""
+    return _table(str(path), path.stat().st_mtime)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _table(path: str, modified: float) -> pd.DataFrame:
+    del modified  # part of the cache key
+    return pd.read_parquet(path)

@@ -1,4 +1,4 @@
-"""How a job looks: in the sidebar's strip, as a card with its controls, as a line of history."""
+"""How jobs look: the strip in the sidebar, and cards with state, progress and controls."""
 
 from collections.abc import Callable
 from typing import Final
@@ -7,7 +7,7 @@ import streamlit as st
 
 from workbench import theme
 from workbench.actions.jobs import cancel, finish, pause, resume
-from workbench.components.elements import count, duration, errors_shown, plain
+from workbench.components.elements import count, counted, duration, errors_shown, plain
 from workbench.jobs.folder import RESUMABLE, JobView, S
 from workbench.jobs.kinds import JobSpec, TokensSpec, kind_of
 from workbench.workspace import Workspace
@@ -16,7 +16,7 @@ LIVE_STATES: Final = frozenset({"queued", "running"})
 REFRESH_SECONDS: Final = 1.5
 IDLE_SECONDS: Final = 5
 SILENT_SECONDS: Final = 60
-"""After so long without a word, a rate and a time left say nothing any more."""
+"""After so long without a report, rate and time left are out of date and not shown."""
 
 _STATE_LOOKS: Final[dict[str, tuple[theme.BadgeColour, str]]] = {
     "queued": ("gray", ":material/schedule:"),
@@ -30,7 +30,7 @@ _STATE_LOOKS: Final[dict[str, tuple[theme.BadgeColour, str]]] = {
 
 
 def is_live(job: JobView) -> bool:
-    """Whether this job can change by itself."""
+    """Whether the job is queued or running."""
     return job.state in LIVE_STATES
 
 
@@ -39,7 +39,7 @@ def while_live(
 ) -> None:
     """Draw a part of the page and redraw it by itself while something runs; rerun the page once when that ends.
 
-    `draw` returns whether it is still live. With `idle_every` (seconds) it is also redrawn while nothing runs, to
+    `draw` returns whether something still runs. With `idle_every` (seconds) it is also redrawn while nothing runs, to
     show what was started elsewhere.
     """
 
@@ -52,7 +52,7 @@ def while_live(
 
 
 def running_now(workspace: Workspace) -> None:
-    """The strip in the sidebar: every job that runs or waits, on every page."""
+    """Draw the strip in the sidebar: every job that runs or waits."""
 
     def draw() -> bool:
         jobs = _shown_live(workspace)
@@ -64,22 +64,22 @@ def running_now(workspace: Workspace) -> None:
 
 
 def _shown_live(workspace: Workspace) -> list[JobView]:
-    """What runs or waits; token counts are over before they could be read here."""
+    """Jobs that run or wait; token counts end too soon to be read here."""
     return [job for job in workspace.jobs.list() if is_live(job) and type(job.spec) is not TokensSpec]
 
 
 def share(job: JobView) -> float:
-    """Finished part of a job in 0..1."""
+    """Return the finished part of a job, 0 to 1."""
     return min(1.0, job.done / job.total) if job.total else 0.0
 
 
 def progress_words(job: JobView) -> str:
-    """Percent, rate and time left, as far as they are known."""
+    """Return percentage, rate and time left, as far as they are known."""
     if job.state == "queued":
-        return "waiting for its turn"
+        return "waiting in the queue"
     parts = [f"{share(job):.0%}"]
     if job.silent_s is not None and job.silent_s >= SILENT_SECONDS:
-        return f"{parts[0]} · silent for {duration(job.silent_s)}"
+        return f"{parts[0]} · no report for {duration(job.silent_s)}"
     if job.rate:
         parts.append(f"{job.rate:.1f}/s" if job.rate >= 0.1 else f"{job.rate * 60:.1f}/min")
     if job.eta_s is not None and is_live(job):
@@ -90,7 +90,7 @@ def progress_words(job: JobView) -> str:
 def job_strip(workspace: Workspace, *kinds: type[S], key: str, where: Callable[[S], bool] | None = None) -> bool:
     """Draw the jobs of these kinds that run, else the newest of each that stopped before its end; return if one runs.
 
-    Of several that run at a time only the first waits in sight. Redraws itself while one runs.
+    While none of several has begun, only the next one is shown. Redraws itself while one runs.
     """
 
     def live_and_stopped() -> tuple[list[JobView[S]], list[JobView[S]]]:
@@ -104,7 +104,7 @@ def job_strip(workspace: Workspace, *kinds: type[S], key: str, where: Callable[[
         for job in shown:
             job_card(workspace, job, key=key)
         if len(live) > len(shown):
-            st.caption(f"{count(len(live) - len(shown))} more wait for their turn; Home lists them.")
+            st.caption(f"{count(len(live) - len(shown))} more in the queue; Home lists them.")
         return bool(live)
 
     live, stopped = live_and_stopped()
@@ -114,14 +114,14 @@ def job_strip(workspace: Workspace, *kinds: type[S], key: str, where: Callable[[
 
 
 def job_card(workspace: Workspace, job: JobView, *, key: str) -> None:
-    """One job with its state, progress, message and the controls that make sense now."""
+    """Draw a job with its state, progress, message and the controls that apply now."""
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{plain(_title(job))}**", width="stretch")
             colour, icon = _STATE_LOOKS.get(job.state, ("gray", ":material/help:"))
             st.badge(job.state, color=colour, icon=icon)
         if job.state != "finished":
-            st.progress(share(job), text=_counted(job))
+            st.progress(share(job), text=_progress(job))
         if job.message and job.state == "failed":
             st.error(plain(job.message))
         elif job.message and job.state != "finished":
@@ -129,23 +129,20 @@ def job_card(workspace: Workspace, job: JobView, *, key: str) -> None:
         controls(workspace, job, key=key)
 
 
-def _counted(job: JobView[JobSpec]) -> str:
+def _progress(job: JobView[JobSpec]) -> str:
     unit = kind_of(job.spec).unit
     return f"{count(job.done)} of {count(job.total)}{unit and f' {unit}'} · {progress_words(job)}"
 
 
 def controls(workspace: Workspace, job: JobView, *, key: str) -> None:
-    """Pause, resume and cancel; a press takes effect at the worker's next batch."""
+    """Draw pause, resume and cancel; they take effect at the worker's next batch. Previews are too short to pause."""
+    kind = kind_of(job.spec)
     offered: list[tuple[str, str, Callable[..., object]]] = []
-    if is_live(job):
+    if is_live(job) and not kind.shown_where_asked:
         offered.append(("Pause", ":material/pause:", pause))
     if job.state in RESUMABLE:
         offered.append(("Resume", ":material/play_arrow:", resume))
-    if (
-        kind_of(job.spec).kept_early
-        and job.done
-        and (job.state == "running" or job.state in {"paused", "interrupted"})
-    ):
+    if kind.kept_early and job.done and job.state in {"running", "paused", "interrupted"}:
         offered.append(("Stop and keep", ":material/save:", finish))
     if is_live(job) or job.state in {"paused", "interrupted"}:
         offered.append(("Cancel", ":material/close:", cancel))
@@ -161,3 +158,17 @@ def controls(workspace: Workspace, job: JobView, *, key: str) -> None:
 
 def _title(job: JobView) -> str:
     return job.title or kind_of(job.spec).title
+
+
+def show_charges(job: JobView) -> None:
+    """Say what a server has charged for a job, if it did."""
+    if usage := job.details.get("usage"):
+        tokens = usage["prompt_tokens"] + usage["reply_tokens"]
+        money = f", {usage['money']:.4f} money" if usage["money"] else ""
+        st.caption(f"{counted(usage['calls'], 'call')}, {counted(tokens, 'token')}{money} charged by the server.")
+
+
+def show_engine(job: JobView) -> None:
+    """Name the engine that writes, where the job has noted it."""
+    if name := job.details.get("engine"):
+        st.caption(plain(f"Engine: {name}."))

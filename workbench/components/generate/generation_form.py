@@ -1,14 +1,15 @@
-"""The settings of generation, which every view of the page shares, and the start of a run."""
+"""The settings of generation, which all views of the page share, and the start of a run."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import streamlit as st
 
 from pipeline.config import BUDGET, SAMPLING, GenerationConfig
 from pipeline.generation.prompts import PromptSet
-from workbench import state
+from pipeline.records import Side
+from workbench import state, theme
 from workbench.actions.generation import start_generate
 from workbench.components.elements import count, counted, duration, errors_shown, plain
 from workbench.components.settings_form import group_of, settings_form
@@ -18,11 +19,14 @@ from workbench.store.lists import PromptSets
 from workbench.store.llms import RegisteredLLM
 from workbench.workspace import Workspace
 
-_DEFAULT = GenerationConfig()
+RUN: Final = "Run"
+"""The view that a start opens."""
+_DEFAULT: Final = GenerationConfig()
+_ROWS: Final = 100
 
 
 def llm_picker(workspace: Workspace, *, key: str) -> tuple[str, RegisteredLLM | None]:
-    """Draw the picker; returns the name or path, and the entry where it is registered."""
+    """Draw the picker; return the name or path, and the entry of a registered LLM."""
     known = {llm.entry.name: llm for llm in workspace.store.llms.list() if llm.state == "ok"}
     name = st.selectbox(
         "LLM",
@@ -30,25 +34,23 @@ def llm_picker(workspace: Workspace, *, key: str) -> tuple[str, RegisteredLLM | 
         accept_new_options=True,
         key=key,
         persist_state="session",
-        help="One of the view LLMs, or type the path of a GGUF file or of a transformers folder.",
+        help="One listed under LLMs, or the path of a GGUF file or of a transformers folder.",
     )
     return name or _DEFAULT.llm, known.get(name or "")
 
 
 def llm_choice(workspace: Workspace) -> tuple[str, RegisteredLLM | None]:
-    """Draw the picker of a run, and what the chosen one is not capable of."""
+    """Draw the picker of a run, with a note if the chosen LLM allows no contrast token by token."""
     name, chosen = llm_picker(workspace, key="generate_llm")
     if chosen is not None and chosen.contrast == "sequence":
-        st.caption(
-            "This server has no token probabilities: with several candidates, whole replies are reranked by ω."
-        )
+        st.caption("This server returns no token probabilities; with several candidates, ω reranks whole replies.")
     elif chosen is not None and chosen.contrast == "none":
-        st.caption("This server returns no log-probabilities of prompts: replies are plain, and ω has no effect.")
+        st.caption("This server returns no log-probabilities of prompts: replies are plain and ω has no effect.")
     return name, chosen
 
 
 def candidate_settings(llm: RegisteredLLM | None, *, temperature: float) -> dict[str, Any]:
-    """Draw how many replies are drawn and which is kept."""
+    """Draw the number of replies to sample and the choice among them."""
     if temperature == 0:
         st.caption("Several candidates need a temperature above 0.")
         return {}
@@ -61,20 +63,15 @@ def candidate_settings(llm: RegisteredLLM | None, *, temperature: float) -> dict
 
 
 def budget_settings(llm: RegisteredLLM | None, *, part: str = "generate") -> dict[str, Any]:
-    """Draw the limits of what a server may charge; nothing for LLMs on this machine."""
+    """Draw the spending limits of a server; nothing for LLMs on this machine."""
     if llm is None or llm.entry.kind != "remote":
         return {}
     return settings_form(GenerationConfig, group_of(GenerationConfig, BUDGET), {}, key=part)
 
 
-RUN: str = "Run"
-"""The view that a start opens."""
-_ROWS = 100
-
-
 @dataclass(frozen=True, slots=True)
 class GenerationChoice:
-    """What the form says: the corpus, the fields of a GenerationConfig, and the prompts behind their name."""
+    """The content of the form: corpus, fields of a GenerationConfig, and the named prompt set."""
 
     corpus_id: str
     config: dict[str, Any]
@@ -82,7 +79,7 @@ class GenerationChoice:
 
 
 def generation_form(workspace: Workspace) -> GenerationChoice:
-    """Draw the form; a start selects the new attempt, opens its view and reruns the page. Needs a corpus."""
+    """Draw the form; a start selects the new run and opens its view. Needs a corpus."""
     corpora = {corpus.corpus_id: corpus for corpus in workspace.store.premises.corpora() if corpus.premises}
     corpus_id = state.pick(
         "Premises",
@@ -95,17 +92,10 @@ def generation_form(workspace: Workspace) -> GenerationChoice:
     prompts = _prompt_set(workspace)
     config = {"llm": llm, "prompt_set": prompts.ref} | _settings(known)
     premises = corpora[corpus_id].premises
-    limit = st.number_input(
-        "Number of premises",
-        1,
-        premises,
-        min(_ROWS, premises),
-        key=f"generate_limit_{corpus_id}",
-        persist_state="session",
-    )
-    if st.button(
-        f"Generate {counted(limit, 'triplet')}", type="primary", icon=":material/play_arrow:", width="stretch"
-    ):
+    start, key = min(_ROWS, premises), f"generate_limit_{corpus_id}"
+    limit = st.number_input("Number of premises", 1, premises, start, key=key, persist_state="session")
+    label = f"Generate {counted(limit, 'triplet')}"
+    if st.button(label, type="primary", icon=":material/play_arrow:", width="stretch"):
         with errors_shown():
             made = start_generate(workspace, corpus_id=corpus_id, config=config, limit=int(limit))
             state.select(state.ATTEMPT, made["attempt_id"])
@@ -113,6 +103,20 @@ def generation_form(workspace: Workspace) -> GenerationChoice:
             st.rerun()
     st.caption(estimate(workspace.jobs.of(GenerateSpec), limit))
     return GenerationChoice(corpus_id, config, prompts)
+
+
+def side_switch(*, key: str) -> Side:
+    """Draw the choice between positive and hard negative."""
+    chosen = st.segmented_control(
+        "Side",
+        list(Side),
+        default=Side.POSITIVE,
+        required=True,
+        format_func=theme.ROLE_NAMES.__getitem__,
+        key=key,
+        label_visibility="collapsed",
+    )
+    return Side(str(chosen))
 
 
 def _prompt_set(workspace: Workspace) -> PromptSet:
@@ -126,7 +130,7 @@ def _prompt_set(workspace: Workspace) -> PromptSet:
         list(sets),
         name=state.PROMPT_SET,
         names={ref: f"{prompts.prompt_set_id} · version {prompts.version}" for ref, prompts in sets.items()},
-        help="Instructions, examples and opposites. The view Prompts shows and changes them.",
+        help="Instructions, examples and opposite prompts; edit them under Prompts.",
     )
     found = sets[str(chosen)]
     if found.about:
@@ -145,9 +149,9 @@ def _settings(llm: RegisteredLLM | None) -> dict[str, Any]:
 
 
 def estimate(jobs: Sequence[JobView[JobSpec]], limit: int) -> str:
-    """Time from the rate last measured here; without one, say so rather than guess."""
+    """Return the expected time by the last measured rate, or that there is none yet."""
     rate = next((job.rate for job in jobs if job.rate), None)
     if not rate:
-        return "Time left is shown once the first rows are done; nothing has been measured on this machine yet."
+        return "No speed measured on this machine yet; the time left appears with the first rows."
     speed = f"{rate:.1f} premises per second" if rate >= 0.1 else f"{rate * 60:.1f} premises per minute"
     return f"About {duration(limit / rate)} at the {speed} measured last."

@@ -1,4 +1,4 @@
-"""The contrast lens: one reply token by token, and for each token what both prompts made of its candidates."""
+"""The contrast lens: one reply token by token, with the candidates of each token under both prompts."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,7 +12,7 @@ from pipeline.records import Side
 from workbench import state, theme
 from workbench.actions.generation import start_lens
 from workbench.components.elements import empty_state, errors_shown, for_chart, plain
-from workbench.components.generate.generation_form import GenerationChoice
+from workbench.components.generate.generation_form import GenerationChoice, side_switch
 from workbench.components.generate.grid_preview import cancel_others, chosen_job, short_job
 from workbench.jobs.folder import JobView
 from workbench.jobs.kinds import LensSpec
@@ -22,30 +22,33 @@ SHOWN: Final = 10
 _CUT_OPACITY: Final = 0.25
 _TITLES: Final = ("own, l", "opposite, l̂", "z = l − {omega:g} l̂")
 _LEAST_WIDTH: Final = 0.02
+_COLOURS: Final = {Side.POSITIVE: theme.POSITIVE, Side.HARD_NEGATIVE: theme.HARD_NEGATIVE}
+_MARKDOWN_COLOURS: Final = {Side.POSITIVE: "green", Side.HARD_NEGATIVE: "orange"}
+_PREMISES: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
-    """What one step shows at one omega."""
+    """One step at one omega, as it is drawn."""
 
     rows: list[Candidate]
     plain: Candidate
     refined: Candidate
     pushed: tuple[Candidate, ...]
     alive: tuple[Candidate, ...]
-    """Candidates that the plausibility cut leaves."""
+    """Candidates above the plausibility cut."""
     colour: str
     """Colour of the side."""
 
     def colour_of(self, one: Candidate, panel: int) -> str:
-        """Grey, but for what was pushed away and, in the panel of z, for what was chosen."""
+        """Return amber for a candidate pushed away, the side's colour for the refined one, else grey."""
         if one is self.refined and (panel == 2 or self.refined is self.plain):
             return self.colour
         return theme.WARNING if one in self.pushed else theme.INK
 
 
 def shown_candidates(step: LensStep, omega: float, plausibility: float) -> list[Candidate]:
-    """Ten candidates, the likeliest under the own prompt first; taken, plain and refined choice are always there."""
+    """Return ten candidates, likeliest under the own prompt first; every choice is among them."""
     needed = dict.fromkeys(
         [step.candidates[step.chosen], step.candidates[0], step.choice(omega, plausibility), *step.candidates]
     )
@@ -53,7 +56,7 @@ def shown_candidates(step: LensStep, omega: float, plausibility: float) -> list[
 
 
 def lens_figure(step: LensStep, *, omega: float, plausibility: float, colour: str, height: int = 430) -> go.Figure:
-    """Three aligned bar charts. A bar begins at the least value shown, so that longer means likelier in each."""
+    """Draw three aligned bar charts. Bars begin at the lowest value shown: in each, longer means likelier."""
     picture = _Picture(
         shown_candidates(step, omega, plausibility),
         step.candidates[0],
@@ -73,20 +76,11 @@ def lens_figure(step: LensStep, *, omega: float, plausibility: float, colour: st
     named = [(one, for_chart(token_name(one))) for one in rows]
     labels = [f"<b>{name}</b>" if one in heads else name for one, name in named]
     figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=labels, autorange="reversed", tickfont={"size": 15})
-    figure.update_layout(
-        height=height,
-        margin={"l": 8, "r": 8, "t": 44, "b": 8},
-        showlegend=False,
-        bargap=0.25,
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        hoverlabel={"font": {"size": 15}, "align": "left"},
-    )
-    return figure
+    return theme.bare(figure, height=height, top=44).update_layout(showlegend=False, bargap=0.25)
 
 
 def token_name(candidate: Candidate) -> str:
-    """How a token is written on screen: a continued word with ##, an end and blanks in words."""
+    """Return a token as shown on screen: ## before the continuation of a word, ends and blanks in words."""
     text = candidate.text
     if "\n" in text or not text:
         return "end of reply"
@@ -98,7 +92,7 @@ def token_name(candidate: Candidate) -> str:
 def _bars(figure: go.Figure, picture: _Picture, panel: int, values: list[float]) -> None:
     rows = picture.rows
     floor, reach = _span(values, [value for value, one in zip(values, rows, strict=True) if one in picture.alive])
-    said = ["" if one in picture.alive else "<br>cut: too unlikely under the own prompt" for one in rows]
+    notes = ["" if one in picture.alive else "<br>cut: too unlikely under the own prompt" for one in rows]
     figure.add_bar(
         x=[max(value - floor, _LEAST_WIDTH * reach) for value in values],
         base=floor,
@@ -109,7 +103,7 @@ def _bars(figure: go.Figure, picture: _Picture, panel: int, values: list[float])
             "opacity": [1.0 if one in picture.alive else _CUT_OPACITY for one in rows],
         },
         customdata=[
-            [value, for_chart(token_name(one)), words] for value, one, words in zip(values, rows, said, strict=True)
+            [value, for_chart(token_name(one)), words] for value, one, words in zip(values, rows, notes, strict=True)
         ],
         hovertemplate="<b>%{customdata[1]}</b>: %{customdata[0]:.2f} nats%{customdata[2]}<extra></extra>",
         row=1,
@@ -120,7 +114,7 @@ def _bars(figure: go.Figure, picture: _Picture, panel: int, values: list[float])
 
 
 def _span(values: list[float], plausible: list[float]) -> tuple[float, float]:
-    """Where the bars of a panel begin, and how far they reach: implausible ones may be cut off at the left."""
+    """Return where the bars of a panel begin and how far they reach; implausible ones may be cut off at the left."""
     low, high = min(plausible), max(values)
     reach = max(high - low, 0.5)
     floor = max(min(values), low - reach) - 0.1 * reach
@@ -128,7 +122,7 @@ def _span(values: list[float], plausible: list[float]) -> tuple[float, float]:
 
 
 def _mark(figure: go.Figure, picture: _Picture) -> None:
-    """Say at the bars what plain decoding takes, what the contrast takes, and what was pushed away."""
+    """Label the bars of the plain choice, the refined choice, and the candidates pushed away."""
     marks = [(one, 1, "pushed away", theme.WARNING) for one in picture.pushed if one in picture.rows]
     if picture.plain is picture.refined:
         marks.append((picture.plain, 0, "plain and refined choice", picture.colour))
@@ -150,11 +144,6 @@ def _mark(figure: go.Figure, picture: _Picture) -> None:
         )
 
 
-_COLOURS: Final = {Side.POSITIVE: theme.POSITIVE, Side.HARD_NEGATIVE: theme.HARD_NEGATIVE}
-_WORDS: Final = {Side.POSITIVE: "green", Side.HARD_NEGATIVE: "orange"}
-_PREMISES: Final = 50
-
-
 def lens_view(workspace: Workspace, choice: GenerationChoice) -> None:
     """Draw the choice of premise and side, the start, and the record that URL or session names."""
     premise, side = _choices(workspace, choice)
@@ -166,12 +155,12 @@ def lens_view(workspace: Workspace, choice: GenerationChoice) -> None:
             state.remember(state.STEP, None)
             state.remember(state.OMEGA, None)
     if choice.config["temperature"]:
-        st.caption("The lens always takes the best token; the temperature of the form plays no part in it.")
+        st.caption("The lens decodes greedily: it ignores the temperature on the left.")
     job = chosen_job(workspace, state.LENS, LensSpec)
     if job is None:
         empty_state(
             "Nothing recorded yet",
-            hint="One reply, token by token: what each prompt expects next, and what their difference chooses.",
+            hint="One reply, token by token: what each prompt expects next, and which token their difference takes.",
             icon=":material/center_focus_strong:",
         )
         return
@@ -185,18 +174,9 @@ def _choices(workspace: Workspace, choice: GenerationChoice) -> tuple[str, Side]
         rows["text"].tolist(),
         accept_new_options=True,
         key=f"lens_premise_{choice.corpus_id}",
-        help="One of the first of the corpus, or type your own.",
+        help="One of the first 50 of the corpus, or type your own.",
     )
-    side = st.segmented_control(
-        "Side",
-        list(Side),
-        default=Side.POSITIVE,
-        required=True,
-        format_func=lambda side: theme.ROLE_NAMES[side],
-        key="lens_side",
-        label_visibility="collapsed",
-    )
-    return str(premise or ""), Side(str(side))
+    return str(premise or ""), side_switch(key="lens_side")
 
 
 def _record(found: dict[str, Any], job: JobView[LensSpec]) -> None:
@@ -205,7 +185,8 @@ def _record(found: dict[str, Any], job: JobView[LensSpec]) -> None:
         prompts = plain(job.spec.config.prompt_set)
         st.caption(f"{theme.ROLE_NAMES[side]} of the premise, recorded at ω {record.omega:g} with {prompts}")
         st.markdown(f"**{plain(job.spec.premise)}**")
-        st.markdown(f":{_WORDS[side]}[**{plain(found['text'])}**]" if found["text"] else ":gray[nothing was written]")
+        colour = _MARKDOWN_COLOURS[side]
+        st.markdown(f":{colour}[**{plain(found['text'])}**]" if found["text"] else ":gray[nothing was written]")
         if found["outcome"] != "ok":
             st.badge(found["outcome"].replace("_", " "), color="orange")
     omega = _omega(record, job.job_id)
@@ -217,13 +198,13 @@ def _record(found: dict[str, Any], job: JobView[LensSpec]) -> None:
         lens_figure(step, omega=omega, plausibility=record.plausibility, colour=_COLOURS[side]),
         key=f"lens_chart_{job.job_id}",
         config=theme.MODEBAR,
-        alt=spoken(step, omega, record.plausibility),
+        alt=step_in_words(step, omega, record.plausibility),
     )
     _in_words(step, omega, record.plausibility)
 
 
 def _omega(record: LensRecord, job_id: str) -> float:
-    """The slider begins at the recorded omega, or where the address says."""
+    """Draw the slider, which starts at the omega in the URL or of the record."""
     omega = st.slider(
         "Replay at ω",
         0.0,
@@ -231,19 +212,19 @@ def _omega(record: LensRecord, job_id: str) -> float:
         min(0.95, max(0.0, _number(state.recall(state.OMEGA), record.omega))),
         0.05,
         key=f"lens_omega_{job_id}",
-        help="Makes every choice again from the record.",
+        help="Repeats every choice from the recorded probabilities.",
     )
     state.remember(state.OMEGA, f"{omega:g}")
     return round(float(omega), 2)
 
 
 def _strip(record: LensRecord, omega: float, leaves: int | None, side: Side, job_id: str) -> int:
-    """The tokens in a row; returns the place of the chosen one."""
+    """Draw the tokens in a row; return the position of the chosen one."""
     key = f"lens_step_{job_id}"
     if key not in st.session_state:
         wanted = _number(state.recall(state.STEP), -1)
         known = 0 <= wanted < len(record.steps)
-        st.session_state[key] = int(wanted) if known else _telling(record)
+        st.session_state[key] = int(wanted) if known else _first_changed(record)
 
     def name(place: int) -> str:
         step = record.steps[place]
@@ -254,7 +235,7 @@ def _strip(record: LensRecord, omega: float, leaves: int | None, side: Side, job
         winner = step.choice(omega, record.plausibility)
         if leaves == place:
             return f":gray[{word}] → **{plain(token_name(winner))}**"
-        return word if winner is step.candidates[0] else f":{_WORDS[side]}[**{word}**]"
+        return word if winner is step.candidates[0] else f":{_MARKDOWN_COLOURS[side]}[**{word}**]"
 
     chosen = st.pills(
         "Tokens of the reply",
@@ -262,23 +243,22 @@ def _strip(record: LensRecord, omega: float, leaves: int | None, side: Side, job
         format_func=name,
         key=key,
         required=True,
-        help="In colour: the contrast took another token than plain decoding would have.",
+        help="Coloured: here the contrast took another token than plain decoding would.",
     )
     place = int(chosen if chosen is not None else 0)
     state.remember(state.STEP, str(place))
     return place
 
 
-def _telling(record: LensRecord) -> int:
-    """The first step where plain decoding would have taken another token: the one to look at first."""
-    changed = (place for place, step in enumerate(record.steps) if step.chosen != 0)
-    return next(changed, 0)
+def _first_changed(record: LensRecord) -> int:
+    """Return the first step where plain decoding would have taken another token, or 0."""
+    return next((place for place, step in enumerate(record.steps) if step.chosen != 0), 0)
 
 
 def _where_it_leaves(record: LensRecord, omega: float, leaves: int | None) -> None:
     if leaves is None:
         if omega != record.omega:
-            st.caption(f"At ω {omega:g} every token of the record is chosen again: the reply would be the same.")
+            st.caption(f"At ω {omega:g} every choice is the same as in the record.")
         return
     step = record.steps[leaves]
     was, now = (
@@ -286,8 +266,8 @@ def _where_it_leaves(record: LensRecord, omega: float, leaves: int | None) -> No
     )
     st.warning(
         f"At ω {omega:g} the reply leaves the record at token {leaves + 1}: **{now}** in place of **{was}**. The "
-        "grey tokens behind it follow the recorded text; after another token the LLM would have gone on differently. "
-        f"Set the contrast of the form to {omega:g} and record again to see how.",
+        "grey tokens after it belong to the recorded reply; the new one would continue differently. "
+        f"Set ω on the left to {omega:g} and record again to see it.",
         icon=":material/alt_route:",
     )
 
@@ -300,13 +280,13 @@ def _in_words(step: LensStep, omega: float, plausibility: float) -> None:
     lost = [plain(token_name(one)) for one in step.pushed_away(omega, plausibility)]
     st.markdown(
         f"Plain decoding takes **{plain(token_name(plain_choice))}**. The opposite prompt expects it too "
-        f"(l̂ {plain_choice.opposite:.2f} against {refined.opposite:.2f} nats), so the difference takes "
+        f"(l̂ {plain_choice.opposite:.2f} against {refined.opposite:.2f} nats), so the contrast takes "
         f"**{plain(token_name(refined))}**; pushed away: {', '.join(lost)}."
     )
 
 
-def spoken(step: LensStep, omega: float, plausibility: float) -> str:
-    """Say the picture in words, for screen readers."""
+def step_in_words(step: LensStep, omega: float, plausibility: float) -> str:
+    """Return the choices of a step in words, for screen readers."""
     refined = step.choice(omega, plausibility)
     return (
         f"Candidates for one token. Plain choice {token_name(step.candidates[0])}, "

@@ -1,4 +1,6 @@
-"""The registry of LLMs on the Generate page: what each is capable of, adding, checking and removing one."""
+"""The registry of LLMs on the Generate page: what each can do; adding, checking and removing one."""
+
+from typing import Final
 
 import pandas as pd
 import streamlit as st
@@ -12,10 +14,14 @@ from workbench.jobs.kinds import CheckSpec
 from workbench.store.llms import RegisteredLLM
 from workbench.workspace import Workspace
 
-LLMS: str = "LLMs"
-"""The view of the page where this stands."""
-CONTRAST_WORDS = {"token": "token by token", "sequence": "whole replies, reranked", "none": "none: plain replies"}
-KIND_WORDS = {
+LLMS: Final = "LLMs"
+"""The view of the page with the registry."""
+CONTRAST_WORDS: Final = {
+    "token": "token by token",
+    "sequence": "whole replies, reranked",
+    "none": "none: plain replies",
+}
+KIND_WORDS: Final = {
     "embedded": "embedded (llama.cpp or torch)",
     "gguf": "GGUF file (llama.cpp)",
     "decoder": "decoder (transformers)",
@@ -26,23 +32,22 @@ _HERE, _SERVER, _HUB = "On this machine", "Server", "Hub"
 
 
 def llm_registry(workspace: Workspace) -> None:
-    """Draw the section; redraws itself while a check runs."""
+    """Draw the LLMs of this workspace, running checks and the forms."""
     st.subheader("LLMs", anchor=False)
     st.caption(
-        "The contrast needs token probabilities. Models on this machine have them; a server at most returns "
-        "log-probabilities of whole replies, and a row always says which was used."
+        "The contrast needs token probabilities. Models on this machine provide them; a server returns at most the "
+        "log-probabilities of whole replies. Every triplet records which contrast was used."
     )
     llm_table(workspace.store.llms.list())
-    checks(workspace)
+    job_strip(workspace, CheckSpec, key="llm_check")
     adding, checking = st.columns([2, 1], gap="large")
     with adding, st.expander("Add an LLM", icon=":material/add:"):
         add_form(workspace)
     with checking, st.expander("Check or remove one", icon=":material/tune:"):
-        _keep_or_not(workspace)
+        _check_or_remove(workspace)
 
 
-def _keep_or_not(workspace: Workspace) -> None:
-    """Check an LLM again, or take it out of the list."""
+def _check_or_remove(workspace: Workspace) -> None:
     names = [llm.entry.name for llm in workspace.store.llms.list()]
     name = st.selectbox("LLM", names, key="llms_check_name")
     with st.container(horizontal=True):
@@ -54,7 +59,7 @@ def _keep_or_not(workspace: Workspace) -> None:
             with errors_shown():
                 remove_llm(workspace, name=name)
                 st.rerun()
-    st.caption("Removing takes it out of this list; its files and what it wrote stay.")
+    st.caption("Removing only takes it off this list; its files and its triplets stay.")
 
 
 def llm_table(llms: list[RegisteredLLM]) -> None:
@@ -64,7 +69,7 @@ def llm_table(llms: list[RegisteredLLM]) -> None:
             {
                 "name": llm.entry.name,
                 "state": llm.state,
-                "contrast": CONTRAST_WORDS.get(llm.contrast, "not known"),
+                "contrast": CONTRAST_WORDS.get(llm.contrast, "unknown"),
                 "tokens_per_s": llm.tokens_per_s,
                 "context": llm.context_length,
                 "kind": KIND_WORDS[llm.entry.kind],
@@ -84,17 +89,17 @@ def llm_table(llms: list[RegisteredLLM]) -> None:
             "state": st.column_config.TextColumn("State", width=60),
             "contrast": st.column_config.TextColumn("Contrast", width=150),
             "tokens_per_s": st.column_config.NumberColumn(
-                "Tokens/s",
-                format="%.0f",
-                width=70,
-                help="Reply tokens per second in its check, 8 replies at once.",
+                "Tokens/s", format="%.0f", width=70, help="Reply tokens per second in the check, 8 replies at once."
             ),
             "context": st.column_config.NumberColumn(
-                "Context", format="localized", width=70, help="Longest prompt and reply together, in tokens."
+                "Context",
+                format="localized",
+                width=70,
+                help="Context window in tokens, for prompt and reply together.",
             ),
             "kind": st.column_config.TextColumn("Kind", width=150),
             "weights": st.column_config.TextColumn(
-                "Weights or model", help="First digits of the sha256 of the weights, or the server's id of the model."
+                "Weights or model", help="First 12 digits of the weights' sha256, or the server's name of the model."
             ),
             "checked": "Checked",
         },
@@ -104,16 +109,11 @@ def llm_table(llms: list[RegisteredLLM]) -> None:
             st.caption(plain(f"{llm.entry.name} failed its last check: {llm.message}"))
         elif llm.entry.left_out:
             names = ", ".join(llm.entry.left_out)
-            st.caption(plain(f"The server of {llm.entry.name} refuses {names}: its own defaults are used instead."))
-
-
-def checks(workspace: Workspace) -> None:
-    """Show checks that run, and the last one when it failed; the table follows when it has ended."""
-    job_strip(workspace, CheckSpec, key="llm_check")
+            st.caption(plain(f"The server of {llm.entry.name} rejects {names} and uses its own defaults."))
 
 
 def add_form(workspace: Workspace) -> None:
-    """Ask where the LLM is and start its check."""
+    """Ask where the LLM runs and start its check."""
     places = [_HERE, _SERVER, _HUB]
     where = st.segmented_control("Where it runs", places, default=_HERE, required=True, key="llms_where")
     name = st.text_input("Name", key="llms_name", max_chars=80, placeholder="flan-t5-small")
@@ -124,7 +124,7 @@ def add_form(workspace: Workspace) -> None:
         path = st.text_input(
             "Path of a GGUF file or of a transformers folder",
             key="llms_path",
-            help="Decoders and encoder-decoders with safetensors weights. No code of a model folder is ever run.",
+            help="A decoder or encoder-decoder with safetensors weights. Code in the folder is never run.",
         )
     elif where == _HUB:
         hub = st.text_input(
@@ -134,26 +134,22 @@ def add_form(workspace: Workspace) -> None:
             help="OWNER/NAME of a model with safetensors weights, or OWNER/NAME/FILE.gguf. Fetched over the network.",
         )
         revision = st.text_input(
-            "Revision", key="llms_revision", placeholder="main", help="A branch is pinned at the commit it is at now."
+            "Revision", key="llms_revision", placeholder="main", help="A branch is pinned to its current commit."
         )
     else:
         url = st.text_input(
             "Base URL",
             key="llms_url",
             placeholder="http://127.0.0.1:8000/v1",
-            help="Any OpenAI-compatible server: vLLM, llama.cpp's, Ollama, OpenAI. Hosts other than this machine and "
-            "api.openai.com have to be named in MULTICSR_ENDPOINTS before the start.",
+            help="Any OpenAI-compatible server: vLLM, llama.cpp, Ollama, OpenAI. Hosts other than this machine and "
+            "api.openai.com must be listed in MULTICSR_ENDPOINTS when the workbench starts.",
         )
-        settings = _server_settings()
+        values = settings_form(LLMEntry, SERVER_SETTINGS, {}, key="llms")
+        settings = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
     if st.button("Check and add", type="primary", key="llms_add", icon=":material/add:"):
         with errors_shown():
             add_llm(workspace, name=name, path=path, url=url, hub=hub, revision=revision, settings=settings)
             st.rerun()
-
-
-def _server_settings() -> dict[str, object]:
-    values = settings_form(LLMEntry, SERVER_SETTINGS, {}, key="llms")
-    return {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
 
 
 def _weights(llm: RegisteredLLM) -> str:

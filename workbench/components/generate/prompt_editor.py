@@ -1,4 +1,4 @@
-"""The prompt editor: both sides of a set, what each is contrasted with, the exact text, and saving a version."""
+"""The prompt editor, with the text exactly as the LLM reads it, and the free prompt."""
 
 from dataclasses import fields, replace
 from typing import Any, Final
@@ -11,70 +11,18 @@ from pipeline.generation.prompts import CleanUp, PromptSet, SidePrompt
 from pipeline.records import InputError, Side
 from workbench import state, theme
 from workbench.actions.generation import count_tokens, save_prompt_set, start_ask
-from workbench.components.elements import counted, empty_state, errors_shown, plain
+from workbench.components.elements import counted, empty_state, errors_shown, plain, read_json
 from workbench.components.generate.generation_form import GenerationChoice
-from workbench.components.generate.grid_preview import cancel_others, chosen_job, result_of, short_job
+from workbench.components.generate.grid_preview import cancel_others, chosen_job, short_job
 from workbench.components.job_progress import is_live, while_live
 from workbench.components.triplet_card import WRAPPED_ROW
 from workbench.jobs.kinds import AskSpec
 from workbench.workspace import Workspace
 
+Prompts = list[tuple[str, str, str]]
+"""Title, the part shared by all premises, the part with the premise."""
 _PREMISES: Final = 50
-Asked = list[tuple[str, str, str]]
-"""Title, shared part, part of the premise."""
-
-
-def prompt_text(workspace: Workspace, prompts: PromptSet, choice: GenerationChoice) -> None:
-    """Draw both prompts of a side as the LLM reads them, with their tokens once they are counted."""
-    st.markdown("**What the LLM reads**")
-    left, right = st.columns([3, 1], vertical_alignment="bottom")
-    premise = left.selectbox(
-        "For the premise",
-        workspace.store.premises.page(choice.corpus_id, limit=_PREMISES)["text"].tolist(),
-        accept_new_options=True,
-        key=f"prompt_for_{choice.corpus_id}",
-    )
-    chosen = right.selectbox(
-        "Side", list(Side), format_func=lambda side: theme.ROLE_NAMES[side], key="prompt_text_side"
-    )
-    side = Side(str(chosen))
-    pair = (("Own prompt, l", prompts.own(side)), ("Opposite prompt, l̂", prompts.opposite(side)))
-    asked: Asked = [(title, prompt.prefix(), prompt.tail(str(premise or ""))) for title, prompt in pair]
-    with errors_shown():
-        texts = [part for _, shared, own in asked for part in (shared, own)]
-        job_id = count_tokens(workspace, llm=choice.config["llm"], texts=texts)["job_id"]
-        _texts(workspace, asked, job_id, reply=choice.config["max_new_tokens"])
-
-
-def _texts(workspace: Workspace, asked: Asked, job_id: str, *, reply: int) -> None:
-    def draw() -> bool:
-        job = workspace.jobs.get(job_id)
-        found = result_of(workspace, job, "tokens.json")
-        for place, (column, (title, shared, own)) in enumerate(zip(st.columns(2), asked, strict=True)):
-            with column:
-                st.markdown(f"{title} · {said(found, place, reply=reply)}")
-                st.code(shared + own, language=None, wrap_lines=True)
-        if job.state == "failed":
-            st.error(plain(job.message), icon=":material/error:")
-        return is_live(job)
-
-    while_live(draw, live=is_live(workspace.jobs.get(job_id)))
-
-
-def said(found: dict[str, Any] | None, place: int, *, reply: int) -> str:
-    """The token count of one prompt in words, and whether prompt and reply fit the LLM's window."""
-    if found is None:
-        return ":gray[counting tokens …]"
-    shared, own = found["counts"][2 * place : 2 * place + 2]
-    words = f"**{shared + own} tokens**, {shared} of them shared by all premises"
-    needed = shared + own + reply
-    if found["window"] and needed > found["window"]:
-        return f"{words}; :red[with a reply of {reply} they do not fit the window of {found['window']:,}]"
-    return words
-
-
 _OTHER, _REPEAT, _OWN = "The other side's prompt", "Repeating the sentence", "A prompt of its own"
-_AGAINST: Final = (_OTHER, _REPEAT, _OWN)
 _CLEAN_UP: Final = {
     "bullets": "bullets and list numbers",
     "labels": "the prompt's own labels",
@@ -82,10 +30,11 @@ _CLEAN_UP: Final = {
     "quotes": "quotes around the whole",
 }
 _BADGES: Final[dict[Side, theme.BadgeColour]] = {Side.POSITIVE: "green", Side.HARD_NEGATIVE: "orange"}
+_EXAMPLE: Final = "Sentence: Two kids are playing chess in the park.\nThe same in other words:"
 
 
 def prompt_editor(workspace: Workspace, choice: GenerationChoice) -> None:
-    """Draw the chosen set as fields; a save makes another version and chooses it."""
+    """Draw the chosen set as fields; saving makes a new version and selects it."""
     kept = choice.prompts
     name, about = _name(kept)
     try:
@@ -113,9 +62,9 @@ def _name(kept: PromptSet) -> tuple[str, str]:
         "Name",
         f"{kept.prompt_set_id} edited" if is_shipped else kept.prompt_set_id,
         key=f"prompt_name_{kept.ref}",
-        help="Small letters, digits, spaces, - and _. Under a name you saved before, it becomes the next version.",
+        help="Lower-case letters, digits, spaces, - and _. A name you used before gets its next version.",
     )
-    about = right.text_input("What it is for", kept.about, key=f"prompt_about_{kept.ref}")
+    about = right.text_input("Purpose", kept.about, key=f"prompt_about_{kept.ref}")
     return name.strip(), about.strip()
 
 
@@ -126,9 +75,9 @@ def _save(workspace: Workspace, draft: PromptSet, kept: PromptSet) -> None:
             "Save as a new version", type="primary", icon=":material/save:", key="prompt_save", disabled=not changed
         )
         st.caption(
-            "Preview, lens and runs use the saved version chosen in the form."
+            "Preview, lens and runs use the saved version selected on the left."
             if changed
-            else f"This is {plain(kept.ref)} as it is kept; change something to save another version."
+            else f"This is {plain(kept.ref)} as saved; edit it to save a new version."
         )
     if pressed:
         with errors_shown():
@@ -143,10 +92,10 @@ def _side(side: Side, kept: PromptSet) -> tuple[SidePrompt, SidePrompt | None]:
         own = _fields(kept.own(side), key=f"{kept.ref}_{side}")
         chosen = st.selectbox(
             "Contrasted with",
-            _AGAINST,
+            [_OTHER, _REPEAT, _OWN],
             index=_place(kept, side),
             key=f"prompt_against_{kept.ref}_{side}",
-            help="The opposite prompt, l̂ in z = l - ω l̂. The other side's prompt costs nothing extra.",
+            help="The opposite prompt, l̂ in z = l − ω l̂. The other side's prompt adds no computation.",
         )
         if chosen == _OTHER:
             return own, None
@@ -161,19 +110,19 @@ def _place(kept: PromptSet, side: Side) -> int:
 
 
 def _repeating() -> SidePrompt:
-    """What copies are written from: the prompt of the shipped set against copying."""
+    """Return the prompt that asks for the sentence again, from the shipped set against copying."""
     found = PROMPT_SETS["against copying"].against_positive
     assert found is not None
     return found
 
 
 def _fields(kept: SidePrompt, *, key: str) -> SidePrompt:
-    """The fields of one prompt; InputError when they make none."""
+    """Draw the fields of one prompt; raises InputError if they do not make a valid one."""
     left, right = st.columns([2, 3], gap="medium")
     instruction = left.text_area("Instruction", kept.instruction, key=f"prompt_instruction_{key}", height=110)
     premise_label = left.text_input("Label of the premise", kept.premise_label, key=f"prompt_premise_{key}")
     reply_label = left.text_input("Label of the reply", kept.reply_label, key=f"prompt_reply_{key}")
-    right.markdown("Examples", help="A premise and its reply per row; the empty row at the end takes another one.")
+    right.markdown("Examples", help="A premise and its reply per row; add one in the empty row.")
     examples = right.data_editor(
         pd.DataFrame(list(kept.examples), columns=["premise", "reply"], dtype="str"),
         num_rows="dynamic",
@@ -187,13 +136,13 @@ def _fields(kept: SidePrompt, *, key: str) -> SidePrompt:
     )
     with st.expander("Stop strings and clean-up"):
         stop = st.text_input(
-            "Further stop strings, separated by blanks",
+            "More stop strings, separated by spaces",
             " ".join(kept.stop),
             key=f"prompt_stop_{key}",
-            help="A reply always ends at its first line break; it is also cut before any of these.",
+            help="A reply ends at its first line break, and before any of these.",
         )
         off = st.multiselect(
-            "Taken off around the sentence",
+            "Removed around the sentence",
             list(_CLEAN_UP),
             [field.name for field in fields(CleanUp) if getattr(kept.clean_up, field.name)],
             format_func=_CLEAN_UP.__getitem__,
@@ -210,13 +159,59 @@ def _fields(kept: SidePrompt, *, key: str) -> SidePrompt:
 
 
 def _pairs(table: pd.DataFrame) -> tuple[tuple[str, str], ...]:
-    """Rows of the editor; one that is still being typed has an empty cell and waits."""
+    """Return the complete rows of the editor; one being typed still has an empty cell."""
     cells = table.fillna("").astype(str)
     pairs = zip(cells["premise"].str.strip(), cells["reply"].str.strip(), strict=True)
     return tuple((premise, reply) for premise, reply in pairs if premise and reply)
 
 
-_EXAMPLE = "Sentence: Two kids are playing chess in the park.\nThe same in other words:"
+def prompt_text(workspace: Workspace, prompts: PromptSet, choice: GenerationChoice) -> None:
+    """Draw both prompts of a side as the LLM reads them, with their numbers of tokens once counted."""
+    st.markdown("**What the LLM reads**")
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    premise = left.selectbox(
+        "For the premise",
+        workspace.store.premises.page(choice.corpus_id, limit=_PREMISES)["text"].tolist(),
+        accept_new_options=True,
+        key=f"prompt_for_{choice.corpus_id}",
+    )
+    chosen = right.selectbox(
+        "Side", list(Side), format_func=lambda side: theme.ROLE_NAMES[side], key="prompt_text_side"
+    )
+    side = Side(str(chosen))
+    pair = (("Own prompt, l", prompts.own(side)), ("Opposite prompt, l̂", prompts.opposite(side)))
+    asked: Prompts = [(title, prompt.prefix(), prompt.tail(str(premise or ""))) for title, prompt in pair]
+    with errors_shown():
+        texts = [part for _, shared, own in asked for part in (shared, own)]
+        job_id = count_tokens(workspace, llm=choice.config["llm"], texts=texts)["job_id"]
+        _texts(workspace, asked, job_id, reply=choice.config["max_new_tokens"])
+
+
+def _texts(workspace: Workspace, asked: Prompts, job_id: str, *, reply: int) -> None:
+    def draw() -> bool:
+        job = workspace.jobs.get(job_id)
+        found = read_json(workspace.jobs.output(job_id, "tokens.json"))
+        for place, (column, (title, shared, own)) in enumerate(zip(st.columns(2), asked, strict=True)):
+            with column:
+                st.markdown(f"{title} · {token_words(found, place, reply=reply)}")
+                st.code(shared + own, language=None, wrap_lines=True)
+        if job.state == "failed":
+            st.error(plain(job.message), icon=":material/error:")
+        return is_live(job)
+
+    while_live(draw, live=is_live(workspace.jobs.get(job_id)))
+
+
+def token_words(found: dict[str, Any] | None, place: int, *, reply: int) -> str:
+    """Return the token count of a prompt in words, with a warning if prompt and reply exceed the context window."""
+    if found is None:
+        return ":gray[counting tokens …]"
+    shared, own = found["counts"][2 * place : 2 * place + 2]
+    words = f"**{shared + own} tokens**, {shared} of them shared by all premises"
+    needed = shared + own + reply
+    if found["window"] and needed > found["window"]:
+        return f"{words}; :red[with a reply of {reply} they do not fit the context window of {found['window']:,}]"
+    return words
 
 
 def free_prompt(workspace: Workspace, choice: GenerationChoice) -> None:
@@ -226,7 +221,7 @@ def free_prompt(workspace: Workspace, choice: GenerationChoice) -> None:
         _EXAMPLE,
         height=180,
         key="free_prompt",
-        help="Sent to the LLM as it stands, without examples, template or clean-up.",
+        help="Sent to the LLM as is: no examples, template or clean-up.",
     )
     left, right = st.columns(2, vertical_alignment="bottom")
     limit = left.number_input("Longest answer (tokens)", 1, 512, 64, key="free_prompt_tokens")
@@ -236,12 +231,12 @@ def free_prompt(workspace: Workspace, choice: GenerationChoice) -> None:
             started = start_ask(workspace, prompt=prompt, config=config | {"max_new_tokens": int(limit)})
             cancel_others(workspace, AskSpec, started["job_id"])
             state.remember(state.ASKED, started["job_id"])
-    st.caption(f"LLM, temperature {config['temperature']:g} and all sampling settings are those of the form.")
+    st.caption(f"Uses the LLM and sampling settings on the left (temperature {config['temperature']:g}).")
     job = chosen_job(workspace, state.ASKED, AskSpec)
     if job is None:
         empty_state(
             "Nothing asked yet",
-            hint="See how an LLM answers before you design a prompt set for it.",
+            hint="Try how an LLM continues a text before you design a prompt set for it.",
             icon=":material/forum:",
         )
         return
@@ -249,15 +244,14 @@ def free_prompt(workspace: Workspace, choice: GenerationChoice) -> None:
 
     def show(answer: dict[str, Any], live: bool) -> None:
         with st.container(border=True):
-            st.caption(plain(f"{spec.llm.name} goes on from: … {spec.prompt[-80:]}"))
+            st.caption(plain(f"{spec.llm.name} continues: … {spec.prompt[-80:]}"))
             st.code(answer["text"] or " ", language=None, wrap_lines=True)
-            st.caption(facts(answer, live=live))
+            st.caption(_answer_words(answer, live=live))
 
     short_job(workspace, job, file="answer.json", show=show)
 
 
-def facts(answer: dict[str, Any], *, live: bool) -> str:
-    """How long prompt and answer are and how the answer ended."""
-    ended = "writing …" if live else "the LLM ended it" if answer["ended"] else "cut at the limit"
+def _answer_words(answer: dict[str, Any], *, live: bool) -> str:
+    ended = "writing …" if live else "ended by the LLM" if answer["ended"] else "cut at the limit"
     asked = f"Prompt {counted(answer['prompt_tokens'], 'token')} · answer" if answer["prompt_tokens"] else "Answer"
     return f"{asked} {counted(answer['tokens'], 'token')} in {answer['seconds']:.1f} s · {ended}"

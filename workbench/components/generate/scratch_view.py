@@ -1,7 +1,7 @@
-"""Premises from scratch: the form, and a corpus as it grows: progress, coverage cell by cell, its attempts."""
+"""Premises from scratch: the form, and a corpus as it grows with its coverage and its sentences."""
 
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 import streamlit as st
@@ -16,72 +16,116 @@ from workbench import state, theme
 from workbench.actions.data import start_write_premises
 from workbench.components.elements import count, counted, empty_state, errors_shown, percent, plain
 from workbench.components.generate.generation_form import budget_settings, estimate, llm_picker
-from workbench.components.job_progress import is_live, job_card, while_live
+from workbench.components.generate.generation_runs import outcome_pills
+from workbench.components.job_progress import is_live, job_card, show_charges, while_live
 from workbench.components.settings_form import group_of, settings_form
 from workbench.jobs.folder import JobView
 from workbench.jobs.kinds import WritePremisesSpec
 from workbench.workspace import Workspace
 
-_ROW = 35
-_ROWS_SHOWN = 14
+PREMISES: Final = "Premises"
+"""The view of the page for premises from scratch."""
+MEANINGS: Final = {
+    PremiseOutcome.OK: "premises of the corpus",
+    PremiseOutcome.DUPLICATE: "same words as an earlier premise or an example of the prompt",
+    PremiseOutcome.NEAR_DUPLICATE: "almost the same words as an earlier premise",
+    PremiseOutcome.CELL_FULL: "valid, but its cell of topic, genre and length was already full",
+    PremiseOutcome.OTHER_LENGTH: "of a length that was not wanted",
+    PremiseOutcome.MALFORMED: "not a whole sentence, or no question where one was asked for",
+    PremiseOutcome.LOOP: "repeats itself",
+    PremiseOutcome.REFUSED: "talks about the task instead of doing it",
+    PremiseOutcome.EMPTY: "no letters or digits",
+    PremiseOutcome.TRUNCATED: "reached the longest premise",
+    PremiseOutcome.FAILED: "could not be written",
+}
+_ROW: Final = 35
+_ROWS_SHOWN: Final = 14
+_SENTENCES_SHOWN: Final = 200
 
 
-def coverage_frame(counts: pd.DataFrame, config: ScratchConfig) -> pd.DataFrame:
-    """Return premises by topic (rows) and genre (columns), zeros included, in the order of the config.
-
-    counts: topic, genre, length, premises.
-    """
-    wide = counts.pivot_table(index="topic", columns="genre", values="premises", aggfunc="sum")
-    genres = [genre.name for genre in chosen_genres(config)]
-    frame = wide.reindex(index=list(config.topics or TOPICS), columns=genres).fillna(0).astype(int)
-    frame.index.name = "Topic"
-    return frame
-
-
-def wanted_each(config: ScratchConfig) -> int:
-    """Premises wanted of one topic and genre, over all lengths."""
-    return config.per_cell * len(chosen_lengths(config))
-
-
-def coverage_style(frame: pd.DataFrame, wanted: int, *, is_live: bool) -> Styler:
-    """Say had and wanted in every cell; the fuller, the deeper its tint, and amber where a run left a gap."""
-
-    def tint(had: int) -> str:
-        share = min(1.0, had / wanted)
-        if share < 1 and not is_live:
-            return f"background-color: {theme.see_through(theme.WARNING, 0.15 + 0.45 * (1 - share))}"
-        return f"background-color: {theme.see_through(theme.POSITIVE, 0.4 * share)}" if had else ""
-
-    return frame.style.format(lambda had: f"{count(had)} / {count(wanted)}").map(tint)
+def scratch_view(workspace: Workspace) -> None:
+    """Draw the form on the left and the chosen corpus on the right."""
+    settings, result = st.columns([1, 3], gap="medium")
+    with settings:
+        scratch_form(workspace)
+    with result:
+        jobs = {job.job_id: job for job in workspace.jobs.of(WritePremisesSpec)}
+        chosen = state.pick(
+            "Corpus written from scratch",
+            list(jobs),
+            name=state.SCRATCH,
+            names={job_id: f"{job.spec.corpus} ({counted(job.done, 'premise')})" for job_id, job in jobs.items()},
+        )
+        if chosen is None:
+            empty_state(
+                "No premises from scratch yet",
+                hint="An LLM writes premises for every topic, genre and length. Start with a handful of topics.",
+                icon=":material/grid_on:",
+            )
+            return
+        _corpus(workspace, jobs[chosen])
 
 
-def coverage_table(counts: pd.DataFrame, config: ScratchConfig, *, is_live: bool, key: str) -> tuple[str, str] | None:
-    """Draw the table; returns topic and genre of the cell that is marked."""
-    frame, wanted = coverage_frame(counts, config), wanted_each(config)
-    columns: dict[str, Any] = {name: st.column_config.NumberColumn(name, width=73) for name in frame.columns}
-    event = st.dataframe(
-        coverage_style(frame, wanted, is_live=is_live),
-        key=key,
-        height=_ROW * (min(len(frame), _ROWS_SHOWN) + 1) + 2,
-        row_height=_ROW,
-        on_select="rerun",
-        selection_mode="single-cell",
-        column_config=columns | {"Topic": st.column_config.TextColumn("Topic", width=100, pinned=True)},
-        alt="Premises had of those wanted, by topic and genre",
+def _corpus(workspace: Workspace, job: JobView[WritePremisesSpec]) -> None:
+    config = job.spec.config
+
+    def draw() -> bool:
+        now = workspace.jobs.get(job.job_id)
+        live = is_live(now)
+        if now.state != "finished":
+            job_card(workspace, now, key="scratch")
+        _figures(now, config)
+        _facts(now)
+        st.markdown("**Premises by topic and genre, written / wanted**")
+        st.caption(
+            f"{count(wanted_each(config))} wanted for each, {count(config.per_cell)} per length. "
+            "Click a cell to read its sentences."
+        )
+        counts = workspace.store.premise_attempts.coverage(job.job_id)
+        clicked = coverage_table(counts, config, is_live=live, key=f"coverage_{job.job_id}")
+        scratch_outcomes(workspace, job.job_id, config, clicked)
+        return live
+
+    while_live(draw, live=is_live(job))
+    _next(job)
+
+
+def _figures(job: JobView, config: ScratchConfig) -> None:
+    outcomes: dict[str, int] = job.details.get("outcomes", {})
+    attempts = sum(outcomes.values())
+    figures = (
+        ("Premises", f"{count(job.done)} / {count(len(cells(config)) * config.per_cell)}"),
+        ("Full cells", f"{count(job.details.get('full_cells', 0))} / {count(len(cells(config)))}"),
+        ("Attempts", count(attempts)),
+        ("Kept", percent(outcomes.get("ok", 0), attempts)),
     )
-    if not event.selection.cells:
-        return None
-    row, column = event.selection.cells[0]
-    is_cell = column in frame.columns and row < len(frame)
-    return (str(frame.index[row]), str(column)) if is_cell else None
+    with st.container(horizontal=True, gap="large"):
+        for label, value in figures:
+            st.metric(label, value, width="content")
 
 
-PREMISES: str = "Premises"
-"""The view of the page where this stands."""
+def _facts(job: JobView) -> None:
+    """Say why a run ended with gaps, what a server charged, and why attempts failed."""
+    if job.state == "finished" and job.message:
+        st.caption(plain(job.message))
+    show_charges(job)
+    for reason, number in (job.details.get("reasons") or {}).items():
+        st.caption(plain(f"{counted(number, 'attempt')} failed: {reason}"))
+
+
+def _next(job: JobView) -> None:
+    if job.done and st.button(
+        f"Generate triplets from {counted(job.done, 'premise')}",
+        icon=":material/arrow_forward:",
+        key="scratch_next",
+    ):
+        state.select(state.CORPUS, job.job_id)
+        state.select(state.GENERATE_VIEW, "Preview")
+        st.rerun()
 
 
 def scratch_form(workspace: Workspace) -> None:
-    """Draw the form; a start shows the new corpus."""
+    """Draw the form; a start selects the new corpus."""
     name = st.text_input(
         "Name of the corpus", "from scratch", max_chars=80, key="scratch_name", persist_state="session"
     )
@@ -124,7 +168,7 @@ def _start(workspace: Workspace, config: dict[str, Any], name: str) -> None:
 
 
 def plan(config: ScratchConfig) -> str:
-    """What will happen, in numbers."""
+    """Return cells, premises and the most attempts of a run in words."""
     topics, genres = len(config.topics or TOPICS), len(chosen_genres(config))
     lengths, total = len(chosen_lengths(config)), len(cells(config))
     parts = [counted(topics, "topic"), counted(genres, "genre"), counted(lengths, "length")]
@@ -133,44 +177,74 @@ def plan(config: ScratchConfig) -> str:
     return f"{grid}: {counted(wanted, 'premise')}, in at most {counted(wanted * config.tries, 'attempt')}."
 
 
-_SHOWN = 200
-MEANINGS = {
-    PremiseOutcome.OK: "premises of the corpus",
-    PremiseOutcome.DUPLICATE: "the words of an earlier premise, or of an example of the prompt",
-    PremiseOutcome.NEAR_DUPLICATE: "almost the words of an earlier premise",
-    PremiseOutcome.CELL_FULL: "sound, but its cell of topic, genre and length holds all that it should",
-    PremiseOutcome.OTHER_LENGTH: "of a length that was not wanted",
-    PremiseOutcome.MALFORMED: "no whole sentence, or a question that does not ask",
-    PremiseOutcome.LOOP: "repeats itself",
-    PremiseOutcome.REFUSED: "talks about the task in place of doing it",
-    PremiseOutcome.EMPTY: "no letters or digits",
-    PremiseOutcome.TRUNCATED: "reached the longest premise",
-    PremiseOutcome.FAILED: "could not be written",
-}
+def coverage_frame(counts: pd.DataFrame, config: ScratchConfig) -> pd.DataFrame:
+    """Return premises by topic (rows) and genre (columns), zeros included, in the order of the config.
+
+    counts: topic, genre, length, premises.
+    """
+    wide = counts.pivot_table(index="topic", columns="genre", values="premises", aggfunc="sum")
+    genres = [genre.name for genre in chosen_genres(config)]
+    frame = wide.reindex(index=list(config.topics or TOPICS), columns=genres).fillna(0).astype(int)
+    frame.index.name = "Topic"
+    return frame
+
+
+def wanted_each(config: ScratchConfig) -> int:
+    """Return how many premises are wanted per topic and genre, over all lengths."""
+    return config.per_cell * len(chosen_lengths(config))
+
+
+def coverage_style(frame: pd.DataFrame, wanted: int, *, is_live: bool) -> Styler:
+    """Show written and wanted premises per cell, tinted by share; amber where a finished run left a gap."""
+
+    def tint(had: int) -> str:
+        share = min(1.0, had / wanted)
+        if share < 1 and not is_live:
+            return f"background-color: {theme.see_through(theme.WARNING, 0.15 + 0.45 * (1 - share))}"
+        return f"background-color: {theme.see_through(theme.POSITIVE, 0.4 * share)}" if had else ""
+
+    return frame.style.format(lambda had: f"{count(had)} / {count(wanted)}").map(tint)
+
+
+def coverage_table(counts: pd.DataFrame, config: ScratchConfig, *, is_live: bool, key: str) -> tuple[str, str] | None:
+    """Draw the table; return topic and genre of the selected cell."""
+    frame, wanted = coverage_frame(counts, config), wanted_each(config)
+    columns: dict[str, Any] = {name: st.column_config.NumberColumn(name, width=73) for name in frame.columns}
+    event = st.dataframe(
+        coverage_style(frame, wanted, is_live=is_live),
+        key=key,
+        height=_ROW * (min(len(frame), _ROWS_SHOWN) + 1) + 2,
+        row_height=_ROW,
+        on_select="rerun",
+        selection_mode="single-cell",
+        column_config=columns | {"Topic": st.column_config.TextColumn("Topic", width=100, pinned=True)},
+        alt="Premises written and wanted, by topic and genre",
+    )
+    if not event.selection.cells:
+        return None
+    row, column = event.selection.cells[0]
+    is_cell = column in frame.columns and row < len(frame)
+    return (str(frame.index[row]), str(column)) if is_cell else None
 
 
 def scratch_outcomes(
     workspace: Workspace, corpus_id: str, config: ScratchConfig, clicked: tuple[str, str] | None
 ) -> None:
-    """Draw filters by topic and genre, which a click on a cell sets, the outcomes and the sentences."""
+    """Draw filters by topic and genre, which a click on a cell sets, then outcomes and sentences."""
     topic, genre = _filters(corpus_id, config, clicked)
     counts = workspace.store.premise_attempts.outcome_counts(corpus_id, topic=topic, genre=genre)
     if not counts:
-        st.caption("Nothing has been written there yet.")
+        st.caption("Nothing has been written here yet.")
         return
     key = f"scratch_outcome_{corpus_id}"
     if st.session_state.get(key) not in counts:
         st.session_state[key] = "ok" if "ok" in counts else next(iter(counts))
-    chosen = st.pills(
-        f"{counted(sum(counts.values()), 'attempt')} by outcome",
-        list(counts),
-        format_func=lambda name: f"{name.replace('_', ' ')} {count(counts[name])}",
-        required=True,
-        key=key,
+    label = f"{counted(sum(counts.values()), 'attempt')} by outcome"
+    outcome = PremiseOutcome(outcome_pills(label, counts, key=key))
+    rows = workspace.store.premise_attempts.page(
+        corpus_id, outcome=outcome, topic=topic, genre=genre, limit=_SENTENCES_SHOWN
     )
-    outcome = PremiseOutcome(str(chosen))
-    rows = workspace.store.premise_attempts.page(corpus_id, outcome=outcome, topic=topic, genre=genre, limit=_SHOWN)
-    more = f" The first {count(_SHOWN)} are shown." if counts[outcome] > _SHOWN else ""
+    more = f" The first {count(_SENTENCES_SHOWN)} are shown." if counts[outcome] > _SENTENCES_SHOWN else ""
     st.caption(plain(f"{outcome.replace('_', ' ')}: {MEANINGS[outcome]}.{more}"))
     _sentences(rows, outcome)
 
@@ -208,88 +282,3 @@ def _sentences(rows: pd.DataFrame, outcome: PremiseOutcome) -> None:
             "asked": st.column_config.TextColumn("Asked for", width=80),
         },
     )
-
-
-def scratch_view(workspace: Workspace) -> None:
-    """Draw the form on the left and the chosen corpus on the right."""
-    settings, result = st.columns([1, 3], gap="medium")
-    with settings:
-        scratch_form(workspace)
-    with result:
-        jobs = {job.job_id: job for job in workspace.jobs.of(WritePremisesSpec)}
-        chosen = state.pick(
-            "Corpus written from scratch",
-            list(jobs),
-            name=state.SCRATCH,
-            names={job_id: f"{job.spec.corpus} ({counted(job.done, 'premise')})" for job_id, job in jobs.items()},
-        )
-        if chosen is None:
-            empty_state(
-                "No premises from scratch yet",
-                hint="An LLM fills the cells of topic, genre and length. A handful of topics makes a first look.",
-                icon=":material/grid_on:",
-            )
-            return
-        _corpus(workspace, jobs[chosen])
-
-
-def _corpus(workspace: Workspace, job: JobView[WritePremisesSpec]) -> None:
-    config = job.spec.config
-
-    def draw() -> bool:
-        now = workspace.jobs.get(job.job_id)
-        live = is_live(now)
-        if now.state != "finished":
-            job_card(workspace, now, key="scratch")
-        _figures(now, config)
-        _facts(now)
-        st.markdown("**Premises by topic and genre, had / wanted**")
-        st.caption(
-            f"{count(wanted_each(config))} wanted of each: {count(config.per_cell)} per length. "
-            "Click a cell to read its sentences."
-        )
-        counts = workspace.store.premise_attempts.coverage(job.job_id)
-        clicked = coverage_table(counts, config, is_live=live, key=f"coverage_{job.job_id}")
-        scratch_outcomes(workspace, job.job_id, config, clicked)
-        return live
-
-    while_live(draw, live=is_live(job))
-    _next(job)
-
-
-def _figures(job: JobView, config: ScratchConfig) -> None:
-    outcomes: dict[str, int] = job.details.get("outcomes", {})
-    attempts = sum(outcomes.values())
-    figures = (
-        ("Premises", f"{count(job.done)} / {count(len(cells(config)) * config.per_cell)}"),
-        ("Full cells", f"{count(job.details.get('full_cells', 0))} / {count(len(cells(config)))}"),
-        ("Attempts", count(attempts)),
-        ("Kept of them", percent(outcomes.get("ok", 0), attempts)),
-    )
-    with st.container(horizontal=True, gap="large"):
-        for label, value in figures:
-            st.metric(label, value, width="content")
-
-
-def _facts(job: JobView) -> None:
-    """Say why a run ended with gaps, what a server charged, and why attempts failed."""
-    if job.state == "finished" and job.message:
-        st.caption(plain(job.message))
-    usage = job.details.get("usage")
-    if usage:
-        tokens = usage["prompt_tokens"] + usage["reply_tokens"]
-        money = f", {usage['money']:.4f} money" if usage["money"] else ""
-        st.caption(f"{counted(usage['calls'], 'call')}, {counted(tokens, 'token')}{money} charged by the server.")
-    for reason, number in (job.details.get("reasons") or {}).items():
-        st.caption(plain(f"{counted(number, 'attempt')} failed: {reason}"))
-
-
-def _next(job: JobView) -> None:
-    if job.done and st.button(
-        f"Generate triplets from {counted(job.done, 'premise')}",
-        icon=":material/arrow_forward:",
-        key="scratch_next",
-    ):
-        state.select(state.CORPUS, job.job_id)
-        state.select(state.GENERATE_VIEW, "Preview")
-        st.rerun()

@@ -102,7 +102,7 @@ def map_form(workspace: Workspace, drawable: dict[str, str]) -> None:
                 compare_with=later,
                 guide=default_guide() if guided and not task else None,
             )
-            state.select(state.PROJECTION, made["projection_id"])
+            state.select(state.MAP, made["projection_id"])
             st.rerun()
 
 

@@ -18,6 +18,7 @@ from pipeline.generation.reading import answer, open_reader, token_llm
 from pipeline.generation.triplets import generate
 from pipeline.records import GeneratedTriplet, Premise
 from workbench.jobs.context import JobContext
+from workbench.jobs.handlers.generation import engine_of
 from workbench.jobs.kinds import AskSpec, GridSpec, LensSpec, TokensSpec
 
 
@@ -30,7 +31,7 @@ def run_grid(context: JobContext[GridSpec]) -> None:
     context.progress(0, total, message=f"Loading {config.llm}")
     cells: list[dict[str, Any]] = []
     with closing(open_llm(context.spec.llm, for_many=True)) as llm:
-        context.progress(0, total, message="Writing")
+        context.progress(0, total, message="Writing", engine=engine_of(llm))
         for omega in context.spec.omegas:
             settings = replace(config, omega=omega)
             stream = generate(
@@ -62,6 +63,7 @@ def run_ask(context: JobContext[AskSpec]) -> None:
     config = context.spec.config
     context.progress(0, config.max_new_tokens, message=f"Loading {config.llm}")
     with closing(open_llm(context.spec.llm)) as llm:
+        context.progress(0, config.max_new_tokens, message="Writing", engine=engine_of(llm))
         page = _Page(context, config.max_new_tokens)
         if isinstance(llm, RemoteLLM):
             text, tokens, cut = llm.answer(context.spec.prompt, config)
@@ -117,6 +119,7 @@ def run_lens(context: JobContext[LensSpec]) -> None:
     prompts, side, limit = spec.prompts or prompt_set(config.prompt_set), spec.side, config.max_new_tokens
     context.progress(0, limit, message=f"Loading {config.llm}")
     with closing(open_llm(spec.llm, for_many=True)) as llm:
+        context.progress(0, limit, message="Writing", engine=engine_of(llm))
         spoken = token_llm(llm)
         own, opposite = (
             open_reader(llm, prompt.prefix(), prompt.tail(spec.premise), row=row)
