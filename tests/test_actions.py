@@ -44,9 +44,7 @@ def called_name(node: ast.Call) -> str:
 def writing_methods() -> dict[str, set[str]]:
     """Class -> methods that reach a primitive of writing, themselves or by another method of theirs."""
     found: dict[str, set[str]] = {}
-    modules = trees("workbench.store", "workbench.store.lists", "workbench.store.lists", "workbench.store.lists",
-                    "workbench.store.lists", "workbench.store.lists")  # fmt: skip
-    for tree in modules.values():
+    for tree in trees("workbench.store").values():
         for kind in (node for node in tree.body if isinstance(node, ast.ClassDef)):
             calls = {
                 method.name: {called_name(node) for node in ast.walk(method) if isinstance(node, ast.Call)}
@@ -58,7 +56,7 @@ def writing_methods() -> dict[str, set[str]]:
             writing |= imports
             while more := {name for name, called in calls.items() if called & writing} - writing:
                 writing |= more
-            found[kind.name] = {name for name in writing if not name.startswith("_")} | ({"insert"} & set(calls))
+            found[kind.name] = {name for name in writing if not name.startswith("_")} | {"insert"}  # inherited or own
     return found
 
 

@@ -7,6 +7,7 @@ import pytest
 from store_samples import add, add_import, premises, triplet_row
 
 from pipeline.config import CurationRule
+from pipeline.durable import DRAFTS
 from pipeline.records import InputError
 from workbench.store import Store
 from workbench.store.filters import TripletFilter
@@ -44,10 +45,10 @@ def test_an_import_written_but_not_stored_is_stored_at_the_next_start(tmp_path, 
         monkeypatch.setattr(store.journals, "ingest_all", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             store.premises.add_corpus("captions", "captions.txt", premises(10), {}, 0)
-        (tmp_path / "imports" / "half.part").write_text("an import cut short")
+        (tmp_path / "imports" / ".half.unfinished").write_text("an import cut short")
     with Store(path) as store:
         assert [corpus.premises for corpus in store.premises.corpora()] == [10]
-        assert not list((tmp_path / "imports").glob("*.part"))
+        assert not list((tmp_path / "imports").glob(DRAFTS))
 
 
 def test_a_snapshot_described_but_not_stored_is_stored_at_the_next_start(tmp_path, monkeypatch):

@@ -7,12 +7,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from pipeline.durable import full_disk_message, is_disk_full, is_full_disk, whole_path
 from pipeline.records import InputError, StorageError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Cursor = duckdb.DuckDBPyConnection
 Parameters = Sequence[Any] | dict[str, Any]
@@ -45,6 +48,21 @@ class Database:
             yield cursor
         finally:
             cursor.close()
+
+    def rows(self, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
+        """Return the rows of one query."""
+        with self.read() as cursor:
+            return run(cursor, sql, parameters)
+
+    def records(self, sql: str, parameters: Parameters | None = None) -> list[dict[str, Any]]:
+        """Return the rows of one query by column name."""
+        with self.read() as cursor:
+            return records(cursor, sql, parameters)
+
+    def frame(self, sql: str, parameters: Parameters | None = None) -> "pd.DataFrame":
+        """Return the result of one query as a table."""
+        with self.read() as cursor:
+            return cursor.execute(sql, parameters or []).df()
 
     @contextmanager
     def write(self) -> Iterator[Cursor]:

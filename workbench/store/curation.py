@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from workbench.store.connection import Database, records, run
+from workbench.store.connection import Database
 from workbench.store.decisions import STANDING
 from workbench.store.filters import Rule, attempts_clause
 
@@ -30,10 +30,8 @@ class Funnels:
         kept = _KEEPS.format(*(f"{float(limit)!r}::DOUBLE" for limit in rule))
         by_person = "coalesce(d.action, 'reset') IN ('accept', 'swap', 'edit')"
         undecided = "coalesce(d.action, 'reset') = 'reset'"
-        with self._database.read() as cursor:
-            [counts] = records(
-                cursor,
-                f"""SELECT least(approx_count_distinct(t.premise_id), count(*)) AS premises, count(*) AS generated,
+        [counts] = self._database.records(
+            f"""SELECT least(approx_count_distinct(t.premise_id), count(*)) AS premises, count(*) AS generated,
                     count(*) FILTER ({_OK}) AS ok, count(*) FILTER (j.a IS NOT NULL) AS judged,
                     count(*) FILTER ({kept}) AS kept, count(*) FILTER (d.action = 'reject') AS rejected,
                     count(*) FILTER (d.action IN ('swap', 'edit')) AS changed,
@@ -42,41 +40,37 @@ class Funnels:
                 FROM triplets AS t
                 LEFT JOIN judgements AS j ON j.triplet_id = t.triplet_id AND j.judge_id = ?
                 LEFT JOIN decided AS d ON d.triplet_id = t.triplet_id WHERE {clause}""",
-                [judge_id, *parameters],
-            )
+            [judge_id, *parameters],
+        )
         return counts
 
     def flips(self, attempt_ids: Sequence[str], judge_id: str, before: Rule, after: Rule) -> tuple[int, int]:
         """Return how many triplets the second rule takes in and how many it leaves out, against the first."""
         clause, parameters = attempts_clause(attempt_ids, "j.attempt_id")
         old, new = (_KEEPS.format("?", "?", "?") for _ in range(2))
-        with self._database.read() as cursor:
-            [(gained, lost)] = run(
-                cursor,
-                f"SELECT count(*) FILTER ({new} AND NOT {old}), count(*) FILTER ({old} AND NOT {new}) "
-                f"FROM judgements AS j WHERE j.judge_id = ? AND {clause}",
-                [*after, *before, *before, *after, judge_id, *parameters],
-            )
+        [(gained, lost)] = self._database.rows(
+            f"SELECT count(*) FILTER ({new} AND NOT {old}), count(*) FILTER ({old} AND NOT {new}) "
+            f"FROM judgements AS j WHERE j.judge_id = ? AND {clause}",
+            [*after, *before, *before, *after, judge_id, *parameters],
+        )
         return gained, lost
 
     def decided_scores(self, attempt_ids: Sequence[str], judge_id: str) -> "pd.DataFrame":
         """Return triplet_id, a, b, action of the triplets that a person decided and this judge scored."""
         clause, parameters = attempts_clause(attempt_ids, "j.attempt_id")
-        with self._database.read() as cursor:
-            return cursor.execute(
-                "SELECT j.triplet_id, j.a, j.b, d.action FROM judgements AS j JOIN decided AS d "
-                "ON d.triplet_id = j.triplet_id AND d.action <> 'reset' "
-                f"WHERE j.judge_id = ? AND j.a IS NOT NULL AND j.b IS NOT NULL AND {clause} ORDER BY d.sequence",
-                [judge_id, *parameters],
-            ).df()
+        return self._database.frame(
+            "SELECT j.triplet_id, j.a, j.b, d.action FROM judgements AS j JOIN decided AS d "
+            "ON d.triplet_id = j.triplet_id AND d.action <> 'reset' "
+            f"WHERE j.judge_id = ? AND j.a IS NOT NULL AND j.b IS NOT NULL AND {clause} ORDER BY d.sequence",
+            [judge_id, *parameters],
+        )
 
     def judge_agreement(self, attempt_ids: Sequence[str], rule: Rule) -> "pd.DataFrame":
         """Return, for each two judges: triplets both scored, Spearman of a - b, and share the rule treats alike."""
         clause, parameters = attempts_clause(attempt_ids)
         kept = "coalesce(a >= ? AND b <= ? AND a >= b + ?, false)"
-        with self._database.read() as cursor:
-            return cursor.execute(
-                f"""WITH scored AS (SELECT triplet_id, judge_id, a - b AS gap, {kept} AS kept FROM judgements
+        return self._database.frame(
+            f"""WITH scored AS (SELECT triplet_id, judge_id, a - b AS gap, {kept} AS kept FROM judgements
                     WHERE a IS NOT NULL AND b IS NOT NULL AND {clause}),
                 paired AS (SELECT x.judge_id AS first, y.judge_id AS second, x.gap AS g1, y.gap AS g2,
                     x.kept = y.kept AS alike FROM scored AS x JOIN scored AS y USING (triplet_id)
@@ -87,8 +81,8 @@ class Funnels:
                         + (count(*) OVER (PARTITION BY first, second, g2) - 1) / 2 AS r2 FROM paired)
                 SELECT first, second, count(*) AS triplets, corr(r1, r2) AS spearman,
                     avg(alike::DOUBLE) AS alike FROM placed GROUP BY first, second ORDER BY first, second""",
-                [*rule, *parameters],
-            ).df()
+            [*rule, *parameters],
+        )
 
 
 _BY_PERSON: Final = "coalesce(d.action, 'reset') <> 'reset'"
@@ -106,32 +100,29 @@ class FinalSets:
         Without a judge or a rule every triplet with both sides ok is in, unless a person rejected it.
         """
         source, parameters, reason = _joined(attempt_ids, judge_id, rule)
-        with self._database.read() as cursor:
-            return cursor.execute(
-                "SELECT triplet_id, premise, positive, hard_negative FROM (SELECT t.rowid AS place, t.triplet_id, "
-                "t.premise, coalesce(d.positive, t.positive) AS positive, "
-                f"coalesce(d.hard_negative, t.hard_negative) AS hard_negative, {reason} AS reason {source}) "
-                "WHERE reason NOT IN ('person: reject', 'lost by rule', 'not judged') ORDER BY place",
-                parameters,
-            ).df()
+        return self._database.frame(
+            "SELECT triplet_id, premise, positive, hard_negative FROM (SELECT t.rowid AS place, t.triplet_id, "
+            "t.premise, coalesce(d.positive, t.positive) AS positive, "
+            f"coalesce(d.hard_negative, t.hard_negative) AS hard_negative, {reason} AS reason {source}) "
+            "WHERE reason NOT IN ('person: reject', 'lost by rule', 'not judged') ORDER BY place",
+            parameters,
+        )
 
     def texts(self, attempt_ids: Sequence[str]) -> "pd.DataFrame":
         """Return triplet_id, premise, positive, hard_negative of all triplets with both sides ok."""
         source, parameters, _ = _joined(attempt_ids, None, None)
-        with self._database.read() as cursor:
-            return cursor.execute(
-                "SELECT t.triplet_id, t.premise, coalesce(d.positive, t.positive) AS positive, "
-                f"coalesce(d.hard_negative, t.hard_negative) AS hard_negative {source} ORDER BY t.rowid",
-                parameters,
-            ).df()
+        return self._database.frame(
+            "SELECT t.triplet_id, t.premise, coalesce(d.positive, t.positive) AS positive, "
+            f"coalesce(d.hard_negative, t.hard_negative) AS hard_negative {source} ORDER BY t.rowid",
+            parameters,
+        )
 
     def reasons(self, attempt_ids: Sequence[str], judge_id: str | None, rule: Rule | None) -> dict[str, int]:
         """Count all triplets with both sides ok by why they are in or out."""
         source, parameters, reason = _joined(attempt_ids, judge_id, rule)
-        with self._database.read() as cursor:
-            rows = run(
-                cursor, f"SELECT {reason} AS reason, count(*) {source} GROUP BY 1 ORDER BY 2 DESC, 1", parameters
-            )
+        rows = self._database.rows(
+            f"SELECT {reason} AS reason, count(*) {source} GROUP BY 1 ORDER BY 2 DESC, 1", parameters
+        )
         return {why: int(count) for why, count in rows}
 
 
@@ -173,22 +164,20 @@ class Opinions:
     def of(self, attempt_ids: Sequence[str] = ()) -> "pd.DataFrame":
         """Return triplet_id, annotator, action, in the order in which they were given."""
         clause, parameters = attempts_clause(attempt_ids, "t.attempt_id")
-        with self._database.read() as cursor:
-            return cursor.execute(
-                f"SELECT triplet_id, annotator, action FROM ({OPINIONS}) SEMI JOIN "
-                f"(SELECT triplet_id FROM triplets AS t WHERE {clause}) USING (triplet_id) ORDER BY sequence",
-                parameters,
-            ).df()
+        return self._database.frame(
+            f"SELECT triplet_id, annotator, action FROM ({OPINIONS}) SEMI JOIN "
+            f"(SELECT triplet_id FROM triplets AS t WHERE {clause}) USING (triplet_id) ORDER BY sequence",
+            parameters,
+        )
 
     def disputed(self, attempt_ids: Sequence[str] = ()) -> list[str]:
         """Return the triplets whose annotators differ and that nobody has settled yet."""
         clause, parameters = attempts_clause(attempt_ids, "t.attempt_id")
-        with self._database.read() as cursor:
-            rows = cursor.execute(
-                f"SELECT triplet_id FROM ({OPINIONS}) "
-                f"SEMI JOIN (SELECT triplet_id FROM triplets AS t WHERE {clause}) "
-                "USING (triplet_id) WHERE triplet_id NOT IN (SELECT triplet_id FROM decided WHERE reason = ? "
-                "AND action <> 'reset') GROUP BY triplet_id HAVING count(DISTINCT action) > 1 ORDER BY max(sequence)",
-                [*parameters, ADJUDICATED],
-            ).fetchall()
+        rows = self._database.rows(
+            f"SELECT triplet_id FROM ({OPINIONS}) "
+            f"SEMI JOIN (SELECT triplet_id FROM triplets AS t WHERE {clause}) "
+            "USING (triplet_id) WHERE triplet_id NOT IN (SELECT triplet_id FROM decided WHERE reason = ? "
+            "AND action <> 'reset') GROUP BY triplet_id HAVING count(DISTINCT action) > 1 ORDER BY max(sequence)",
+            [*parameters, ADJUDICATED],
+        )
         return [triplet_id for (triplet_id,) in rows]

@@ -221,33 +221,28 @@ class Decisions:
 
     def latest(self) -> "pd.DataFrame":
         """Return the decision in force of every triplet that has one."""
-        with self._database.read() as cursor:
-            return cursor.execute(
-                "SELECT triplet_id, action, positive, hard_negative, annotator, reason, created_at FROM decided "
-                "WHERE action <> 'reset' ORDER BY sequence"
-            ).df()
+        return self._database.frame(
+            "SELECT triplet_id, action, positive, hard_negative, annotator, reason, created_at FROM decided "
+            "WHERE action <> 'reset' ORDER BY sequence"
+        )
 
     def rejected(self, triplet_ids: Sequence[str]) -> set[str]:
         """Return those of these triplets that are rejected now."""
-        with self._database.read() as cursor:
-            rows = run(
-                cursor,
-                "SELECT triplet_id FROM decided WHERE action = 'reject' "
-                "AND triplet_id IN (SELECT unnest(?::VARCHAR[]))",
-                [list(triplet_ids)],
-            )
+        rows = self._database.rows(
+            "SELECT triplet_id FROM decided WHERE action = 'reject' AND triplet_id IN (SELECT unnest(?::VARCHAR[]))",
+            [list(triplet_ids)],
+        )
         return {triplet_id for (triplet_id,) in rows}
 
     def history(self, triplet_id: str) -> "pd.DataFrame":
         """Return every decision on one triplet, oldest first; `step` says decision, undo or redo."""
-        with self._database.read() as cursor:
-            return cursor.execute(
-                "SELECT d.*, CASE WHEN d.reverts IS NULL THEN 'decision' WHEN b.reverts IS NULL THEN 'undo' "
-                "ELSE 'redo' END AS step FROM decisions AS d "
-                "LEFT JOIN decision_batches AS b ON b.batch_id = d.reverts "
-                "WHERE d.triplet_id = ? ORDER BY d.sequence",
-                [triplet_id],
-            ).df()
+        return self._database.frame(
+            "SELECT d.*, CASE WHEN d.reverts IS NULL THEN 'decision' WHEN b.reverts IS NULL THEN 'undo' "
+            "ELSE 'redo' END AS step FROM decisions AS d "
+            "LEFT JOIN decision_batches AS b ON b.batch_id = d.reverts "
+            "WHERE d.triplet_id = ? ORDER BY d.sequence",
+            [triplet_id],
+        )
 
     def log_digest(self) -> tuple[int, str]:
         """Return how many bytes the decision log has now, and their sha256: later lines do not change it."""
@@ -262,13 +257,11 @@ class Decisions:
     def counts(self, attempt_ids: Sequence[str] = ()) -> dict[str, int]:
         """Return the number of triplets by latest action, and undecided for the rest."""
         clause, parameters = attempts_clause(attempt_ids, "t.attempt_id")
-        with self._database.read() as cursor:
-            rows = run(
-                cursor,
-                "SELECT coalesce(nullif(d.action, 'reset'), 'undecided') AS state, count(*) FROM triplets AS t "
-                f"LEFT JOIN decided AS d ON d.triplet_id = t.triplet_id WHERE {clause} GROUP BY state",
-                parameters,
-            )
+        rows = self._database.rows(
+            "SELECT coalesce(nullif(d.action, 'reset'), 'undecided') AS state, count(*) FROM triplets AS t "
+            f"LEFT JOIN decided AS d ON d.triplet_id = t.triplet_id WHERE {clause} GROUP BY state",
+            parameters,
+        )
         return dict(rows)
 
     def _revert(self, annotator: str, target: str, *, back: bool) -> str | None:
@@ -308,10 +301,8 @@ class Decisions:
 
     def _next_sequence(self) -> int:
         """Number after every one given out; a batch that changed nothing has used up one as well."""
-        with self._database.read() as cursor:
-            return int(
-                run(
-                    cursor,
-                    "SELECT coalesce(max(first_sequence + greatest(rows, 1)), 1) FROM decision_batches",
-                )[0][0]
-            )
+        return int(
+            self._database.rows("SELECT coalesce(max(first_sequence + greatest(rows, 1)), 1) FROM decision_batches")[
+                0
+            ][0]
+        )

@@ -1,22 +1,16 @@
-"""Encoders that were trained or evaluated here."""
+"""Encoders, the training runs they come from, their scores, and the embedding maps drawn with them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
-
-import pyarrow as pa
 
 from pipeline.evaluation.benchmark import HELD_OUT_TASK
 from pipeline.records import InputError
 from workbench.journal import Row, Rows
-from workbench.store.connection import Cursor, Database, run
-from workbench.store.journals import COUNT, REAL, TEXT, checked, insert, insert_new
+from workbench.store.connection import Cursor
+from workbench.store.journals import Table, checked, columns, insert, schema_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-_NAMES = ("encoder_id", "name", "folder", "run_id", "snapshot_id", "base", "created_at")
-_SCHEMA = pa.schema([(name, TEXT) for name in _NAMES])
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,57 +29,42 @@ class StoredEncoder:
 EncoderList = list[StoredEncoder]
 
 
-class Encoders:
+_COLUMNS = [column.name for column in fields(StoredEncoder)]
+_ENCODERS = f"SELECT {', '.join(_COLUMNS)} FROM encoders"
+
+
+class Encoders(Table):
     """The table of encoders."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def insert(self, cursor: Cursor, rows: Rows) -> int:
-        """Insert encoders; one whose id is already there is left as it was."""
-        table, rejected = checked(rows, _SCHEMA, ["encoder_id"])
-        insert_new(cursor, "encoders", table)
-        return rejected
+    name, key = "encoders", ("encoder_id",)
+    schema = schema_of(_COLUMNS)
 
     def list(self) -> EncoderList:
         """Return every encoder, newest first."""
-        with self._database.read() as cursor:
-            rows = run(
-                cursor, f"SELECT {', '.join(_NAMES)} FROM encoders ORDER BY created_at DESC NULLS LAST, encoder_id"
-            )
+        rows = self._database.rows(f"{_ENCODERS} ORDER BY created_at DESC NULLS LAST, encoder_id")
         return [StoredEncoder(*row) for row in rows]
 
     def get(self, encoder_id: str) -> StoredEncoder:
         """Return one encoder; an unknown id is an InputError."""
-        with self._database.read() as cursor:
-            rows = run(cursor, f"SELECT {', '.join(_NAMES)} FROM encoders WHERE encoder_id = ?", [encoder_id])
+        rows = self._database.rows(f"{_ENCODERS} WHERE encoder_id = ?", [encoder_id])
         if not rows:
             raise InputError(f"There is no encoder {encoder_id}; train or evaluate one first.")
         return StoredEncoder(*rows[0])
 
 
-_SCHEMA_PROJECTIONS = pa.schema(
-    [(name, TEXT) for name in ("projection_id", "encoder_id", "corpus", "method", "path")]
-    + [("trustworthiness", REAL), ("neighbour_recall", REAL), ("points", COUNT)]
-)
+class Projections(Table):
+    """The table of embedding maps."""
 
-
-class Projections:
-    """The table of projections."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def insert(self, cursor: Cursor, rows: Rows) -> int:
-        """Insert projections; one whose id is already there is left as it was."""
-        table, rejected = checked(rows, _SCHEMA_PROJECTIONS, ["projection_id"])
-        insert_new(cursor, "projections", table)
-        return rejected
+    name, key = "projections", ("projection_id",)
+    schema = schema_of(
+        ("projection_id", "encoder_id", "corpus", "method", "path"),
+        ("points",),
+        ("trustworthiness", "neighbour_recall"),
+    )
 
     def list(self) -> "pd.DataFrame":
-        """Return every projection, newest first."""
-        with self._database.read() as cursor:
-            return cursor.execute("SELECT * FROM projections ORDER BY projection_id DESC").df()
+        """Return every embedding map, newest first."""
+        return self._database.frame("SELECT * FROM projections ORDER BY projection_id DESC")
 
 
 _MEASURED = (
@@ -93,23 +72,22 @@ _MEASURED = (
     *("masked_share", "masked_positives", "masked_hard_negatives", "masked_own"),
     *("triplets_per_s", "memory_mb", "gpu_memory_mb", "gpu_use", "dev_score"),
 )
-_SCHEMA_RUNS = pa.schema([("run_id", TEXT), ("step", COUNT), ("steps", COUNT)] + [(name, REAL) for name in _MEASURED])
-_COLUMNS = ", ".join(_SCHEMA_RUNS.names)
 
 
-class Runs:
+class Runs(Table):
     """The table train_steps, joined with jobs for titles and states."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    name, key = "train_steps", ("run_id", "step")
+    schema = schema_of(("run_id",), ("step", "steps"), _MEASURED)
 
     def insert(self, cursor: Cursor, rows: Rows) -> int:
         """Insert steps. A resumed run repeats some: the first row stays, a dev score measured later is added."""
-        table, rejected = checked(_merged(rows), _SCHEMA_RUNS, ["run_id", "step"])
+        table, rejected = checked(_merged(rows), self.schema, self.key)
         insert(
             cursor,
             table,
-            f"INSERT INTO train_steps ({_COLUMNS}) SELECT {_COLUMNS} FROM incoming ON CONFLICT (run_id, step) "
+            f"INSERT INTO train_steps ({columns(table)}) SELECT {columns(table)} FROM incoming "
+            "ON CONFLICT (run_id, step) "
             "DO UPDATE SET dev_score = coalesce(train_steps.dev_score, excluded.dev_score)",
         )
         return rejected
@@ -120,34 +98,31 @@ class Runs:
         Of a long run every n-th step is returned, so that about `most` rows come back, and all steps with a dev score
         or with a loss that is no finite number; the last step always.
         """
-        with self._database.read() as cursor:
-            return cursor.execute(
-                "WITH run AS (SELECT * EXCLUDE (run_id), count(*) OVER () // $most + 1 AS every, max(step) OVER () "
-                "  AS last FROM train_steps WHERE run_id = $run_id) "
-                "SELECT * EXCLUDE (every, last) FROM run WHERE step % every = 0 OR step = last "
-                "  OR dev_score IS NOT NULL OR NOT isfinite(loss) ORDER BY step",
-                {"run_id": run_id, "most": most},
-            ).df()
+        return self._database.frame(
+            "WITH run AS (SELECT * EXCLUDE (run_id), count(*) OVER () // $most + 1 AS every, max(step) OVER () "
+            "  AS last FROM train_steps WHERE run_id = $run_id) "
+            "SELECT * EXCLUDE (every, last) FROM run WHERE step % every = 0 OR step = last "
+            "  OR dev_score IS NOT NULL OR NOT isfinite(loss) ORDER BY step",
+            {"run_id": run_id, "most": most},
+        )
 
     def list(self) -> "pd.DataFrame":
         """Return run_id, title, state, step, steps, loss, dev_score, best_dev_score, created_at, newest run first."""
-        with self._database.read() as cursor:
-            return cursor.execute(
-                "SELECT job_id AS run_id, title, state, step, steps, loss, dev_score, best_dev_score, "
-                "  created_at, finished_at "
-                "FROM jobs LEFT JOIN (SELECT run_id, max(step) AS step, any_value(steps) AS steps, "
-                "  arg_max(loss, step) AS loss, arg_max(dev_score, step) AS dev_score, "
-                "  max(dev_score) AS best_dev_score "
-                "  FROM train_steps GROUP BY run_id) ON run_id = job_id WHERE kind = 'train' ORDER BY job_id DESC"
-            ).df()
+        return self._database.frame(
+            "SELECT job_id AS run_id, title, state, step, steps, loss, dev_score, best_dev_score, "
+            "  created_at, finished_at "
+            "FROM jobs LEFT JOIN (SELECT run_id, max(step) AS step, any_value(steps) AS steps, "
+            "  arg_max(loss, step) AS loss, arg_max(dev_score, step) AS dev_score, "
+            "  max(dev_score) AS best_dev_score "
+            "  FROM train_steps GROUP BY run_id) ON run_id = job_id WHERE kind = 'train' ORDER BY job_id DESC"
+        )
 
     def rates(self) -> "pd.DataFrame":
         """Return run_id, median triplets_per_s, most memory_mb and gpu_memory_mb of runs with steps, newest first."""
-        with self._database.read() as cursor:
-            return cursor.execute(
-                "SELECT run_id, median(triplets_per_s) AS triplets_per_s, max(memory_mb) AS memory_mb, "
-                "  max(gpu_memory_mb) AS gpu_memory_mb FROM train_steps GROUP BY run_id ORDER BY run_id DESC"
-            ).df()
+        return self._database.frame(
+            "SELECT run_id, median(triplets_per_s) AS triplets_per_s, max(memory_mb) AS memory_mb, "
+            "  max(gpu_memory_mb) AS gpu_memory_mb FROM train_steps GROUP BY run_id ORDER BY run_id DESC"
+        )
 
 
 def _merged(rows: Rows) -> Rows:
@@ -160,59 +135,42 @@ def _merged(rows: Rows) -> Rows:
     return list(merged.values())
 
 
-_SCHEMA_SCORES = pa.schema(
-    [("encoder_id", TEXT), ("task", TEXT)]
-    + [(name, REAL) for name in ("spearman", "accuracy", "ndcg")]
-    + [("pairs", COUNT), ("job_id", TEXT)]
-)
+class Scores(Table):
+    """The table of scores by encoder, task and job. Spearman is a fraction, multiplied by 100 only on screen."""
 
-
-class Scores:
-    """The table of scores. Spearman is a fraction; it is multiplied by 100 only on screen."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def insert(self, cursor: Cursor, rows: Rows) -> int:
-        """Insert scores; one job gives one score per encoder and task."""
-        table, rejected = checked(rows, _SCHEMA_SCORES, ["encoder_id", "task", "job_id"])
-        insert_new(cursor, "scores", table)
-        return rejected
+    name, key = "scores", ("encoder_id", "task", "job_id")
+    schema = schema_of(key, ("pairs",), ("spearman", "accuracy", "ndcg"))
 
     def matrix(self) -> "pd.DataFrame":
         """Return encoder_id, task, spearman, pairs, job_id: the latest job's score of every encoder and task."""
-        with self._database.read() as cursor:
-            return cursor.execute(
-                "SELECT encoder_id, task, arg_max(spearman, job_id) AS spearman, arg_max(pairs, job_id) AS pairs, "
-                "max(job_id) AS job_id "
-                "FROM scores WHERE spearman IS NOT NULL AND NOT isnan(spearman) "
-                "GROUP BY encoder_id, task ORDER BY encoder_id, task"
-            ).df()
+        return self._database.frame(
+            "SELECT encoder_id, task, arg_max(spearman, job_id) AS spearman, arg_max(pairs, job_id) AS pairs, "
+            "max(job_id) AS job_id "
+            "FROM scores WHERE spearman IS NOT NULL AND NOT isnan(spearman) "
+            "GROUP BY encoder_id, task ORDER BY encoder_id, task"
+        )
 
     def transfer(self) -> "pd.DataFrame":
         """Return encoder_id, task, accuracy, examples, job_id: the latest job's accuracy on each transfer task."""
-        with self._database.read() as cursor:
-            return cursor.execute(
-                "SELECT encoder_id, task, arg_max(accuracy, job_id) AS accuracy, arg_max(pairs, job_id) AS examples, "
-                "max(job_id) AS job_id FROM scores WHERE accuracy IS NOT NULL AND task <> ? "
-                "GROUP BY encoder_id, task ORDER BY encoder_id, task",
-                [HELD_OUT_TASK],
-            ).df()
+        return self._database.frame(
+            "SELECT encoder_id, task, arg_max(accuracy, job_id) AS accuracy, arg_max(pairs, job_id) AS examples, "
+            "max(job_id) AS job_id FROM scores WHERE accuracy IS NOT NULL AND task <> ? "
+            "GROUP BY encoder_id, task ORDER BY encoder_id, task",
+            [HELD_OUT_TASK],
+        )
 
     def retrieval(self) -> "pd.DataFrame":
         """Return encoder_id, task, ndcg (at 10), queries, job_id: the latest job's score of each retrieval task."""
-        with self._database.read() as cursor:
-            return cursor.execute(
-                "SELECT encoder_id, task, arg_max(ndcg, job_id) AS ndcg, arg_max(pairs, job_id) AS queries, "
-                "max(job_id) AS job_id FROM scores WHERE ndcg IS NOT NULL GROUP BY encoder_id, task "
-                "ORDER BY encoder_id, task"
-            ).df()
+        return self._database.frame(
+            "SELECT encoder_id, task, arg_max(ndcg, job_id) AS ndcg, arg_max(pairs, job_id) AS queries, "
+            "max(job_id) AS job_id FROM scores WHERE ndcg IS NOT NULL GROUP BY encoder_id, task "
+            "ORDER BY encoder_id, task"
+        )
 
     def held_out(self) -> "pd.DataFrame":
         """Return encoder_id, accuracy, triplets: the latest share of held-out triplets each encoder orders right."""
-        with self._database.read() as cursor:
-            return cursor.execute(
-                "SELECT encoder_id, arg_max(accuracy, job_id) AS accuracy, arg_max(pairs, job_id) AS triplets "
-                "FROM scores WHERE accuracy IS NOT NULL AND task = ? GROUP BY encoder_id ORDER BY encoder_id",
-                [HELD_OUT_TASK],
-            ).df()
+        return self._database.frame(
+            "SELECT encoder_id, arg_max(accuracy, job_id) AS accuracy, arg_max(pairs, job_id) AS triplets "
+            "FROM scores WHERE accuracy IS NOT NULL AND task = ? GROUP BY encoder_id ORDER BY encoder_id",
+            [HELD_OUT_TASK],
+        )

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import pyarrow as pa
 
@@ -13,6 +13,11 @@ from workbench.journal import Row, Rows, parse_lines, read_whole_lines, tail_dig
 from workbench.store.connection import Cursor, Database, run
 
 TEXT, COUNT, REAL = pa.string(), pa.int64(), pa.float64()
+
+
+def schema_of(texts: Sequence[str] = (), counts: Sequence[str] = (), reals: Sequence[str] = ()) -> pa.Schema:
+    """Return a schema of these columns, by type."""
+    return pa.schema([*((t, TEXT) for t in texts), *((c, COUNT) for c in counts), *((r, REAL) for r in reals)])
 
 
 def checked(rows: Sequence[Row], schema: pa.Schema, key: Sequence[str]) -> tuple[pa.Table, int]:
@@ -75,11 +80,35 @@ def _fits(row: Row, schema: pa.Schema) -> bool:
 
 
 class JournalTable(Protocol):
-    """A table fed by journals."""
+    """What can receive rows of journals."""
 
     def insert(self, cursor: Cursor, rows: Rows) -> int:
         """Insert the rows inside the caller's transaction; return how many were unusable."""
         ...
+
+
+class Table:
+    """A table of the database that receives the journal rows of its name."""
+
+    name: ClassVar[str]
+    schema: ClassVar[pa.Schema]
+    key: ClassVar[Sequence[str]]
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def insert(self, cursor: Cursor, rows: Rows) -> int:
+        """Insert the rows inside the caller's transaction; return how many were unusable.
+
+        A row whose key is already in the table is left as it was.
+        """
+        table, rejected = checked([self.flat(row) for row in rows], self.schema, self.key)
+        insert_new(cursor, self.name, table)
+        return rejected
+
+    def flat(self, row: Row) -> Row:
+        """Return a journal row with the columns of the table, for example a list as JSON."""
+        return row
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +135,7 @@ class Journals:
         self._readings = {row[0]: Reading(row[1], row[2], row[3], json.loads(row[4])) for row in rows}
 
     def register(self, name: str, table: JournalTable) -> None:
-        """Let this table receive the journal rows that carry its name."""
+        """Let a table receive the journal rows that carry this name."""
         self._tables[name] = table
 
     def reading(self, source: str) -> Reading:
@@ -171,9 +200,6 @@ class Journals:
         return rejected, unknown
 
 
-_SCHEMA = pa.schema([("source", TEXT), ("position", COUNT), ("tail", TEXT), ("rejected", COUNT), ("unknown", TEXT)])
-
-
 def save_reading(cursor: Cursor, source: str, reading: Reading) -> None:
     """Record how far a source has been read, inside the transaction that stores its rows."""
     row = {
@@ -185,7 +211,7 @@ def save_reading(cursor: Cursor, source: str, reading: Reading) -> None:
     }
     insert(
         cursor,
-        pa.Table.from_pylist([row], schema=_SCHEMA),
+        pa.Table.from_pylist([row], schema=schema_of(("source", "tail", "unknown"), counts=("position", "rejected"))),
         "INSERT INTO ingested SELECT source, position, tail, rejected, unknown FROM incoming ON CONFLICT (source) "
         "DO UPDATE SET position = excluded.position, tail = excluded.tail, rejected = excluded.rejected, "
         "unknown = excluded.unknown",

@@ -3,18 +3,17 @@
 import json
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from pipeline.generation.llms.entries import EMBEDDED_ENTRY, LLMEntry
 from pipeline.records import InputError
 from workbench.journal import Row, Rows, new_id, now
-from workbench.store.connection import Cursor, Database, records, run
-from workbench.store.journals import COUNT, REAL, TEXT, checked, insert_new
+from workbench.store.connection import Cursor, Database
+from workbench.store.journals import Table, schema_of
 from workbench.store.premises import Imports
 
-_TEXTS = ("check_id", "name", "entry", "state", "message", "contrast", "sample", "checked_at")
-_SCHEMA = pa.schema(
-    [(name, TEXT) for name in _TEXTS] + [("context_length", COUNT), ("tokens_per_s", REAL), ("load_s", REAL)]
+_SCHEMA = schema_of(
+    ("check_id", "name", "entry", "state", "message", "contrast", "sample", "checked_at"),
+    counts=("context_length",),
+    reals=("tokens_per_s", "load_s"),
 )
 _NEWEST = f"""
     SELECT {", ".join(_SCHEMA.names)} FROM llms
@@ -43,24 +42,28 @@ LLMList = list[RegisteredLLM]
 _REMOVED = "removed"
 
 
-class LLMs:
+class LLMs(Table):
     """The table of checks and removals."""
 
+    name, schema, key = "llms", _SCHEMA, ("check_id", "name")
+
     def __init__(self, database: Database, imports: Imports) -> None:
-        self._database = database
+        super().__init__(database)
         self._imports = imports
 
     def insert(self, cursor: Cursor, rows: Rows) -> int:
         """Insert checks; one whose id is already there is left as it was, one without a usable entry is rejected."""
-        usable = [_flat(row) for row in rows if _entry(row.get("entry")) is not None]
-        table, rejected = checked(usable, _SCHEMA, ["check_id", "name"])
-        insert_new(cursor, "llms", table)
-        return rejected + len(rows) - len(usable)
+        usable = [row for row in rows if _entry(row.get("entry")) is not None]
+        return super().insert(cursor, usable) + len(rows) - len(usable)
+
+    def flat(self, row: Row) -> Row:
+        """Return the row with its entry as JSON."""
+        entry = row["entry"]
+        return row | {"entry": entry if isinstance(entry, str) else json.dumps(entry, sort_keys=True)}
 
     def list(self) -> LLMList:
         """Return every LLM by name, the embedded one first."""
-        with self._database.read() as cursor:
-            rows = [dict(zip(_SCHEMA.names, row, strict=True)) for row in run(cursor, _NEWEST)]
+        rows = self._database.records(_NEWEST)
         known = {row["name"]: _registered(row) for row in rows if row["state"] != _REMOVED}
         embedded = known.pop(EMBEDDED_ENTRY.name, RegisteredLLM(EMBEDDED_ENTRY, "ok", contrast="token"))
         return [embedded, *known.values()]
@@ -95,11 +98,6 @@ def _registered(row: Row) -> RegisteredLLM:
     return RegisteredLLM(entry, **facts)
 
 
-def _flat(row: Row) -> Row:
-    entry = row["entry"]
-    return row | {"entry": entry if isinstance(entry, str) else json.dumps(entry, sort_keys=True)}
-
-
 def _entry(stored: object) -> LLMEntry | None:
     """Return the entry in a journal row (a dict) or a table row (its JSON); None when it is unusable."""
     try:
@@ -109,32 +107,17 @@ def _entry(stored: object) -> LLMEntry | None:
         return None
 
 
-_SCHEMA_LLM_USAGE = pa.schema(
-    [("attempt_id", TEXT), ("number", COUNT)]
-    + [(name, COUNT) for name in ("calls", "prompt_tokens", "reply_tokens")]
-    + [("money", REAL)]
-)
+class LLMUsage(Table):
+    """The table of what servers charged for: running totals of each generation run, numbered."""
 
-
-class LLMUsage:
-    """The table of totals."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def insert(self, cursor: Cursor, rows: Rows) -> int:
-        """Insert totals; one whose number is already there is left as it was."""
-        table, rejected = checked(rows, _SCHEMA_LLM_USAGE, ["attempt_id", "number"])
-        insert_new(cursor, "llm_usage", table)
-        return rejected
+    name, key = "llm_usage", ("attempt_id", "number")
+    schema = schema_of(("attempt_id",), ("number", "calls", "prompt_tokens", "reply_tokens"), ("money",))
 
     def of(self, attempt_id: str) -> dict[str, float] | None:
-        """Return calls, prompt_tokens, reply_tokens and money of an attempt; None for one that no server charged."""
-        with self._database.read() as cursor:
-            found = records(
-                cursor,
-                "SELECT calls, prompt_tokens, reply_tokens, money FROM llm_usage WHERE attempt_id = ? "
-                "ORDER BY number DESC LIMIT 1",
-                [attempt_id],
-            )
+        """Return calls, prompt_tokens, reply_tokens and money of a generation run; None if no server charged."""
+        found = self._database.records(
+            "SELECT calls, prompt_tokens, reply_tokens, money FROM llm_usage WHERE attempt_id = ? "
+            "ORDER BY number DESC LIMIT 1",
+            [attempt_id],
+        )
         return found[0] if found else None

@@ -1,4 +1,4 @@
-"""Premises of imported corpora."""
+"""Corpora: the journals that imports are kept as, the premises they bring, and attempts at premises from scratch."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -8,48 +8,36 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from pipeline.durable import DRAFTS, full_disk_message, is_full_disk, whole_path
 from pipeline.records import InputError, StorageError
-from workbench.journal import Journal, Row, Rows, new_id, now
-from workbench.store.connection import Cursor, Database, run
-from workbench.store.journals import COUNT, TEXT, Journals, checked, insert_new
+from workbench.journal import Journal, Row, new_id, now
+from workbench.store.connection import Database
+from workbench.store.journals import Journals, Table, schema_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 _BATCH_ROWS = 20_000
-_SCHEMA = pa.schema(
-    [
-        ("import_id", TEXT),
-        ("kind", TEXT),
-        ("name", TEXT),
-        ("source", TEXT),
-        ("duplicates", COUNT),
-        ("rejected", TEXT),
-        ("created_at", TEXT),
-    ]
-)
 
 
-class Imports:
+class Imports(Table):
     """The folder of import journals and the table of their headers."""
 
-    def __init__(self, folder: Path, journals: Journals) -> None:
+    name, key = "imports", ("import_id",)
+    schema = schema_of(("import_id", "kind", "name", "source", "rejected", "created_at"), counts=("duplicates",))
+
+    def __init__(self, database: Database, folder: Path, journals: Journals) -> None:
+        super().__init__(database)
         self.folder = folder
         self._journals = journals
         folder.mkdir(parents=True, exist_ok=True)
         for abandoned in folder.glob(DRAFTS):  # an import cut short was never announced
             abandoned.unlink()
 
-    def insert(self, cursor: Cursor, rows: Rows) -> int:
-        """Insert headers."""
-        named = [row | {"source": row.get("origin"), "rejected": json.dumps(row.get("rejected", {}))} for row in rows]
-        table, rejected = checked(named, _SCHEMA, ["import_id"])
-        insert_new(cursor, "imports", table)
-        return rejected
+    def flat(self, row: Row) -> Row:
+        """Return a header with the columns of the table."""
+        return row | {"source": row.get("origin"), "rejected": json.dumps(row.get("rejected", {}))}
 
     def add(
         self, import_id: str, header: Callable[[], Row], rows: Iterable[Row], *, batch_rows: int = _BATCH_ROWS
@@ -72,7 +60,8 @@ class Imports:
         path = self.folder / f"{import_id}.jsonl"
         try:
             with whole_path(path) as draft, closing(Journal(draft)) as journal:
-                for batch in _batches(rows, batch_rows):
+                stream = iter(rows)
+                while batch := list(islice(stream, batch_rows)):
                     journal.append(batch)
                 journal.append([{"table": "imports", "created_at": now(), "import_id": import_id} | header()])
         except OSError as error:
@@ -82,13 +71,6 @@ class Imports:
         return path
 
 
-def _batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
-    iterator = iter(rows)
-    while batch := list(islice(iterator, size)):
-        yield batch
-
-
-_SCHEMA_PREMISES = pa.schema([("corpus_id", TEXT), ("position", COUNT), ("premise_id", TEXT), ("text", TEXT)])
 _CORPORA = """
     SELECT import_id, name, source, coalesce(held.premises, 0), duplicates, rejected, created_at
     FROM imports LEFT JOIN (SELECT corpus_id, count(*) AS premises FROM premises GROUP BY corpus_id) AS held
@@ -109,18 +91,15 @@ class Corpus:
     created_at: str
 
 
-class Premises:
+class Premises(Table):
     """The table of premises."""
 
-    def __init__(self, database: Database, imports: Imports) -> None:
-        self._database = database
-        self._imports = imports
+    name, key = "premises", ("corpus_id", "position")
+    schema = schema_of(("corpus_id", "premise_id", "text"), counts=("position",))
 
-    def insert(self, cursor: Cursor, rows: Rows) -> int:
-        """Insert premises; a (corpus, position) already there is left as it was."""
-        table, rejected = checked(rows, _SCHEMA_PREMISES, ["corpus_id", "position"])
-        insert_new(cursor, "premises", table)
-        return rejected
+    def __init__(self, database: Database, imports: Imports) -> None:
+        super().__init__(database)
+        self._imports = imports
 
     def add_corpus(
         self, name: str, source: str, frame: "pd.DataFrame", rejected: dict[str, int], duplicates: int
@@ -139,33 +118,28 @@ class Premises:
 
     def corpora(self) -> list[Corpus]:
         """Return every corpus, newest first."""
-        with self._database.read() as cursor:
-            return [_corpus(row) for row in run(cursor, f"{_CORPORA} ORDER BY import_id DESC")]
+        return [_corpus(row) for row in self._database.rows(f"{_CORPORA} ORDER BY import_id DESC")]
 
     def corpus(self, corpus_id: str) -> Corpus:
         """Return one corpus; an unknown id is an InputError."""
-        with self._database.read() as cursor:
-            rows = run(cursor, f"{_CORPORA} AND import_id = ?", [corpus_id])
+        rows = self._database.rows(f"{_CORPORA} AND import_id = ?", [corpus_id])
         if not rows:
             raise InputError(f"There is no corpus {corpus_id}; choose one of the imported corpora.")
         return _corpus(rows[0])
 
     def page(self, corpus_id: str, after: int = -1, limit: int = 50, text: str = "") -> "pd.DataFrame":
         """Return the next premises whose position is above `after`: position, premise_id, text."""
-        with self._database.read() as cursor:
-            return cursor.execute(
-                "SELECT position, premise_id, text FROM premises WHERE corpus_id = ? AND position > ? "
-                "AND contains(lower(text), lower(?)) ORDER BY position LIMIT ?",
-                [corpus_id, after, text, limit],
-            ).df()
+        return self._database.frame(
+            "SELECT position, premise_id, text FROM premises WHERE corpus_id = ? AND position > ? "
+            "AND contains(lower(text), lower(?)) ORDER BY position LIMIT ?",
+            [corpus_id, after, text, limit],
+        )
 
     def rows(self, corpus_id: str, limit: int | None = None) -> "pd.DataFrame":
         """Return premise_id and text in the order of the corpus."""
-        with self._database.read() as cursor:
-            return cursor.execute(
-                "SELECT premise_id, text FROM premises WHERE corpus_id = ? ORDER BY position LIMIT ?",
-                [corpus_id, limit],
-            ).df()
+        return self._database.frame(
+            "SELECT premise_id, text FROM premises WHERE corpus_id = ? ORDER BY position LIMIT ?", [corpus_id, limit]
+        )
 
 
 def _rows(corpus_id: str, frame: "pd.DataFrame") -> Iterator[Row]:
@@ -184,47 +158,34 @@ def _corpus(row: tuple[Any, ...]) -> Corpus:
     return Corpus(corpus_id, name, source, premises, duplicates, json.loads(rejected), created_at)
 
 
-_KEY = ["corpus_id", "topic", "genre", "asked", "number"]
-_SCHEMA_PREMISE_ATTEMPTS = pa.schema(
-    [(name, COUNT if name == "number" else TEXT) for name in (*_KEY, "length", "text", "outcome", "reason")]
-)
+class PremiseAttempts(Table):
+    """The table of attempts at single premises written from scratch, append-only."""
 
-
-class PremiseAttempts:
-    """The table of attempts, append-only."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def insert(self, cursor: Cursor, rows: Rows) -> int:
-        """Insert attempts; one that is already there is left as it was."""
-        table, rejected = checked(rows, _SCHEMA_PREMISE_ATTEMPTS, _KEY)
-        insert_new(cursor, "premise_attempts", table)
-        return rejected
+    name, key = "premise_attempts", ("corpus_id", "topic", "genre", "asked", "number")
+    schema = schema_of(
+        ("corpus_id", "topic", "genre", "asked", "length", "text", "outcome", "reason"), counts=("number",)
+    )
 
     def corpora(self) -> list[str]:
         """Return the corpora written from scratch, newest first."""
-        with self._database.read() as cursor:
-            return [row[0] for row in run(cursor, "SELECT DISTINCT corpus_id FROM premise_attempts ORDER BY 1 DESC")]
+        return [
+            row[0] for row in self._database.rows("SELECT DISTINCT corpus_id FROM premise_attempts ORDER BY 1 DESC")
+        ]
 
     def coverage(self, corpus_id: str) -> "pd.DataFrame":
         """Return topic, genre, length (a premise's own) and the number of premises that are ok."""
-        with self._database.read() as cursor:
-            return cursor.execute(
-                "SELECT topic, genre, length, count(*) AS premises FROM premise_attempts "
-                "WHERE corpus_id = ? AND outcome = 'ok' GROUP BY ALL ORDER BY ALL",
-                [corpus_id],
-            ).df()
+        return self._database.frame(
+            "SELECT topic, genre, length, count(*) AS premises FROM premise_attempts "
+            "WHERE corpus_id = ? AND outcome = 'ok' GROUP BY ALL ORDER BY ALL",
+            [corpus_id],
+        )
 
     def outcome_counts(self, corpus_id: str, *, topic: str = "", genre: str = "") -> dict[str, int]:
         """Return how many attempts ended in each way, most frequent first; of one topic or genre where named."""
         where, values = _where(corpus_id, topic, genre)
-        with self._database.read() as cursor:
-            rows = run(
-                cursor,
-                f"SELECT outcome, count(*) FROM premise_attempts WHERE {where} GROUP BY 1 ORDER BY 2 DESC, 1",
-                values,
-            )
+        rows = self._database.rows(
+            f"SELECT outcome, count(*) FROM premise_attempts WHERE {where} GROUP BY 1 ORDER BY 2 DESC, 1", values
+        )
         return {str(outcome): int(count) for outcome, count in rows}
 
     def page(
@@ -232,12 +193,11 @@ class PremiseAttempts:
     ) -> "pd.DataFrame":
         """Return the first attempts with an outcome: topic, genre, asked, length, text, reason."""
         where, values = _where(corpus_id, topic, genre)
-        with self._database.read() as cursor:
-            return cursor.execute(
-                "SELECT topic, genre, asked, length, text, reason FROM premise_attempts "
-                f"WHERE {where} AND outcome = ? ORDER BY topic, genre, asked, number LIMIT ?",
-                [*values, outcome, limit],
-            ).df()
+        return self._database.frame(
+            "SELECT topic, genre, asked, length, text, reason FROM premise_attempts "
+            f"WHERE {where} AND outcome = ? ORDER BY topic, genre, asked, number LIMIT ?",
+            [*values, outcome, limit],
+        )
 
 
 def _where(corpus_id: str, topic: str, genre: str) -> tuple[str, list[Any]]:

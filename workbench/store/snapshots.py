@@ -13,16 +13,14 @@ import pyarrow.parquet as pq
 
 from pipeline.durable import full_disk_message, is_full_disk, write_bytes, write_json
 from pipeline.records import InputError, StorageError
-from workbench.journal import Row, Rows, new_id, now
-from workbench.store.connection import Cursor, Database, run
-from workbench.store.journals import COUNT, TEXT, checked, insert_new
+from workbench.journal import Row, new_id, now
+from workbench.store.connection import Database
+from workbench.store.journals import Table, schema_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("triplet_id", "premise", "positive", "hard_negative")
-_NAMES = ("snapshot_id", "name", "attempt_ids", "judge_id", "rule", "rows", "file", "sha256", "created_at", "details")
-_SCHEMA = pa.schema([(name, COUNT if name == "rows" else TEXT) for name in _NAMES])
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +43,17 @@ class Snapshot:
 SnapshotList = list[Snapshot]
 
 
-class Snapshots:
+class Snapshots(Table):
     """The folder of snapshot files and the table of their descriptions."""
 
+    name, key = "snapshots", ("snapshot_id",)
+    schema = schema_of(
+        ("snapshot_id", "name", "attempt_ids", "judge_id", "rule", "file", "sha256", "created_at", "details"),
+        counts=("rows",),
+    )
+
     def __init__(self, database: Database, folder: Path) -> None:
-        self._database = database
+        super().__init__(database)
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -98,9 +102,7 @@ class Snapshots:
 
     def list(self) -> SnapshotList:
         """Return every snapshot, newest first."""
-        with self._database.read() as cursor:
-            rows = run(cursor, f"SELECT {', '.join(_NAMES)} FROM snapshots ORDER BY snapshot_id DESC")
-        return [_snapshot(dict(zip(_NAMES, row, strict=True))) for row in rows]
+        return [_snapshot(row) for row in self._database.records("SELECT * FROM snapshots ORDER BY snapshot_id DESC")]
 
     def get(self, snapshot_id: str) -> Snapshot:
         """Return one snapshot; an unknown id is an InputError."""
@@ -120,16 +122,17 @@ class Snapshots:
             raise InputError(f"The file {path} was changed after the snapshot was made; curate it again.")
         return pq.read_table(BytesIO(data)).to_pandas()
 
-    def insert(self, cursor: Cursor, rows: Rows) -> int:
-        """Insert descriptions; one whose id is already there is left as it was."""
-        table, rejected = checked([_flat(row) for row in rows], _SCHEMA, ["snapshot_id"])
-        insert_new(cursor, "snapshots", table)
-        return rejected
+    def flat(self, row: Row) -> Row:
+        """Return a description with its lists and dicts as JSON."""
+        return row | {
+            "attempt_ids": json.dumps(row["attempt_ids"]),
+            "rule": None if row["rule"] is None else json.dumps(row["rule"], sort_keys=True),
+            "details": json.dumps(row.get("details") or {}, sort_keys=True),
+        }
 
     def catch_up(self) -> int:
         """Store descriptions that lie in the folder and not in the table; return how many."""
-        with self._database.read() as cursor:
-            known = {snapshot_id for (snapshot_id,) in run(cursor, "SELECT snapshot_id FROM snapshots")}
+        known = {snapshot_id for (snapshot_id,) in self._database.rows("SELECT snapshot_id FROM snapshots")}
         missing = [path for path in sorted(self.folder.glob("*.json")) if path.stem not in known]
         if missing:
             with self._database.write() as cursor:
@@ -141,19 +144,10 @@ def _parquet(frame: "pd.DataFrame") -> bytes:
     missing = [name for name in COLUMNS if name not in frame]
     if missing:
         raise InputError(f"A snapshot needs the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}.")
-    schema = pa.schema([(name, TEXT) for name in COLUMNS])
-    table = pa.Table.from_pandas(frame[list(COLUMNS)], schema=schema, preserve_index=False)
+    table = pa.Table.from_pandas(frame[list(COLUMNS)], schema=schema_of(COLUMNS), preserve_index=False)
     buffer = BytesIO()
     pq.write_table(table, buffer)
     return buffer.getvalue()
-
-
-def _flat(row: Row) -> Row:
-    return row | {
-        "attempt_ids": json.dumps(row["attempt_ids"]),
-        "rule": None if row["rule"] is None else json.dumps(row["rule"], sort_keys=True),
-        "details": json.dumps(row.get("details") or {}, sort_keys=True),
-    }
 
 
 def _snapshot(row: Row) -> Snapshot:

@@ -10,7 +10,7 @@ from workbench.store.connection import Database, copy_database, records, run
 from workbench.store.curation import FinalSets, Funnels, Opinions
 from workbench.store.decisions import Decisions
 from workbench.store.encoders import Encoders, Projections, Runs, Scores
-from workbench.store.journals import COUNT, TEXT, Journals, JournalTable, columns, insert
+from workbench.store.journals import Journals, Table, columns, insert, schema_of
 from workbench.store.judgements import Calibrations, Judgements
 from workbench.store.llms import LLMs, LLMUsage
 from workbench.store.migrations import migrate
@@ -18,9 +18,9 @@ from workbench.store.premises import Imports, PremiseAttempts, Premises
 from workbench.store.snapshots import Snapshots
 from workbench.store.triplets import TripletBlocks, Triplets
 
-_SCHEMA = pa.schema(
-    [("job_id", TEXT), ("kind", TEXT), ("title", TEXT), ("state", TEXT), ("done", COUNT), ("total", COUNT)]
-    + [(name, TEXT) for name in ("message", "spec", "created_at", "started_at", "finished_at")]
+_SCHEMA = schema_of(
+    ("job_id", "kind", "title", "state", "message", "spec", "created_at", "started_at", "finished_at"),
+    counts=("done", "total"),
 )
 
 
@@ -70,7 +70,7 @@ class Store:
         self.database = Database(path)
         migrate(self.database)
         self.journals = Journals(self.database)
-        self.imports = Imports(root / "imports", self.journals)
+        self.imports = Imports(self.database, root / "imports", self.journals)
         self.premises = Premises(self.database, self.imports)
         self.premise_attempts = PremiseAttempts(self.database)
         self.triplets = Triplets(self.database, self.imports)
@@ -88,7 +88,11 @@ class Store:
         self.llms = LLMs(self.database, self.imports)
         self.llm_usage = LLMUsage(self.database)
         self.jobs = Jobs(self.database)
-        self._register()
+        for table in vars(self).values():
+            if isinstance(table, Table):
+                self.journals.register(table.name, table)
+        self.journals.register("triplet_blocks", TripletBlocks())
+        self.journals.register("decisions", self.decisions)
         self.catch_up()
 
     def catch_up(self) -> None:
@@ -122,23 +126,3 @@ class Store:
 
     def __exit__(self, *_: Any) -> None:
         self.close()
-
-    def _register(self) -> None:
-        tables: dict[str, JournalTable] = {
-            "imports": self.imports,
-            "premises": self.premises,
-            "premise_attempts": self.premise_attempts,
-            "triplets": self.triplets,
-            "judgements": self.judgements,
-            "calibrations": self.calibrations,
-            "decisions": self.decisions,
-            "train_steps": self.runs,
-            "encoders": self.encoders,
-            "scores": self.scores,
-            "projections": self.projections,
-            "llms": self.llms,
-            "llm_usage": self.llm_usage,
-        }
-        self.journals.register("triplet_blocks", TripletBlocks())
-        for name, table in tables.items():
-            self.journals.register(name, table)

@@ -12,7 +12,7 @@ from pipeline.records import InputError, Outcome
 from workbench.journal import Row, Rows, new_id
 from workbench.store.connection import Cursor, Database, records, run
 from workbench.store.filters import Sorting, TripletFilter, attempts_clause, checked_pattern, source_and_conditions
-from workbench.store.journals import COUNT, REAL, TEXT, checked, insert
+from workbench.store.journals import TEXT, Table, checked, insert, schema_of
 from workbench.store.premises import Imports
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _TEXTS = (
     *("positive_raw", "hard_negative_raw", "positive_outcome", "hard_negative_outcome"),
     *("contrast", "llm", "prompt_set", "origin"),
 )
-TRIPLET_SCHEMA = pa.schema([(name, TEXT) for name in _TEXTS] + [("omega", REAL), ("seed", COUNT), ("tokens", COUNT)])
+TRIPLET_SCHEMA = schema_of(_TEXTS, ("seed", "tokens"), ("omega",))
 INSERT_TRIPLETS = f"""
     INSERT INTO triplets ({", ".join(TRIPLET_SCHEMA.names)}, search)
     SELECT {", ".join(TRIPLET_SCHEMA.names)}, lower(concat_ws(chr(31), premise, positive, hard_negative))
@@ -128,16 +128,18 @@ _SHOWN_SORTED = _SHOWN.replace("t.position,", "t.position, t.sort_key,").replace
 )
 
 
-class Triplets:
-    """The table of triplets. Append-only, so that the row number is a stable key for paging."""
+class Triplets(Table):
+    """The table of triplets. Append-only: the row number is a stable key for paging."""
+
+    name, schema, key = "triplets", TRIPLET_SCHEMA, ("triplet_id",)
 
     def __init__(self, database: Database, imports: Imports) -> None:
-        self._database = database
+        super().__init__(database)
         self._imports = imports
 
     def insert(self, cursor: Cursor, rows: Rows) -> int:
         """Insert triplets; one whose id is already there is left as it was."""
-        table, rejected = checked(rows, TRIPLET_SCHEMA, ["triplet_id"])
+        table, rejected = checked(rows, self.schema, self.key)
         insert(cursor, table.append_column("arrival", pa.array(range(table.num_rows))), INSERT_TRIPLETS)
         return rejected
 
@@ -155,8 +157,7 @@ class Triplets:
 
     def attempts(self) -> "pd.DataFrame":
         """Return attempt_id, title, llm, omega, seed, rows, ok, created_at of every attempt, newest first."""
-        with self._database.read() as cursor:
-            return cursor.execute(_ATTEMPTS).df()
+        return self._database.frame(_ATTEMPTS)
 
     def outcome_counts(self, attempt_id: str) -> "pd.DataFrame":
         """Return side, outcome, count; each side's counts add up to the attempt's rows."""
@@ -165,10 +166,9 @@ class Triplets:
             f"WHERE attempt_id = $attempt_id GROUP BY {side}_outcome"
             for side in ("positive", "hard_negative")
         )
-        with self._database.read() as cursor:
-            return cursor.execute(
-                f"SELECT * FROM ({sides}) ORDER BY side DESC, count DESC, outcome", {"attempt_id": attempt_id}
-            ).df()
+        return self._database.frame(
+            f"SELECT * FROM ({sides}) ORDER BY side DESC, count DESC, outcome", {"attempt_id": attempt_id}
+        )
 
     def count(self, chosen: TripletFilter) -> int:
         """Return how many triplets the filter leaves."""
@@ -241,21 +241,18 @@ class Triplets:
     def sources(self, attempt_ids: Sequence[str] = ()) -> list[str]:
         """Return the LLMs, or `import`, that triplets of these attempts came from."""
         clause, parameters = attempts_clause(attempt_ids)
-        with self._database.read() as cursor:
-            rows = run(
-                cursor, f"SELECT DISTINCT coalesce(llm, origin) FROM triplets WHERE {clause} ORDER BY 1", parameters
-            )
+        rows = self._database.rows(
+            f"SELECT DISTINCT coalesce(llm, origin) FROM triplets WHERE {clause} ORDER BY 1", parameters
+        )
         return [source for (source,) in rows if source]
 
     def regenerated(self, triplet_id: str) -> list[dict[str, Any]]:
         """Return the triplets that were generated to replace a side of this one, newest first."""
-        with self._database.read() as cursor:
-            return records(
-                cursor,
-                "SELECT * EXCLUDE (search) FROM triplets WHERE starts_with(origin, 'regenerated:') "
-                "AND ends_with(origin, ?) ORDER BY rowid DESC",
-                [f":{triplet_id}"],
-            )
+        return self._database.records(
+            "SELECT * EXCLUDE (search) FROM triplets WHERE starts_with(origin, 'regenerated:') "
+            "AND ends_with(origin, ?) ORDER BY rowid DESC",
+            [f":{triplet_id}"],
+        )
 
     def rows(self, chosen: TripletFilter, limit: int | None = None) -> "pd.DataFrame":
         """Return every triplet the filter leaves, with the columns of a page."""
