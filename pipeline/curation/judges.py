@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.curation.calibration import MIN_PAIRS, Calibration, split
 from pipeline.evaluation.benchmark import Encoder
 from pipeline.evaluation.metrics import row_cosine
-from pipeline.generation.llms.entries import LLMEntry, entry_for
+from pipeline.generation.llms.registry import LLMEntry, entry_for
 from pipeline.records import InputError, Triplet
 
 LIKELIHOOD = "likelihood:smollm2-135m"
@@ -96,7 +96,7 @@ def _remote_judge(judge_id: str, entry: LLMEntry) -> Judge:
 def _folder_judge(kind: str, judge_id: str, entry: LLMEntry) -> Judge:
     from pipeline.curation.digit import FolderDigitJudge, Seq2SeqDigitJudge
     from pipeline.curation.likelihood import EntailmentJudge, FolderCosts, LikelihoodJudge
-    from pipeline.generation.llms.opening import open_llm
+    from pipeline.generation.llms.loading import open_llm
     from pipeline.generation.llms.transformers_llm import EncoderDecoderLLM
 
     llm = open_llm(entry)

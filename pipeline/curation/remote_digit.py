@@ -18,12 +18,12 @@ import numpy as np
 from pipeline.config import GenerationConfig
 from pipeline.curation.likelihood import DIGIT_PROMPT, DigitPrompt
 from pipeline.curation.number_reading import number_in_words
-from pipeline.generation.llms.answers import answer_text, first_choice, usage_of
-from pipeline.generation.llms.calls import CallError, Calls, Parsed, Patience, plain
-from pipeline.generation.llms.entries import LLMEntry
 from pipeline.generation.llms.meter import Meter, Usage
 from pipeline.generation.llms.refused_settings import is_named, refusal_text, sent_settings
+from pipeline.generation.llms.registry import LLMEntry
 from pipeline.generation.llms.remote import RemoteLLM
+from pipeline.generation.llms.responses import answer_text, first_choice, usage_of
+from pipeline.generation.llms.retries import CallError, Calls, Parsed, Patience, plain
 
 _WAYS = ("log_p", "form", "plain")
 """How a server is asked, the best first: log-probabilities, JSON of a schema, a number."""

@@ -5,8 +5,8 @@ from pipeline.lazy import offer
 __getattr__, __all__ = offer(
     __name__,
     {
-        "entry_for": "llms.entries",
-        "open_llm": "llms.opening",
+        "entry_for": "llms.registry",
+        "open_llm": "llms.loading",
         "generate": "triplets",
         "prompt_set": "prompt_sets",
     },

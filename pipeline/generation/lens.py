@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.generation.contrast import TokenChoice
 
 if TYPE_CHECKING:
-    from pipeline.generation.reading import Reader
+    from pipeline.generation.token_probabilities import Reader
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pipeline.config import NOT_SENT, GenerationConfig
-from pipeline.generation.llms.entries import LLMEntry, digest_of
+from pipeline.generation.llms.registry import LLMEntry, digest_of
 from pipeline.generation.prompts import PromptSet
 
 _NO_TEXT = ("llm", "prompt_set", *NOT_SENT)

@@ -14,7 +14,7 @@ from pipeline.curation.judges import Judge, load_judge
 from pipeline.curation.rules import keeps
 from pipeline.evaluation.gold import gold_pairs
 from pipeline.exchange import read_triplets
-from pipeline.generation.llms.entries import entry_for
+from pipeline.generation.llms.registry import entry_for
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.text_key import text_key
 from pipeline.premises import read_premises
@@ -138,7 +138,7 @@ def generated(
 
     With `for_many` the embedded LLM's fastest engine is looked for first.
     """
-    from pipeline.generation.llms.opening import open_llm
+    from pipeline.generation.llms.loading import open_llm
     from pipeline.generation.triplets import generate
 
     llm = open_llm(entry_for(transformers_folder(config.llm, hub) or config.llm), for_many=for_many)

@@ -10,8 +10,8 @@ import pytest
 
 from pipeline.config import CONFIGS, NOT_SENT, CurationRule, GenerationConfig, ScratchConfig, from_fields
 from pipeline.generation.contrast import TokenChoice
-from pipeline.generation.llms.entries import LLMEntry, entry_for
 from pipeline.generation.llms.protocol import Reply
+from pipeline.generation.llms.registry import LLMEntry, entry_for
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.text_key import text_key
 from pipeline.generation.written_premises import write_premises

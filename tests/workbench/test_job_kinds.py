@@ -10,7 +10,7 @@ from pipeline.config import GenerationConfig, ScratchConfig
 from pipeline.curation.calibration import Calibration
 from pipeline.curation.judges import Ensemble
 from pipeline.evaluation.behaviour import Case
-from pipeline.generation.llms.entries import EMBEDDED_ENTRY
+from pipeline.generation.llms.registry import EMBEDDED_ENTRY
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import InputError, Side
 from pipeline.train_config import TrainConfig

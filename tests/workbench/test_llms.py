@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.generation.llms.entries import EMBEDDED, LLMEntry
+from pipeline.generation.llms.registry import EMBEDDED, LLMEntry
 from pipeline.records import InputError
 from pipeline.studies.dry_run import tiny_t5
 from pipeline.weights import GGUF_SHA256, embedded_gguf

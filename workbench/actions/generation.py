@@ -7,7 +7,7 @@ from typing import Any, Final
 import pandas as pd
 
 from pipeline.config import NOT_SENT, GenerationConfig, from_fields, plain
-from pipeline.generation.llms.entries import LLMEntry
+from pipeline.generation.llms.registry import LLMEntry
 from pipeline.generation.prompts import PromptSet
 from pipeline.records import InputError, Outcome, Side
 from workbench.actions.models import resolve_llm

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.encoder_folders import check_folder, model_folder
 from pipeline.generation.llms.endpoints import checked_key_variable, checked_url, origin_of
-from pipeline.generation.llms.entries import EMBEDDED, SERVER_SETTINGS, LLMEntry, architecture, entry_for
+from pipeline.generation.llms.registry import EMBEDDED, SERVER_SETTINGS, LLMEntry, architecture, entry_for
 from pipeline.hub_files import HubName
 from pipeline.records import InputError
 from pipeline.settings import checked_name

@@ -73,8 +73,8 @@ def to_file(options: argparse.Namespace, config: GenerationConfig) -> dict[str, 
 
 def stream(premises: list[Any], config: GenerationConfig) -> Iterator[GeneratedTriplet]:
     """Load the LLM and generate."""
-    from pipeline.generation.llms.entries import entry_for
-    from pipeline.generation.llms.opening import open_llm
+    from pipeline.generation.llms.loading import open_llm
+    from pipeline.generation.llms.registry import entry_for
     from pipeline.generation.triplets import generate
 
     llm = open_llm(entry_for(config.llm), for_many=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pipeline.config import CurationRule, GenerationConfig, ScratchConfig
-from pipeline.generation.llms.entries import LLMEntry
+from pipeline.generation.llms.registry import LLMEntry
 from pipeline.settings import Setting, settings_of, shown
 from pipeline.train_config import TrainConfig
 from workbench.store.decisions import BULK_ACTIONS

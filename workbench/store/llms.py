@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from pipeline.generation.llms.entries import EMBEDDED_ENTRY, LLMEntry
+from pipeline.generation.llms.registry import EMBEDDED_ENTRY, LLMEntry
 from pipeline.records import InputError
 from workbench.journal import Row, Rows, new_id, now
 from workbench.store.connection import Cursor, Database

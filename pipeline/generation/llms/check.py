@@ -11,8 +11,15 @@ import openai
 
 from pipeline.config import GenerationConfig
 from pipeline.generation.clean_up import has_words, without_reasoning
-from pipeline.generation.llms.answers import written_log_p
-from pipeline.generation.llms.calls import (
+from pipeline.generation.llms.endpoints import origin_of
+from pipeline.generation.llms.loading import open_llm
+from pipeline.generation.llms.meter import Meter
+from pipeline.generation.llms.protocol import LLM, Ask, Reply
+from pipeline.generation.llms.refused_settings import sent_settings, without_refused
+from pipeline.generation.llms.registry import LLMEntry, digest_of
+from pipeline.generation.llms.remote import RemoteLLM
+from pipeline.generation.llms.responses import written_log_p
+from pipeline.generation.llms.retries import (
     CallError,
     Calls,
     MalformedError,
@@ -22,13 +29,6 @@ from pipeline.generation.llms.calls import (
     ToldError,
     plain,
 )
-from pipeline.generation.llms.endpoints import origin_of
-from pipeline.generation.llms.entries import LLMEntry, digest_of
-from pipeline.generation.llms.meter import Meter
-from pipeline.generation.llms.opening import open_llm
-from pipeline.generation.llms.protocol import LLM, Ask, Reply
-from pipeline.generation.llms.refused_settings import sent_settings, without_refused
-from pipeline.generation.llms.remote import RemoteLLM
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import Contrast, InputError, Side
 

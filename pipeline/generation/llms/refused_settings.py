@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import openai
 
-from pipeline.generation.llms.calls import CallError
-from pipeline.generation.llms.entries import LENGTH_FIELDS, LLMEntry
+from pipeline.generation.llms.registry import LENGTH_FIELDS, LLMEntry
+from pipeline.generation.llms.retries import CallError
 
 _MAY_BE_LEFT_OUT: Final = ("temperature", "top_p", "seed", "stop")
 _REFUSED: Final = re.compile(

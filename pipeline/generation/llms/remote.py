@@ -16,15 +16,15 @@ import openai
 from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
-from pipeline.generation.llms.answers import Written, echoed_log_p, read_reply
-from pipeline.generation.llms.calls import CallError, Calls, Patience, StoppedError
 from pipeline.generation.llms.endpoints import checked_url, http_client, key_for
-from pipeline.generation.llms.entries import LLMEntry
 from pipeline.generation.llms.meter import BudgetError, Meter, Usage
 from pipeline.generation.llms.protocol import Ask, Reply, ShouldStop
 from pipeline.generation.llms.refused_settings import sent_settings
+from pipeline.generation.llms.registry import LLMEntry
+from pipeline.generation.llms.responses import Written, echoed_log_p, read_reply
+from pipeline.generation.llms.retries import CallError, Calls, Patience
 from pipeline.generation.prompts import PromptSet
-from pipeline.records import Contrast, InputError, Outcome, Side
+from pipeline.records import Contrast, InputError, Outcome, Side, Stopped
 
 _POLL_S = 0.2
 _GRACE_S = 5.0
@@ -88,7 +88,7 @@ def _outcome(future: "Future[Reply]") -> tuple[Reply | None, InputError | None]:
     """Return a thread's reply, or what ends the run."""
     try:
         return future.result(), None
-    except StoppedError:
+    except Stopped:
         return None, None
     except InputError as error:
         return None, error

@@ -8,7 +8,7 @@ from pipeline.curation.digit import DigitJudge, digit_tokens, expected_digit
 from pipeline.curation.judges import load_judge
 from pipeline.curation.likelihood import DIGIT_PROMPT
 from pipeline.generation.engines.fastest import ENGINES
-from pipeline.generation.llms.entries import EMBEDDED
+from pipeline.generation.llms.registry import EMBEDDED
 from pipeline.records import InputError
 from pipeline.weights import smollm2_safetensors_folder
 

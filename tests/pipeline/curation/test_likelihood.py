@@ -15,7 +15,7 @@ from pipeline.curation.likelihood import (
     LikelihoodJudge,
 )
 from pipeline.generation.engines.fastest import ENGINES
-from pipeline.generation.llms.entries import EMBEDDED
+from pipeline.generation.llms.registry import EMBEDDED
 from pipeline.generation.llms.transformers_llm import DecoderLLM
 from pipeline.weights import smollm2_safetensors_folder
 

@@ -18,8 +18,8 @@ from pipeline.curation.judges import load_judge
 from pipeline.curation.likelihood import DIGIT_PROMPT
 from pipeline.curation.number_reading import number_in_words
 from pipeline.curation.remote_digit import RemoteDigitJudge
-from pipeline.generation.llms.calls import Patience
-from pipeline.generation.llms.entries import LLMEntry
+from pipeline.generation.llms.registry import LLMEntry
+from pipeline.generation.llms.retries import Patience
 from pipeline.generation.llms.transformers_llm import DecoderLLM
 from pipeline.records import InputError
 

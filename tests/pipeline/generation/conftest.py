@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.generation.engines.fastest import load_llama
 from pipeline.generation.engines.llama import LlamaLLM
-from pipeline.generation.llms.entries import EMBEDDED
+from pipeline.generation.llms.registry import EMBEDDED
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,10 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from pipeline import weights
 from pipeline.config import GenerationConfig
-from pipeline.generation.llms.calls import Patience
-from pipeline.generation.llms.entries import LLMEntry, entry_for
-from pipeline.generation.llms.opening import open_llm
+from pipeline.generation.llms.loading import open_llm
+from pipeline.generation.llms.registry import LLMEntry, entry_for
 from pipeline.generation.llms.remote import RemoteLLM
+from pipeline.generation.llms.retries import Patience
 from pipeline.generation.triplets import generate
 from pipeline.records import InputError, Outcome, Premise
 from pipeline.weights import embedded_gguf
@@ -119,8 +119,8 @@ from collections import Counter
 from pathlib import Path
 sys.path.insert(0, {project!r})
 from pipeline.records import InputError
-from pipeline.generation.llms.entries import entry_for
-from pipeline.generation.llms.opening import open_llm
+from pipeline.generation.llms.registry import entry_for
+from pipeline.generation.llms.loading import open_llm
 for path in sorted(Path({folder!r}).glob("*.gguf")):
     try:
         open_llm(entry_for(str(path))).close()

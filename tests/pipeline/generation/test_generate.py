@@ -5,10 +5,10 @@ from collections import Counter
 import pytest
 
 from pipeline.config import GenerationConfig
-from pipeline.generation.llms.entries import entry_for
 from pipeline.generation.llms.gguf import GgufLLM
-from pipeline.generation.llms.opening import open_llm
+from pipeline.generation.llms.loading import open_llm
 from pipeline.generation.llms.protocol import Ask
+from pipeline.generation.llms.registry import entry_for
 from pipeline.generation.outcomes import words
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.triplets import generate

@@ -10,7 +10,7 @@ from pipeline.generation.lens import KEPT_OPPOSITE, KEPT_OWN, Candidate, LensRec
 from pipeline.generation.llms.gguf import GgufLLM
 from pipeline.generation.llms.protocol import log_softmax
 from pipeline.generation.prompt_sets import prompt_set
-from pipeline.generation.reading import LlamaReader, RereadingReader, answer, open_reader
+from pipeline.generation.token_probabilities import LlamaReader, RereadingReader, answer, open_reader
 from pipeline.records import InputError, Side
 from tests.references.naive_pair import NaivePair
 

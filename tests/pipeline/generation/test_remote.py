@@ -7,11 +7,11 @@ from email.utils import formatdate
 import pytest
 
 from pipeline.config import GenerationConfig
-from pipeline.generation.llms.calls import Patience, retry_after_s
 from pipeline.generation.llms.check import check
-from pipeline.generation.llms.entries import LLMEntry
 from pipeline.generation.llms.meter import BudgetError
+from pipeline.generation.llms.registry import LLMEntry
 from pipeline.generation.llms.remote import RemoteLLM
+from pipeline.generation.llms.retries import Patience, retry_after_s
 from pipeline.generation.triplets import generate
 from pipeline.records import Contrast, InputError, Outcome, Premise
 from tests.servers.scripted_server import Answer, chat, completion, serving

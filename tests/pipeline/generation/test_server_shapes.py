@@ -6,12 +6,12 @@ import pytest
 
 from pipeline.config import GenerationConfig
 from pipeline.curation.remote_digit import RemoteDigitJudge
-from pipeline.generation.llms.calls import Patience, masked
 from pipeline.generation.llms.check import check, explored
 from pipeline.generation.llms.endpoints import EndpointError
-from pipeline.generation.llms.entries import LLMEntry
 from pipeline.generation.llms.protocol import Ask
+from pipeline.generation.llms.registry import LLMEntry
 from pipeline.generation.llms.remote import RemoteLLM
+from pipeline.generation.llms.retries import Patience, masked
 from pipeline.generation.outcomes import classify
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import InputError, Outcome, Side

@@ -9,7 +9,7 @@ from pipeline import encoders
 from pipeline.config import GenerationConfig
 from pipeline.generation.engines.llama import LlamaLLM
 from pipeline.generation.engines.torch_llama import TorchLlama
-from pipeline.generation.llms.entries import LLMEntry, entry_for
+from pipeline.generation.llms.registry import LLMEntry, entry_for
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.text_key import text_key
 from pipeline.weights import smollm2_safetensors_folder

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.encoders import load_encoder
-from pipeline.generation.llms.entries import architecture, entry_for
-from pipeline.generation.llms.opening import open_llm
+from pipeline.generation.llms.loading import open_llm
+from pipeline.generation.llms.registry import architecture, entry_for
 from pipeline.records import InputError
 from pipeline.training.trainer import check_encoder
 from tests.pipeline.training.test_batches import config_of

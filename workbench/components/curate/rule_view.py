@@ -9,7 +9,7 @@ import streamlit as st
 
 from pipeline.config import CurationRule
 from pipeline.curation.judges import EMBEDDED_JUDGES, LLM_KINDS, kinds_for
-from pipeline.generation.llms.entries import EMBEDDED
+from pipeline.generation.llms.registry import EMBEDDED
 from workbench import state, theme
 from workbench.actions.curation import calibrated_judges, curate, known_calibrations, start_judge
 from workbench.components import elements

@@ -5,7 +5,7 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
-from pipeline.generation.llms.entries import EMBEDDED, SERVER_SETTINGS, LLMEntry
+from pipeline.generation.llms.registry import EMBEDDED, SERVER_SETTINGS, LLMEntry
 from workbench.actions.models import add_llm, check_llm, remove_llm
 from workbench.components.elements import ago, errors_shown, plain
 from workbench.components.job_progress import job_strip

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.evaluation.hub_tasks import fetch_retrieval, fetch_sts, fetched, hub_rows
 from pipeline.generation.llms.check import check
-from pipeline.generation.llms.entries import LLMEntry, entry_for
+from pipeline.generation.llms.registry import LLMEntry, entry_for
 from pipeline.hub_files import HubName, fetch_file, fetch_model
 from pipeline.premises import PremiseFile, read_premises
 from pipeline.records import InputError, UnreachableError

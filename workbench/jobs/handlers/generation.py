@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
-from pipeline.generation.llms.entries import entry_for
+from pipeline.generation.llms.loading import open_llm
 from pipeline.generation.llms.meter import Usage
-from pipeline.generation.llms.opening import open_llm
 from pipeline.generation.llms.protocol import LLM, Metered
+from pipeline.generation.llms.registry import entry_for
 from pipeline.generation.outcomes import classify, unlike
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.prompts import PromptSet

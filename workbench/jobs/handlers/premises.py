@@ -7,8 +7,8 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from pipeline.config import ScratchConfig
+from pipeline.generation.llms.loading import open_llm
 from pipeline.generation.llms.meter import Usage
-from pipeline.generation.llms.opening import open_llm
 from pipeline.generation.llms.protocol import LLM, Metered
 from pipeline.generation.premise_prompts import Length
 from pipeline.generation.written_premises import Attempt, Cell, PremiseOutcome, cells, write_premises

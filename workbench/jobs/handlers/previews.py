@@ -9,12 +9,12 @@ from pipeline.config import GenerationConfig
 from pipeline.durable import write_json
 from pipeline.generation.contrast import TokenChoice
 from pipeline.generation.lens import LensRecord, LensStep, record_reply
-from pipeline.generation.llms.opening import open_llm
+from pipeline.generation.llms.loading import open_llm
 from pipeline.generation.llms.protocol import LLM
 from pipeline.generation.llms.remote import RemoteLLM
 from pipeline.generation.outcomes import classify
 from pipeline.generation.prompt_sets import prompt_set
-from pipeline.generation.reading import answer, open_reader, token_llm
+from pipeline.generation.token_probabilities import answer, open_reader, token_llm
 from pipeline.generation.triplets import generate
 from pipeline.records import GeneratedTriplet, Premise
 from workbench.jobs.context import JobContext

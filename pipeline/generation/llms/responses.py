@@ -3,7 +3,7 @@
 import math
 from typing import Any, NamedTuple
 
-from pipeline.generation.llms.calls import MalformedError, Parsed, ToldError, plain
+from pipeline.generation.llms.retries import MalformedError, Parsed, ToldError, plain
 
 
 class Written(NamedTuple):

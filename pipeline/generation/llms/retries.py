@@ -14,7 +14,7 @@ import openai
 
 from pipeline.generation.llms.endpoints import EndpointError
 from pipeline.generation.llms.meter import Meter
-from pipeline.records import InputError
+from pipeline.records import InputError, Stopped
 
 _TRIED_AGAIN = frozenset({408, 409, 425, 429})
 _THIS_PROMPT = frozenset({400, 413, 422})
@@ -155,7 +155,7 @@ class Calls:
         while (left := self._not_before - time.monotonic()) > 0:
             self._pause(left)
         if self._stop.is_set():
-            raise StoppedError
+            raise Stopped
 
     def _hold_everybody(self, seconds: float) -> None:
         with self._lock:
@@ -163,11 +163,7 @@ class Calls:
 
     def _pause(self, seconds: float) -> None:
         if self._stop.wait(seconds):
-            raise StoppedError
-
-
-class StoppedError(Exception):
-    """The run ended while a call waited for its turn."""
+            raise Stopped
 
 
 class MalformedError(Exception):

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from pipeline.encoders import check_tokenizer, resolve_device
-from pipeline.generation.llms.entries import EMBEDDED, LLMEntry, architecture
 from pipeline.generation.llms.protocol import LLM
+from pipeline.generation.llms.registry import EMBEDDED, LLMEntry, architecture
 from pipeline.generation.llms.torch_llm import BatchLimits, TorchLLM, is_out_of_memory
 from pipeline.records import InputError, WeightsError
 from pipeline.weights import cache_dir
