@@ -12,8 +12,8 @@ from workbench.journal import FileLock
 from workbench.paths import ASSETS
 
 if TYPE_CHECKING:
+    from pipeline.studies.cache import Progress
     from pipeline.studies.report import Report
-    from pipeline.studies.shelf import Progress
     from pipeline.studies.spec import Study
 
 SHARED = "shared"
@@ -50,26 +50,26 @@ def run_in(
     folder. `origin` is kept with the study's grid.
     """
     from pipeline.curation.calibration import read_calibrations
+    from pipeline.studies.cache import StudyCache
     from pipeline.studies.data import DataSource
     from pipeline.studies.hub import Hub, localised
     from pipeline.studies.report import make_report
     from pipeline.studies.run import StudyGrid, run_search, run_study
-    from pipeline.studies.shelf import Shelf
 
-    shelf = Shelf(folder / SHARED, vectors or folder / SHARED / "vectors")
+    cache = StudyCache(folder / SHARED, vectors or folder / SHARED / "vectors")
     grid = StudyGrid(study, folder / study.name, origin or {})
     grid.begin()
-    hub = Hub(shelf.root / "hub", download=download)
+    hub = Hub(cache.root / "hub", download=download)
     study = localised(study, hub)
-    source = DataSource(study, shelf, read_calibrations(ASSETS), snapshot=snapshot, hub=hub)
-    finished = (run_search if study.search_on else run_study)(study, source, shelf, progress=progress, watch=grid)
+    source = DataSource(study, cache, read_calibrations(ASSETS), snapshot=snapshot, hub=hub)
+    finished = (run_search if study.search_on else run_study)(study, source, cache, progress=progress, watch=grid)
     progress("Resampling for the intervals", 0, 1)
     return make_report(finished)
 
 
 def write_report(report: "Report", folder: Path, *, command: str = "") -> list[Path]:
     """Write the report in every form and return the files."""
-    from pipeline.studies.page import as_page
+    from pipeline.studies.html_report import as_page
     from pipeline.studies.report import as_markdown
 
     contents = {

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from pipeline.curation.duplicates import equal_groups, joined_groups, near_pairs, normalised
+from pipeline.curation.ngram_duplicates import equal_groups, joined_groups, near_pairs, normalised
 from pipeline.evaluation.sts import StsTask
 from pipeline.records import Triplet
 

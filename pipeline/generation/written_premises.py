@@ -16,8 +16,8 @@ from pipeline.generation.llms.protocol import LLM, Ask, Reply
 from pipeline.generation.outcomes import refusal_rule, repeats_itself, words
 from pipeline.generation.premise_prompts import GENRES, TOPICS, Genre, Length
 from pipeline.generation.prompts import CleanUp
-from pipeline.near_duplicates import NearDuplicates
 from pipeline.records import InputError, Outcome, text_id
+from pipeline.word_duplicates import WordDuplicates
 
 _LEAST_WORDS = 3
 _CLEAN_UP = CleanUp(bullets=False, labels=False, quotes=False)
@@ -105,7 +105,7 @@ class Filing:
         self._kept: Counter[Cell] = Counter()
         self._asked: Counter[Cell] = Counter()
         self._exact: set[str] = set()
-        self._near = NearDuplicates(config.near_duplicate)
+        self._near = WordDuplicates(config.near_duplicate)
         for genre in GENRES:  # an example given back word by word is no premise of ours
             for _, example in genre.examples:
                 self._take(example)

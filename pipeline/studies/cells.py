@@ -17,8 +17,8 @@ from pipeline.evaluation.benchmark import HELD_OUT_TASK, SentenceVectors, evalua
 from pipeline.evaluation.metrics import row_cosine
 from pipeline.evaluation.sts import StsTask, find_tasks, read_task
 from pipeline.records import InputError, Triplet
+from pipeline.studies.cache import StudyCache, content_key, model_key, triplets_key
 from pipeline.studies.data import ArmData
-from pipeline.studies.shelf import Shelf, content_key, model_key, triplets_key
 from pipeline.studies.spec import Arm, Evaluation
 from pipeline.train_config import NOT_LEARNED, TrainConfig
 
@@ -165,9 +165,9 @@ def _cell(arm: str, seed: int, config: TrainConfig, triplets: Sequence[Triplet],
     return Cell(arm, seed, config, tuple(triplets), key)
 
 
-def read_cell(cell: Cell, shelf: Shelf) -> CellResult | None:
+def read_cell(cell: Cell, cache: StudyCache) -> CellResult | None:
     """Return the result of a finished cell, or None; a damaged one counts as not finished."""
-    folder = shelf.cell(cell.cell_id)
+    folder = cache.cell(cell.cell_id)
     try:
         record: dict[str, Any] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
         with np.load(folder / _PREDICTIONS, allow_pickle=False) as arrays:
@@ -181,7 +181,7 @@ def read_cell(cell: Cell, shelf: Shelf) -> CellResult | None:
 def run_cell(
     cell: Cell,
     tasks: StudyTasks,
-    shelf: Shelf,
+    cache: StudyCache,
     *,
     keep_encoder: bool = False,
     on_step: Callable[[int, int], None] = lambda step, steps: None,
@@ -191,7 +191,7 @@ def run_cell(
     from pipeline.training.progress import StepEvent
     from pipeline.training.run import train
 
-    folder = shelf.cell(cell.cell_id)
+    folder = cache.cell(cell.cell_id)
     shares: list[float] = []
 
     def follow(event: StepEvent) -> None:
@@ -200,7 +200,7 @@ def run_cell(
 
     source, loss, train_s = cell.config.encoder, None, 0.0
     if not cell.is_untrained:
-        trained = train(cell.triplets, cell.config, output_dir=folder, on_event=follow, cache=shelf.vectors)
+        trained = train(cell.triplets, cell.config, output_dir=folder, on_event=follow, cache=cache.vectors)
         source, loss, train_s = str(trained.encoder_folder), trained.loss, trained.seconds
     since = perf_counter()
     encoder = load_encoder(source, pooling=cell.config.pooling, device=cell.config.device)

@@ -1,4 +1,4 @@
-"""The triplets of an arm: written, judged and drawn; each premise and pair is worked on once for all arms."""
+"""The triplets of an arm: generated, judged and drawn; each premise and each pair is processed once for all arms."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,17 +10,17 @@ import numpy as np
 
 from pipeline.config import NOT_SENT, SAMPLED_ONLY, GenerationConfig
 from pipeline.curation.calibration import Calibration, fit_calibration
-from pipeline.curation.judges import Judge, load_judge
+from pipeline.curation.judges import LLM_KINDS, Judge, load_judge
 from pipeline.curation.rules import keeps
 from pipeline.evaluation.gold import gold_pairs
 from pipeline.exchange import read_triplets
-from pipeline.generation.llms.registry import entry_for
+from pipeline.generation.llms.registry import LLMEntry, entry_for
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.text_key import text_key
 from pipeline.premises import read_premises
 from pipeline.records import GeneratedTriplet, InputError, Outcome, Premise, Triplet, text_id
+from pipeline.studies.cache import Lines, Progress, StudyCache, content_key, model_key
 from pipeline.studies.hub import MODEL, Hub
-from pipeline.studies.shelf import Lines, Progress, Shelf, content_key, model_key
 from pipeline.studies.spec import SAMPLE, Arm, Curation, Study
 
 RECIPE = GenerationConfig(
@@ -30,41 +30,43 @@ RECIPE = GenerationConfig(
 JUDGE = "likelihood:smollm2-135m"
 _GREEDY_IGNORES = (*SAMPLED_ONLY, *NOT_SENT, "batch_size")
 """Settings that change no word of a reply of the embedded LLM at temperature 0."""
+_KEEP_EVERY_S = 2.0
+_JUDGED_TOGETHER = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
-    """Work that is done: by premise or pair, as the shelf would hold it. It cost this machine nothing."""
+class SampleResults:
+    """Triplets and judgements that come with the sample corpus, as lines of the cache; they cost no time here."""
 
-    written: Mapping[float, Mapping[str, dict[str, Any]]] = field(default_factory=dict)
+    triplets: Mapping[float, Mapping[str, dict[str, Any]]] = field(default_factory=dict)
     """omega -> premise id -> line."""
     raw: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """Pair id -> line with the judge's raw value."""
 
-    def triplets(self, config: GenerationConfig) -> dict[str, dict[str, Any]]:
-        """Return what is there for these settings, by premise id; empty for settings other than the recipe's."""
+    def generated(self, config: GenerationConfig) -> dict[str, dict[str, Any]]:
+        """Return the lines for these settings, by premise id; empty for settings other than the recipe's."""
         same = {name: getattr(RECIPE, name) for name in (*_GREEDY_IGNORES, "omega")}
         if replace(config, **same) != RECIPE:
             return {}
-        return dict(self.written.get(config.omega, {}))
+        return dict(self.triplets.get(config.omega, {}))
 
     def judged(self, judge_id: str) -> dict[str, dict[str, Any]]:
         """Return this judge's raw values by pair id."""
         return dict(self.raw) if judge_id == JUDGE else {}
 
 
-def read_ready(corpus: Path) -> Ready:
-    """Read the sample corpus; a list of premises alone brings nothing along."""
+def read_sample(corpus: Path) -> SampleResults:
+    """Read the sample corpus; empty for a file that holds premises alone."""
     if corpus.suffix != ".parquet":
-        return Ready()
+        return SampleResults()
     import pandas as pd
 
-    written: dict[float, dict[str, dict[str, Any]]] = {}
+    triplets: dict[float, dict[str, dict[str, Any]]] = {}
     raw: dict[str, dict[str, Any]] = {}
     for row in pd.read_parquet(corpus).to_dict("records"):
         outcomes = [row["positive_outcome"], row["hard_negative_outcome"]]
         premise_id = text_id(row["premise"])
-        written.setdefault(float(row["omega"]), {})[premise_id] = {
+        triplets.setdefault(float(row["omega"]), {})[premise_id] = {
             "id": premise_id,
             "positive": row["positive"],
             "hard_negative": row["hard_negative"],
@@ -76,7 +78,7 @@ def read_ready(corpus: Path) -> Ready:
             if row[column] == row[column]:  # NaN where nobody judged
                 pair = pair_id((row["premise"], row[side]))
                 raw[pair] = {"pair": pair, "raw": float(row[column]), "s": 0.0}
-    return Ready(written, raw)
+    return SampleResults(triplets, raw)
 
 
 def pair_id(pair: tuple[str, str]) -> str:
@@ -84,23 +86,20 @@ def pair_id(pair: tuple[str, str]) -> str:
     return text_id("\x00".join(pair))
 
 
-_KEEP_EVERY_S = 2.0
-
-
-def written_lines(
+def generated_lines(
     premises: Sequence[Premise],
     config: GenerationConfig,
-    ready: Ready,
-    shelf: Shelf,
+    sample: SampleResults,
+    cache: StudyCache,
     *,
     hub: Hub | None,
     progress: Progress,
 ) -> dict[str, dict[str, Any]]:
     """Return a line per premise, by its id; the LLM is loaded only for premises without one."""
-    done = ready.triplets(config)
+    done = sample.generated(config)
     if all(premise.premise_id in done for premise in premises):
         return done  # no LLM is asked for, not even its weights
-    lines = _lines(shelf, config, hub)
+    lines = _cached_lines(cache, config, hub)
     done = {line["id"]: line for line in lines.read()} | done
     waiting = [premise for premise in premises if premise.premise_id not in done]
     if not waiting:
@@ -123,44 +122,35 @@ def written_lines(
     return done
 
 
-def left_to_write(
-    premises: Sequence[Premise], config: GenerationConfig, ready: Ready, shelf: Shelf, *, hub: Hub | None = None
-) -> list[Premise]:
-    """Return the premises that have no line yet. Raises InputError or WeightsError for an LLM that is not here."""
-    done = {line["id"] for line in _lines(shelf, config, hub).read()} | ready.triplets(config).keys()
-    return [premise for premise in premises if premise.premise_id not in done]
-
-
 def generated(
     premises: Sequence[Premise], config: GenerationConfig, hub: Hub | None, *, for_many: bool = True
 ) -> Iterator[GeneratedTriplet]:
-    """Yield what an LLM writes for these premises: a GGUF file or built-in name, else a folder or the hub.
+    """Yield the triplets that the LLM of the configuration writes for these premises.
 
-    With `for_many` the embedded LLM's fastest engine is looked for first.
+    With `for_many` the fastest engine of the embedded LLM is found out first.
     """
     from pipeline.generation.llms.loading import open_llm
     from pipeline.generation.triplets import generate
 
-    llm = open_llm(entry_for(transformers_folder(config.llm, hub) or config.llm), for_many=for_many)
+    llm = open_llm(llm_entry(config.llm, hub), for_many=for_many)
     try:
         yield from generate(premises, config, llm)
     finally:
         llm.close()
 
 
-def transformers_folder(name: str, hub: Hub | None) -> str | None:
-    """Return the folder of a transformers model, or None for the LLMs that llama.cpp runs."""
+def llm_entry(name: str, hub: Hub | None) -> LLMEntry:
+    """Return the entry of a study's LLM: a built-in name, a path, or a model of the hub. Raises InputError."""
     if name.startswith(MODEL):
         if hub is None:
-            raise InputError(f"{name} is a name of the hub, which this run does not look at.")
-        return hub.path(name)
-    return name if Path(name).is_dir() else None
+            raise InputError(f"{name} is a model of the hub, and this run does not use the hub.")
+        name = hub.path(name)
+    return entry_for(name)
 
 
-def _lines(shelf: Shelf, config: GenerationConfig, hub: Hub | None) -> Lines:
-    """Return the lines of everything that would write the same texts; see `text_key`."""
-    entry = entry_for(transformers_folder(config.llm, hub) or config.llm)
-    return shelf.lines("generated", text_key(config, prompt_set(config.prompt_set), entry))
+def _cached_lines(cache: StudyCache, config: GenerationConfig, hub: Hub | None) -> Lines:
+    """Return the lines of all settings that give the same texts; see `text_key`."""
+    return cache.lines("generated", text_key(config, prompt_set(config.prompt_set), llm_entry(config.llm, hub)))
 
 
 def _line(item: GeneratedTriplet, *, seconds: float) -> dict[str, Any]:
@@ -174,19 +164,23 @@ def _line(item: GeneratedTriplet, *, seconds: float) -> dict[str, Any]:
     }
 
 
-_JUDGED_TOGETHER = 32
-
-
 def judged_lines(
-    pairs: list[tuple[str, str]], judge_id: str, ready: Ready, shelf: Shelf, *, hub: Hub | None, progress: Progress
+    pairs: list[tuple[str, str]],
+    judge_id: str,
+    sample: SampleResults,
+    cache: StudyCache,
+    *,
+    hub: Hub | None,
+    progress: Progress,
 ) -> dict[str, dict[str, Any]]:
     """Return a line with the raw value per pair, by pair id; the judge is loaded only for pairs without one."""
-    lines = shelf.lines("judged", content_key(judge_id, model_key(judge_id.partition(":")[2])))
-    done = {line["pair"]: line for line in lines.read()} | ready.judged(judge_id)
+    lines = cache.lines("judged", content_key(judge_id, model_key(judge_id.partition(":")[2])))
+    done = {line["pair"]: line for line in lines.read()} | sample.judged(judge_id)
     waiting = [pair for pair in dict.fromkeys(pairs) if pair_id(pair) not in done]
-    judge = judge_named(judge_id, hub, shelf.vectors) if waiting else None
+    if not waiting:
+        return done
+    judge = judge_named(judge_id, hub, cache.vectors)
     for start in range(0, len(waiting), _JUDGED_TOGETHER):
-        assert judge is not None
         batch = waiting[start : start + _JUDGED_TOGETHER]
         since = monotonic()
         values = judge.scores(batch)
@@ -201,22 +195,14 @@ def judged_lines(
 
 
 def judge_named(judge_id: str, hub: Hub | None, vectors: Path | None = None) -> Judge:
-    """Load a judge; the digit judge of an encoder-decoder may be a folder or a name of the hub."""
+    """Load a judge; its LLM may be a model of the hub. `vectors` is the folder that keeps a guide's vectors."""
     kind, _, model = judge_id.partition(":")
-    folder = transformers_folder(model, hub) if kind == "digit" else None
-    if folder is None:
-        return load_judge(judge_id, vectors=vectors)
-    from pipeline.curation.digit import Seq2SeqDigitJudge
-    from pipeline.encoders import resolve_device
-    from pipeline.generation.llms.transformers_llm import EncoderDecoderLLM
-
-    llm = EncoderDecoderLLM.load(Path(folder), name=model, device=resolve_device("auto"))
-    return Seq2SeqDigitJudge(llm, judge_id=judge_id)
+    return load_judge(judge_id, llm_entry(model, hub) if kind in LLM_KINDS else None, vectors=vectors)
 
 
 @dataclass(frozen=True, slots=True)
 class ArmData:
-    """What an arm trains on, and what making it cost (counted whole for every arm that uses it)."""
+    """An arm's triplets, and the seconds they took to make (counted in full for every arm that uses them)."""
 
     triplets: list[Triplet]
     generation_s: float = 0.0
@@ -235,18 +221,18 @@ class DataSource:
     """Makes the data of a study's arms; models are loaded only when something is missing."""
 
     study: Study
-    shelf: Shelf
+    cache: StudyCache
     calibrations: Sequence[Calibration] = ()
     """Curves shipped for known judges."""
     snapshot: Callable[[str], list[Triplet]] | None = None
     """Reads a snapshot of a workspace by name; None where there is no workspace."""
     hub: Hub | None = None
-    """Finds models named on the hub; None where only built-in names and folders are used."""
+    """Finds models on the hub; None where only built-in names and folders are used."""
     progress: Progress = lambda what, done, total: None
-    _ready: Ready | None = None
+    _sample: SampleResults | None = None
 
     def before_curation(self, arm: Arm) -> ArmData:
-        """Return the arm's triplets as stage 1 or a file gave them."""
+        """Return the arm's triplets as generated or read from a file or snapshot."""
         if arm.generation is not None:
             return self._generated(arm.generation)
         if arm.file is not None:
@@ -271,20 +257,16 @@ class DataSource:
         read = read_premises(self.study.premises, column=self.study.column)
         return read.premises[: self.study.limit]
 
-    def missing(self, config: GenerationConfig) -> int:
-        """Return how many premises are still to be written with these settings."""
-        return len(left_to_write(self.premises(), config, self.ready(), self.shelf, hub=self.hub))
-
-    def ready(self) -> Ready:
-        """Return what the study's corpus brings along."""
-        if self._ready is None:
+    def sample(self) -> SampleResults:
+        """Return the triplets and judgements that come with the study's corpus."""
+        if self._sample is None:
             corpus = self.study.premises if self.study.premises_name == SAMPLE else None
-            self._ready = Ready() if corpus is None else read_ready(corpus)
-        return self._ready
+            self._sample = SampleResults() if corpus is None else read_sample(corpus)
+        return self._sample
 
     def _generated(self, config: GenerationConfig) -> ArmData:
         premises = self.premises()
-        lines = written_lines(premises, config, self.ready(), self.shelf, hub=self.hub, progress=self.progress)
+        lines = generated_lines(premises, config, self.sample(), self.cache, hub=self.hub, progress=self.progress)
         found = [(premise, lines[premise.premise_id]) for premise in premises]
         triplets = [Triplet(p.text, line["positive"], line["hard_negative"]) for p, line in found if line["ok"]]
         return ArmData(triplets, generation_s=sum(line["s"] for _, line in found))
@@ -300,7 +282,7 @@ class DataSource:
 
     def _judged(self, pairs: list[tuple[str, str]], judge_id: str) -> tuple[np.ndarray, float]:
         """Return raw values, float64 (pairs,), and the seconds they cost when they were made."""
-        lines = judged_lines(pairs, judge_id, self.ready(), self.shelf, hub=self.hub, progress=self.progress)
+        lines = judged_lines(pairs, judge_id, self.sample(), self.cache, hub=self.hub, progress=self.progress)
         found = [lines[pair_id(pair)] for pair in pairs]
         return np.array([line["raw"] for line in found]), sum(line["s"] for line in found)
 

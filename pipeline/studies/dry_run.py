@@ -11,10 +11,10 @@ from pathlib import Path
 
 from pipeline import weights
 from pipeline.records import InputError, Triplet
+from pipeline.studies.cache import StudyCache
 from pipeline.studies.cells import StudyTasks, held_out_tasks, read_cell, run_cell, sts_tasks, trained_cell
 from pipeline.studies.data import ArmData, DataSource
 from pipeline.studies.hub import DATA, MODEL, Hub, hub_names, localised
-from pipeline.studies.shelf import Shelf
 from pipeline.studies.spec import Arm, Study
 
 _PREMISES, _STEPS, _BATCH = 4, 2, 8
@@ -36,15 +36,15 @@ def dry_run(study: Study, sample: Path) -> Iterator[Check]:
         tiny = replace(
             localised(replace(study, premises_name=""), hub), premises=sample, column=None, limit=_PREMISES
         )
-        shelf = Shelf(Path(folder) / "shelf", Path(folder) / "vectors")
-        source = DataSource(tiny, shelf, hub=hub)
+        cache = StudyCache(Path(folder) / "cache", Path(folder) / "vectors")
+        source = DataSource(tiny, cache, hub=hub)
         for name in hub_names(study):
             yield Check(name, "a file of this name is not looked at" if name.startswith(DATA) else "stand-in")
         yield from _data_checks(tiny, source)
         tasks = sts_tasks(tiny.evaluation) if study.evaluation.sts_dir else held_out_tasks(_stand_in_triplets())
         yield Check("evaluation", f"{', '.join(tasks.names)}" + ("" if tasks.sts else " (no STS folder was given)"))
         for arm in tiny.arms:
-            yield Check(f"arm {arm.name}", _trained(arm, tasks, shelf))
+            yield Check(f"arm {arm.name}", _trained(arm, tasks, cache))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +123,10 @@ def _data_checks(study: Study, source: DataSource) -> Iterator[Check]:
         yield Check(f"judge {judge_id}", f"{len(scores)} pairs scored")
 
 
-def _trained(arm: Arm, tasks: StudyTasks, shelf: Shelf) -> str:
+def _trained(arm: Arm, tasks: StudyTasks, cache: StudyCache) -> str:
     short = replace(arm.train, steps=_STEPS, batch_size=_BATCH, warmup_steps=0, device="cpu", precision="fp32")
     cell = trained_cell(replace(arm, train=short, size=None), 0, ArmData(_stand_in_triplets()), tasks)
-    result = read_cell(cell, shelf) or run_cell(cell, tasks, shelf)  # arms may differ in their triplets only
+    result = read_cell(cell, cache) or run_cell(cell, tasks, cache)  # arms may differ in their triplets only
     items = sum(len(values) for values in result.predictions.values())
     return f"{_STEPS} steps of {result.batch}, {items:,} test items scored"
 

@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.durable import write_json
 from pipeline.records import InputError
 from pipeline.statistics import plain_score
+from pipeline.studies.cache import Progress, StudyCache
 from pipeline.studies.cells import (
     Cell,
     CellResult,
@@ -22,7 +23,6 @@ from pipeline.studies.cells import (
     untrained_cell,
 )
 from pipeline.studies.data import ArmData, DataSource
-from pipeline.studies.shelf import Progress, Shelf
 from pipeline.studies.spec import Arm, Study
 
 
@@ -57,7 +57,7 @@ Watch = Callable[[Cell, CellResult | None, StudyTasks], None]
 def run_study(
     study: Study,
     source: DataSource,
-    shelf: Shelf,
+    cache: StudyCache,
     *,
     progress: Progress,
     watch: Watch = lambda cell, result, tasks: None,
@@ -71,14 +71,14 @@ def run_study(
 
     def finish(number: int, cell: Cell) -> CellResult:
         what = f"{cell.arm}, seed {cell.seed}"
-        done = read_cell(cell, shelf)
+        done = read_cell(cell, cache)
         if done is None:
             watch(cell, None, tasks)
 
             def on_step(step: int, steps: int) -> None:
                 progress(what, number * steps + step, total)
 
-            done = run_cell(cell, tasks, shelf, keep_encoder=study.keep_encoders, on_step=on_step)
+            done = run_cell(cell, tasks, cache, keep_encoder=study.keep_encoders, on_step=on_step)
         watch(cell, done, tasks)
         progress(what, (number + 1) * study.steps, total)
         return done
@@ -157,7 +157,7 @@ def cell_score(result: CellResult, tasks: StudyTasks) -> float:
     return 100 * float(np.mean([plain_score(result.predictions[name], tasks.gold(name)) for name in tasks.names]))
 
 
-def run_search(study: Study, source: DataSource, shelf: Shelf, *, progress: Progress, watch: Watch) -> StudyRun:
+def run_search(study: Study, source: DataSource, cache: StudyCache, *, progress: Progress, watch: Watch) -> StudyRun:
     """Choose the arm with the best mean dev score and return the study of it and the baseline on the test tasks.
 
     The baseline is not a candidate. `watch` follows the dev scores. Raises InputError without an STS folder.
@@ -165,11 +165,11 @@ def run_search(study: Study, source: DataSource, shelf: Shelf, *, progress: Prog
     if study.evaluation.sts_dir is None:
         raise InputError(f"Study {study.name} searches on {', '.join(study.search_on)}; name an STS folder.")
     on_dev = replace(study, evaluation=replace(study.evaluation, tasks=study.search_on), search_on=())
-    ranked = ranking(run_study(on_dev, source, shelf, progress=progress, watch=watch))
+    ranked = ranking(run_study(on_dev, source, cache, progress=progress, watch=watch))
     chosen = next(candidate.arm for candidate in ranked if candidate.arm != study.baseline)
     kept = (study.arm(study.baseline), study.arm(chosen))
     on_test = replace(study, arms=kept, search_on=())
-    run = run_study(on_test, source, shelf, progress=progress)
+    run = run_study(on_test, source, cache, progress=progress)
     run.candidates = ranked
     return run
 

@@ -23,7 +23,7 @@ from pipeline.evaluation.benchmark import evaluate, held_out_accuracy
 from pipeline.evaluation.retrieval import RetrievalTask, evaluate_retrieval
 from pipeline.evaluation.sts import StsTask, read_task
 from pipeline.records import Stopped, StorageError, Triplet
-from pipeline.studies.shelf import model_key
+from pipeline.studies.cache import model_key
 from pipeline.training.guide import guide_table
 from pipeline.vectors import CachedEncoder, corpus_vectors, encoder_identity
 from pipeline.weights import minilm_folder

@@ -22,6 +22,7 @@ from pipeline.generation.llms.registry import LLMEntry
 from pipeline.generation.llms.retries import Patience
 from pipeline.generation.llms.transformers_llm import DecoderLLM
 from pipeline.records import InputError
+from pipeline.studies.data import judge_named
 
 PAIRS = [("A man plays.", "Someone plays the piano."), ("It rains.", "The sun is out."), ("It rains.", "It rains.")]
 
@@ -51,6 +52,16 @@ def test_a_folder_answers_as_one_question_at_a_time(tiny):
     found = FolderDigitJudge(tiny, judge_id="digit:tiny", batch_size=2).scores(PAIRS)
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert np.ptp(found) > 1e-3
+
+
+def test_a_study_judges_with_the_folder_of_a_decoder(tiny, tmp_path):
+    """Studies loaded every `digit:FOLDER` as an encoder-decoder, so a decoder could not judge."""
+    folder = tmp_path / "decoder"
+    tiny.model.save_pretrained(folder)
+    tiny.tokenizer.save_pretrained(folder)
+    judge = judge_named(f"digit:{folder}", hub=None)
+    assert isinstance(judge, FolderDigitJudge) and judge.judge_id == f"digit:{folder}"
+    np.testing.assert_allclose(judge.scores(PAIRS), FolderDigitJudge(tiny, judge_id="").scores(PAIRS), atol=1e-4)
 
 
 class Scripted(BaseHTTPRequestHandler):

@@ -72,8 +72,8 @@ def test_a_study_reads_its_gold_folder_by_the_same_rule(tmp_path, monkeypatch):
         "_judged",
         lambda self, pairs, judge: (np.array([float(a.split(", ")[1][:-1]) for a, _ in pairs]), 0),
     )
-    curve = DataSource(study=None, shelf=None)._fitted("made-up", tmp_path)
+    curve = DataSource(study=None, cache=None)._fitted("made-up", tmp_path)
     np.testing.assert_allclose(curve.apply(np.array([0, 99.5, 199])), [0, 2.5, 5], atol=0.1)
     assert curve.fitted_on == "SICKR-dev"
     write(tmp_path, "STSB-dev", np.linspace(0, 5, 200).tolist())
-    assert DataSource(study=None, shelf=None)._fitted("made-up", tmp_path).fitted_on == "STSB-dev"
+    assert DataSource(study=None, cache=None)._fitted("made-up", tmp_path).fitted_on == "STSB-dev"

@@ -10,7 +10,7 @@ import pytest
 from pipeline.evaluation.sts import StsTask
 from pipeline.studies.cells import CellResult, StudyTasks
 from pipeline.studies.data import ArmData
-from pipeline.studies.page import as_page, findings, tick_step
+from pipeline.studies.html_report import as_page, findings, tick_step
 from pipeline.studies.report import as_markdown, make_report
 from pipeline.studies.run import StudyRun
 from pipeline.studies.spec import Arm, Contrast, Evaluation, Study

@@ -12,11 +12,11 @@ from pipeline.evaluation.benchmark import is_held_out
 from pipeline.generation import prompt_sets
 from pipeline.records import Contrast, GeneratedTriplet, InputError, Outcome, Premise, SideResult
 from pipeline.studies import cells, data
+from pipeline.studies.cache import Lines, StudyCache
 from pipeline.studies.cells import read_cell, trained_cell
-from pipeline.studies.data import ArmData, DataSource, Ready
+from pipeline.studies.data import ArmData, DataSource, SampleResults
 from pipeline.studies.report import make_report
 from pipeline.studies.run import run_study, study_tasks
-from pipeline.studies.shelf import Lines, Shelf
 from pipeline.studies.spec import Curation
 from pipeline.studies.spec_file import read_study
 
@@ -39,27 +39,27 @@ def counted(monkeypatch):
     return ran
 
 
-def run(study_file, shelf, study=None):
+def run(study_file, cache, study=None):
     study = study or read_study(study_file)
-    return run_study(study, DataSource(study, shelf), shelf, progress=quiet)
+    return run_study(study, DataSource(study, cache), cache, progress=quiet)
 
 
 def test_a_finished_cell_is_never_run_again_and_gives_the_same_report(study_file, tmp_path, counted):
-    shelf = Shelf(tmp_path / "shelf", tmp_path / "vectors")
-    first = make_report(run(study_file, shelf), resamples=50)
+    cache = StudyCache(tmp_path / "cache", tmp_path / "vectors")
+    first = make_report(run(study_file, cache), resamples=50)
     assert counted == ["untrained 0", "plain 0", "hot 0", "plain 1", "hot 1"]
-    again = make_report(run(study_file, shelf), resamples=50)
+    again = make_report(run(study_file, cache), resamples=50)
     assert len(counted) == 5
     assert json.dumps(again.to_json()) == json.dumps(first.to_json())
     more = replace(read_study(study_file), seeds=(0, 1, 2))
-    run(study_file, shelf, more)
+    run(study_file, cache, more)
     assert counted[5:] == ["plain 2", "hot 2"], "only the new seed is run"
-    assert not list((tmp_path / "shelf").rglob("model.safetensors")), "encoders are not kept unless asked for"
+    assert not list((tmp_path / "cache").rglob("model.safetensors")), "encoders are not kept unless asked for"
 
 
 def test_a_study_killed_in_a_cell_goes_on_to_the_same_result(study_file, tmp_path, monkeypatch):
-    whole = run(study_file, Shelf(tmp_path / "whole", tmp_path / "vectors"))
-    shelf = Shelf(tmp_path / "broken", tmp_path / "vectors")
+    whole = run(study_file, StudyCache(tmp_path / "whole", tmp_path / "vectors"))
+    cache = StudyCache(tmp_path / "broken", tmp_path / "vectors")
     keep = cells._keep
     calls = []
 
@@ -72,8 +72,8 @@ def test_a_study_killed_in_a_cell_goes_on_to_the_same_result(study_file, tmp_pat
 
     monkeypatch.setattr(cells, "_keep", keep_then_die)
     with pytest.raises(KeyboardInterrupt):
-        run(study_file, shelf)
-    gone_on = run(study_file, shelf)
+        run(study_file, cache)
+    gone_on = run(study_file, cache)
     assert len(calls) == 3 + 3  # the one cut short and the two that never began
     for arm, results in whole.cells.items():
         for one, other in zip(results, gone_on.cells[arm], strict=True):
@@ -82,7 +82,9 @@ def test_a_study_killed_in_a_cell_goes_on_to_the_same_result(study_file, tmp_pat
 
 def test_a_cell_is_named_by_settings_data_seed_and_evaluation_and_by_nothing_else(study_file, triplets):
     study = read_study(study_file)
-    tasks = study_tasks(study, DataSource(study, Shelf(study_file.parent / "shelf", study_file.parent / "vectors")))
+    tasks = study_tasks(
+        study, DataSource(study, StudyCache(study_file.parent / "cache", study_file.parent / "vectors"))
+    )
     arm, rows = study.arms[0], ArmData(triplets)
     cell = trained_cell(arm, 0, rows, tasks)
 
@@ -111,7 +113,7 @@ def test_a_subset_is_drawn_anew_for_each_seed(triplets):
 
 def test_without_sts_data_a_fifth_of_the_premises_is_held_out_of_every_arm(study_file, tmp_path, triplets):
     study_file.write_text(study_file.read_text().replace("evaluation: {sts_dir: sts}", ""))
-    done = run(study_file, Shelf(tmp_path / "shelf", tmp_path / "vectors"))
+    done = run(study_file, StudyCache(tmp_path / "cache", tmp_path / "vectors"))
     held_out = [t for t in triplets if is_held_out(t.premise)]
     assert done.cells["plain"][0].triplets == len(triplets) - len(held_out)
     assert done.tasks.triplets == tuple(held_out)
@@ -161,26 +163,25 @@ arms: [{name: a}, {name: b, curation: true}, {name: c, generation: {omega: 0.1}}
 """
     )
     study = read_study(study_file)
-    shelf = Shelf(tmp_path / "shelf", tmp_path / "vectors")
+    cache = StudyCache(tmp_path / "cache", tmp_path / "vectors")
     for _ in range(2):
-        source = DataSource(study, shelf, [long_is_close()])
+        source = DataSource(study, cache, [long_is_close()])
         a, b, c = (source.of(arm) for arm in study.arms)
     assert len(spoken["generated"]) == 3 + 3 and len(spoken["judged"]) == 4
     assert [t.premise for t in a.triplets] == ["A dog runs.", "A very long sentence."]
     assert [t.premise for t in b.triplets] == ["A very long sentence."]
     assert c.triplets[0].positive == "A dog runs. at 0.1"
-    assert source.missing(GenerationConfig()) == 0 and source.missing(GenerationConfig(omega=0.3)) == 3
     with pytest.raises(InputError, match=r"No calibration is shipped for judge guide:other; name a folder"):
         source.calibration(Curation("guide:other", study.arms[1].curation.rule))
 
 
 def test_texts_are_kept_by_what_decides_them(tmp_path, spoken, monkeypatch):
     """An edited prompt set is written again under its old name; a budget or another name of a set changes nothing."""
-    shelf, premises = Shelf(tmp_path / "shelf", tmp_path / "vectors"), [Premise.from_text("A dog runs.")]
+    cache, premises = StudyCache(tmp_path / "cache", tmp_path / "vectors"), [Premise.from_text("A dog runs.")]
 
     def written_again(config: GenerationConfig) -> int:
         spoken["generated"].clear()
-        lines = data.written_lines(premises, config, Ready(), shelf, hub=None, progress=lambda *_: None)
+        lines = data.generated_lines(premises, config, SampleResults(), cache, hub=None, progress=lambda *_: None)
         assert lines.keys() == {premises[0].premise_id}
         return len(spoken["generated"])
 
@@ -211,14 +212,14 @@ def test_a_line_cut_short_by_a_kill_is_dropped(tmp_path):
 def test_a_task_that_the_folder_lacks_is_named(study_file, tmp_path):
     study_file.write_text(study_file.read_text().replace("{sts_dir: sts}", "{sts_dir: sts, tasks: [STS99]}"))
     with pytest.raises(InputError, match="does not hold the task STS99; it holds STS12, STSB-test"):
-        run(study_file, Shelf(tmp_path / "shelf", tmp_path / "vectors"))
+        run(study_file, StudyCache(tmp_path / "cache", tmp_path / "vectors"))
 
 
 def test_a_damaged_cell_counts_as_not_finished(study_file, tmp_path):
-    shelf = Shelf(tmp_path / "shelf", tmp_path / "vectors")
+    cache = StudyCache(tmp_path / "cache", tmp_path / "vectors")
     study = read_study(study_file)
-    done = run(study_file, shelf)
+    done = run(study_file, cache)
     cell = trained_cell(study.arms[0], 0, done.data["plain"], done.tasks)
-    assert read_cell(cell, shelf) is not None
-    (shelf.cell(cell.cell_id) / "predictions.npz").write_bytes(b"PK\x03\x04 cut")
-    assert read_cell(cell, shelf) is None
+    assert read_cell(cell, cache) is not None
+    (cache.cell(cell.cell_id) / "predictions.npz").write_bytes(b"PK\x03\x04 cut")
+    assert read_cell(cell, cache) is None

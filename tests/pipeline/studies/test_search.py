@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from pipeline.records import InputError
+from pipeline.studies.cache import StudyCache
 from pipeline.studies.data import DataSource
-from pipeline.studies.page import as_page
+from pipeline.studies.html_report import as_page
 from pipeline.studies.report import as_markdown, make_report
 from pipeline.studies.run import run_search
-from pipeline.studies.shelf import Shelf
 from pipeline.studies.spec_file import read_study
 
 SEARCH = """
@@ -29,7 +29,7 @@ def search_file(study_file):
 
 
 def searched(file, tmp_path, monkeypatch):
-    study, shelf = read_study(file), Shelf(tmp_path / "shelf", tmp_path / "vectors")
+    study, cache = read_study(file), StudyCache(tmp_path / "cache", tmp_path / "vectors")
     scored: list[tuple[str, ...]] = []
     from pipeline.studies import run as module
 
@@ -41,7 +41,7 @@ def searched(file, tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "run_cell", run_cell)
     quiet = lambda *told: None  # noqa: E731
-    return run_search(study, DataSource(study, shelf), shelf, progress=quiet, watch=quiet), scored
+    return run_search(study, DataSource(study, cache), cache, progress=quiet, watch=quiet), scored
 
 
 def test_one_arm_is_chosen_by_its_dev_score_and_only_that_one_meets_the_tests(search_file, tmp_path, monkeypatch):

@@ -16,12 +16,12 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class StudyCache:
     """A folder with generated triplets, raw judgements and finished cells, each named by a hash."""
 
     root: Path
     vectors: Path
-    """Where the vectors of texts are kept: the folder of the workspace, or one of the shelf's own."""
+    """Where the vectors of texts are kept: the folder of the workspace, or one of the cache's own."""
 
     def cell(self, cell_id: str) -> Path:
         """Folder of one cell."""

@@ -13,7 +13,7 @@ from unicodedata import normalize
 _WORD = re.compile(r"\w+")
 
 
-class NearDuplicates:
+class WordDuplicates:
     """Texts seen so far; `find` says which of them a new text nearly repeats."""
 
     def __init__(self, threshold: float = 0.7) -> None:

@@ -11,8 +11,8 @@ from pipeline.config import GenerationConfig
 from pipeline.curation.calibration import read_calibrations
 from pipeline.records import InputError
 from pipeline.studies import data as study_data
-from pipeline.studies.data import JUDGE, RECIPE, DataSource, read_ready
-from pipeline.studies.shelf import Shelf
+from pipeline.studies.cache import StudyCache
+from pipeline.studies.data import JUDGE, RECIPE, DataSource, SampleResults, read_sample
 from pipeline.studies.spec_file import read_study
 
 ASSETS = Path(__file__).parents[3] / "assets"
@@ -35,7 +35,7 @@ def frame():
 
 def source(tmp_path, name):
     study = read_study(ASSETS / "studies" / f"{name}.yaml", sample=CORPUS)
-    return study, DataSource(study, Shelf(tmp_path / "shelf", tmp_path / "vectors"), read_calibrations(ASSETS))
+    return study, DataSource(study, StudyCache(tmp_path / "cache", tmp_path / "vectors"), read_calibrations(ASSETS))
 
 
 def test_the_stage_ablation_is_all_there_without_a_model(tmp_path, no_model, frame):
@@ -51,7 +51,7 @@ def test_the_stage_ablation_is_all_there_without_a_model(tmp_path, no_model, fra
         expected = set(rows[["premise", "positive", "hard_negative"]].itertuples(index=False, name=None))
         # A pair that both attempts wrote was judged twice, and the last digit may differ where a equals b.
         assert len(found ^ expected) <= 2 and len(found) == len(triplets) > 50, arm.name
-    assert not (tmp_path / "shelf").exists(), "nothing was made, so nothing is kept"
+    assert not (tmp_path / "cache").exists(), "nothing was made, so nothing is kept"
 
 
 def test_the_scores_beside_the_triplets_are_those_of_the_shipped_calibration(frame):
@@ -63,9 +63,9 @@ def test_the_scores_beside_the_triplets_are_those_of_the_shipped_calibration(fra
 
 
 def test_only_settings_that_change_no_word_take_what_is_ready():
-    ready = read_ready(CORPUS)
-    assert len(ready.triplets(RECIPE)) == len(ready.triplets(replace(RECIPE, omega=0.0))) == 3147
-    assert len(ready.triplets(replace(RECIPE, batch_size=96, seed=5, token_budget=9))) == 3147
+    sample = read_sample(CORPUS)
+    assert len(sample.generated(RECIPE)) == len(sample.generated(replace(RECIPE, omega=0.0))) == 3147
+    assert len(sample.generated(replace(RECIPE, batch_size=96, seed=5, token_budget=9))) == 3147
     for changed in (
         {"omega": 0.3},
         {"plausibility": 0.0},
@@ -74,8 +74,8 @@ def test_only_settings_that_change_no_word_take_what_is_ready():
         {"llm": "other"},
         {"temperature": 0.7},
     ):
-        assert ready.triplets(replace(RECIPE, **changed)) == {}, changed
-    assert ready.judged(JUDGE) and not ready.judged("guide:all-MiniLM-L6-v2")
+        assert sample.generated(replace(RECIPE, **changed)) == {}, changed
+    assert sample.judged(JUDGE) and not sample.judged("guide:all-MiniLM-L6-v2")
 
 
 def test_what_the_corpus_lacks_is_written(tmp_path, monkeypatch):
@@ -88,7 +88,6 @@ def test_what_the_corpus_lacks_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr(study_data, "generated", stop)
     study, data = source(tmp_path, "stages")
     arm = replace(study.arms[0], generation=GenerationConfig(omega=0.3))
-    assert data.missing(arm.generation) == 3147
     with pytest.raises(InputError, match="no LLM here"):
         data.of(arm)
     assert asked == [(3147, 0.3)]
@@ -96,6 +95,5 @@ def test_what_the_corpus_lacks_is_written(tmp_path, monkeypatch):
 
 def test_a_list_of_premises_brings_nothing_along(tmp_path):
     study = read_study(ASSETS / "studies" / "stages.yaml", sample=ASSETS / "premises.txt")
-    assert DataSource(study, Shelf(tmp_path, tmp_path / "vectors")).missing(RECIPE) == len(
-        DataSource(study, Shelf(tmp_path, tmp_path / "vectors")).premises()
-    )
+    data = DataSource(study, StudyCache(tmp_path, tmp_path / "vectors"))
+    assert data.premises() and data.sample() == SampleResults()
