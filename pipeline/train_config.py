@@ -14,6 +14,8 @@ ThresholdUnit = Literal["cosine", "random_pairs"]
 Precision = Literal["fp32", "bf16", "fp16"]
 DevMetric = Literal["auto", "sts-dev", "held-out"]
 
+NEARLY_ALL = 0.9
+"""Masked share of a batch's candidates from which a run gets a warning."""
 MASK, MORE = "mask", "more"
 """Groups of the form; settings of no group stand in its main part."""
 

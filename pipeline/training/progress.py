@@ -12,6 +12,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from pipeline.records import InputError
+from pipeline.train_config import NEARLY_ALL
 from pipeline.training import distributed
 from pipeline.training.losses import BatchReport, GuideMaskedLoss
 from pipeline.training.trainer import BestWeights
@@ -46,8 +47,6 @@ STOP_WORDS = ("pause", "cancel", "finish")
 EARLY = "early"
 _MASKED_STEPS, _ALL = 10, 1 - 1e-6
 """Steps in which everything may be masked before a run ends, and the share that counts as everything."""
-NEARLY_ALL = 0.9
-"""Share of masked candidates from which a run is warned of."""
 FAULT = "fault"
 _DECISIONS = (None, *STOP_WORDS, EARLY, FAULT)
 

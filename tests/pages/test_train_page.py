@@ -18,7 +18,7 @@ from tests.pages.conftest import Draw, texts
 from tests.pages.filled import finished_job
 from workbench.cli.parser import build_parser, settings
 from workbench.components.train.run_details import card_body, differing, wilson
-from workbench.components.train.run_list import masked_words, told_apart
+from workbench.components.train.run_list import masked_words, unique_titles
 from workbench.components.train.train_curves import dev_figure, not_finite
 from workbench.components.train.train_outlook import Wanted, has_vectors
 from workbench.components.train.train_settings import read_settings, settings_file, train_command
@@ -61,7 +61,7 @@ def test_the_form_says_what_a_start_leads_to(draw: Draw, filled: dict[str, str])
     facts = healthy(app).table[0].value.iloc[:, 0]
     assert facts["Steps"].startswith("30 of 4 triplets, 15.0 passes")  # 8 rows in the snapshot
     assert facts["Negatives"].startswith("up to 7 per premise, 4 of them")
-    assert facts["Time"].startswith("about 7 s, 6 s of it loading, guide and scores; at 100 triplets")
+    assert facts["Time"].startswith("about 7 s, 6 s of it for loading, guide and scores; at 100 triplets")
     command = app.code[0].value
     made, _ = parsed(command)
     assert (made.steps, made.batch_size, made.mask_rule, made.mask_threshold) == (30, 4, "phi", 0.8)
@@ -96,7 +96,7 @@ def test_the_time_of_a_run_is_that_of_the_last_one_like_it_part_by_part(
     app.number_input(key="train_0_batch_size").set_value(4).run()
     told = healthy(app).table[0].value.iloc[:, 0]["Time"]
     # 50 steps of 4 at 10 a second, 6 s before them and 3 s after; no dev score, as nothing is held out.
-    assert told == "about 29 s, 9 s of it loading, guide and scores; at 10 triplets per second as last measured"
+    assert told == "about 29 s, 9 s of it for loading, guide and scores; at 10 triplets per second as last measured"
     killed = finished_job(
         workspace,
         "20260107-000000-000-train-cccc",
@@ -109,7 +109,7 @@ def test_the_time_of_a_run_is_that_of_the_last_one_like_it_part_by_part(
     workspace.wait(killed.path.name, timeout_s=20)
     assert healthy(app.run()).table[0].value.iloc[:, 0]["Time"] == told, "a run that did not end kept no parts"
     app = draw("train", training="Runs", run=earlier)
-    assert "8.0 s for 4 dev scores (89% of both)" in texts(healthy(app))
+    assert "8.0 s for 4 dev scores (89% of steps and dev scores)" in texts(healthy(app))
 
 
 def test_before_anything_was_measured_a_built_in_encoder_has_a_rough_figure() -> None:
@@ -217,8 +217,8 @@ def test_a_run_opens_by_address_and_shows_where_its_loss_broke(
     finished_job(workspace, run_id, "train", rows, total=6, settings={"config": {"encoder": "x", "steps": 6}})
     workspace.wait(run_id, timeout_s=20)
     app = healthy(draw("train", training="Runs", run=run_id))
-    assert "no finite number in 3 recorded steps, first in step 4" in app.error[0].value
-    assert "start the run again" in app.error[0].value, "a run that is over cannot be cancelled"
+    assert "NaN or infinite in 3 recorded steps, first in step 4" in app.error[0].value
+    assert "Start the run again" in app.error[0].value, "a run that is over cannot be cancelled"
     assert {metric.label: metric.value for metric in app.metric}["Final loss"] == "not a number"
     listed = next(frame.value for frame in app.dataframe if "state" in frame.value)
     assert list(listed["state"]) == ["finished, loss NaN", "finished"]
@@ -239,7 +239,7 @@ def test_a_run_that_failed_before_its_first_step_says_so_and_can_be_set_up_again
 
 def test_runs_of_one_title_are_told_apart_by_the_time_they_began_and_by_a_number() -> None:
     moments = pd.to_datetime(["2026-11-25 09:08:21", "2026-11-25 09:08:50", "2026-11-25 09:08:50", None])
-    first, second, third, alone = told_apart(pd.DataFrame({"title": ["a", "a", "a", "b"], "created_at": moments}))
+    first, second, third, alone = unique_titles(pd.DataFrame({"title": ["a", "a", "a", "b"], "created_at": moments}))
     assert first.startswith("a · ") and first.endswith(":21") and second.endswith(":50") and alone == "b"
     assert third == f"{second} (2)"
 
@@ -263,6 +263,22 @@ def test_a_finished_run_says_what_it_masked_by_kind_of_candidate() -> None:
         "negatives."
     )
     assert masked_words(curve.assign(masked_share=0.0, masked_hard_negatives=0.0)) == ""
+
+
+def test_a_run_shows_the_warnings_of_its_log(draw: Draw, workspace: Workspace, filled: dict[str, str]) -> None:
+    run_id = "20260102-000000-000-train-cccc"
+    step = {"table": "train_steps", "run_id": run_id, "steps": 3, "loss": 1.0, "triplets_per_s": 10.0}
+    rows = [step | {"step": number, "masked_share": share} for number, share in ((1, 0.2), (2, 0.95), (3, 0.9))]
+    settings = {"config": {"encoder": "x", "steps": 3, "batch_size": 64}}
+    folder = finished_job(workspace, run_id, "train", rows, total=3, settings=settings)
+    workspace.wait(run_id, timeout_s=20)
+    folder.write_status(replace(folder.status(), details={"smaller_batches": 2}))
+    app = healthy(draw("train", training="Runs", run=run_id))
+    assert (
+        "90% or more of the candidates were masked in 2 steps, first in step 2, at most 95.0%" in app.warning[0].value
+    )
+    assert "2 of 3 batches had fewer than 64 triplets" in texts(app)
+    assert not healthy(draw("train", training="Runs", run=filled["run"])).warning
 
 
 def test_a_flat_dev_score_is_drawn_within_what_a_share_can_be() -> None:

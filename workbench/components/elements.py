@@ -3,7 +3,7 @@
 import html
 import json
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -186,3 +186,8 @@ def read_table(path: Path) -> pd.DataFrame:
 def _table(path: str, modified: float) -> pd.DataFrame:
     del modified  # part of the cache key
     return pd.read_parquet(path)
+
+
+def text_columns(labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return the configuration of text columns of medium width: column -> its label."""
+    return {name: st.column_config.TextColumn(label, width="medium") for name, label in labels.items()}

@@ -1,7 +1,5 @@
-"""phi before a run: what each threshold would mask, by kind of candidate, with examples."""
+"""The mask before a run: the share that each phi would mask by kind of candidate, with examples."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ import streamlit as st
 from pipeline.analysis.masks import BINS, KINDS, bin_of, phi_of_share, shares_above
 from workbench import theme
 from workbench.actions.training import preview_key, start_preview
-from workbench.components.elements import count, errors_shown
+from workbench.components.elements import count, errors_shown, read_json, text_columns
 from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.components.train.train_curves import legend_below
 from workbench.components.train.train_outlook import Wanted
@@ -26,7 +24,7 @@ _EXAMPLES = 6
 
 
 def phi_preview(workspace: Workspace, wanted: Wanted) -> None:
-    """Draw the preview of this snapshot under this guide, or offer to compute it; nothing for a run without phi."""
+    """Draw the preview for this snapshot and guide, or offer to compute it; nothing for a mask rule without phi."""
     config = wanted.config
     if config["mask_rule"] not in ("phi", "released") or config.get("positives", "written") != "written":
         return
@@ -39,7 +37,9 @@ def phi_preview(workspace: Workspace, wanted: Wanted) -> None:
         job = newest()
         with st.container(border=True):
             st.subheader("What φ would mask", anchor=False)
-            found = _read(workspace, job) if job and job.state == "finished" else None
+            found = None
+            if job and job.state == "finished":
+                found = read_json(workspace.jobs.output(job.job_id, "preview.json"))
             if found:
                 _picture(found, wanted)
             elif job and job.state != "cancelled":
@@ -54,8 +54,8 @@ def phi_preview(workspace: Workspace, wanted: Wanted) -> None:
 
 def _offer(workspace: Workspace, wanted: Wanted) -> None:
     st.caption(
-        "A short job embeds the snapshot's texts with the guide and keeps the vectors: the run then finds them on "
-        "disk, and every φ can be looked at here before anything is trained."
+        "A short job embeds the snapshot's texts with the guide; any φ can then be tried here. The training run "
+        "reuses the vectors."
     )
     if st.button("Preview the mask", icon=":material/visibility:", key="preview_mask"):
         with errors_shown():
@@ -73,14 +73,14 @@ def _picture(found: dict[str, Any], wanted: Wanted) -> None:
     batch = min(wanted.config["batch_size"], found["triplets"])
     masked = expected(found, phi, batch)
     with st.grid(4, min_column_width=110):
-        st.metric("φ", f"{phi:.3f}", help=f"{1000 * share:.3g} of a thousand random pairs lie above it.")
+        st.metric("φ", f"{phi:.3f}", help=f"{1000 * share:.3g} of 1,000 random pairs exceed it.")
         for kind, label in zip(KINDS, ("Positives", "Hard negatives", "Own"), strict=True):
-            st.metric(label, f"{masked[kind]['share']:.3%}", help=f"Masked share of this kind of candidate: {kind}.")
+            st.metric(label, f"{masked[kind]['share']:.3%}", help=f"Masked share of these candidates: {kind}.")
     mean = sum(item["candidates"] for item in masked.values())
     st.caption(
         f"In a batch of {count(batch)}, a premise loses {mean:.2f} of its {count(2 * batch - 1)} negatives on "
-        f"average; φ = {phi:.3f} lies above {1 - share:.4%} of random pairs. "
-        f"Counted over {count(found['premises'])} premises with all candidates."
+        f"average. {share:.4%} of random pairs exceed φ = {phi:.3f}. "
+        f"Counted over {count(found['premises'])} premises with all their candidates."
     )
     st.plotly_chart(phi_figure(found, phi), key="phi_figure", config=theme.MODEBAR, alt="Masked share by phi")
     _examples(found, phi)
@@ -96,14 +96,14 @@ def chosen_phi(found: dict[str, Any], config: dict[str, Any]) -> tuple[float, fl
 
 
 def expected(found: dict[str, Any], phi: float, batch: int) -> dict[str, dict[str, float]]:
-    """Return per kind the masked share, and how many candidates of a premise that is in a batch."""
+    """Return per kind the masked share, and the expected number of masked candidates of a premise in a batch."""
     many = dict(zip(KINDS, (batch - 1, batch - 1, 1), strict=True))
     shares = {kind: float(shares_above(np.array(found["counts"][kind]))[bin_of(phi)]) for kind in KINDS}
     return {kind: {"share": shares[kind], "candidates": shares[kind] * many[kind]} for kind in KINDS}
 
 
 def phi_figure(found: dict[str, Any], phi: float) -> go.Figure:
-    """Masked share over phi, one line per kind, and random pairs for scale."""
+    """Draw the masked share over phi: a line per kind of candidate, and random pairs for comparison."""
     figure = theme.chart(
         "Masked share over φ", x="φ, guide cosine", y="masked, % of the kind (log scale)", height=340
     )
@@ -122,14 +122,14 @@ def phi_figure(found: dict[str, Any], phi: float) -> go.Figure:
             hovertemplate="φ %{x:.3f}: %{y:.3g} %<extra></extra>",
         )
     figure.add_vline(x=phi, line={"color": theme.HUMAN, "width": 2}, annotation_text=f"φ {phi:.3f}")
-    figure.update_yaxes(type="log", dtick=1, exponentformat="none")  # else 0.0001 % reads 100µ
+    figure.update_yaxes(type="log", dtick=1, exponentformat="none")  # otherwise Plotly writes 0.0001 as 100µ
     legend_below(figure)
     return figure
 
 
 def _examples(found: dict[str, Any], phi: float) -> None:
     st.markdown("**Examples nearest to φ**")
-    st.caption("If the masked ones are false negatives and the others are not, φ suits this guide.")
+    st.caption("φ suits this guide if the masked examples are false negatives and the others are not.")
     kind = st.segmented_control(
         "Kind", KINDS, default=KINDS[0], required=True, key="preview_kind", label_visibility="collapsed", wrap=True
     )
@@ -147,19 +147,6 @@ def _examples(found: dict[str, Any], phi: float) -> None:
         column_config={
             "cosine": st.column_config.NumberColumn("Cosine", format="%.3f", width="small"),
             "masked": st.column_config.CheckboxColumn("Masked", width="small"),
-            "premise": st.column_config.TextColumn("Premise", width="medium"),
-            "candidate": st.column_config.TextColumn("Candidate", width="medium"),
-        },
+        }
+        | text_columns({"premise": "Premise", "candidate": "Candidate"}),
     )
-
-
-def _read(workspace: Workspace, job: JobView[PreviewSpec]) -> dict[str, Any] | None:
-    path = workspace.jobs.output(job.job_id, "preview.json")
-    return _parsed(str(path), path.stat().st_mtime) if path.exists() else None
-
-
-@st.cache_data(max_entries=8, show_spinner=False)
-def _parsed(path: str, modified: float) -> dict[str, Any]:
-    del modified
-    found: dict[str, Any] = json.loads(Path(path).read_bytes())
-    return found

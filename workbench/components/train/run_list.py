@@ -1,4 +1,4 @@
-"""All runs as a table, from which some are chosen to be compared."""
+"""Training runs: one while it trains and afterwards, the queue, and the table of all with a comparison."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -8,169 +8,46 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from pipeline.train_config import NEARLY_ALL
 from workbench import state
 from workbench.actions.jobs import cancel, move
 from workbench.components import elements
-from workbench.components.elements import ago, clock, count, empty_state, errors_shown, plain, spearman
-from workbench.components.job_progress import is_live, job_card, progress_words, share, while_live
-from workbench.components.train.run_details import (
-    cost_words,
-    dev_rows,
-    first_batch_view,
-    model_card_view,
-    read_detail,
-    run_comparison,
-    settings_view,
-)
+from workbench.components.elements import ago, clock, count, counted, empty_state, errors_shown, plain, spearman
+from workbench.components.job_progress import is_live, job_card, while_live
+from workbench.components.train import run_details
 from workbench.components.train.train_curves import train_curves
 from workbench.components.train.train_settings import start_from
 from workbench.jobs.folder import JobView
 from workbench.jobs.kinds import TrainSpec, kind_of
 from workbench.workspace import Workspace
 
-_EVERY_S = 4.0
-
-
-def runs_overview(workspace: Workspace) -> None:
-    """Draw all runs and the comparison of the ticked ones; redraws itself while one of them trains."""
-
-    def any_live() -> bool:
-        return any(is_live(job) for job in workspace.jobs.of(TrainSpec))
-
-    def draw() -> bool:
-        runs = all_runs(workspace)
-        compared = run_list(runs)
-        if len(compared) > 1:
-            run_comparison(workspace, runs, compared)
-        return any_live()
-
-    while_live(draw, live=any_live(), every=_EVERY_S)
+_CHARTS_EVERY_S = 4.0
+_LIVE_POINTS, _POINTS = 250, 2000
+_DETAILS = ("Curves", "First batch", "Worst validation rows", "Model card", "Settings", "Log")
 
 
 def all_runs(workspace: Workspace) -> pd.DataFrame:
-    """Return the runs with their states as they are now, with those too new for the store to have a row of them."""
+    """Return all runs with their current states, including those too new to have a row in the store."""
     stored = workspace.store.runs.list()
     jobs = {job.job_id: job for job in workspace.jobs.of(TrainSpec)}
+    stored_ids = set(stored["run_id"])
     new = [
-        {
-            "run_id": job.job_id,
-            "title": job.title,
-            "state": job.state,
-            "created_at": job.created_at,
-        }
-        for job in jobs.values()
-        if job.job_id not in set(stored["run_id"])
+        {"run_id": job_id, "title": job.title, "state": job.state, "created_at": job.created_at}
+        for job_id, job in jobs.items()
+        if job_id not in stored_ids
     ]
     if new:
         stored = pd.concat([pd.DataFrame(new), stored.astype(object)], ignore_index=True)
     states = {job_id: job.state for job_id, job in jobs.items()}
     now = stored["run_id"].map(states).fillna(stored["state"])
-    return stored.assign(state=now, title=told_apart(stored)).infer_objects()
+    return stored.assign(state=now, title=unique_titles(stored)).infer_objects()
 
 
-def told_apart(runs: pd.DataFrame) -> pd.Series:
-    """Return titles of which no two are equal: runs of one title get the time they began, and a number if need be.
-
-    A list to choose from answers with the words that were chosen: of two equal ones it would always be the first.
-    """
+def unique_titles(runs: pd.DataFrame) -> list[str]:
+    """Return the titles; runs of the same title get the time they began, and a number if that is equal too."""
     titles = runs["title"]
     shared = titles.duplicated(keep=False)
-    titles = titles.where(~shared, titles + " · " + runs["created_at"].map(clock))
-    number = titles.groupby(titles).cumcount() + 1
-    return titles.where(number == 1, titles + " (" + number.astype(str) + ")")
-
-
-def run_list(runs: pd.DataFrame) -> list[str]:
-    """Draw all runs, newest first; returns the ids of the selected ones."""
-    st.subheader("All runs", anchor=False)
-    st.caption("Tick two or more to compare them.")
-    broken = runs["step"].notna() & ~np.isfinite(runs["loss"].astype(float))
-    state = runs["state"].where(~broken, runs["state"] + ", loss NaN")
-    table = runs.assign(state=state, dev=runs["best_dev_score"] * 100, when=runs["created_at"].map(ago))
-    event = st.dataframe(
-        table[["title", "state", "step", "loss", "dev", "when"]],
-        key="run_list",
-        hide_index=True,
-        on_select="rerun",
-        selection_mode="multi-row",
-        alt="Training runs",
-        placeholder="–",
-        column_config={
-            "title": st.column_config.TextColumn("Run", width="large"),
-            "state": "State",
-            "step": st.column_config.NumberColumn("Steps done", format="localized"),
-            "loss": st.column_config.NumberColumn("Last loss", format="%.4f"),
-            "dev": st.column_config.NumberColumn("Best dev score x 100", format="%.2f"),
-            "when": "Started",
-        },
-    )
-    return [str(runs.iloc[row]["run_id"]) for row in event.selection.rows if row < len(runs)]
-
-
-def run_queue(workspace: Workspace) -> None:
-    """Draw the queue; nothing while no training run waits."""
-
-    def draw() -> bool:
-        jobs = workspace.jobs.list()
-        waiting = {job.job_id: job for job in jobs if job.state == "queued"}
-        if not any(job.kind == "train" for job in waiting.values()):
-            return False
-        with st.container(border=True):
-            st.markdown("**Queue**  \n:gray[One run at a time per device; the next one starts by itself.]")
-            for job in jobs:
-                if job.state == "running":
-                    st.progress(share(job), text=f"{_words(job)} · {progress_words(job)}")
-            order = [waiting[job_id] for job_id in _order(workspace, waiting)]
-            for place, job in enumerate(order):
-                _line(workspace, job, place, last=len(order) - 1)
-        return True
-
-    def live() -> bool:
-        return any(is_live(job) for job in workspace.jobs.of(TrainSpec))
-
-    while_live(draw, live=live() and any(job.state == "queued" for job in workspace.jobs.list()))
-
-
-def _order(workspace: Workspace, waiting: dict[str, JobView]) -> list[str]:
-    """All waiting jobs, lane by lane in the order in which they will start."""
-    found: dict[str, None] = {}
-    for job in waiting.values():
-        for job_id in workspace.jobs.waiting(job.spec):
-            found.setdefault(job_id)
-    return [job_id for job_id in found if job_id in waiting]
-
-
-def _line(workspace: Workspace, job: JobView, place: int, *, last: int) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"{place + 1}. {_words(job)}", width="stretch")
-        moves: tuple[tuple[str, str, bool, Callable[[], object]], ...] = (
-            ("Up", ":material/arrow_upward:", place == 0, lambda: move(workspace, job_id=job.job_id, places=-1)),
-            (
-                "Down",
-                ":material/arrow_downward:",
-                place == last,
-                lambda: move(workspace, job_id=job.job_id, places=1),
-            ),
-            ("Remove", ":material/close:", False, lambda: cancel(workspace, job_id=job.job_id)),
-        )
-        for label, icon, is_off, act in moves:
-            if st.button(label, icon=icon, key=f"queue_{label}_{job.job_id}", disabled=is_off, type="tertiary"):
-                with errors_shown():
-                    act()
-                    st.rerun()
-        if job.kind == "train" and st.button("Open", key=f"queue_open_{job.job_id}", type="tertiary"):
-            state.select(state.RUN, job.job_id)
-            st.rerun()
-
-
-def _words(job: JobView) -> str:
-    kind = "" if job.kind == "train" else f" :gray[({kind_of(job.spec).title})]"
-    return f"{plain(job.title)}{kind}"
-
-
-_CHARTS_EVERY_S = 4.0
-_LIVE_POINTS, _POINTS = 250, 2000
-_DETAILS = ("Curves", "First batch", "Worst validation rows", "Model card", "Settings", "Log")
+    return state.numbered(titles.where(~shared, titles + " · " + runs["created_at"].map(clock)).tolist())
 
 
 def run_view(workspace: Workspace, run_id: str) -> None:
@@ -185,6 +62,7 @@ def run_view(workspace: Workspace, run_id: str) -> None:
             job_card(workspace, job, key="run")
             if not is_live(job):
                 _again(job)
+        _warnings(job, workspace.store.runs.curve(run_id))
         return is_live(job)
 
     def body() -> bool:
@@ -202,24 +80,24 @@ def run_view(workspace: Workspace, run_id: str) -> None:
         return is_live(job)
 
     while_live(head, live=live)
-    # Six charts take a browser a while: they come less often than the progress, and with fewer points.
+    # Six charts keep a browser busy: they are redrawn less often than the progress, and with fewer points.
     while_live(body, live=live, every=_CHARTS_EVERY_S)
 
 
 def _part(workspace: Workspace, job: JobView, view: str) -> None:
     if view == "First batch":
-        first_batch_view(workspace, job.job_id)
+        run_details.first_batch_view(workspace, job.job_id)
     elif view == "Worst validation rows":
-        dev_rows(workspace, job.job_id)
+        run_details.dev_rows(workspace, job.job_id)
     elif view == "Model card":
-        model_card_view(workspace, job.job_id)
+        run_details.model_card_view(workspace, job.job_id)
     elif view == "Settings":
-        settings_view(workspace, job)
+        run_details.settings_view(workspace, job)
     elif view == "Log":
         log = workspace.jobs.log(job.job_id)
-        st.code(log or "The worker has printed nothing.", language=None, wrap_lines=True, height=400)
+        st.code(log or "The log is empty.", language=None, wrap_lines=True, height=400)
     else:
-        dev = read_detail(workspace, job.job_id, "dev_rows.json")
+        dev = run_details.read_detail(workspace, job.job_id, "dev_rows.json")
         name = str(dev["name"]) if dev else "dev"
         most = _LIVE_POINTS if is_live(job) else _POINTS
         curve = workspace.store.runs.curve(job.job_id, most=most)
@@ -244,17 +122,11 @@ def _result(workspace: Workspace, job: JobView) -> None:
             st.metric("STS average x 100", spearman(scores["spearman"].mean()), help=f"Mean of {len(scores)} tasks.")
         st.metric("Best dev score x 100", spearman(dev.max() if len(dev) else None))
         st.metric("Final loss", _loss(curve))
-        st.metric(
-            "Masked",
-            _mean_share(curve, "masked_share"),
-            help="Of all candidates, mean over the steps.",
-        )
-    masked = masked_words(curve)
-    if masked:
-        st.caption(masked)
-    cost = cost_words(read_detail(workspace, job.job_id, "cost.json"))
-    if cost:
-        st.caption(cost)
+        st.metric("Masked", _mean_share(curve, "masked_share"), help="Share of all candidates, mean over the steps.")
+    cost = run_details.cost_words(run_details.read_detail(workspace, job.job_id, "cost.json"))
+    for words in (masked_words(curve), cost):
+        if words:
+            st.caption(words)
     if job.total and job.done < job.total:
         st.caption(f"Ended at step {count(job.done)} of {count(job.total)}; the encoder was kept.")
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -263,8 +135,25 @@ def _result(workspace: Workspace, job: JobView) -> None:
         _again(job)
 
 
+def _warnings(job: JobView, curve: pd.DataFrame) -> None:
+    """Say where the mask left little to learn from, and how many batches were smaller than asked for."""
+    masked = curve[curve["masked_share"] >= NEARLY_ALL]
+    if len(masked):
+        first, most = masked["step"].iloc[0], masked["masked_share"].max()
+        st.warning(
+            f"{NEARLY_ALL:.0%} or more of the candidates were masked in {counted(len(masked), 'step')}, first in "
+            f"step {count(first)}, at most {most:.1%}. That leaves little to learn from: raise φ.",
+            icon=":material/warning:",
+        )
+    if smaller := job.details.get("smaller_batches"):
+        st.caption(
+            f"{count(smaller)} of {counted(job.spec.config.steps, 'batch', 'batches')} had fewer than "
+            f"{count(job.spec.config.batch_size)} triplets: all others repeat a premise or positive of the batch."
+        )
+
+
 def _again(job: JobView) -> None:
-    """Offer the form with the settings of this run."""
+    """Offer a new run with the settings of this one."""
     if st.button("New run from this", icon=":material/content_copy:", type="tertiary", key="run_again"):
         start_from(asdict(job.spec.config))
         state.select(state.TRAIN_VIEW, "New run")
@@ -279,7 +168,7 @@ def _loss(curve: pd.DataFrame) -> str:
 
 
 def masked_words(curve: pd.DataFrame) -> str:
-    """Say what was masked by kind of candidate: one in 256 is a premise's own, so the share of all hides it."""
+    """Return what was masked by kind of candidate; one in 256 is a premise's own, which the total share hides."""
     kinds = {
         "masked_own": "the premises' own hard negatives",
         "masked_positives": "the other positives",
@@ -293,11 +182,102 @@ def _mean_share(curve: pd.DataFrame, column: str) -> str:
     return "–" if curve.empty else f"{curve[column].mean():.2%}"
 
 
-def no_run_yet() -> None:
-    """Say that there is no run, and lead to the form."""
-    empty_state(
-        "No run yet", hint="The static encoder trains in under a minute on a CPU.", icon=":material/model_training:"
+def run_queue(workspace: Workspace) -> None:
+    """Draw the running jobs and the queue behind them; nothing while no training run waits."""
+
+    def draw() -> bool:
+        jobs = workspace.jobs.list()
+        waiting = {job.job_id: job for job in jobs if job.state == "queued"}
+        if not any(job.kind == "train" for job in waiting.values()):
+            return False
+        with st.container(border=True):
+            st.markdown("**Queue**  \n:gray[One run at a time per device; the next one starts by itself.]")
+            for job in jobs:
+                if job.state == "running":
+                    job_card(workspace, job, key="queue")
+            order = [waiting[job_id] for job_id in _order(workspace, waiting)]
+            for place, job in enumerate(order):
+                _queue_line(workspace, job, place, last=len(order) - 1)
+        return True
+
+    while_live(draw, live=any(job.state == "queued" for job in workspace.jobs.of(TrainSpec)))
+
+
+def _order(workspace: Workspace, waiting: dict[str, JobView]) -> list[str]:
+    """Return the waiting jobs lane by lane, in the order in which they will start."""
+    found = dict.fromkeys(job_id for job in waiting.values() for job_id in workspace.jobs.waiting(job.spec))
+    return [job_id for job_id in found if job_id in waiting]
+
+
+def _queue_line(workspace: Workspace, job: JobView, place: int, *, last: int) -> None:
+    def step(places: int) -> Callable[[], object]:
+        return lambda: move(workspace, job_id=job.job_id, places=places)
+
+    with st.container(horizontal=True, vertical_alignment="center"):
+        kind = "" if job.kind == "train" else f" :gray[({kind_of(job.spec).title})]"
+        st.markdown(f"{place + 1}. {plain(job.title)}{kind}", width="stretch")
+        moves: tuple[tuple[str, str, bool, Callable[[], object]], ...] = (
+            ("Up", ":material/arrow_upward:", place == 0, step(-1)),
+            ("Down", ":material/arrow_downward:", place == last, step(1)),
+            ("Remove", ":material/close:", False, lambda: cancel(workspace, job_id=job.job_id)),
+        )
+        for label, icon, is_off, act in moves:
+            if st.button(label, icon=icon, key=f"queue_{label}_{job.job_id}", disabled=is_off, type="tertiary"):
+                with errors_shown():
+                    act()
+                    st.rerun()
+        if job.kind == "train" and st.button("Open", key=f"queue_open_{job.job_id}", type="tertiary"):
+            state.select(state.RUN, job.job_id)
+            st.rerun()
+
+
+def runs_overview(workspace: Workspace) -> None:
+    """Draw all runs and the comparison of the selected ones; redraws itself while one of them trains."""
+
+    def any_live() -> bool:
+        return any(is_live(job) for job in workspace.jobs.of(TrainSpec))
+
+    def draw() -> bool:
+        runs = all_runs(workspace)
+        compared = run_list(runs)
+        if len(compared) > 1:
+            run_details.run_comparison(workspace, runs, compared)
+        return any_live()
+
+    while_live(draw, live=any_live(), every=_CHARTS_EVERY_S)
+
+
+def run_list(runs: pd.DataFrame) -> list[str]:
+    """Draw all runs, newest first; return the ids of the selected ones."""
+    st.subheader("All runs", anchor=False)
+    st.caption("Select two or more to compare them.")
+    broken = runs["step"].notna() & ~np.isfinite(runs["loss"].astype(float))
+    states = runs["state"].where(~broken, runs["state"] + ", loss NaN")
+    table = runs.assign(state=states, dev=runs["best_dev_score"] * 100, when=runs["created_at"].map(ago))
+    event = st.dataframe(
+        table[["title", "state", "step", "loss", "dev", "when"]],
+        key="run_list",
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="multi-row",
+        alt="Training runs",
+        placeholder="–",
+        column_config={
+            "title": st.column_config.TextColumn("Run", width="large"),
+            "state": "State",
+            "step": st.column_config.NumberColumn("Steps done", format="localized"),
+            "loss": st.column_config.NumberColumn("Last loss", format="%.4f"),
+            "dev": st.column_config.NumberColumn("Best dev score x 100", format="%.2f"),
+            "when": "Started",
+        },
     )
+    return [str(runs.iloc[row]["run_id"]) for row in event.selection.rows if row < len(runs)]
+
+
+def no_run_yet() -> None:
+    """Say that there is no run yet, and offer the form."""
+    hint = "The static encoder trains in under a minute on a CPU."
+    empty_state("No training run yet", hint=hint, icon=":material/model_training:")
     if st.button("Set up a run", type="primary", icon=":material/arrow_forward:", key="first_run"):
         state.select(state.TRAIN_VIEW, "New run")
         st.rerun()

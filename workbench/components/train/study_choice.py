@@ -1,9 +1,7 @@
-"""Which study: the shipped ones, those of the workspace, and a file from elsewhere."""
+"""The choice of a study, shipped or of the workspace, its plan and its start."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -14,19 +12,19 @@ from pipeline.studies.spec import Study, curation_text, mask_text, source_text
 from pipeline.studies.spec_file import read_study
 from workbench import state
 from workbench.actions.training import keep_study_file, start_study, study_command, study_files
-from workbench.components.elements import count, counted, errors_shown, plain
+from workbench.components.elements import count, counted, errors_shown, plain, read_json
 from workbench.paths import SAMPLE_CORPUS
 from workbench.study_runs import SHIPPED
 from workbench.workspace import Workspace
 
 _FIRST = "stages"
-"""The study that needs no LLM, GPU or hub comes first."""
-_STS_HELP = "Folder with STS tasks. Without it arms are scored on held-out triplets."
+"""Listed first, as it needs no LLM, GPU or download."""
+_STS_HELP = "Folder with STS tasks; without it, arms are scored on held-out triplets."
 
 
 @dataclass(frozen=True, slots=True)
 class ChosenStudy:
-    """A study file and what it says; the study is None where the file cannot be used."""
+    """A study file and its study, or the problem that makes the file unusable."""
 
     path: Path
     study: Study | None
@@ -34,10 +32,10 @@ class ChosenStudy:
 
 
 def known_studies(workspace: Workspace) -> dict[str, Path]:
-    """Return name -> file of every study that can be chosen: the workspace's own, then the shipped ones."""
+    """Return name -> file of every study: those of the workspace, then the shipped ones."""
     found: dict[str, Path] = {}
     for grid in sorted((workspace.root / "studies").glob("*/grid.json")):
-        file = Path(str(_json(grid).get("file") or ""))
+        file = Path(str((read_json(grid) or {}).get("file") or ""))
         if file.is_file():
             found[grid.parent.name] = file
     found |= {path.stem: path for path in sorted(study_files(workspace).glob("*.yaml"))}
@@ -46,7 +44,7 @@ def known_studies(workspace: Workspace) -> dict[str, Path]:
 
 
 def study_choice(workspace: Workspace) -> ChosenStudy | None:
-    """Draw the choice, what the study compares, and its start."""
+    """Draw the choice, the plan of the chosen study, and its start."""
     known = known_studies(workspace)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = state.pick("Study", list(known), name=state.STUDY, names=_titles(known))
@@ -79,7 +77,7 @@ def _titles(known: dict[str, Path]) -> dict[str, str]:
 
 def _add(workspace: Workspace) -> None:
     upload = st.file_uploader(
-        "Study file", type=["yaml", "yml"], key="study_upload", help="Paths in it should be absolute, or `sample`."
+        "Study file", type=["yaml", "yml"], key="study_upload", help="Use absolute paths, or `sample`."
     )
     st.caption("Arms, seeds and settings in YAML; docs/studies.md describes every field.")
     if upload is not None and st.button("Add", type="primary", key="study_add"):
@@ -114,8 +112,8 @@ def _start(workspace: Workspace, chosen: ChosenStudy, sts_dir: str) -> None:
     from_hub = hub_names(chosen.study) if chosen.study else []
     download = False
     if from_hub:
-        st.caption(plain(f"It names on the Hub: {', '.join(from_hub)}. It wants a GPU."))
-        download = st.toggle("Fetch them from the Hub", key=f"study_download_{chosen.path}")
+        st.caption(plain(f"Needs from the Hub: {', '.join(from_hub)}. A GPU is recommended."))
+        download = st.toggle("Download them from the Hub", key=f"study_download_{chosen.path}")
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Run the study", type="primary", icon=":material/play_arrow:", key="study_run"):
             with errors_shown():
@@ -124,12 +122,4 @@ def _start(workspace: Workspace, chosen: ChosenStudy, sts_dir: str) -> None:
         with st.popover("Without a browser", icon=":material/terminal:"):
             command = study_command(chosen.path, sts_dir or None) + (" --download" if download else "")
             st.code(command, language="bash", wrap_lines=True)
-    st.caption("What an earlier or a stopped run has finished is not run again.")
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found
+    st.caption("Cells that an earlier run has finished are kept.")

@@ -1,6 +1,5 @@
-"""A study while it runs and after: the grid of its cells, then effects, table and report."""
+"""A study while it runs and afterwards: the grid of its cells, then effects, scores and report."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +8,100 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from pipeline.statistics import Interval
 from workbench import theme
-from workbench.components.elements import count, empty_state, for_chart, percent, shorten
+from workbench.components.elements import count, empty_state, for_chart, percent, read_json, shorten
 from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.jobs.folder import JobView
 from workbench.jobs.kinds import StudySpec
 from workbench.workspace import Workspace
 
-_GREY = "#A9B1BC"
 _WAITING_SCALE = [[0.0, theme.see_through(theme.INK, 0.1)], [1.0, theme.see_through(theme.WARNING, 0.45)]]
 _SCALE = [[0.0, theme.see_through(theme.HUMAN, 0.12)], [1.0, theme.see_through(theme.HUMAN, 0.55)]]
 
 
+def study_view(workspace: Workspace, name: str) -> None:
+    """Draw the study of this name; redraws itself while it runs."""
+    folder = workspace.root / "studies" / name
+
+    def newest() -> JobView[StudySpec] | None:
+        return workspace.jobs.latest(StudySpec, lambda spec: spec.study == name)
+
+    def draw() -> bool:
+        job = newest()
+        if job and job.state not in ("finished", "cancelled"):
+            job_card(workspace, job, key="study")
+        grid = read_json(folder / "grid.json")
+        if grid is None and not (job and is_live(job)):
+            empty_state(
+                "Not run yet",
+                hint="Cells appear here one by one; after the last, the effect of each arm.",
+                icon=":material/grid_on:",
+            )
+        if grid is not None:
+            _grid(grid)
+        return bool(job and is_live(job))
+
+    job = newest()
+    live = bool(job and is_live(job))
+    while_live(draw, live=live)
+    report = read_json(folder / "report.json")
+    if report is not None and not live:
+        _report(report, folder)
+
+
+def _grid(grid: dict[str, Any]) -> None:
+    cells = pd.DataFrame(grid["cells"])
+    done = int((cells["state"] == "done").sum())
+    st.caption(
+        f"{count(done)} of {count(len(cells))} cells done ({percent(done, len(cells))}). A cell is one arm with one "
+        "seed and shows the mean score over the tasks, x 100."
+    )
+    st.plotly_chart(
+        grid_figure(grid, ink=theme.text_colour()), key="study_grid", config=theme.MODEBAR, alt="Cells of the study"
+    )
+
+
+def _report(report: dict[str, Any], folder: Path) -> None:
+    last = shown_tasks(report)[-1]
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        st.subheader("Results", anchor=False)
+        page = folder / "report.html"
+        if page.exists():
+            st.download_button(
+                "Report as one HTML file",
+                page.read_bytes(),
+                file_name=f"{folder.name}.html",
+                mime="text/html",
+                icon=":material/download:",
+                key="study_report",
+            )
+    effects = [*report["contrasts"], *report["against_baseline"]]
+    if effects:
+        st.plotly_chart(
+            effect_figure(effects, last, report["baseline"]),
+            key="study_effects",
+            config=theme.MODEBAR,
+            alt="Effect of each arm with interval",
+        )
+        st.caption(
+            f"Differences on {task_words(last)}, x 100, with 95 % intervals: seeds and test items are resampled "
+            "together, in the same way for every arm. Grey intervals cover zero: their sign is not settled."
+        )
+    st.dataframe(
+        score_table(report),
+        hide_index=True,
+        placeholder="–",
+        alt="Scores of the arms",
+        column_config={"Triplets": st.column_config.NumberColumn("Triplets", format="localized")},
+    )
+    st.caption(
+        f"{report['metric']}, mean ± standard deviation over {len(report['seeds'])} seeds; {report['encoder']}."
+    )
+
+
 def grid_figure(grid: dict[str, Any], *, ink: str) -> go.Figure:
-    """Arms down, seeds across; a done cell shows its score, a running one says so, a waiting one is grey."""
+    """Draw arms down and seeds across: a score where done, "running", or grey while waiting."""
     arms, seeds = grid["arms"], grid["seeds"]
     score = np.full((len(arms), len(seeds)), np.nan)
     waiting = np.zeros(score.shape)
@@ -39,7 +118,7 @@ def grid_figure(grid: dict[str, Any], *, ink: str) -> go.Figure:
     figure.add_heatmap(
         z=score, colorscale=_SCALE, hovertemplate="arm %{y}, seed %{x}: %{z:.2f}<extra></extra>", **shared
     )
-    # Texts as annotations: a heatmap writes none into cells without a value.
+    # As annotations, because a heatmap shows no text in cells without a value.
     for row, column in np.ndindex(text.shape):
         figure.add_annotation(
             x=column, y=row, text=text[row, column], showarrow=False, font={"size": 14, "color": ink}
@@ -60,157 +139,43 @@ def grid_figure(grid: dict[str, Any], *, ink: str) -> go.Figure:
 
 
 def effect_figure(effects: list[dict[str, Any]], task: str, baseline: str) -> go.Figure:
-    """One interval per arm and contrast."""
-    figure = theme.chart(
-        f"Effect on {in_words(task)}",
-        x=f"difference x 100 (arms: against {shorten(baseline, 30)})",
-        y="",
-        height=120 + 34 * len(effects),
-    )
-    for number, effect in enumerate(effects):
-        found = effect["tasks"][task]
-        value, low, high = found["value"], found["low"], found["high"]
-        settled = low > 0 or high < 0
-        colour = (theme.HUMAN if value > 0 else theme.WARNING) if settled else _GREY
-        figure.add_scatter(
-            x=[value],
-            y=[number],
-            mode="markers",
-            marker={"size": 11, "color": colour},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": [high - value],
-                "arrayminus": [value - low],
-                "color": colour,
-                "thickness": 3,
-            },
-            hovertemplate=f"{for_chart(effect['name'], 90)}: {value:+.2f} ({low:+.2f} to {high:+.2f})<extra></extra>",
-        )
-    figure.add_vline(x=0, line={"color": theme.INK, "width": 1})
-    names = [for_chart(shorten(effect["name"], 40)) for effect in effects]
-    figure.update_yaxes(autorange="reversed", tickmode="array", tickvals=list(range(len(effects))), ticktext=names)
-    figure.update_layout(showlegend=False)
-    return figure
+    """Draw an interval per arm and contrast."""
+    rows = [(for_chart(shorten(effect["name"], 40)), _effect(effect, task)) for effect in effects]
+    x = f"difference x 100 (arms: to {shorten(baseline, 30)})"
+    return theme.interval_chart(f"Effect on {task_words(task)}", x=x, rows=rows)
 
 
-def in_words(task: str) -> str:
-    """Name a task in a sentence: a task by its name, the mean over several as the average."""
+def _effect(effect: dict[str, Any], task: str) -> Interval:
+    return Interval(*(effect["tasks"][task][name] for name in ("value", "low", "high")))
+
+
+def task_words(task: str) -> str:
+    """Return a task as it is called in a sentence."""
     return "the average" if task == "average" else task
 
 
 def score_table(report: dict[str, Any]) -> pd.DataFrame:
-    """Arms x tasks as mean ± sd, with the difference to the baseline and its verdict."""
+    """Return arms x tasks as mean ± sd, with the difference to the baseline and whether it is settled."""
     against = {effect["name"]: effect for effect in report["against_baseline"]}
-    rows = []
+    rows, tasks = [], shown_tasks(report)
     for row in report["rows"]:
-        tasks = shown_tasks(report)
         cells = {"Arm": row["arm"], "Triplets": row["triplets"]}
         cells |= {task: _score(row["scores"][task]) for task in tasks}
         effect = against.get(row["arm"])
         if effect:
-            found = effect["tasks"][tasks[-1]]
-            cells["Difference"] = f"{found['value']:+.2f} ({found['low']:+.2f} to {found['high']:+.2f})"
-            settled = found["low"] > 0 or found["high"] < 0
-            cells["Verdict"] = ("better" if found["value"] > 0 else "worse") if settled else "not settled"
-        # What was never trained has no triplets, and its training took no time that could be told.
+            found = _effect(effect, tasks[-1])
+            cells["Difference"] = f"{found.value:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
+            cells["Verdict"] = ("better" if found.value > 0 else "worse") if found.is_settled else "not settled"
+        # An untrained arm has neither triplets nor a training time.
         cells["Training s per seed"] = None if row["triplets"] is None else f"{row['train_s']:.1f}"
         rows.append(cells)
     return pd.DataFrame(rows)
 
 
 def shown_tasks(report: dict[str, Any]) -> list[str]:
-    """Return the tasks, and behind several their average."""
+    """Return the tasks, followed by their average if there are several."""
     return [*report["items"], *(["average"] if len(report["items"]) > 1 else [])]
 
 
 def _score(score: dict[str, Any]) -> str:
     return f"{score['mean']:.2f}" + ("" if score["sd"] is None else f" ± {score['sd']:.2f}")
-
-
-def study_view(workspace: Workspace, name: str) -> None:
-    """Draw the study of this name; redraws itself while it runs."""
-    folder = workspace.root / "studies" / name
-
-    def newest() -> JobView[StudySpec] | None:
-        return workspace.jobs.latest(StudySpec, lambda spec: spec.study == name)
-
-    def draw() -> bool:
-        job = newest()
-        if job and job.state not in ("finished", "cancelled"):
-            job_card(workspace, job, key="study")
-        grid = _read(folder / "grid.json")
-        if grid is None and not (job and is_live(job)):
-            empty_state(
-                "Not run yet",
-                hint="Its cells appear here one by one, and after the last one what each arm was worth.",
-                icon=":material/grid_on:",
-            )
-        if grid is not None:
-            _grid(grid)
-        return bool(job and is_live(job))
-
-    job = newest()
-    live = bool(job and is_live(job))
-    while_live(draw, live=live)
-    report = _read(folder / "report.json")
-    if report is not None and not live:
-        _report(report, folder)
-
-
-def _grid(grid: dict[str, Any]) -> None:
-    cells = pd.DataFrame(grid["cells"])
-    done = int((cells["state"] == "done").sum())
-    st.caption(
-        f"{count(done)} of {count(len(cells))} cells done ({percent(done, len(cells))}). A cell is one arm with one "
-        "seed; its figure is the mean score over the tasks, x 100."
-    )
-    st.plotly_chart(
-        grid_figure(grid, ink=theme.text_colour()), key="study_grid", config=theme.MODEBAR, alt="Cells of the study"
-    )
-
-
-def _report(report: dict[str, Any], folder: Path) -> None:
-    last = shown_tasks(report)[-1]
-    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        st.subheader("What it found", anchor=False)
-        page = folder / "report.html"
-        if page.exists():
-            st.download_button(
-                "Report as one HTML file",
-                page.read_bytes(),
-                file_name=f"{folder.name}.html",
-                mime="text/html",
-                icon=":material/download:",
-                key="study_report",
-            )
-    effects = [*report["contrasts"], *report["against_baseline"]]
-    if effects:
-        st.plotly_chart(
-            effect_figure(effects, last, report["baseline"]),
-            key="study_effects",
-            config=theme.MODEBAR,
-            alt="Effect of each arm with interval",
-        )
-        st.caption(
-            f"Differences on {in_words(last)}, x 100, with 95 % intervals: seeds and test items are resampled "
-            "together, the same for every arm. Grey intervals cover zero: nothing is settled."
-        )
-    st.dataframe(
-        score_table(report),
-        hide_index=True,
-        placeholder="–",
-        alt="Scores of the arms",
-        column_config={"Triplets": st.column_config.NumberColumn("Triplets", format="localized")},
-    )
-    st.caption(
-        f"{report['metric']}, mean ± standard deviation over {len(report['seeds'])} seeds; {report['encoder']}."
-    )
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return found

@@ -1,6 +1,5 @@
-"""The curves of a training run: dev score biggest, then loss, masked shares, learning rate, speed and memory."""
+"""The curves of a training run: dev score, then loss, masked shares, learning rate, speed, memory, GPU use."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,7 @@ from workbench import theme
 from workbench.components.elements import count, counted, no_chart, spearman
 
 _LEGEND_LINE, _AXIS_ROOM = 22, 52
-"""Pixels of a line of the legend, and of an axis with its title."""
+"""Height in pixels of a line of the legend, and of an axis with its title."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +68,20 @@ PANELS = (
 
 
 def train_curves(curve: pd.DataFrame, *, key: str, dev_name: str = "dev", live: bool = False) -> None:
-    """Draw what has been recorded so far; panels that nothing was measured for are left out."""
+    """Draw what has been recorded so far; panels without measurements are left out."""
     if curve.empty:
-        no_chart(
-            "Training curves",
-            "The first recorded step appears here." if live else "The run ended before its first step.",
-        )
+        hint = "The first recorded step appears here." if live else "The run ended before its first step."
+        no_chart("Training curves", hint)
         return
-    _say_not_finite(curve, live=live)
+    _warn_of_not_finite(curve, live=live)
     scored = curve.dropna(subset=["dev_score"])
     if not scored.empty:
         st.plotly_chart(dev_figure(scored, dev_name), key=f"{key}_dev", config=theme.MODEBAR, alt="Dev score by step")
     shown = [panel for panel in PANELS if any(curve[line.column].notna().any() for line in panel.series)]
     for start in range(0, len(shown), 2):
         for column, panel in zip(st.columns(2), shown[start : start + 2], strict=False):
-            column.plotly_chart(
-                panel_figure(curve, panel),
-                key=f"{key}_{panel.title}",
-                config=theme.MODEBAR,
-                alt=f"{panel.title} by step",
-            )
+            figure, title = panel_figure(curve, panel), panel.title
+            column.plotly_chart(figure, key=f"{key}_{title}", config=theme.MODEBAR, alt=f"{title} by step")
 
 
 def not_finite(curve: pd.DataFrame) -> pd.DataFrame:
@@ -124,7 +117,7 @@ def dev_unit(name: str) -> str:
 
 
 def panel_figure(curve: pd.DataFrame, panel: Panel) -> go.Figure:
-    """One small chart; steps with a loss that is no number get a cross on the axis."""
+    """One small chart; steps without a finite loss get a cross on the axis."""
     figure = theme.chart(panel.title, x="optimizer step", y=panel.unit, height=280)
     drawn = [line for line in panel.series if curve[line.column].notna().any()]
     for line in drawn:
@@ -148,7 +141,7 @@ def panel_figure(curve: pd.DataFrame, panel: Panel) -> go.Figure:
 
 
 def legend_below(figure: go.Figure) -> None:
-    """Put the legend at the foot of a chart, in room of its own: on a narrow screen each name takes a line."""
+    """Put the legend below the chart with a line per name, as on a narrow screen each name takes one."""
     room = _LEGEND_LINE * len(figure.data)
     figure.update_layout(
         showlegend=True,
@@ -170,14 +163,14 @@ def _add(figure: go.Figure, curve: pd.DataFrame, line: Series) -> None:
     )
 
 
-def _say_not_finite(curve: pd.DataFrame, *, live: bool) -> None:
+def _warn_of_not_finite(curve: pd.DataFrame, *, live: bool) -> None:
     broken = not_finite(curve)
     if broken.empty:
         return
-    steps: Sequence[int] = broken["step"].tolist()
+    what = "Cancel the run and start it" if live else "Start the run"
     st.error(
-        f"The loss was no finite number in {counted(len(steps), 'recorded step')}, first in step {count(steps[0])}. "
-        f"The weights are spoilt from there on: {'cancel the run and start it' if live else 'start the run'} again "
-        "with a lower learning rate, a higher temperature or fp32.",
+        f"The loss was NaN or infinite in {counted(len(broken), 'recorded step')}, first in step "
+        f"{count(broken['step'].iloc[0])}; weights after it are unusable. {what} again with a lower "
+        "learning rate, a higher temperature or fp32.",
         icon=":material/warning:",
     )

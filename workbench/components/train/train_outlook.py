@@ -1,4 +1,4 @@
-"""What a start of training leads to, in numbers, and the command that does the same."""
+"""The form of a run, and what starting it means in numbers: steps, negatives, time, memory; and the same command."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,43 +9,32 @@ import streamlit as st
 from pipeline.config import from_fields
 from pipeline.records import InputError
 from pipeline.train_config import TrainConfig
-from pipeline.training.estimate import (
-    STS_TEXTS,
-    STSB_DEV_TEXTS,
-    dev_scores,
-    first_outlook,
-    fixed_memory_bytes,
-    outlook_like,
-    parameter_count,
-)
+from pipeline.training import estimate
 from workbench import state
 from workbench.actions.training import preview_key, start_train
 from workbench.components.elements import count, duration, errors_shown
+from workbench.components.train import train_settings
 from workbench.components.train.run_details import read_detail
-from workbench.components.train.train_settings import (
-    gpu_names,
-    paste_settings,
-    settings_file,
-    train_command,
-    train_settings,
-)
 from workbench.jobs.kinds import PreviewSpec, TrainSpec
 from workbench.workspace import Workspace
 
 _ENOUGH_TO_HOLD_OUT = 50
 _STS_HELP = (
-    "Folder with STS tasks (files such as STSB-test.tsv, or SentEval's layout). With it the encoder is scored right "
-    "after training; STSB-dev, if there, is also scored while training."
+    "Folder with STS tasks (files such as STSB-test.tsv, or SentEval's layout). The encoder is scored on them after "
+    "training, and on STSB-dev, if it is there, during training."
 )
 _HOLD_OUT_HELP = (
-    "A fifth of the premises, chosen by their text, takes no part in training; the share of their triplets in the "
-    "right order is the dev score where no STSB-dev is at hand."
+    "A fifth of the premises, chosen by their text, is kept out of training. Without STSB-dev, the dev score is the "
+    "share of their triplets whose positive is nearer than the hard negative."
 )
+
+
+_MEASURED = ("triplets_per_s", "batch", "prepare_s", "guide_s", "embedded_texts", "dev_s", "dev_scores", "evaluate_s")
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A run as the form has it."""
+    """A run as set in the form."""
 
     snapshot_id: str
     snapshot: str
@@ -56,14 +45,14 @@ class Wanted:
 
 
 def train_form(workspace: Workspace) -> Wanted | None:
-    """Draw the form; a start opens the new run and reruns the page."""
+    """Draw the form; a start opens the new run."""
     snapshots = {snapshot.snapshot_id: snapshot for snapshot in workspace.store.snapshots.list()}
     names = {key: f"{snapshot.name} ({count(snapshot.rows)} triplets)" for key, snapshot in snapshots.items()}
     snapshot_id = state.pick("Snapshot", list(names), name=state.SNAPSHOT, names=names)
     if snapshot_id is None:
         return None
-    paste_settings()
-    config = train_settings()
+    train_settings.paste_settings()
+    config = train_settings.train_settings()
     sts_dir = state.folder_input("STS folder (optional)", name=state.STS_FOLDER, help=_STS_HELP)
     snapshot = snapshots[snapshot_id]
     hold_out = st.toggle(
@@ -74,8 +63,11 @@ def train_form(workspace: Workspace) -> Wanted | None:
         help=_HOLD_OUT_HELP,
     )
     wanted = Wanted(snapshot_id, snapshot.name, snapshot.rows, config, sts_dir, hold_out)
-    problem = _problem(config)
-    if problem:
+    problem = ""
+    try:
+        from_fields(TrainConfig, config)
+    except InputError as error:
+        problem = str(error)
         st.error(problem, icon=":material/error:")
     if st.button("Train", type="primary", icon=":material/play_arrow:", width="stretch", disabled=bool(problem)):
         with errors_shown():
@@ -92,38 +84,24 @@ def train_form(workspace: Workspace) -> Wanted | None:
     return wanted
 
 
-def _problem(config: dict[str, Any]) -> str:
-    try:
-        from_fields(TrainConfig, config)
-    except InputError as error:
-        return str(error)
-    return ""
-
-
-_MEASURED = (
-    *("triplets_per_s", "batch", "prepare_s", "guide_s", "embedded_texts"),
-    *("dev_s", "dev_scores", "evaluate_s"),
-)
-
-
 def train_outlook(workspace: Workspace, wanted: Wanted) -> None:
-    """Draw the table of what will happen, and the command and settings to copy."""
+    """Draw the table of what starting the run means, and the command and settings to copy."""
     with st.container(border=True):
         st.subheader("What will happen", anchor=False)
         measured = _measured(workspace, wanted)
         facts = outlook(wanted, measured, has_vectors=has_vectors(workspace, wanted))
         st.table(pd.Series(facts, name=""), border="horizontal", hide_header=True)
         with st.expander("The same without a browser", icon=":material/terminal:"):
-            command = train_command(
+            command = train_settings.train_command(
                 wanted.config, snapshot=wanted.snapshot, sts_dir=wanted.sts_dir, hold_out=wanted.hold_out
             )
             st.code(command, language="bash", wrap_lines=True)
-            st.caption("All settings, as they are kept beside the trained encoder:")
-            st.code(settings_file(wanted.config), language="json")
+            st.caption("All settings, as saved with the trained encoder:")
+            st.code(train_settings.settings_file(wanted.config), language="json")
 
 
 def outlook(wanted: Wanted, measured: pd.Series | None, *, has_vectors: bool = False) -> dict[str, str]:
-    """Return what a start does, a line per question.
+    """Return a line each on triplets, steps, negatives, time, memory and dev score.
 
     measured: triplets_per_s, memory_mb and gpu_memory_mb of the last run like this one; None without one.
     has_vectors: whether the guide's vectors of these triplets are on disk.
@@ -131,9 +109,9 @@ def outlook(wanted: Wanted, measured: pd.Series | None, *, has_vectors: bool = F
     config = wanted.config
     rows = max(1, round(wanted.rows * 0.8)) if wanted.hold_out else wanted.rows
     batch = min(config["batch_size"], rows)
-    about = "about " if wanted.hold_out else ""
-    facts = {
-        "Triplets": f"{about}{count(rows)}" + (f", {count(wanted.rows - rows)} held out" if wanted.hold_out else ""),
+    triplets = f"about {count(rows)}, {count(wanted.rows - rows)} held out" if wanted.hold_out else count(rows)
+    return {
+        "Triplets": triplets,
         "Steps": f"{count(config['steps'])} of {count(batch)} triplets, "
         f"{config['steps'] * batch / rows:.1f} passes over the data",
         "Negatives": _negatives(config, batch),
@@ -141,12 +119,11 @@ def outlook(wanted: Wanted, measured: pd.Series | None, *, has_vectors: bool = F
         "Memory": _memory(config, rows, measured),
         "Dev score": _dev(wanted),
     }
-    return facts
 
 
 def _negatives(config: dict[str, Any], batch: int) -> str:
     if config.get("positives", "written") != "written":
-        return f"{count(batch - 1)} per premise, the other premises of the batch"
+        return f"{count(batch - 1)} per premise: the other premises of the batch"
     up_to = "" if config["mask_rule"] == "none" else "up to "
     return f"{up_to}{count(2 * batch - 1)} per premise, {count(batch)} of them hard negatives"
 
@@ -155,10 +132,10 @@ def _time(wanted: Wanted, rows: int, batch: int, measured: pd.Series | None, *, 
     config = wanted.config
     guide_texts = 0 if has_vectors or config["mask_rule"] == "none" else 3 * rows
     is_scored = bool(wanted.sts_dir or wanted.hold_out)
-    scores = dev_scores(config["steps"], config["eval_every"]) if is_scored else 0
+    scores = estimate.dev_scores(config["steps"], config["eval_every"]) if is_scored else 0
     if measured is not None:
         known = {name: float(value) for name, value in measured.items() if name in _MEASURED and pd.notna(value)}
-        found = outlook_like(
+        found = estimate.outlook_like(
             known,
             encoder=config["encoder"],
             batch=batch,
@@ -169,16 +146,16 @@ def _time(wanted: Wanted, rows: int, batch: int, measured: pd.Series | None, *, 
         basis = f"at {count(known['triplets_per_s'])} triplets per second as last measured"
     else:
         first = None
-        if config["device"] in ("auto", "cpu") and not gpu_names():
-            dev_texts = STSB_DEV_TEXTS if wanted.sts_dir else 3 * (wanted.rows - rows)
-            scored = scores * dev_texts + (STS_TEXTS if wanted.sts_dir else dev_texts)
-            first = first_outlook(
+        if config["device"] in ("auto", "cpu") and not train_settings.gpu_names():
+            dev_texts = estimate.STSB_DEV_TEXTS if wanted.sts_dir else 3 * (wanted.rows - rows)
+            scored = scores * dev_texts + (estimate.STS_TEXTS if wanted.sts_dir else dev_texts)
+            first = estimate.first_outlook(
                 config["encoder"], batch=batch, steps=config["steps"], guide_texts=guide_texts, scored_texts=scored
             )
         if first is None:
-            return "not measured yet on this machine with this encoder"
-        found, basis = first, "a rough figure for two CPU cores; the first run measures it"
-    beside = f", {duration(found.beside_s)} of it loading, guide and scores" if found.beside_s >= 1 else ""
+            return "not measured on this machine with this encoder yet"
+        found, basis = first, "a rough estimate for two CPU cores until a run measures it"
+    beside = f", {duration(found.beside_s)} of it for loading, guide and scores" if found.beside_s >= 1 else ""
     return f"about {duration(found.total_s)}{beside}; {basis}"
 
 
@@ -189,13 +166,13 @@ def _memory(config: dict[str, Any], rows: int, measured: pd.Series | None) -> st
         if peak == peak:
             where = "of the GPU" if on_gpu else "of main memory"
             return f"{peak / 1024:.1f} GB {where} in the last run like this, with {count(measured['batch'])} per step"
-    parameters = parameter_count(config["encoder"])
+    parameters = estimate.parameter_count(config["encoder"])
     if parameters is None:
-        return "unknown: this encoder's files could not be read"
-    least = fixed_memory_bytes(parameters, rows=rows, guided=config["mask_rule"] != "none")
+        return "unknown: the files of this encoder could not be read"
+    least = estimate.fixed_memory_bytes(parameters, rows=rows, guided=config["mask_rule"] != "none")
     return (
-        f"at least {least / 1e9:.1f} GB for {parameters / 1e6:,.1f} million parameters and the guide's vectors; "
-        "a batch comes on top"
+        f"at least {least / 1e9:.1f} GB for {parameters / 1e6:,.1f} million parameters and the guide's vectors, "
+        "plus the batch"
     )
 
 
@@ -208,14 +185,14 @@ def _dev(wanted: Wanted) -> str:
 
 
 def _measured(workspace: Workspace, wanted: Wanted) -> pd.Series | None:
-    """Return the rates of an earlier run with the same encoder and device: the most alike, and of these the newest.
+    """Return the rates of the most similar earlier run with this encoder, device and precision, the newest of equals.
 
-    Only a finished run has kept what its parts took. What it was scored on decides the time of its scores, the batch
-    size its rate, and whether there is a guide the time before its first step.
+    In order of weight: it has finished (only then are the times of its parts known), it was scored on the same
+    folder, it had the same batch size, and it did or did not use a guide as this one.
     """
     own = wanted.config
     runs = {job.job_id: job for job in workspace.jobs.of(TrainSpec)}
-    found, likeness = None, -1
+    found, best = None, -1
     rates = workspace.store.runs.rates()
     for _, run in rates[rates["run_id"].isin(list(runs))].iterrows():
         job = runs[run["run_id"]]
@@ -226,8 +203,8 @@ def _measured(workspace: Workspace, wanted: Wanted) -> pd.Series | None:
         is_scored_alike = (job.spec.sts_dir or "") == wanted.sts_dir
         alike = 8 * (job.state == "finished") + 4 * is_scored_alike + 2 * (config["batch_size"] == own["batch_size"])
         alike += is_guided == (own["mask_rule"] != "none")
-        if alike > likeness:
-            found, likeness = pd.concat([run, pd.Series({"batch": config["batch_size"]}, dtype=object)]), alike
+        if alike > best:
+            found, best = pd.concat([run, pd.Series({"batch": config["batch_size"]}, dtype=object)]), alike
     if found is None:
         return None
     cost = read_detail(workspace, str(found["run_id"]), "cost.json") or {}
@@ -235,7 +212,7 @@ def _measured(workspace: Workspace, wanted: Wanted) -> pd.Series | None:
 
 
 def has_vectors(workspace: Workspace, wanted: Wanted) -> bool:
-    """Whether an earlier run or preview has embedded the texts of this snapshot with this guide."""
+    """Whether an earlier run or preview embedded the texts of this snapshot with this guide."""
     guide = wanted.config["guide"]
     key = preview_key(wanted.snapshot_id, guide, wanted.hold_out)
     if workspace.jobs.latest(PreviewSpec, lambda spec: spec.key == key, states=("finished",)):

@@ -1,6 +1,7 @@
-"""The settings of a run: a preset, the few fields that matter, the rest in an expander."""
+"""The settings of a run: preset and fields, pasting them, and writing them as a command or JSON."""
 
 import json
+import re
 import shlex
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -23,38 +24,36 @@ from pipeline.train_config import (
 from workbench.components.elements import errors_shown
 from workbench.components.settings_form import group_of, settings_form
 
+MOST_CHARACTERS = 20_000
 _CARDS = Path("/proc/driver/nvidia/gpus")
+_PRESET_WORDS = {
+    "no mask": "Every other candidate of the batch is a negative.",
+    "guide mask": "Candidates whose guide cosine with the premise exceeds φ are masked as false negatives.",
+    "GIST": "Candidates that the guide places closer to the premise than its own positive are masked.",
+    "released code": "As in the published code, in a stable form: masked candidates keep a logit of zero.",
+    "unsupervised SimCSE": "Reads the premises only: the positive is the premise under another dropout.",
+}
+_DEV_EVERY = 25
+_BASE, _VERSION, _ORIGIN = "train_base", "train_version", "train_origin"
+_EXAMPLE = """{"encoder": "static-minilm",
+ "steps": 200, "mask_rule": "phi"}"""
 
 
 def gpu_names(folder: Path = _CARDS) -> list[str]:
-    """Return the model of every NVIDIA card, in the driver's order; empty without a driver."""
-    names = []
-    for card in sorted(folder.glob("*/information")):
-        lines = card.read_text(encoding="utf-8", errors="replace").splitlines()
-        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("Model")), "NVIDIA GPU")
-        names.append(model)
-    return names
+    """Return the model of every NVIDIA GPU in the driver's order; empty without a driver."""
+    cards = (card.read_text(encoding="utf-8", errors="replace") for card in sorted(folder.glob("*/information")))
+    models = (re.search(r"^Model.*?:(.*)$", text, re.MULTILINE) for text in cards)
+    return [found[1].strip() if found else "NVIDIA GPU" for found in models]
 
 
 def devices() -> dict[str, str]:
-    """Return the devices a run can be given, with their names on screen."""
+    """Return the devices of this machine with their names on screen."""
     cards = {f"cuda:{number}": f"GPU {number}, {name}" for number, name in enumerate(gpu_names())}
     return {"auto": "auto: the first GPU, or the CPU" if cards else "auto: the CPU", "cpu": "CPU"} | cards
 
 
-_PRESET_WORDS = {
-    "no mask": "Every other candidate of the batch is a negative.",
-    "guide mask": "Candidates whose guide cosine with the premise exceeds φ are left out as false negatives.",
-    "GIST": "Candidates closer to the premise than its own positive, by the guide, are left out.",
-    "released code": "The stable form of the published code: masked candidates keep a logit of zero.",
-    "unsupervised SimCSE": "Reads the premises only: the positive is the premise again under other dropout.",
-}
-_DEV_EVERY = 25
-_BASE, _VERSION, _ORIGIN = "train_base", "train_version", "train_origin"
-
-
 def start_from(config: dict[str, Any], *, origin: str = "that run") -> None:
-    """Let the form open with these settings, called "as ORIGIN"; call before the form is drawn."""
+    """Open the form with these settings as the preset "as ORIGIN". Call before the form is drawn."""
     known = {field.name for field in fields(TrainConfig)}
     st.session_state[_ORIGIN] = f"as {origin}"
     st.session_state[_BASE] = {name: value for name, value in config.items() if name in known}
@@ -62,7 +61,7 @@ def start_from(config: dict[str, Any], *, origin: str = "that run") -> None:
 
 
 def train_settings() -> dict[str, Any]:
-    """Draw preset and fields; returns every setting."""
+    """Draw preset and fields; return all settings."""
     version = st.session_state.get(_VERSION, 0)
     start: dict[str, Any] = asdict(TrainConfig()) | {"eval_every": _DEV_EVERY} | st.session_state.get(_BASE, {})
     given = st.session_state.get(_ORIGIN, "")
@@ -77,12 +76,12 @@ def train_settings() -> dict[str, Any]:
         persist_state="session",
     )
     base = start if preset == given else start | _of_preset(str(preset))
-    st.caption(_PRESET_WORDS.get(str(preset), "The settings you started from, whatever each preset would say."))
+    st.caption(_PRESET_WORDS.get(str(preset), "The settings you started from, independent of any preset."))
     return base | _main_fields(base, f"train_{version}_{preset}", f"train_{version}")
 
 
 def _of_preset(preset: str) -> dict[str, Any]:
-    """Return the fields a preset decides: those in which any preset leaves the defaults."""
+    """Return the fields that a preset sets: all in which some preset differs from the defaults."""
     defaults = asdict(TrainConfig())
     decided = {
         name for other in TRAIN_PRESETS.values() for name, value in asdict(other).items() if value != defaults[name]
@@ -92,13 +91,13 @@ def _of_preset(preset: str) -> dict[str, Any]:
 
 
 def _main_fields(base: dict[str, Any], of_preset: str, key: str) -> dict[str, Any]:
-    """Draw all fields; those that a preset decides start anew when another one is chosen."""
+    """Draw all fields; those that a preset sets start over when another preset is chosen."""
     values = settings_form(TrainConfig, ["encoder"], base, key=of_preset, columns=1)
     values |= settings_form(TrainConfig, ["steps", "batch_size", "learning_rate", "temperature"], base, key=key)
     values |= _mask_fields(base, of_preset)
     devices_here = devices()
     if base["device"] not in devices_here:
-        st.caption(f"The device {base['device']} of that run is not on this machine; auto is taken.")
+        st.caption(f"This machine has no device {base['device']}; auto is used instead.")
         base = base | {"device": "auto"}
     rest = [name for name in group_of(TrainConfig, "") if name not in values]
     values |= settings_form(TrainConfig, rest, base, key=key, offered={"device": devices_here})
@@ -108,7 +107,7 @@ def _main_fields(base: dict[str, Any], of_preset: str, key: str) -> dict[str, An
 
 
 def _mask_fields(base: dict[str, Any], key: str) -> dict[str, Any]:
-    """Draw the mask: its rule, and the guide and threshold of a rule that masks, in the range of that rule."""
+    """Draw the mask rule, and the guide and threshold of a rule that masks, in that rule's range."""
     values = settings_form(TrainConfig, ["mask_rule"], base, key=key, columns=1)
     rule, unit = values["mask_rule"], "cosine"
     if rule == "none":
@@ -126,11 +125,8 @@ def _mask_fields(base: dict[str, Any], key: str) -> dict[str, Any]:
     return values | {"threshold_unit": unit}
 
 
-MOST_CHARACTERS = 20_000
-
-
 def read_settings(text: str) -> dict[str, Any]:
-    """Return all settings, defaults where the text names none. Raises InputError in one sentence."""
+    """Return all settings of a pasted text, with defaults for those it lacks. Raises InputError."""
     where = "The pasted settings"
     if not text.strip():
         raise InputError(f"{where} are empty: paste JSON or YAML such as steps: 200.")
@@ -148,19 +144,15 @@ def read_settings(text: str) -> dict[str, Any]:
     return asdict(from_fields(TrainConfig, fields))
 
 
-_EXAMPLE = """{"encoder": "static-minilm",
- "steps": 200, "mask_rule": "phi"}"""
-
-
 def paste_settings() -> None:
-    """Draw the popover; settings that can be used open the form anew."""
+    """Draw the popover; valid settings open the form anew."""
     with st.popover("Paste settings", icon=":material/content_paste:"):
         text = st.text_area(
             "Settings as JSON or YAML",
             key="train_paste",
             height=220,
             placeholder=_EXAMPLE,
-            help="As a run copies them, as train_config.json beside an encoder, or the train block of a study.",
+            help="From the Settings of a run, from an encoder's train_config.json, or the train block of a study.",
         )
         if st.button("Use them", type="primary", key="train_paste_use"):
             with errors_shown():
@@ -192,5 +184,5 @@ def train_command(config: dict[str, Any], *, snapshot: str, sts_dir: str = "", h
 
 
 def settings_file(config: dict[str, Any]) -> str:
-    """Return all settings as JSON, as train_config.json beside a trained encoder has them."""
+    """Return all settings as JSON, as in the train_config.json of a trained encoder."""
     return json.dumps(asdict(from_fields(TrainConfig, config)), indent=2)

@@ -136,6 +136,8 @@ def run_train(context: JobContext[TrainSpec]) -> None:
         dev_s=result.dev_s,
         dev_scores=dev.scores if dev else 0,
     )
+    done = max(recorded, default=0)
+    context.progress(done, config.steps, message="Training", smaller_batches=result.smaller_batches)
     if result.status == "paused":
         context.stop_seen = "pause"  # also when it should finish, and no step was taken that could be kept
     if result.encoder_folder is not None:
