@@ -16,8 +16,8 @@ from workbench.components.imports import import_button
 from workbench.components.triplet_card import choose_scope
 
 workspace = shell.begin("Curate")
-attempts = workspace.store.triplets.attempts()
-if attempts.empty:
+runs = workspace.store.triplets.attempts()
+if runs.empty:
     empty_state(
         "No triplets yet",
         hint="Curation starts from generated or imported triplets.",
@@ -28,7 +28,7 @@ if attempts.empty:
     import_button(workspace, key="import_first")
     st.stop()
 
-scope = choose_scope(workspace, attempts)
+scope = choose_scope(workspace, runs)
 judging(workspace, scope)
 view = state.tabs(["Rule", "Judges", "Queue", "List", "Hygiene", "Agreement", "Snapshots"], name=state.VIEW)
 if view == "Rule":

@@ -113,9 +113,9 @@ def write_anew(page: Page, workspace: Path) -> None:
         expect(page.get_by_role("heading", name=re.compile("boat number 1 leaves"))).to_be_visible()
         wait_for_jobs(workspace, attempt)
         page.reload()
-        told = page.get_by_text(re.compile("^Written anew[,:]"))
+        told = page.get_by_text(re.compile("^Regenerated"))
         expect(told).to_be_visible()
-        if told.inner_text().startswith("Written anew,"):
+        if not told.inner_text().startswith("Regenerated:"):
             expect(page.get_by_role("button", name="Use it")).to_be_visible()
             settled(page)
             page.keyboard.press("u")

@@ -31,8 +31,8 @@ def choose(app: AppTest, key: str, value: str) -> AppTest:
 def test_without_a_look_the_form_is_there(draw: Draw, attempt: str) -> None:
     app = draw("curate", view="Hygiene")
     assert not app.exception
-    assert "Not looked through yet" in [heading.value for heading in app.subheader]
-    assert app.button(key="hygiene_start").label == "Look through"
+    assert "Not checked yet" in [heading.value for heading in app.subheader]
+    assert app.button(key="hygiene_start").label == "Check triplets"
 
 
 def test_found_rejected_and_taken_back(draw: Draw, workspace: Workspace, attempt: str) -> None:
@@ -51,7 +51,7 @@ def test_found_rejected_and_taken_back(draw: Draw, workspace: Workspace, attempt
     assert "positive equals the premise" in app.dataframe[0].value["finding"].tolist()
     app.button(key="copies_reject").click().run()
     assert workspace.store.decisions.latest()["reason"].tolist() == ["copy"]
-    assert any("All that were found are rejected" in message.value for message in app.success)
+    assert any("All findings are rejected" in message.value for message in app.success)
     app = choose(app, "hygiene_part", "Leakage")
     assert any("was not checked" in message.value for message in app.info)
 

@@ -1,6 +1,6 @@
-"""One triplet to read: premise on top, positive and hard negative below, what changed standing out."""
+"""Triplets on screen: the choice of which, one as a card, many as a table, and the way to the curation queue."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,33 +17,52 @@ from workbench.store.lists import Slices
 from workbench.workspace import Workspace
 
 EVERY = "all"
+Scores = dict[str, dict[str, float | None]]
+"""Judge -> {"a": score of the positive, "b": score of the hard negative}, 0 to 5."""
+ROLES = {"premise": "Premise", "positive": "Positive", "hard_negative": "Hard negative"}
+WRAPPED_ROW = 80
+"""Height in pixels from which the grid wraps a text."""
+_WRAPPED = 168
+_SENTENCE = 235  # pixels: three sentences, scores, outcome and decision fit the width of a laptop
+_TOP = 5.0
+COLUMNS = {name: st.column_config.TextColumn(title, width=_SENTENCE) for name, title in ROLES.items()} | {
+    "a": st.column_config.NumberColumn("a", format="%.2f", width=56, help="Score of premise and positive, 0 to 5"),
+    "b": st.column_config.NumberColumn(
+        "b", format="%.2f", width=56, help="Score of premise and hard negative, 0 to 5"
+    ),
+    "outcome": st.column_config.TextColumn("Outcome", width=110),
+    "decision": st.column_config.TextColumn("Decision", width=80),
+    "finding": st.column_config.TextColumn("Finding", width=220),
+    "nearest": st.column_config.TextColumn("Bound by", width=70),
+    "margin": st.column_config.NumberColumn("Margin", format="%+.2f", width=70),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The chosen attempts, and the chosen judge when one has judged them."""
+    """The chosen generation runs, the judge whose scores are shown, and the chosen slice."""
 
     attempt_ids: tuple[str, ...]
     judge_id: str | None
     triplet_ids: tuple[str, ...] | None = None
-    """Triplets of the chosen slice; None without one. Queue and list keep to it."""
+    """Triplets of the chosen slice, to which queue and list are limited; None without one."""
 
 
-def choose_scope(workspace: Workspace, attempts: pd.DataFrame) -> Scope:
-    """Draw the two pickers in one row."""
+def choose_scope(workspace: Workspace, runs: pd.DataFrame) -> Scope:
+    """Draw the pickers of generation run, judge and slice in one row."""
     saved = {item.slice_id: item for item in Slices(workspace.root).list()}
     left, right, *rest, last = st.columns([4, 4, 4, 3] if saved else [4, 4, 2], vertical_alignment="bottom")
     with last:
         import_button(workspace, key="import_more")
-    newest_first = attempts.sort_values("created_at", ascending=False)
+    newest_first = runs.sort_values("created_at", ascending=False)
     names = {
         row.attempt_id: f"{row.title or row.attempt_id} ({count(row.ok)} ok)" for row in newest_first.itertuples()
     }
     if len(names) > 1:
-        names[EVERY] = f"All attempts ({count(attempts['ok'].sum())} ok)"
+        names[EVERY] = f"All generation runs ({count(runs['ok'].sum())} ok)"
     with left:
         chosen = state.pick("Triplets of", list(names), name=state.ATTEMPT, names=names)
-    attempt_ids = tuple(attempts["attempt_id"]) if chosen == EVERY else (str(chosen),)
+    attempt_ids = tuple(runs["attempt_id"]) if chosen == EVERY else (str(chosen),)
     judges = workspace.store.judgements.judges(list(attempt_ids))
     with right:
         judge_id = state.pick("Judge", judges, name=state.JUDGE, names={judge: judge_name(judge) for judge in judges})
@@ -57,8 +76,8 @@ def choose_scope(workspace: Workspace, attempts: pd.DataFrame) -> Scope:
                 "Slice",
                 [EVERY, *saved],
                 name=state.AMONG,
-                names={EVERY: "Every triplet", **titles},
-                help="Queue and list keep to a slice that was saved on a map or under Errors.",
+                names={EVERY: "All triplets", **titles},
+                help="Limits queue and list to a slice saved on a map or under Errors.",
             )
     triplet_ids = saved[chosen_slice].triplet_ids if chosen_slice in saved else None
     return Scope(attempt_ids, judge_id, triplet_ids)
@@ -70,14 +89,8 @@ def judge_name(judge_id: str) -> str:
     return f"{kind.capitalize()} ({model})" if model else kind.capitalize()
 
 
-_TOP = 5.0
-
-Scores = dict[str, dict[str, float | None]]
-"""Judge -> {"a": score of the positive, "b": score of the hard negative}, 0 to 5."""
-
-
 def triplet_card(triplet: dict[str, Any], scores: Scores) -> None:
-    """Draw the triplet with what each judge gave it."""
+    """Draw the triplet with the scores of each judge; words missing from the premise stand out."""
     with st.container(border=True):
         st.caption("Premise")
         st.subheader(plain(triplet["premise"]), anchor=False)
@@ -103,52 +116,30 @@ def _side(triplet: dict[str, Any], side: Side, scores: Scores, *, score: str) ->
 
 
 def to_curation(workspace: Workspace, triplet_ids: Sequence[str], *, name: str, origin: str) -> None:
-    """Save the triplets as a slice and open the queue on it; the link can be shared and opened again later."""
-    slice_id = None
+    """Save the triplets as a slice and open the queue on it, by a link that can be shared and reopened."""
     with errors_shown():
         slice_id = _saved(workspace, tuple(triplet_ids), name=name, origin=origin)
-    if slice_id is None:
-        return
-    wanted = {state.VIEW: "Queue", state.ATTEMPT: EVERY, state.AMONG: slice_id}
-    state.select(state.ATTEMPT, EVERY)
-    state.select(state.AMONG, slice_id)
-    state.show_tab(state.VIEW, "Queue")
-    st.switch_page(elements.CURATE, query_params=wanted)
+        state.select(state.ATTEMPT, EVERY)
+        state.select(state.AMONG, slice_id)
+        state.show_tab(state.VIEW, "Queue")
+        wanted = {state.VIEW: "Queue", state.ATTEMPT: EVERY, state.AMONG: slice_id}
+        st.switch_page(elements.CURATE, query_params=wanted)
 
 
 def _saved(workspace: Workspace, triplet_ids: tuple[str, ...], *, name: str, origin: str) -> str:
-    """Id of a slice of these triplets from this place; the same selection is saved once."""
+    """Return the id of a slice of these triplets; an equal one of the same origin is not saved again."""
     for known in Slices(workspace.root).list():
         if known.origin == origin and known.triplet_ids == triplet_ids:
             return known.slice_id
     return str(save_slice(workspace, name=name, triplet_ids=triplet_ids, origin=origin)["slice_id"])
 
 
-_SENTENCE = 235  # pixels: three sentences, scores, outcome and decision fit a laptop's width
-_WRAPPED = 168
-WRAPPED_ROW = 80
-"""Height from which on the grid breaks a text into lines."""
-ROLES = {"premise": "Premise", "positive": "Positive", "hard_negative": "Hard negative"}
-
-COLUMNS = {name: st.column_config.TextColumn(title, width=_SENTENCE) for name, title in ROLES.items()} | {
-    "a": st.column_config.NumberColumn("a", format="%.2f", width=56, help="Score of premise and positive"),
-    "b": st.column_config.NumberColumn(
-        "b", format="%.2f", width=56, help="Score of premise and hard negative, 0 to 5"
-    ),
-    "outcome": st.column_config.TextColumn("Outcome", width=110),
-    "decision": st.column_config.TextColumn("Decision", width=80),
-    "finding": st.column_config.TextColumn("Finding", width=220),
-    "nearest": st.column_config.TextColumn("Bound by", width=70),
-    "margin": st.column_config.NumberColumn("Margin", format="%+.2f", width=70),
-}
-
-
 def triplet_table(
     rows: pd.DataFrame, *, key: str, first: tuple[str, ...] = (), selectable: bool = False, wrapped: bool = False
 ) -> int | None:
-    """Draw the columns that are there, in a fixed order after those named `first`; return the row clicked, if any.
+    """Draw the known columns, those named `first` in front; return the selected row, if any.
 
-    wrapped: whole sentences, over several lines, in place of as many rows as fit.
+    wrapped: show whole sentences over several lines.
     """
     if "positive_outcome" in rows.columns:
         rows = rows.assign(outcome=outcomes(rows))
@@ -169,6 +160,13 @@ def triplet_table(
 
 
 def outcomes(rows: pd.DataFrame) -> list[str]:
-    """Both sides' outcomes in one word where they agree."""
+    """Return the outcomes of both sides, as one word where they are equal."""
     pairs = zip(rows["positive_outcome"], rows["hard_negative_outcome"], strict=True)
     return [positive if positive == negative else f"{positive} / {negative}" for positive, negative in pairs]
+
+
+def step(workspace: Workspace, action: Callable[..., dict[str, Any]]) -> None:
+    """Undo or redo the last decision of this annotator. For callbacks."""
+    with errors_shown():
+        if action(workspace, annotator=state.annotator())["batch_id"] is None:
+            st.toast(f"Nothing to {action.__name__} for {state.annotator()}.")

@@ -1,4 +1,4 @@
-"""Groups of triplets that say the same: keep one of each, the rest is rejected and names it."""
+"""Hygiene: groups of duplicate triplets, of which one is kept, and the pairs that a guide's threshold masks."""
 
 from collections.abc import Sequence
 
@@ -16,18 +16,20 @@ from workbench.results import HygieneRun
 from workbench.store.filters import TripletFilter
 from workbench.workspace import Workspace
 
-_SHOWN = 500
+_GROUPS_SHOWN, _PAIRS_SHOWN = 500, 200
+_THRESHOLDS = 60
+"""Points of the curve over phi."""
 
 
 def duplicates(workspace: Workspace, scope: Scope, run: HygieneRun) -> None:
-    """Draw the open groups, the members of the chosen one, and the button for all of them."""
+    """Draw the groups with more than one triplet left, the members of the chosen one, and a button for all groups."""
     members = run.table("duplicates")
     gone = workspace.store.decisions.rejected(members["triplet_id"].tolist())
     members = members[~members["triplet_id"].isin(gone)]
     sizes = members.groupby("group")["triplet_id"].size()
     members = members[members["group"].isin(sizes.index[sizes > 1])]
     if members.empty:
-        st.success("No two triplets say the same, or one of each group was kept.", icon=":material/check_circle:")
+        st.success("No duplicates, or one of each group was kept.", icon=":material/check_circle:")
         return
     kind = st.segmented_control(
         "Kind",
@@ -48,11 +50,11 @@ def duplicates(workspace: Workspace, scope: Scope, run: HygieneRun) -> None:
         disabled=not groups,
         on_click=_keep,
         args=(workspace, groups),
-        help="Kept is the triplet with the largest gap between its scores, else the first that came.",
+        help="Keeps the triplet with the largest gap between its scores, or the first one without scores.",
     )
     table = group_table(ranked)
     event = st.dataframe(
-        table.head(_SHOWN).drop(columns="group"),
+        table.head(_GROUPS_SHOWN).drop(columns="group"),
         hide_index=True,
         key=f"groups_{run.job_id}_{kind}_{len(table)}",
         on_select="rerun",
@@ -60,17 +62,17 @@ def duplicates(workspace: Workspace, scope: Scope, run: HygieneRun) -> None:
         alt="Groups of duplicates",
         column_config={"Similarity": st.column_config.NumberColumn(format="%.2f", width="small")},
     )
-    if len(table) > _SHOWN:
-        st.caption(f"The first {count(_SHOWN)} of {counted(len(table), 'group')}.")
+    if len(table) > _GROUPS_SHOWN:
+        st.caption(f"The first {count(_GROUPS_SHOWN)} of {counted(len(table), 'group')}.")
     if not event.selection.rows:
-        st.caption("Choose a group to compare its triplets.")
+        st.caption("Select a group to compare its triplets.")
         return
     number = table.iloc[event.selection.rows[0]]["group"]
     _one_group(workspace, scope, ranked[ranked["group"] == number]["triplet_id"].tolist())
 
 
 def best_first(workspace: Workspace, scope: Scope, members: pd.DataFrame) -> pd.DataFrame:
-    """Return the members with the one to keep first in its group: largest a - b, then order of arrival."""
+    """Sort each group by largest a - b, then by arrival: its first triplet is the one to keep."""
     chosen = TripletFilter(triplet_ids=tuple(members["triplet_id"].unique()), judge_id=scope.judge_id or "")
     rows = workspace.store.triplets.rows(chosen)[["triplet_id", "position", "premise", "a", "b"]]
     joined = members.merge(rows, on="triplet_id")
@@ -79,7 +81,7 @@ def best_first(workspace: Workspace, scope: Scope, members: pd.DataFrame) -> pd.
 
 
 def group_table(ranked: pd.DataFrame) -> pd.DataFrame:
-    """One row per group: kind, size, least similarity, the premise of the one that would be kept."""
+    """Return a row per group: kind, size, lowest similarity, and the premise of the triplet to keep."""
     grouped = ranked.groupby("group", sort=False)
     return pd.DataFrame(
         {
@@ -104,22 +106,18 @@ def _one_group(workspace: Workspace, scope: Scope, ids: Sequence[str]) -> None:
         key="keep_one",
         on_click=_keep,
         args=(workspace, [[kept, *others]]),
-        help="Choose a row to keep that one.",
+        help="Select a row to keep another triplet.",
     )
 
 
 def _keep(workspace: Workspace, groups: list[list[str]]) -> None:
     with errors_shown():
         made = keep_one(workspace, groups=groups, annotator=state.annotator())
-        st.toast(f"{counted(made['rejected'], 'duplicate')} rejected. Undo takes it back.")
-
-
-_SHOWN_HYGIENE_MASKED = 200
-_STEPS = 60
+        st.toast(f"{counted(made['rejected'], 'duplicate')} rejected. Undo reverts it.")
 
 
 def masked(workspace: Workspace, run: HygieneRun) -> None:
-    """Draw how many pairs each phi masks, and the pairs next to the chosen one."""
+    """Draw how many pairs each phi masks, and the pairs just above the chosen phi."""
     pairs, about = run.table("masked"), run.about
     floor, candidates = float(about["floor"]), int(about["candidates"])
     if pairs.empty:
@@ -140,14 +138,14 @@ def masked(workspace: Workspace, run: HygieneRun) -> None:
         )
         st.metric(
             "Masked per batch", f"{share * batch * (2 * batch - 1):.1f}",
-            help="Expected when triplets meet at random: share of pairs times the pairs of a batch.",
+            help="Expected in a random batch: the share of masked pairs times the pairs of a batch.",
         )  # fmt: skip
     with left:
         st.plotly_chart(
             masked_figure(pairs["cosine"].to_numpy(), candidates, phi), config=theme.MODEBAR, key="masked_curve"
         )
     if about["sampled"] < run.triplets:
-        st.caption(f"Counted over a sample of {count(about['sampled'])} of {count(run.triplets)} triplets.")
+        st.caption(f"From a sample of {count(about['sampled'])} of {count(run.triplets)} triplets.")
     if above.empty:
         st.caption("No pair exceeds this threshold.")
         return
@@ -155,11 +153,11 @@ def masked(workspace: Workspace, run: HygieneRun) -> None:
 
 
 def masked_figure(cosine: np.ndarray, candidates: int, phi: float) -> go.Figure:
-    """Pairs per thousand above each threshold, on a logarithmic axis, with the chosen phi."""
+    """Draw the pairs per thousand above each threshold on a logarithmic axis, and the chosen phi."""
     figure = theme.chart(
         "Masked pairs over φ", x="φ, cosine under the guide", y="pairs per thousand, logarithmic", height=320
     )
-    steps = np.linspace(float(cosine.min()), 1.0, _STEPS)
+    steps = np.linspace(float(cosine.min()), 1.0, _THRESHOLDS)
     ordered = np.sort(cosine)
     above = len(ordered) - np.searchsorted(ordered, steps, side="right")
     shown = above > 0
@@ -179,8 +177,8 @@ def masked_figure(cosine: np.ndarray, candidates: int, phi: float) -> go.Figure:
 
 
 def _pairs(workspace: Workspace, run: HygieneRun, above: pd.DataFrame) -> None:
-    """List the weakest masked pairs first: phi is right where they stop meaning the same."""
-    near = above.iloc[::-1].head(_SHOWN_HYGIENE_MASKED)
+    """List the masked pairs, weakest first."""
+    near = above.iloc[::-1].head(_PAIRS_SHOWN)
     ids = tuple(dict.fromkeys([*near["premise_of"], *near["candidate_of"]]))
     rows = workspace.store.triplets.rows(TripletFilter(triplet_ids=ids)).set_index("triplet_id")
     near = near[near["premise_of"].isin(rows.index) & near["candidate_of"].isin(rows.index)]
@@ -203,7 +201,7 @@ def _pairs(workspace: Workspace, run: HygieneRun, above: pd.DataFrame) -> None:
         alt="Masked pairs, weakest first",
         column_config={"Cosine": st.column_config.NumberColumn(format="%.3f", width="small")},
     )
-    st.caption("Weakest first: a threshold is right where the two stop meaning the same.")
+    st.caption("Weakest first. φ is right where the two sentences stop meaning the same.")
     if event.selection.rows:
         pair = near.iloc[event.selection.rows[0]]
         kept, other = str(pair["premise_of"]), str(pair["candidate_of"])
@@ -211,11 +209,6 @@ def _pairs(workspace: Workspace, run: HygieneRun, above: pd.DataFrame) -> None:
             "Reject the candidate's triplet as a duplicate",
             key="masked_reject",
             disabled=kept == other,
-            on_click=_reject,
-            args=(workspace, kept, other),
+            on_click=_keep,
+            args=(workspace, [[kept, other]]),
         )
-
-
-def _reject(workspace: Workspace, kept: str, other: str) -> None:
-    with errors_shown():
-        keep_one(workspace, groups=[[kept, other]], annotator=state.annotator())

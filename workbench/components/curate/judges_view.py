@@ -1,4 +1,4 @@
-"""Judges: what their scores rest on, curves from raw value to 0-5, new calibrations, and how far judges agree."""
+"""Judges: calibrations from raw value to 0-5, fitting new ones, agreement with people and between judges."""
 
 import numpy as np
 import pandas as pd
@@ -20,78 +20,11 @@ from workbench.components.triplet_card import Scope, judge_name
 from workbench.jobs.kinds import CalibrateSpec
 from workbench.workspace import Workspace
 
-
-def rule_against_people(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
-    """Draw precision and recall of the rule, the thresholds that would do best, and how far judges agree."""
-    st.subheader("The rule against people, judge against judge", anchor=False)
-    decided = workspace.store.funnels.decided_scores(list(scope.attempt_ids), str(scope.judge_id))
-    a, b = decided["a"].to_numpy(), decided["b"].to_numpy()
-    accepted = (decided["action"] == "accept").to_numpy()
-    if len(decided) < MIN_DECISIONS:
-        st.caption(
-            f"{count(len(decided))} judged triplets are decided; from {MIN_DECISIONS} on the rule is measured."
-        )
-    else:
-        _measured(rule, a, b, accepted)
-    _judges(workspace, scope, rule)
-
-
-def _measured(rule: CurationRule, a: np.ndarray, b: np.ndarray, accepted: np.ndarray) -> None:
-    fit = measure_rule(rule, a, b, accepted)
-    st.markdown(
-        f"Of {count(fit.decisions)} decided triplets people accepted {count(fit.accepted)} as they were. "
-        f"Precision **{_words(fit.precision)}**, recall **{_words(fit.recall)}**."
-    )
-    try:
-        best = best_rule(a, b, accepted)
-    except InputError as error:
-        st.caption(str(error))
-        return
-    found = best.fit.rule
-    st.markdown(
-        f"Best of a grid: α **{found.alpha:g}** {_range(best, 'alpha')}, "
-        f"β **{found.beta:g}** {_range(best, 'beta')}, "
-        f"γ **{found.gamma:g}** {_range(best, 'gamma')}; F1 {_words(best.fit.f1)} against {_words(fit.f1)} now. "
-        "Brackets: middle 95 % of 200 bootstrap draws."
-    )
-    st.button("Use these thresholds", on_click=set_rule, args=(found,), key="use_best_rule")
-
-
-def _judges(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
-    limits = (rule.alpha, rule.beta, rule.gamma)
-    table = workspace.store.funnels.judge_agreement(list(scope.attempt_ids), limits)
-    if table.empty:
-        st.caption("Judge with a second judge to see how far the two agree.")
-        return
-    shown = table.assign(first=table["first"].map(judge_name), second=table["second"].map(judge_name))
-    st.dataframe(
-        shown,
-        hide_index=True,
-        alt="Agreement of judges",
-        column_config={
-            "first": "Judge",
-            "second": "Judge",
-            "triplets": "Triplets",
-            "spearman": st.column_config.NumberColumn("Spearman of a - b", format="%.3f"),
-            "alike": st.column_config.NumberColumn("Rule treats alike", format="percent"),
-        },
-    )
-
-
-def _words(measured: Interval) -> str:
-    return f"{measured.value:.2f} [{measured.low:.2f}, {measured.high:.2f}]"
-
-
-def _range(best: BestRule, name: str) -> str:
-    found: Interval = getattr(best, name)
-    return f"[{found.low:g}, {found.high:g}]"
-
-
 _ON_DECISIONS, _ON_GOLD = "People's decisions", "Gold pairs of a folder"
 
 
 def judges_view(workspace: Workspace, scope: Scope) -> None:
-    """Draw the judges of the chosen triplets; a judge worse than chance says so first."""
+    """Draw the judges of the chosen triplets, with a warning about those worse than chance."""
     job_strip(
         workspace,
         CalibrateSpec,
@@ -102,7 +35,7 @@ def judges_view(workspace: Workspace, scope: Scope) -> None:
     if not used:
         empty_state(
             "No judge yet",
-            hint="Judge these triplets above; here you see what the scores rest on, and fit them to your own pairs.",
+            hint="Judge these triplets above; then see how scores were calibrated, or calibrate on your own pairs.",
             icon=":material/gavel:",
         )
         return
@@ -119,14 +52,14 @@ def judges_view(workspace: Workspace, scope: Scope) -> None:
 
 
 def chance_warning(known: dict[str, Calibration], used: dict[str, list[str]], judge_id: str = "") -> None:
-    """Say which judges rank gold pairs no better than chance; with `judge_id` for this one only."""
+    """Warn of judges that rank gold pairs worse than chance; with `judge_id`, of this one only."""
     for name, versions in used.items():
         bad = [known[version] for version in versions if version in known and known[version].is_worse_than_chance]
         if bad and judge_id in ("", name):
             st.warning(
                 f"{plain(judge_name(name))} is **worse than chance**: Spearman {spearman(bad[0].spearman)} on "
-                f"{count(bad[0].pairs_held_out)} pairs of {plain(bad[0].fitted_on)} that were not used for its "
-                "calibration. Its scores say nothing; rely on another judge.",
+                f"{count(bad[0].pairs_held_out)} pairs of {plain(bad[0].fitted_on)} not used for its calibration. "
+                "Do not rely on its scores; use another judge.",
                 icon=":material/warning:",
             )
 
@@ -140,7 +73,7 @@ def _table(used: dict[str, list[str]], known: dict[str, Calibration]) -> None:
                 {
                     "Judge": judge_name(judge_id),
                     "Calibration": version,
-                    "Fitted on": made.fitted_on if made else "not kept here",
+                    "Fitted on": made.fitted_on if made else "unknown",
                     "Spearman": made.spearman * 100 if made else None,
                     "Mean error": made.mean_absolute_error if made else None,
                     "Held-out pairs": made.pairs_held_out if made else None,
@@ -160,10 +93,9 @@ def _table(used: dict[str, list[str]], known: dict[str, Calibration]) -> None:
 
 def _curve(workspace: Workspace, judge_id: str, versions: list[str], known: dict[str, Calibration]) -> None:
     fitted = {item.calibration.version: item for item in workspace.store.calibrations.list(judge_id)}
-    options = [version for version in [*fitted, *versions] if version in known]
-    options = list(dict.fromkeys(options))
+    options = [version for version in dict.fromkeys([*fitted, *versions]) if version in known]
     if not options:
-        st.caption(f"The curve of {plain(judge_name(judge_id))} is not kept in this workspace.")
+        st.caption(f"This workspace has no calibration curve of {plain(judge_name(judge_id))}.")
         return
     names = {
         version: f"{version}, {known[version].fitted_on}"
@@ -193,7 +125,7 @@ def _curve(workspace: Workspace, judge_id: str, versions: list[str], known: dict
 
 
 def curve_figure(calibration: Calibration, points: list[tuple[float, float]], name: str) -> go.Figure:
-    """The curve over the raw value, with the held-out pairs it was measured on."""
+    """Draw the score over the raw value, with the held-out pairs used to measure the fit."""
     figure = theme.chart(f"{name}: raw value to score", x="raw value", y="score, 0 to 5", height=340)
     if points:
         raw, gold = zip(*points, strict=True)
@@ -219,7 +151,7 @@ def curve_figure(calibration: Calibration, points: list[tuple[float, float]], na
 
 def _form(workspace: Workspace, scope: Scope, judges: list[str]) -> None:
     st.subheader("Fit a calibration", anchor=False)
-    st.caption("Raw values are kept, so that scores move to the new curve without judging again.")
+    st.caption("Raw values are stored: scores follow the new curve without judging again.")
     plain_judges = [judge for judge in {**dict.fromkeys(judges), **calibrated_judges(workspace)} if _is_plain(judge)]
     here = [judge for judge in judges if _is_plain(judge)]
     chosen = st.multiselect("Judges", plain_judges, here, format_func=judge_name, key="calibrate_judges")
@@ -236,12 +168,12 @@ def _form(workspace: Workspace, scope: Scope, judges: list[str]) -> None:
         )
         pairs = st.number_input("Pairs", 50, 10_000, 500, 50, key="calibrate_pairs")
         ensemble = st.text_input(
-            "Also fit an ensemble, called", key="calibrate_ensemble", max_chars=40, placeholder="empty for none",
-            help="The weighted sum of the judges' raw values that comes closest to gold; no weight is negative.",
+            "Name of an ensemble to fit too", key="calibrate_ensemble", max_chars=40, placeholder="no ensemble",
+            help="The weighted sum of the judges' raw values that fits gold best, with weights of at least 0.",
         )  # fmt: skip
     else:
         st.caption(
-            "Accepted: positive 5, hard negative 0. Swapped: the reverse. Rejected: the side its reason names."
+            "Accepted: positive 5, hard negative 0. Swapped: the reverse. Rejected: the side named in the reason."
         )
     ready = bool(chosen) and (source == _ON_DECISIONS or bool(folder))
     if st.button("Fit", icon=":material/tune:", disabled=not ready, key="calibrate_start"):
@@ -259,3 +191,67 @@ def _form(workspace: Workspace, scope: Scope, judges: list[str]) -> None:
 
 def _is_plain(judge_id: str) -> bool:
     return not judge_id.startswith(f"{ENSEMBLE}:")
+
+
+def rule_against_people(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
+    """Draw precision and recall of the rule on decided triplets, the best thresholds, and the judges' agreement."""
+    st.subheader("Agreement with people and between judges", anchor=False)
+    decided = workspace.store.funnels.decided_scores(list(scope.attempt_ids), str(scope.judge_id))
+    a, b = decided["a"].to_numpy(), decided["b"].to_numpy()
+    accepted = (decided["action"] == "accept").to_numpy()
+    if len(decided) < MIN_DECISIONS:
+        st.caption(f"The rule is measured from {MIN_DECISIONS} decided triplets on; so far {count(len(decided))}.")
+    else:
+        _measured(rule, a, b, accepted)
+    _judges(workspace, scope, rule)
+
+
+def _measured(rule: CurationRule, a: np.ndarray, b: np.ndarray, accepted: np.ndarray) -> None:
+    fit = measure_rule(rule, a, b, accepted)
+    st.markdown(
+        f"Of {count(fit.decisions)} decided triplets, people accepted {count(fit.accepted)} unchanged. "
+        f"Precision **{_value_words(fit.precision)}**, recall **{_value_words(fit.recall)}**."
+    )
+    try:
+        best = best_rule(a, b, accepted)
+    except InputError as error:
+        st.caption(str(error))
+        return
+    found = best.fit.rule
+    st.markdown(
+        f"Best on a grid: α **{found.alpha:g}** {_range(best, 'alpha')}, "
+        f"β **{found.beta:g}** {_range(best, 'beta')}, "
+        f"γ **{found.gamma:g}** {_range(best, 'gamma')}; F1 {_value_words(best.fit.f1)}, now {_value_words(fit.f1)}. "
+        "In brackets: 95 % bootstrap intervals from 200 draws."
+    )
+    st.button("Use these thresholds", on_click=set_rule, args=(found,), key="use_best_rule")
+
+
+def _judges(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
+    limits = (rule.alpha, rule.beta, rule.gamma)
+    table = workspace.store.funnels.judge_agreement(list(scope.attempt_ids), limits)
+    if table.empty:
+        st.caption("Add a second judge to see how far the two agree.")
+        return
+    shown = table.assign(first=table["first"].map(judge_name), second=table["second"].map(judge_name))
+    st.dataframe(
+        shown,
+        hide_index=True,
+        alt="Agreement of judges",
+        column_config={
+            "first": "Judge",
+            "second": "Judge",
+            "triplets": "Triplets",
+            "spearman": st.column_config.NumberColumn("Spearman of a - b", format="%.3f"),
+            "alike": st.column_config.NumberColumn("Same result of the rule", format="percent"),
+        },
+    )
+
+
+def _value_words(measured: Interval) -> str:
+    return f"{measured.value:.2f} [{measured.low:.2f}, {measured.high:.2f}]"
+
+
+def _range(best: BestRule, name: str) -> str:
+    found: Interval = getattr(best, name)
+    return f"[{found.low:g}, {found.high:g}]"

@@ -1,4 +1,4 @@
-"""The filters of the list. Others may set them: a number or a cell of the plane leads to its rows."""
+"""The filters of the list, which other views set to show their rows, and the rule's sliders."""
 
 from dataclasses import asdict
 from typing import Any, Final
@@ -17,25 +17,24 @@ from workbench.store.filters import TripletFilter
 from workbench.store.lists import MOST_RULE_NAME_CHARS, read_notes
 from workbench.workspace import Workspace
 
-NONE_MATCHES: Final = "No triplet matches these filters."
+STEP: Final[float] = setting_of(CurationRule, "alpha").step or 0.05
 _ANY: Final = "any"
 _DECISIONS: Final = [_ANY, "undecided", "decided", "accept", "reject", "swap", "edit"]
 _FULL: Final = (0.0, 5.0)
 
 
 def open_list(**values: Any) -> None:
-    """Show the list with these filters alone, by widget name: text, outcome, decision, a, b, rule. For callbacks."""
+    """Show the list with only these filters: text, outcome, decision, a, b, rule. For callbacks."""
     for name in ("text", "regex", "outcome", "decision", "source", "annotator", "duplicates", "a", "b", "rule"):
         st.session_state.pop(f"list_{name}", None)
     for name, value in values.items():
         st.session_state[f"list_{name}"] = value
     st.session_state["list_page"] = 0
-    state.remember(state.VIEW, "List")
-    st.session_state[f"tabs_{state.VIEW}"] = "List"
+    state.select(state.VIEW, "List")
 
 
 def list_filters(workspace: Workspace, scope: Scope) -> TripletFilter:
-    """Draw the filters and return what they ask for."""
+    """Draw the filters; return the chosen ones."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input("Text", key="list_text", placeholder="in any sentence", icon=":material/search:")
         outcome = st.selectbox("Outcome", [_ANY, *map(str, Outcome)], key="list_outcome")
@@ -76,23 +75,20 @@ def _more(workspace: Workspace, scope: Scope) -> dict[str, Any]:
     return found
 
 
-STEP: float = setting_of(CurationRule, "alpha").step or 0.05
-
-
 def current_rule() -> CurationRule:
-    """The rule that the sliders show, or showed last: a view without them sorts by the same rule."""
+    """Return the rule that the sliders show or last showed; views without sliders use it too."""
     shown = {name: st.session_state.get(f"rule_{name}") for name in settings_of(CurationRule)}
     return CurationRule(**{name: value for name, value in shown.items() if value is not None})
 
 
 def set_rule(rule: CurationRule) -> None:
-    """Move the sliders; only before they are drawn, so from a callback."""
+    """Move the sliders. For callbacks."""
     for name, value in asdict(rule).items():
         st.session_state[f"rule_{name}"] = round(value / STEP) * STEP
 
 
 def rule_sliders(workspace: Workspace) -> CurationRule:
-    """Draw presets, sliders and saving; return the rule."""
+    """Draw presets and sliders; return the rule."""
     saved = read_notes(workspace.root).rules
     st.segmented_control("Start from", [*RULE_PRESETS, *saved], key="rule_preset", on_change=_use, args=(saved,))
     shown = asdict(current_rule())
@@ -100,7 +96,7 @@ def rule_sliders(workspace: Workspace) -> CurationRule:
 
 
 def save_rule(workspace: Workspace, rule: CurationRule) -> None:
-    """Draw the form that keeps the rule under a name."""
+    """Draw the form that saves the rule under a name."""
     with st.popover("Save this rule", icon=":material/bookmark_add:"):
         name = st.text_input("Name", key="rule_name", max_chars=MOST_RULE_NAME_CHARS).strip()
         if st.button("Save", key="rule_save", disabled=not name or name in RULE_PRESETS):

@@ -1,4 +1,4 @@
-"""Who annotates, in which order, and what the team agreed on: the row above the queue and the notes beside it."""
+"""The row above the queue (annotator, order, what to show), its guidelines, and the annotators' agreement."""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -20,9 +20,9 @@ from workbench.store.lists import CurationNotes, read_notes
 from workbench.workspace import Workspace
 
 _ORDERS: dict[Order, str] = {
-    "arrival": "As they came",
-    "border": "Border of the rule first",
-    "disagreement": "Judges disagree most first",
+    "arrival": "In order of arrival",
+    "border": "Nearest to the rule's border first",
+    "disagreement": "Largest disagreement of judges first",
     "random": "Random",
     "gap_low": "Smallest gap first",
     "a_low": "Farthest positive first",
@@ -34,21 +34,21 @@ assert set(_ORDERS) <= set(get_args(Order))
 
 @dataclass(frozen=True, slots=True)
 class QueueSettings:
-    """How the queue is worked through."""
+    """The choices above the queue."""
 
     annotator: str
     order: Order
     disputed: bool
-    """Whether the queue shows what annotators differ on."""
+    """Whether the queue shows the triplets that annotators disagree on."""
 
 
-def order_names() -> dict[Order, str]:
-    """Orders by id, in words."""
-    return dict(_ORDERS)
+def orders(scope: Scope) -> dict[Order, str]:
+    """Return the orders that are possible, with their names; most need the scores of a judge."""
+    return {key: name for key, name in _ORDERS.items() if scope.judge_id or key in ("arrival", "random", "newest")}
 
 
 def sorting(scope: Scope, order: Order) -> Sorting:
-    """An order with the judge and the rule that the page shows."""
+    """Return an order with the judge and the rule that the page shows."""
     rule = current_rule()
     return Sorting(order, scope.judge_id or "", (rule.alpha, rule.beta, rule.gamma))
 
@@ -58,9 +58,7 @@ def queue_settings(workspace: Workspace, scope: Scope) -> QueueSettings:
     notes = read_notes(workspace.root)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         annotator = _annotator()
-        names = {
-            key: name for key, name in _ORDERS.items() if scope.judge_id or key in ("arrival", "random", "newest")
-        }
+        names = orders(scope)
         order = st.selectbox("Order", list(names), format_func=names.__getitem__, key="queue_order")
         shown = st.segmented_control(
             "Show",
@@ -68,7 +66,7 @@ def queue_settings(workspace: Workspace, scope: Scope) -> QueueSettings:
             default="Undecided",
             required=True,
             key="queue_shown",
-            help="Disputed: annotators decided differently and nobody has settled it.",
+            help="Disputed: annotators disagree and nobody has settled it.",
         )
         with st.popover("Guidelines and sharing", icon=":material/menu_book:"):
             _notes_form(workspace, notes)
@@ -76,7 +74,7 @@ def queue_settings(workspace: Workspace, scope: Scope) -> QueueSettings:
 
 
 def beside_guidelines(workspace: Workspace) -> DeltaGenerator:
-    """Draw the guidelines, if there are any; return the room beside them, else all of it."""
+    """Draw the guidelines, if there are any; return the container for the cards beside them."""
     text = read_notes(workspace.root).guidelines
     if not text:
         return st.container()
@@ -90,7 +88,7 @@ def _notes_form(workspace: Workspace, notes: CurationNotes) -> None:
     with st.form("notes"):
         text = st.text_area("Guidelines (Markdown)", notes.guidelines, height=200)
         share = st.slider(
-            "Share of triplets every annotator decides, without seeing the others",
+            "Share of triplets that every annotator decides, blind to the others",
             0,
             100,
             round(notes.shared * 100),
@@ -107,7 +105,10 @@ def _annotator() -> str:
     if "queue_annotator" not in st.session_state:
         st.session_state["queue_annotator"] = state.annotator()
     typed = st.text_input(
-        "Annotator", key="queue_annotator", max_chars=LONGEST_NAME, help="Decisions, undo and redo go by this name."
+        "Annotator",
+        key="queue_annotator",
+        max_chars=LONGEST_NAME,
+        help="Decisions are stored under this name; undo and redo apply to them.",
     )
     name = " ".join(typed.split()) or "me"
     state.remember(state.ANNOTATOR, None if name == "me" else name)
@@ -115,14 +116,14 @@ def _annotator() -> str:
 
 
 def annotator_agreement(workspace: Workspace, scope: Scope) -> None:
-    """Draw kappa of each two annotators, alpha of all, and the number of disputed triplets."""
+    """Draw kappa for each pair of annotators, alpha over all, and the number of disputed triplets."""
     opinions = workspace.store.opinions.of(list(scope.attempt_ids))
     table = opinions.pivot(index="triplet_id", columns="annotator", values="action")
     shared = table[table.notna().sum(axis=1) > 1]
     if shared.empty:
         empty_state(
-            "Nobody shares a triplet yet",
-            hint="Set a share under Queue, Guidelines and sharing: each annotator then decides those blindly.",
+            "No triplet has several annotators yet",
+            hint="Set a share under Queue, Guidelines and sharing: every annotator then decides those triplets.",
             icon=":material/group:",
         )
         return
@@ -132,15 +133,15 @@ def annotator_agreement(workspace: Workspace, scope: Scope) -> None:
     first.metric("Decided by several", count(len(shared)))
     between = pairs(shared)
     kappa = between["Cohen's kappa"].iat[0] if len(between) == 1 else "see below"
-    second.metric("Cohen's kappa", kappa, help="Of two annotators: 1 is full agreement, 0 is chance.")
-    third.metric("Krippendorff's alpha", figure(alpha), help="1 is full agreement, 0 is chance.")
+    second.metric("Cohen's kappa", kappa, help="For two annotators: 1 is full agreement, 0 is chance.")
+    third.metric("Krippendorff's alpha", three_decimals(alpha), help="1 is full agreement, 0 is chance.")
     fourth.metric("Disputed", count(disputed), help="Settle them in the queue under Disputed.")
-    st.dataframe(between, hide_index=True, alt="Agreement of annotators", placeholder="no choice to compare")
+    st.dataframe(between, hide_index=True, alt="Agreement of annotators", placeholder="–")
     st.caption(f"Over {counted(len(table.columns), 'annotator')}; labels are accept, reject, swap and edit.")
 
 
 def pairs(shared: pd.DataFrame) -> pd.DataFrame:
-    """Return each two annotators with the triplets both decided, the share they agree on, and Cohen's kappa."""
+    """Return for each pair of annotators the triplets both decided, the share they agree on, and Cohen's kappa."""
     rows = []
     for first, second in combinations(shared.columns, 2):
         both = shared[[first, second]].dropna()
@@ -152,12 +153,12 @@ def pairs(shared: pd.DataFrame) -> pd.DataFrame:
                     "Annotators": f"{first} and {second}",
                     "Triplets": len(both),
                     "Agree on": f"{same:.0%}",
-                    "Cohen's kappa": figure(kappa),
+                    "Cohen's kappa": three_decimals(kappa),
                 }
             )
     return pd.DataFrame(rows)
 
 
-def figure(value: float) -> str:
-    """Three decimals, or a dash where nothing can be said."""
+def three_decimals(value: float) -> str:
+    """Return a dash for NaN."""
     return "–" if value != value else f"{value:.3f}"

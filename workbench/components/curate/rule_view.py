@@ -1,4 +1,4 @@
-"""The rule: thresholds over the judged plane, what they keep and lose, the triplets at the border, the snapshot."""
+"""The rule: thresholds on the plane of scores, what they keep, triplets at the border; judging and freezing."""
 
 from dataclasses import asdict, astuple
 from typing import Any
@@ -22,48 +22,18 @@ from workbench.components.triplet_card import Scope, judge_name, triplet_table
 from workbench.jobs.kinds import JudgeSpec
 from workbench.workspace import Workspace
 
-
-def funnel(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
-    """Draw the funnel of the chosen attempts under this rule."""
-    limits = astuple(rule)
-    found = workspace.store.funnels.counts(list(scope.attempt_ids), str(scope.judge_id), limits)
-    st.subheader("From premises to the final set", anchor=False)
-    steps: list[tuple[str, str, str, dict[str, Any]]] = [
-        ("Generated", "generated", f"of about {count(found['premises'])} premises", {}),
-        ("Both sides ok", "ok", percent(found["ok"], found["generated"]), {"outcome": "ok"}),
-        ("Kept by the rule", "kept", f"of {count(found['judged'])} judged", {"rule": (*limits, False)}),
-        ("Rejected by people", "rejected", "whatever the rule says", {"decision": "reject"}),
-        ("Changed by people", "changed", "edited or swapped", {"decision": "edit"}),
-        ("Rescued by people", "rescued", "lost by the rule", {"decision": "decided", "rule": (*limits, True)}),
-        (
-            "Final set",
-            "final",
-            percent(found["final"], found["generated"]),
-            {"outcome": "ok", "rule": (*limits, False)},
-        ),
-    ]
-    with st.container(horizontal=True):
-        for label, name, note, filters in steps:
-            with st.container(border=True, width=126):
-                st.caption(label)
-                st.button(
-                    count(found[name]), type="tertiary", key=f"funnel_{name}", on_click=open_list, kwargs=filters
-                )
-                st.caption(note)
-
-
 _BINS = 50
 _AT_BORDER = 10
 _SAMPLE = 50_000
-"""Triplets looked through for the border; a larger set is sampled, always the same way."""
+"""Most triplets searched for the border; of more, a fixed sample."""
 _FROZEN = "rule_frozen"
-"""What was frozen last; it stays on the page, unlike a toast."""
+"""Session key: the message about the last snapshot, which unlike a toast stays on the page."""
 
 
 def rule_view(workspace: Workspace, scope: Scope) -> None:
-    """Draw the plane, the sliders and what follows from them."""
+    """Draw the plane, the sliders and their effect."""
     if scope.judge_id is None:
-        st.info("Nobody has judged these triplets yet. Judge them above, then set the rule here.")
+        st.info("These triplets have no scores yet. Judge them above, then set the rule here.")
         return
     used = workspace.store.judgements.calibrations(list(scope.attempt_ids))
     chance_warning(known_calibrations(workspace), used, scope.judge_id)
@@ -113,7 +83,7 @@ def _losses(workspace: Workspace, scope: Scope, judge_id: str, rule: CurationRul
 
 
 def _flips(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
-    """Say what the last move of a threshold took in and left out."""
+    """Show how many triplets the last move of a threshold added and dropped."""
     now = astuple(rule)
     before, after = st.session_state.get("rule_moves", (now, now))
     if now != after:
@@ -122,7 +92,7 @@ def _flips(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
     st.session_state.setdefault("rule_moves", (before, after))
     if before != after:
         gained, lost = workspace.store.funnels.flips(list(scope.attempt_ids), str(scope.judge_id), before, after)
-        st.caption(f"Last move: {count(gained)} taken in, {count(lost)} left out.")
+        st.caption(f"Last move: {count(gained)} added, {count(lost)} dropped.")
 
 
 def _cell(cell: tuple[tuple[float, float], tuple[float, float]] | None) -> None:
@@ -140,7 +110,7 @@ def _cell(cell: tuple[tuple[float, float], tuple[float, float]] | None) -> None:
 
 def _freeze(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
     with st.popover("Freeze a snapshot", icon=":material/ac_unit:", width="stretch"):
-        st.caption("A snapshot keeps exactly these triplets for training; people's decisions outrank the rule.")
+        st.caption("A snapshot stores exactly these triplets for training. People's decisions override the rule.")
         name = st.text_input(
             "Name", value=f"{rule.alpha:g}-{rule.beta:g}-{rule.gamma:g}", key="snapshot_name", max_chars=80
         )
@@ -159,8 +129,8 @@ def _freeze(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
 
 
 def _frozen() -> None:
-    if told := st.session_state.get(_FROZEN):
-        st.success(plain(told), icon=":material/ac_unit:")
+    if message := st.session_state.get(_FROZEN):
+        st.success(plain(message), icon=":material/ac_unit:")
         st.page_link(elements.TRAIN, label="Train an encoder on it", icon=":material/arrow_forward:")
 
 
@@ -170,17 +140,46 @@ def _border(workspace: Workspace, scope: Scope, judge_id: str, rule: CurationRul
     if nearest.empty:
         return
     st.subheader("At the border", anchor=False)
-    st.caption("The triplets that a small move of the rule would take in (+ kept now) or leave out (- lost now).")
+    st.caption("Triplets that a small change of the rule would drop (+, kept now) or add (−, lost now).")
     texts = pd.DataFrame([workspace.store.triplets.get(triplet_id) for triplet_id in nearest["triplet_id"]])
     texts = texts[["triplet_id", "premise", "positive", "hard_negative"]]
     triplet_table(nearest.merge(texts, on="triplet_id"), key="border", first=("margin", "nearest"))
 
 
-def at_border(plane: pd.DataFrame, rule: CurationRule, limit: int) -> pd.DataFrame:
-    """Return the triplets with the smallest distance to being decided otherwise.
+def funnel(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
+    """Draw the number of triplets after each step of curation; each number opens its rows in the list."""
+    limits = astuple(rule)
+    found = workspace.store.funnels.counts(list(scope.attempt_ids), str(scope.judge_id), limits)
+    st.subheader("From premises to the final set", anchor=False)
+    steps: list[tuple[str, str, str, dict[str, Any]]] = [
+        ("Generated", "generated", f"of about {count(found['premises'])} premises", {}),
+        ("Both sides ok", "ok", percent(found["ok"], found["generated"]), {"outcome": "ok"}),
+        ("Kept by the rule", "kept", f"of {count(found['judged'])} judged", {"rule": (*limits, False)}),
+        ("Rejected by people", "rejected", "whatever the rule says", {"decision": "reject"}),
+        ("Changed by people", "changed", "edited or swapped", {"decision": "edit"}),
+        ("Rescued by people", "rescued", "lost by the rule", {"decision": "decided", "rule": (*limits, True)}),
+        (
+            "Final set",
+            "final",
+            percent(found["final"], found["generated"]),
+            {"outcome": "ok", "rule": (*limits, False)},
+        ),
+    ]
+    with st.container(horizontal=True):
+        for label, name, note, filters in steps:
+            with st.container(border=True, width=126):
+                st.caption(label)
+                st.button(
+                    count(found[name]), type="tertiary", key=f"funnel_{name}", on_click=open_list, kwargs=filters
+                )
+                st.caption(note)
 
-    The margin of a triplet is the least of its three slacks: positive when kept, negative when lost, and
-    `nearest` names the threshold that binds it.
+
+def at_border(plane: pd.DataFrame, rule: CurationRule, limit: int) -> pd.DataFrame:
+    """Return the triplets nearest to the border of the rule.
+
+    The margin of a triplet is the smallest of its three slacks: positive when kept, negative when lost; `nearest`
+    names the threshold with that slack.
     """
     slack = pd.DataFrame(
         {
@@ -195,7 +194,7 @@ def at_border(plane: pd.DataFrame, rule: CurationRule, limit: int) -> pd.DataFra
 
 
 def judging(workspace: Workspace, scope: Scope) -> None:
-    """Offer to judge; a judge that runs, or has stopped half-way, shows its progress first."""
+    """Draw a running or stopped judging job, else the offer to judge."""
     if job_strip(
         workspace,
         JudgeSpec,
@@ -206,8 +205,8 @@ def judging(workspace: Workspace, scope: Scope) -> None:
     if scope.judge_id is None:
         with st.container(border=True):
             st.markdown(
-                "**Judge these triplets.** A judge scores premise and positive (a) and premise and hard negative (b) "
-                "from 0, unrelated, to 5, the same meaning."
+                "**Judge these triplets.** A judge scores premise and positive (a), and premise and hard negative "
+                "(b), from 0 (unrelated) to 5 (same meaning)."
             )
             _start(workspace, scope, primary=True)
     else:
@@ -229,8 +228,8 @@ def _start(workspace: Workspace, scope: Scope, *, primary: bool) -> None:
         gold_dir = state.folder_input(
             "Folder with gold pairs (optional)",
             name=state.GOLD_FOLDER,
-            help="Raw values become 0 to 5 by a curve that comes with the project. Name a folder with a -dev or "
-            "-train file of STS pairs to fit the curve on those instead.",
+            help="By default, shipped curves map raw values to 0 to 5. Give a folder with a -dev or -train file of "
+            "STS pairs to fit the curves on those instead.",
         )
     if st.button(
         "Judge", type=theme.button_kind(primary), icon=":material/gavel:", disabled=not judges, key="start_judge"
@@ -244,7 +243,7 @@ def _start(workspace: Workspace, scope: Scope, *, primary: bool) -> None:
 
 
 def judge_options(workspace: Workspace) -> list[str]:
-    """Return every judge that can be asked here: of the embedded models, of the registry's LLMs, and ensembles."""
+    """Return all judges that can be used here: embedded models, registered LLMs, ensembles."""
     found = [*EMBEDDED_JUDGES, *(f"{kind}:{EMBEDDED}" for kind in LLM_KINDS)]
     for llm in workspace.store.llms.list():
         found += [f"{kind}:{llm.entry.name}" for kind in kinds_for(llm.entry) if llm.state != "failed"]

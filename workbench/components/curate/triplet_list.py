@@ -1,4 +1,4 @@
-"""All triplets in rows, filtered and sorted, page by page; one decision for everything that matches."""
+"""The list: triplets filtered, sorted and paged, and one decision for all that match."""
 
 from dataclasses import asdict
 from typing import Any
@@ -7,11 +7,11 @@ import streamlit as st
 
 from workbench import state
 from workbench.actions.decisions import decide_all, redo, undo
-from workbench.components.curate.list_filters import NONE_MATCHES, list_filters
-from workbench.components.curate.queue_settings import order_names, sorting
+from workbench.components.curate.list_filters import list_filters
+from workbench.components.curate.queue_settings import orders, sorting
 from workbench.components.curate.triplet_queue import REASONS, triplet_history
 from workbench.components.elements import count, counted, errors_shown
-from workbench.components.triplet_card import Scope, triplet_table
+from workbench.components.triplet_card import Scope, step, triplet_table
 from workbench.store.decisions import BULK_ACTIONS
 from workbench.store.filters import Sorting, TripletFilter
 from workbench.workspace import Workspace
@@ -29,15 +29,13 @@ def triplet_list(workspace: Workspace, scope: Scope) -> None:
         return
     order = _bulk_bar(workspace, scope, chosen, total)
     if not total:
-        st.caption(NONE_MATCHES)
+        st.caption("No triplet matches these filters.")
         return
     _rows(workspace, chosen, order, total)
 
 
 def _order(scope: Scope) -> Sorting:
-    names = order_names()
-    if not scope.judge_id:
-        names = {key: names[key] for key in ("arrival", "random", "newest")}
+    names = orders(scope)
     order = st.selectbox(
         "Order", list(names), format_func=names.__getitem__, key="list_order", on_change=_go, args=(0,)
     )
@@ -72,7 +70,7 @@ def _rows(workspace: Workspace, chosen: TripletFilter, order: Sorting, total: in
 
 
 def _bulk_bar(workspace: Workspace, scope: Scope, chosen: TripletFilter, total: int) -> Sorting:
-    """Draw the decision for all, undo and redo, and the order of the rows below, which is returned."""
+    """Draw the decision for all matches, undo, redo and the order of the rows; return the order."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         with st.popover(f"Decide all {count(total)} matching", icon=":material/done_all:", disabled=not total):
             action = st.segmented_control(
@@ -84,7 +82,7 @@ def _bulk_bar(workspace: Workspace, scope: Scope, chosen: TripletFilter, total: 
                 format_func=str.capitalize,
             )
             reason = st.selectbox("Reason", ["", *REASONS], key="bulk_reason", accept_new_options=True)
-            st.caption("One step: Undo takes all of it back.")
+            st.caption("A single step: Undo reverts all of it.")
             st.button(
                 f"{str(action).capitalize()} {counted(total, 'triplet')}",
                 type="primary",
@@ -92,8 +90,8 @@ def _bulk_bar(workspace: Workspace, scope: Scope, chosen: TripletFilter, total: 
                 on_click=_decide_all,
                 args=(workspace, chosen, action, reason or "", total),
             )
-        st.button("Undo", icon=":material/undo:", key="list_undo", on_click=_step, args=(workspace, "undo"))
-        st.button("Redo", icon=":material/redo:", key="list_redo", on_click=_step, args=(workspace, "redo"))
+        st.button("Undo", icon=":material/undo:", key="list_undo", on_click=step, args=(workspace, undo))
+        st.button("Redo", icon=":material/redo:", key="list_redo", on_click=step, args=(workspace, redo))
         return _order(scope)
 
 
@@ -107,17 +105,11 @@ def _decide_all(workspace: Workspace, chosen: TripletFilter, action: Any, reason
             reason=reason,
             expected=total,
         )
-        st.toast(f"{counted(total, 'triplet')}: {action}. Undo takes it back.")
-
-
-def _step(workspace: Workspace, step: str) -> None:
-    with errors_shown():
-        if {"undo": undo, "redo": redo}[step](workspace, annotator=state.annotator())["batch_id"] is None:
-            st.toast(f"Nothing to {step} for {state.annotator()}.")
+        st.toast(f"{counted(total, 'triplet')}: {action}. Undo reverts it.")
 
 
 def _cursors(chosen: TripletFilter, order: Sorting) -> list[tuple[float, int] | None]:
-    """Last row of each page seen so far, for keyset paging; another filter or order starts again."""
+    """Return the last row of each page seen so far, for keyset paging; a new filter or order starts over."""
     kept: tuple[object, list[tuple[float, int] | None]] | None = st.session_state.get("list_cursors")
     if not kept or kept[0] != (chosen, order):
         st.session_state["list_cursors"] = kept = ((chosen, order), [None])
