@@ -82,7 +82,7 @@ def open_the_worst_slice(page: Page) -> None:
     chosen(page, "Encoder", "static-minilm", "encoder=static-minilm")
     expect(page.get_by_text("Worse or better than the rest")).to_be_visible()
     chosen(page, "Slice, most costly first", SLICE, "slice=negation")
-    expect(page.get_by_text(re.compile("Like the rest, it would add"))).to_be_visible()
+    expect(page.get_by_text(re.compile("If it were like the rest"))).to_be_visible()
 
 
 def chosen(page: Page, label: str, option: str, address: str) -> None:
@@ -106,7 +106,7 @@ def send_pairs_to_generation(page: Page) -> None:
     page.get_by_role("button", name="Generate triplets like these").click()
     expect(page.get_by_label("Worst pairs to start from")).to_have_value("10")
     page.get_by_role("button", name="Start the generation").click()
-    started = page.get_by_text(re.compile("1 generation started from this slice"))
+    started = page.get_by_text(re.compile("1 generation run started from this slice"))
     expect(started).to_be_visible()
     running = page.get_by_test_id("stSidebar").get_by_text(re.compile("^like Errors"))
     expect(running).to_have_count(0, timeout=JOB_MS)
@@ -114,7 +114,7 @@ def send_pairs_to_generation(page: Page) -> None:
 
 def accept(page: Page) -> None:
     """Every generated triplet comes into the snapshot; two of them are accepted by hand."""
-    page.get_by_role("link", name="To their triplets").click()
+    page.get_by_role("link", name="Curate its triplets").click()
     expect(page.get_by_role("heading", name="Curate", exact=True)).to_be_visible()
     page.get_by_role("button", name="Judge", exact=True).click()
     comes(page, page.get_by_text("Kept by the rule"))

@@ -1,4 +1,4 @@
-"""Any two encoders: difference per task and of the average, with paired bootstrap intervals."""
+"""Encoders and their pairs: names, predictions, and two encoders compared with paired bootstrap intervals."""
 
 from pathlib import Path, PurePath
 
@@ -13,14 +13,16 @@ from pipeline.evaluation.sts import STANDARD_TASKS
 from pipeline.statistics import Interval
 from pipeline.weights import BUILT_IN_ENCODERS
 from workbench import state, theme
-from workbench.components.elements import counted, for_chart, plain, spearman
+from workbench.components.elements import counted, for_chart, plain, read_table, spearman
 from workbench.components.slice_view import ALL, members_of, title_of
 from workbench.store.lists import PairSlice
 from workbench.workspace import Workspace
 
+ERROR_SCALE = [[0.0, "#A38A00"], [0.5, theme.GREY], [1.0, "#6A63D6"]]
+"""Olive: predicted too low; indigo: too high; grey: the ranks agree. None of them is the colour of a role."""
+GONE = "The predictions behind this score are no longer in the workspace: evaluate again to see them."
 _SHOWN = 12
 _PAIRS = 25
-_GREY = "#A9B1BC"
 
 
 @st.cache_data(max_entries=8, show_spinner="Comparing …")
@@ -30,7 +32,7 @@ def changes(
     _after: pd.DataFrame,
     saved: tuple[PairSlice, ...] = (),
 ) -> tuple[list[SliceChange], dict[str, np.ndarray]]:
-    """Changes and members of every slice; both files, their times and the saved slices are the key of the cache."""
+    """Return changes and members of every slice; cached by both files, their times and the saved slices."""
     del key
     gold = _before["gold"].to_numpy()
     losses = [rank_losses(frame["predicted"].to_numpy(), gold) for frame in (_before, _after)]
@@ -40,7 +42,7 @@ def changes(
 
 @st.cache_data(max_entries=16, show_spinner="Resampling the pairs …")
 def difference(key: tuple[str, float, str, float], _before: pd.DataFrame, _after: pd.DataFrame) -> Interval:
-    """Paired bootstrap of the task's Spearman, after less before."""
+    """Return the difference in Spearman, after less before, with its paired bootstrap interval."""
     del key
     columns = [frame["predicted"].to_numpy() for frame in (_before, _after)]
     found = compare({"task": ScoredPairs(_before["gold"].to_numpy(), *columns)}, seed=0).average
@@ -48,7 +50,7 @@ def difference(key: tuple[str, float, str, float], _before: pd.DataFrame, _after
 
 
 def same_pairs(before: pd.DataFrame, after: pd.DataFrame) -> bool:
-    """Whether both evaluations saw the same pairs in the same order."""
+    """Whether both evaluations used the same pairs in the same order."""
     names = ["sentence1", "sentence2", "gold"]
     return len(before) == len(after) and before[names].equals(after[names])
 
@@ -87,10 +89,10 @@ def encoder_change(
 
 
 def slope_figure(rows: list[SliceChange], names: tuple[str, str]) -> go.Figure:
-    """One line per slice from the first encoder's score to the second's; grey where the interval covers zero."""
+    """Draw a line per slice from the first encoder's score to the second's; grey where the interval covers zero."""
     figure = theme.chart("Score per slice", x="", y="score x 100", height=460)
     for row in rows:
-        colour = _GREY if not row.change.is_settled else theme.HUMAN if row.change.value > 0 else theme.WARNING
+        colour = theme.change_colour(row.change)
         title = title_of(row.group, row.name)
         figure.add_trace(
             go.Scatter(
@@ -110,7 +112,7 @@ def slope_figure(rows: list[SliceChange], names: tuple[str, str]) -> go.Figure:
 
 
 def moved_pairs(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """Pairs with how much nearer to gold's order the second encoder ranks them; most improved first."""
+    """Return the pairs by how much the second encoder reduces their rank error, most improved first."""
     frame = before[["sentence1", "sentence2", "gold"]].copy()
     frame["change"] = before["error"].abs() - after["error"].abs()
     frame["before"], frame["after"] = before["error"], after["error"]
@@ -121,7 +123,7 @@ def _moved(before: pd.DataFrame, after: pd.DataFrame, mask: object) -> None:
     moved = moved_pairs(before, after)
     if mask is not None:
         moved = moved[pd.Series(mask, index=before.index).loc[moved.index]]
-    better, worse = st.tabs(["Better most", "Worse most"])
+    better, worse = st.tabs(["Most improved", "Most worsened"])
     for tab, rows in ((better, moved.head(_PAIRS)), (worse, moved.iloc[::-1].head(_PAIRS))):
         with tab:
             st.caption(f"{counted(len(rows), 'pair')} by how far the rank error shrank (+) or grew (-).")
@@ -143,50 +145,41 @@ def _moved(before: pd.DataFrame, after: pd.DataFrame, mask: object) -> None:
 
 
 def _metric(label: str, change: Interval) -> None:
-    interval = f"95%: {100 * change.low:+.2f} to {100 * change.high:+.2f}" + (
-        "" if change.is_settled else ", says nothing"
-    )
+    note = "" if change.is_settled else ", not settled"
+    interval = f"95%: {100 * change.low:+.2f} to {100 * change.high:+.2f}{note}"
     st.metric(label, f"{100 * change.value:+.2f}", delta=interval, delta_color="off", delta_arrow="off")
 
 
 def encoder_names(workspace: Workspace) -> dict[str, str]:
-    """Id -> name of every encoder that can be loaded here: trained ones first, newest first, then the built-in."""
+    """Return id -> name of all encoders: trained ones, newest first, then the built-in ones."""
     names = {encoder.encoder_id: encoder.name for encoder in workspace.store.encoders.list()}
     return names | {name: name for name in BUILT_IN_ENCODERS if name not in names}
 
 
 def scored_name(encoder_id: str, names: dict[str, str]) -> str:
-    """Name for a row of scores; an encoder that is only a folder goes by the folder's name."""
+    """Return the name of a scored encoder; one that is only a folder is called by the folder's name."""
     return names.get(encoder_id) or PurePath(encoder_id).name or encoder_id
 
 
 def pairs_path(workspace: Workspace, job_id: str, task: str) -> Path:
-    """File that an evaluation wrote for a task."""
+    """Return the file of pairs that an evaluation wrote for a task."""
     return workspace.jobs.output(job_id, f"pairs-{task}.parquet")
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
-def read_pairs(path: str, modified: float) -> pd.DataFrame:
-    """Read sentence1, sentence2, subset, gold, predicted and add ranks as fractions and the signed error.
-
-    `modified` belongs to the cache key: a job that runs again writes the file anew.
-    """
-    del modified
-    pairs = pd.read_parquet(path)
-    pairs["gold_rank"] = pairs["gold"].rank(pct=True)
-    pairs["predicted_rank"] = pairs["predicted"].rank(pct=True)
-    pairs["error"] = pairs["predicted_rank"] - pairs["gold_rank"]
-    return pairs
-
-
 def load_pairs(workspace: Workspace, job_id: str, task: str) -> pd.DataFrame | None:
-    """Pairs of a task, or None when the evaluation's files are gone."""
+    """Return sentence1, sentence2, subset, gold, predicted and error of a task's pairs; None without their file.
+
+    The error is the predicted rank less the gold rank, both as a share of all pairs.
+    """
     path = pairs_path(workspace, job_id, task)
-    return read_pairs(str(path), path.stat().st_mtime) if path.exists() else None
+    if not path.exists():
+        return None
+    pairs = read_table(path)
+    return pairs.assign(error=pairs["predicted"].rank(pct=True) - pairs["gold"].rank(pct=True))
 
 
 def gold_figure(pairs: pd.DataFrame, title: str) -> go.Figure:
-    """Gold score against predicted cosine, one point per pair, colour by how far the ranks differ."""
+    """Draw predicted cosine over gold score, a point per pair, coloured by rank error."""
     figure = theme.chart(title, x="gold score given by people", y="predicted cosine", height=460)
     points = pair_points(pairs, "predicted")
     points.marker.colorbar = {"title": {"text": "rank<br>error"}, "thickness": 12, "tickvals": [-1, 0, 1]}
@@ -195,7 +188,7 @@ def gold_figure(pairs: pd.DataFrame, title: str) -> go.Figure:
 
 
 def pair_points(pairs: pd.DataFrame, height: str) -> go.Scattergl:
-    """One point per pair at its gold score and the column `height`, coloured by the signed rank error."""
+    """Return a point per pair at its gold score and the column `height`, coloured by the signed rank error."""
     return go.Scattergl(
         x=pairs["gold"],
         y=pairs[height],
@@ -213,12 +206,8 @@ def pair_points(pairs: pd.DataFrame, height: str) -> go.Scattergl:
     )
 
 
-ERROR_SCALE = [[0.0, "#A38A00"], [0.5, "#A9B1BC"], [1.0, "#6A63D6"]]
-"""Olive: predicted too low; indigo: too high; grey: the ranks agree. None of them is the colour of a role."""
-
-
 def hover_texts(pairs: pd.DataFrame) -> list[str]:
-    """Both sentences and the numbers, escaped for Plotly."""
+    """Return both sentences, gold and cosine of each pair, escaped for Plotly."""
     return [
         f"{for_chart(row.sentence1)}<br><br>{for_chart(row.sentence2)}<br><br>"
         f"gold {row.gold:.2f}, cosine {row.predicted:.3f}"
@@ -232,7 +221,7 @@ def gold_scatter(workspace: Workspace, scores: pd.DataFrame, encoder_id: str, ta
     pairs = load_pairs(workspace, cell["job_id"], task)
     st.subheader(f"{task}: {spearman(cell['spearman'])}", anchor=False)
     if pairs is None:
-        st.caption("The predictions behind this score are no longer in the workspace: evaluate again to see them.")
+        st.caption(GONE)
         return
     figure = gold_figure(pairs, f"{counted(len(pairs), 'pair')}, {name}")
     st.plotly_chart(figure, key="gold_scatter", config=theme.MODEBAR, alt=f"Gold against predicted, {task}")
@@ -252,25 +241,25 @@ def encoder_comparison(workspace: Workspace, scores: pd.DataFrame, names: dict[s
         second = state.pick("To", [key for key in ids if key != first], name=state.COMPARED, names=titles)
     found, left_out = comparison_of(workspace, scores, str(first), str(second))
     if found.average is None:
-        st.caption("These two share no task whose predictions are still in the workspace.")
+        st.caption("These two have no task in common whose predictions are still in the workspace.")
         return
     st.plotly_chart(
         difference_figure(found), key="differences", config=theme.MODEBAR, alt="Difference per task with interval"
     )
-    said = "is settled" if found.average.is_settled else "says nothing"
+    settled = "settled" if found.average.is_settled else "not settled"
     st.caption(
         f"Average over {counted(len(found.tasks), 'task')}: {100 * found.average.value:+.2f} "
-        f"({100 * found.average.low:+.2f} to {100 * found.average.high:+.2f}), which {said}. Pairs are "
-        "resampled, the same for both encoders; grey intervals cover zero. What another seed of the same training "
-        "would change is not in them."
-        + (f" Left out, as the evaluations saw different pairs: {', '.join(left_out)}." if left_out else "")
+        f"({100 * found.average.low:+.2f} to {100 * found.average.high:+.2f}), {settled}. Intervals come "
+        "from resampling the pairs, the same for both encoders; grey ones cover zero. They do not include the "
+        "variation between training seeds."
+        + (f" Left out, because the pairs differ or are missing: {', '.join(left_out)}." if left_out else "")
     )
 
 
 def comparison_of(
     workspace: Workspace, scores: pd.DataFrame, first: str, second: str
 ) -> tuple[Comparison, list[str]]:
-    """Return the differences of two scored encoders, second less first, and the tasks that cannot be compared."""
+    """Return the differences of two scored encoders, second less first, and the tasks left out."""
     wide = scores.pivot(index="task", columns="encoder_id", values="job_id")
     jobs = wide.reindex(columns=[first, second]).dropna()
     order = [task for task in STANDARD_TASKS if task in jobs.index] + sorted(set(jobs.index) - set(STANDARD_TASKS))
@@ -281,34 +270,10 @@ def comparison_of(
 
 
 def difference_figure(found: Comparison) -> go.Figure:
-    """Interval per task and of the average, Spearman x 100."""
+    """Draw the difference of the average and of each task, Spearman x 100, with intervals."""
     rows = [("Average", found.average), *found.tasks.items()]
-    figure = theme.chart("Difference in Spearman x 100", x="second less first", y="", height=110 + 34 * len(rows))
-    for name, row in rows:
-        if row is None:
-            continue
-        colour = _GREY if not row.is_settled else theme.HUMAN if row.value > 0 else theme.WARNING
-        figure.add_trace(
-            go.Scatter(
-                x=[100 * row.value],
-                y=[name],
-                mode="markers",
-                marker={"size": 11, "color": colour, "symbol": "diamond" if name == "Average" else "circle"},
-                error_x={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [100 * (row.high - row.value)],
-                    "arrayminus": [100 * (row.value - row.low)],
-                    "color": colour,
-                    "thickness": 3,
-                },
-                hovertemplate=f"{100 * row.value:+.2f} ({100 * row.low:+.2f}, {100 * row.high:+.2f})<extra></extra>",
-            )
-        )
-    figure.add_vline(x=0, line={"color": theme.INK, "width": 1})
-    figure.update_yaxes(autorange="reversed")
-    figure.update_layout(showlegend=False)
-    return figure
+    shown = [(for_chart(name), change.times(100)) for name, change in rows if change is not None]
+    return theme.interval_chart("Difference in Spearman x 100", x="second less first", rows=shown)
 
 
 def _stamp(workspace: Workspace, job_id: str, task: str) -> tuple[str, float]:

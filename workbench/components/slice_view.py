@@ -1,4 +1,4 @@
-"""The automatic slices of a task under one encoder: sorted by cost, with intervals, grey where they say nothing."""
+"""Slices of a task's pairs under an encoder, most costly first, with the interval of each difference to the rest."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,16 +16,20 @@ from workbench import state, theme
 from workbench.components.elements import count, counted, plain
 from workbench.store.lists import PairSlice, pair_ids
 
-_TELLING_PAIRS: Final = 50
+ALL = "All pairs"
+_SHOWN: Final = 14
+_SEED: Final = 0
+_ENOUGH_PAIRS: Final = 50
+_NO_SLICE: Final = "No slice of this task has at least ten pairs inside and outside."
 
 
 def title_of(group: str, name: str) -> str:
-    """How a slice is called on screen and in the URL."""
+    """Return the name of a slice on screen and in the URL."""
     return f"{group} {name}" if group in ("subset", "source", "saved") else name
 
 
 def interval_figure(rows: list[SliceScore]) -> go.Figure:
-    """Difference to the rest per slice, times 100; titles stand above their bars, to fit a narrow column."""
+    """Draw the difference to the rest per slice, x 100; titles stand above the bars to fit a narrow column."""
     figure = theme.chart(
         "Worse or better than the rest", x="score x 100, slice less rest", y="", height=90 + 44 * len(rows)
     )
@@ -63,9 +67,9 @@ def interval_figure(rows: list[SliceScore]) -> go.Figure:
 
 
 def _reach(rows: Sequence[SliceScore]) -> float:
-    """Half the width of the axis: slices of a few pairs have intervals that would leave the others no room."""
-    telling = [row for row in rows if row.pairs >= _TELLING_PAIRS] or rows
-    return max([1.0, *(100 * abs(end) for row in telling for end in (row.difference.low, row.difference.high))])
+    """Return half the width of the axis, without the wide intervals of slices with few pairs."""
+    large = [row for row in rows if row.pairs >= _ENOUGH_PAIRS] or rows
+    return max([1.0, *(100 * abs(end) for row in large for end in (row.difference.low, row.difference.high))])
 
 
 def _symbol(row: SliceScore, reach: float) -> str:
@@ -75,16 +79,8 @@ def _symbol(row: SliceScore, reach: float) -> str:
 
 
 def slice_colour(row: SliceScore) -> str:
-    """Grey where it says nothing, amber where pairs are worse than the rest, blue where they are better."""
-    if not row.difference.is_settled:
-        return "#A9B1BC"
-    return theme.HUMAN if row.difference.value > 0 else theme.WARNING
-
-
-ALL = "All pairs"
-_SHOWN = 14
-_SEED = 0
-_LEAST = "No slice of this task has at least ten pairs inside and outside."
+    """Return grey where the difference is not settled, amber for worse pairs than the rest, blue for better ones."""
+    return theme.change_colour(row.difference)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +93,7 @@ class TaskSlices:
 
 @st.cache_data(max_entries=16, show_spinner="Looking for slices …")
 def task_slices(path: str, modified: float, _pairs: pd.DataFrame, saved: tuple[PairSlice, ...] = ()) -> TaskSlices:
-    """Score the slices of a task; the file, its time and the saved slices are the key of the cache."""
+    """Score the slices of a task; cached by the file, its time and the saved slices."""
     del path, modified
     return slices_of(
         members_of(_pairs, saved), rank_losses(_pairs["predicted"].to_numpy(), _pairs["gold"].to_numpy())
@@ -105,13 +101,13 @@ def task_slices(path: str, modified: float, _pairs: pd.DataFrame, saved: tuple[P
 
 
 def slices_of(members: dict[tuple[str, str], np.ndarray], losses: np.ndarray) -> TaskSlices:
-    """Score slices by what is lost on each of their pairs."""
+    """Score slices by the loss of each of their pairs."""
     titles = {title_of(*key): inside for key, inside in members.items()}
     return TaskSlices(titles, score_slices(members, losses, seed=_SEED))
 
 
 def members_of(pairs: pd.DataFrame, saved: Iterable[PairSlice] = ()) -> dict[tuple[str, str], np.ndarray]:
-    """Members of automatic and saved slices of a table of pairs; a source that equals a subset is left out."""
+    """Return the members of automatic and saved slices, without sources that equal a subset."""
     first, second, subset = (pairs[name].tolist() for name in ("sentence1", "sentence2", "subset"))
     members = slice_members(
         first, second, pairs["gold"].to_numpy(), subset, source=[source_of(name) for name in subset]
@@ -128,11 +124,8 @@ def members_of(pairs: pd.DataFrame, saved: Iterable[PairSlice] = ()) -> dict[tup
     }
 
 
-def slice_picker(found: TaskSlices, *, least: str = _LEAST) -> str:
-    """Draw picker, intervals and table; returns the title of the chosen slice, or ALL.
-
-    `least` is said when there is no slice.
-    """
+def slice_picker(found: TaskSlices, *, no_slice: str = _NO_SLICE) -> str:
+    """Draw picker, intervals and table; return the chosen slice's title or ALL. no_slice: text when there is none."""
     titles = [title_of(row.group, row.name) for row in found.scores]
     clicked = _clicked(titles)
     if clicked:
@@ -140,7 +133,7 @@ def slice_picker(found: TaskSlices, *, least: str = _LEAST) -> str:
     names = {title: _label(row) for title, row in zip(titles, found.scores, strict=True)}
     chosen = state.pick("Slice, most costly first", [ALL, *titles], name=state.SLICE, names=names)
     if not found.scores:
-        st.caption(least)
+        st.caption(no_slice)
         return ALL
     st.plotly_chart(
         interval_figure(found.scores[:_SHOWN]),
@@ -150,10 +143,10 @@ def slice_picker(found: TaskSlices, *, least: str = _LEAST) -> str:
         config=theme.MODEBAR,
         alt="Difference of each slice to the other pairs, with interval",
     )
-    silent = sum(not row.difference.is_settled for row in found.scores)
+    open_ones = sum(not row.difference.is_settled for row in found.scores)
     st.caption(
-        f"{counted(len(found.scores), 'slice')}; {count(silent)} say nothing (grey: the 95% interval covers zero). "
-        "With so many looks, one in twenty stands out by chance."
+        f"{counted(len(found.scores), 'slice')}; {count(open_ones)} not settled (grey: 95% interval covers zero). "
+        "With many slices, about 1 in 20 is significant by chance."
     )
     with st.expander("All slices as a table"):
         _table(found.scores)
@@ -161,30 +154,28 @@ def slice_picker(found: TaskSlices, *, least: str = _LEAST) -> str:
 
 
 def chosen_score(found: TaskSlices, title: str) -> SliceScore | None:
-    """Score of the slice of this title."""
+    """Return the score of the slice with this title."""
     return next((row for row in found.scores if title_of(row.group, row.name) == title), None)
 
 
 def slice_summary(row: SliceScore | None, pairs: int) -> None:
-    """One line on what the slice costs."""
+    """Draw a line on the score of a slice and what it costs the task."""
     if row is None:
         st.caption(f"All {counted(pairs, 'pair')} of the task.")
         return
     found = row.difference
-    certainty = (
-        "this says nothing" if not found.is_settled else "better than the rest" if found.value > 0 else "worse"
-    )
+    certainty = "not settled" if not found.is_settled else "better than the rest" if found.value > 0 else "worse"
     st.caption(
         plain(
             f"{counted(row.pairs, 'pair')}; score {row.score * 100:.1f}, {found.value * 100:+.1f} to the rest "
             f"(95%: {found.low * 100:+.1f} to {found.high * 100:+.1f}, {certainty}). "
-            f"Like the rest, it would add {row.cost * 100:+.2f} to the task's Spearman."
+            f"If it were like the rest, the task's Spearman would change by {row.cost * 100:+.2f}."
         )
     )
 
 
 def _clicked(titles: list[str]) -> str | None:
-    """A slice that was just clicked in the figure; a click counts once, so that the picker stays free."""
+    """Return the slice just clicked in the figure; a click counts once, or the picker could not be changed."""
     drawn = st.session_state.get("slice_intervals")
     points = drawn["selection"]["points"] if drawn else []
     place = int(points[0]["y"]) if points else None
@@ -210,7 +201,7 @@ def _table(rows: list[SliceScore]) -> None:
             "From": [100 * row.difference.low for row in rows],
             "To": [100 * row.difference.high for row in rows],
             "Costs": [100 * row.cost for row in rows],
-            "Says nothing": [not row.difference.is_settled for row in rows],
+            "Not settled": [not row.difference.is_settled for row in rows],
         }
     )
     numbers = {name: st.column_config.NumberColumn(format="%+.1f") for name in ("To the rest", "From", "To")}

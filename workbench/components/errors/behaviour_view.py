@@ -1,6 +1,4 @@
-"""The behavioural suite: capability x encoder, failing tests, and tests of one's own."""
-
-from pathlib import Path
+"""The behavioural suite: passed tests by capability and encoder, failing tests, and user-defined tests."""
 
 import pandas as pd
 import streamlit as st
@@ -8,7 +6,7 @@ import streamlit as st
 from pipeline.evaluation.behaviour import CAPABILITIES, KIND_WORDS, Case, Kind
 from workbench import state, theme
 from workbench.actions.analysis import add_behaviour_test, retract_behaviour_test, start_behaviour
-from workbench.components.elements import count, counted, empty_state, errors_shown, plain
+from workbench.components.elements import count, counted, empty_state, errors_shown, plain, read_table, text_columns
 from workbench.components.encoder_comparison import encoder_names, scored_name
 from workbench.components.errors.slice_actions import slice_actions
 from workbench.components.job_progress import job_strip
@@ -17,58 +15,12 @@ from workbench.results import latest_runs
 from workbench.store.lists import OwnTests
 from workbench.workspace import Workspace
 
+_FAILING = 50
 _THIRD: dict[Kind, str] = {
     "invariance": "The first sentence with the change",
     "directional": "The sentence that is farther",
 }
-"""What the third sentence is, where a kind needs one."""
-
-
-def own_tests(workspace: Workspace) -> None:
-    """Draw the two popovers."""
-    with st.popover("Add a test", icon=":material/add:"):
-        _form(workspace)
-    tests = OwnTests(workspace.root).list()
-    if tests:
-        with st.popover(f"Own tests ({count(len(tests))})", icon=":material/checklist:"):
-            for case in tests:
-                _listed(workspace, case)
-
-
-def _form(workspace: Workspace) -> None:
-    kind: Kind = st.selectbox("Expectation", list(KIND_WORDS), key="own_test_kind")
-    st.caption(KIND_WORDS[kind].capitalize() + ".")
-    with st.form("own_test", border=False, clear_on_submit=True):
-        capability = st.selectbox(
-            "Capability",
-            CAPABILITIES,
-            index=None,
-            accept_new_options=True,
-            placeholder="Choose one or name a new one",
-        )
-        sentence = st.text_input("Sentence")
-        other = st.text_input("Other sentence")
-        third = st.text_input(_THIRD[kind]) if kind in _THIRD else ""
-        if st.form_submit_button("Add the test", icon=":material/add:"):
-            with errors_shown():
-                fields = {"kind": kind, "sentence": sentence, "other": other, "third": third}
-                added = add_behaviour_test(workspace, capability=capability or "", **fields)["added"]
-                st.toast("Added: it takes part in the next run." if added else "This test is there already.")
-
-
-def _listed(workspace: Workspace, case: Case) -> None:
-    with st.container(border=True):
-        st.caption(plain(f"{case.capability}, {case.kind}"))
-        for text in (case.sentence, case.other, case.third):
-            if text:
-                st.markdown(plain(text))
-        if st.button("Take it back", icon=":material/undo:", type="tertiary", key=f"retract_{case.case_id}"):
-            with errors_shown():
-                retract_behaviour_test(workspace, case_id=case.case_id)
-                st.rerun()
-
-
-_FAILING = 50
+"""Label of the third sentence, for kinds that have one."""
 
 
 def behaviour_view(workspace: Workspace) -> None:
@@ -86,11 +38,11 @@ def behaviour_view(workspace: Workspace) -> None:
     if not runs:
         empty_state(
             "No behavioural results yet",
-            hint="Run the suite on an encoder: what does it make of negation, swapped roles, typos?",
+            hint="Run the suite to see how an encoder handles negation, swapped roles, typos and more.",
             icon=":material/fact_check:",
         )
         return
-    tables = {key: read_cases(str(run.path), run.path.stat().st_mtime) for key, run in runs.items()}
+    tables = {key: read_table(run.path) for key, run in runs.items()}
     grid = passed_grid({scored_name(key, names): table for key, table in tables.items()})
     st.dataframe(
         grid.style.format("{:.0%}", na_rep="–").map(_tint),
@@ -101,15 +53,8 @@ def behaviour_view(workspace: Workspace) -> None:
     _failing(workspace, tables, names)
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
-def read_cases(path: str, modified: float) -> pd.DataFrame:
-    """Read the verdicts of one run."""
-    del modified
-    return pd.read_parquet(Path(path))
-
-
 def passed_grid(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Share of passed tests, capability x encoder; NaN where an encoder was not tested on a capability."""
+    """Return the share of passed tests, capability x encoder; NaN where a capability was not tested."""
     shares = {name: table.groupby("capability", sort=False)["passed"].mean() for name, table in tables.items()}
     return pd.DataFrame(shares).reindex(list(dict.fromkeys(c for s in shares.values() for c in s.index)))
 
@@ -146,12 +91,54 @@ def _failing(workspace: Workspace, tables: dict[str, pd.DataFrame], names: dict[
             "margin": st.column_config.NumberColumn("Misses by", format="%+.2f", width="small"),
             "similarity": st.column_config.NumberColumn("Similarity", format="%.2f", width="small"),
             "third_similarity": st.column_config.NumberColumn("Third", format="%.2f", width="small"),
-            "sentence": st.column_config.TextColumn("Sentence", width="medium"),
-            "other": st.column_config.TextColumn("Other", width="medium"),
-            "third": st.column_config.TextColumn("Third sentence", width="medium"),
-        },
+        }
+        | text_columns({"sentence": "Sentence", "other": "Other", "third": "Third sentence"}),
     )
-    st.caption(f"{counted(len(failing), 'failing test')}. Similarity: 0 as unrelated pairs, 1 equal.")
+    st.caption(f"{counted(len(failing), 'failing test')}. Similarity: 0 for unrelated pairs, 1 for equal ones.")
     pairs = failing.rename(columns={"sentence": "sentence1", "other": "sentence2"})
     origin = f"Behaviour: {capability}, {scored_name(str(encoder_id), names)}"
     slice_actions(workspace, pairs, origin=origin, title=str(capability))
+
+
+def own_tests(workspace: Workspace) -> None:
+    """Draw the popovers that add and list user-defined tests."""
+    with st.popover("Add a test", icon=":material/add:"):
+        _form(workspace)
+    tests = OwnTests(workspace.root).list()
+    if tests:
+        with st.popover(f"Your tests ({count(len(tests))})", icon=":material/checklist:"):
+            for case in tests:
+                _listed(workspace, case)
+
+
+def _form(workspace: Workspace) -> None:
+    kind: Kind = st.selectbox("Expectation", list(KIND_WORDS), key="own_test_kind")
+    st.caption(KIND_WORDS[kind].capitalize() + ".")
+    with st.form("own_test", border=False, clear_on_submit=True):
+        capability = st.selectbox(
+            "Capability",
+            CAPABILITIES,
+            index=None,
+            accept_new_options=True,
+            placeholder="Choose one or name a new one",
+        )
+        sentence = st.text_input("Sentence")
+        other = st.text_input("Other sentence")
+        third = st.text_input(_THIRD[kind]) if kind in _THIRD else ""
+        if st.form_submit_button("Add the test", icon=":material/add:"):
+            with errors_shown():
+                fields = {"kind": kind, "sentence": sentence, "other": other, "third": third}
+                added = add_behaviour_test(workspace, capability=capability or "", **fields)["added"]
+                st.toast("Added; it is part of the next run." if added else "This test exists already.")
+
+
+def _listed(workspace: Workspace, case: Case) -> None:
+    with st.container(border=True):
+        st.caption(plain(f"{case.capability}, {case.kind}"))
+        for text in (case.sentence, case.other, case.third):
+            if text:
+                st.markdown(plain(text))
+        if st.button("Remove", icon=":material/delete:", type="tertiary", key=f"retract_{case.case_id}"):
+            with errors_shown():
+                retract_behaviour_test(workspace, case_id=case.case_id)
+                st.rerun()

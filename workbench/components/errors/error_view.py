@@ -1,6 +1,5 @@
-"""The views of the error page: slices, residual map and one pair; two encoders on the same slices."""
+"""Worst pairs of a task: slices, residuals and one pair explained; and two encoders on the same slices."""
 
-import json
 from typing import Any
 
 import pandas as pd
@@ -9,8 +8,9 @@ import streamlit as st
 
 from workbench import state, theme
 from workbench.actions.analysis import start_explain
+from workbench.components import elements
 from workbench.components.elements import changes_marked, count, errors_shown, for_chart, plain, words
-from workbench.components.encoder_comparison import encoder_change, load_pairs, pair_points, pairs_path
+from workbench.components.encoder_comparison import GONE, encoder_change, load_pairs, pair_points, pairs_path
 from workbench.components.errors.slice_actions import slice_actions
 from workbench.components.job_progress import is_live
 from workbench.components.slice_view import ALL, TaskSlices, chosen_score, slice_picker, slice_summary, task_slices
@@ -19,195 +19,12 @@ from workbench.workspace import Workspace
 
 _POLL_S = 0.5
 _MOST_LABELS = 40
-
-
-def pair_view(workspace: Workspace, row: pd.Series, *, encoder_id: str, pairs_path: str) -> None:
-    """Draw both sentences, the numbers, and the explanation once it was asked for."""
-    first, second = str(row["sentence1"]), str(row["sentence2"])
-    way = "closer" if row["error"] > 0 else "farther apart"
-    with st.container(border=True):
-        st.caption(
-            f"Gold {row['gold']:.2f}, cosine {row['predicted']:.3f}: "
-            f"the encoder ranks this pair {way} than people do."
-        )
-        st.markdown(changes_marked(first, shared=words(second)))
-        st.markdown(changes_marked(second, shared=words(first)))
-        key = f"explained_{encoder_id}_{hash((first, second, pairs_path))}"
-        if st.button("Explain this pair", icon=":material/account_tree:", key="explain_pair", width="stretch"):
-            with errors_shown():
-                started = start_explain(workspace, encoder=encoder_id, first=first, second=second, pairs=pairs_path)
-                st.session_state[key] = started["job_id"]
-        if key in st.session_state:
-            _explanation(workspace, st.session_state[key])
-
-
-def _explanation(workspace: Workspace, job_id: str) -> None:
-    """Look after the job without holding up the page, then draw what it found."""
-    path = workspace.jobs.output(job_id, "explained.json")
-    if path.exists():
-        _draw(json.loads(path.read_bytes()))
-        return
-
-    def look() -> None:
-        job = workspace.jobs.get(job_id)
-        if is_live(job):
-            st.caption("Encoding the pair and its parts …")
-        elif path.exists():
-            st.rerun()
-        else:
-            st.error(plain(job.message or "The explanation was stopped."), icon=":material/error:")
-
-    st.fragment(look, run_every=_POLL_S)()
-
-
-def _draw(record: dict[str, Any]) -> None:
-    st.plotly_chart(
-        effect_figure(record), key="word_effects", config=theme.MODEBAR, alt="Effect of leaving out a word"
-    )
-    st.plotly_chart(alignment_figure(record), key="alignment", config=theme.MODEBAR, alt="Cosine of each token pair")
-    for side, sentence in enumerate(("first", "second")):
-        near = record["neighbours"][side]
-        st.caption(f"Nearest to the {sentence} sentence in this task, by cosine")
-        for item in near:
-            st.markdown(f"{item['cosine']:.3f} · {plain(item['text'])}")
-
-
-def effect_figure(record: dict[str, Any]) -> go.Figure:
-    """Cosine lost without each word: above zero the word holds the pair together."""
-    effects = record["effects"]
-    figure = theme.chart(
-        "What each word adds to the cosine",
-        x="cosine with all words less cosine without this one",
-        y="",
-        height=110 + 20 * len(effects),
-    )
-    labels = [f"{effect['side'] + 1}. {for_chart(effect['word'][:24])}" for effect in effects]
-    values = [effect["effect"] for effect in effects]
-    figure.add_trace(
-        go.Bar(
-            x=values,
-            y=list(range(len(values))),
-            orientation="h",
-            marker={"color": [theme.HUMAN if value > 0 else theme.WARNING for value in values]},
-            hovertemplate="%{x:+.3f}<extra></extra>",
-        )
-    )
-    figure.update_yaxes(tickvals=list(range(len(values))), ticktext=labels, autorange="reversed")
-    return figure
-
-
-def alignment_figure(record: dict[str, Any]) -> go.Figure:
-    """Heat map of token cosines, first sentence downwards, second across."""
-    down, across = record["tokens"]
-    figure = theme.chart(
-        "Tokens against tokens, stronger is closer",
-        x="second sentence",
-        y="first sentence",
-        height=140 + 24 * len(down),
-    )
-    figure.add_trace(
-        go.Heatmap(
-            z=record["alignment"],
-            colorscale=[[0, "rgba(10,127,194,0)"], [1, theme.HUMAN]],
-            zmin=0,
-            zmax=1,
-            showscale=False,  # a scale would take a third of the column; the number is in the hover
-            hovertemplate="cosine %{z:.3f}<extra></extra>",
-        )
-    )
-    for axis, tokens in ((figure.update_xaxes, across), (figure.update_yaxes, down)):
-        shown = [for_chart(token) for token in tokens[:_MOST_LABELS]]
-        axis(tickvals=list(range(len(shown))), ticktext=shown)
-    figure.update_xaxes(tickangle=-60)
-    figure.update_yaxes(autorange="reversed")
-    return figure
-
-
 _WORST = 100
-_DIRECTIONS = {"both": "Both ways", "high": "Rated too close", "low": "Rated too far"}
-
-
-def residual_figure(pairs: pd.DataFrame) -> go.Figure:
-    """Signed rank error over the gold score: above zero the encoder finds the pair closer than people do."""
-    figure = theme.chart(
-        "Rank error over gold score",
-        x="gold score given by people",
-        y="predicted minus gold rank, share of all pairs",
-        height=420,
-    )
-    figure.add_hline(y=0, line={"color": theme.INK, "width": 1})
-    figure.add_trace(pair_points(pairs, "error"))
-    figure.update_yaxes(range=[-1.02, 1.02])
-    return figure
-
-
-def worst(pairs: pd.DataFrame, direction: str, text: str) -> pd.DataFrame:
-    """Pairs with the largest rank error in a direction (both, high, low) whose sentences contain the text."""
-    chosen = pairs
-    if direction != "both":
-        chosen = chosen[chosen["error"] > 0] if direction == "high" else chosen[chosen["error"] < 0]
-    if text:
-        found = [chosen[name].str.contains(text, case=False, regex=False) for name in ("sentence1", "sentence2")]
-        chosen = chosen[found[0] | found[1]]
-    return chosen.loc[chosen["error"].abs().sort_values(ascending=False, kind="stable").index]
-
-
-def residual_view(pairs: pd.DataFrame, *, name: str) -> tuple[pd.DataFrame, pd.Series | None]:
-    """Draw the residuals and the table of the worst pairs; returns them all, worst first, and the chosen one.
-
-    `name` tells one set of pairs from another: points selected in one mean nothing in the next.
-    """
-    drawn = st.plotly_chart(
-        residual_figure(pairs),
-        key=f"residuals_{name}",
-        on_select="rerun",
-        selection_mode=("points", "box", "lasso"),
-        config={"displaylogo": False},
-        alt="Rank error of every pair",
-    )
-    marked = [place for place in drawn.selection.point_indices if place < len(pairs)]
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        direction = st.segmented_control(
-            "Direction",
-            list(_DIRECTIONS),
-            default="both",
-            required=True,
-            format_func=_DIRECTIONS.__getitem__,
-            key="error_direction",
-        )
-        text = st.text_input("Text", key="error_text", placeholder="in either sentence", icon=":material/search:")
-    rows = worst(pairs.iloc[marked] if marked else pairs, str(direction), text.strip())
-    where = "selected above" if marked else "here; mark an area above to see only its pairs"
-    st.caption(f"The {count(min(_WORST, len(rows)))} largest of {count(len(rows))} pairs {where}.")
-    shown = rows.head(_WORST)
-    event = st.dataframe(
-        shown[["error", "sentence1", "sentence2", "gold", "predicted", "subset"]],
-        hide_index=True,
-        key="worst_pairs",
-        on_select="rerun",
-        selection_mode="single-row",
-        row_height=38,
-        alt="Pairs with the largest rank error",
-        column_config={
-            "error": st.column_config.NumberColumn("Rank error", format="%+.2f", width="small"),
-            "gold": st.column_config.NumberColumn("Gold", format="%.2f", width="small"),
-            "predicted": st.column_config.NumberColumn("Cosine", format="%.3f", width="small"),
-            "sentence1": st.column_config.TextColumn("Sentence 1", width="medium"),
-            "sentence2": st.column_config.TextColumn("Sentence 2", width="medium"),
-            "subset": "Subset",
-        },
-    )
-    if shown.empty:
-        return rows, None
-    selected = event.selection.rows
-    return rows, shown.iloc[selected[0] if selected and selected[0] < len(shown) else 0]
-
-
-GONE = "The predictions behind this score are no longer in the workspace: evaluate again to see them."
+_DIRECTIONS = {"both": "Both directions", "high": "Rated too close", "low": "Rated too far"}
 
 
 def pairs_view(workspace: Workspace, scores: pd.DataFrame, encoder_id: str, task: str, name: str) -> None:
-    """Draw slices, the residual map of the chosen one, its worst pair, and what can be done about it."""
+    """Draw slices, the residuals of the chosen one, a pair of it, and the actions on the slice."""
     job_id = job_of(scores, encoder_id, task)
     pairs = load_pairs(workspace, job_id, task)
     if pairs is None:
@@ -263,11 +80,188 @@ def change_view(
 
 
 def job_of(scores: pd.DataFrame, encoder_id: str, task: str) -> str:
-    """Job behind a score."""
+    """Return the job that made a score."""
     cell = scores[(scores["encoder_id"] == encoder_id) & (scores["task"] == task)]
     return str(cell["job_id"].iloc[0])
 
 
 def pairs_of(found: TaskSlices, title: str, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Pairs of a slice by its title; all of them for ALL."""
+    """Return the pairs of a slice by its title; all pairs for ALL."""
     return pairs[found.members[title]] if title in found.members else pairs
+
+
+def pair_view(workspace: Workspace, row: pd.Series, *, encoder_id: str, pairs_path: str) -> None:
+    """Draw both sentences, their numbers, and the explanation once requested."""
+    first, second = str(row["sentence1"]), str(row["sentence2"])
+    way = "closer" if row["error"] > 0 else "farther apart"
+    with st.container(border=True):
+        st.caption(
+            f"Gold {row['gold']:.2f}, cosine {row['predicted']:.3f}: "
+            f"the encoder ranks this pair {way} than people do."
+        )
+        st.markdown(changes_marked(first, shared=words(second)))
+        st.markdown(changes_marked(second, shared=words(first)))
+        key = f"explained_{encoder_id}_{hash((first, second, pairs_path))}"
+        if st.button("Explain this pair", icon=":material/account_tree:", key="explain_pair", width="stretch"):
+            with errors_shown():
+                started = start_explain(workspace, encoder=encoder_id, first=first, second=second, pairs=pairs_path)
+                st.session_state[key] = started["job_id"]
+        if key in st.session_state:
+            _explanation(workspace, st.session_state[key])
+
+
+def _explanation(workspace: Workspace, job_id: str) -> None:
+    """Wait for the job without blocking the page, then draw its result."""
+    path = workspace.jobs.output(job_id, "explained.json")
+    if path.exists():
+        _draw(elements.read_json(path))
+        return
+
+    def look() -> None:
+        job = workspace.jobs.get(job_id)
+        if is_live(job):
+            st.caption("Encoding the pair and its parts …")
+        elif path.exists():
+            st.rerun()
+        else:
+            st.error(plain(job.message or "The explanation was stopped."), icon=":material/error:")
+
+    st.fragment(look, run_every=_POLL_S)()
+
+
+def _draw(record: dict[str, Any]) -> None:
+    st.plotly_chart(
+        effect_figure(record), key="word_effects", config=theme.MODEBAR, alt="Effect of leaving out a word"
+    )
+    st.plotly_chart(alignment_figure(record), key="alignment", config=theme.MODEBAR, alt="Cosine of each token pair")
+    for side, sentence in enumerate(("first", "second")):
+        near = record["neighbours"][side]
+        st.caption(f"Nearest to the {sentence} sentence in this task, by cosine")
+        for item in near:
+            st.markdown(f"{item['cosine']:.3f} · {plain(item['text'])}")
+
+
+def effect_figure(record: dict[str, Any]) -> go.Figure:
+    """Draw the cosine lost without each word; above zero, the word brings the sentences closer."""
+    effects = record["effects"]
+    figure = theme.chart(
+        "What each word adds to the cosine",
+        x="cosine with all words less cosine without this one",
+        y="",
+        height=110 + 20 * len(effects),
+    )
+    labels = [f"{effect['side'] + 1}. {for_chart(effect['word'][:24])}" for effect in effects]
+    values = [effect["effect"] for effect in effects]
+    figure.add_trace(
+        go.Bar(
+            x=values,
+            y=list(range(len(values))),
+            orientation="h",
+            marker={"color": [theme.HUMAN if value > 0 else theme.WARNING for value in values]},
+            hovertemplate="%{x:+.3f}<extra></extra>",
+        )
+    )
+    figure.update_yaxes(tickvals=list(range(len(values))), ticktext=labels, autorange="reversed")
+    return figure
+
+
+def alignment_figure(record: dict[str, Any]) -> go.Figure:
+    """Draw the cosines of token pairs, first sentence down, second across."""
+    down, across = record["tokens"]
+    figure = theme.chart(
+        "Tokens against tokens, stronger is closer",
+        x="second sentence",
+        y="first sentence",
+        height=140 + 24 * len(down),
+    )
+    figure.add_trace(
+        go.Heatmap(
+            z=record["alignment"],
+            colorscale=[[0, "rgba(10,127,194,0)"], [1, theme.HUMAN]],
+            zmin=0,
+            zmax=1,
+            showscale=False,  # a scale would take a third of the column; the number is in the hover
+            hovertemplate="cosine %{z:.3f}<extra></extra>",
+        )
+    )
+    for axis, tokens in ((figure.update_xaxes, across), (figure.update_yaxes, down)):
+        shown = [for_chart(token) for token in tokens[:_MOST_LABELS]]
+        axis(tickvals=list(range(len(shown))), ticktext=shown)
+    figure.update_xaxes(tickangle=-60)
+    figure.update_yaxes(autorange="reversed")
+    return figure
+
+
+def residual_figure(pairs: pd.DataFrame) -> go.Figure:
+    """Draw the signed rank error over the gold score; above zero, the encoder ranks the pair too close."""
+    figure = theme.chart(
+        "Rank error over gold score",
+        x="gold score given by people",
+        y="predicted minus gold rank, share of all pairs",
+        height=420,
+    )
+    figure.add_hline(y=0, line={"color": theme.INK, "width": 1})
+    figure.add_trace(pair_points(pairs, "error"))
+    figure.update_yaxes(range=[-1.02, 1.02])
+    return figure
+
+
+def worst(pairs: pd.DataFrame, direction: str, text: str) -> pd.DataFrame:
+    """Return pairs by rank error in a direction (both, high, low), only those with the text in a sentence."""
+    chosen = pairs
+    if direction != "both":
+        chosen = chosen[chosen["error"] > 0] if direction == "high" else chosen[chosen["error"] < 0]
+    if text:
+        found = [chosen[name].str.contains(text, case=False, regex=False) for name in ("sentence1", "sentence2")]
+        chosen = chosen[found[0] | found[1]]
+    return chosen.loc[chosen["error"].abs().sort_values(ascending=False, kind="stable").index]
+
+
+def residual_view(pairs: pd.DataFrame, *, name: str) -> tuple[pd.DataFrame, pd.Series | None]:
+    """Draw the residuals and the worst pairs; return all pairs, worst first, and the chosen one.
+
+    name: identifies the set of pairs, as a selection in one set means nothing in another.
+    """
+    drawn = st.plotly_chart(
+        residual_figure(pairs),
+        key=f"residuals_{name}",
+        on_select="rerun",
+        selection_mode=("points", "box", "lasso"),
+        config={"displaylogo": False},
+        alt="Rank error of every pair",
+    )
+    marked = [place for place in drawn.selection.point_indices if place < len(pairs)]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        direction = st.segmented_control(
+            "Direction",
+            list(_DIRECTIONS),
+            default="both",
+            required=True,
+            format_func=_DIRECTIONS.__getitem__,
+            key="error_direction",
+        )
+        text = st.text_input("Text", key="error_text", placeholder="in either sentence", icon=":material/search:")
+    rows = worst(pairs.iloc[marked] if marked else pairs, str(direction), text.strip())
+    where = "selected above" if marked else "here; select an area above to see only its pairs"
+    st.caption(f"The {count(min(_WORST, len(rows)))} largest of {count(len(rows))} pairs {where}.")
+    shown = rows.head(_WORST)
+    event = st.dataframe(
+        shown[["error", "sentence1", "sentence2", "gold", "predicted", "subset"]],
+        hide_index=True,
+        key="worst_pairs",
+        on_select="rerun",
+        selection_mode="single-row",
+        row_height=38,
+        alt="Pairs with the largest rank error",
+        column_config={
+            "error": st.column_config.NumberColumn("Rank error", format="%+.2f", width="small"),
+            "gold": st.column_config.NumberColumn("Gold", format="%.2f", width="small"),
+            "predicted": st.column_config.NumberColumn("Cosine", format="%.3f", width="small"),
+            "subset": "Subset",
+        }
+        | elements.text_columns({"sentence1": "Sentence 1", "sentence2": "Sentence 2"}),
+    )
+    if shown.empty:
+        return rows, None
+    selected = event.selection.rows
+    return rows, shown.iloc[selected[0] if selected and selected[0] < len(shown) else 0]

@@ -1,4 +1,4 @@
-"""From pairs that fail to better data: triplets like them, the curation queue, a note."""
+"""Actions on pairs or triplets that fail: generate similar triplets, curate, save as a slice, note."""
 
 from collections.abc import Sequence
 
@@ -25,15 +25,16 @@ _SLICE_OF = {
     "word order": "same words, other order",
     "named entity swap": "names that differ",
 }
-"""Capability of the behavioural suite -> slice of pairs with the same rule, where there is one."""
+"""Capability of the behavioural suite -> slice of pairs with the same rule, if there is one."""
 _PAIRS = 10
 _MOST_PAIRS = 500
 _LOOKED_AT = 5000
 _BY_WORDS = 50
+_NOTES_SHOWN = 50
 
 
 def generate_like_these(workspace: Workspace, pairs: pd.DataFrame, origin: str, title: str) -> None:
-    """Ask how many of the worst pairs and which prompts, and start; `title` names slice or capability."""
+    """Draw the choice of pairs and prompts and the start; `title` is the slice or capability."""
     most = min(_MOST_PAIRS, len(pairs))
     number = st.number_input("Worst pairs to start from", 1, most, min(_PAIRS, most), key="like_pairs")
     texts = texts_of(pairs.head(int(number)))
@@ -42,11 +43,11 @@ def generate_like_these(workspace: Workspace, pairs: pd.DataFrame, origin: str, 
     chosen = st.selectbox(
         "Prompt set", list(sets), index=list(sets).index(fitting), key=f"like_prompts_{fitting}_{origin}"
     )
-    st.caption(plain(sets[chosen].about + (" The set that fits these pairs." if chosen == fitting else "")))
+    st.caption(plain(sets[chosen].about + (" This set fits these pairs." if chosen == fitting else "")))
     omega = st.slider("Contrast ω", 0.0, 0.95, 0.6, 0.05, key="like_omega")
     st.caption(
-        "Both sentences of each pair become premises. Triplets keep where they came from. Sentences of a test set in "
-        "training make its score there too good: judge the change on other tasks or other pairs."
+        "Both sentences of each pair become premises; the triplets record this origin. Training on sentences of a "
+        "test set inflates its score: measure the effect on other tasks or pairs."
     )
     if st.button("Start the generation", type="primary", icon=":material/play_arrow:", key="like_start"):
         with errors_shown():
@@ -58,12 +59,12 @@ def generate_like_these(workspace: Workspace, pairs: pd.DataFrame, origin: str, 
 
 
 def texts_of(pairs: pd.DataFrame) -> list[str]:
-    """Both sentences of every pair, pair after pair."""
+    """Return both sentences of every pair, pair by pair."""
     return [text for pair in zip(pairs["sentence1"], pairs["sentence2"], strict=True) for text in pair]
 
 
 def curate_like_these(workspace: Workspace, pairs: pd.DataFrame, origin: str, title: str) -> None:
-    """Open the queue on triplets of the slice's kind, else on those that share most words with these pairs."""
+    """Open the queue on triplets of the slice's kind, else on those that share the most words with these pairs."""
     newest = workspace.store.triplets.page(TripletFilter(outcome="ok"), limit=_LOOKED_AT, newest_first=True)
     found = triplets_of_kind(newest, _SLICE_OF.get(title, title))
     if found:
@@ -73,11 +74,11 @@ def curate_like_these(workspace: Workspace, pairs: pd.DataFrame, origin: str, ti
     if found:
         to_curation(workspace, found, name=f"Words like {origin}", origin=origin)
     else:
-        st.info("No triplet of this workspace is like these pairs: generate some.", icon=":material/search_off:")
+        st.info("No triplet of this workspace is like these pairs. Generate some.", icon=":material/search_off:")
 
 
 def triplets_of_kind(triplets: pd.DataFrame, title: str) -> Sequence[str]:
-    """Ids of the triplets whose premise and hard negative form a pair of the slice of this title."""
+    """Return ids of triplets whose premise and hard negative form a pair of the slice with this title."""
     if triplets.empty:
         return []
     pairs = pd.DataFrame(
@@ -88,7 +89,7 @@ def triplets_of_kind(triplets: pd.DataFrame, title: str) -> Sequence[str]:
 
 
 def triplets_by_words(triplets: pd.DataFrame, pairs: pd.DataFrame) -> Sequence[str]:
-    """Ids of the triplets whose premise and hard negative share most words with one of the pairs, best first."""
+    """Return ids of triplets whose premise and hard negative share most words with one of the pairs, best first."""
     if triplets.empty:
         return []
     wanted = (pairs["sentence1"] + " " + pairs["sentence2"]).tolist()
@@ -96,14 +97,8 @@ def triplets_by_words(triplets: pd.DataFrame, pairs: pd.DataFrame) -> Sequence[s
     return triplets["triplet_id"].iloc[rows].tolist()
 
 
-_NOTES_SHOWN = 50
-
-
 def slice_actions(workspace: Workspace, pairs: pd.DataFrame, *, origin: str, title: str, task: str = "") -> None:
-    """Draw the bar: `pairs` are the pairs of the slice, worst first; `origin` names encoder, task and slice.
-
-    Pairs of a task can be saved as a slice of it.
-    """
+    """Draw the actions on pairs, worst first; `origin` names encoder, task and slice. Slices are saved per task."""
     with st.container(horizontal=True):
         with st.popover("Generate triplets like these", icon=":material/auto_awesome:"):
             generate_like_these(workspace, pairs, origin, title)
@@ -118,7 +113,7 @@ def slice_actions(workspace: Workspace, pairs: pd.DataFrame, *, origin: str, tit
 
 
 def triplet_actions(workspace: Workspace, triplets: pd.DataFrame, *, origin: str) -> None:
-    """Draw the bar for triplets themselves, worst first: their premises and hard negatives become the seeds."""
+    """Draw the actions on triplets, worst first; their premises and hard negatives seed a generation."""
     pairs = triplets.rename(columns={"premise": "sentence1", "hard_negative": "sentence2"})
     with st.container(horizontal=True):
         with st.popover("Generate triplets like these", icon=":material/auto_awesome:"):
@@ -133,24 +128,23 @@ def triplet_actions(workspace: Workspace, triplets: pd.DataFrame, *, origin: str
 
 
 def _made_from(workspace: Workspace, origin: str) -> None:
-    """What was generated from here before, with the way to it."""
-    made = _attempts_from(workspace, origin)
+    """Link to the generation runs started from here."""
+    made = [job.job_id for job in workspace.jobs.of(GenerateSpec, lambda spec: spec.origin == origin)]
     if made:
         st.caption(
-            plain(f"{counted(len(made), 'generation')} started from this slice: {', '.join(made)}. ")
-            + "Accept its triplets in Curate, train, and compare the two encoders here."
+            plain(f"{counted(len(made), 'generation run')} started from this slice: {', '.join(made)}. ")
+            + "Curate the triplets, train, and compare the two encoders here."
         )
         st.page_link(
-            elements.CURATE, label="To their triplets", icon=":material/rule:", query_params={"attempt": made[0]}
+            elements.CURATE,
+            label="Curate its triplets" if len(made) == 1 else "Curate the newest",
+            icon=":material/rule:",
+            query_params={"attempt": made[0]},
         )
-
-
-def _attempts_from(workspace: Workspace, origin: str) -> list[str]:
-    return [job.job_id for job in workspace.jobs.of(GenerateSpec, lambda spec: spec.origin == origin)]
 
 
 def _save_pairs(workspace: Workspace, pairs: pd.DataFrame, task: str, origin: str) -> None:
-    name = _slice_name(f"Its {counted(len(pairs), 'pair')} stand among the slices of {task}, for every encoder.")
+    name = _slice_name(f"Saves {counted(len(pairs), 'pair')} as a slice of {task}, listed for every encoder.")
     if name is not None:
         with errors_shown():
             chosen = list(zip(pairs["sentence1"], pairs["sentence2"], strict=True))
@@ -159,24 +153,24 @@ def _save_pairs(workspace: Workspace, pairs: pd.DataFrame, task: str, origin: st
 
 
 def _save_triplets(workspace: Workspace, triplet_ids: list[str], origin: str) -> None:
-    name = _slice_name(f"Its {counted(len(triplet_ids), 'triplet')} can be curated and shown on a map.")
+    name = _slice_name(f"Saves {counted(len(triplet_ids), 'triplet')}, to be curated or shown on a map.")
     if name is not None:
         with errors_shown():
             save_slice(workspace, name=name, triplet_ids=triplet_ids, origin=origin)
             st.toast("Saved", icon=":material/bookmark_added:")
 
 
-def _slice_name(told: str) -> str | None:
-    """Ask for a name; None until it is given."""
+def _slice_name(note: str) -> str | None:
+    """Draw the form for a name; return it when submitted."""
     with st.form("slice_form", border=False, clear_on_submit=True):
         name = st.text_input("Name of the slice", max_chars=60, key="slice_name")
-        st.caption(plain(told))
+        st.caption(plain(note))
         return name if st.form_submit_button("Save") else None
 
 
 def _note(workspace: Workspace, origin: str) -> None:
-    text = st.text_area("What do you see?", key="note_text", height=120)
-    if st.button("Keep the note", key="note_keep"):
+    text = st.text_area("Your note", key="note_text", height=120)
+    if st.button("Save note", key="note_keep"):
         with errors_shown():
             add_note(workspace, text=text, about=origin)
     notes = Notes(workspace.root).list()
