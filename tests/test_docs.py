@@ -40,12 +40,12 @@ def test_the_settings_page_has_every_field_mask_rule_and_preset():
 
 
 @pytest.mark.parametrize(
-    ("command", "kind"), zip(("generate", "write-premises", "curate", "train"), config.CONFIGS, strict=True)
+    ("command", "kind"), zip(("generate", "write-premises", "curate freeze", "train"), config.CONFIGS, strict=True)
 )
 def test_the_help_of_a_command_says_what_the_settings_page_says(command, kind, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100000")  # one line per option
     with pytest.raises(SystemExit):
-        build_parser().parse_args([command, "--help"])
+        build_parser().parse_args([*command.split(), "--help"])
     told = " ".join(capsys.readouterr().out.split())
     for name, declared in settings_of(kind).items():
         assert f"--{name.replace('_', '-')}" in told and " ".join(declared.help.split()) in told, name
