@@ -20,9 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config import GenerationConfig
-from pipeline.generation.engines.engine import Engine
+from pipeline.generation.engines.engine import PREFIXES, Engine, Piece
 from pipeline.generation.engines.fastest import ENGINES, load_llama
-from pipeline.generation.engines.llama import PREFIXES, Piece
 from pipeline.generation.llms.gguf import GgufLLM
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.triplets import generate

@@ -3,8 +3,9 @@
 from dataclasses import MISSING, fields
 from pathlib import Path
 
-from pipeline.config import CONFIGS, RULE_PRESETS, TRAIN_PRESETS
+from pipeline.config import CONFIGS, RULE_PRESETS
 from pipeline.settings import Settings, setting_of
+from pipeline.train_config import TRAIN_PRESETS
 
 PAGE = Path(__file__).with_name("settings.md")
 BEGIN, END = "<!-- made from pipeline/config.py by `make docs` -->", "<!-- end of what is made -->"

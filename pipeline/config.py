@@ -3,26 +3,9 @@
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar
 
-from pipeline.settings import Settings, again, require, seed_setting, setting
-from pipeline.train_config import NOT_LEARNED, TRAIN_PRESETS, TrainConfig
+from pipeline.settings import Settings, redeclared, require, seed_setting, setting
+from pipeline.train_config import TrainConfig
 from pipeline.weights import BUILT_IN_LLMS
-
-__all__ = [
-    "CONFIGS",
-    "NOT_LEARNED",
-    "NOT_SENT",
-    "RULE_PRESETS",
-    "SAMPLED_ONLY",
-    "TRAIN_PRESETS",
-    "Config",
-    "CurationRule",
-    "GenerationConfig",
-    "Sampling",
-    "ScratchConfig",
-    "TrainConfig",
-    "from_fields",
-    "plain",
-]
 
 Config = TypeVar("Config", bound=Settings)
 ChoiceRule = Literal["first", "contrast", "contrast_per_token", "least_overlap"]
@@ -185,14 +168,14 @@ SAMPLED_ONLY = ("top_p", "seed", "candidates", "choice")
 class ScratchConfig(Sampling):
     """Premises from scratch: which cells of topic x genre x length an LLM fills, and how."""
 
-    temperature: float = again(
+    temperature: float = redeclared(
         Sampling,
         "temperature",
         0.8,
         help="Softmax temperature. 0 always takes the best token: every attempt at a cell gives the same text.",
     )
-    top_p: float = again(Sampling, "top_p", 0.95)
-    max_new_tokens: int = again(
+    top_p: float = redeclared(Sampling, "top_p", 0.95)
+    max_new_tokens: int = redeclared(
         Sampling,
         "max_new_tokens",
         56,
@@ -200,7 +183,7 @@ class ScratchConfig(Sampling):
         label="Longest premise (tokens)",
         ge=4,
     )
-    batch_size: int = again(
+    batch_size: int = redeclared(
         Sampling,
         "batch_size",
         0,

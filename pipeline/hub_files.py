@@ -21,7 +21,7 @@ _NAME = re.compile(r"([\w.-]+/[\w.-]+)(?:/([\w.-]+(?:/[\w.-]+)*))?")
 _REVISION = re.compile(r"[\w./-]{1,100}")
 _MODEL_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
 Tell = Callable[[int, int], None]
-"""Told bytes so far and bytes in all; may raise to stop."""
+"""Called with the bytes so far and in all; may raise to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,12 @@ class HubName:
         """Read OWNER/NAME or OWNER/NAME/FILE. Raises InputError for anything else."""
         found = _NAME.fullmatch(name.strip())
         if found is None or ".." in name or (revision and not _REVISION.fullmatch(revision)):
-            raise InputError(f"{name!r} at {revision or 'main'!r} is no name on the hub; write OWNER/NAME.")
+            raise InputError(f"{name!r} at {revision or 'main'!r} is not a name on the hub; write OWNER/NAME.")
         return cls(found[1], found[2] or "", revision or "main")
+
+    def at(self, commit: str) -> str:
+        """Return OWNER/NAME[/FILE]@commit."""
+        return f"{self.repository}{f'/{self.file}' if self.file else ''}@{commit}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class Fetched:
 
     path: Path
     name: str
-    """OWNER/NAME[/FILE]@commit."""
+    """See HubName.at."""
 
 
 def fetch_model(wanted: HubName, folder: Path, *, tell: Tell) -> Fetched:
@@ -55,22 +59,22 @@ def fetch_model(wanted: HubName, folder: Path, *, tell: Tell) -> Fetched:
 
     Raises UnreachableError without a network, WeightsError for a model without safetensors, InputError otherwise.
     """
-    with _one_sentence(wanted):
+    with _plain_errors(wanted):
         commit, files = _listed(wanted, "model")
         chosen = _gguf(wanted, files) if wanted.file else _model_files(wanted, files)
         target = _fetch(wanted, commit, chosen, folder, "model", tell)
-    return Fetched(target / wanted.file if wanted.file else target, _told(wanted, commit))
+    return Fetched(target / wanted.file if wanted.file else target, wanted.at(commit))
 
 
 def fetch_file(wanted: HubName, folder: Path, *, tell: Tell) -> Fetched:
     """Fetch one file of a data set into `folder`; errors as in `fetch_model`."""
-    with _one_sentence(wanted):
+    with _plain_errors(wanted):
         commit, files = _listed(wanted, "dataset")
         if wanted.file not in files:
             names = ", ".join(sorted(files)[:10]) or "none"
             raise InputError(f"{wanted.repository} has no file {wanted.file!r}; it has {names}.")
         target = _fetch(wanted, commit, {wanted.file: files[wanted.file]}, folder, "dataset", tell)
-    return Fetched(target / wanted.file, _told(wanted, commit))
+    return Fetched(target / wanted.file, wanted.at(commit))
 
 
 def _listed(wanted: HubName, kind: str) -> tuple[str, dict[str, int]]:
@@ -165,12 +169,8 @@ class _Counter:
         return Bar
 
 
-def _told(wanted: HubName, commit: str) -> str:
-    return f"{wanted.repository}{f'/{wanted.file}' if wanted.file else ''}@{commit}"
-
-
 @contextmanager
-def _one_sentence(wanted: HubName) -> Iterator[None]:
+def _plain_errors(wanted: HubName) -> Iterator[None]:
     """Turn what the hub's library raises into an InputError, no network into an UnreachableError."""
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
@@ -181,8 +181,8 @@ def _one_sentence(wanted: HubName) -> Iterator[None]:
         raise
     except (OfflineModeIsEnabled, LocalEntryNotFoundError, httpx2.TransportError, ConnectionError) as error:
         raise UnreachableError(
-            f"There is no way to the hub from here, so {wanted.repository} was not fetched: name a local file."
+            f"The hub cannot be reached to fetch {wanted.repository}: check the network, or name a local file."
         ) from error
     except (HfHubHTTPError, OSError, ValueError) as error:
-        told = " ".join(str(error).split())[:160]
-        raise InputError(f"{wanted.repository} at {wanted.revision} could not be fetched ({told}).") from error
+        message = " ".join(str(error).split())[:160]
+        raise InputError(f"{wanted.repository} at {wanted.revision} could not be fetched ({message}).") from error

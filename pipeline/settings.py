@@ -1,14 +1,15 @@
 """A setting is declared once: range, step, label and help stand on the field of its config.
 
 Configs check themselves against it, and forms, the options of the command line and docs/settings.md are made from it.
+Values that arrive as JSON are checked against type annotations by the same rules.
 """
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pipeline.records import InputError
 
@@ -18,6 +19,16 @@ MOST_CHARACTERS = 4096
 LONGEST_NAME = 255
 """Characters in the name of a corpus, snapshot or the like: as many as a file name has."""
 _SHOWN = 80
+_LARGEST_WHOLE = 2**63
+"""Whole numbers are kept in 64 bits, in the database as well as in NumPy."""
+_TYPE_WORDS: dict[Any, str] = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    NoneType: "null",
+    dict: "an object",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +97,7 @@ def seed_setting(help: str, **details: Any) -> Any:
     return setting(0, help, unit="integer", ge=0, le=2**32 - 1, **details)
 
 
-def again(kind: type, name: str, default: Any, **changes: Any) -> Any:
+def redeclared(kind: type, name: str, default: Any, **changes: Any) -> Any:
     """Declare an inherited field anew, with another default and what else differs."""
     return field(default=default, metadata={"setting": replace(setting_of(kind, name), **changes)})
 
@@ -130,10 +141,10 @@ def typed(name: str, annotation: Any, value: Any) -> Any:
 
     Raises InputError for a value of another type, and for NaN and infinity.
     """
-    if get_origin(annotation) is tuple and isinstance(value, list):
-        value = tuple(value)
-    if not _fits(value, annotation):
+    if not fits(value, annotation):
         raise InputError(f"{name} must be {type_words(annotation)}, got {shown(value)}.")
+    if isinstance(value, list) and get_origin(annotation) is tuple:
+        return tuple(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
     kinds = (annotation, *get_args(annotation))
@@ -159,26 +170,52 @@ def checked_name(name: str, of: str) -> str:
     return found
 
 
+def check_types(values: Mapping[str, Any], source: Any, *, of: str) -> None:
+    """Raise InputError for the first value that is not of the type its annotation names.
+
+    source: the function or dataclass with the annotations; names it lacks are skipped. of: what the names belong to.
+    """
+    hints = get_type_hints(source)
+    for name, value in values.items():
+        if name not in hints:
+            continue
+        if not fits(value, hints[name]):
+            raise InputError(f"{name} of {of} must be {type_words(hints[name])}, got {shown(value)}.")
+        numbers = value if isinstance(value, list | tuple) else [value]
+        if any(isinstance(number, int) and abs(number) >= _LARGEST_WHOLE for number in numbers):
+            raise InputError(f"{name} of {of} must be a number of at most 64 bits, got {shown(value)}.")
+
+
 def type_words(annotation: Any) -> str:
     """Return a type in plain words."""
-    if get_origin(annotation) in (Union, UnionType):
-        return " or ".join(type_words(part) for part in get_args(annotation))
-    if get_origin(annotation) is Literal:
-        return f"one of {', '.join(map(str, get_args(annotation)))}"
-    if get_origin(annotation) is tuple:
-        return "a list of texts"
-    words = {float: "a number", int: "a whole number", str: "text", bool: "true or false", NoneType: "null"}
-    return words.get(annotation, str(annotation))
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        return " or ".join(map(type_words, parts))
+    if origin is Literal:
+        return f"one of {', '.join(part or 'an empty text' for part in parts)}"
+    if origin in (list, tuple, Sequence):
+        return "a list of texts" if parts[0] is str else f"a list, each item {type_words(parts[0])}"
+    return _TYPE_WORDS.get(origin or annotation, getattr(annotation, "__name__", str(annotation)))
 
 
-def _fits(value: Any, annotation: Any) -> bool:
-    """Whether a value is of a type; a whole number is a number, but true is none."""
-    if get_origin(annotation) in (Union, UnionType):
-        return any(_fits(value, part) for part in get_args(annotation))
-    if get_origin(annotation) is Literal:
-        return isinstance(value, str) and value in get_args(annotation)
-    if get_origin(annotation) is tuple:
-        return isinstance(value, tuple) and all(isinstance(part, str) for part in value)
+def fits(value: Any, annotation: Any) -> bool:
+    """Whether a value is of a type: a list may stand for any sequence, a whole number for a float; true is no number.
+
+    NaN and infinity fit no type, nor does a whole number too large for a float where a float is meant.
+    """
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if annotation is Any:
+        return True
+    if origin in (Union, UnionType):
+        return any(fits(value, part) for part in parts)
+    if origin is Literal:
+        return isinstance(value, str) and value in parts
+    if origin is tuple and Ellipsis not in parts:
+        return isinstance(value, list | tuple) and len(value) == len(parts) and all(map(fits, value, parts))
+    if origin in (list, tuple, Sequence):
+        return isinstance(value, list | tuple) and all(fits(item, parts[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(fits(key, parts[0]) and fits(value[key], parts[1]) for key in value)
     if annotation is float:
         return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     if annotation is int:

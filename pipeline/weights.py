@@ -16,6 +16,8 @@ from pathlib import Path
 from pipeline.durable import whole_folder, whole_path, write_text
 from pipeline.records import WeightsError
 
+BUILT_IN_ENCODERS = ("all-MiniLM-L6-v2", "static-minilm", "smollm2-135m")
+BUILT_IN_LLMS = ("smollm2-135m",)
 GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -180,7 +182,3 @@ def _dequantise(source: Path, folder: Path) -> None:
         del model.config.quantization_config
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(where, gguf_file=name, trust_remote_code=False).save_pretrained(folder)
-
-
-BUILT_IN_ENCODERS = ("all-MiniLM-L6-v2", "static-minilm", "smollm2-135m")
-BUILT_IN_LLMS = ("smollm2-135m",)

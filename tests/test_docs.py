@@ -15,7 +15,7 @@ from pipeline.files.source import COMPRESSED, KINDS, MAX_LINE_BYTES
 from pipeline.premises import MAX_PREMISE_CHARS, USUAL_COLUMNS
 from pipeline.records import Outcome
 from pipeline.settings import settings_of
-from pipeline.train_config import MaskRule
+from pipeline.train_config import TRAIN_PRESETS, MaskRule
 from workbench.cli.parser import build_parser
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -36,7 +36,7 @@ def test_the_settings_page_has_every_field_mask_rule_and_preset():
         body = next(part for part in sections if part.startswith(f"{kind.__name__}\n"))
         assert re.findall(r"^\| `(\w+)` \|", body, flags=re.MULTILINE) == [item.name for item in fields(kind)]
     assert all(f"`{rule}`" in text for rule in get_args(MaskRule))
-    assert all(f"*{name}*" in text for name in (*config.RULE_PRESETS, *config.TRAIN_PRESETS))
+    assert all(f"*{name}*" in text for name in (*config.RULE_PRESETS, *TRAIN_PRESETS))
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.curation.likelihood import DIGIT_PROMPT, DigitPrompt, PairJudge, Pairs, packed, shortened
-from pipeline.generation.engines.engine import Engine
-from pipeline.generation.engines.llama import PREFIXES, Piece
+from pipeline.generation.engines.engine import PREFIXES, Engine, Piece
 from pipeline.generation.llms.torch_writing import Prompt
 from pipeline.generation.llms.transformers_llm import DecoderLLM, EncoderDecoderLLM
 from pipeline.records import InputError

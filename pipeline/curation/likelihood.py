@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.generation.engines.engine import Engine
-from pipeline.generation.engines.llama import PREFIXES, SEQUENCES, Piece
+from pipeline.generation.engines.engine import PREFIXES, SEQUENCES, Engine, Piece
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.prompts import LINE_END, PromptSet, SidePrompt
 from pipeline.records import InputError

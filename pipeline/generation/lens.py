@@ -1,4 +1,4 @@
-"""The contrast under a lens: one reply, token by token, with what both prompts thought of the likeliest candidates.
+"""The contrast under a lens: one reply, token by token, with what both prompts make of the likeliest candidates.
 
 MultiCSR (arXiv 2310.10962), stage 1:  z_t = l_t - omega * l^_t . A record keeps l_t and l^_t of the candidates of
 each step, so that the choice can be made again for another omega without the LLM: exactly up to the first step where

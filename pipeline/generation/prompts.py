@@ -131,7 +131,7 @@ class PromptSet:
         except (TypeError, ValueError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f"This is no prompt set: {error}.") from error
+            raise InputError(f"This is not a prompt set: {error}.") from error
 
 
 _PROMPT_FIELDS = ("positive", "hard_negative", "against_positive", "against_hard_negative")

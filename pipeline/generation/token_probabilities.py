@@ -1,4 +1,4 @@
-"""Reading a prompt token by token: what the LLM expects next after each, for one reply that only grows."""
+"""Next-token log-probabilities along one prompt whose reply grows token by token."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.generation.contrast import TokenChoice, pick
-from pipeline.generation.engines.engine import Engine
-from pipeline.generation.engines.llama import PREFIXES, Piece
+from pipeline.generation.engines.engine import PREFIXES, Engine, Piece
 from pipeline.generation.llms.gguf import GgufLLM
 from pipeline.generation.llms.protocol import LLM, TokenLLM, log_softmax
 from pipeline.records import InputError
@@ -20,7 +19,7 @@ class Reader(Protocol):
     prompt_tokens: int
 
     def read(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """Append tokens, none at first, and return log p of every next token, float32 (vocabulary,), in nats."""
+        """Append tokens (at first an empty list); return log p of every next token in nats, float32 (vocabulary,)."""
         ...
 
     def close(self) -> None:
@@ -57,7 +56,7 @@ class LlamaReader:
 
 
 class RereadingReader:
-    """Any LLM that shows its log-probabilities, asked for prompt and reply anew at every token: slow, and simple."""
+    """Any LLM that shows its log-probabilities, given prompt and reply again at every token: slow, but simple."""
 
     def __init__(self, llm: TokenLLM, prompt: str) -> None:
         self.prompt_tokens = len(llm.tokenize(prompt))

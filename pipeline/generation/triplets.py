@@ -1,7 +1,7 @@
 """Stage 1: from premises to triplets, every premise with exactly one outcome per side."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.config import ChoiceRule, GenerationConfig
@@ -10,6 +10,8 @@ from pipeline.generation.outcomes import classify, unlike
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.prompts import PromptSet
 from pipeline.records import Contrast, GeneratedTriplet, Outcome, Premise, Side, SideResult, text_id
+
+_MEASURING_RULES = ("contrast", "contrast_per_token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,16 @@ def chosen(candidates: Sequence[Candidate], rule: ChoiceRule, *, omega: float, p
     usable = [candidate for candidate in candidates if candidate.result.outcome is Outcome.OK]
     if not usable:
         return candidates[0]
-    return max(usable, key=_RULES[rule](omega, premise))
+
+    def worth(candidate: Candidate) -> float:
+        if rule == "least_overlap":
+            return -copied_share(candidate.result.text, premise)
+        if rule == "first":
+            return 0.0
+        value = _known(candidate.contrast(omega))
+        return value if rule == "contrast" else value / max(1, candidate.result.tokens)
+
+    return max(usable, key=worth)
 
 
 def copied_share(text: str, premise: str) -> float:
@@ -46,35 +57,8 @@ def copied_share(text: str, premise: str) -> float:
     return sum(word in known for word in words) / len(words) if words else 1.0
 
 
-def _first(_omega: float, _premise: str) -> Callable[[Candidate], float]:
-    return lambda _candidate: 0.0
-
-
-def _contrast(omega: float, _premise: str) -> Callable[[Candidate], float]:
-    return lambda candidate: _known(candidate.contrast(omega))
-
-
-def _contrast_per_token(omega: float, _premise: str) -> Callable[[Candidate], float]:
-    return lambda candidate: _known(candidate.contrast(omega)) / max(1, candidate.result.tokens)
-
-
-def _least_overlap(_omega: float, premise: str) -> Callable[[Candidate], float]:
-    return lambda candidate: -copied_share(candidate.result.text, premise)
-
-
 def _known(value: float | None) -> float:
     return float("-inf") if value is None or value != value else value
-
-
-_RULES: dict[ChoiceRule, Callable[[float, str], Callable[[Candidate], float]]] = {
-    "first": _first,
-    "contrast": _contrast,
-    "contrast_per_token": _contrast_per_token,
-    "least_overlap": _least_overlap,
-}
-
-
-_MEASURING_RULES = ("contrast", "contrast_per_token")
 
 
 def never() -> bool:
@@ -101,7 +85,7 @@ def generate(
 
 @dataclass(slots=True)
 class _Open:
-    """A premise whose replies are not all in."""
+    """A premise with replies still missing."""
 
     premise: Premise
     replies: dict[tuple[Side, int], Reply] = field(default_factory=dict)

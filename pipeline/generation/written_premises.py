@@ -1,6 +1,6 @@
-"""What becomes of each premise that was asked for: its outcome, its cell, and which cells are full.
+"""Premises from scratch: an LLM fills a grid of topic x genre x length, and every attempt ends with one outcome.
 
-A sentence is filed under the length that it has, whatever length was asked for.
+A sentence counts for the length that it has, whatever length was asked for.
 """
 
 import re
@@ -96,7 +96,7 @@ def chosen_lengths(config: ScratchConfig) -> list[Length]:
     return [length for length in Length if length in config.lengths or not config.lengths]
 
 
-class Filing:
+class CellGrid:
     """What has been written so far: which cells are full, which texts are taken, how each attempt ends."""
 
     def __init__(self, config: ScratchConfig) -> None:
@@ -106,14 +106,14 @@ class Filing:
         self._asked: Counter[Cell] = Counter()
         self._exact: set[str] = set()
         self._near = WordDuplicates(config.near_duplicate)
-        for genre in GENRES:  # an example given back word by word is no premise of ours
+        for genre in GENRES:  # an example repeated word for word is a duplicate
             for _, example in genre.examples:
                 self._take(example)
 
-    def file(
+    def add(
         self, asked: Cell, number: int, raw: str, *, cut: bool = False, failed: bool = False, reason: str = ""
     ) -> Attempt:
-        """Judge a reply, of which the first sentence counts, remember it, and return it as an attempt."""
+        """Return the attempt that a reply is, counted in the grid; only the first sentence of the reply is used."""
         found = sentence_in(raw, wanted=_CLEAN_UP)
         text = found.text
         length = Length.of(text)
@@ -181,8 +181,8 @@ def write_premises(
 ) -> Iterator[Attempt]:
     """Yield attempts as they end, until every cell holds its target or has used up its attempts.
 
-    known: attempts of an earlier run of the same config, which this one continues. InputError for a genre or topic
-    that nobody has worded.
+    known: attempts of an earlier run of the same config, which this one continues. InputError for an
+    unknown genre or length.
     """
     return _Writer(config, llm, known).attempts(should_stop)
 
@@ -195,9 +195,9 @@ class _Writer:
         self._llm = llm
         self._genres = chosen_genres(config)
         self._cells = cells(config)
-        self._filing = Filing(config)
+        self._grid = CellGrid(config)
         for attempt in known:
-            self._filing.remember(attempt)
+            self._grid.remember(attempt)
 
     def attempts(self, should_stop: Callable[[], bool]) -> Iterator[Attempt]:
         made = True
@@ -211,17 +211,17 @@ class _Writer:
     def _round(self, genre: Genre, should_stop: Callable[[], bool]) -> Iterator[Attempt]:
         """Ask once for all that this genre's cells lack."""
         asked = [
-            (cell, number) for cell in self._cells if cell.genre == genre.name for number in self._filing.wanted(cell)
+            (cell, number) for cell in self._cells if cell.genre == genre.name for number in self._grid.wanted(cell)
         ]
         replies = self._llm.continuations(genre.prefix(), self._asks(genre, asked), plain(self._config), should_stop)
         for reply in replies:
-            yield self._filed(*asked[reply.key], reply)
+            yield self._attempt(*asked[reply.key], reply)
 
     def _asks(self, genre: Genre, asked: list[tuple[Cell, int]]) -> Iterator[Ask]:
         for key, (cell, number) in enumerate(asked):
             seed = int(text_id("\n".join([str(self._config.seed), *cell, str(number)])), 16)
             yield Ask(key, genre.tail(cell.topic, cell.length), seed)
 
-    def _filed(self, cell: Cell, number: int, reply: Reply) -> Attempt:
+    def _attempt(self, cell: Cell, number: int, reply: Reply) -> Attempt:
         failed = reply.problem in (Outcome.FAILED, Outcome.TOO_LONG)
-        return self._filing.file(cell, number, reply.raw, cut=reply.cut, failed=failed, reason=reply.reason)
+        return self._grid.add(cell, number, reply.raw, cut=reply.cut, failed=failed, reason=reply.reason)

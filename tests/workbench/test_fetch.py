@@ -86,7 +86,7 @@ def test_without_a_network_the_job_ends_with_one_sentence(workspace: Workspace, 
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     job, folder = fetch(workspace, "sts")
-    assert job.state == "failed" and job.message.startswith("There is no way to the hub from here")
+    assert job.state == "failed" and job.message.startswith("The hub cannot be reached")
     assert list(folder.iterdir()) == []
 
 

@@ -5,8 +5,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.annotations import check_types
 from pipeline.records import InputError
+from pipeline.settings import check_types
 from workbench.workspace import Workspace
 
 Action = Callable[..., dict[str, Any]]

@@ -7,8 +7,8 @@ from typing import Any, Final, Literal
 
 import duckdb
 
-from pipeline.annotations import check_types
 from pipeline.records import InputError
+from pipeline.settings import check_types
 
 _SENTENCES: Final = ("premise", "positive", "hard_negative")
 _FREQUENT: Final = " etaoinsrhldcumfgpywbvk"

@@ -1,7 +1,7 @@
-"""The weights of a GGUF file as float32 tensors, for the engine that computes in torch.
+"""The weights of a GGUF file as float32 tensors, for the engine that computes in torch, and its vocabulary.
 
 Only plain Llama-shaped decoders (SmolLM2, Llama 1 and 2, TinyLlama): whatever else a file asks for is refused, so
-that no weight is ever left out in silence.
+no weight is ever left out silently.
 """
 
 import ctypes
@@ -117,7 +117,7 @@ def _check_names(found: set[str], layers: int) -> None:
     if missing := sorted(needed - found):
         raise ValueError(f"{missing[0]} is missing")
     if unknown:
-        raise ValueError(f"it holds {unknown[0]}, which a plain Llama has not")
+        raise ValueError(f"it holds {unknown[0]}, which a plain Llama does not have")
 
 
 def _float32(tensor: Any) -> torch.Tensor:
@@ -178,7 +178,7 @@ class Vocabulary:
     def tokenize(self, text: str) -> list[int]:
         """Return the tokens of a text; special tokens written in the text stay plain text."""
         data = text.encode("utf-8", errors="replace")
-        room = len(data) + 8
+        room = len(data) + 8  # a token stands for a byte or more, so the text cannot have more tokens than this
         tokens = (llama_cpp.llama_token * room)()
         count = llama_cpp.llama_tokenize(self._vocab, data, len(data), tokens, room, False, False)
         if count < 0:
@@ -196,7 +196,7 @@ class Vocabulary:
             self._model = None
 
     def _piece(self, token: int) -> bytes:
-        buffer = ctypes.create_string_buffer(256)
+        buffer = ctypes.create_string_buffer(256)  # longer than any token; not closed by a NUL, hence the length
         length = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
         return buffer.raw[: max(length, 0)]
 

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.generation.contrast import TokenChoice, choose
-from pipeline.generation.engines.engine import Engine
-from pipeline.generation.engines.llama import PREFIXES, SEQUENCES, CacheFullError, DecodeError, Piece
+from pipeline.generation.engines.engine import PREFIXES, SEQUENCES, CacheFullError, DecodeError, Engine, Piece
 from pipeline.records import Outcome, Side
 
 OTHER = {Side.POSITIVE: Side.HARD_NEGATIVE, Side.HARD_NEGATIVE: Side.POSITIVE}

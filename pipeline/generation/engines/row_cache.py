@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pipeline.generation.engines.llama import CacheFullError
+from pipeline.generation.engines.engine import CacheFullError
 
 _STEP = 32
 """Slots and tokens are added in steps of this many."""

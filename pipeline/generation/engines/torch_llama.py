@@ -5,7 +5,6 @@ it in one product, so its length costs next to nothing, and the matrix products 
 surface is that of LlamaLLM; the weights are those of the same GGUF file, in float32.
 """
 
-import os
 import time
 from collections.abc import Sequence
 from itertools import accumulate
@@ -16,10 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import linear, rms_norm, silu
 
+from pipeline.generation.engines.engine import PREFIXES, WINDOW, GgufEngine, Piece
 from pipeline.generation.engines.gguf_weights import Layer, Vocabulary, read_weights
-from pipeline.generation.engines.llama import PREFIXES, WINDOW, Piece, ThreadChoice, check_gguf
 from pipeline.generation.engines.row_cache import Prefix, RowCache
-from pipeline.records import WeightsError
+
+CELLS = 24_576
+"""Tokens that rows may hold together, padded to the longest; 1.1 GB for SmolLM2-135M, taken as needed."""
 
 
 class StepAttention:
@@ -147,50 +148,28 @@ def _by_prefix(prefixes: Sequence[Prefix | None]) -> list[tuple[Prefix, torch.Te
     return [(prefix, torch.tensor(tokens)) for prefix, tokens in members.values()]
 
 
-CELLS = 24_576
-"""Tokens that rows may hold together, padded to the longest; 1.1 GB for SmolLM2-135M, taken as needed."""
+class TorchLlama(GgufEngine):
+    """A GGUF file in torch on the CPU."""
 
-
-class TorchLlama:
-    """A GGUF file in torch on the CPU. Not thread-safe: one call at a time."""
-
+    kind = "torch, float32"
     rows = 124
     """Half as many are a tenth slower, twice as many no faster."""
     tokens_a_call = 1024
     """Enough for products near their best rate; logits for all of them would take 200 MB."""
 
     def __init__(self, path: Path, *, name: str, threads: int | None = None, cells: int = CELLS) -> None:
-        check_gguf(path)
-        self.name = name
-        self.kind = "torch, float32"
-        self.path = path
-        self.cells = cells
+        super().__init__(path, name=name, cells=cells, threads=threads)
         self._weights = read_weights(path)
         self._vocabulary = Vocabulary.of_file(path)
         self.vocabulary = self._vocabulary.size
         self.ends = self._vocabulary.ends
         self.tokenize, self.detokenize = self._vocabulary.tokenize, self._vocabulary.detokenize
-        self._choice = ThreadChoice(threads or len(os.sched_getaffinity(0)))
         shape = self._weights.shape
         self.window = min(WINDOW, shape.window, cells)
         self._cache = RowCache(layers=shape.layers, heads=shape.key_heads, width=shape.width, cells=cells)
-        self._prefixes: dict[tuple[int, ...], int] = {}
         self._prefix_cells: dict[int, Prefix] = {}
         self._turns = _rotations(self.window, shape.width, shape.rotation_base)
-        self._check()
-
-    def prefix(self, tokens: Sequence[int]) -> int:
-        """Return the sequence that holds these shared tokens, computing them the first time."""
-        key = tuple(tokens)
-        if key not in self._prefixes:
-            if len(self._prefixes) == PREFIXES:
-                oldest, sequence = next(iter(self._prefixes.items()))
-                del self._prefixes[oldest]
-            else:
-                sequence = len(self._prefixes)
-            self._prefix_cells[sequence] = self._computed_prefix(key)
-            self._prefixes[key] = sequence
-        return self._prefixes[key]
+        self._check_weights(PREFIXES)
 
     @property
     def prefix_cells(self) -> int:
@@ -228,12 +207,6 @@ class TorchLlama:
         """Free the tokens; the weights go with the object."""
         self._vocabulary.close()
 
-    def __enter__(self) -> "TorchLlama":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _hidden(self, step: StepAttention) -> torch.Tensor:
         """Run all layers over the tokens of a step; returns float32 (tokens, hidden), normalised."""
         weights = self._weights
@@ -259,20 +232,13 @@ class TorchLlama:
         return rms_norm(hidden, (hidden.shape[1],), scale, self._weights.shape.epsilon)
 
     @torch.no_grad()
-    def _computed_prefix(self, tokens: Sequence[int]) -> Prefix:
+    def _fill_prefix(self, sequence: int, tokens: tuple[int, ...]) -> None:
         shape = self._weights.shape
         alone = RowCache(layers=shape.layers, heads=shape.key_heads, width=shape.width, cells=self.cells)
         step = StepAttention(alone, [Piece(0, 0, tokens, outputs=0)])
         self._hidden(step)
-        return Prefix(*(cache[:, 0, :, : len(tokens)].clone() for cache in (alone.keys, alone.values)))
-
-    def _check(self) -> None:
-        """Compute one token: weights damaged beyond the header show as logits that are not finite."""
-        logits = self.decode([Piece(PREFIXES, 0, [0])])
-        self.forget(PREFIXES)
-        if not np.isfinite(logits).all() or np.ptp(logits) == 0:
-            self.close()
-            raise WeightsError(f"The weights {self.path} are damaged: the model's answers are not finite numbers.")
+        kept = (cache[:, 0, :, : len(tokens)].clone() for cache in (alone.keys, alone.values))
+        self._prefix_cells[sequence] = Prefix(*kept)
 
 
 def _rotations(positions: int, width: int, base: float) -> torch.Tensor:

@@ -11,6 +11,7 @@ import openai
 
 from pipeline.config import GenerationConfig
 from pipeline.generation.clean_up import has_words, without_reasoning
+from pipeline.generation.llms import retries
 from pipeline.generation.llms.endpoints import origin_of
 from pipeline.generation.llms.loading import open_llm
 from pipeline.generation.llms.meter import Meter
@@ -19,16 +20,7 @@ from pipeline.generation.llms.refused_settings import sent_settings, without_ref
 from pipeline.generation.llms.registry import LLMEntry, digest_of
 from pipeline.generation.llms.remote import RemoteLLM
 from pipeline.generation.llms.responses import written_log_p
-from pipeline.generation.llms.retries import (
-    CallError,
-    Calls,
-    MalformedError,
-    Parsed,
-    Patience,
-    ServerError,
-    ToldError,
-    plain,
-)
+from pipeline.generation.llms.retries import CallError, Calls, Parsed, Patience, ServerError
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import Contrast, InputError, Side
 
@@ -147,8 +139,8 @@ def _explored(entry: LLMEntry, patience: Patience) -> tuple[LLMEntry, int | None
         scores = llm.entry.api == "completions" and _echo_is_true(llm, calls)
         return replace(llm.entry, scores_prompts=scores), context_length
     except (CallError, ServerError) as error:
-        told = f"The server of {entry.name} could not be asked: {str(error).rstrip('.')}."
-        raise (_NotHereError if _is_absent(error) else InputError)(told) from error
+        message = f"The server of {entry.name} could not be asked: {str(error).rstrip('.')}."
+        raise (_NotHereError if _is_absent(error) else InputError)(message) from error
     finally:
         llm.close()
 
@@ -164,8 +156,8 @@ def _model(llm: RemoteLLM, calls: Calls) -> tuple[str, int | None]:
     names = ", ".join(sorted(models)[:20])
     if not wanted:
         if len(models) != 1:
-            told = f"Name the model of {llm.name}: the server has {names or 'none that it lists'}."
-            raise InputError(told) if models else _NotHereError(told)
+            message = f"Name the model of {llm.name}: the server {f'has {names}' if names else 'lists none'}."
+            raise InputError(message) if models else _NotHereError(message)
         [wanted] = models
     elif models and wanted not in models:
         alike = [name for name in models if _is_alias(wanted, name)]
@@ -182,8 +174,8 @@ def _is_alias(wanted: str, listed: str) -> bool:
 
 
 def _models(answer: Any) -> Parsed:
-    """Read a list of models: id -> context length where it is told (vLLM does)."""
-    listed = plain(answer).get("data")
+    """Read a list of models: id -> context length where the server says it (vLLM does)."""
+    listed = retries.plain(answer).get("data")
     models = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
     found: dict[str, int | None] = {}
     for one in models:
@@ -227,7 +219,7 @@ def _is_absent(error: BaseException) -> bool:
     cause = error.__cause__
     if isinstance(cause, openai.APIStatusError):
         return cause.status_code in (400, 404, 405, 422, 501)
-    return isinstance(cause, MalformedError | ToldError)
+    return isinstance(cause, retries.MalformedError | retries.ErrorBodyError)
 
 
 def _echo_is_true(llm: RemoteLLM, calls: Calls) -> bool:

@@ -84,7 +84,7 @@ def key_for(variable: str, url: str, registered: str) -> str:
 
 
 def origin_of(url: str) -> str:
-    """Return scheme://host:port of a URL. Raises EndpointError for what is no URL of a server."""
+    """Return scheme://host:port of a URL. Raises EndpointError for what is not the URL of a server."""
     origin = _origin(url)
     return f"{origin.scheme}://{origin.host}:{origin.port}"
 
@@ -130,9 +130,9 @@ def _origin(url: str) -> _Origin:
     try:
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise EndpointError(f"{url!r} is no URL of a server: write it as http://127.0.0.1:8000/v1.") from error
+        raise EndpointError(f"{url!r} is not the URL of a server: write it as http://127.0.0.1:8000/v1.") from error
     if parts.scheme not in ("http", "https") or not host:
-        raise EndpointError(f"{url!r} is no URL of a server: write it as http://127.0.0.1:8000/v1.")
+        raise EndpointError(f"{url!r} is not the URL of a server: write it as http://127.0.0.1:8000/v1.")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise EndpointError("The URL of a server holds no name, password or query: give the key by its variable.")
     return _Origin(parts.scheme, host.lower(), port or (443 if parts.scheme == "https" else 80))

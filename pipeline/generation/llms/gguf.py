@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
 from pipeline.generation.contrast import TokenChoice
-from pipeline.generation.engines.engine import Engine
-from pipeline.generation.engines.llama import PREFIXES, WINDOW, Piece
+from pipeline.generation.engines.engine import PREFIXES, WINDOW, Engine, Piece
 from pipeline.generation.engines.lockstep import Lockstep, RawReply, Request
 from pipeline.generation.llms.protocol import Ask, Reply, ShouldStop, log_probabilities_of, log_softmax
 from pipeline.generation.prompts import PromptSet, SidePrompt

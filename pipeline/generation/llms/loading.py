@@ -53,8 +53,8 @@ def _open_folder(entry: LLMEntry, *, device: str = "auto", threads: int | None =
     except Exception as error:  # whatever transformers, tokenizers and safetensors say about a damaged folder
         if is_out_of_memory(error):
             raise InputError(f"The model {folder} does not fit into memory; choose a smaller one.") from error
-        told = " ".join(str(error).split())[:200]
-        raise WeightsError(f"transformers cannot load {folder} ({type(error).__name__}: {told}).") from error
+        message = " ".join(str(error).split())[:200]
+        raise WeightsError(f"transformers cannot load {folder} ({type(error).__name__}: {message}).") from error
     check_tokenizer(llm.tokenizer, folder)
     _probe(llm, folder)
     return llm
@@ -66,4 +66,4 @@ def _probe(llm: TorchLLM, folder: Path) -> None:
 
     row = llm.next_log_probabilities("A sentence", [])[0]
     if not np.isfinite(row).all():
-        raise WeightsError(f"The weights in {folder} are damaged: the model's answers are not finite numbers.")
+        raise WeightsError(f"The weights in {folder} are damaged: the model's logits are not finite numbers.")

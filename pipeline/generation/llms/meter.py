@@ -1,7 +1,7 @@
 """What a run's calls cost: every call is reserved at its upper bound before it is made, then settled at what it took.
 
 A call whose worst case does not fit what is left of the budget is not made, so the budget is never exceeded. What a
-server does not tell (an answer cut off, no usage in it) is counted at the upper bound.
+server does not report (an answer cut off, no usage in it) is counted at the upper bound.
 """
 
 from dataclasses import dataclass
@@ -75,13 +75,13 @@ class Meter:
         with self._changed:
             while not self._fits(most):
                 if self._reserved.calls == 0:
-                    raise BudgetError(self._told())
+                    raise BudgetError(self._message())
                 self._changed.wait()
             self._reserved = self._reserved.plus(most)
         return most
 
     def settle(self, reserved: Usage, prompt_tokens: int | None, reply_tokens: int | None) -> None:
-        """Count what a call took; what the server did not tell is counted as reserved."""
+        """Count what a call took; what the server did not report is counted as reserved."""
         took = self._usage(
             reserved.prompt_tokens if prompt_tokens is None else prompt_tokens,
             reserved.reply_tokens if reply_tokens is None else reply_tokens,
@@ -108,10 +108,11 @@ class Meter:
         tokens_fit = self._token_budget == 0 or after.tokens <= self._token_budget
         return tokens_fit and (self._money_budget == 0 or after.money <= self._money_budget)
 
-    def _told(self) -> str:
+    def _message(self) -> str:
         limits = [f"{self._token_budget:,} tokens"] if self._token_budget else []
         limits += [f"{self._money_budget:g} money"] if self._money_budget else []
         return (
             f"The budget of {' and '.join(limits)} leaves no room for another call ({self._spent.tokens:,} tokens "
-            f"and {self._spent.money:.4f} spent): start the run again with a larger one, finished rows cost nothing."
+            f"and {self._spent.money:.4f} spent): start the run again with a larger one; finished rows are not paid "
+            "for twice."
         )

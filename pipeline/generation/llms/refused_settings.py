@@ -26,13 +26,13 @@ def sent_settings(entry: LLMEntry, **settings: Any) -> dict[str, Any]:
 
 def without_refused(entry: LLMEntry, error: CallError) -> LLMEntry | None:
     """Return the entry without the setting that an error is about; None where it is about something else."""
-    told = refusal_text(error)
-    if entry.length_field == LENGTH_FIELDS[0] and LENGTH_FIELDS[1] in told:
+    text = refusal_text(error)
+    if entry.length_field == LENGTH_FIELDS[0] and LENGTH_FIELDS[1] in text:
         return replace(entry, length_field=LENGTH_FIELDS[1])
-    if not _REFUSED.search(told):
+    if not _REFUSED.search(text):
         return None
     for name in _MAY_BE_LEFT_OUT:
-        if name not in entry.left_out and is_named(name, told):
+        if name not in entry.left_out and is_named(name, text):
             return replace(entry, left_out=(*entry.left_out, name))
     return None
 
@@ -45,7 +45,7 @@ def refusal_text(error: CallError) -> str:
     return str(error) if not error.is_servers_fault else ""
 
 
-def is_named(name: str, told: str) -> bool:
+def is_named(name: str, text: str) -> bool:
     """Whether a message is about this setting; the word "stop" alone may mean anything."""
     quoted = rf"['\"`]{name}['\"`]|(?:property|parameter|field|argument)\W+{name}\b"
-    return bool(re.search(quoted if name == "stop" else rf"\b{name}\b", told))
+    return bool(re.search(quoted if name == "stop" else rf"\b{name}\b", text))

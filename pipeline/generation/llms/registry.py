@@ -15,7 +15,7 @@ EMBEDDED: Final = BUILT_IN_LLMS[0]
 LENGTH_FIELDS: Final = ("max_tokens", "max_completion_tokens")
 _LONGEST_NAME = 80
 _WRITERS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
-"""How transformers ends the names of architectures that write."""
+"""Endings of the names that transformers gives to architectures that write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class LLMEntry(Settings):
     source: str = ""
     """Where the files came from: OWNER/NAME@commit on the hub; empty for files of this machine."""
     digest: str = ""
-    """What tells these weights from others: a sha256, or a server's model id. Empty before a check."""
+    """Identity of the weights: a sha256, or a server's model id. Empty before a check."""
 
     def check_together(self) -> None:
         """Refuse a name that a list could not show."""
@@ -91,7 +91,7 @@ class LLMEntry(Settings):
 
 
 SERVER_SETTINGS: Final = tuple(settings_of(LLMEntry))
-"""What a person says about a server; the rest is found out by its check."""
+"""What a person enters about a server; its check finds out the rest."""
 EMBEDDED_ENTRY: Final = LLMEntry(EMBEDDED, "embedded", "")
 
 

@@ -8,6 +8,7 @@ are plain, and say so.
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -67,8 +68,8 @@ def written(
                     yield reply
                     if failed_in_a_row >= max(_FAILURES_IN_A_ROW, 2 * concurrency):
                         ended = InputError(
-                            f"The server of {name} failed {failed_in_a_row} times in a row (at last: "
-                            f"{reply.reason}): look after it and start again, finished rows cost nothing."
+                            f"The server of {name} failed {failed_in_a_row} times in a row ({reply.reason}): "
+                            "check it and start the run again; finished rows are not paid for twice."
                         )
         if not isinstance(ended, BudgetError):
             stop.set()  # calls that wait for their turn give up; those under way are waited for
@@ -134,23 +135,19 @@ class RemoteLLM:
         Raises BudgetError once the budget has no room for another call, and InputError when the server refuses every
         call or seems to be down; what was answered before is yielded first.
         """
-        stop = Event()
-        self._meter = self._new_meter(config)
-        writer = _Writer(self, self._calls(stop), config)
         jobs = ((ask, side) for ask in asks for side in Side)
-        return self._written(jobs, lambda ask, side: writer.side(ask, side, prompts), should_stop, stop)
+        return self._written(jobs, config, should_stop, lambda writer, *job: writer.side(*job, prompts))
 
     def continuations(
         self, shared: str, asks: Iterator[Ask], config: GenerationConfig, should_stop: ShouldStop
     ) -> Iterator[Reply]:
         """Yield how the LLM goes on from each text as it comes; see LLM.continuations and `replies`."""
-        stop = Event()
         # A run asks for one kind of text after the other: what the earlier ones cost counts towards its budget.
         self.spent = max(self.spent, self.usage, key=lambda usage: usage.calls)
-        self._meter = self._new_meter(config)
-        writer = _Writer(self, self._calls(stop), config)
         jobs = ((ask, Side.POSITIVE) for ask in asks)
-        return self._written(jobs, lambda ask, side: writer.reply(ask, side, shared + ask.premise), should_stop, stop)
+        return self._written(
+            jobs, config, should_stop, lambda writer, ask, side: writer.reply(ask, side, shared + ask.premise)
+        )
 
     def log_probabilities(self, prompts: Sequence[str], replies: Sequence[str]) -> NDArray[np.float64]:
         """Return log p(reply | prompt) of each pair; nan where the server does not say."""
@@ -223,11 +220,14 @@ class RemoteLLM:
     def _written(
         self,
         jobs: Iterator[tuple[Ask, Side]],
-        write: Callable[[Ask, Side], Reply],
+        config: GenerationConfig,
         should_stop: ShouldStop,
-        stop: Event,
+        write: Callable[["_Writer", Ask, Side], Reply],
     ) -> Iterator[Reply]:
-        return written(jobs, write, should_stop, stop, name=self.name, concurrency=self.entry.concurrency)
+        stop = Event()
+        self._meter = self._new_meter(config)
+        bound = partial(write, _Writer(self, self._calls(stop), config))
+        return written(jobs, bound, should_stop, stop, name=self.name, concurrency=self.entry.concurrency)
 
 
 class _Writer:

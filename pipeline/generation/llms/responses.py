@@ -3,7 +3,7 @@
 import math
 from typing import Any, NamedTuple
 
-from pipeline.generation.llms.retries import MalformedError, Parsed, ToldError, plain
+from pipeline.generation.llms.retries import ErrorBodyError, MalformedError, Parsed, plain
 
 
 class Written(NamedTuple):
@@ -116,7 +116,7 @@ def first_choice(found: dict[str, Any]) -> dict[str, Any]:
         raise MalformedError("no choices in it")
     error = choices[0].get("error")
     if error and choices[0].get("finish_reason") == "error":
-        raise ToldError(str(error.get("message", error) if isinstance(error, dict) else error))
+        raise ErrorBodyError(str(error.get("message", error) if isinstance(error, dict) else error))
     return choices[0]
 
 

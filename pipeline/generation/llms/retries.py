@@ -1,4 +1,4 @@
-"""Single calls of a server through the `openai` package: tried again where that helps, and told apart where not."""
+"""Single calls of a server through the `openai` package: retried where that helps, else an error that says why."""
 
 import email.utils
 import json
@@ -34,9 +34,9 @@ class CallError(Exception):
     """One call failed for good; other calls may go well."""
 
     def __init__(
-        self, told: str, *, is_too_long: bool = False, is_servers_fault: bool = True, is_filtered: bool = False
+        self, message: str, *, is_too_long: bool = False, is_servers_fault: bool = True, is_filtered: bool = False
     ) -> None:
-        super().__init__(told)
+        super().__init__(message)
         self.is_too_long = is_too_long
         self.is_servers_fault = is_servers_fault
         self.is_filtered = is_filtered
@@ -85,7 +85,7 @@ class Calls:
         Raises CallError when this call fails for good, ServerError when every call would, BudgetError when there is
         no money for it.
         """
-        told, last = "", None
+        message, last = "", None
         for attempt in range(1, self._patience.attempts + 1):
             self._wait_for_turn()
             reserved = self._meter.reserve(prompt, reply_tokens)
@@ -96,8 +96,8 @@ class Calls:
                 return parsed.value
             except openai.APIStatusError as error:
                 self._meter.release(reserved)  # refused calls are not charged for
-                told = self._told(error)
-                self._raise_if_final(error.status_code, told, error.response.text, error)
+                message = self._message(error)
+                self._raise_if_final(error.status_code, message, error.response.text, error)
                 asked = retry_after_s(error.response.headers.get("retry-after"))
                 wait_s = wait_s if asked is None else min(asked, self._patience.longest_wait_s)
                 if error.status_code == 429 or asked is not None:
@@ -111,22 +111,22 @@ class Calls:
                     self._meter.release(reserved)
                 else:
                     self._meter.settle(reserved, None, None)  # it may have been charged for
-                told = _connection_told(error)
+                message = _connection_message(error)
             except EndpointError as error:
                 self._meter.release(reserved)
                 raise ServerError(str(error)) from error
-            except ToldError as error:
+            except ErrorBodyError as error:
                 self._meter.release(reserved)
-                told = f"The server answered with an error ({self._clean(str(error))})"
-                self._raise_if_final(error.status, told, str(error), error)
+                message = f"The server answered with an error ({self._clean(str(error))})"
+                self._raise_if_final(error.status, message, str(error), error)
             except (openai.OpenAIError, httpx2.HTTPError, MalformedError, ValueError) as error:
                 self._meter.settle(reserved, None, None)
-                told, last = f"an answer that cannot be used ({self._clean(str(error))})", error
+                message, last = f"an answer that cannot be used ({self._clean(str(error))})", error
             if attempt < self._patience.attempts:
                 self._pause(wait_s)
-        raise CallError(f"{told}, {self._patience.attempts} attempts") from last
+        raise CallError(f"{message}, {self._patience.attempts} attempts") from last
 
-    def _raise_if_final(self, status: int | None, told: str, said: str, error: Exception) -> None:
+    def _raise_if_final(self, status: int | None, message: str, said: str, error: Exception) -> None:
         """Raise what a status means when trying again cannot help; said: all the server's words."""
         if status is not None and (status in _TRIED_AGAIN or status >= 500):
             return
@@ -136,16 +136,15 @@ class Calls:
             is_filtered = any(part in words for part in _FILTERED)
             is_its_fault = status is None and not (is_too_long or is_filtered)
             raise CallError(
-                told, is_too_long=is_too_long, is_servers_fault=is_its_fault, is_filtered=is_filtered
+                message, is_too_long=is_too_long, is_servers_fault=is_its_fault, is_filtered=is_filtered
             ) from error
         if 300 <= status < 400:
-            raise ServerError(f"{told}: redirects are not followed, name the server itself.") from error
-        raise ServerError(f"{told}: check address, model and key.") from error
+            raise ServerError(f"{message}: redirects are not followed, name the server itself.") from error
+        raise ServerError(f"{message}: check address, model and key.") from error
 
-    def _told(self, error: openai.APIStatusError) -> str:
-        body = error.body
-        message = body.get("message") if isinstance(body, dict) else None
-        return f"The server answered {error.status_code} ({self._clean(str(message or error.message))})"
+    def _message(self, error: openai.APIStatusError) -> str:
+        words = error.body.get("message") if isinstance(error.body, dict) else None
+        return f"The server answered {error.status_code} ({self._clean(str(words or error.message))})"
 
     def _clean(self, text: str) -> str:
         """Return a short line without the key, should a server repeat it: it is masked before the line is cut."""
@@ -170,11 +169,11 @@ class MalformedError(Exception):
     """An answer of the right status lacks what it must hold."""
 
 
-class ToldError(Exception):
+class ErrorBodyError(Exception):
     """An answer of status 200 whose body is an error; status: the code that the body names."""
 
-    def __init__(self, told: str, status: int | None = None) -> None:
-        super().__init__(told)
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
         self.status = status
 
 
@@ -217,12 +216,12 @@ def plain(answer: Any) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise MalformedError("no JSON object")
     if not found.get("choices") and not found.get("data"):
-        _raise_told(found)
+        _raise_error_in_body(found)
     return found
 
 
-def _raise_told(found: dict[str, Any]) -> None:
-    """Raise ToldError where an answer says in its body that it is an error, in whatever form servers do."""
+def _raise_error_in_body(found: dict[str, Any]) -> None:
+    """Raise ErrorBodyError where an answer says in its body that it is an error, in whatever form servers do."""
     error = found.get("error") or found.get("detail") or (found if found.get("object") == "error" else None)
     if not error:
         return
@@ -231,10 +230,10 @@ def _raise_told(found: dict[str, Any]) -> None:
     codes = (parts.get("code"), parts.get("status"), parts.get("status_code"), found.get("code"), found.get("status"))
     numbers = [int(str(code)) for code in codes if str(code).isdecimal()]
     status = next((number for number in numbers if 100 <= number < 600), None)
-    raise ToldError(words if isinstance(words, str) else json.dumps(words, ensure_ascii=False), status)
+    raise ErrorBodyError(words if isinstance(words, str) else json.dumps(words, ensure_ascii=False), status)
 
 
-def _connection_told(error: openai.APIConnectionError) -> str:
+def _connection_message(error: openai.APIConnectionError) -> str:
     if isinstance(error, openai.APITimeoutError):
         return "The server took too long"
     return f"The connection failed ({type(error.__cause__).__name__ if error.__cause__ else 'no answer'})"

@@ -9,19 +9,28 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
 from pipeline.durable import write_json
+from pipeline.encoders import check_loading
 from pipeline.generation.llms.protocol import Ask, Reply, ShouldStop, log_probabilities_of
 from pipeline.generation.llms.torch_writing import Job, Prompt, Steps, write_batch
 from pipeline.generation.prompts import PromptSet
 from pipeline.records import Contrast, Outcome, Side
 
 _FILE = "batch-limits.json"
+LONGEST_WINDOW = 4096
+"""Tokens of prompt and reply that are worth their memory here, whatever a model allows."""
+_BATCHES_SORTED = 8
+"""Replies of this many batches are sorted by length, so that a batch holds prompts of like length."""
+_LONGEST_TOKEN_CHARS = 32
+_SCORED_AT_ONCE = 64
+"""Given replies whose log-probabilities are read together."""
+_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 
 class BatchLimits:
@@ -53,18 +62,12 @@ class BatchLimits:
         return {str(key): limit for key, limit in found.items() if isinstance(limit, int) and limit >= 1}
 
 
-LONGEST_WINDOW = 4096
-"""Tokens of prompt and reply that are worth their memory here, whatever a model allows."""
-_BATCHES_SORTED = 8
-"""Replies of this many batches are sorted by length, so that a batch holds prompts of like length."""
-_LONGEST_TOKEN_CHARS = 32
-_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
-
-
 class TorchLLM(ABC):
     """A model of transformers in float32 (CPU) or bfloat16 (GPU), loaded without code of its own."""
 
     contrast = Contrast.TOKEN
+    auto_class: ClassVar[str]
+    """The class of transformers that loads such a model."""
 
     def __init__(self, model: Any, tokenizer: Any, *, name: str, limits: BatchLimits | None = None) -> None:
         self.name = name
@@ -74,6 +77,22 @@ class TorchLLM(ABC):
         self.limits = limits or BatchLimits()
         self._line_breaks: dict[int, bool] = {}
         self.context_length: int | None = self._window()
+
+    @classmethod
+    def load(cls, folder: Path, *, name: str, device: str, limits: BatchLimits | None = None) -> Self:
+        """Load a folder with safetensors weights: nothing from the network, no code of its own, no pickle."""
+        import torch
+        import transformers
+
+        local = {"local_files_only": True, "trust_remote_code": False}
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **local)
+        # bfloat16 products are killed on some CPUs that announce them.
+        dtype = torch.float32 if device == "cpu" else torch.bfloat16
+        model, info = getattr(transformers, cls.auto_class).from_pretrained(
+            folder, output_loading_info=True, use_safetensors=True, dtype=dtype, **local
+        )
+        check_loading(model, info, folder)
+        return cls(model.to(device).eval(), tokenizer, name=name, limits=limits)
 
     def replies(
         self, asks: Iterator[Ask], prompts: PromptSet, config: GenerationConfig, should_stop: ShouldStop
@@ -138,7 +157,7 @@ class TorchLLM(ABC):
         self.model = None
         self._release()
 
-    def __enter__(self) -> "TorchLLM":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -242,24 +261,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of torch says that memory did not suffice; on a CPU it is a plain RuntimeError."""
     import torch
 
-    told = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in told for word in _OUT_OF_MEMORY)
-
-
-def load_settings(device: str) -> dict[str, Any]:
-    """Return what every model is loaded with: nothing from the network, no code, no pickle, a dtype that works."""
-    import torch
-
-    # bfloat16 products are killed on some CPUs that announce them.
-    dtype = torch.float32 if device == "cpu" else torch.bfloat16
-    return {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True, "dtype": dtype}
-
-
-BATCH_SIZE = 64
+    message = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in message for word in _OUT_OF_MEMORY)
 
 
 def reply_log_probabilities(
-    llm: TorchLLM, prompts: Sequence[Prompt], replies: Sequence[Sequence[int]], *, batch_size: int = BATCH_SIZE
+    llm: TorchLLM, prompts: Sequence[Prompt], replies: Sequence[Sequence[int]], *, batch_size: int = _SCORED_AT_ONCE
 ) -> NDArray[np.float64]:
     """Return log p(reply | prompt) of each pair in nats, summed over the reply's tokens: float64 (n,).
 

@@ -9,15 +9,13 @@ only the premise itself is read per row:
 import copy
 from collections.abc import Sequence
 from inspect import signature
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
-from pipeline.encoders import check_loading
-from pipeline.generation.llms.torch_llm import LONGEST_WINDOW, BatchLimits, TorchLLM, load_settings
+from pipeline.generation.llms.torch_llm import LONGEST_WINDOW, BatchLimits, TorchLLM
 from pipeline.generation.llms.torch_writing import Prompt, Steps
 from pipeline.records import InputError
 
@@ -28,6 +26,8 @@ if TYPE_CHECKING:
 class DecoderLLM(TorchLLM):
     """A decoder such as SmolLM2, Llama or Qwen."""
 
+    auto_class = "AutoModelForCausalLM"
+
     def __init__(self, model: Any, tokenizer: Any, *, name: str, limits: BatchLimits | None = None) -> None:
         super().__init__(model, tokenizer, name=name, limits=limits)
         known = signature(model.forward).parameters
@@ -35,17 +35,6 @@ class DecoderLLM(TorchLLM):
         self._takes_last = "logits_to_keep" in known
         self._start = _start_tokens(tokenizer)
         self._shared: tuple[tuple[tuple[int, ...], ...], tuple[torch.Tensor, Any]] | None = None
-
-    @classmethod
-    def load(cls, folder: Path, *, name: str, device: str, limits: BatchLimits | None = None) -> "DecoderLLM":
-        """Load a folder with safetensors weights."""
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True, **load_settings(device))
-        model, info = loaded
-        check_loading(model, info, folder)
-        return cls(model.to(device).eval(), tokenizer, name=name, limits=limits)
 
     def prompt(self, shared: str, rest: str) -> Prompt:
         """Return the tokens of a prompt; the two parts are tokenized apart, as llama.cpp's rows are."""
@@ -179,24 +168,15 @@ def _check_length(llm: TorchLLM, tokens: int) -> None:
 
 
 class EncoderDecoderLLM(TorchLLM):
-    """An encoder-decoder and its tokenizer."""
+    """An encoder-decoder such as T5 or BART."""
+
+    auto_class = "AutoModelForSeq2SeqLM"
 
     def __init__(self, model: Any, tokenizer: Any, *, name: str, limits: BatchLimits | None = None) -> None:
         super().__init__(model, tokenizer, name=name, limits=limits)
         # Some releases keep it with the settings of generation, others with those of the model.
         start = getattr(model.config, "decoder_start_token_id", None)
         self.start = int(model.generation_config.decoder_start_token_id if start is None else start)
-
-    @classmethod
-    def load(cls, folder: Path, *, name: str, device: str, limits: BatchLimits | None = None) -> "EncoderDecoderLLM":
-        """Load a folder with safetensors weights."""
-        from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
-
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        loaded: Any = AutoModelForSeq2SeqLM.from_pretrained(folder, output_loading_info=True, **load_settings(device))
-        model, info = loaded
-        check_loading(model, info, folder)
-        return cls(model.to(device).eval(), tokenizer, name=name, limits=limits)
 
     def prompt(self, shared: str, rest: str) -> Prompt:
         """Return the tokens of a prompt as the encoder wants them, end token included."""

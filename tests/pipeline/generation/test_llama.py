@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.generation.engines.llama import PREFIXES, CacheFullError, LlamaLLM, Piece
+from pipeline.generation.engines.engine import PREFIXES, CacheFullError, Piece
+from pipeline.generation.engines.llama import LlamaLLM
 from pipeline.records import WeightsError
 from pipeline.weights import embedded_gguf
 

@@ -10,7 +10,7 @@ import pytest
 from pipeline.config import ScratchConfig
 from pipeline.generation.llms.gguf import GgufLLM
 from pipeline.generation.premise_prompts import GENRES, TOPICS, Length
-from pipeline.generation.written_premises import Cell, Filing, PremiseOutcome, cells, write_premises
+from pipeline.generation.written_premises import Cell, CellGrid, PremiseOutcome, cells, write_premises
 from pipeline.records import InputError
 
 CELL = Cell("dogs", "caption", Length.SHORT)
@@ -110,16 +110,16 @@ def test_a_run_in_two_parts_asks_what_a_whole_one_would():
     ],
 )
 def test_each_reply_has_one_outcome(raw, outcome):
-    assert Filing(ScratchConfig()).file(CELL, 0, raw).outcome == outcome
+    assert CellGrid(ScratchConfig()).add(CELL, 0, raw).outcome == outcome
 
 
 def test_a_question_must_ask_and_a_cut_reply_is_truncated():
-    filing = Filing(ScratchConfig())
+    grid = CellGrid(ScratchConfig())
     question = CELL._replace(genre="question")
-    assert filing.file(question, 0, "Dogs bark at night.").outcome is PremiseOutcome.MALFORMED
-    assert filing.file(question, 1, "Why do dogs bark at night?").outcome is PremiseOutcome.OK
-    assert filing.file(CELL, 2, "A dog that runs and", cut=True).outcome is PremiseOutcome.TRUNCATED
-    assert filing.file(CELL, 3, "", failed=True).outcome is PremiseOutcome.FAILED
+    assert grid.add(question, 0, "Dogs bark at night.").outcome is PremiseOutcome.MALFORMED
+    assert grid.add(question, 1, "Why do dogs bark at night?").outcome is PremiseOutcome.OK
+    assert grid.add(CELL, 2, "A dog that runs and", cut=True).outcome is PremiseOutcome.TRUNCATED
+    assert grid.add(CELL, 3, "", failed=True).outcome is PremiseOutcome.FAILED
 
 
 def test_the_built_in_words_are_sound():
@@ -142,7 +142,7 @@ def test_chosen_lengths_alone_are_filled_and_a_sentence_of_another_length_says_s
 
 
 def test_of_a_reply_of_several_lines_the_first_counts():
-    filed = Filing(ScratchConfig()).file(CELL, 0, "\nTwo dogs chase a red ball.\nAbout cats, short: No.")
+    filed = CellGrid(ScratchConfig()).add(CELL, 0, "\nTwo dogs chase a red ball.\nAbout cats, short: No.")
     assert (filed.text, filed.outcome) == ("Two dogs chase a red ball.", "ok")
 
 

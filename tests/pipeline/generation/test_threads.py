@@ -1,6 +1,6 @@
 """The choice of threads on a simulated machine: the rate of each number of threads is known."""
 
-from pipeline.generation.engines.llama import ThreadChoice
+from pipeline.generation.engines.engine import ThreadChoice
 
 
 def play(choice: ThreadChoice, rates: dict[int, float], calls: int) -> list[int]:

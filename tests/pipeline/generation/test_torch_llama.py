@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.config import GenerationConfig
-from pipeline.generation.engines.llama import PREFIXES, CacheFullError, LlamaLLM, Piece
+from pipeline.generation.engines.engine import PREFIXES, CacheFullError, Piece
+from pipeline.generation.engines.llama import LlamaLLM
 from pipeline.generation.engines.torch_llama import TorchLlama
 from pipeline.generation.llms.gguf import GgufLLM
 from pipeline.generation.llms.protocol import log_softmax

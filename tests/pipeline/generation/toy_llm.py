@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.generation.engines.llama import CacheFullError, DecodeError, Piece
+from pipeline.generation.engines.engine import CacheFullError, DecodeError, Piece
 
 VOCABULARY = 11
 END = 0
