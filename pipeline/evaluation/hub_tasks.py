@@ -192,7 +192,7 @@ def one_sentence(repository: str) -> Iterator[None]:
         yield
     except ConnectionError as error:
         raise UnreachableError(
-            f"There is no way to the hub from here, so {repository} was not fetched: name a folder with the task."
+            f"The hub cannot be reached to fetch {repository}: check the network, or name a folder with the task."
         ) from error
     except (HfHubHTTPError, OSError, ValueError, RuntimeError) as error:
         told = " ".join(str(error).split())[:200]
