@@ -1,4 +1,4 @@
-"""Curate: judge triplets, set the rule, decide single ones, freeze a snapshot."""
+"""Curate: judge triplets, set the rule, accept or reject single ones, freeze a snapshot."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""Errors: where gold and model disagree, and what to do about it."""
+"""Errors: where an encoder and people disagree, and what to do about it."""
 
 import streamlit as st
 
@@ -20,7 +20,7 @@ if view in ("Hard negatives", "Behavioural tests"):
 if scores.empty:
     empty_state(
         "No scores yet",
-        hint="Errors are read from an evaluation: people's scores beside the encoder's.",
+        hint="Errors come from an evaluation, which compares people's scores with the encoder's.",
         icon=":material/troubleshoot:",
         page=elements.EVALUATE,
         action="Evaluate an encoder",

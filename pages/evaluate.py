@@ -20,7 +20,7 @@ if view in ("Transfer", "Retrieval"):
 elif scores.empty:
     empty_state(
         "No scores yet",
-        hint="Name a folder with STS tasks above and evaluate an encoder; the built-in ones make a good start.",
+        hint="Enter a folder with STS tasks above and evaluate an encoder, for instance a built-in one.",
         icon=":material/leaderboard:",
     )
 elif view == "Leaderboard":
@@ -31,7 +31,7 @@ elif view == "Space":
     space_view(workspace, names)
 else:
     clicked = score_matrix(scores, names)
-    st.caption("Spearman x 100 per task; a dash is a task without a score. Choose a cell to see its pairs.")
+    st.caption("Spearman x 100 per task; a dash is a task without a score. Select a cell to see its pairs.")
     if clicked:
         state.remember(state.ENCODER, clicked[0])
         state.remember(state.TASK, clicked[1])

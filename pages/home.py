@@ -1,4 +1,4 @@
-"""Home: what the workspace holds, what runs, what to do next."""
+"""Home: contents of the workspace, jobs, and the next step."""
 
 from workbench import shell
 from workbench.actions.jobs import overview

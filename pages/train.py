@@ -17,7 +17,7 @@ if view == "New run":
     if not workspace.store.snapshots.list():
         empty_state(
             "No snapshot to train on",
-            hint="Training reads a frozen set of triplets, so that a run can be repeated exactly.",
+            hint="Training reads a frozen set of triplets, which makes runs repeatable.",
             icon=":material/model_training:",
             page=elements.CURATE,
             action="Curate and freeze triplets",

@@ -69,7 +69,7 @@ def evaluate(page: Page, encoder: str, sts: Path) -> None:
     if folder.input_value() != str(sts):
         folder.fill(str(sts))
         folder.press("Enter")
-    expect(page.get_by_text("1 tasks in this folder")).to_be_visible()
+    expect(page.get_by_text("1 task in this folder")).to_be_visible()
     page.get_by_role("button", name="Evaluate", exact=True).click()
     strip = page.get_by_test_id("stSidebar").get_by_text(f"{encoder} on sts")
     expect(strip).to_be_visible()

@@ -1,4 +1,4 @@
-"""Home's list of jobs: those that run with their controls, then the history as a table."""
+"""Home: the five stages with their counts, the best encoder, and the jobs with their history."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,67 +19,9 @@ from workbench.workspace import Workspace
 _HISTORY_ROWS = 50
 
 
-def job_list(workspace: Workspace) -> None:
-    """Draw running, stopped and finished jobs; redraws itself while one runs."""
-    if aside := workspace.jobs.set_aside():
-        st.warning(
-            plain(f"Set aside, as it is no job that can be read: {' '.join(aside.values())}"),
-            icon=":material/folder_off:",
-        )
-    jobs = _listed(workspace)
-    if not jobs:
-        return
-
-    def draw() -> bool:
-        views = _listed(workspace)
-        live = [job for job in views if is_live(job)]
-        stopped = [job for job in views if job.state in RESUMABLE]
-        if live:
-            st.subheader("Running", anchor=False)
-            for job in live:
-                job_card(workspace, job, key="home")
-        if stopped:
-            st.subheader("Stopped, can go on", anchor=False)
-            for job in stopped[:5]:
-                job_card(workspace, job, key="home")
-        _history([job for job in views if not is_live(job)])
-        return bool(live)
-
-    while_live(draw, live=any(is_live(job) for job in jobs))
-
-
-def _listed(workspace: Workspace) -> list[JobView]:
-    """Every job but those that only show something on the page that asked for it."""
-    return [job for job in workspace.jobs.list() if not kind_of(job.spec).shown_where_asked]
-
-
-def _history(jobs: list[JobView]) -> None:
-    if not jobs:
-        return
-    st.subheader("Past jobs", anchor=False)
-    rows = [
-        {
-            "Job": kind_of(job.spec).title,
-            "What": job.title,
-            "State": job.state,
-            "Done": f"{job.done:,} of {job.total:,}",
-            "Took": "" if (seconds := _seconds(job)) is None else duration(seconds),
-            "Ended": ago(job.finished_at),
-        }
-        for job in jobs[:_HISTORY_ROWS]
-    ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Past jobs with their state")
-
-
-def _seconds(job: JobView) -> float | None:
-    if not (job.started_at and job.finished_at):
-        return None
-    return (pd.Timestamp(job.finished_at) - pd.Timestamp(job.started_at)).total_seconds()
-
-
 @dataclass(frozen=True, slots=True)
 class Best:
-    """Leading encoder. Averages are fractions over `tasks` tasks; `gain` is over the same tasks of its base."""
+    """The leading encoder: its average over `tasks` tasks, a fraction, and its gain on them over its base encoder."""
 
     encoder_id: str
     name: str
@@ -91,7 +33,7 @@ class Best:
 
 
 def best_encoder(workspace: Workspace) -> Best | None:
-    """Highest mean among the encoders with the most tasks: means over different tasks cannot be compared."""
+    """Return the highest mean among encoders with the most tasks; other means are not comparable."""
     matrix = workspace.store.scores.matrix()
     if matrix.empty:
         return None
@@ -118,7 +60,7 @@ def best_encoder(workspace: Workspace) -> Best | None:
 
 
 def last_result(workspace: Workspace) -> None:
-    """Best encoder, its average, its gain over the encoder it started from, and the snapshot it came from."""
+    """Draw the best encoder with its average, its gain over its base, and its snapshot."""
     best = best_encoder(workspace)
     if best is None:
         return
@@ -132,18 +74,14 @@ def last_result(workspace: Workspace) -> None:
             )
             with st.container():
                 st.markdown(f"**{plain(best.name)}**")
-                origin = (
-                    f"trained on snapshot {plain(best.snapshot)}"
-                    if best.snapshot
-                    else "as it came, without training here"
-                )
+                origin = f"trained on snapshot {plain(best.snapshot)}" if best.snapshot else "not trained here"
                 st.caption(f"Best encoder so far, {origin}.")
                 st.page_link(elements.EVALUATE, label="All scores", icon=":material/leaderboard:")
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One stage: headline figure, a line on its state, and where to go next."""
+    """One stage: headline figure, a line on its state, and the next step."""
 
     name: str
     icon: str
@@ -155,7 +93,7 @@ class Box:
 
 
 def boxes(workspace: Workspace) -> list[Box]:
-    """Lay the counts of a workspace out as the five stages."""
+    """Return the five stages with the counts of the workspace."""
     held = overview(workspace)
     snapshots = workspace.store.snapshots.list()
     best = best_encoder(workspace)
@@ -211,10 +149,7 @@ def boxes(workspace: Workspace) -> list[Box]:
 
 
 def pipeline_strip(workspace: Workspace, *, on_import: Callable[[], None] | None) -> None:
-    """Draw the boxes; the first stage that holds nothing is the one whose button stands out.
-
-    Without a way to import nothing can be done yet and the boxes carry no buttons.
-    """
+    """Draw the boxes; the button of the first empty stage is the primary one. Without `on_import`, no buttons."""
     drawn = boxes(workspace)
     waiting = next((box.name for box in drawn if not box.reached), None)
     with st.grid(5, min_column_width=165):
@@ -235,3 +170,61 @@ def _figures(box: Box) -> None:
 def _action(box: Box, on_import: Callable[[], None], *, stands_out: bool) -> None:
     if st.button(box.action, key=f"strip_{box.name}", type=theme.button_kind(stands_out), width="stretch"):
         on_import() if box.page == elements.HOME else st.switch_page(box.page)
+
+
+def job_list(workspace: Workspace) -> None:
+    """Draw running, stopped and past jobs; redraws itself while one runs."""
+    if aside := workspace.jobs.set_aside():
+        st.warning(
+            plain(f"Unreadable jobs were skipped: {' '.join(aside.values())}"),
+            icon=":material/folder_off:",
+        )
+    jobs = _listed(workspace)
+    if not jobs:
+        return
+
+    def draw() -> bool:
+        views = _listed(workspace)
+        live = [job for job in views if is_live(job)]
+        stopped = [job for job in views if job.state in RESUMABLE]
+        if live:
+            st.subheader("Running", anchor=False)
+            for job in live:
+                job_card(workspace, job, key="home")
+        if stopped:
+            st.subheader("Stopped, can be resumed", anchor=False)
+            for job in stopped[:5]:
+                job_card(workspace, job, key="home")
+        _history([job for job in views if not is_live(job)])
+        return bool(live)
+
+    while_live(draw, live=any(is_live(job) for job in jobs))
+
+
+def _listed(workspace: Workspace) -> list[JobView]:
+    """Return all jobs but previews, which only the page that started them shows."""
+    return [job for job in workspace.jobs.list() if not kind_of(job.spec).shown_where_asked]
+
+
+def _history(jobs: list[JobView]) -> None:
+    if not jobs:
+        return
+    st.subheader("Past jobs", anchor=False)
+    rows = [
+        {
+            "Job": kind_of(job.spec).title,
+            "What": job.title,
+            "State": job.state,
+            "Done": f"{job.done:,} of {job.total:,}",
+            "Took": "" if (seconds := _seconds(job)) is None else duration(seconds),
+            "Ended": ago(job.finished_at),
+        }
+        for job in jobs[:_HISTORY_ROWS]
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Past jobs with their state")
+
+
+def _seconds(job: JobView) -> float | None:
+    if not (job.started_at and job.finished_at):
+        return None
+    return (pd.Timestamp(job.finished_at) - pd.Timestamp(job.started_at)).total_seconds()

@@ -1,4 +1,4 @@
-"""Any config as form fields: one widget per declared setting, chosen by its type, range, step and suggestions."""
+"""Any config as form fields: a widget per setting, chosen by its type, range, step and suggestions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -9,7 +9,7 @@ import streamlit as st
 from pipeline.settings import MOST, MOST_CHARACTERS, Setting, settings_of
 
 _LEAST = 1e-9
-"""Stands for "above" and "below": fields include their bounds."""
+"""Distance to an exclusive bound, as number fields include theirs."""
 _KEPT: dict[str, Any] = {"persist_state": "session"}
 
 
@@ -28,7 +28,7 @@ def settings_form(
     declared: Mapping[str, Setting] | None = None,
     offered: Mapping[str, Mapping[str, str]] | None = None,
 ) -> dict[str, Any]:
-    """Draw a widget per named field, switches last; returns their values.
+    """Draw a widget per named field, switches last; return their values.
 
     Args:
         kind: the config.
@@ -36,8 +36,8 @@ def settings_form(
         base: values to start from; a field that it lacks starts from its default.
         key: start of the widgets' keys, which end in _FIELD.
         columns: fields side by side.
-        declared: what takes the place of a field's own declaration, where it depends on another field.
-        offered: by field, the only values there are to choose from, with their words.
+        declared: declarations that replace a field's own, for those that depend on another field.
+        offered: field -> its possible values with their labels.
     """
     known = {field.name: field for field in fields(kind)}
     settings = settings_of(kind) | dict(declared or {})
@@ -59,7 +59,7 @@ def settings_form(
 
 
 def label_of(name: str, declared: Setting) -> str:
-    """Return the label of a field: its own, or its name as words."""
+    """Return the declared label of a field, or its name as words."""
     return declared.label or name.replace("_", " ").capitalize()
 
 

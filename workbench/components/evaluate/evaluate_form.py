@@ -1,4 +1,4 @@
-"""Starting an evaluation on a folder of STS tasks."""
+"""Starting evaluations on STS, transfer and retrieval tasks or own pairs, and the scores of the latter two."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,139 +16,42 @@ from pipeline.files.rows import LISTED_ROWS
 from workbench import state
 from workbench.actions.evaluation import keep_pairs, start_evaluate, start_fetch, tasks_folder
 from workbench.actions.models import LONGEST_NAME, add_encoder
-from workbench.components.elements import count, counted, empty_state, errors_shown, plain
+from workbench.components.elements import count, counted, empty_state, errors_shown, plain, read_table
 from workbench.components.encoder_comparison import encoder_names, scored_name
-from workbench.components.imports import PACKED, encoding_of, rejected_table
+from workbench.components.imports import PACKED, encoding_of, read_badges, rejected_table
 from workbench.components.job_progress import job_strip
 from workbench.jobs.kinds import EvaluateSpec, FetchSpec
 from workbench.workspace import Workspace
 
-
-def add_encoder_popover(workspace: Workspace) -> None:
-    """Ask for a folder and a name; the new encoder is then the chosen one."""
-    with st.popover("Add an encoder", icon=":material/add:", type="tertiary"):
-        folder = st.text_input(
-            "Folder of the model",
-            key="add_encoder_folder",
-            help="A folder of sentence-transformers or transformers with safetensors on this machine.",
-        )
-        name = st.text_input(
-            "Name (optional)", key="add_encoder_name", max_chars=LONGEST_NAME, placeholder="the folder's own name"
-        )
-        st.caption("It can then be evaluated, mapped, compared, and chosen by name in a new run.")
-        if st.button("Add", type="primary", key="add_encoder_start", disabled=not folder.strip()):
-            with errors_shown():
-                made = add_encoder(workspace, folder=folder, name=name)
-                state.select(state.CANDIDATE, made["encoder_id"])
-                st.rerun()
-
-
-_NOTES = {
-    "sts": "STS12 to STS16, STS-B and SICK-R at pinned revisions. SICK-R is cut to its 4,927 test pairs: published "
-    "tables are about these, while the hub's copy adds train and trial.",
-    "retrieval": "NanoBEIR tasks of 50 queries each, and two whole ones of BEIR, at pinned revisions.",
-}
-
-
-def fetch_popover(workspace: Workspace, kind: str, *, folder_state: str) -> None:
-    """Offer the tasks that are not here yet, and the folder of those that are."""
-    folder = tasks_folder(workspace, kind)
-    here = fetched(folder)
-    missing = [name for name in ON_HUB[kind] if name not in here]
-    with st.popover("Tasks from the hub", icon=":material/cloud_download:", type="tertiary"):
-        st.caption(_NOTES[kind])
-        if here:
-            st.button(
-                f"Use the {counted(len(here), 'task')} in this workspace",
-                icon=":material/folder_open:",
-                on_click=state.set_folder,
-                args=(folder_state, str(folder)),
-                key=f"use_fetched_{kind}",
-            )
-        if not missing:
-            return
-        chosen = st.multiselect("To fetch over the network", missing, default=missing, key=f"fetch_{kind}")
-        if st.button(f"Fetch {count(len(chosen))}", type="primary", disabled=not chosen, key=f"start_fetch_{kind}"):
-            with errors_shown():
-                start_fetch(workspace, kind=kind, tasks=chosen)
-                st.rerun()
-
-
+MEAN = "Mean"
+_SHOWN = 200
 _ENDINGS = ["csv", "tsv", "tab", "jsonl", "ndjson", "json", "parquet", "pq", *PACKED]
 _LABELS = ("First text", "Second text", "Score")
-
-
-@st.dialog("Evaluate on my own pairs", width="large")
-def own_pairs_dialog(workspace: Workspace, encoder: str) -> None:
-    """Ask for a file with two texts and a score per row, keep it as a task, evaluate."""
-    file = st.file_uploader("A table with two texts and a score", type=_ENDINGS, key="own_pairs_file")
-    if not file:
-        return
-    with errors_shown():
-        encoding = encoding_of(file.getvalue(), file.name)
-        offered = pair_columns(file.getvalue(), file.name, encoding)
-        guessed = guess_columns(file.getvalue(), file.name, encoding)
-        chosen = [
-            st.selectbox(label, offered, index=offered.index(guess) if guess else min(place, len(offered) - 1))
-            for place, (label, guess) in enumerate(zip(_LABELS, guessed, strict=True))
-        ]
-        first, second, score = chosen
-        read = _read(file.getvalue(), file.name, first, second, score, encoding)
-        st.badge(f"{counted(len(read.pairs), 'pair')} kept", color="green", icon=":material/check:")
-        if read.rejected:
-            rejected_table([row.as_dict() for row in read.rejected[:LISTED_ROWS]], read.reasons())
-        name = st.text_input("Name of the task", value=file.name.rsplit(".", 1)[0], max_chars=60)
-        if st.button("Evaluate", type="primary", icon=":material/play_arrow:", key="own_pairs_start"):
-            made = keep_pairs(
-                workspace, file.getvalue(), file.name, first, second, score, name=name.strip(), encoding=encoding
-            )
-            start_evaluate(workspace, encoder=encoder, sts_dir=made["folder"])
-            st.toast(plain(f"{counted(made['pairs'], 'pair')}, {made['rejected']} rejected"))
-            st.rerun()
-
-
-@st.cache_data(max_entries=2, show_spinner="Reading the file …")
-def _read(data: bytes, filename: str, first: str, second: str, score: str, encoding: str) -> PairFile:
-    return read_pairs(data, name=filename, first=first, second=second, score=score, encoding=encoding)
-
-
-def evaluate_form(workspace: Workspace) -> None:
-    """Draw encoder, folder and start; while an evaluation runs, its progress."""
-    names = encoder_names(workspace)
-    encoder, folder, start = st.columns([2, 3, 1], vertical_alignment="bottom")
-    with encoder:
-        chosen = state.pick("Encoder", list(names), name=state.CANDIDATE, names=names)
-    with folder:
-        sts_dir = state.folder_input(
-            "STS folder",
-            name=state.STS_FOLDER,
-            help="Files such as STSB-test.tsv, or the tasks in SentEval's layout.",
-        )
-    pressed = start.button(
-        "Evaluate", type="primary", icon=":material/play_arrow:", disabled=not sts_dir, width="stretch"
-    )
-    with st.container(horizontal=True):
-        if st.button("Evaluate on my own pairs", icon=":material/upload_file:", type="tertiary"):
-            own_pairs_dialog(workspace, str(chosen))
-        add_encoder_popover(workspace)
-        fetch_popover(workspace, "sts", folder_state=state.STS_FOLDER)
-    if sts_dir:
-        with errors_shown():
-            tasks = find_tasks(Path(sts_dir).expanduser())
-            st.caption(plain(f"{len(tasks)} tasks in this folder: {', '.join(tasks)}"))
-            if pressed:
-                start_evaluate(workspace, encoder=str(chosen), sts_dir=sts_dir)
-                st.rerun()
-    job_strip(workspace, EvaluateSpec, FetchSpec, key="evaluating")
-
-
-_SHOWN = 200
-MEAN = "Mean"
+_NOTES = {
+    "sts": "STS12 to STS16, STS-B and SICK-R at pinned revisions. SICK-R has its 4,927 test pairs only, as in "
+    "published tables; the Hub's copy adds train and trial.",
+    "retrieval": "NanoBEIR tasks of 50 queries each, and two full BEIR tasks, at pinned revisions.",
+}
+_QUERY_COLUMNS = {
+    "query": st.column_config.TextColumn("Query", width="large"),
+    "ndcg": st.column_config.NumberColumn("nDCG@10", format="%.2f", width="small"),
+    "first_rank": st.column_config.NumberColumn(
+        "First at", help="Rank of the first relevant document.", width="small"
+    ),
+    "found": st.column_config.TextColumn("Found first", width="large"),
+    "wanted": st.column_config.TextColumn("Relevant", width="large"),
+}
+_EXAMPLE_COLUMNS = {
+    "sentence1": st.column_config.TextColumn("Text", width="large"),
+    "sentence2": st.column_config.TextColumn("Second text", width="large"),
+    "label": st.column_config.TextColumn("Class", width="small"),
+    "predicted": st.column_config.TextColumn("Predicted", width="small"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class TaskKind:
-    """What differs between the two kinds of tasks."""
+    """The differences between transfer and retrieval tasks."""
 
     kind: str
     measure: str
@@ -168,29 +71,59 @@ RETRIEVAL = TaskKind(
     kind="retrieval",
     measure="ndcg",
     label="Retrieval folder",
-    button="Search it",
+    button="Evaluate retrieval",
     folder_state=state.RETRIEVAL_FOLDER,
     folder_help="Retrieval tasks in BEIR's layout, one or several.",
-    empty_hint="Name a folder with corpus.jsonl, queries.jsonl and qrels/test.tsv, or one that holds such folders.",
-    note="nDCG@10 x 100, by cosine; every relevant grade counts alike.",
+    empty_hint="Enter a folder with corpus.jsonl, queries.jsonl and qrels/test.tsv, or one of such folders.",
+    note="nDCG@10 x 100, by cosine; all relevance grades count the same.",
     find=find_retrieval,
 )
 TRANSFER = TaskKind(
     kind="transfer",
     measure="accuracy",
     label="Transfer folder",
-    button="Classify",
+    button="Evaluate transfer",
     folder_state=state.TRANSFER_FOLDER,
-    folder_help="SentEval's data folder: MR, CR, SUBJ, MPQA, SST2, TREC and MRPC, those that are there.",
-    empty_hint="Name SentEval's data folder: a logistic regression is fitted on the frozen embeddings of each task.",
-    note="Accuracy x 100 of a logistic regression on frozen embeddings; the mean wants every task shown.",
+    folder_help="SentEval's data folder with any of MR, CR, SUBJ, MPQA, SST2, TREC and MRPC.",
+    empty_hint="Enter SentEval's data folder; each task fits a logistic regression on the frozen embeddings.",
+    note="Accuracy x 100 of a logistic regression on frozen embeddings; the mean needs a score on every task.",
     find=find_transfer,
     order=TRANSFER_TASKS,
 )
 
 
+def evaluate_form(workspace: Workspace) -> None:
+    """Draw encoder, folder, start, and running evaluations."""
+    names = encoder_names(workspace)
+    encoder, folder, start = st.columns([2, 3, 1], vertical_alignment="bottom")
+    with encoder:
+        chosen = state.pick("Encoder", list(names), name=state.CANDIDATE, names=names)
+    with folder:
+        sts_dir = state.folder_input(
+            "STS folder",
+            name=state.STS_FOLDER,
+            help="Files such as STSB-test.tsv, or tasks in SentEval's layout.",
+        )
+    pressed = start.button(
+        "Evaluate", type="primary", icon=":material/play_arrow:", disabled=not sts_dir, width="stretch"
+    )
+    with st.container(horizontal=True):
+        if st.button("Evaluate on my own pairs", icon=":material/upload_file:", type="tertiary"):
+            own_pairs_dialog(workspace, str(chosen))
+        add_encoder_popover(workspace)
+        fetch_popover(workspace, "sts", folder_state=state.STS_FOLDER)
+    if sts_dir:
+        with errors_shown():
+            tasks = find_tasks(Path(sts_dir).expanduser())
+            st.caption(plain(f"{counted(len(tasks), 'task')} in this folder: {', '.join(tasks)}"))
+            if pressed:
+                start_evaluate(workspace, encoder=str(chosen), sts_dir=sts_dir)
+                st.rerun()
+    job_strip(workspace, EvaluateSpec, FetchSpec, key="evaluating")
+
+
 def folder_tasks_view(workspace: Workspace, names: dict[str, str], kind: TaskKind) -> None:
-    """Draw the folder, the start of an evaluation of the encoder chosen above, the scores, and a score's rows."""
+    """Draw the evaluation of the encoder chosen above, all scores, and the rows behind the selected one."""
     _start(workspace, names, kind)
     scores = workspace.store.scores.retrieval() if kind is RETRIEVAL else workspace.store.scores.transfer()
     if scores.empty:
@@ -209,7 +142,7 @@ def folder_tasks_view(workspace: Workspace, names: dict[str, str], kind: TaskKin
         alt=f"Scores by encoder and {kind.kind} task",
         column_config={name: st.column_config.NumberColumn(format="%.2f") for name in table.columns},
     )
-    st.caption(plain(f"{kind.note} Choose a cell to see what it is made of."))
+    st.caption(plain(f"{kind.note} Select a cell to see its errors."))
     if event.selection.cells:
         row, column = event.selection.cells[0]
         cell = scores[(scores["encoder_id"] == table.index[row]) & (scores["task"] == column)]
@@ -218,7 +151,7 @@ def folder_tasks_view(workspace: Workspace, names: dict[str, str], kind: TaskKin
 
 
 def task_table(scores: pd.DataFrame, kind: TaskKind) -> pd.DataFrame:
-    """Turn scores into a row per encoder, x 100, best mean first; a missing score stays missing, and so its mean."""
+    """Return a row per encoder, x 100, best mean first; a missing score leaves the mean missing too."""
     wide = scores.pivot(index="encoder_id", columns="task", values=kind.measure) * 100
     tasks = [task for task in kind.order if task in wide] + sorted(set(wide) - set(kind.order))
     wide = wide[tasks].rename_axis(columns=None)
@@ -249,40 +182,94 @@ def _rows(workspace: Workspace, job_id: str, task: str, kind: TaskKind) -> None:
     if not path.exists():
         st.caption("The rows behind this score are no longer in the workspace: evaluate again to see them.")
         return
-    frame = _read_folder_tasks(str(path), path.stat().st_mtime)
+    frame = read_table(path)
     if kind is RETRIEVAL:
-        failing, told = frame[frame["ndcg"] < 1], f"of {counted(len(frame), 'query', 'queries')} fall short"
+        failing, fault = frame[frame["ndcg"] < 1], f"of {counted(len(frame), 'query', 'queries')} fall short"
         config = _QUERY_COLUMNS
     else:
-        failing, told = frame[frame["label"] != frame["predicted"]], f"of {counted(len(frame), 'text')} are wrong"
+        failing, fault = frame[frame["label"] != frame["predicted"]], f"of {counted(len(frame), 'text')} are wrong"
         config = _EXAMPLE_COLUMNS
         if not frame["sentence2"].any():
             failing = failing.drop(columns="sentence2")
     st.subheader(plain(task), anchor=False)
-    st.caption(f"{len(failing):,} {told}; the first {min(_SHOWN, len(failing)):,} of them.")
+    st.caption(f"{len(failing):,} {fault}; the first {min(_SHOWN, len(failing)):,} are shown.")
     st.dataframe(
         failing.head(_SHOWN), hide_index=True, row_height=38, column_config=config, alt="Rows behind the score"
     )
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
-def _read_folder_tasks(path: str, modified: float) -> pd.DataFrame:
-    del modified
-    return pd.read_parquet(Path(path))
+def add_encoder_popover(workspace: Workspace) -> None:
+    """Draw the form for a model folder; a new encoder becomes the selected one."""
+    with st.popover("Add an encoder", icon=":material/add:", type="tertiary"):
+        folder = st.text_input(
+            "Folder of the model",
+            key="add_encoder_folder",
+            help="A sentence-transformers or transformers folder on this machine, with safetensors weights.",
+        )
+        name = st.text_input(
+            "Name (optional)", key="add_encoder_name", max_chars=LONGEST_NAME, placeholder="the folder's own name"
+        )
+        st.caption("The encoder can then be evaluated, compared, mapped, and selected in new runs.")
+        if st.button("Add", type="primary", key="add_encoder_start", disabled=not folder.strip()):
+            with errors_shown():
+                made = add_encoder(workspace, folder=folder, name=name)
+                state.select(state.CANDIDATE, made["encoder_id"])
+                st.rerun()
 
 
-_QUERY_COLUMNS = {
-    "query": st.column_config.TextColumn("Query", width="large"),
-    "ndcg": st.column_config.NumberColumn("nDCG@10", format="%.2f", width="small"),
-    "first_rank": st.column_config.NumberColumn(
-        "First at", help="Rank of the first relevant document.", width="small"
-    ),
-    "found": st.column_config.TextColumn("Found first", width="large"),
-    "wanted": st.column_config.TextColumn("Relevant", width="large"),
-}
-_EXAMPLE_COLUMNS = {
-    "sentence1": st.column_config.TextColumn("Text", width="large"),
-    "sentence2": st.column_config.TextColumn("Second text", width="large"),
-    "label": st.column_config.TextColumn("Class", width="small"),
-    "predicted": st.column_config.TextColumn("Given", width="small"),
-}
+def fetch_popover(workspace: Workspace, kind: str, *, folder_state: str) -> None:
+    """Offer to download missing tasks, and to use those already downloaded."""
+    folder = tasks_folder(workspace, kind)
+    here = fetched(folder)
+    missing = [name for name in ON_HUB[kind] if name not in here]
+    with st.popover("Tasks from the Hub", icon=":material/cloud_download:", type="tertiary"):
+        st.caption(_NOTES[kind])
+        if here:
+            st.button(
+                f"Use the {counted(len(here), 'task')} in this workspace",
+                icon=":material/folder_open:",
+                on_click=state.set_folder,
+                args=(folder_state, str(folder)),
+                key=f"use_fetched_{kind}",
+            )
+        if not missing:
+            return
+        chosen = st.multiselect("Download", missing, default=missing, key=f"fetch_{kind}")
+        if st.button(f"Fetch {count(len(chosen))}", type="primary", disabled=not chosen, key=f"start_fetch_{kind}"):
+            with errors_shown():
+                start_fetch(workspace, kind=kind, tasks=chosen)
+                st.rerun()
+
+
+@st.dialog("Evaluate on my own pairs", width="large")
+def own_pairs_dialog(workspace: Workspace, encoder: str) -> None:
+    """Draw the import of a table with two texts and a score per row as a task, and start its evaluation."""
+    file = st.file_uploader("A table with two texts and a score", type=_ENDINGS, key="own_pairs_file")
+    if not file:
+        return
+    with errors_shown():
+        encoding = encoding_of(file.getvalue(), file.name)
+        offered = pair_columns(file.getvalue(), file.name, encoding)
+        guessed = guess_columns(file.getvalue(), file.name, encoding)
+        chosen = [
+            st.selectbox(label, offered, index=offered.index(guess) if guess else min(place, len(offered) - 1))
+            for place, (label, guess) in enumerate(zip(_LABELS, guessed, strict=True))
+        ]
+        first, second, score = chosen
+        read = _read(file.getvalue(), file.name, first, second, score, encoding)
+        read_badges(len(read.pairs), rejected=len(read.rejected))
+        if read.rejected:
+            rejected_table([row.as_dict() for row in read.rejected[:LISTED_ROWS]], read.reasons())
+        name = st.text_input("Name of the task", value=file.name.rsplit(".", 1)[0], max_chars=60)
+        if st.button("Evaluate", type="primary", icon=":material/play_arrow:", key="own_pairs_start"):
+            made = keep_pairs(
+                workspace, file.getvalue(), file.name, first, second, score, name=name.strip(), encoding=encoding
+            )
+            start_evaluate(workspace, encoder=encoder, sts_dir=made["folder"])
+            st.toast(plain(f"{counted(made['pairs'], 'pair')}, {made['rejected']} rejected"))
+            st.rerun()
+
+
+@st.cache_data(max_entries=2, show_spinner="Reading the file …")
+def _read(data: bytes, filename: str, first: str, second: str, score: str, encoding: str) -> PairFile:
+    return read_pairs(data, name=filename, first=first, second=second, score=score, encoding=encoding)

@@ -1,4 +1,4 @@
-"""Encoders of the workspace beside published ones, and the same table for a paper."""
+"""Scores of all encoders: the matrix by task, the leaderboard with published results, and measures of the space."""
 
 import json
 from typing import Any, Final
@@ -9,51 +9,51 @@ import streamlit as st
 from pandas.io.formats.style import Styler
 from plotly.subplots import make_subplots
 
-from pipeline.evaluation.leaderboard import (
-    PUBLISHED,
-    Entry,
-    as_csv,
-    as_latex,
-    as_markdown,
-    columns,
-    measured,
-    published,
-)
+from pipeline.evaluation import leaderboard
+from pipeline.evaluation.leaderboard import PUBLISHED, Entry
 from pipeline.evaluation.sts import STANDARD_TASKS
-from workbench import theme
+from workbench import state, theme
 from workbench.components.encoder_comparison import scored_name
 from workbench.workspace import Workspace
 
+MEAN, COVERED = "Mean", "Tasks"
+MEASURES: Final = {
+    "alignment": ("Alignment", "mean squared distance of pairs that people rate as similar; lower is closer"),
+    "uniformity": ("Uniformity", "log of the mean Gaussian potential of sentence pairs; lower is more even"),
+    "anisotropy": ("Anisotropy", "mean cosine of different sentences; 0 is even"),
+    "hubness": ("Hubness", "skew of how often a sentence is a near neighbour; 0 is none"),
+    "effective_rank": ("Effective rank", "how many directions the space uses"),
+}
 _GREY = f"color: {theme.INK}; font-style: italic"
 _BEST = f"font-weight: 700; background-color: {theme.see_through(theme.POSITIVE, 0.22)}"
 _EXPORTS = {
-    "Markdown": (as_markdown, "leaderboard.md", "text/markdown"),
-    "LaTeX": (as_latex, "leaderboard.tex", "text/x-tex"),
-    "CSV": (as_csv, "leaderboard.csv", "text/csv"),
+    "Markdown": (leaderboard.as_markdown, "leaderboard.md", "text/markdown"),
+    "LaTeX": (leaderboard.as_latex, "leaderboard.tex", "text/x-tex"),
+    "CSV": (leaderboard.as_csv, "leaderboard.csv", "text/csv"),
 }
 NOTE = (
-    "All pairs of a task together, one Spearman x 100. SICK-R is the 4,927 test pairs, as published tables have it; "
-    "mteb's SICK-R adds train and trial (9,927 pairs), so its number is another one. Grey rows are published, each "
-    "read at its source; a row without numbers could not be verified."
+    "Spearman x 100 over all pairs of a task. SICK-R has its 4,927 test pairs, as in published tables; mteb's adds "
+    "train and trial (9,927 pairs) and is not comparable. Grey rows are published results, checked at their source; "
+    "rows without numbers could not be verified."
 )
 
 
 def entries_of(scores: pd.DataFrame, names: dict[str, str]) -> list[Entry]:
-    """Rows of the workspace's encoders: most tasks first, as other means do not compare, then the best mean."""
+    """Return the workspace's encoders by number of tasks, as other means are not comparable, then by mean."""
     by_encoder = [
-        measured(scored_name(str(key), names), dict(zip(group["task"], group["spearman"], strict=True)))
+        leaderboard.measured(scored_name(str(key), names), dict(zip(group["task"], group["spearman"], strict=True)))
         for key, group in scores.groupby("encoder_id")
     ]
     return sorted(by_encoder, key=lambda row: (-row.averaged_over, -(row.average or 0)))
 
 
 def leaderboard_view(scores: pd.DataFrame, names: dict[str, str]) -> None:
-    """Draw the leaderboard and offer it for a paper."""
+    """Draw the leaderboard and its export for a paper."""
     own = entries_of(scores, names)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         with_published = st.toggle("With published results", value=True, key="with_published")
         chosen = st.selectbox("Format", list(_EXPORTS), key="export_format", width=160)
-        rows = own + ([published(row) for row in PUBLISHED] if with_published else [])
+        rows = own + ([leaderboard.published(row) for row in PUBLISHED] if with_published else [])
         write, filename, mime = _EXPORTS[chosen]
         st.download_button("Export", write(rows), filename, mime, icon=":material/download:", on_click="ignore")
     st.dataframe(
@@ -69,8 +69,8 @@ def leaderboard_view(scores: pd.DataFrame, names: dict[str, str]) -> None:
 
 
 def leaderboard_style(rows: list[Entry]) -> Styler:
-    """Two decimals, published rows grey, the best of the workspace's own encoders marked in each task."""
-    tasks = columns(rows)
+    """Style the rows: published ones grey, the best encoder of the workspace marked in each task."""
+    tasks = leaderboard.columns(rows)
     frame = pd.DataFrame(
         [
             {"Encoder": row.name, "Average": row.average, "Tasks": row.averaged_over or None}
@@ -91,13 +91,10 @@ def leaderboard_style(rows: list[Entry]) -> Styler:
     return style
 
 
-MEAN, COVERED = "Mean", "Tasks"
-
-
 def matrix_table(scores: pd.DataFrame) -> pd.DataFrame:
     """Turn (encoder_id, task, spearman) into one row per encoder: mean, tasks covered, then the tasks, x 100.
 
-    A missing score stays missing: the mean is over the tasks that are there, and says over how many.
+    A missing score stays missing; the mean is over the scored tasks, whose number is the second column.
     """
     wide = scores.pivot(index="encoder_id", columns="task", values="spearman") * 100
     order = [task for task in STANDARD_TASKS if task in wide] + sorted(set(wide) - set(STANDARD_TASKS))
@@ -108,25 +105,24 @@ def matrix_table(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def marked(table: pd.DataFrame) -> Styler:
-    """Format the matrix: two decimals, best of each column marked.
+    """Style the matrix: the best of each column marked, the best mean only among encoders with the most tasks.
 
-    The best mean is marked among encoders that cover the most tasks; other means are not comparable with it.
+    Means over fewer tasks are not comparable.
     """
     numbers = [column for column in table if column != COVERED]
     style = table.style.format(dict.fromkeys(numbers, "{:.2f}") | {COVERED: "{:.0f}"})
-    mark = f"font-weight: 700; background-color: {theme.see_through(theme.POSITIVE, 0.22)}"
     comparable = table.index[table[COVERED] == table[COVERED].max()]
     for column in numbers:
         rows = comparable if column == MEAN else table.index
         if table.loc[rows, column].notna().sum() > 1:
-            style = style.map(lambda _: mark, subset=pd.IndexSlice[[table.loc[rows, column].idxmax()], [column]])
+            style = style.map(lambda _: _BEST, subset=pd.IndexSlice[[table.loc[rows, column].idxmax()], [column]])
     return style
 
 
 def score_matrix(scores: pd.DataFrame, names: dict[str, str]) -> tuple[str, str] | None:
-    """Draw the matrix; returns the encoder and task of the cell that was clicked."""
+    """Draw the matrix; return encoder and task of the selected cell."""
     table = matrix_table(scores)
-    shown = table.set_axis(_distinct([scored_name(str(key), names) for key in table.index]), axis="index")
+    shown = table.set_axis(state.numbered([scored_name(str(key), names) for key in table.index]), axis="index")
     shown.index.name = "Encoder"
     event = st.dataframe(
         marked(shown),
@@ -143,31 +139,11 @@ def score_matrix(scores: pd.DataFrame, names: dict[str, str]) -> tuple[str, str]
     return (str(table.index[row]), column) if column in table.columns and column not in (MEAN, COVERED) else None
 
 
-def _distinct(names: list[str]) -> list[str]:
-    """Number equal names, because a styled table needs a unique index."""
-    seen: dict[str, int] = {}
-    result = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return result
-
-
-MEASURES: Final = {
-    "alignment": ("Alignment", "squared distance of pairs that people call alike; lower is closer"),
-    "uniformity": ("Uniformity", "log of the mean potential of sentence pairs; lower is more even"),
-    "anisotropy": ("Anisotropy", "mean cosine of different sentences; 0 is even"),
-    "hubness": ("Hubness", "skew of how often a sentence is a near neighbour; 0 is none"),
-    "effective_rank": ("Effective rank", "how many directions the space uses"),
-}
-_PER_ROW = 5
-
-
 def space_view(workspace: Workspace, names: dict[str, str]) -> None:
     """Draw the measures of every encoder evaluated on a folder."""
     rows = measured_spaces(workspace)
     if not rows:
-        st.caption("Evaluate an encoder again to measure its space.")
+        st.caption("Evaluate an encoder to measure its space.")
         return
     frame = pd.DataFrame(rows)
     frame["name"] = [scored_name(str(key), names) for key in frame["encoder_id"]]
@@ -175,13 +151,13 @@ def space_view(workspace: Workspace, names: dict[str, str]) -> None:
     st.caption("  \n".join(f"**{title}**: {meaning}." for title, meaning in MEASURES.values()))
     sentences = ", ".join(f"{int(number):,}" for number in sorted(set(frame["sentences"])))
     st.caption(
-        f"Measured on {sentences} sentences of the evaluated tasks. None of these ranks encoders: an even space can "
-        "order pairs badly, and a clustered one well."
+        f"Measured on {sentences} sentences of the evaluated tasks. The measures do not rank encoders: an even space "
+        "can order pairs badly, and a clustered one well."
     )
 
 
 def measured_spaces(workspace: Workspace) -> list[dict[str, Any]]:
-    """The latest measures of each encoder."""
+    """Return the latest measures of each encoder."""
     latest: dict[str, dict[str, Any]] = {}
     for job in reversed(workspace.jobs.list()):
         path = workspace.jobs.output(job.job_id, "space.json")
@@ -192,7 +168,7 @@ def measured_spaces(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def space_figure(frame: pd.DataFrame) -> go.Figure:
-    """One small chart per measure, one bar per encoder, the same colour everywhere."""
+    """Draw a small chart per measure with a bar per encoder, each encoder in its own colour."""
     figure = make_subplots(
         rows=1, cols=len(MEASURES), subplot_titles=[title for title, _ in MEASURES.values()], horizontal_spacing=0.06
     )
@@ -216,11 +192,6 @@ def space_figure(frame: pd.DataFrame) -> go.Figure:
                 col=column,
             )
     figure.update_yaxes(visible=False, autorange="reversed")
-    figure.update_layout(
-        height=170 + 30 * len(frame),
-        margin={"l": 8, "r": 8, "t": 40, "b": 8},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        legend={"orientation": "h", "y": -0.35},
+    return theme.bare(figure, height=170 + 30 * len(frame), top=40).update_layout(
+        legend={"orientation": "h", "y": -0.35}
     )
-    return figure
