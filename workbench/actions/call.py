@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ def call_action(workspace: Workspace, name: str, action: Action, arguments: dict
     except TypeError as error:
         raise InputError(f"The action {name} cannot be called like this: {error}.") from error
     check_types(arguments, action, of=f"the action {name}")
+    _refuse_no_numbers(arguments)
     try:
         text = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
         text.encode()
@@ -30,3 +32,11 @@ def call_action(workspace: Workspace, name: str, action: Action, arguments: dict
     if "\\u0000" in text:
         raise InputError(f"The arguments of {name} hold the character NUL, which no text or name may.")
     return action(workspace, **arguments)
+
+
+def _refuse_no_numbers(values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            _refuse_no_numbers(value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{name} must be a number, got {value}.")
