@@ -1,5 +1,6 @@
-"""Which texts say nearly the same in the same words: Jaccard similarity of their sets of words, found exactly.
+"""Nearly equal texts by their words, one new text at a time: Jaccard similarity of sets of words, exactly.
 
+`curation.ngram_duplicates` finds all near pairs of a whole set at once, by letter sequences.
 Comparing with every earlier text would be quadratic. Two sets with Jaccard similarity of at least t share a word
 among the first n - ceil(t n) + 1 of n words in any fixed order (prefix filtering; Chaudhuri et al. 2006, Bayardo et
 al. 2007), so only texts that share such a word are compared. Long words come first in the order, as they are rare.

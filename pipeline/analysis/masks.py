@@ -1,4 +1,4 @@
-"""What a mask threshold phi would take out of the loss, for every phi at once, before anything is trained."""
+"""Which candidates a mask threshold phi would remove from the loss, for every phi at once, before training."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,9 +8,11 @@ import numpy as np
 KINDS = ("in-batch positive", "in-batch hard negative", "own hard negative")
 BINS = 2000
 """Cosines are counted in steps of 0.001."""
-_BLOCK_CELLS = 1 << 22
+_PREVIEW_CELLS, _PAIR_CELLS = 1 << 22, 1 << 23
+"""Cosines held at a time."""
 _BAND = 0.02
 _LOWEST = 0.3
+_PAIR_DTYPE = np.dtype([("premise", "i4"), ("candidate", "i4"), ("side", "u1"), ("cosine", "f4")])
 
 
 @dataclass(slots=True)
@@ -66,7 +68,7 @@ def preview_mask(
     chosen = np.arange(n) if n <= most_premises else np.sort(generator.choice(n, most_premises, replace=False))
     counts = {kind: np.zeros(BINS, dtype=np.int64) for kind in KINDS}
     examples = _Examples(generator, per_band)
-    step = max(1, _BLOCK_CELLS // n)
+    step = max(1, _PREVIEW_CELLS // n)
     for start in range(0, len(chosen), step):
         rows = chosen[start : start + step]
         for kind, candidate_nd in zip(KINDS, (positive_nd, hard_negative_nd), strict=False):
@@ -98,6 +100,7 @@ def phi_of_share(counts: np.ndarray, share: float) -> float:
 
 
 def _counted(cosines: np.ndarray) -> np.ndarray:
+    """Count cosines by bin, int64 (BINS,)."""
     place = np.floor((cosines.astype(np.float64) + 1) * (BINS / 2) + 1e-6).astype(np.int64)
     return np.bincount(np.clip(place, 0, BINS - 1), minlength=BINS)
 
@@ -130,9 +133,6 @@ class _Examples:
             for cosine, premise, candidate in kept
         ]
         return sorted(found, key=lambda item: -item["cosine"])
-
-
-_BLOCK_CELLS_MASKED_PAIRS = 1 << 23
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ def masked_pairs(
     """
     n = len(premise_nd)
     kept: list[np.ndarray] = []
-    waiting, step = 0, max(1, _BLOCK_CELLS_MASKED_PAIRS // max(1, n))
+    waiting, step = 0, max(1, _PAIR_CELLS // max(1, n))
     for start in range(0, n, step):
         block = premise_nd[start : start + step]
         for side, candidates in enumerate((positive_nd, hard_negative_nd)):
@@ -196,18 +196,15 @@ def masked_pairs(
     )
 
 
-_RECORD = np.dtype([("premise", "i4"), ("candidate", "i4"), ("side", "u1"), ("cosine", "f4")])
-
-
 def _records(premise: np.ndarray, candidate: np.ndarray, side: int, cosine: np.ndarray) -> np.ndarray:
-    records = np.empty(len(premise), dtype=_RECORD)
+    records = np.empty(len(premise), dtype=_PAIR_DTYPE)
     records["premise"], records["candidate"], records["side"], records["cosine"] = premise, candidate, side, cosine
     return records
 
 
 def _strongest(kept: list[np.ndarray], most: int, floor: float) -> tuple[list[np.ndarray], float]:
     """Keep at most this many; the new floor is the highest cosine left out, so that no listed pair ties with it."""
-    pairs = np.concatenate(kept) if kept else np.empty(0, dtype=_RECORD)
+    pairs = np.concatenate(kept) if kept else np.empty(0, dtype=_PAIR_DTYPE)
     if len(pairs) <= most:
         return [pairs], floor
     floor = float(-np.partition(-pairs["cosine"], most)[most])

@@ -1,4 +1,4 @@
-"""Sentence vectors drawn in two dimensions, and how far the drawing can be trusted."""
+"""Projections of sentence vectors to the plane, how far they can be trusted, and groups and selections in them."""
 
 import re
 from collections import Counter
@@ -8,11 +8,17 @@ from typing import Literal
 
 import numpy as np
 
+from pipeline.evaluation.metrics import unit_rows
+
 Method = Literal["umap", "pca"]
 
 PCA_DIMENSIONS = 50
 UMAP_NEIGHBOURS = 15
 _LEAST_FOR_UMAP = 5
+LEAST_TO_ALIGN = 2 * UMAP_NEIGHBOURS
+"""Distinct sentences that an aligned projection needs."""
+_WORD = re.compile(r"[^\W\d_]{3,}")
+_FIT_ROWS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ def project(vectors: np.ndarray, *, method: Method = "umap", seed: int) -> np.nd
         raise ValueError(f"expected finite vectors of shape (n, d), got shape {vectors.shape}")
     if method not in ("umap", "pca"):
         raise ValueError(f"unknown method {method!r}; choose umap or pca")
-    unit = unit_rows(vectors)
+    unit = unit_rows(vectors, np.float32)
     if method == "pca":
         return principal_axes(unit, 2, seed)
     first, place = distinct_rows(unit)
@@ -76,7 +82,7 @@ def quality(
         NaN for both measures below four points, where neighbourhoods mean nothing.
     """
     rows = np.random.default_rng(seed).permutation(len(vectors))[:sample]
-    unit, plane = unit_rows(np.asarray(vectors, dtype=np.float32)[rows]), np.asarray(plane)[rows]
+    unit, plane = unit_rows(np.asarray(vectors)[rows], np.float32), np.asarray(plane)[rows]
     # Trustworthiness is defined for fewer neighbours than half the points.
     neighbours = min(neighbours, (len(rows) - 1) // 2)
     if neighbours < 1:
@@ -141,16 +147,6 @@ def distinct_rows(*spaces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.unique(place, return_index=True)[1], place
 
 
-def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Rows of float (n, d) scaled to length one; a zero row stays zero."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths > 0, lengths, 1.0)
-
-
-LEAST_TO_ALIGN = 2 * UMAP_NEIGHBOURS
-"""Distinct sentences."""
-
-
 def project_aligned(spaces: Sequence[np.ndarray], *, seed: int) -> list[np.ndarray]:
     """Project the same n sentences under each encoder to the plane, one drawing laid over the other.
 
@@ -170,7 +166,7 @@ def project_aligned(spaces: Sequence[np.ndarray], *, seed: int) -> list[np.ndarr
     lengths = {len(space) for space in spaces}
     if len(spaces) < 2 or len(lengths) != 1:
         raise ValueError(f"expected two or more spaces of one length, got {[len(space) for space in spaces]}")
-    units = [unit_rows(space) for space in spaces]
+    units = [unit_rows(space, np.float32) for space in spaces]
     first, place = distinct_rows(*units)
     if len(first) < LEAST_TO_ALIGN:
         raise ValueError(f"expected at least {LEAST_TO_ALIGN} distinct sentences to align, got {len(first)}")
@@ -192,11 +188,6 @@ def displacement(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return (np.linalg.norm(after - before, axis=1) / max(float(spread), 1e-12)).astype(np.float32)
 
 
-_WORD = re.compile(r"[^\W\d_]{3,}")
-_FIT_ROWS = 50_000
-_DIMENSIONS = 50
-
-
 def cluster(vectors: np.ndarray, *, seed: int, count: int | None = None) -> np.ndarray:
     """Group vectors by direction with k-means after PCA to 50 dimensions, int16 (n,), largest group first.
 
@@ -211,7 +202,7 @@ def cluster(vectors: np.ndarray, *, seed: int, count: int | None = None) -> np.n
         return np.zeros(n, dtype=np.int16)
     from sklearn.cluster import MiniBatchKMeans
 
-    points = principal_axes(unit_rows(vectors), _DIMENSIONS, seed)
+    points = principal_axes(unit_rows(vectors, np.float32), PCA_DIMENSIONS, seed)
     rows = np.random.default_rng(seed).permutation(n)[:_FIT_ROWS]
     groups = MiniBatchKMeans(count, random_state=seed, n_init=3, batch_size=4096).fit(points[rows]).predict(points)
     order = np.argsort(-np.bincount(groups, minlength=count), kind="stable")

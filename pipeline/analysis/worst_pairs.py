@@ -1,6 +1,6 @@
-"""Where an encoder and the gold scores of a task disagree most."""
+"""The pairs and triplets on which an encoder is most wrong, in a finished evaluation and while it trains."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -8,11 +8,13 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.stats import binomtest, rankdata
 
-from pipeline.evaluation.benchmark import HELD_OUT_TASK, Encoder, SentenceVectors, evaluate
-from pipeline.evaluation.metrics import row_cosine
+from pipeline.evaluation.benchmark import HELD_OUT_TASK, Encoder, evaluate, held_out_cosines
 from pipeline.evaluation.sts import StsTask, find_tasks, read_task
 from pipeline.records import InputError, Triplet
 from pipeline.train_config import DevMetric
+
+DEV_TASK = "STSB-dev"
+WORST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,6 @@ def worst_pairs(task: StsTask, predicted: np.ndarray, *, count: int = 50) -> lis
     ]
 
 
-Vectors = Callable[[Sequence[str]], np.ndarray]
-"""Takes sentences; returns float32 (sentences, d)."""
-
-
 @dataclass(frozen=True, slots=True)
 class Share:
     """A part of the triplets, with the Wilson interval of its share."""
@@ -102,14 +100,6 @@ class Share:
         return cls(part, whole, float(interval.low), float(interval.high))
 
 
-def triplet_cosines(
-    premise: Sequence[str], positive: Sequence[str], hard_negative: Sequence[str], vectors: Vectors
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return cos(premise, positive) and cos(premise, hard negative), float64 (n,) each."""
-    anchor = vectors(premise)
-    return row_cosine(anchor, vectors(positive)), row_cosine(anchor, vectors(hard_negative))
-
-
 def is_violated(near: np.ndarray, far: np.ndarray, *, margin: float = 0.0) -> np.ndarray:
     """Whether the positive is not nearer than the hard negative by more than the margin: bool (n,).
 
@@ -119,10 +109,6 @@ def is_violated(near: np.ndarray, far: np.ndarray, *, margin: float = 0.0) -> np
     if margin < 0:
         raise ValueError(f"the margin must be at least 0, got {margin}")
     return near - far <= margin
-
-
-DEV_TASK = "STSB-dev"
-WORST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +163,7 @@ class HeldOutValidation:
 
     def __call__(self, encoder: Encoder) -> Validated:
         """Score the encoder."""
-        vectors = SentenceVectors(encoder)
-        vectors([text for t in self.triplets for text in (t.premise, t.positive, t.hard_negative)])
-        premise = vectors([t.premise for t in self.triplets])
-        near = row_cosine(premise, vectors([t.positive for t in self.triplets]))
-        far = row_cosine(premise, vectors([t.hard_negative for t in self.triplets]))
+        near, far = held_out_cosines(encoder, self.triplets)
         worst = [
             {
                 "premise": self.triplets[row].premise,

@@ -14,10 +14,14 @@ from pipeline.statistics import spearman
 
 LOWEST, HIGHEST = 0.0, 5.0
 MIN_PAIRS = 20
+SAME, OTHER = 5.0, 0.0
+"""Gold of a pair that a decision confirms to mean the same, and of one that it confirms not to."""
 
 _KNOTS = 8
 _HELD_OUT_SHARE = 0.2
 _FILE = "calibrations.json"
+_BY_REASON = {"positive not entailed": ("a", OTHER), "negative not contradicted": ("b", SAME)}
+"""Reason -> which pair it is about (a: premise and positive, b: premise and hard negative) and its gold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,15 +172,10 @@ def _version(judge_id: str, knots: np.ndarray, scores: np.ndarray) -> str:
     return blake2b(content.encode(), digest_size=6).hexdigest()
 
 
-SAME, OTHER = 5.0, 0.0
-_BY_REASON = {"positive not entailed": ("a", OTHER), "negative not contradicted": ("b", SAME)}
-"""Reason -> which pair it is about (a: premise and positive, b: premise and hard negative) and its gold."""
-
-
 def decision_targets(
     actions: Sequence[str], reasons: Sequence[str | None], a_raw: np.ndarray, b_raw: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return raw values and gold, float64 (pairs,) each, of the pairs that decisions say something about.
+    """Turn decisions into gold pairs: raw values and gold, float64 (pairs,) each.
 
     Args:
         actions: accept, reject, swap or edit per triplet, (n,).

@@ -5,9 +5,10 @@ With p(d) the probability of the next token being the digit d, after a prompt th
     digit(a, b) = sum_d d * p(d) / sum_d p(d),   d = 0 .. 5        (softmax over the six digit tokens alone)
 
 and the raw value is the mean over both orders of the pair. A written number would be one of six values at best; the
-expected value also tells a hesitant 3 from a sure one. The few-shot part of the prompt is decoded once.
+expected value also separates a hesitant 3 from a sure one. The few-shot part of the prompt is decoded once.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -66,7 +67,7 @@ def expected_digit(logits_nd: NDArray[np.float32]) -> NDArray[np.float64]:
     return (weight_nd @ np.arange(len(DIGITS))) / weight_nd.sum(axis=1)
 
 
-def digit_tokens(llm: Engine, prompt: DigitPrompt) -> list[int]:
+def digit_tokens(llm: Engine | DecoderLLM, prompt: DigitPrompt) -> list[int]:
     """Return the token that each digit is after the prompt.
 
     Some vocabularies write " 3" as a blank and a digit (SmolLM2), others as one token: the digit's token is the last
@@ -78,31 +79,41 @@ def digit_tokens(llm: Engine, prompt: DigitPrompt) -> list[int]:
     return [tokens[-1] for tokens in written]
 
 
-class FolderDigitJudge:
-    """Expected value over the digit tokens 0..5, the mean over both orders of a pair."""
+class _BatchedDigitJudge(ABC):
+    """The digit judge of a transformers folder: the mean of the expected digits in both orders of a pair."""
+
+    def __init__(self, judge_id: str, batch_size: int) -> None:
+        self.judge_id, self._batch_size = judge_id, batch_size
+
+    def scores(self, pairs: Pairs) -> NDArray[np.float64]:
+        """Return the raw value of each pair, float64 (n,) in 0..5."""
+        # Sorted by length, so that a batch holds little padding.
+        asked = sorted(
+            {ordered for a, b in pairs for ordered in ((a, b), (b, a))}, key=lambda pair: len("".join(pair))
+        )
+        digit: dict[tuple[str, str], float] = {}
+        for start in range(0, len(asked), self._batch_size):
+            batch = asked[start : start + self._batch_size]
+            digit |= dict(zip(batch, self._expected(batch), strict=True))
+        return np.array([(digit[a, b] + digit[b, a]) / 2 for a, b in pairs], dtype=np.float64)
+
+    @abstractmethod
+    def _expected(self, asked: Pairs) -> NDArray[np.float64]:
+        """Return the expected digit of each pair in this order, float64 (n,)."""
+
+
+class FolderDigitJudge(_BatchedDigitJudge):
+    """The digit judge of a decoder, with the few-shot prompt that llama.cpp's judge uses."""
 
     def __init__(
         self, llm: DecoderLLM, *, judge_id: str, prompt: DigitPrompt = DIGIT_PROMPT, batch_size: int = 64
     ) -> None:
-        self.judge_id, self._llm, self._prompt, self._batch_size = judge_id, llm, prompt, batch_size
+        super().__init__(judge_id, batch_size)
+        self._llm, self._prompt = llm, prompt
         self._prefix = llm.prompt(prompt.prefix(), "").prefix
-        written = [llm.tokenize(f"{prompt.tail('', '')} {digit}") for digit in DIGITS]
-        if len({tuple(tokens[:-1]) for tokens in written}) > 1 or len({tokens[-1] for tokens in written}) < 6:
-            raise InputError(f"{llm.name} does not write the digits 0 to 5 as single tokens: choose another judge.")
-        self._digits = [tokens[-1] for tokens in written]
+        self._digits = digit_tokens(llm, prompt)
 
-    def scores(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
-        """Return the raw value of each pair, float64 (n,) in 0..5."""
-        asked = sorted(
-            {ordered for a, b in pairs for ordered in ((a, b), (b, a))}, key=lambda pair: len("".join(pair))
-        )
-        values: list[np.ndarray] = []
-        for start in range(0, len(asked), self._batch_size):
-            values.append(self._expected(asked[start : start + self._batch_size]))
-        digit = dict(zip(asked, np.concatenate(values), strict=True)) if values else {}
-        return np.array([(digit[a, b] + digit[b, a]) / 2 for a, b in pairs], dtype=np.float64)
-
-    def _expected(self, asked: Sequence[tuple[str, str]]) -> np.ndarray:
+    def _expected(self, asked: Pairs) -> NDArray[np.float64]:
         import torch
 
         tails = [self._llm.tokenize(f"{self._prompt.tail(*pair)} {DIGITS[0]}")[:-1] for pair in asked]
@@ -111,29 +122,19 @@ class FolderDigitJudge:
             return expected_digit(logits[:, self._digits].float().cpu().numpy())
 
 
-class Seq2SeqDigitJudge:
-    """The expected value of the digit 0 to 5 that the LLM would answer with, the mean over both orders of a pair."""
+class Seq2SeqDigitJudge(_BatchedDigitJudge):
+    """The digit judge of an encoder-decoder: the digit that it would answer `digit_prompt` with."""
 
     def __init__(self, llm: EncoderDecoderLLM, *, judge_id: str, batch_size: int = 32) -> None:
-        self.judge_id, self._llm, self._batch_size = judge_id, llm, batch_size
-        self._written = digit_pieces(llm)
+        super().__init__(judge_id, batch_size)
+        self._llm, self._written = llm, digit_pieces(llm)
 
-    def scores(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
-        """Return the raw value of each pair, float64 (pairs,) within 0..5."""
-        asked = sorted({ordered for a, b in pairs for ordered in ((a, b), (b, a))}, key=lambda one: len("".join(one)))
-        digit: dict[tuple[str, str], float] = {}
-        for start in range(0, len(asked), self._batch_size):
-            batch = asked[start : start + self._batch_size]
-            digit |= dict(zip(batch, self._expected([digit_prompt(*pair) for pair in batch]), strict=True))
-        return np.array([(digit[a, b] + digit[b, a]) / 2 for a, b in pairs], dtype=np.float64)
-
-    def _expected(self, prompts: Sequence[str]) -> np.ndarray:
+    def _expected(self, asked: Pairs) -> NDArray[np.float64]:
         replies = [pieces for ways in self._written for pieces in ways]
-        log_p_nr = self._llm.beginning_log_p(prompts, replies)
-        place, columns = 0, []
-        for ways in self._written:
-            columns.append(np.logaddexp.reduce(log_p_nr[:, place : place + len(ways)], axis=1))
-            place += len(ways)
+        log_p_nr = self._llm.beginning_log_p([digit_prompt(*pair) for pair in asked], replies)
+        ends = np.cumsum([len(ways) for ways in self._written])
+        # (n, 6): the probability of a digit is the sum over the ways in which it can be written.
+        columns = [np.logaddexp.reduce(part, axis=1) for part in np.split(log_p_nr, ends[:-1], axis=1)]
         return expected_digit(np.stack(columns, axis=1))
 
 

@@ -1,4 +1,4 @@
-"""What spoils a set of triplets before training: duplicates, test sentences, copies, hard negatives that are none."""
+"""Faults of a set of triplets: duplicates, sentences of test sets, and sides that copy each other."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ COPIES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """A sentence of a triplet that an evaluation task holds too."""
+    """A sentence of a triplet that also occurs in an evaluation task."""
 
     triplet: int
     side: str

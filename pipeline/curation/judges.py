@@ -1,7 +1,7 @@
 """Judges by name: each gives a pair of sentences a raw value, larger for closer meaning."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -19,8 +19,10 @@ LIKELIHOOD = "likelihood:smollm2-135m"
 GUIDE = "guide:all-MiniLM-L6-v2"
 LLM_KINDS = ("likelihood", "entailment", "digit")
 """Kinds of judges that ask an LLM."""
+ENSEMBLE = "ensemble"
 EMBEDDED_JUDGES = (LIKELIHOOD, GUIDE)
 """The judges whose weights are installed with the project and whose calibration is shipped."""
+_CHUNK_PAIRS = 1024
 
 
 class Judge(Protocol):
@@ -71,7 +73,7 @@ def score_triplets(
 
 
 def kinds_for(entry: LLMEntry) -> tuple[str, ...]:
-    """Return the kinds of judges that this LLM is capable of: a server does not show what every reply costs."""
+    """Return the kinds of judges that this LLM can be: a server does not return the probability of every reply."""
     return ("digit",) if entry.kind == "remote" else LLM_KINDS
 
 
@@ -106,9 +108,6 @@ def _folder_judge(kind: str, judge_id: str, entry: LLMEntry) -> Judge:
     if isinstance(llm, EncoderDecoderLLM):
         return Seq2SeqDigitJudge(llm, judge_id=judge_id)
     return FolderDigitJudge(llm, judge_id=judge_id)  # type: ignore[arg-type]
-
-
-KIND = "ensemble"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +181,7 @@ def fit_ensemble(name: str, values: Mapping[str, np.ndarray], gold: np.ndarray, 
     weight, _ = nnls((columns - mean) / std, gold - gold.mean())
     if not weight.any():
         raise InputError("None of these judges agrees with the gold pairs: an ensemble of them would say nothing.")
-    return Ensemble(f"{KIND}:{name}", members, *(tuple(part.round(6).tolist()) for part in (mean, std, weight)))
+    return Ensemble(f"{ENSEMBLE}:{name}", members, *(tuple(part.round(6).tolist()) for part in (mean, std, weight)))
 
 
 def members_first(judge_ids: Sequence[str], ensembles: Mapping[str, Ensemble]) -> list[str]:
@@ -197,9 +196,6 @@ def members_first(judge_ids: Sequence[str], ensembles: Mapping[str, Ensemble]) -
     return list(ordered)
 
 
-_CHUNK_PAIRS = 1024
-
-
 class GuideJudge:
     """Scores sentence pairs by an encoder's cosine; quick, and blind to contradictions that share most words."""
 
@@ -208,24 +204,10 @@ class GuideJudge:
         self.judge_id = f"guide:{name}"
         self.batch_size = batch_size
 
-    def scores(
-        self,
-        pairs: Sequence[tuple[str, str]],
-        *,
-        on_progress: Callable[[int], None] | None = None,
-        should_stop: Callable[[], object] | None = None,
-    ) -> np.ndarray:
-        """Raw cosines in [-1, 1], float64 (n,); shorter than `pairs` when should_stop asked to stop.
-
-        Each sentence is encoded once per chunk of pairs, and `on_progress` gets the number of pairs done.
-        """
-        done: list[np.ndarray] = []
-        for start in range(0, len(pairs), _CHUNK_PAIRS):
-            if should_stop is not None and should_stop():
-                break
-            done.append(self._cosines(pairs[start : start + _CHUNK_PAIRS]))
-            if on_progress is not None:
-                on_progress(min(start + _CHUNK_PAIRS, len(pairs)))
+    def scores(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        """Return raw cosines in [-1, 1], float64 (n,); each sentence is encoded once per chunk of pairs."""
+        starts = range(0, len(pairs), _CHUNK_PAIRS)
+        done = [self._cosines(pairs[start : start + _CHUNK_PAIRS]) for start in starts]
         return np.concatenate(done) if done else np.empty(0, dtype=np.float64)
 
     def _cosines(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:

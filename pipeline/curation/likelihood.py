@@ -32,6 +32,10 @@ T = TypeVar("T")
 Pairs = Sequence[tuple[str, str]]
 LONGEST_TEXT_TOKENS = 192
 """Tokens of a text that count; the rest of a longer one is not read."""
+LEAST_NATS = 0.01
+"""Costs per token below this count as this, so that a text repeated word by word has a finite score."""
+JUDGE_PROMPTS = replace(prompt_set("default@1"), prompt_set_id="judge")
+"""What the likelihood judges ask."""
 
 
 class Tokenizing(Protocol):
@@ -55,27 +59,10 @@ class PairJudge(ABC):
         self.judge_id = f"{self.kind}:{name}"
         self._chunk_pairs = chunk_pairs
 
-    def scores(
-        self,
-        pairs: Pairs,
-        *,
-        on_progress: Callable[[int], None] | None = None,
-        should_stop: Callable[[], bool] | None = None,
-    ) -> NDArray[np.float64]:
-        """Return the raw score of each pair, symmetric in its two texts: float64 (n,), finite, higher is closer.
-
-        on_progress is told how many pairs are done. When should_stop answers True between two chunks, the scores of
-        the pairs done so far are returned: (m,) with m < n.
-        """
-        done: list[NDArray[np.float64]] = []
-        finished = 0
-        for chunk in _chunks(pairs, self._chunk_pairs):
-            if should_stop and should_stop():
-                break
-            done.append(self._chunk_scores(chunk))
-            finished += len(chunk)
-            if on_progress:
-                on_progress(finished)
+    def scores(self, pairs: Pairs) -> NDArray[np.float64]:
+        """Return the raw score of each pair, symmetric in its two texts: float64 (n,), finite, higher is closer."""
+        starts = range(0, len(pairs), self._chunk_pairs)
+        done = [self._chunk_scores(pairs[start : start + self._chunk_pairs]) for start in starts]
         return np.concatenate(done) if done else np.empty(0)
 
     @abstractmethod
@@ -102,11 +89,6 @@ def packed(jobs: Iterable[T], *, size: Callable[[T], int], tokens_a_call: int) -
         tokens += needed
     if batch:
         yield batch
-
-
-def _chunks(pairs: Pairs, size: int) -> Iterator[Pairs]:
-    for start in range(0, len(pairs), size):
-        yield pairs[start : start + size]
 
 
 Scored = tuple[str, str]  # (context, reply); the context "" asks for a reply to nothing
@@ -200,10 +182,6 @@ def _nats_per_token(logits_nv: NDArray[np.float32], replies: Sequence[Sequence[i
     return [float(part.mean(dtype=np.float64)) for part in np.split(cost_n, ends[:-1])]
 
 
-JUDGE_PROMPTS = replace(prompt_set("default@1"), prompt_set_id="judge")
-"""What the likelihood judges ask."""
-
-
 @dataclass(frozen=True, slots=True)
 class DigitPrompt:
     """Instruction and scored examples of the judge that asks for a number; version as in a prompt set."""
@@ -239,12 +217,8 @@ DIGIT_PROMPT = DigitPrompt(
 """What the digit judge asks."""
 
 
-LEAST_NATS = 0.01
-"""Costs per token below this count as this, so that a text repeated word by word has a finite score."""
-
-
 class _LikelihoodBased(PairJudge):
-    """Shared work: what replies cost under a prompt, each asked once."""
+    """What both judges share: the cost of each reply under a prompt, computed once."""
 
     def __init__(self, costs: Costs, *, name: str, prompts: PromptSet = JUDGE_PROMPTS, chunk_pairs: int = 32) -> None:
         super().__init__(name, chunk_pairs=chunk_pairs)

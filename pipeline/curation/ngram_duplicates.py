@@ -1,7 +1,8 @@
-"""Texts that are the same, or nearly: groups of equal ones, and near ones by the overlap of their letter sequences.
+"""Equal and nearly equal texts of a whole set at once, by their four-letter sequences; every near pair is returned.
 
-Near means a Jaccard similarity of the sets of four-letter sequences. Candidates come from minhash signatures in bands
-(Broder 1997; Leskovec et al., Mining of Massive Datasets, section 3.4), and each is then measured exactly.
+Candidates come from minhash signatures in bands (Broder 1997; Leskovec et al., Mining of Massive Datasets, section
+3.4), and the Jaccard similarity of each is then computed exactly. `word_duplicates` compares sets of words instead,
+and one new text at a time.
 """
 
 import re
@@ -45,7 +46,7 @@ def near_pairs(
     Args:
         texts: normalised texts; one without a letter sequence is near to nothing.
         threshold: least Jaccard similarity, in (0, 1].
-        on_texts: told how many texts are read.
+        on_texts: called with the number of texts read so far.
 
     Returns:
         Pairs in rising order and float64 (pairs,). Pairs near the threshold may be missed with the probability above.
@@ -62,7 +63,7 @@ def near_pairs(
 
 
 def joined_groups(pairs: np.ndarray, count: int) -> list[list[int]]:
-    """Return groups of places that a chain of pairs connects, of count places in all."""
+    """Return groups of places, out of `count`, that chains of pairs connect; pairs int64 (pairs, 2)."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
@@ -71,12 +72,7 @@ def joined_groups(pairs: np.ndarray, count: int) -> list[list[int]]:
     links = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     _, label = connected_components(links, directed=False)
     touched = np.unique(pairs)
-    return equal_groups_of(touched, label[touched])
-
-
-def equal_groups_of(places: np.ndarray, labels: np.ndarray) -> list[list[int]]:
-    """Return places by equal label, groups of two and more."""
-    return [[int(places[index]) for index in group] for group in equal_groups(labels.tolist())]
+    return [touched[group].tolist() for group in equal_groups(label[touched].tolist())]
 
 
 def _signatures(texts: Sequence[str], on_texts: Callable[[int], None]) -> tuple[np.ndarray, "csr_matrix"]:
@@ -107,6 +103,7 @@ def _signatures(texts: Sequence[str], on_texts: Callable[[int], None]) -> tuple[
 
 
 def _minima(sets: "csr_matrix", factor: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """Smallest hash of each set under every hash function, uint32 (n, bands * rows)."""
     filled = np.diff(sets.indptr) > 0
     result = np.full((sets.shape[0], len(factor)), np.iinfo(np.uint32).max, dtype=np.uint32)
     if not filled.any():
@@ -144,6 +141,7 @@ def _bucket_pairs(places: np.ndarray) -> np.ndarray:
 
 
 def _jaccard(sets: "csr_matrix", pairs: np.ndarray) -> np.ndarray:
+    """Jaccard similarity of each pair of sets, float64 (pairs,)."""
     sizes = np.diff(sets.indptr)
     similarity = np.empty(len(pairs))
     for start in range(0, len(pairs), _CHUNK):

@@ -1,4 +1,4 @@
-"""The number between 0 and 5 in a model's answer, however it says it; none where several could be meant."""
+"""Find the number between 0 and 5 in a model's answer, however it is written; none where several are possible."""
 
 import re
 import unicodedata

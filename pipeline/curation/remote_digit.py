@@ -1,9 +1,9 @@
-"""The digit judge of a server: the expected digit where log-probabilities are told, else a number in a fixed form.
+"""The digit judge of a server: the expected digit where the server returns log-probabilities, else a written number.
 
-A server shows at most the best twenty tokens. The digits among them are weighed as in the local judge, and the raw
-value is the expected digit. A server that tells no log-probabilities is asked for JSON with one number in it, or for
-the number alone where it refuses that too. Its answer is read with patience ("4/5", "Rating (0-5): 4"), and a pair
-that it does not score is NaN, never a guess: answers without one number and calls that failed are counted.
+A server returns at most the best twenty tokens. The digits among them are weighed as in the local judge, and the raw
+value is the expected digit. A server without log-probabilities is asked for JSON with one number in it, or for the
+number alone where it refuses that too. Numbers are found in many forms ("4/5", "Rating (0-5): 4"). A pair without
+exactly one number, and a pair whose call failed, is NaN and counted.
 """
 
 import math

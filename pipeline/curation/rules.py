@@ -8,6 +8,12 @@ from pipeline.config import CurationRule
 from pipeline.records import InputError
 from pipeline.statistics import Interval, multinomial_counts
 
+MIN_DECISIONS = 20
+MAX_DECISIONS = 2_000
+"""More decisions than these are sampled: the search holds one row per rule and one column per decision."""
+_GRID = np.arange(0, 5.01, 0.25)
+_GAPS = np.arange(-1, 3.01, 0.25)
+
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
@@ -67,13 +73,6 @@ def _scores(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return a, b
 
 
-MIN_DECISIONS = 20
-MAX_DECISIONS = 2_000
-"""More decisions than these are sampled: the search holds one row per rule and one column per decision."""
-_GRID = np.arange(0, 5.01, 0.25)
-_GAPS = np.arange(-1, 3.01, 0.25)
-
-
 @dataclass(frozen=True, slots=True)
 class RuleFit:
     """How a rule does against people's decisions."""
@@ -102,7 +101,7 @@ class BestRule:
 def measure_rule(
     rule: CurationRule, a: np.ndarray, b: np.ndarray, accepted: np.ndarray, *, seed: int = 0, draws: int = 200
 ) -> RuleFit:
-    """Measure a rule on decided triplets: a, b float (n,), accepted bool (n,)."""
+    """Measure a rule against decisions: a, b float (n,), scores as in `keeps`; accepted bool (n,)."""
     a, b, accepted = _sampled(a, b, accepted, seed)
     return _fit(rule, a, b, accepted, _weights(len(a), seed, draws))
 
@@ -133,11 +132,13 @@ def best_rule(a: np.ndarray, b: np.ndarray, accepted: np.ndarray, *, seed: int =
 
 
 def _kept(rules_r3: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Whether each rule (alpha, beta, gamma) keeps each decided triplet, bool (rules, n)."""
     alpha, beta, gamma = (rules_r3[:, axis, None] for axis in range(3))
     return (a >= alpha) & (b <= beta) & (a >= b + gamma)
 
 
 def _f1(kept_rn: np.ndarray, accepted: np.ndarray, weights_nd: np.ndarray) -> np.ndarray:
+    """F1 of each rule in each draw, float32 (rules, draws)."""
     weights_nd = weights_nd.astype(np.float32)
     hits = kept_rn @ (weights_nd * accepted[:, None])
     return 2 * hits / np.maximum(kept_rn @ weights_nd + (weights_nd * accepted[:, None]).sum(axis=0), 1e-9)
@@ -151,14 +152,7 @@ def _fit(rule: CurationRule, a: np.ndarray, b: np.ndarray, accepted: np.ndarray,
         precision, recall = hits / kept_d, hits / accepted_d
         f1 = 2 * hits / (kept_d + accepted_d)
     of_precision, of_recall, of_f1 = (Interval.of(values[0], values[1:]) for values in (precision, recall, f1))
-    return RuleFit(
-        rule,
-        of_precision,
-        of_recall,
-        of_f1,
-        decisions=len(a),
-        accepted=int(accepted.sum()),
-    )
+    return RuleFit(rule, of_precision, of_recall, of_f1, decisions=len(a), accepted=int(accepted.sum()))
 
 
 def _weights(n: int, seed: int, draws: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""An encoder against STS tasks: one Spearman correlation per task, all subsets concatenated."""
+"""Score an encoder on STS tasks (one Spearman correlation per task, all subsets together) and held-out triplets."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -7,10 +7,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.evaluation.metrics import row_cosine
+from pipeline.evaluation.metrics import row_cosine, triplet_cosines
 from pipeline.evaluation.sts import STANDARD_TASKS, StsTask
 from pipeline.records import EvalScore, Triplet, text_id
 from pipeline.statistics import spearman, why_undefined
+
+HELD_OUT_ONE_IN = 5
+HELD_OUT_TASK = "held-out triplets"
 
 
 class Encoder(Protocol):
@@ -111,25 +114,26 @@ def notes(results: Iterable[TaskResult]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def held_out_accuracy(encoder: Encoder, triplets: Sequence[Triplet], *, batch_size: int = 64) -> float:
+def held_out_accuracy(encoder: Encoder, triplets: Sequence[Triplet]) -> float:
     """Share of triplets with cos(premise, positive) > cos(premise, hard negative); NaN without triplets."""
     if not triplets:
         return float("nan")
-    vectors = SentenceVectors(encoder, batch_size)
-    vectors([text for t in triplets for text in (t.premise, t.positive, t.hard_negative)])
-    premise = vectors([t.premise for t in triplets])
-    near = row_cosine(premise, vectors([t.positive for t in triplets]))
-    far = row_cosine(premise, vectors([t.hard_negative for t in triplets]))
+    near, far = held_out_cosines(encoder, triplets)
     return float(np.mean(near > far))
 
 
-def dev_score(task: StsTask, *, batch_size: int = 64) -> Callable[[Encoder], float]:
+def held_out_cosines(encoder: Encoder, triplets: Sequence[Triplet]) -> tuple[np.ndarray, np.ndarray]:
+    """Return cos(premise, positive) and cos(premise, hard negative), float64 (n,) each; each text is encoded once."""
+    sides = [(t.premise, t.positive, t.hard_negative) for t in triplets]
+    vectors = SentenceVectors(encoder)
+    vectors([text for texts in sides for text in texts])
+    premise, positive, hard_negative = zip(*sides, strict=True)
+    return triplet_cosines(premise, positive, hard_negative, vectors)
+
+
+def dev_score(task: StsTask) -> Callable[[Encoder], float]:
     """Return the function that training calls for a dev score: the encoder's Spearman on this task."""
-    return lambda encoder: next(evaluate(encoder, [task], batch_size=batch_size)).score.spearman
-
-
-HELD_OUT_ONE_IN = 5
-HELD_OUT_TASK = "held-out triplets"
+    return lambda encoder: next(evaluate(encoder, [task])).score.spearman
 
 
 def is_held_out(premise: str) -> bool:

@@ -29,6 +29,7 @@ class Published:
 
 _NONE: tuple[float | None, ...] = (None,) * len(STANDARD_TASKS)
 
+_SIMCSE, _AWESOME = "SimCSE paper, table 5", "README of Doragd/Awesome-Sentence-Embedding"
 PUBLISHED: tuple[Published, ...] = (
     Published("MultiCSR", "", _NONE, None, "not verified: enter the numbers from the paper (arXiv 2310.10962)"),
     Published(
@@ -39,54 +40,20 @@ PUBLISHED: tuple[Published, ...] = (
         "princeton-nlp/SimCSE, issue 100",
     ),
     Published(
-        "SimCSE, unsupervised",
-        "RoBERTa-base",
-        (70.16, 81.77, 73.24, 81.36, 80.65, 80.22, 68.56),
-        76.57,
-        "README of Doragd/Awesome-Sentence-Embedding",
+        "SimCSE, unsupervised", "RoBERTa-base", (70.16, 81.77, 73.24, 81.36, 80.65, 80.22, 68.56), 76.57, _AWESOME
+    ),
+    Published("SimCSE, supervised", "BERT-base", (75.30, 84.67, 80.19, 85.40, 80.82, 84.25, 80.39), 81.57, _SIMCSE),
+    Published(
+        "SimCSE, supervised", "RoBERTa-base", (76.53, 85.21, 80.95, 86.03, 82.57, 85.83, 80.50), 82.52, _SIMCSE
     ),
     Published(
-        "SimCSE, supervised",
-        "BERT-base",
-        (75.30, 84.67, 80.19, 85.40, 80.82, 84.25, 80.39),
-        81.57,
-        "SimCSE paper, table 5",
+        "SimCSE, supervised", "RoBERTa-large", (77.46, 87.27, 82.36, 86.66, 83.93, 86.70, 81.95), 83.76, _SIMCSE
     ),
     Published(
-        "SimCSE, supervised",
-        "RoBERTa-base",
-        (76.53, 85.21, 80.95, 86.03, 82.57, 85.83, 80.50),
-        82.52,
-        "SimCSE paper, table 5",
+        "SynCSE-partial", "RoBERTa-base", (76.14, 84.41, 79.23, 84.85, 82.87, 83.95, 81.41), 81.84, "README of SynCSE"
     ),
-    Published(
-        "SimCSE, supervised",
-        "RoBERTa-large",
-        (77.46, 87.27, 82.36, 86.66, 83.93, 86.70, 81.95),
-        83.76,
-        "SimCSE paper, table 5",
-    ),
-    Published(
-        "SynCSE-partial",
-        "RoBERTa-base",
-        (76.14, 84.41, 79.23, 84.85, 82.87, 83.95, 81.41),
-        81.84,
-        "README of SynCSE",
-    ),
-    Published(
-        "RankCSE listMLE",
-        "BERT-base",
-        (75.66, 86.27, 77.81, 84.74, 81.10, 81.80, 75.13),
-        80.36,
-        "README of Doragd/Awesome-Sentence-Embedding",
-    ),
-    Published(
-        "RankCSE listNet",
-        "RoBERTa-base",
-        (72.88, 84.50, 76.46, 84.67, 83.00, 83.24, 71.67),
-        79.49,
-        "README of Doragd/Awesome-Sentence-Embedding",
-    ),
+    Published("RankCSE listMLE", "BERT-base", (75.66, 86.27, 77.81, 84.74, 81.10, 81.80, 75.13), 80.36, _AWESOME),
+    Published("RankCSE listNet", "RoBERTa-base", (72.88, 84.50, 76.46, 84.67, 83.00, 83.24, 71.67), 79.49, _AWESOME),
     Published(
         "DenoSent, released checkpoint",
         "BERT-base",
@@ -95,7 +62,6 @@ PUBLISHED: tuple[Published, ...] = (
         "README of DenoSent",
     ),
 )
-
 
 DASH = "–"
 _LATEX = {
@@ -156,8 +122,8 @@ def as_markdown(entries: Sequence[Entry]) -> str:
     lines = [f"| {' | '.join(head)} |", f"|{'|'.join(['---'] + ['---:'] * (len(tasks) + 2) + ['---'])}|"]
     for entry in entries:
         cells = [_bold(_number(entry.scores.get(task)), entry, task, best, "**{}**") for task in tasks]
-        row = [_escape_markdown(entry.name), *cells, _number(entry.average), str(entry.averaged_over)]
-        lines.append(f"| {' | '.join([*row, _escape_markdown(entry.source)])} |")
+        row = [escape_markdown(entry.name), *cells, _number(entry.average), str(entry.averaged_over)]
+        lines.append(f"| {' | '.join([*row, escape_markdown(entry.source)])} |")
     return "\n".join(lines) + "\n"
 
 
@@ -214,7 +180,8 @@ def _number(value: float | None) -> str:
     return DASH if value is None else f"{value:.2f}"
 
 
-def _escape_markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
+    """Return a text as it is inside a cell of a Markdown table."""
     one_line = " ".join(text.split())
     return "".join(f"\\{mark}" if mark in "\\|*_`<>[]" else mark for mark in one_line)
 

@@ -1,13 +1,14 @@
-"""The geometry of vectors: cosines, alignment and uniformity."""
+"""The geometry of an encoder's vectors, and the comparison of two encoders on the same pairs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from pipeline.statistics import Interval, resample, spearman
 
-_UNIFORMITY_BLOCK_ROWS = 1024
+_BLOCK_ROWS = 1024
+_POSITIVE_SHARE = 0.8
 
 
 def alignment(first: np.ndarray, second: np.ndarray) -> float:
@@ -29,24 +30,38 @@ def uniformity(vectors: np.ndarray) -> float:
         raise ValueError(f"uniformity needs at least two vectors, got {len(vectors)}")
     unit = unit_rows(vectors)
     total = 0.0
-    for start in range(0, len(unit), _UNIFORMITY_BLOCK_ROWS):
+    for start in range(0, len(unit), _BLOCK_ROWS):
         # On the unit sphere the squared distance is 2 - 2 cos.
-        cosine = unit[start : start + _UNIFORMITY_BLOCK_ROWS] @ unit.T
+        cosine = unit[start : start + _BLOCK_ROWS] @ unit.T
         total += float(np.exp(-2.0 * (2.0 - 2.0 * cosine)).sum())
     pairs = len(unit) * (len(unit) - 1)
     return float(np.log((total - len(unit)) / pairs))
 
 
-def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Scale rows to length one in float64; a zero row stays zero."""
-    vectors = np.asarray(vectors, dtype=np.float64)
+def unit_rows(vectors: np.ndarray, dtype: type[np.floating] = np.float64) -> np.ndarray:
+    """Scale the rows of float (n, d) to length one, in float64 unless asked otherwise; a zero row stays zero."""
+    vectors = np.asarray(vectors, dtype=dtype)
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(length > 0, length, 1.0)
+    return vectors / np.where(length > 0, length, dtype(1))
 
 
 def row_cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Cosine of corresponding rows of two (n, d) arrays, float64 (n,); 0 where a row is zero."""
     return np.einsum("nd,nd->n", unit_rows(first), unit_rows(second))
+
+
+def triplet_cosines(
+    premise: Sequence[str],
+    positive: Sequence[str],
+    hard_negative: Sequence[str],
+    vectors: Callable[[Sequence[str]], np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return cos(premise, positive) and cos(premise, hard negative), float64 (n,) each.
+
+    `vectors` takes n texts and returns float (n, d).
+    """
+    anchor = vectors(premise)
+    return row_cosine(anchor, vectors(positive)), row_cosine(anchor, vectors(hard_negative))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +101,6 @@ def compare(tasks: Mapping[str, ScoredPairs], *, seed: int, resamples: int = 100
         return Comparison({}, None)
     mean = float(np.mean([item.value for item in found.values()]))
     return Comparison(found, Interval.of(mean, np.mean(samples, axis=0), level))
-
-
-_POSITIVE_SHARE = 0.8
-_BLOCK_ROWS = 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from pipeline.durable import whole_file, write_json
-from pipeline.evaluation.benchmark import HELD_OUT_TASK, SentenceVectors, evaluate, is_held_out
-from pipeline.evaluation.metrics import row_cosine
+from pipeline.evaluation.benchmark import HELD_OUT_TASK, evaluate, held_out_cosines, is_held_out
 from pipeline.evaluation.sts import StsTask, find_tasks, read_task
 from pipeline.records import InputError, Triplet
 from pipeline.studies.cache import StudyCache, content_key, model_key, triplets_key
@@ -28,6 +27,12 @@ if TYPE_CHECKING:
 
 STS_METRIC = "Spearman x100"
 HELD_OUT_METRIC = "held-out triplets with the positive nearer than the hard negative, %"
+_FORMAT = 1
+"""Raised when a change of the code makes kept cells wrong."""
+_RECORD, _PREDICTIONS = "cell.json", "predictions.npz"
+UNTRAINED = "untrained"
+NOT_IN_A_CELL = (*NOT_LEARNED, "dev_metric")
+"""Settings that change no cell: a cell has no dev score, so what is done with one does not matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +62,7 @@ class StudyTasks:
         """Return one value per item and task: cosines of pairs, or 1 and 0 for a triplet in and out of order."""
         if self.sts:
             return {result.score.task: result.predicted for result in evaluate(encoder, self.sts)}
-        vectors = SentenceVectors(encoder)
-        premise = vectors([t.premise for t in self.triplets])
-        near = row_cosine(premise, vectors([t.positive for t in self.triplets]))
-        far = row_cosine(premise, vectors([t.hard_negative for t in self.triplets]))
+        near, far = held_out_cosines(encoder, self.triplets)
         return {HELD_OUT_TASK: (near > far).astype(np.float64)}
 
 
@@ -93,14 +95,6 @@ def _file_key(path: Path) -> str:
         with file.open("rb") as stream:
             digests.append(file_digest(stream, "blake2b").hexdigest()[:24])
     return content_key(digests)
-
-
-_FORMAT = 1
-"""Raised when a change of the code makes kept cells wrong."""
-_RECORD, _PREDICTIONS = "cell.json", "predictions.npz"
-UNTRAINED = "untrained"
-NOT_IN_A_CELL = (*NOT_LEARNED, "dev_metric")
-"""Settings that change no cell: it has no dev score, so neither does what would be done with one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,12 @@ from typing import Any
 
 from pipeline.evaluation.leaderboard import PUBLISHED, Published
 from pipeline.studies.report import (
+    COST_HEAD,
     Effect,
     Report,
     candidate_rows,
+    cost_rows,
+    count_text,
     score_text,
     search_line,
     setting_line,
@@ -192,7 +195,7 @@ def _score_table(report: Report) -> str:
             for task in report.tasks
         ]
         kind = ' class="baseline"' if row.arm == report.baseline else ""
-        rows.append(f"<tr{kind}>{_td(row.arm)}{_td(_count(row.triplets))}{''.join(cells)}</tr>")
+        rows.append(f"<tr{kind}>{_td(row.arm)}{_td(count_text(row.triplets))}{''.join(cells)}</tr>")
     return _table(["arm", "triplets", *report.tasks], rows)
 
 
@@ -211,19 +214,13 @@ def _effect_table(report: Report, effects: Sequence[Effect]) -> str:
 
 
 def _cost_table(report: Report) -> str:
-    rows = [
-        f"<tr>{_td(row.arm)}{_td(_count(row.triplets))}{_td(_count(row.batch))}{_td(f'{row.generation_s:.0f}')}"
-        f"{_td(f'{row.judging_s:.0f}')}{_td(f'{row.train_s:.1f}')}"
-        f"{_td('' if row.masked_share is None else f'{100 * row.masked_share:.2f}')}</tr>"
-        for row in report.rows
-    ]
-    head = ["arm", "triplets", "batch", "generation s", "judging s", "training s per seed", "masked %"]
+    rows = [f"<tr>{''.join(map(_td, cells))}</tr>" for cells in cost_rows(report)]
     note = (
         '<p class="quiet">Generation and judging are made once and shared by the arms that use them; 0 where they '
         "were at hand, as those of the sample corpus are. Training counts loading, and in the first run on some "
         "triplets with a guide the vectors of the guide.</p>"
     )
-    return _table(head, rows) + note
+    return _table(COST_HEAD, rows) + note
 
 
 def _published(report: Report) -> str:
@@ -274,7 +271,3 @@ def _table(head: Sequence[str], rows: Sequence[str], *, last_is_text: bool = Fal
 
 def _td(text: str, kind: str = "") -> str:
     return f'<td class="{kind}">{escape(text)}</td>' if kind else f"<td>{escape(text)}</td>"
-
-
-def _count(value: int | None) -> str:
-    return "" if value is None else f"{value:,}"

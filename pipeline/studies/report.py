@@ -1,4 +1,4 @@
-"""What a study found, as plain values: `markdown` and `page` only put them on paper."""
+"""What a study found, as plain values and as Markdown; `html_report` makes a page of it."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.evaluation.leaderboard import escape_markdown
 from pipeline.statistics import AVERAGE, Interval, Resampled, plain_score, resample
 from pipeline.studies.cells import UNTRAINED, CellResult
 from pipeline.studies.data import ArmData
@@ -13,6 +14,7 @@ from pipeline.studies.run import Candidate, StudyRun
 from pipeline.studies.spec import Contrast
 
 RESAMPLES = 1000
+COST_HEAD = ["arm", "triplets", "batch", "generation s", "judging s", "training s per seed", "masked %"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +171,13 @@ def _differences(base: dict[str, Any], own: dict[str, Any], prefix: str = "") ->
 def as_markdown(report: Report) -> str:
     """Table of arms, differences with intervals and verdicts, and cost."""
     parts = [
-        f"# {_cell(report.title)}",
-        _cell(report.about),
-        _setting(report),
+        f"# {escape_markdown(report.title)}",
+        escape_markdown(report.about),
+        setting_line(report),
         *_search(report),
         "## Scores",
         _table(["arm", "triplets", *report.tasks], _score_rows(report)),
-        f"## Against {_cell(report.baseline)}",
+        f"## Against {escape_markdown(report.baseline)}",
         _effects(report, report.against_baseline),
     ]
     if report.contrasts:
@@ -185,21 +187,7 @@ def as_markdown(report: Report) -> str:
         f"({report.resamples:,} resamples of seeds and test items, the same for every arm). "
         "A verdict stands only where it excludes zero; each difference is looked at by itself.",
         "## Cost",
-        _table(
-            ["arm", "triplets", "batch", "generation s", "judging s", "training s per seed", "masked %"],
-            [
-                [
-                    row.arm,
-                    _count(row.triplets),
-                    _count(row.batch),
-                    f"{row.generation_s:.0f}",
-                    f"{row.judging_s:.0f}",
-                    f"{row.train_s:.1f}",
-                    "" if row.masked_share is None else f"{100 * row.masked_share:.2f}",
-                ]
-                for row in report.rows
-            ],
-        ),
+        _table(COST_HEAD, cost_rows(report)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -244,13 +232,9 @@ def _search(report: Report) -> list[str]:
     return ["## Search", search_line(report), _table(["arm", "dev score", "per seed"], candidate_rows(report))]
 
 
-def _setting(report: Report) -> str:
-    return setting_line(report)
-
-
 def _score_rows(report: Report) -> list[list[str]]:
     return [
-        [row.arm, _count(row.triplets), *(score_text(row.scores[task]) for task in report.tasks)]
+        [row.arm, count_text(row.triplets), *(score_text(row.scores[task]) for task in report.tasks)]
         for row in report.rows
     ]
 
@@ -265,12 +249,21 @@ def _effects(report: Report, effects: list[Effect]) -> str:
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---", *(["---:"] * (len(head) - 1))], *rows]
-    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(escape_markdown(cell) for cell in line)} |" for line in lines)
 
 
-def _cell(text: str) -> str:
-    return "".join(f"\\{mark}" if mark in "\\|*_`<>[]" else mark for mark in " ".join(text.split()))
+def cost_rows(report: Report) -> list[list[str]]:
+    """Return the cells of COST_HEAD for every arm."""
+    return [
+        [
+            *(row.arm, count_text(row.triplets), count_text(row.batch)),
+            *(f"{row.generation_s:.0f}", f"{row.judging_s:.0f}", f"{row.train_s:.1f}"),
+            "" if row.masked_share is None else f"{100 * row.masked_share:.2f}",
+        ]
+        for row in report.rows
+    ]
 
 
-def _count(value: int | None) -> str:
+def count_text(value: int | None) -> str:
+    """Return a count with separators; empty for None."""
     return "" if value is None else f"{value:,}"

@@ -178,10 +178,6 @@ def ranking(run: StudyRun) -> tuple[Candidate, ...]:
     """Return the arms with their dev scores, best mean first; the first named wins a tie."""
     found = []
     for arm, cells in run.cells.items():
-        scores = [
-            100
-            * float(np.mean([plain_score(cell.predictions[name], run.tasks.gold(name)) for name in run.tasks.names]))
-            for cell in cells
-        ]
+        scores = [cell_score(cell, run.tasks) for cell in cells]
         found.append(Candidate(arm, float(np.mean(scores)), tuple(scores)))
     return tuple(sorted(found, key=lambda candidate: -candidate.mean))

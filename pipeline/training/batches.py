@@ -25,6 +25,7 @@ _CHUNKS = 8
 _SMALLEST_CHUNK = 16
 _DELETED_SHARE = 0.1
 _TEXTS_AT_ONCE = 4096
+_DESCRIBED_ROWS = 32
 
 
 class StepSampler(BatchSampler):
@@ -246,7 +247,6 @@ def first_batch(
     guide_nm: np.ndarray | None,
     *,
     phi: float | None = None,
-    most: int = 32,
 ) -> list[dict[str, Any]]:
     """Describe the first rows of a batch, JSON values.
 
@@ -256,10 +256,9 @@ def first_batch(
         config: settings of the run.
         guide_nm: float (N, 2N), guide cosines of premise i with [positives | hard negatives]; None without a guide.
         phi: the threshold as a cosine, where the settings give it in another unit.
-        most: how many rows are described.
     """
     described = []
-    for place, row in enumerate(rows[:most]):
+    for place, row in enumerate(rows[:_DESCRIBED_ROWS]):
         triplet = triplets[row]
         item: dict[str, Any] = {
             "row": int(row),

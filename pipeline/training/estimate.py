@@ -1,4 +1,4 @@
-"""What a run will need, told before it starts; reads no weights and loads no model library."""
+"""Estimates of a run's time and memory before it starts, without reading weights or loading a model library."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,6 @@ _SMOLLM2_PARAMETERS = 134_515_008
 """Its safetensors copy is made on first use, so it cannot be asked before."""
 BYTES_PER_PARAMETER = 16
 """float32 weight, gradient and Adam's two moments."""
-
 
 _CPU_STEP_S = {_STATIC: (0.040, 0.00004), _MINILM: (0.1, 0.018), _SMOLLM2: (0.5, 0.2)}
 """Seconds of a step on two CPU cores: of its own (the static table's optimizer), and per triplet of three texts."""
@@ -68,9 +67,9 @@ def dev_scores(steps: int, eval_every: int) -> int:
 
 
 def first_outlook(encoder: str, *, batch: int, steps: int, guide_texts: int, scored_texts: int) -> Outlook | None:
-    """Return what a built-in encoder takes on about two CPU cores, before anything was measured; None for others.
+    """Estimate the time of a built-in encoder on two CPU cores without earlier runs; None for other encoders.
 
-    guide_texts: those that the guide has to embed; scored_texts: those of all dev scores and of the end together.
+    guide_texts: texts that the guide has to embed. scored_texts: texts of all dev scores and of the final evaluation.
     """
     if encoder not in _CPU_STEP_S:
         return None
@@ -83,7 +82,7 @@ def first_outlook(encoder: str, *, batch: int, steps: int, guide_texts: int, sco
 def outlook_like(
     measured: Mapping[str, float], *, encoder: str, batch: int, steps: int, scores: int, guide_texts: int
 ) -> Outlook:
-    """Return what a run takes by what an earlier one with this encoder has taken.
+    """Estimate the time of a run from an earlier run with this encoder.
 
     measured: triplets_per_s and batch, and where they were kept prepare_s, dev_s, dev_scores, evaluate_s, and guide_s
     and embedded_texts of the part of prepare_s in which the guide embedded texts. A step of another batch size takes
@@ -91,7 +90,7 @@ def outlook_like(
     """
     each_score = measured.get("dev_s", 0.0) / max(1.0, measured.get("dev_scores", 0.0))
     beside = measured.get("evaluate_s", 0.0) + scores * each_score
-    if "prepare_s" not in measured:  # a run that was killed has told its rate alone
+    if "prepare_s" not in measured:  # of a run that was killed only the rate is known
         beside += _LOADING_S + guide_texts * _GUIDE_TEXT_S
     else:
         beside += measured["prepare_s"]

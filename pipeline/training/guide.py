@@ -52,10 +52,9 @@ def guide_table(
     *,
     columns: int = 3,
     cache: Path | None = None,
-    batch_size: int = 64,
     should_stop: Callable[[], object] = lambda: None,
 ) -> GuideTable:
-    """Embed the unique texts of the triplets with the guide, those aside that `cache` holds from earlier.
+    """Embed the unique texts of the triplets with the guide, except those that `cache` already holds.
 
     With two columns only the premises are embedded, each its own positive.
 
@@ -70,7 +69,7 @@ def guide_table(
         if should_stop() and done < total:
             raise Stopped
 
-    found = corpus_vectors(unique, guide, cache=cache, batch_size=batch_size, on_texts=stop_if_asked)
+    found = corpus_vectors(unique, guide, cache=cache, on_texts=stop_if_asked)
     return GuideTable(torch.from_numpy(found.unit_ud), torch.from_numpy(rows_nc), found.computed)
 
 

@@ -153,7 +153,7 @@ def _thresholds(settings: LossSettings, own_n1: Tensor) -> Tensor | float:
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """What is told about a batch; shares are of the candidates of their kind."""
+    """Measurements of one batch; each share is of the candidates of its kind."""
 
     loss: float
     info_nce: float
@@ -228,7 +228,7 @@ class GuideMaskedLoss(nn.Module):
         return self.head(torch.cat(parts)[position.argsort()])
 
     def report(self) -> BatchReport:
-        """Return what is told about the last batch; waits for the device."""
+        """Return the measurements of the last batch; waits for the device."""
         if self._last is None:
             raise RuntimeError("a step ended before the loss was computed")
         loss, info_nce, positives, hard, own = self._last.tolist()

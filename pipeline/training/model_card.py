@@ -47,7 +47,7 @@ Method: MultiCSR, arXiv 2310.10962. Weights of the starting encoder keep their o
 
 @dataclass(frozen=True, slots=True)
 class CardFacts:
-    """What the card tells of a run."""
+    """The facts of a run that its card states."""
 
     config: TrainConfig
     rows: int

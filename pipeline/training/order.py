@@ -30,11 +30,11 @@ def batches(rows: int, *, batch_size: int, steps: int, seed: int) -> Iterator[np
 def has_repeated_texts(texts_nc: np.ndarray) -> bool:
     """Whether two rows could not share a batch of `distinct_batches`; texts_nc as there."""
     first, second = texts_nc[:, 0], texts_nc[:, 1]
-    said = np.concatenate([first, second[second != first]])
-    if np.bincount(said).max(initial=0) > 1:
+    alike = np.concatenate([first, second[second != first]])
+    if np.bincount(alike).max(initial=0) > 1:
         return True
     hard = texts_nc[:, 2:]
-    return bool(np.isin(hard[(hard != first[:, None]) & (hard != second[:, None])], said).any())
+    return bool(np.isin(hard[(hard != first[:, None]) & (hard != second[:, None])], alike).any())
 
 
 def distinct_batches(
@@ -105,22 +105,22 @@ class _Batch:
     def __init__(self, texts: list[tuple[int, ...]]) -> None:
         self._texts = texts
         self.rows: list[int] = []
-        self._said: set[int] = set()  # premises and positives
+        self._alike: set[int] = set()  # premises and positives
         self._hard: set[int] = set()
 
     def obstacle(self, row: int) -> int | None:
         """Return the text that keeps a row out, or None."""
         premise, positive, *hard = self._texts[row]
         for text in (premise, positive):
-            if text in self._said or text in self._hard:
+            if text in self._alike or text in self._hard:
                 return text
-        return next((text for text in hard if text in self._said), None)
+        return next((text for text in hard if text in self._alike), None)
 
     def add(self, row: int) -> None:
         """Take a row."""
         premise, positive, *hard = self._texts[row]
         self.rows.append(row)
-        self._said |= {premise, positive}
+        self._alike |= {premise, positive}
         self._hard |= set(hard)
 
 

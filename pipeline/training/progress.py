@@ -1,4 +1,4 @@
-"""What a run tells while it trains, and how it is asked to stop: one callback of the trainer."""
+"""The trainer's callback that reports every step and obeys pause, finish and cancel."""
 
 import logging
 import math
@@ -17,30 +17,6 @@ from pipeline.training import distributed
 from pipeline.training.losses import BatchReport, GuideMaskedLoss
 from pipeline.training.trainer import BestWeights
 
-_EVERY_S = 1.0
-
-
-class GpuMeter:
-    """Reads memory and use at most once a second: the driver's answer takes longer than a small step."""
-
-    def __init__(self, device: str) -> None:
-        self.device = torch.device(device) if device.startswith("cuda") else None
-        self._read_at = -_EVERY_S
-        self._last: tuple[float | None, float | None] = (None, None)
-
-    def read(self) -> tuple[float | None, float | None]:
-        """Return the most memory held since the start in MB, and the share of time at work; None where unknown."""
-        if self.device is None or time.monotonic() - self._read_at < _EVERY_S:
-            return self._last
-        self._read_at = time.monotonic()
-        try:
-            use: float | None = torch.cuda.utilization(self.device) / 100
-        except (ModuleNotFoundError, RuntimeError):
-            use = None  # NVIDIA's management library is not installed here
-        self._last = (torch.cuda.max_memory_reserved(self.device) / 2**20, use)
-        return self._last
-
-
 logger = logging.getLogger(__name__)
 
 STOP_WORDS = ("pause", "cancel", "finish")
@@ -49,6 +25,28 @@ _MASKED_STEPS, _ALL = 10, 1 - 1e-6
 """Steps in which everything may be masked before a run ends, and the share that counts as everything."""
 FAULT = "fault"
 _DECISIONS = (None, *STOP_WORDS, EARLY, FAULT)
+_GPU_EVERY_S = 1.0
+
+
+class GpuMeter:
+    """Reads memory and use at most once a second: the driver's answer takes longer than a small step."""
+
+    def __init__(self, device: str) -> None:
+        self.device = torch.device(device) if device.startswith("cuda") else None
+        self._read_at = -_GPU_EVERY_S
+        self._last: tuple[float | None, float | None] = (None, None)
+
+    def read(self) -> tuple[float | None, float | None]:
+        """Return the most memory held since the start in MB, and the share of time at work; None where unknown."""
+        if self.device is None or time.monotonic() - self._read_at < _GPU_EVERY_S:
+            return self._last
+        self._read_at = time.monotonic()
+        try:
+            use: float | None = torch.cuda.utilization(self.device) / 100
+        except (ModuleNotFoundError, RuntimeError):
+            use = None  # NVIDIA's management library is not installed here
+        self._last = (torch.cuda.max_memory_reserved(self.device) / 2**20, use)
+        return self._last
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ class StepEvent:
 
 @dataclass(slots=True)
 class Watch:
-    """Who follows a run and what is done beside its steps."""
+    """What is called while a run trains, and how often."""
 
     on_event: Callable[[StepEvent], None]
     should_stop: Callable[[], str | None]
@@ -240,5 +238,5 @@ def _common(decision: str | None, saves: bool, loss: GuideMaskedLoss) -> tuple[s
     if distributed.processes() == 1:
         return decision, saves
     device = next(loss.model.parameters()).device
-    told = distributed.from_first(torch.tensor([_DECISIONS.index(decision), int(saves)], device=device))
-    return _DECISIONS[int(told[0])], bool(told[1])
+    first = distributed.from_first(torch.tensor([_DECISIONS.index(decision), int(saves)], device=device))
+    return _DECISIONS[int(first[0])], bool(first[1])

@@ -135,21 +135,9 @@ def train(
     except Stopped:
         return TrainResult("cancelled" if should_stop() == "cancel" else "paused", seconds=_since(started))
     guide_s = _since(started)
-    threshold = _threshold(guide, config)
-    loss = GuideMaskedLoss(
-        encoder,
-        LossSettings.of(config, threshold),
-        guide,
-        columns=columns_of(config.positives),
-        head=uses_head(encoder, config),
-        cached=config.mini_batch_size > 0,
-    )
-    best = BestWeights(
-        encoder, patience=config.patience, keeps_weights=config.keep == "best" and config.eval_every > 0
-    )
-    if resume_from is not None:
-        best.load(resume_from)
-    facts = CardFacts(config, len(triplets), data, fingerprint, kept_step=0, dev_score=None, threshold=threshold)
+    loss = _loss(encoder, guide, config)
+    phi = None if guide is None else loss.settings.mask_threshold
+    facts = CardFacts(config, len(triplets), data, fingerprint, kept_step=0, dev_score=None, threshold=phi)
 
     def keep(step: int) -> None:
         folder = output_dir / f"model-step-{step}"
@@ -166,8 +154,52 @@ def train(
         checkpoint_every_s=checkpoint_every_s,
         gpu=GpuMeter(device),
     )
+    progress, smaller = _take_steps(triplets, config, loss, watch, checkpoints, fingerprint, resume_from)
+    result = replace(_result(progress, config), threshold=phi, smaller_batches=smaller, guide_s=guide_s)
+    if result.status == "finished":
+        facts = replace(facts, kept_step=result.kept_step or 0, dev_score=result.dev_score)
+        result = replace(result, encoder_folder=encoder_dir or output_dir / "model")
+        if distributed.rank() == 0:
+            _write_encoder(encoder, facts, encoder_dir or output_dir / "model")
+    distributed.wait()
+    if result.status != "paused" and distributed.rank() == 0:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    return replace(result, seconds=_since(started))
+
+
+def _since(started: float) -> float:
+    return time.perf_counter() - started
+
+
+def _loss(encoder: "SentenceTransformer", guide: GuideTable | None, config: TrainConfig) -> GuideMaskedLoss:
+    threshold = config.mask_threshold
+    if guide is not None and config.threshold_unit != "cosine":
+        threshold = phi_for_share(guide.unit_ud.cpu().numpy(), config.mask_threshold, seed=0)
+    return GuideMaskedLoss(
+        encoder,
+        LossSettings.of(config, threshold),
+        guide,
+        columns=columns_of(config.positives),
+        head=uses_head(encoder, config),
+        cached=config.mini_batch_size > 0,
+    )
+
+
+def _take_steps(
+    triplets: Sequence[Triplet],
+    config: TrainConfig,
+    loss: GuideMaskedLoss,
+    watch: Watch,
+    checkpoints: Path,
+    fingerprint: str,
+    resume_from: Path | None,
+) -> tuple[ProgressCallback, int]:
+    """Take the optimizer steps; return what was measured, and how many batches are below the batch size."""
+    keeps_best = config.keep == "best" and config.eval_every > 0
+    best = BestWeights(loss.model, patience=config.patience, keeps_weights=keeps_best)
+    if resume_from is not None:
+        best.load(resume_from)
     progress = ProgressCallback(loss, watch, best)
-    callbacks = [progress, CompleteMarker(fingerprint)]
     sampler = StepSampler.of(triplets, config, processes=distributed.processes())
     smaller = sampler.smaller_batches()
     if smaller:
@@ -177,25 +209,17 @@ def train(
             config.steps,
             sampler.full_size,
         )
+    callbacks = [progress, CompleteMarker(fingerprint)]
     run_trainer(
         loss, triplets, config, sampler, checkpoints=checkpoints, callbacks=callbacks, resume_from=resume_from
     )
     if progress.stopped == FAULT:
         raise TrainingError(progress.fault)
-    result = replace(_result(progress, config, threshold), smaller_batches=smaller)
-    if result.status == "finished":
-        facts = replace(facts, kept_step=result.kept_step or 0, dev_score=result.dev_score)
-        result = replace(result, encoder_folder=encoder_dir or output_dir / "model")
-        if distributed.rank() == 0:
-            _write_encoder(encoder, facts, encoder_dir or output_dir / "model")
-    distributed.wait()
-    if result.status != "paused" and distributed.rank() == 0:
-        shutil.rmtree(checkpoints, ignore_errors=True)
-    return replace(result, guide_s=guide_s, seconds=_since(started))
+    return progress, smaller
 
 
-def _result(progress: ProgressCallback, config: TrainConfig, threshold: float | None) -> TrainResult:
-    """Say how the steps ended, and put the best weights into the encoder when they are the ones to keep."""
+def _result(progress: ProgressCallback, config: TrainConfig) -> TrainResult:
+    """Return how the steps ended; puts the best weights into the encoder when they are the ones to keep."""
     last, best = progress.last_event, progress.best
     result = TrainResult(
         status=_STATUS.get(progress.stopped, "finished"),
@@ -203,7 +227,6 @@ def _result(progress: ProgressCallback, config: TrainConfig, threshold: float | 
         loss=None if last is None else last.loss,
         dev_score=None if last is None else last.dev_score,
         ended_early=progress.stopped == EARLY,
-        threshold=threshold,
         dev_s=progress.dev_s,
     )
     if result.status != "finished":
@@ -212,10 +235,6 @@ def _result(progress: ProgressCallback, config: TrainConfig, threshold: float | 
         best.restore()
         return replace(result, kept_step=best.step, dev_score=best.score)
     return replace(result, kept_step=result.step or config.steps)
-
-
-def _since(started: float) -> float:
-    return time.perf_counter() - started
 
 
 def _load_guide(
@@ -239,14 +258,6 @@ def _load_guide(
         if distributed.rank() == 0:
             distributed.wait()
     return table.to(device)
-
-
-def _threshold(guide: GuideTable | None, config: TrainConfig) -> float | None:
-    if guide is None:
-        return None
-    if config.threshold_unit == "cosine":
-        return config.mask_threshold
-    return phi_for_share(guide.unit_ud.cpu().numpy(), config.mask_threshold, seed=0)
 
 
 def _score(encoder: "SentenceTransformer", dev: DevScore) -> float:

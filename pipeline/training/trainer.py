@@ -1,4 +1,4 @@
-"""The trainer of sentence-transformers, set up for stage 3."""
+"""The trainer of sentence-transformers, set up for stage 3: what it refuses, its settings and its checkpoints."""
 
 import json
 import logging
@@ -26,17 +26,56 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
+logger = logging.getLogger(__name__)
+
 STATIC_LEARNING_RATE = 0.002
 """Chosen on STS-B dev with 180 and 263 generated triplets, 100 and 200 steps of 128: 0.002 and 0.004 are within 0.3
 of each other and 0.8 to 2 above 0.0005 and 0.008 (71.98 and 71.99 against 69.29 and 70.21)."""
 TRANSFORMER_LEARNING_RATE = 5e-5
 
-_HEAD = "loss_head.safetensors"
+# Files of a checkpoint beside the trainer's own.
+_HEAD, _BEST, _BEST_RECORD = "loss_head.safetensors", "best.safetensors", "best.json"
+_COMPLETE = "complete.json"
 
 
 def default_learning_rate(encoder: "SentenceTransformer") -> float:
     """Peak learning rate when the settings leave it open; a table of vectors takes a far larger one."""
     return STATIC_LEARNING_RATE if is_static(encoder) else TRANSFORMER_LEARNING_RATE
+
+
+def check_machine(config: TrainConfig, device: str, *, rows: int, processes: int = 1) -> None:
+    """Refuse a precision that the device does not have, and a batch that the processes cannot share evenly."""
+    if config.precision != "fp32" and device == "cpu":
+        raise InputError(f"Precision {config.precision} needs a GPU and this run would use the CPU; choose fp32.")
+    batch = min(config.batch_size, rows)
+    if batch % processes:
+        raise InputError(
+            f"A batch of {batch} triplets cannot be shared evenly by {processes} processes; choose another."
+        )
+
+
+def check_encoder(encoder: "SentenceTransformer", config: TrainConfig) -> None:
+    """Refuse what this encoder cannot do: texts beyond its positions, dropout it does not have, inputs but tokens."""
+    check_length(encoder, config.max_seq_length, config.encoder)
+    if not is_static(encoder) and encoder.transformers_model is None:
+        raise InputError(
+            f"{config.encoder} starts with {type(encoder[0]).__name__}; only transformers and tables are trained."
+        )
+    if config.positives == "dropout" and not has_dropout(encoder):
+        raise InputError(
+            f"{config.encoder} has no dropout, so both views of a premise would be one vector; "
+            "choose another encoder, or positives word_deletion."
+        )
+
+
+def uses_head(encoder: "SentenceTransformer", config: TrainConfig) -> bool:
+    """Whether a training-only head stands behind the encoder; with a warning where it was asked for in vain."""
+    if config.pooling != "cls":
+        return False
+    if is_static(encoder):
+        logger.warning("pooling cls has no effect on %s: a static encoder has no [CLS] token", config.encoder)
+        return False
+    return True
 
 
 def run_trainer(
@@ -136,9 +175,6 @@ class StageThreeTrainer(SentenceTransformerTrainer):
         return self.loss.head  # type: ignore[attr-defined, no-any-return]
 
 
-_WEIGHTS, _RECORD = "best.safetensors", "best.json"
-
-
 class BestWeights:
     """Holds a copy of the encoder's weights in main memory; no optimizer state, no file until a checkpoint is due."""
 
@@ -173,29 +209,22 @@ class BestWeights:
 
     def save(self, folder: Path) -> None:
         """Write weights and record into a checkpoint."""
-        from safetensors.torch import save_file
-
         if self.step is None:
             return
         if self._weights:
-            save_file(self._weights, folder / _WEIGHTS)
+            save_file(self._weights, folder / _BEST)
         record = {"step": self.step, "score": self.score, "without_new_best": self.without_new_best}
-        (folder / _RECORD).write_text(json.dumps(record), encoding="utf-8")
+        (folder / _BEST_RECORD).write_text(json.dumps(record), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote, if it wrote anything."""
-        from safetensors.torch import load_file
-
-        if not (folder / _RECORD).is_file():
+        if not (folder / _BEST_RECORD).is_file():
             return
-        record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+        record = json.loads((folder / _BEST_RECORD).read_text(encoding="utf-8"))
         self.step, self.score = record["step"], record["score"]
         self.without_new_best = record["without_new_best"]
-        if (folder / _WEIGHTS).is_file():
-            self._weights = load_file(folder / _WEIGHTS)
-
-
-_COMPLETE = "complete.json"
+        if (folder / _BEST).is_file():
+            self._weights = load_file(folder / _BEST)
 
 
 def run_fingerprint(triplets: Sequence[Triplet], config: TrainConfig) -> str:
@@ -214,7 +243,7 @@ def latest_checkpoint(folder: Path, fingerprint: str) -> Path | None:
 
     Raises InputError if the folder's checkpoints belong to other settings or other triplets.
     """
-    complete = {path.parent: _read(path) for path in folder.glob(f"checkpoint-*/{_COMPLETE}")}
+    complete = {path.parent: _read_mark(path) for path in folder.glob(f"checkpoint-*/{_COMPLETE}")}
     if any(mark["fingerprint"] != fingerprint for mark in complete.values()):
         raise InputError(
             f"{folder.parent} holds an unfinished run with other settings or triplets; choose another output folder."
@@ -234,51 +263,12 @@ class CompleteMarker(TrainerCallback):
         if distributed.rank() != 0:
             return
         folder = Path(args.output_dir or "") / f"checkpoint-{state.global_step}"
-        mark = {"fingerprint": self.fingerprint, "step": state.global_step}
-        write_json(folder / _COMPLETE, mark)
+        write_json(folder / _COMPLETE, {"fingerprint": self.fingerprint, "step": state.global_step})
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_mark(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError):
         # A kill between creating and filling the mark: as good as no mark.
         return {"fingerprint": None, "step": -1}
-
-
-logger = logging.getLogger(__name__)
-
-
-def check_machine(config: TrainConfig, device: str, *, rows: int, processes: int = 1) -> None:
-    """Refuse a precision that the device does not have, and a batch that the processes cannot share evenly."""
-    if config.precision != "fp32" and device == "cpu":
-        raise InputError(f"Precision {config.precision} needs a GPU and this run would use the CPU; choose fp32.")
-    batch = min(config.batch_size, rows)
-    if batch % processes:
-        raise InputError(
-            f"A batch of {batch} triplets cannot be shared evenly by {processes} processes; choose another."
-        )
-
-
-def check_encoder(encoder: "SentenceTransformer", config: TrainConfig) -> None:
-    """Refuse what this encoder cannot do: texts beyond its positions, dropout it does not have, inputs but tokens."""
-    check_length(encoder, config.max_seq_length, config.encoder)
-    if not is_static(encoder) and encoder.transformers_model is None:
-        raise InputError(
-            f"{config.encoder} starts with {type(encoder[0]).__name__}; only transformers and tables are trained."
-        )
-    if config.positives == "dropout" and not has_dropout(encoder):
-        raise InputError(
-            f"{config.encoder} has no dropout, so both views of a premise would be one vector; "
-            "choose another encoder, or positives word_deletion."
-        )
-
-
-def uses_head(encoder: "SentenceTransformer", config: TrainConfig) -> bool:
-    """Whether a training-only head stands behind the encoder; with a warning where it was asked for in vain."""
-    if config.pooling != "cls":
-        return False
-    if is_static(encoder):
-        logger.warning("pooling cls has no effect on %s: a static encoder has no [CLS] token", config.encoder)
-        return False
-    return True

@@ -9,8 +9,7 @@ from typing import Any
 
 from pipeline.config import RULE_PRESETS, CurationRule, from_fields
 from pipeline.curation.calibration import Calibration, read_calibrations
-from pipeline.curation.judges import EMBEDDED_JUDGES, LLM_KINDS, Ensemble
-from pipeline.curation.judges import KIND as ENSEMBLE
+from pipeline.curation.judges import EMBEDDED_JUDGES, ENSEMBLE, LLM_KINDS, Ensemble
 from pipeline.generation.llms.registry import LLMEntry
 from pipeline.records import InputError
 from pipeline.settings import checked_name

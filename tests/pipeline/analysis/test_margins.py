@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline.analysis.worst_pairs import Share, is_violated, triplet_cosines
+from pipeline.analysis.worst_pairs import Share, is_violated
 from pipeline.evaluation.benchmark import held_out_accuracy
+from pipeline.evaluation.metrics import triplet_cosines
 from pipeline.records import Triplet
 
 VECTORS = {"p": [1.0, 0.0], "near": [3.0, 4.0], "far": [0.0, 2.0], "same": [5.0, 0.0], "opposite": [-1.0, 0.0]}

@@ -56,7 +56,7 @@ def plain_pairs(premise, positive, hard_negative, floor):
 
 @pytest.mark.parametrize("cells", [1 << 23, 100])
 def test_masked_pairs_equal_a_double_loop(monkeypatch, cells):
-    monkeypatch.setattr("pipeline.analysis.masks._BLOCK_CELLS", cells)
+    monkeypatch.setattr("pipeline.analysis.masks._PAIR_CELLS", cells)
     sides = [units(30, seed=seed) for seed in range(3)]
     expected = plain_pairs(*sides, 0.4)
     found = masked_pairs(*sides, floor=0.4)

@@ -106,13 +106,7 @@ def test_odd_texts_get_finite_scores(costs):
     assert np.isfinite(scores).all()
 
 
-def test_progress_is_told_and_a_stop_keeps_what_is_done(costs):
-    told: list[int] = []
-    scores = LikelihoodJudge(costs, name=EMBEDDED, chunk_pairs=1).scores(
-        PAIRS, on_progress=told.append, should_stop=lambda: len(told) == 2
-    )
-    assert told == [1, 2]
-    assert scores.shape == (2,)
+def test_no_pairs_have_no_scores(costs):
     assert LikelihoodJudge(costs, name=EMBEDDED).scores([]).shape == (0,)
 
 

@@ -17,7 +17,7 @@ def test_alignment_by_hand():
 
 
 def test_uniformity_by_brute_force_across_blocks(monkeypatch):
-    monkeypatch.setattr(metrics, "_UNIFORMITY_BLOCK_ROWS", 7)
+    monkeypatch.setattr(metrics, "_BLOCK_ROWS", 7)
     vectors = np.random.default_rng(6).normal(size=(23, 4))
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     pairs = [math.exp(-2 * sum((unit[i] - unit[j]) ** 2)) for i in range(23) for j in range(23) if i != j]

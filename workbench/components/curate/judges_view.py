@@ -7,7 +7,7 @@ import streamlit as st
 
 from pipeline.config import CurationRule
 from pipeline.curation.calibration import Calibration
-from pipeline.curation.judges import KIND as ENSEMBLE
+from pipeline.curation.judges import ENSEMBLE
 from pipeline.curation.rules import MIN_DECISIONS, BestRule, best_rule, measure_rule
 from pipeline.records import InputError
 from pipeline.statistics import Interval

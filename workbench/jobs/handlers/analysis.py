@@ -11,11 +11,12 @@ import pandas as pd
 from pipeline.analysis.explain import token_alignment, word_effects
 from pipeline.analysis.masks import masked_pairs
 from pipeline.analysis.neighbours import nearest
-from pipeline.analysis.worst_pairs import is_violated, triplet_cosines
+from pipeline.analysis.worst_pairs import is_violated
 from pipeline.curation.hygiene import copies, duplicate_groups, leaks
 from pipeline.durable import write_array, write_json, write_table
 from pipeline.encoders import load_encoder
 from pipeline.evaluation.behaviour import CaseResult, built_in_cases, by_capability, run_cases
+from pipeline.evaluation.metrics import triplet_cosines
 from pipeline.evaluation.sts import find_tasks, read_task
 from pipeline.records import Triplet
 from pipeline.vectors import CachedEncoder, CorpusVectors, corpus_vectors
