@@ -18,7 +18,7 @@ maps = workspace.store.projections.list()
 if not drawable and maps.empty:
     empty_state(
         "No sentences to draw",
-        hint="A map shows the sentences of an attempt, of a snapshot, or of a task that an encoder was scored on.",
+        hint="A map shows the sentences of a generation run, of a snapshot, or of a task with a score.",
         icon=":material/scatter_plot:",
         page=elements.GENERATE,
         action="Generate triplets",
@@ -57,4 +57,4 @@ if path.exists():
         ),
     )
 else:
-    st.warning("The points of this map are no longer on this machine: draw it again.")
+    st.warning("The files of this map no longer exist: draw it again.")

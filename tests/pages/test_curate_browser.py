@@ -89,7 +89,7 @@ def bulk_and_back(page: Page) -> None:
     settled(page)
     page.get_by_role("button", name=f"Decide all {TRIPLETS} matching").click()
     page.get_by_role("button", name=f"Accept {TRIPLETS} triplets").click()
-    expect(page.get_by_text("Undo takes it back")).to_be_visible()
+    expect(page.get_by_text("Undo reverts it")).to_be_visible()
     page.keyboard.press("Escape")
     page.get_by_text("Queue", exact=True).click()
     decided(page, TRIPLETS)

@@ -1,4 +1,4 @@
-"""What a selection on the map can become: a queue, seeds for generation, a slice, a file."""
+"""The selection on the map: how it is made, searched and shared between its parts, and what can be done with it."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -22,12 +22,12 @@ from workbench.store.lists import PairSlices, Slices
 from workbench.workspace import Workspace
 
 CURATE = "Curate"
-"""Tab of the drawer that puts the selected triplets into a queue."""
+"""Tab below the map with the selected triplets as a queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class MapParts:
-    """A map as it is drawn now."""
+    """The current state of a map."""
 
     workspace: Workspace
     map_id: str
@@ -46,7 +46,7 @@ class MapParts:
 
 
 def mark(points: np.ndarray) -> str:
-    """Part of an element's key: Streamlit keeps what was chosen by number, which means nothing among other points."""
+    """Return a key for these points: Streamlit keeps selections by row number, which mean nothing among others."""
     return f"{len(points)}_{hash(points.tobytes()) & 0xFFFFFFFF:x}"
 
 
@@ -65,19 +65,19 @@ def select(map_id: str, points: np.ndarray, *, note: str = "") -> None:
 
 
 def note(map_id: str) -> str:
-    """What the selection came from, where it was not drawn by hand."""
+    """Return the origin of a selection not drawn by hand."""
     return st.session_state.get(f"map_note_{map_id}", "")
 
 
 def flags(count: int, points: np.ndarray) -> np.ndarray:
-    """Point numbers as bool (count,)."""
+    """Return point numbers as bool (count,)."""
     marked = np.zeros(count, dtype=bool)
     marked[points] = True
     return marked
 
 
 def take_region(map_id: str, drawn: SentenceMap, shown: np.ndarray, indices: np.ndarray) -> None:
-    """Select what lies in the region that the map just sent: shown points of colours that are not hidden."""
+    """Select the shown points in the region that the map sent, without hidden colours."""
     sent = _sent(map_id, "region")
     if sent is None:
         return
@@ -98,34 +98,34 @@ def take_choice(map_id: str, drawn: SentenceMap) -> None:
 
 
 def choose(triplet_id: str | None) -> None:
-    """Choose a triplet; it is drawn with its lines."""
+    """Choose a triplet, which is drawn with its lines."""
     state.remember(state.TRIPLET, triplet_id)
 
 
 def clear(map_id: str) -> None:
-    """Drop selection and choice."""
+    """Clear selection and choice."""
     select(map_id, np.zeros(0, dtype=np.int64))
     choose(None)
 
 
 def focus(map_id: str, point: int) -> None:
-    """Let the map go to a point in the next run."""
+    """Move the map to a point in the next run."""
     st.session_state[_COUNTER] = st.session_state.get(_COUNTER, 0) + 1
     st.session_state[f"map_focus_{map_id}"] = {"index": int(point), "mark": st.session_state[_COUNTER]}
 
 
 def focused(map_id: str) -> dict[str, int] | None:
-    """Point to go to, with a mark that changes with every order to go."""
+    """Return the point to move to, with a mark that changes with each request."""
     return st.session_state.get(f"map_focus_{map_id}")
 
 
 def show(map_id: str, tab: str) -> None:
-    """Open a tab of the drawer in the next run."""
+    """Open a tab below the map in the next run."""
     st.session_state[f"map_next_tab_{map_id}"] = tab
 
 
 def next_tab(map_id: str) -> str | None:
-    """Tab to open now, once; the widget's own key may not be set after it was drawn."""
+    """Return the tab to open now, once. A widget's own key cannot be set after it was drawn."""
     return st.session_state.pop(f"map_next_tab_{map_id}", None)
 
 
@@ -145,7 +145,7 @@ def selection_actions(parts: MapParts) -> None:
             "Use as seeds",
             icon=":material/edit_note:",
             key=f"map_seeds_{parts.map_id}",
-            help="Make a corpus of the selected premises (or of all selected sentences, where none is a premise).",
+            help="Makes a corpus of the selected premises, or of all selected sentences if none is a premise.",
         ):
             _seed(parts)
         with (
@@ -196,12 +196,12 @@ def _seed(parts: MapParts) -> None:
 
 
 def _seeded(parts: MapParts) -> str:
-    """Session key of the corpus made from this selection: another selection, another key."""
+    """Return the session key of the corpus made from this selection."""
     return f"map_seeded_{parts.map_id}_{mark(parts.selected)}"
 
 
 def export(drawn: SentenceMap, points: np.ndarray) -> bytes:
-    """Parquet of these points with every column of the map, and the point's number as `id`."""
+    """Return Parquet of these points with all columns of the map and the point's number as `id`."""
     buffer = BytesIO()
     frame = drawn.points.iloc[points].copy()
     frame.insert(0, "id", points)
@@ -210,7 +210,7 @@ def export(drawn: SentenceMap, points: np.ndarray) -> bytes:
 
 
 def slice_picker(workspace: Workspace, map_id: str, drawn: SentenceMap, task: str | None) -> None:
-    """Bring a saved slice back as the selection; a map of pairs offers the slices of its task."""
+    """Select a saved slice; a map of pairs offers the slices of its task."""
     if task is None:
         known = [(item.slice_id, item.name, item.triplet_ids) for item in Slices(workspace.root).list()]
     else:
@@ -238,7 +238,7 @@ _POLL_S = 0.5
 
 
 def search(workspace: Workspace, map_id: str, drawn: SentenceMap) -> None:
-    """Draw the search; what it finds becomes the selection, nearest first, and the map goes to the first."""
+    """Draw the search; its results become the selection, nearest first, and the map moves to the first."""
     pending = st.session_state.get(_pending(map_id))
     with st.form(f"map_search_{map_id}", border=False):
         text = st.text_input("Find sentences", placeholder="A sentence, or part of one", key=f"map_query_{map_id}")
@@ -248,7 +248,7 @@ def search(workspace: Workspace, map_id: str, drawn: SentenceMap) -> None:
                 "Nearest in meaning",
                 icon=":material/near_me:",
                 disabled=drawn.vectors() is None,
-                help="Encodes the sentence in the background and compares it with every sentence, in the full space.",
+                help="Encodes the sentence and finds its nearest neighbours in the full space.",
             )
     if by_words and text.strip():
         _found(map_id, containing(drawn, text), f"containing “{shorten(text, 40)}”")
@@ -263,12 +263,12 @@ def search(workspace: Workspace, map_id: str, drawn: SentenceMap) -> None:
 
 
 def containing(drawn: SentenceMap, text: str) -> np.ndarray:
-    """Points whose sentence contains the text, in any case."""
+    """Return the points whose sentence contains the text, ignoring case."""
     return np.flatnonzero(drawn.points["text"].str.contains(text.strip(), case=False, regex=False).to_numpy())
 
 
 def like_point(drawn: SentenceMap, point: int, count: int = _FOUND) -> np.ndarray:
-    """The points nearest to one of them in the full space, itself first."""
+    """Return a point and those nearest to it in the full space."""
     vectors = drawn.vectors()
     if vectors is None:
         return np.array([point])
@@ -277,12 +277,12 @@ def like_point(drawn: SentenceMap, point: int, count: int = _FOUND) -> np.ndarra
 
 
 def _wait(workspace: Workspace, map_id: str, job_id: str, text: str) -> None:
-    """Look after the search without holding up the page."""
+    """Wait for the search without blocking the page."""
 
     def look() -> None:
         job = workspace.jobs.get(job_id)
         if is_live(job):
-            st.caption(f"Looking for sentences like “{plain(shorten(text, 40))}” …")
+            st.caption(f"Searching for sentences like “{plain(shorten(text, 40))}” …")
             return
         st.session_state.pop(_pending(map_id), None)
         found = workspace.jobs.output(job_id, "found.parquet")

@@ -1,4 +1,4 @@
-"""What the points of a map are coloured by: at most 255 colours, told apart by colour-blind readers."""
+"""The colours of a map's points: at most 255, distinct to colour-blind readers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +14,9 @@ from workbench.store.lists import PairSlices, Slices
 from workbench.workspace import Workspace
 
 MISSING: Final = 255
-_MISSING_COLOUR: Final = "#A9B1BC"
 _STEPS: Final = 101
 _RAMP: Final = (theme.HUMAN, "#9AA0A8", theme.WARNING)
-"""Blue, grey, amber: differs in hue for every reader and stays visible on white and on near-black."""
+"""Blue, grey, amber: hues that all readers can distinguish, visible on white and on near-black."""
 
 _MEASURED: Final = {
     "margin": "Margin (positive − hard negative)",
@@ -25,27 +24,27 @@ _MEASURED: Final = {
     "error": "Rank error (predicted − gold)",
     "gold": "Gold score",
 }
-"""Columns that some maps bring along."""
+"""Columns that only some maps have."""
 
 Entry = tuple[str, str, int | None, int | None]
-"""Label, colour, number of points, colour index (None where it is no category)."""
+"""Label, colour, number of points, colour index (None for a point on a ramp)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Colouring:
-    """Colour index per point and what the indices mean."""
+    """Colour index of each point and the meaning of the indices."""
 
     title: str
     indices: np.ndarray
     palette: list[str]
     entries: list[Entry]
     labels: np.ndarray
-    """Per point what the legend calls it, or its number."""
+    """Label or value of each point."""
     is_continuous: bool = False
 
 
 def choices(workspace: Workspace, drawn: SentenceMap, attempt_ids: Sequence[str], task: str | None) -> dict[str, str]:
-    """Id -> name of what this map can be coloured by; `task` is the task whose pairs it draws, if it does."""
+    """Return id -> name of what this map can be coloured by; `task` is the task whose pairs it draws, if any."""
     found = {"role": "Role"}
     if "kept" in drawn.points:
         found |= {"kept": "Neighbours kept", "moved": "Moved on the map"}
@@ -106,7 +105,7 @@ def _decisions(workspace: Workspace, points: pd.DataFrame) -> pd.Series:
 
 
 def _slices(workspace: Workspace, points: pd.DataFrame, task: str | None) -> pd.Series:
-    """The newest slice a triplet or pair belongs to."""
+    """Return the newest slice of each triplet or pair."""
     if task is None:
         saved = [(item.name, item.triplet_ids) for item in reversed(Slices(workspace.root).list())]
     else:
@@ -118,7 +117,7 @@ def _slices(workspace: Workspace, points: pd.DataFrame, task: str | None) -> pd.
 
 
 def _words(title: str, values: pd.Series, missing: str, first: Sequence[str] = ()) -> Colouring:
-    """Up to seven words in their own colours, the commonest first; the rest together."""
+    """Colour up to seven words, those in `first` and then the most frequent; the rest share a colour."""
     counts = values.value_counts()
     known = [word for word in first if word in counts.index]
     ordered = [*known, *(word for word in counts.index if word not in known)]
@@ -142,7 +141,7 @@ def _categories(
         for index, (name, colour) in enumerate(zip(names, colours, strict=True))
     ]
     if counts[MISSING]:
-        entries.append((missing, _MISSING_COLOUR, int(counts[MISSING]), MISSING))
+        entries.append((missing, theme.GREY, int(counts[MISSING]), MISSING))
     labels = np.array([*names, missing], dtype=object)[np.where(codes < 0, len(names), codes)]
     return Colouring(title, indices, _full(colours), entries, labels)
 
@@ -150,7 +149,7 @@ def _categories(
 def _numbers(
     title: str, values: np.ndarray, *, centre: float | None = None, limits: tuple[float, float] | None = None
 ) -> Colouring:
-    """A ramp over the range of the values, or around a centre; outliers take the end colours."""
+    """Colour by a ramp over the range of the values, or around a centre; outliers get the end colours."""
     known = values[np.isfinite(values)]
     low, high = limits or (np.quantile(known, [0.01, 0.99]) if len(known) else (0.0, 1.0))
     if centre is not None:
@@ -164,17 +163,17 @@ def _numbers(
     ]
     missing = int((~np.isfinite(values)).sum())
     if missing:
-        entries.append(("not measured", _MISSING_COLOUR, missing, MISSING))
+        entries.append(("not measured", theme.GREY, missing, MISSING))
     palette = _full([ramp(step / (_STEPS - 1)) for step in range(_STEPS)])
     return Colouring(title, indices, palette, entries, values, is_continuous=True)
 
 
 def ramp(share: float) -> str:
-    """Colour of a share in 0..1."""
+    """Return the colour at a share of the ramp, 0 to 1."""
     low, high, part = (*_RAMP[:2], share * 2) if share < 0.5 else (*_RAMP[1:], share * 2 - 1)
     mixed = (round(int(low[k : k + 2], 16) * (1 - part) + int(high[k : k + 2], 16) * part) for k in (1, 3, 5))
     return "#" + "".join(f"{value:02X}" for value in mixed)
 
 
 def _full(colours: list[str]) -> list[str]:
-    return [*colours, *[_MISSING_COLOUR] * (MISSING + 1 - len(colours))]
+    return [*colours, *[theme.GREY] * (MISSING + 1 - len(colours))]

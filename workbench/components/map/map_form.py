@@ -1,4 +1,4 @@
-"""Starting an embedding map, and its progress."""
+"""The sources and names of embedding maps, the form that starts one, and its progress."""
 
 import pandas as pd
 import streamlit as st
@@ -16,12 +16,12 @@ _LIMITS = (1000, 5000, 20_000, 50_000, 200_000)
 
 
 def sources(workspace: Workspace) -> dict[str, str]:
-    """Id -> name of what can be drawn: snapshots, attempts with usable triplets, tasks an encoder has a score on."""
+    """Return id -> name of what can be drawn: snapshots, generation runs with usable triplets, scored tasks."""
     found = {
         item.snapshot_id: f"Snapshot {item.name} ({count(item.rows)})" for item in workspace.store.snapshots.list()
     }
-    attempts = workspace.store.triplets.attempts()
-    usable = attempts[attempts["ok"] > 0]
+    runs = workspace.store.triplets.attempts()
+    usable = runs[runs["ok"] > 0]
     found |= {row.attempt_id: f"{row.title or row.attempt_id} ({count(row.ok)})" for row in usable.itertuples()}
     tasks = workspace.store.scores.matrix().groupby("task")["pairs"].max()
     return found | {
@@ -32,7 +32,7 @@ def sources(workspace: Workspace) -> dict[str, str]:
 def map_names(
     workspace: Workspace, maps: pd.DataFrame, encoders: dict[str, str], drawable: dict[str, str]
 ) -> dict[str, str]:
-    """Id -> name of every map: its encoders in order, its sentences, its method."""
+    """Return id -> name of every map: its encoders in order, its sentences, its method."""
     asked = {job.job_id: job.spec.encoders for job in workspace.jobs.of(ProjectSpec)}
     names = {}
     for row in maps.itertuples():
@@ -44,7 +44,7 @@ def map_names(
 
 
 def _corpus_name(corpus: str) -> str:
-    """Name of what was drawn and is no longer there."""
+    """Return the name of a source that no longer exists."""
     task = task_of(corpus)
     return f"Task {task}" if task else corpus
 
@@ -59,8 +59,8 @@ def map_form(workspace: Workspace, drawable: dict[str, str]) -> None:
             [encoder for encoder in names if encoder != chosen],
             format_func=names.__getitem__,
             key="map_compare",
-            placeholder="None: a map of one encoder",
-            help="Draws the same sentences under all of them on one aligned map, in this order; takes minutes.",
+            placeholder="One encoder only",
+            help="Draws the same sentences under all encoders, in this order, on one aligned map. Takes minutes.",
         )
         source = str(state.pick("Sentences of", list(drawable), name=state.MAPPED, names=drawable))
         task = task_of(source)
@@ -79,13 +79,13 @@ def map_form(workspace: Workspace, drawable: dict[str, str]) -> None:
             "Find the pairs that φ would mask",
             key="map_guided",
             disabled=task is not None,
-            help=f"Encodes the sentences with the guide {default_guide()} too, to show false negatives.",
+            help=f"Also encodes the sentences with the guide {default_guide()}, to show false negatives.",
         )
         every_outcome = st.toggle(
-            "Failed replies too",
+            "Include failed replies",
             key="map_every_outcome",
             disabled=task is not None or is_snapshot,
-            help="Draws copies, truncated and refused replies of an attempt as well, to be coloured by outcome.",
+            help="Also draws copied, truncated and refused replies; colour them by outcome.",
         )
         pressed = st.button("Draw the map", type="primary", icon=":material/scatter_plot:", key="map_start")
     if pressed:
@@ -107,5 +107,5 @@ def map_form(workspace: Workspace, drawable: dict[str, str]) -> None:
 
 
 def map_progress(workspace: Workspace) -> None:
-    """Draw the map that is being made, or that stopped before its end."""
+    """Draw the job of a map that is being computed or was stopped."""
     job_strip(workspace, ProjectSpec, key="mapping")

@@ -1,4 +1,4 @@
-"""The pairs that a mask threshold takes for false negatives, to read and to judge."""
+"""Lines and pairs on the map: a chosen triplet, violated triplets, and the pairs that a mask threshold masks."""
 
 from dataclasses import dataclass
 
@@ -15,11 +15,16 @@ from workbench.components.map.map_actions import like_point
 from workbench.maps import PAIR_ROLES, SentenceMap
 from workbench.workspace import Workspace
 
+RIVALS = 5
+MOST_VIOLATED = 300
+_RIVAL_COLOUR = "#8C6BB1"
 _ROWS = 500
+_COLOUR_WORDS = {"premise": "gray", "positive": "green", "hard_negative": "red"}
+_COSINES = {"positive": "cos_positive", "hard_negative": "cos_hard_negative"}
 
 
 def pair_list(workspace: Workspace, map_id: str, drawn: SentenceMap, pairs: pd.DataFrame, *, phi: float) -> None:
-    """List the masked pairs, those next to the threshold first, where its place matters."""
+    """List the masked pairs, those nearest to the threshold first."""
     masked = pairs[pairs["cosine"] > phi]
     guide = drawn.about.get("pairs", {}).get("guide", "")
     with st.expander(f"{count(len(masked))} pairs masked at φ = {phi:.3f} by {guide}", icon=":material/link:"):
@@ -40,7 +45,7 @@ def pair_list(workspace: Workspace, map_id: str, drawn: SentenceMap, pairs: pd.D
         )
         chosen = event.selection.rows
         if not chosen:
-            st.caption("The weakest pairs come first: a threshold is right where they stop being duplicates.")
+            st.caption("Weakest pairs first. φ is right where they stop being duplicates.")
             return
         pair = near.iloc[chosen[0]]
         with st.container(horizontal=True):
@@ -91,10 +96,6 @@ def _mark(workspace: Workspace, drawn: SentenceMap, premise: int, candidate: int
         keep_one(workspace, groups=[[first, second]], annotator=state.annotator())
 
 
-RIVALS = 5
-MOST_VIOLATED = 300
-_RIVAL_COLOUR = "#8C6BB1"
-
 Line = tuple[int, int, str, str]
 """From point, to point, role of the line, colour."""
 
@@ -111,9 +112,9 @@ class TripletLines:
 
 
 def triplet_lines(drawn: SentenceMap, triplet_id: str) -> TripletLines | None:
-    """Lines from the premise to its positive, its hard negative and its nearest other negatives.
+    """Return lines from the premise to its positive, hard negative and nearest other negatives; None off this map.
 
-    On a map of pairs a single line joins the two sentences.
+    On a map of pairs, a single line joins the two sentences.
     """
     rows = drawn.rows_of.get(triplet_id)
     if rows is None:
@@ -136,7 +137,7 @@ def triplet_lines(drawn: SentenceMap, triplet_id: str) -> TripletLines | None:
 
 
 def _rivals(drawn: SentenceMap, premise: int, own: np.ndarray) -> list[tuple[int, float]]:
-    """Nearest positives and hard negatives of other triplets: what a batch would set against this premise."""
+    """Return the nearest positives and hard negatives of other triplets, possible negatives in a batch."""
     vectors = drawn.vectors()
     if vectors is None:
         return []
@@ -147,14 +148,14 @@ def _rivals(drawn: SentenceMap, premise: int, own: np.ndarray) -> list[tuple[int
 
 
 def violated(drawn: SentenceMap) -> np.ndarray:
-    """Whether each point's triplet has its hard negative nearer than its positive, in the full space."""
+    """Return whether the triplet of each point has its hard negative nearer than its positive, in the full space."""
     if "margin" not in drawn.points:
         return np.zeros(len(drawn), dtype=bool)
     return drawn.points["margin"].to_numpy() < 0
 
 
 def violated_lines(drawn: SentenceMap, shown: np.ndarray) -> list[Line]:
-    """A line from premise to hard negative for the worst violated triplets that are shown."""
+    """Return a line from premise to hard negative for the worst violated triplets that are shown."""
     premises = np.flatnonzero((drawn.points["role"] == "premise").to_numpy() & violated(drawn) & shown)
     worst = premises[np.argsort(drawn.points["margin"].to_numpy()[premises], kind="stable")][:MOST_VIOLATED]
     lines: list[Line] = []
@@ -167,7 +168,7 @@ def violated_lines(drawn: SentenceMap, shown: np.ndarray) -> list[Line]:
 
 
 def marked_duplicates(drawn: SentenceMap, pairs: pd.DataFrame, decisions: pd.DataFrame) -> np.ndarray:
-    """Whether a person called the two triplets of each pair duplicates, in either direction."""
+    """Return whether the two triplets of each pair were marked as duplicates, in either direction."""
     called = decisions[decisions["reason"].fillna("").str.startswith(DUPLICATE)]
     known = {
         frozenset((row.triplet_id, row.reason.removeprefix(DUPLICATE))) for row in called.itertuples(index=False)
@@ -179,15 +180,8 @@ def marked_duplicates(drawn: SentenceMap, pairs: pd.DataFrame, decisions: pd.Dat
     return np.array([frozenset(pair) in known for pair in both])
 
 
-_COLOUR_WORDS = {"premise": "gray", "positive": "green", "hard_negative": "red"}
-_COSINES = {"positive": "cos_positive", "hard_negative": "cos_hard_negative"}
-
-
-def chosen_triplet(
-    workspace: Workspace, map_id: str, drawn: SentenceMap, triplet_id: str, triplet: TripletLines
-) -> None:
+def chosen_triplet(map_id: str, drawn: SentenceMap, triplet: TripletLines) -> None:
     """Draw the card of the chosen triplet."""
-    del workspace
     with st.container(border=True):
         for role, point in triplet.points.items():
             row = drawn.points.iloc[point]

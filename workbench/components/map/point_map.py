@@ -53,7 +53,7 @@ def colour_layer(map_id: str, indices: np.ndarray) -> None:
 
 
 def mask_layer(map_id: str, shown: np.ndarray, selected: np.ndarray) -> None:
-    """Send who passes the filter and who is selected, bool (n,) each."""
+    """Send which points pass the filter and which are selected, bool (n,) each."""
     content = b"".join(np.packbits(flags, bitorder="little").tobytes() for flags in (shown, selected))
     _send(map_id, "mask", content, version=_digest(content), count=len(shown))
 
@@ -68,7 +68,7 @@ def edge_layer(map_id: str, first: np.ndarray, second: np.ndarray, cosine: np.nd
 def point_map(
     map_id: str, view: dict[str, Any], *, on_region: Callback, on_choice: Callback, on_clear: Callback
 ) -> Any:
-    """Draw the map; its state `phi` is the mask threshold last let go of, or missing."""
+    """Draw the map and return its state, where `phi` is the mask threshold set with its slider, if any."""
     return _VIEW(
         key=view_key(map_id),
         data={"kind": "view", "map": map_id, **view},
@@ -85,7 +85,7 @@ def view_key(map_id: str) -> str:
 
 
 def hovered_point(map_id: str, answer: Callable[[int], dict[str, Any]]) -> None:
-    """Answer the map's question what a point says; put it into a fragment of its own, which alone reruns."""
+    """Answer the map's request for the text of a hovered point; draw it in a fragment, which alone reruns."""
     key = f"point_text_{map_id}"
     asked = st.session_state.get(key, {}).get("point")
     found = {"index": asked, **answer(asked)} if isinstance(asked, int) else None

@@ -1,4 +1,4 @@
-"""The embedding map of a projection: canvas, controls above it, rows below it, all on one shared selection."""
+"""An embedding map: controls, canvas and rows, which share one selection."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,33 +12,16 @@ import streamlit as st
 
 from workbench import state, theme
 from workbench.components.elements import count
-from workbench.components.map import map_actions
-from workbench.components.map.map_actions import MapParts, search, slice_picker
+from workbench.components.map import map_actions, map_pairs, point_map
+from workbench.components.map.map_actions import MapParts
 from workbench.components.map.map_colours import Colouring, choices, colouring
-from workbench.components.map.map_drawer import drawer
-from workbench.components.map.map_pairs import (
-    Line,
-    TripletLines,
-    chosen_triplet,
-    marked_duplicates,
-    pair_list,
-    triplet_lines,
-    violated,
-    violated_lines,
-)
-from workbench.components.map.point_map import (
-    colour_layer,
-    edge_layer,
-    hovered_point,
-    mask_layer,
-    place_layer,
-    point_map,
-)
+from workbench.components.map.map_pairs import Line, TripletLines
+from workbench.components.map.map_rows import map_rows
 from workbench.maps import SentenceMap
 from workbench.workspace import Workspace
 
 PHI = 0.8
-"""Mask threshold that the slider starts at."""
+"""Initial mask threshold of the slider."""
 VIOLATED, MASKED, GROUPS = "Violated triplets", "Masked pairs", "Group names"
 _HEIGHT = 640
 _BATCH = 64
@@ -46,7 +29,7 @@ _BATCH = 64
 
 @dataclass(frozen=True, slots=True)
 class MapChoice:
-    """The map to draw and what it was made from."""
+    """The map to draw and what it was made of."""
 
     map_id: str
     drawn: SentenceMap
@@ -55,6 +38,130 @@ class MapChoice:
     """Task whose pairs are drawn, None for triplets."""
     place_names: list[str]
     quality: tuple[float, float]
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def read_map(path: str, modified: float) -> SentenceMap:
+    """Read a map once for all sessions, which never change it."""
+    del modified  # part of the cache key
+    return SentenceMap(Path(path))
+
+
+def sentence_map(workspace: Workspace, chosen: MapChoice) -> None:
+    """Draw the map. Coordinates are sent here, once; everything that changes is drawn in fragments."""
+    _badge(chosen)
+    with st.container(gap=None):
+        for number, places in enumerate(chosen.drawn.places):
+            point_map.place_layer(chosen.map_id, number, places, version=f"{chosen.map_id}:{number}")
+        st.fragment(point_map.hovered_point)(chosen.map_id, partial(hover_text, chosen.drawn))
+    st.fragment(_explore)(workspace, chosen)
+
+
+def _explore(workspace: Workspace, chosen: MapChoice) -> None:
+    map_id, drawn = chosen.map_id, chosen.drawn
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        colours = _colours(workspace, chosen)
+        layers = _layers(drawn)
+        with st.popover("Search", icon=":material/search:"):
+            map_actions.search(workspace, map_id, drawn)
+        with st.popover("Filter", icon=":material/filter_alt:"):
+            shown = _filter(map_id, drawn)
+        with st.popover("Slices", icon=":material/bookmark:"):
+            map_actions.slice_picker(workspace, map_id, drawn, chosen.task)
+    if VIOLATED in layers:
+        shown = shown & map_pairs.violated(drawn)
+    triplet_id = state.recall(state.TRIPLET)
+    triplet = map_pairs.triplet_lines(drawn, triplet_id) if triplet_id else None
+    selected = map_actions.selected(map_id)
+    with st.container(gap=None):
+        point_map.colour_layer(map_id, colours.indices)
+        point_map.mask_layer(map_id, shown, map_actions.flags(len(drawn), highlighted(selected, triplet)))
+        pairs = _pairs(workspace, chosen) if MASKED in layers else None
+        sent = point_map.point_map(
+            map_id,
+            view(chosen, colours, layers, shown, selected, triplet, pairs),
+            on_region=partial(map_actions.take_region, map_id, drawn, shown, colours.indices),
+            on_choice=partial(map_actions.take_choice, map_id, drawn),
+            on_clear=partial(map_actions.clear, map_id),
+        )
+    if triplet:
+        map_pairs.chosen_triplet(map_id, drawn, triplet)
+    if pairs is not None:
+        map_pairs.pair_list(workspace, map_id, drawn, pairs, phi=float(sent.get("phi") or PHI))
+    map_rows(MapParts(workspace, map_id, drawn, chosen.task, colours, np.flatnonzero(shown), selected))
+
+
+def _colours(workspace: Workspace, chosen: MapChoice) -> Colouring:
+    names = choices(workspace, chosen.drawn, chosen.attempt_ids, chosen.task)
+    key = "map_colour"
+    if st.session_state.get(key) not in names:
+        st.session_state[key] = next(name for name in ("kept", "error", "role") if name in names)
+    column = st.selectbox("Colour by", list(names), format_func=names.__getitem__, key=key, width=280)
+    return colouring(workspace, chosen.drawn, chosen.attempt_ids, chosen.task, column, names[column])
+
+
+def _layers(drawn: SentenceMap) -> list[str]:
+    options = []
+    if "margin" in drawn.points:
+        options.append(VIOLATED)
+    if drawn.pairs is not None:
+        options.append(MASKED)
+    if drawn.cluster_names:
+        options.append(GROUPS)
+    if not options:
+        return []
+    return st.pills("Layers", options, selection_mode="multi", key="map_layers", default=options[-1:])
+
+
+def _filter(map_id: str, drawn: SentenceMap) -> np.ndarray:
+    """Draw the filter; return which points pass, bool (n,)."""
+    text = st.text_input("Contains", key=f"map_filter_text_{map_id}", placeholder="Part of a sentence")
+    roles = list(drawn.points["role"].unique())
+    kept = st.pills(
+        "Roles",
+        roles,
+        selection_mode="multi",
+        default=roles,
+        format_func=lambda role: theme.ROLE_NAMES.get(role, role),
+        key=f"map_filter_roles_{map_id}",
+    )
+    shown = drawn.points["role"].isin(kept).to_numpy()
+    if text.strip():
+        shown &= drawn.points["text"].str.contains(text.strip(), case=False, regex=False).to_numpy()
+    return shown
+
+
+def _pairs(workspace: Workspace, chosen: MapChoice) -> pd.DataFrame | None:
+    """Send the pairs that phi may mask; return them with `is_duplicate`."""
+    pairs = chosen.drawn.pairs
+    if pairs is None:
+        return None
+    drawn = chosen.drawn
+    is_duplicate = map_pairs.marked_duplicates(drawn, pairs, workspace.store.decisions.latest())
+    ids = pd.factorize(drawn.points["triplet_id"])[0]
+    is_own = ids[pairs["premise"]] == ids[pairs["candidate"]]
+    point_map.edge_layer(
+        chosen.map_id, pairs["premise"], pairs["candidate"], pairs["cosine"], is_duplicate + 2 * is_own
+    )
+    return pairs.assign(is_duplicate=is_duplicate)
+
+
+def _badge(chosen: MapChoice) -> None:
+    trust, recall = chosen.quality
+    with st.container(horizontal=True):
+        st.badge(f"{count(len(chosen.drawn))} sentences", color="gray")
+        st.badge(
+            f"trustworthiness {trust:.2f}",
+            color="green" if trust >= 0.9 else "orange",
+            help="How far neighbours on the map are neighbours under the encoder too; 1 is best.",
+        )
+        st.badge(
+            f"neighbours kept {recall:.0%}",
+            color="gray",
+            help="Share of the nearest neighbours under the encoder that are also nearest on the map. Two dimensions "
+            "cannot keep many: read groups, not single distances. Neighbours, groups and lines on this page are "
+            "computed in the full space.",
+        )
 
 
 def view(
@@ -66,9 +173,9 @@ def view(
     triplet: TripletLines | None,
     pairs: pd.DataFrame | None,
 ) -> dict[str, Any]:
-    """Everything about the map but its bytes."""
+    """Return what the canvas needs besides the arrays of points."""
     drawn = chosen.drawn
-    lines: list[Line] = violated_lines(drawn, shown) if VIOLATED in layers and triplet is None else []
+    lines: list[Line] = map_pairs.violated_lines(drawn, shown) if VIOLATED in layers and triplet is None else []
     rings: list[tuple[int, str]] = []
     if triplet is not None:
         lines = triplet.lines
@@ -95,139 +202,17 @@ def view(
 
 
 def highlighted(selected: np.ndarray, triplet: TripletLines | None) -> np.ndarray:
-    """Points that stay bright: the selection, else the chosen triplet with its rivals."""
+    """Return the points that stay bright: the selection, else the chosen triplet with its nearest negatives."""
     if len(selected) or triplet is None:
         return selected
     return np.array([*triplet.points.values(), *(point for point, _ in triplet.rivals)], dtype=np.int64)
 
 
-def said(drawn: SentenceMap, point: int) -> dict[str, Any]:
-    """What the map shows beside a hovered point."""
+def hover_text(drawn: SentenceMap, point: int) -> dict[str, Any]:
+    """Return role, sentence and measurements of a point, shown when it is hovered."""
     if not 0 <= point < len(drawn):
         return {"role": "", "text": "", "detail": ""}
     row = drawn.points.iloc[point]
     known = (("margin", "margin"), ("error", "rank error"), ("kept", "neighbours kept"))
     detail = " · ".join(f"{name} {row[column]:.2f}" for column, name in known if column in row)
     return {"role": theme.ROLE_NAMES.get(row["role"], row["role"]), "text": row["text"], "detail": detail}
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def read_map(path: str, modified: float) -> SentenceMap:
-    """Read a map once for all sessions, which only read it; `modified` belongs to the cache key."""
-    del modified
-    return SentenceMap(Path(path))
-
-
-def sentence_map(workspace: Workspace, chosen: MapChoice) -> None:
-    """Draw the map with its honesty badge. Coordinates are sent here, once; the rest in fragments of their own."""
-    _badge(chosen)
-    with st.container(gap=None):
-        for number, places in enumerate(chosen.drawn.places):
-            place_layer(chosen.map_id, number, places, version=f"{chosen.map_id}:{number}")
-        st.fragment(hovered_point)(chosen.map_id, partial(said, chosen.drawn))
-    st.fragment(_explore)(workspace, chosen)
-
-
-def _explore(workspace: Workspace, chosen: MapChoice) -> None:
-    map_id, drawn = chosen.map_id, chosen.drawn
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        colours = _colours(workspace, chosen)
-        layers = _layers(drawn)
-        with st.popover("Search", icon=":material/search:"):
-            search(workspace, map_id, drawn)
-        with st.popover("Filter", icon=":material/filter_alt:"):
-            shown = _filter(map_id, drawn)
-        with st.popover("Slices", icon=":material/bookmark:"):
-            slice_picker(workspace, map_id, drawn, chosen.task)
-    if VIOLATED in layers:
-        shown = shown & violated(drawn)
-    triplet_id = state.recall(state.TRIPLET)
-    triplet = triplet_lines(drawn, triplet_id) if triplet_id else None
-    selected = map_actions.selected(map_id)
-    with st.container(gap=None):
-        colour_layer(map_id, colours.indices)
-        mask_layer(map_id, shown, map_actions.flags(len(drawn), highlighted(selected, triplet)))
-        pairs = _pairs(workspace, chosen) if MASKED in layers else None
-        sent = point_map(
-            map_id,
-            view(chosen, colours, layers, shown, selected, triplet, pairs),
-            on_region=partial(map_actions.take_region, map_id, drawn, shown, colours.indices),
-            on_choice=partial(map_actions.take_choice, map_id, drawn),
-            on_clear=partial(map_actions.clear, map_id),
-        )
-    if triplet and triplet_id:
-        chosen_triplet(workspace, map_id, drawn, triplet_id, triplet)
-    if pairs is not None:
-        pair_list(workspace, map_id, drawn, pairs, phi=float(sent.get("phi") or PHI))
-    drawer(MapParts(workspace, map_id, drawn, chosen.task, colours, np.flatnonzero(shown), selected))
-
-
-def _colours(workspace: Workspace, chosen: MapChoice) -> Colouring:
-    names = choices(workspace, chosen.drawn, chosen.attempt_ids, chosen.task)
-    key = "map_colour"
-    if st.session_state.get(key) not in names:
-        st.session_state[key] = next(name for name in ("kept", "error", "role") if name in names)
-    column = st.selectbox("Colour by", list(names), format_func=names.__getitem__, key=key, width=280)
-    return colouring(workspace, chosen.drawn, chosen.attempt_ids, chosen.task, column, names[column])
-
-
-def _layers(drawn: SentenceMap) -> list[str]:
-    options = []
-    if "margin" in drawn.points:
-        options.append(VIOLATED)
-    if drawn.pairs is not None:
-        options.append(MASKED)
-    if drawn.cluster_names:
-        options.append(GROUPS)
-    if not options:
-        return []
-    return st.pills("Layers", options, selection_mode="multi", key="map_layers", default=options[-1:])
-
-
-def _filter(map_id: str, drawn: SentenceMap) -> np.ndarray:
-    """Which points pass, bool (n,)."""
-    text = st.text_input("Contains", key=f"map_filter_text_{map_id}", placeholder="Part of a sentence")
-    roles = list(drawn.points["role"].unique())
-    kept = st.pills(
-        "Roles",
-        roles,
-        selection_mode="multi",
-        default=roles,
-        format_func=lambda role: theme.ROLE_NAMES.get(role, role),
-        key=f"map_filter_roles_{map_id}",
-    )
-    shown = drawn.points["role"].isin(kept).to_numpy()
-    if text.strip():
-        shown &= drawn.points["text"].str.contains(text.strip(), case=False, regex=False).to_numpy()
-    return shown
-
-
-def _pairs(workspace: Workspace, chosen: MapChoice) -> pd.DataFrame | None:
-    """Send the pairs that phi may mask; return them with `is_duplicate`."""
-    pairs = chosen.drawn.pairs
-    if pairs is None:
-        return None
-    drawn = chosen.drawn
-    is_duplicate = marked_duplicates(drawn, pairs, workspace.store.decisions.latest())
-    ids = pd.factorize(drawn.points["triplet_id"])[0]
-    is_own = ids[pairs["premise"]] == ids[pairs["candidate"]]
-    edge_layer(chosen.map_id, pairs["premise"], pairs["candidate"], pairs["cosine"], is_duplicate + 2 * is_own)
-    return pairs.assign(is_duplicate=is_duplicate)
-
-
-def _badge(chosen: MapChoice) -> None:
-    trust, recall = chosen.quality
-    with st.container(horizontal=True):
-        st.badge(f"{count(len(chosen.drawn))} sentences", color="gray")
-        st.badge(
-            f"trustworthiness {trust:.2f}",
-            color="green" if trust >= 0.9 else "orange",
-            help="Share of the map's neighbourhoods that are neighbourhoods of the encoder too; 1 is faithful.",
-        )
-        st.badge(
-            f"neighbours kept {recall:.0%}",
-            color="gray",
-            help="Share of the nearest neighbours by the encoder that are also nearest on the map. Two dimensions "
-            "cannot keep many: read groups, not single distances. Neighbours, groups and lines on this page always "
-            "come from the full space.",
-        )

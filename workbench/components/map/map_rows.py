@@ -1,4 +1,4 @@
-"""Below the map: the rows of what is on it, filtered or selected, beside the chart of their colours."""
+"""Below the map: rows of all, filtered or selected points, a chart of their colours, and a queue for triplets."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -15,12 +15,21 @@ from workbench.components.elements import count, counted, empty_state, errors_sh
 from workbench.components.map import map_actions
 from workbench.components.map.map_actions import CURATE, MapParts, mark, selection_actions
 from workbench.components.map.map_colours import Colouring
-from workbench.components.triplet_card import triplet_card
+from workbench.components.triplet_card import step, triplet_card
 from workbench.maps import SentenceMap
 from workbench.store.decisions import Action
 from workbench.workspace import Workspace
 
+MOVED = "Changed most"
 _BINS = 40
+_ROWS = 1000
+_MEASURED = (
+    ("margin", "Margin"),
+    ("error", "Rank error"),
+    ("kept", "Neighbours kept"),
+    ("moved", "Moved on the map"),
+)
+_TABS = ("All", "Filtered", "Selected")
 
 
 def shares_chart(parts: MapParts, points: np.ndarray, tab: str) -> None:
@@ -46,7 +55,7 @@ def _select_bar(parts: MapParts, points: np.ndarray, key: str) -> None:
 
 
 def points_of_bar(colours: Colouring, points: np.ndarray, bar: list[float]) -> np.ndarray:
-    """Those of the points behind a bar: one colour index, or the values from one bin edge to the next."""
+    """Return the points behind a bar: those of one colour index, or with values between two bin edges."""
     if not colours.is_continuous:
         return points[colours.indices[points] == int(bar[0])]
     values, (low, high, is_last) = colours.labels[points], bar
@@ -54,7 +63,7 @@ def points_of_bar(colours: Colouring, points: np.ndarray, bar: list[float]) -> n
 
 
 def shares(colours: Colouring, points: np.ndarray) -> go.Figure:
-    """How the colours are shared out among these points, against all points."""
+    """Draw the shares of the colours among these points and among all points."""
     figure = theme.chart(colours.title, x="share of points", y="", height=360)
     if colours.is_continuous:
         return _histogram(figure, colours, points)
@@ -80,7 +89,7 @@ def shares(colours: Colouring, points: np.ndarray) -> go.Figure:
 
 
 def _histogram(figure: go.Figure, colours: Colouring, points: np.ndarray) -> go.Figure:
-    """Both distributions in the same bins, counted here: the browser gets 40 bars and not every point."""
+    """Draw both distributions in the same bins, counted here to send 40 bars instead of all points."""
     known = colours.labels[np.isfinite(colours.labels)]
     if len(known):
         edges = np.histogram_bin_edges(known, bins=_BINS)
@@ -98,7 +107,7 @@ def _histogram(figure: go.Figure, colours: Colouring, points: np.ndarray) -> go.
 
 
 def slice_queue(workspace: Workspace, triplet_ids: Sequence[str], *, key: str) -> None:
-    """Draw the first triplet of the list that has no decision, with its buttons, and the buttons for all of them."""
+    """Draw the first undecided triplet with its buttons, and buttons for all undecided ones."""
     latest = workspace.store.decisions.latest()
     decided = set(latest["triplet_id"])
     skipped = st.session_state.setdefault(f"{key}_skipped", [])
@@ -122,11 +131,11 @@ def slice_queue(workspace: Workspace, triplet_ids: Sequence[str], *, key: str) -
                     label, icon=icon, on_click=_decide, args=(workspace, ahead[:1], action), key=f"{key}_{action}"
                 )
             st.button("Skip", icon=":material/skip_next:", on_click=skipped.append, args=ahead[:1], key=f"{key}_skip")
-            st.button("Undo", icon=":material/undo:", on_click=_undo, args=(workspace,), key=f"{key}_undo")
+            st.button("Undo", icon=":material/undo:", on_click=step, args=(workspace, undo), key=f"{key}_undo")
     else:
         hint = f"{counted(len(waiting), 'triplet')} skipped." if waiting else "Each selected triplet has a decision."
         empty_state("Nothing left to decide", hint=hint, icon=":material/done_all:")
-        st.button("Undo", icon=":material/undo:", on_click=_undo, args=(workspace,), key=f"{key}_undo")
+        st.button("Undo", icon=":material/undo:", on_click=step, args=(workspace, undo), key=f"{key}_undo")
     if len(waiting) > 1:
         with st.container(horizontal=True):
             for label, action in (("Accept", "accept"), ("Reject", "reject")):
@@ -149,24 +158,8 @@ def _decide(workspace: Workspace, triplet_ids: Sequence[str], action: Action) ->
         )
 
 
-def _undo(workspace: Workspace) -> None:
-    with errors_shown():
-        undo(workspace, annotator=state.annotator())
-
-
-_ROWS = 1000
-_MEASURED = (
-    ("margin", "Margin"),
-    ("error", "Rank error"),
-    ("kept", "Neighbours kept"),
-    ("moved", "Moved on the map"),
-)
-_TABS = ("All", "Filtered", "Selected")
-MOVED = "Changed most"
-
-
-def drawer(parts: MapParts) -> None:
-    """Draw tabs, rows, the small chart and the actions."""
+def map_rows(parts: MapParts) -> None:
+    """Draw tabs, actions, rows and the chart of colours."""
     tab = _tab(parts)
     if tab == CURATE:
         slice_queue(parts.workspace, parts.selected_ids(), key=f"map_queue_{parts.map_id}")
@@ -177,7 +170,7 @@ def drawer(parts: MapParts) -> None:
     points = {"All": np.arange(len(parts.drawn)), "Filtered": parts.shown}.get(tab, parts.selected)
     if tab == "Selected":
         if not len(points):
-            st.caption("Nothing is selected: draw a box or a lasso on the map, or search.")
+            st.caption("Nothing is selected. Draw a box or a lasso on the map, or search.")
             return
         note = map_actions.note(parts.map_id)
         if note:
@@ -250,7 +243,7 @@ def _go_to_row(parts: MapParts, points: np.ndarray, chosen: list[int], tab: str)
 
 
 def rows(drawn: SentenceMap, colours: Colouring, points: np.ndarray) -> pd.DataFrame:
-    """Rows of these points: role, sentence, what the colour says, and what was measured."""
+    """Return role, sentence, colour value and measurements of these points."""
     part = drawn.points.iloc[points]
     frame = pd.DataFrame({"role": part["role"].map(theme.ROLE_NAMES).fillna(part["role"]), "text": part["text"]})
     if colours.title != "Role":
