@@ -129,4 +129,4 @@ class StorageError(OSError):
 
 
 class Stopped(Exception):
-    """Leaves work in the middle because its caller was asked to stop; what is done is kept."""
+    """Raised to leave unfinished work after a request to stop; what is done is kept."""

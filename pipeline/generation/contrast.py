@@ -56,7 +56,7 @@ def choose(
 
     Greedy at temperature 0. Otherwise one sample per row from softmax(z / temperature), cut to the smallest set of
     best tokens whose mass reaches top_p, by inverting its cumulative mass at draws_n: uniform in [0, 1), (n,), one
-    draw per pair of rows, so that both prompts are continued by the same token.
+    draw per pair of rows, because both prompts are continued by the same token.
     """
     _check(how.omega, opposite_nv)
     if how.plausibility <= 0:

@@ -68,7 +68,7 @@ def _weighty(found: list[str]) -> list[str]:
 FOREIGN_LETTERS: Final = 0.5
 """Share of letters in scripts that the premise does not use, from which a reply is in the wrong script."""
 LEAST_WORDS: Final = 4
-"""Shorter texts are not told apart by language: names and single words look like many languages."""
+"""The language of shorter texts is not compared: names and single words look like many languages."""
 SURE: Final = 0.5
 """Least probability of a text's best language for it to count."""
 DOUBT: Final = 0.02

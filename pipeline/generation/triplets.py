@@ -122,7 +122,7 @@ class _Run:
                 continue
             self._open[place] = _Open(premise)
             for number in range(each):
-                # The seed depends on the premise, not on its place, so that resumed and reordered runs draw the same.
+                # The seed depends on the premise, not on its place: resumed and reordered runs draw the same.
                 yield Ask(place * each + number, premise.text, _seed(self._config.seed, premise, number))
 
     def _triplet(self, done: _Open) -> GeneratedTriplet:

@@ -1,6 +1,6 @@
-"""Which engine writes fastest on the machine at hand: a short measured trial, made once and remembered.
+"""Which engine writes fastest on this machine: a short trial, run once and remembered.
 
-Each engine is tried in a process of its own, so that one which this processor cannot run only loses. Rates are per
+Each engine is tried in a process of its own, so one that this processor cannot run simply loses. Rates are per
 second of processor time: on a machine that other programs use as well they say more than the clock.
 """
 
@@ -41,7 +41,7 @@ def load_fastest(name: str, threads: int | None = None) -> Engine:
 def fastest(threads: int | None = None) -> str:
     """Return the engine to use with so many threads, after a trial if none is remembered for this machine.
 
-    A trial that nothing survived names llama.cpp and is not remembered.
+    If every trial fails the answer is llama.cpp, and it is not remembered.
     """
     forced = os.environ.get(FORCED, "")
     if forced in ENGINES:

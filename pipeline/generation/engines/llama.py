@@ -33,7 +33,7 @@ UBATCH = 62
 
 
 class LlamaLLM(GgufEngine):
-    """A loaded GGUF and its batched context."""
+    """A GGUF file in llama.cpp, with a batched context."""
 
     kind = "llama.cpp"
     rows = UBATCH

@@ -1,7 +1,7 @@
 """What every LLM of the workbench can be asked, whatever runs it.
 
 An LLM is asked about premises and answers with raw replies, one per side, in the order in which they end. Those that
-run here (TokenLLM) also show their next-token log-probabilities, so that the contrast works token by token.
+run here (TokenLLM) also show their next-token log-probabilities, which lets the contrast work token by token.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -45,7 +45,7 @@ def written(
 ) -> Iterator[Reply]:
     """Yield the reply of every job as it comes, up to `concurrency` calls under way at once.
 
-    stop: set when the run ends, so that calls which wait for their turn give up. Raises what ends the run, such as a
+    stop: set when the run ends, to make calls that wait for their turn give up. Raises what ends the run, such as a
     spent budget, after the replies that were under way; InputError as well when the server seems to be down.
     """
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix="llm-call")
