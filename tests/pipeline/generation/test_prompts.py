@@ -68,7 +68,7 @@ def test_names_and_versions_are_found_and_unknown_ones_told():
     [
         ({"examples": [["a", "b\nc"]]}, "single lines"),
         ({"examples": [["a", " "]]}, "single lines"),
-        ({"examples": [["a"]]}, "no prompt set"),
+        ({"examples": [["a"]]}, "not a prompt set"),
         ({"reply_label": " "}, "label"),
         ({"stop": [""]}, "stop string"),
         ({"instruction": "x" * 2001}, "2,000"),
