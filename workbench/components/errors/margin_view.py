@@ -9,16 +9,7 @@ from pipeline.analysis.worst_pairs import Share, is_violated
 from workbench import state, theme
 from workbench.actions.analysis import CURRENT, start_margins
 from workbench.components import elements
-from workbench.components.elements import (
-    count,
-    counted,
-    empty_state,
-    errors_shown,
-    for_chart,
-    plain,
-    read_table,
-    text_columns,
-)
+from workbench.components.elements import count, counted, empty_state, errors_shown, plain, read_table, text_columns
 from workbench.components.encoder_comparison import encoder_names
 from workbench.components.errors.slice_actions import triplet_actions
 from workbench.components.job_progress import job_strip
@@ -238,7 +229,10 @@ def hover_texts(triplets: pd.DataFrame) -> list[str]:
     if len(triplets) > _MOST_TEXTS:
         return [""] * len(triplets)
     rows = zip(triplets["premise"], triplets["positive"], triplets["hard_negative"], strict=True)
-    return [f"{for_chart(p)}<br><b>+</b> {for_chart(a)}<br><b>−</b> {for_chart(b)}" for p, a, b in rows]
+    return [
+        f"{elements.for_chart(p)}<br><b>+</b> {elements.for_chart(a)}<br><b>−</b> {elements.for_chart(b)}"
+        for p, a, b in rows
+    ]
 
 
 def margin_plane(triplets: pd.DataFrame, margin: float, *, name: str) -> list[int]:
