@@ -26,9 +26,9 @@ _DURABLE = {
     "whole_file",
     "whole_folder",
 }
-WRITING_FUNCTIONS = _DURABLE | {"write_notes", "Journal"}
+WRITING_FUNCTIONS = _DURABLE | {"write_notes", "Journal", "append_rows"}
 READS_OF_JOBS = {"get", "latest", "list", "log", "of", "output", "set_aside", "waiting"}
-_PRIMITIVES = _DURABLE | {"write", "Journal", "ingest_all", "mkdir", "unlink", "copy_database", "_append"}
+_PRIMITIVES = WRITING_FUNCTIONS | {"write", "ingest_all", "mkdir", "unlink", "copy_database", "_keep"}
 
 
 def trees(*folders: str) -> dict[str, ast.Module]:

@@ -1,4 +1,7 @@
-"""Journals: JSON lines, appended and fsynced per batch, read back as whole lines by byte position."""
+"""Journals: JSON lines, appended and fsynced per batch, read back as whole lines by byte position.
+
+Also what everything that writes them needs: ids that sort by time, the clock, and a lock on a file.
+"""
 
 import fcntl
 import json
@@ -6,6 +9,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -18,10 +22,11 @@ Row = dict[str, Any]
 Rows = list[Row]
 _TAIL_BYTES = 16 * 1024
 _BLOCK_BYTES = 64 * 1024
+_RETRY_S = 0.02
 
 
 class Journal:
-    """The single writer of one journal. What `append` returned from is on the disk."""
+    """The single writer of one journal. When `append` returns, its rows are on the disk."""
 
     def __init__(self, path: Path) -> None:
         is_new = not path.exists()
@@ -53,12 +58,18 @@ class Journal:
             self._descriptor = -1
 
     def _truncate_torn_tail(self) -> None:
-        """Cut what a killed writer left behind the last line end: it was never acknowledged."""
+        """Cut what a killed writer left after the last line end: it was never acknowledged."""
         size = os.fstat(self._descriptor).st_size
         whole = whole_size(self._descriptor, size)
         if whole != size:
             os.ftruncate(self._descriptor, whole)
             os.fsync(self._descriptor)
+
+
+def append_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Append these rows as one batch to a journal that is open for no longer than that."""
+    with closing(Journal(path)) as journal:
+        journal.append(rows)
 
 
 def whole_size(descriptor: int, size: int) -> int:
@@ -100,7 +111,7 @@ def tail_digest(path: Path, position: int) -> str:
 
 
 def parse_lines(chunk: bytes) -> tuple[list[Row], int]:
-    """Return the rows of these lines and the number of lines that are no row of a table."""
+    """Return the rows of these lines and the number of lines that are damaged or name no table."""
     rows: list[Row] = []
     damaged = 0
     for line in chunk.split(b"\n")[:-1]:
@@ -141,9 +152,6 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-_RETRY_S = 0.02
-
-
 class FileLock:
     """An exclusive lock on a file; the file itself stays."""
 
@@ -152,7 +160,7 @@ class FileLock:
         self._descriptor = -1
 
     def acquire(self, wait_s: float = 0.0) -> bool:
-        """Take the lock, waiting this long at most; False when somebody else keeps it."""
+        """Take the lock, waiting at most this long; return False while another process holds it."""
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
         deadline = time.monotonic() + wait_s
         while True:
@@ -181,7 +189,7 @@ class FileLock:
         return self.path.read_text().strip() or "(unknown)"
 
     def release(self) -> None:
-        """Let the lock go."""
+        """Release the lock."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

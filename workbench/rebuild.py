@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.durable import move_file
 from pipeline.records import InputError
-from workbench.jobs.folder import JobFolder, read_jobs, row_of, true_status, view_of
+from workbench.jobs.folder import JobFolder, read_jobs
 from workbench.journal import FileLock, new_id
 from workbench.store.store import Store
 
@@ -37,8 +37,8 @@ def _fill(root: Path, draft: Path) -> dict[str, int]:
             journal = JobFolder(jobs / job_id).journal
             if journal.exists():
                 store.journals.ingest_all(f"jobs/{job_id}", journal)
-        views = [view_of(record, true_status(JobFolder(jobs / job_id))) for job_id, record in records.items()]
-        store.jobs.mirror([row_of(view) for view in views])
+        views = [record.view(JobFolder(jobs / job_id).true_status()) for job_id, record in records.items()]
+        store.jobs.mirror([view.row() for view in views])
         return store.counts()
 
 

@@ -1,6 +1,7 @@
-"""Running a study in the folder of studies: the same from the command line and from a job."""
+"""Finding a study file and running it in the folder of studies, for the command line and for jobs."""
 
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,13 +22,31 @@ SHARED = "shared"
 SHIPPED = ASSETS / "studies"
 
 
+def study_file(named: Path) -> Path:
+    """Return the named file, or the shipped study of that name."""
+    path, shipped = named.expanduser().resolve(), SHIPPED / f"{named}.yaml"
+    if path.is_file():
+        return path
+    if named.name == str(named) and shipped.is_file():
+        return shipped
+    names = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.yaml")))
+    raise InputError(f"There is no study file {named}: check the name, or take a shipped study ({names}).")
+
+
+def study_command(path: Path, sts_dir: str | None) -> str:
+    """Return the command that runs this study, with the names of file and folder as they were given."""
+    named = path.stem if path.parent == SHIPPED else str(path)
+    words = ["python -m workbench study", shlex.quote(named)]
+    return " ".join([*words, "--sts-dir", shlex.quote(sts_dir)] if sts_dir else words)
+
+
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Keep a second study out of this folder: both would write the same cells."""
+    """Lock the folder against a second study, which would write the same cells."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "study.lock")
     if not lock.acquire():
-        raise InputError(f"Another study is at work in {folder}; wait for it, or give another folder with --out.")
+        raise InputError(f"Another study runs in {folder}; wait for it, or give another folder with --out.")
     try:
         yield
     finally:

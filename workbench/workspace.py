@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 
-from workbench.jobs.folder import ENDED, JobView, row_of
+from workbench.jobs.folder import ENDED, JobView
 from workbench.jobs.ingest import Ingester
 from workbench.jobs.runner import JobRunner
 from workbench.journal import FileLock
@@ -95,7 +95,7 @@ class Workspace:
 
     def _mirror(self) -> None:
         """Copy what changed in the job folders to the table that SQL joins with."""
-        rows = {view.job_id: row_of(view) for view in self.jobs.list()}
+        rows = {view.job_id: view.row() for view in self.jobs.list()}
         changed = [row for job_id, row in rows.items() if self._mirrored.get(job_id) != row]
         if changed:
             self.store.jobs.mirror(changed)

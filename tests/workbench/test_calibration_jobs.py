@@ -66,7 +66,7 @@ def test_a_calibration_is_versioned_and_maps_kept_scores_anew(workspace, attempt
     before = scores(workspace, GUIDE)
     shipped = calibrated_judges(workspace)[GUIDE]
     assert set(before["calibration"]) == {shipped.version}
-    with pytest.raises(InputError, match="No calibration is known for guide:static-minilm"):
+    with pytest.raises(InputError, match="There is no calibration for guide:static-minilm"):
         ACTIONS["start_judge"](workspace, attempt_ids=[attempt], judges=[STATIC])
     answer = ACTIONS["start_calibrate"](
         workspace, attempt_ids=[attempt], judges=[GUIDE, STATIC], gold_dir=str(gold), pairs=80, ensemble="both"

@@ -86,7 +86,7 @@ def test_counts_cover_every_triplet(filled):
     ("decision", "words"),
     [
         (Decision("nobody", "accept"), "no triplet nobody"),
-        (Decision("x", "burn"), "burn is no decision"),
+        (Decision("x", "burn"), "'burn' is not a decision"),
         (Decision("x", "edit", positive="  "), "one is empty"),
     ],
 )

@@ -1,9 +1,9 @@
-"""From an error to better data: explaining a pair, behavioural tests, triplets like the failing pairs, notes."""
+"""Looking at errors and embedding maps: explanations, behavioural tests, maps and their search, slices, notes."""
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,79 +13,78 @@ from pipeline.analysis.projection import LEAST_TO_ALIGN
 from pipeline.evaluation.behaviour import Case
 from pipeline.records import InputError, text_id
 from pipeline.train_config import TrainConfig
+from workbench.actions.call import Answer, action
 from workbench.actions.evaluation import find_encoder, find_snapshot
-from workbench.actions.generation import start_generate
-from workbench.jobs.folder import USABLE
+from workbench.actions.generation import start_generate, started_once
+from workbench.jobs.folder import USABLE, State
 from workbench.jobs.kinds import BehaviourSpec, ExplainSpec, JobSpec, MapEncoder, MarginsSpec, ProjectSpec, SearchSpec
-from workbench.jobs.spec_values import plain_values
 from workbench.maps import OUTCOMES, PAIR_COLUMNS, PAIR_ROLES, TRIPLET_ROLES, MapFiles, long_form, task_corpus
 from workbench.store.filters import TripletFilter
 from workbench.store.lists import Notes, OwnTests, PairSlices, Slices, pair_ids
+from workbench.store.premises import Corpus
 from workbench.workspace import Workspace
 
 _NEIGHBOURS = 5
+_MOST_TO_ALIGN = 10_000
+"""Aligning takes minutes for ten thousand sentences, and its neighbour tables grow with the square."""
+_USABLE: frozenset[State] = USABLE | {"paused"}
+CURRENT = "current"
+"""Stands for every triplet of the workspace that is ok and not rejected, with people's decisions applied."""
+_COLUMNS = ["triplet_id", "premise", "positive", "hard_negative", "source"]
 
 
-def start_explain(workspace: Workspace, *, encoder: str, first: str, second: str, pairs: str) -> dict[str, Any]:
-    """Queue the explanation of one pair; `pairs` is the file of its task. One that exists already is answered."""
+@action
+def start_explain(workspace: Workspace, *, encoder: str, first: str, second: str, pairs: str) -> Answer:
+    """Queue the explanation of one pair, or return the one that exists; `pairs` is the file of its task."""
     if not Path(pairs).is_file():
         raise InputError("The predictions behind this score are no longer in the workspace: evaluate again.")
     found = find_encoder(workspace, encoder)
     spec = ExplainSpec(found.folder, found.encoder_id, first, second, pairs, _NEIGHBOURS)
-    if known := workspace.jobs.latest(ExplainSpec, lambda other: other == spec, states=USABLE):
-        return {"job_id": known.job_id}
-    return {"job_id": workspace.jobs.submit(spec, title=f"Explain: {first[:50]}")}
+    return started_once(workspace, spec, f"Explain: {first[:50]}")
 
 
-def start_behaviour(workspace: Workspace, *, encoder: str) -> dict[str, Any]:
+@action
+def start_behaviour(workspace: Workspace, *, encoder: str) -> Answer:
     """Queue the behavioural suite on an encoder, with the tests added in this workspace."""
     found = find_encoder(workspace, encoder)
     spec = BehaviourSpec(found.folder, found.encoder_id, tuple(OwnTests(workspace.root).list()))
     return {"job_id": workspace.jobs.submit(spec, title=f"Behavioural tests of {encoder}")}
 
 
+@action
 def add_behaviour_test(
     workspace: Workspace, *, capability: str, kind: str, sentence: str, other: str, third: str = ""
-) -> dict[str, Any]:
-    """Add a test of one's own to the suite; it takes part from the next run on."""
+) -> Answer:
+    """Add a test of your own to the suite; it takes part from the next run on."""
     case = Case.of(capability.strip(), kind, sentence.strip(), other.strip(), third.strip() or None)  # type: ignore[arg-type]
     return {"case_id": case.case_id, "added": OwnTests(workspace.root).add(case)}
 
 
-def retract_behaviour_test(workspace: Workspace, *, case_id: str) -> dict[str, Any]:
-    """Take back a test of one's own; results that it took part in stay."""
+@action
+def retract_behaviour_test(workspace: Workspace, *, case_id: str) -> Answer:
+    """Take back a test of your own; results that it took part in stay."""
     OwnTests(workspace.root).retract(case_id)
     return {"case_id": case_id}
 
 
+@action
 def generate_like(
-    workspace: Workspace,
-    *,
-    texts: Sequence[str],
-    origin: str,
-    config: dict[str, Any],
-    limit: int | None = None,
-) -> dict[str, Any]:
+    workspace: Workspace, *, texts: Sequence[str], origin: str, config: dict[str, Any], limit: int | None = None
+) -> Answer:
     """Make a corpus of these sentences and queue triplets for them; corpus, job and triplets keep the origin."""
     unique = list(dict.fromkeys(" ".join(text.split()) for text in texts if text.strip()))[:limit]
-    if not unique:
-        raise InputError("There is no sentence to start from: select pairs first.")
-    frame = pd.DataFrame({"premise_id": [text_id(text) for text in unique], "text": unique})
-    corpus = workspace.store.premises.add_corpus(f"like {origin}", origin, frame, {}, 0)
+    corpus = _corpus_of(workspace, unique, f"like {origin}", origin, 0)
     started = start_generate(workspace, corpus_id=corpus.corpus_id, config=config, origin=origin)
     return {"corpus_id": corpus.corpus_id} | started
 
 
-def add_note(workspace: Workspace, *, text: str, about: str) -> dict[str, Any]:
-    """Keep a note on what was seen."""
+@action
+def add_note(workspace: Workspace, *, text: str, about: str) -> Answer:
+    """Keep a note; `about` names what it is about."""
     return {"note_id": Notes(workspace.root).add(text, about=about).note_id}
 
 
-_MOST_TO_ALIGN = 10_000
-"""Aligning takes minutes for ten thousand sentences, and its neighbour tables grow with the square."""
-_USABLE = USABLE | {"paused"}
-
-
+@action
 def start_projection(
     workspace: Workspace,
     *,
@@ -99,13 +98,13 @@ def start_projection(
     compare_with: Sequence[str] = (),
     guide: str | None = None,
     seed: int = 0,
-) -> dict[str, Any]:
-    """Queue a 2-D map of the sentences of an attempt, a snapshot, or a task on which the last encoder has a score.
+) -> Answer:
+    """Queue a 2-D map of the sentences of a generation run, a snapshot, or a task with a score of the last encoder.
 
     With `compare_with` (encoders that come after `encoder`, for example checkpoints) all are drawn on one aligned
     map. With a `guide` the map also holds the pairs that a mask threshold would take for false negatives. With
-    `every_outcome` an attempt's failed replies are drawn too. A map that exists already, or is being drawn, from the
-    same sentences and settings is answered instead of a second one.
+    `every_outcome` a generation run's failed replies are drawn too. A map of the same sentences and settings that
+    exists, or is being drawn, is returned in place of a second one.
     """
     found = [find_encoder(workspace, name) for name in (encoder, *compare_with)]
     if len({item.encoder_id for item in found}) < len(found):
@@ -142,10 +141,10 @@ def start_projection(
 def triplet_sentences(
     workspace: Workspace, *, attempt_id: str | None, snapshot_id: str | None, every_outcome: bool
 ) -> tuple[pd.DataFrame, str]:
-    """Return triplets of an attempt or a snapshot, and the name they are filed under.
+    """Return triplets of a generation run or a snapshot, and the name they are filed under.
 
-    With `every_outcome` an attempt's copies, truncated and other failed replies are kept too, as long as both sides
-    hold a text to draw. Raises InputError when there is nothing to draw.
+    With `every_outcome` a run's copies, truncated and other failed replies are kept too, as long as both sides hold a
+    text to draw. Raises InputError when there is nothing to draw.
     """
     columns = ["triplet_id", *TRIPLET_ROLES]
     if snapshot_id:
@@ -157,7 +156,7 @@ def triplet_sentences(
             columns += OUTCOMES.values()
             frame = frame[frame["positive"].str.strip().ne("") & frame["hard_negative"].str.strip().ne("")]
     else:
-        raise InputError("A map needs sentences: name an attempt, a snapshot or a task.")
+        raise InputError("A map needs sentences: name a generation run, a snapshot or a task.")
     if frame.empty:
         raise InputError(f"{corpus} holds no triplet with both sides ok: generate some first.")
     return frame[columns], corpus
@@ -182,10 +181,11 @@ def pair_sentences(workspace: Workspace, *, task: str, encoder_id: str) -> tuple
     return frame[["triplet_id", *PAIR_ROLES, *PAIR_COLUMNS]], task_corpus(task)
 
 
-def start_search(workspace: Workspace, *, projection_id: str, text: str, count: int = 50) -> dict[str, Any]:
+@action
+def start_search(workspace: Workspace, *, projection_id: str, text: str, count: int = 50) -> Answer:
     """Queue the search for the sentences nearest to a typed one, under the last encoder of a map."""
     if not text.strip():
-        raise InputError("There is nothing to look for: type a sentence.")
+        raise InputError("The search is empty: type a sentence.")
     maps = workspace.store.projections.list().set_index("projection_id")
     if projection_id not in maps.index:
         raise InputError(f"There is no map {projection_id}; draw one first.")
@@ -195,21 +195,21 @@ def start_search(workspace: Workspace, *, projection_id: str, text: str, count: 
     encoders = json.loads(files.about_path.read_bytes())["encoders"]
     last = len(encoders) - 1
     spec = SearchSpec(text.strip(), encoders[last]["folder"], str(files.vectors_path(last)), count)
-    spec = replace(spec, key=_key(spec))
-    known = workspace.jobs.latest(SearchSpec, lambda other: other.key == spec.key, states=_USABLE)
-    return {"job_id": known.job_id if known else workspace.jobs.submit(spec, title=f"Search: {spec.text[:60]}")}
+    return started_once(workspace, replace(spec, key=_key(spec)), f"Search: {spec.text[:60]}", usable=_USABLE)
 
 
-def save_slice(workspace: Workspace, *, name: str, triplet_ids: Sequence[str], origin: str = "") -> dict[str, Any]:
+@action
+def save_slice(workspace: Workspace, *, name: str, triplet_ids: Sequence[str], origin: str = "") -> Answer:
     """Save a list of triplets under a name."""
     saved = Slices(workspace.root).add(name, triplet_ids, origin=origin)
     return {"slice_id": saved.slice_id, "triplets": len(saved.triplet_ids)}
 
 
+@action
 def save_pair_slice(
     workspace: Workspace, *, name: str, pairs: Sequence[Sequence[str]], task: str, origin: str = ""
-) -> dict[str, Any]:
-    """Save a list of pairs of a task (two sentences each) under a name; it holds for every encoder on that task."""
+) -> Answer:
+    """Save a list of pairs of a task (two sentences each) under a name; it applies to every encoder on that task."""
     if any(len(pair) != 2 for pair in pairs):
         raise InputError("A pair has two sentences.")
     chosen = [(first, second) for first, second in pairs]
@@ -217,39 +217,40 @@ def save_pair_slice(
     return {"slice_id": saved.slice_id, "pairs": len(saved.pair_ids)}
 
 
-def seed_corpus(workspace: Workspace, *, texts: Sequence[str], name: str) -> dict[str, Any]:
+@action
+def seed_corpus(workspace: Workspace, *, texts: Sequence[str], name: str) -> Answer:
     """Make a corpus of these sentences, to generate triplets from."""
     unique = list(dict.fromkeys(text.strip() for text in texts if text.strip()))
-    if not unique:
-        raise InputError("There is no sentence to start from: select points on the map first.")
-    frame = pd.DataFrame({"premise_id": [text_id(text) for text in unique], "text": unique})
-    corpus = workspace.store.premises.add_corpus(name, "embedding map", frame, {}, len(texts) - len(unique))
+    corpus = _corpus_of(workspace, unique, name, "embedding map", len(texts) - len(unique))
     return {"corpus_id": corpus.corpus_id, "premises": corpus.premises}
 
 
+def _corpus_of(workspace: Workspace, texts: list[str], name: str, origin: str, duplicates: int) -> Corpus:
+    if not texts:
+        raise InputError("There is no sentence to start from: select some first.")
+    frame = pd.DataFrame({"premise_id": [text_id(text) for text in texts], "text": texts})
+    return workspace.store.premises.add_corpus(name, origin, frame, {}, duplicates)
+
+
 def default_guide() -> str:
-    """The guide a training run masks with unless told otherwise."""
+    """The guide that a training run masks with by default."""
     return TrainConfig().guide
 
 
 def _key(spec: JobSpec, frame: pd.DataFrame | None = None) -> str:
     """Content of a job: same settings on same sentences give the same key."""
-    asked = {name: value for name, value in plain_values(spec).items() if name != "key"}
+    asked = {name: value for name, value in asdict(spec).items() if name != "key"}
     digest = hashlib.blake2b(json.dumps(asked, sort_keys=True).encode(), digest_size=16)
     if frame is not None:
         digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
     return digest.hexdigest()
 
 
-CURRENT = "current"
-"""Stands for every triplet of the workspace that is ok and not rejected, as people left it."""
-_COLUMNS = ["triplet_id", "premise", "positive", "hard_negative", "source"]
-
-
-def start_margins(workspace: Workspace, *, encoder: str, corpus: str = CURRENT) -> dict[str, Any]:
+@action
+def start_margins(workspace: Workspace, *, encoder: str, corpus: str = CURRENT) -> Answer:
     """Queue the cosines (premise, positive) and (premise, hard negative) of triplets under an encoder.
 
-    `corpus` is a snapshot's id or name, or "current". One that is on its way already is answered.
+    `corpus` is a snapshot's id or name, or "current". A measurement that is queued or running is not started twice.
     """
     found = find_encoder(workspace, encoder)
     frame, corpus_id, title = _triplets(workspace, corpus)
@@ -267,9 +268,9 @@ def _triplets(workspace: Workspace, corpus: str) -> tuple[pd.DataFrame, str, str
         frame, corpus_id, title = known[known["decision"] != "reject"], CURRENT, "all triplets"
     else:
         snapshot = find_snapshot(workspace, corpus)
-        frame, corpus_id, title = workspace.store.snapshots.rows(snapshot.snapshot_id), corpus, snapshot.name
+        corpus_id, title = snapshot.snapshot_id, snapshot.name
+        frame = workspace.store.snapshots.rows(corpus_id)
         known = workspace.store.triplets.rows(TripletFilter(triplet_ids=tuple(frame["triplet_id"])))
-        corpus_id = snapshot.snapshot_id
     if frame.empty:
         raise InputError("There is no triplet with both sides ok: generate or import some first.")
     sources = dict(zip(known["triplet_id"], _source(known), strict=True))

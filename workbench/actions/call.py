@@ -1,28 +1,38 @@
-"""Calling an action by name with arguments from JSON: what has the wrong name or type is refused in one sentence."""
+"""The table of actions, and calling one by name with arguments from JSON, checked against its signature."""
 
 import inspect
 import json
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.records import InputError
 from pipeline.settings import check_types
 from workbench.workspace import Workspace
 
-Action = Callable[..., dict[str, Any]]
+Answer = dict[str, Any]
+"""Names and JSON values."""
+Action = Callable[..., Answer]
+A = TypeVar("A", bound=Action)
+ACTIONS: dict[str, Action] = {}
 
 
-def call_action(workspace: Workspace, name: str, action: Action, arguments: dict[str, Any]) -> dict[str, Any]:
+def action(function: A) -> A:
+    """Let a function of a workspace be called by its name."""
+    ACTIONS[function.__name__] = function
+    return function
+
+
+def call_action(workspace: Workspace, name: str, called: Action, arguments: dict[str, Any]) -> Answer:
     """Check the arguments against the signature and annotations of an action, then run it.
 
     Raises InputError for an unknown, missing or mistyped argument, and for text that cannot be kept as UTF-8.
     """
     try:
-        inspect.signature(action).bind(workspace, **arguments)
+        inspect.signature(called).bind(workspace, **arguments)
     except TypeError as error:
         raise InputError(f"The action {name} cannot be called like this: {error}.") from error
-    check_types(arguments, action, of=f"the action {name}")
+    check_types(arguments, called, of=f"the action {name}")
     _refuse_no_numbers(arguments)
     try:
         text = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
@@ -31,7 +41,7 @@ def call_action(workspace: Workspace, name: str, action: Action, arguments: dict
         raise InputError(f"The arguments of {name} hold what JSON or UTF-8 cannot keep: {error}.") from error
     if "\\u0000" in text:
         raise InputError(f"The arguments of {name} hold the character NUL, which no text or name may.")
-    return action(workspace, **arguments)
+    return called(workspace, **arguments)
 
 
 def _refuse_no_numbers(values: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Stage 2: apply the rule, freeze a snapshot; what a team agrees on: guidelines, the shared part, rules by name."""
+"""Stage 2: judging, calibration, hygiene, freezing a snapshot; guidelines and saved rules of a team."""
 
 import json
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from pipeline.curation.judges import EMBEDDED_JUDGES, ENSEMBLE, LLM_KINDS, Ensem
 from pipeline.generation.llms.registry import LLMEntry
 from pipeline.records import InputError
 from pipeline.settings import checked_name
+from workbench.actions.call import Answer, action
 from workbench.actions.decisions import annotator_name, decide
 from workbench.actions.evaluation import checked_folder, find_encoder
 from workbench.actions.generation import known_attempts
@@ -23,10 +24,14 @@ from workbench.store.decisions import Decision
 from workbench.store.lists import MOST_RULE_NAME_CHARS, read_notes, write_notes
 from workbench.workspace import Workspace
 
+DUPLICATE = "duplicate of triplet "
+"""Begins the reason of a rejected duplicate; the triplet that was kept follows."""
+_LEAST_PAIRS = 50
 _writing = Lock()
 """Notes are read, changed and written: two people must not lose each other's change."""
 
 
+@action
 def curate(
     workspace: Workspace,
     *,
@@ -34,7 +39,7 @@ def curate(
     name: str,
     judge_id: str | None = None,
     rule: dict[str, Any] | None = None,
-) -> dict[str, Any]:
+) -> Answer:
     """Freeze the triplets that the rule keeps and people did not reject; without a judge every ok triplet is kept."""
     name = checked_name(name, "a snapshot")
     settings = from_fields(CurationRule, rule or {}) if judge_id else None
@@ -43,8 +48,8 @@ def curate(
     kept, reasons = sets.kept(attempt_ids, judge_id, limits), sets.reasons(attempt_ids, judge_id, limits)
     total = sum(reasons.values())
     if kept.empty:
-        told = ", ".join(f"{number} {why}" for why, number in reasons.items())
-        raise InputError(f"The rule keeps none of {total} triplets ({told}): lower alpha or gamma, or raise beta.")
+        why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+        raise InputError(f"The rule keeps none of {total} triplets ({why}): lower alpha or gamma, or raise beta.")
     snapshot = workspace.store.snapshots.create(
         name,
         list(attempt_ids),
@@ -53,37 +58,32 @@ def curate(
         kept,
         details=provenance(workspace, attempt_ids, reasons),
     )
-    return {
-        "snapshot_id": snapshot.snapshot_id,
-        "name": name,
-        "triplets": len(kept),
-        "of": total,
-        "reasons": reasons,
-    }
+    counts = {"triplets": len(kept), "of": total, "reasons": reasons}
+    return {"snapshot_id": snapshot.snapshot_id, "name": name} | counts
 
 
-def curation_notes(workspace: Workspace) -> dict[str, Any]:
+@action
+def curation_notes(workspace: Workspace) -> Answer:
     """Return the guidelines (Markdown), the share that every annotator decides, and all rules by name."""
     notes = read_notes(workspace.root)
     rules = {name: asdict(rule) for name, rule in (RULE_PRESETS | notes.rules).items()}
     return {"guidelines": notes.guidelines, "shared": notes.shared, "rules": rules, "saved": list(notes.rules)}
 
 
-def save_guidelines(
-    workspace: Workspace, *, guidelines: str | None = None, shared: float | None = None
-) -> dict[str, Any]:
-    """Keep the guidelines, the share that every annotator decides (0 to 1), or both; what is left out stays."""
+@action
+def save_guidelines(workspace: Workspace, *, guidelines: str | None = None, shared: float | None = None) -> Answer:
+    """Save the guidelines, the share that every annotator decides (0 to 1), or both; what is left out stays."""
     with _writing:
         notes = read_notes(workspace.root)
-        kept = notes.guidelines if guidelines is None else guidelines
-        write_notes(
-            workspace.root, replace(notes, guidelines=kept, shared=notes.shared if shared is None else shared)
-        )
+        text = notes.guidelines if guidelines is None else guidelines
+        share = notes.shared if shared is None else shared
+        write_notes(workspace.root, replace(notes, guidelines=text, shared=share))
     return curation_notes(workspace)
 
 
-def save_rule(workspace: Workspace, *, name: str, rule: dict[str, Any]) -> dict[str, Any]:
-    """Keep a rule under a name; one that was saved under it before is replaced, a preset stays."""
+@action
+def save_rule(workspace: Workspace, *, name: str, rule: dict[str, Any]) -> Answer:
+    """Save a rule under a name; a saved rule of that name is replaced, a preset cannot be."""
     called = name.strip()
     if not 1 <= len(called) <= MOST_RULE_NAME_CHARS or called in RULE_PRESETS:
         raise InputError(
@@ -97,7 +97,7 @@ def save_rule(workspace: Workspace, *, name: str, rule: dict[str, Any]) -> dict[
 
 
 def provenance(workspace: Workspace, attempt_ids: Sequence[str], reasons: dict[str, int]) -> dict[str, Any]:
-    """Return where triplets of these attempts come from: who wrote, judged and decided them, with hashes."""
+    """Return where triplets of these generation runs come from: who wrote, judged and decided them, with hashes."""
     attempts = workspace.store.triplets.attempts()
     chosen = attempts[attempts["attempt_id"].isin(list(attempt_ids))] if attempt_ids else attempts
     columns = ["attempt_id", "title", "llm", "omega", "seed", "rows", "ok"]
@@ -110,10 +110,7 @@ def provenance(workspace: Workspace, attempt_ids: Sequence[str], reasons: dict[s
     }
 
 
-DUPLICATE = "duplicate of triplet "
-"""Begins the reason of a rejected duplicate; the triplet that was kept follows."""
-
-
+@action
 def start_hygiene(
     workspace: Workspace,
     *,
@@ -121,17 +118,16 @@ def start_hygiene(
     sts_dir: str | None = None,
     guide: str | None = "all-MiniLM-L6-v2",
     threshold: float = 0.8,
-) -> dict[str, Any]:
+) -> Answer:
     """Queue the search for duplicates, leaks into the STS folder, copies and, with a guide, false hard negatives.
 
-    Triplets are taken as people left them; rejected ones are left out. threshold: least share of letter sequences in
-    common of near duplicates.
+    People's decisions are applied first. threshold: least share of common letter sequences of near duplicates.
     """
     if not 0.5 <= threshold <= 1:
         raise InputError(f"Near duplicates need a similarity between 0.5 and 1, got {threshold}.")
     frame = workspace.store.final_sets.kept(known_attempts(workspace, attempt_ids), None, None)
     if frame.empty:
-        raise InputError("These attempts hold no usable triplet that was not rejected: generate some first.")
+        raise InputError("These generation runs hold no usable triplet that was not rejected: generate some first.")
     spec = HygieneSpec(
         attempt_ids=tuple(attempt_ids),
         sts_dir=str(checked_folder(sts_dir)) if sts_dir else None,
@@ -142,8 +138,9 @@ def start_hygiene(
     return {"job_id": job_id, "triplets": len(frame)}
 
 
-def keep_one(workspace: Workspace, *, groups: Sequence[Sequence[str]], annotator: str) -> dict[str, Any]:
-    """Reject all but the first triplet of each group, as one step that names the one that was kept."""
+@action
+def keep_one(workspace: Workspace, *, groups: Sequence[Sequence[str]], annotator: str) -> Answer:
+    """Reject all but the first triplet of each group as one step; the reason names the one that was kept."""
     who = annotator_name(annotator)
     decisions = [
         Decision(triplet_id, "reject", annotator=who, reason=f"{DUPLICATE}{group[0]}")
@@ -154,15 +151,14 @@ def keep_one(workspace: Workspace, *, groups: Sequence[Sequence[str]], annotator
     return {"batch_id": batch_id, "rejected": len(decisions)}
 
 
-def reject_all(workspace: Workspace, *, triplet_ids: Sequence[str], reason: str, annotator: str) -> dict[str, Any]:
+@action
+def reject_all(workspace: Workspace, *, triplet_ids: Sequence[str], reason: str, annotator: str) -> Answer:
     """Reject these triplets for one reason, as one step."""
     made = decide(workspace, triplet_ids=triplet_ids, action="reject", annotator=annotator, reason=reason)
     return {"batch_id": made["batch_id"], "rejected": made["decided"]}
 
 
-_LEAST_PAIRS = 50
-
-
+@action
 def start_judge(
     workspace: Workspace,
     *,
@@ -170,8 +166,8 @@ def start_judge(
     judges: list[str] | None = None,
     gold_dir: str | None = None,
     title: str = "",
-) -> dict[str, Any]:
-    """Queue the judging of all triplets of these attempts whose both sides ended ok.
+) -> Answer:
+    """Queue the judging of all triplets of these generation runs with both sides ok.
 
     Raw values become scores by the newest calibration of the workspace, else by the shipped one; with `gold_dir` by
     one that is fitted first.
@@ -182,11 +178,12 @@ def start_judge(
         _require_calibrations(workspace, chosen)
     frame = workspace.store.final_sets.texts(known_attempts(workspace, attempt_ids))
     if frame.empty:
-        raise InputError("These attempts hold no triplet with both sides ok: generate some first.")
+        raise InputError("These generation runs hold no triplet with both sides ok: generate some first.")
     job_id = workspace.jobs.submit(spec, frame, title=title or f"{len(frame)} triplets, {', '.join(chosen)}")
     return {"job_id": job_id, "triplets": len(frame)}
 
 
+@action
 def start_calibrate(
     workspace: Workspace,
     *,
@@ -196,10 +193,10 @@ def start_calibrate(
     task: str = "",
     pairs: int = 500,
     ensemble: str | None = None,
-) -> dict[str, Any]:
+) -> Answer:
     """Queue the fit of a calibration per judge: on gold pairs of a folder, or without one on people's decisions.
 
-    Scores that these judges gave the attempts' triplets are mapped anew from their raw values. With `ensemble` (a
+    Scores that these judges gave the runs' triplets are mapped anew from their raw values. With `ensemble` (a
     name) the judges' weighted sum is fitted too, as one more judge.
     """
     if not judges:
@@ -220,7 +217,7 @@ def start_calibrate(
         ensemble=ensemble.strip() if ensemble else None,
     )
     frame = workspace.store.judgements.raw_values(known_attempts(workspace, attempt_ids), judges)
-    where = f"{Path(gold_dir).name}" if gold_dir else "people's decisions"
+    where = Path(gold_dir).name if gold_dir else "people's decisions"
     return {"job_id": workspace.jobs.submit(spec, frame, title=f"{', '.join(judges)} on {where}")}
 
 
@@ -249,7 +246,7 @@ def calibrated_judges(workspace: Workspace) -> dict[str, Calibration]:
 def _known(
     workspace: Workspace, judges: Sequence[str]
 ) -> tuple[dict[str, LLMEntry], dict[str, Calibration], dict[str, Ensemble]]:
-    """What the job needs of the workspace: entries of LLMs, calibrations, ensembles."""
+    """The LLM entries, calibrations and ensembles of the workspace that the job needs."""
     ensembles = workspace.store.calibrations.ensembles()
     wanted = [*judges, *(member for name in judges if name in ensembles for member in ensembles[name].members)]
     models = {model for kind, _, model in (judge.partition(":") for judge in wanted) if kind in LLM_KINDS and model}
@@ -266,5 +263,5 @@ def _require_calibrations(workspace: Workspace, judges: Sequence[str]) -> None:
     missing = [judge_id for judge_id in judges if judge_id not in known]
     if missing:
         raise InputError(
-            f"No calibration is known for {', '.join(missing)}: name a folder with gold pairs to fit one."
+            f"There is no calibration for {', '.join(missing)}: name a folder with gold pairs to fit one."
         )

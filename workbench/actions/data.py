@@ -1,9 +1,9 @@
-"""Bringing premises in."""
+"""Premises and triplets in and out of a workspace, and the sample corpus."""
 
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -16,6 +16,7 @@ from pipeline.hub_files import HubName
 from pipeline.premises import read_premises
 from pipeline.records import InputError, Triplet, text_id
 from pipeline.settings import checked_name
+from workbench.actions.call import Answer, action
 from workbench.actions.curation import provenance
 from workbench.actions.evaluation import find_snapshot
 from workbench.actions.generation import known_attempts
@@ -26,10 +27,16 @@ from workbench.paths import SAMPLE_CORPUS
 from workbench.store.snapshots import Snapshot
 from workbench.workspace import Workspace
 
-if TYPE_CHECKING:
-    import pandas as pd
+KNOWN_CORPORA = {
+    "wiki1m": ("princeton-nlp/datasets-for-simcse/wiki1m_for_simcse.txt", None),
+    "nli": ("princeton-nlp/datasets-for-simcse/nli_for_simcse.csv", "sent0"),
+}
+"""Premises that papers use, by name: file on the hub and column."""
+NAME = "sample corpus"
+JUDGE, LLM = "likelihood:smollm2-135m", "smollm2-135m"
 
 
+@action
 def import_premises(
     workspace: Workspace,
     *,
@@ -38,8 +45,8 @@ def import_premises(
     column: str | None = None,
     name: str | None = None,
     encoding: str | None = None,
-) -> dict[str, Any]:
-    """Import a file, or pasted text, as a corpus; the answer counts what was kept, doubled and rejected by reason.
+) -> Answer:
+    """Import a file, or pasted text, as a corpus; the answer counts premises, duplicates and rejected rows by reason.
 
     It also lists the first rejected rows, each with line and reason. `encoding` is that of text which is not UTF-8.
     """
@@ -52,13 +59,7 @@ def import_premises(
     return keep(workspace, source, column=column, name=Path(source.name).stem if name is None else name)
 
 
-KNOWN_CORPORA = {
-    "wiki1m": ("princeton-nlp/datasets-for-simcse/wiki1m_for_simcse.txt", None),
-    "nli": ("princeton-nlp/datasets-for-simcse/nli_for_simcse.csv", "sent0"),
-}
-"""Premises that papers use, by name: file on the hub and column."""
-
-
+@action
 def start_fetch_premises(
     workspace: Workspace,
     *,
@@ -67,7 +68,7 @@ def start_fetch_premises(
     column: str | None = None,
     name: str | None = None,
     limit: int | None = None,
-) -> dict[str, Any]:
+) -> Answer:
     """Queue the fetch of a corpus from the hub: a name of KNOWN_CORPORA, or OWNER/NAME/FILE of a data set."""
     file, usual = KNOWN_CORPORA.get(hub, (hub, None))
     wanted = HubName.parse(file, revision)
@@ -82,12 +83,13 @@ def start_fetch_premises(
     return {"job_id": job_id, "corpus_id": job_id, "name": corpus}
 
 
+@action
 def start_write_premises(
     workspace: Workspace, *, config: dict[str, Any] | None = None, name: str = "from scratch"
-) -> dict[str, Any]:
+) -> Answer:
     """Queue premises from scratch by the fields of a ScratchConfig; the corpus has the id of the job.
 
-    Raises InputError for a genre or length that nobody has worded, and for an LLM that cannot be used.
+    Raises InputError for a genre or length without a wording, and for an LLM that cannot be used.
     """
     settings = from_fields(ScratchConfig, config or {})
     wanted = len(cells(settings)) * settings.per_cell
@@ -135,10 +137,11 @@ def offered_encoding(source: Source, reasons: Mapping[str, int]) -> dict[str, st
     return {"encoding": offer[0], "sample": offer[1][:80]} if offer else None
 
 
+@action
 def import_triplets(
     workspace: Workspace, *, path: str, name: str | None = None, encoding: str | None = None
-) -> dict[str, Any]:
-    """Import foreign triplets (a file or a datasets folder) as an attempt, to be judged, curated and trained on.
+) -> Answer:
+    """Import triplets made elsewhere (a file or a datasets folder), to be judged, curated and trained on.
 
     The answer lists the first rejected rows with line and reason. `encoding` is that of text which is not UTF-8.
     """
@@ -149,7 +152,7 @@ def import_triplets(
 
 def keep_triplets(workspace: Workspace, reading: TripletReading, filename: str, *, name: str) -> dict[str, Any]:
     """Store what a reading gives, a block in memory at a time; counts add up to its lines."""
-    name = checked_name(name, "an attempt")
+    name = checked_name(name, "an import")
     stream = iter(reading)
     first = next(stream, None)
     if first is None:
@@ -172,10 +175,11 @@ def keep_triplets(workspace: Workspace, reading: TripletReading, filename: str, 
     }
 
 
+@action
 def export_triplets(
     workspace: Workspace, *, path: str, snapshot_id: str | None = None, attempt_ids: list[str] | None = None
-) -> dict[str, Any]:
-    """Write a snapshot, or the ok triplets of attempts with people's decisions applied.
+) -> Answer:
+    """Write a snapshot, or the ok triplets of generation runs with people's decisions applied.
 
     The name's ending says the format: csv, jsonl or parquet; a name without ending becomes a datasets folder.
     """
@@ -187,7 +191,7 @@ def export_triplets(
         reasons = workspace.store.final_sets.reasons(attempt_ids, None, None)
         card = provenance_card("Triplets", provenance(workspace, attempt_ids, reasons))
     else:
-        raise InputError("Nothing to export: name a snapshot or an attempt.")
+        raise InputError("Nothing to export: name a snapshot or a generation run.")
     if frame.empty:
         raise InputError("There is nothing to export: no triplet has both sides ok, or people rejected them all.")
     target = Path(path).expanduser()
@@ -196,7 +200,7 @@ def export_triplets(
     return {"path": str(target), "triplets": written}
 
 
-def triplets_of(frame: "pd.DataFrame") -> Iterator[Triplet]:
+def triplets_of(frame: pd.DataFrame) -> Iterator[Triplet]:
     """Rows of a frame as triplets, one at a time."""
     columns = ["premise", "positive", "hard_negative"]
     return (Triplet(*values) for values in frame[columns].itertuples(index=False, name=None))
@@ -229,17 +233,12 @@ def _written_by(attempt: dict[str, Any]) -> str:
     return f"{attempt['llm']}, omega {omega:g}, seed {attempt['seed']}, {attempt['rows']:,} rows"
 
 
-NAME = "sample corpus"
-JUDGE, LLM = "likelihood:smollm2-135m", "smollm2-135m"
-
-
-def open_sample(workspace: Workspace) -> dict[str, Any]:
-    """Bring the sample corpus in, without any LLM; a workspace that has it already answers with that one."""
+@action
+def open_sample(workspace: Workspace) -> Answer:
+    """Import the sample corpus, without any LLM; in a workspace that has it, return that one."""
     for corpus in workspace.store.premises.corpora():
         if corpus.name == NAME:
             return _answer(workspace, corpus.corpus_id)
-    import pandas as pd
-
     frame = pd.read_parquet(SAMPLE_CORPUS)
     corpus_id = new_id("corpus")
     header = {"kind": "corpus", "name": NAME, "origin": SAMPLE_CORPUS.name, "duplicates": 0, "rejected": {}}
@@ -248,7 +247,7 @@ def open_sample(workspace: Workspace) -> dict[str, Any]:
 
 
 def attempt_of(corpus_id: str, omega: float) -> str:
-    """Return the attempt that holds the sample's triplets at this omega."""
+    """Return the id of the sample's triplets at this omega."""
     return f"{corpus_id}-omega-{omega:g}"
 
 
@@ -258,7 +257,7 @@ def _answer(workspace: Workspace, corpus_id: str) -> dict[str, Any]:
     return {"corpus_id": corpus_id, "name": corpus.name, "premises": corpus.premises, "attempt_ids": attempts}
 
 
-def _rows(corpus_id: str, frame: "pd.DataFrame") -> Iterator[Row]:
+def _rows(corpus_id: str, frame: pd.DataFrame) -> Iterator[Row]:
     for position, text in enumerate(frame["premise"].drop_duplicates()):
         place = {"corpus_id": corpus_id, "position": position}
         yield {"table": "premises", "premise_id": text_id(text), "text": text} | place
@@ -292,7 +291,7 @@ def _triplet(attempt_id: str, row: dict[str, Any]) -> Iterator[Row]:
         "seed": 0,
         "tokens": int(row["tokens"]),
     }
-    if row["a"] == row["a"] and row["b"] == row["b"]:  # a triplet that nobody judged holds NaN
+    if row["a"] == row["a"] and row["b"] == row["b"]:  # NaN: not judged
         scores = {name: float(row[name]) for name in ("a_raw", "b_raw", "a", "b")}
         yield {"table": "judgements", "judgement_id": f"{triplet_id}|{JUDGE}", "triplet_id": triplet_id} | {
             "judge_id": JUDGE,

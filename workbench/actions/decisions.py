@@ -1,6 +1,6 @@
-"""People's decisions: which triplet is next, what is said of one or of all that match, taken back and put back.
+"""People's decisions: the queue, deciding one triplet or all that match a filter, undo and redo.
 
-Whoever decides gives a name; undo and redo go by it, in whatever process they are asked for.
+Every decision carries the name of its annotator; undo and redo go by it, in whatever process they run.
 """
 
 import json
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.config import CurationRule, from_fields
 from pipeline.records import InputError, Side
+from workbench.actions.call import Answer, action
 from workbench.actions.generation import known_attempts
 from workbench.store.curation import ADJUDICATED
 from workbench.store.decisions import Action, Decision
@@ -24,6 +25,7 @@ LONGEST_NAME = 40
 _MOST_ROWS = 10_000
 
 
+@action
 def decide(
     workspace: Workspace,
     *,
@@ -34,17 +36,17 @@ def decide(
     hard_negative: str | None = None,
     reason: str = "",
     settles: bool = False,
-) -> dict[str, Any]:
+) -> Answer:
     """Decide these triplets as one step; an edit gives the new text of one side or both, of one triplet.
 
     Where a share of triplets is annotated by everyone, a decision builds on the generated texts, as its annotator saw
-    nobody else's changes. With `settles` it settles a disagreement: the outcome, and nobody's own opinion.
+    nobody else's changes. With `settles` it settles a disagreement: it is the outcome, not an annotation of its own.
     """
     has_text = positive is not None or hard_negative is not None
     if has_text != (action == "edit"):
-        raise InputError("An edit needs the new text of a side, and only an edit has one.")
+        raise InputError("Give the new text of a side with an edit, and only with an edit.")
     if action == "edit" and len(triplet_ids) != 1:
-        raise InputError(f"An edit is of one triplet; {len(triplet_ids)} were named.")
+        raise InputError(f"An edit changes one triplet; {len(triplet_ids)} were named.")
     who = annotator_name(annotator)
     decisions = [
         Decision(triplet_id, action, positive, hard_negative, who, ADJUDICATED if settles else reason)
@@ -55,6 +57,7 @@ def decide(
     return {"batch_id": workspace.store.decisions.append(decisions, blind=blind), "decided": len(decisions)}
 
 
+@action
 def decide_all(
     workspace: Workspace,
     *,
@@ -63,14 +66,14 @@ def decide_all(
     annotator: str,
     reason: str = "",
     expected: int | None = None,
-) -> dict[str, Any]:
+) -> Answer:
     """Decide every triplet that a TripletFilter (its fields) leaves, as one step.
 
     expected: the number that was shown; when another number matches by now nothing is decided (InputError). The
     answer counts the triplets of the filter's attempts by decision before and after.
     """
     chosen, store = filter_from(filter), workspace.store
-    store.triplets.count(chosen)  # says what is wrong with a pattern
+    store.triplets.count(chosen)  # raises InputError for a pattern that is no regular expression
     before = store.decisions.counts(chosen.attempt_ids)
     batch_id, decided = store.decisions.decide_all(
         chosen, action, annotator=annotator_name(annotator), reason=reason, expected=expected
@@ -79,16 +82,19 @@ def decide_all(
     return {"batch_id": batch_id, "decided": decided, "before": before, "after": after}
 
 
-def undo(workspace: Workspace, *, annotator: str) -> dict[str, Any]:
+@action
+def undo(workspace: Workspace, *, annotator: str) -> Answer:
     """Take back the annotator's last step in force; `batch_id` is None when there is none."""
     return {"batch_id": workspace.store.decisions.undo(annotator_name(annotator))}
 
 
-def redo(workspace: Workspace, *, annotator: str) -> dict[str, Any]:
+@action
+def redo(workspace: Workspace, *, annotator: str) -> Answer:
     """Put back the step that the annotator took back last; `batch_id` is None when there is none."""
     return {"batch_id": workspace.store.decisions.redo(annotator_name(annotator))}
 
 
+@action
 def queue(
     workspace: Workspace,
     *,
@@ -101,7 +107,7 @@ def queue(
     triplet_ids: Sequence[str] | None = None,
     skipped: Sequence[str] = (),
     limit: int = 1,
-) -> dict[str, Any]:
+) -> Answer:
     """Return the next triplets that this annotator should decide, how many are left, and of how many.
 
     disputed: those on which annotators differ and that nobody has settled, in place of undecided ones.
@@ -115,7 +121,7 @@ def queue(
     shared = 0.0 if disputed else read_notes(workspace.root).shared
     chosen = TripletFilter(attempts, outcome="ok", waits_for=who, shared=shared, judge_id=judge_id, triplet_ids=among)
     if disputed:
-        differing = store.opinions.disputed(attempts)
+        differing = store.annotations.disputed(attempts)
         named = set(differing if among is None else among)
         chosen = TripletFilter(judge_id=judge_id, triplet_ids=tuple(one for one in differing if one in named))
     page = _page(workspace, chosen, order, rule, limit=_rows(limit) + len(skipped))
@@ -127,6 +133,7 @@ def queue(
     }
 
 
+@action
 def list_triplets(
     workspace: Workspace,
     *,
@@ -135,7 +142,7 @@ def list_triplets(
     rule: dict[str, Any] | None = None,
     limit: int = 50,
     after: Sequence[float] | None = None,
-) -> dict[str, Any]:
+) -> Answer:
     """Return the triplets that a TripletFilter (its fields) leaves, in this order, and how many there are in all.
 
     after: the `after` of the answer before, to get the following page.
@@ -147,7 +154,8 @@ def list_triplets(
     return {"triplets": rows, "total": total, "after": last}
 
 
-def decision_history(workspace: Workspace, *, triplet_id: str) -> dict[str, Any]:
+@action
+def decision_history(workspace: Workspace, *, triplet_id: str) -> Answer:
     """Return everything known of one triplet, and every decision on it, oldest first."""
     known = workspace.store.triplets.get(triplet_id)
     return {"triplet": known, "history": _json_rows(workspace.store.decisions.history(triplet_id))}
@@ -167,7 +175,7 @@ def _is_decided_by_others(workspace: Workspace, triplet_id: str, annotator: str)
 
 
 def _seen_by(workspace: Workspace, annotator: str, row: dict[str, Any], shared: float) -> dict[str, Any]:
-    """Add the scores; where somebody else's opinion must not show, put the generated texts in place of theirs."""
+    """Add the scores; where somebody else's decision must not show, put the generated texts in place of theirs."""
     known = workspace.store.triplets.get(row["triplet_id"])
     blind = bool(shared) and _is_decided_by_others(workspace, row["triplet_id"], annotator)
     if blind:
@@ -188,7 +196,7 @@ def _page(
     key = None
     if after is not None:
         if len(after) != 2:
-            raise InputError("after must be the two numbers that the page before ended with.")
+            raise InputError("after must be the two numbers of the `after` in the answer before.")
         key = (float(after[0]), int(after[1]))
     if order == "arrival":  # a window of the table is enough
         page = workspace.store.triplets.page(chosen, after=None if key is None else key[1], limit=limit)

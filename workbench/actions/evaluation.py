@@ -1,4 +1,4 @@
-"""Scores of encoders."""
+"""Evaluation of encoders: on folders of tasks, on held-out triplets, on tasks made of your own pairs."""
 
 import re
 from dataclasses import dataclass, replace
@@ -16,7 +16,9 @@ from pipeline.evaluation.transfer import find_transfer
 from pipeline.files.rows import LISTED_ROWS
 from pipeline.records import InputError
 from pipeline.weights import BUILT_IN_ENCODERS
+from workbench.actions.call import Answer, action
 from workbench.jobs.kinds import EvaluateSpec, FetchSpec
+from workbench.store.snapshots import Snapshot
 from workbench.workspace import Workspace
 
 
@@ -49,6 +51,7 @@ def checked_folder(sts_dir: str) -> Path:
     return folder
 
 
+@action
 def start_evaluate(
     workspace: Workspace,
     *,
@@ -58,7 +61,7 @@ def start_evaluate(
     transfer_dir: str | None = None,
     held_out: str | None = None,
     title: str = "",
-) -> dict[str, Any]:
+) -> Answer:
     """Queue the evaluation of an encoder.
 
     It runs on a folder of STS tasks, of retrieval tasks in BEIR's layout, of SentEval's transfer tasks, or on the
@@ -84,6 +87,7 @@ def start_evaluate(
     return {"job_id": job_id, "encoder_id": found.encoder_id}
 
 
+@action
 def import_pairs(
     workspace: Workspace,
     *,
@@ -93,7 +97,7 @@ def import_pairs(
     score: str,
     name: str | None = None,
     encoding: str | None = None,
-) -> dict[str, Any]:
+) -> Answer:
     """Make a task of a file of pairs (csv, tsv, jsonl, parquet); the folder in the answer can be evaluated."""
     source = Path(path).expanduser()
     task = name or source.stem
@@ -133,11 +137,12 @@ def keep_pairs(
 
 
 def own_pairs_folder(workspace: Workspace) -> Path:
-    """Folder of the tasks that were made of own pairs."""
+    """Folder of the tasks that were made of your own pairs."""
     return workspace.root / "pairs"
 
 
-def start_fetch(workspace: Workspace, *, kind: str, tasks: list[str] | None = None) -> dict[str, Any]:
+@action
+def start_fetch(workspace: Workspace, *, kind: str, tasks: list[str] | None = None) -> Answer:
     """Queue the fetching of tasks from the hub into this workspace: kind sts or retrieval, all of them by default."""
     if kind not in ON_HUB:
         raise InputError(f"There is no kind of task {kind!r} to fetch; choose sts or retrieval.")
@@ -165,7 +170,7 @@ def held_out_rows(workspace: Workspace, snapshot_id: str) -> pd.DataFrame:
     return chosen.assign(split="held_out")
 
 
-def find_snapshot(workspace: Workspace, snapshot_id: str) -> Any:
+def find_snapshot(workspace: Workspace, snapshot_id: str) -> Snapshot:
     """Return a snapshot by id or by name. Raises InputError that lists those there are."""
     snapshots = workspace.store.snapshots.list()
     for snapshot in snapshots:

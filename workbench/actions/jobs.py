@@ -1,66 +1,76 @@
-"""Looking at the workspace and steering its jobs."""
+"""The workspace as a whole: its counts, jobs, scores, generation runs, and a backup."""
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from workbench.actions.call import Answer, action
 from workbench.workspace import Workspace
 
 
-def overview(workspace: Workspace) -> dict[str, Any]:
+@action
+def overview(workspace: Workspace) -> Answer:
     """Return the counts that Home shows."""
     return workspace.store.overview()
 
 
-def jobs(workspace: Workspace) -> dict[str, Any]:
+@action
+def jobs(workspace: Workspace) -> Answer:
     """Return every job, newest first."""
     return {"jobs": [asdict(view) for view in workspace.jobs.list()]}
 
 
-def job(workspace: Workspace, *, job_id: str) -> dict[str, Any]:
+@action
+def job(workspace: Workspace, *, job_id: str) -> Answer:
     """Return one job; `settled` says that every row it wrote is in the tables."""
     view = asdict(workspace.jobs.get(job_id))
     return view | {"settled": bool(workspace.ingester.error(job_id)) or not workspace.ingester.is_behind(job_id)}
 
 
-def pause(workspace: Workspace, *, job_id: str) -> dict[str, Any]:
+@action
+def pause(workspace: Workspace, *, job_id: str) -> Answer:
     """Ask a running job to stop at its next safe point; it can be resumed."""
     workspace.jobs.pause(job_id)
     return job(workspace, job_id=job_id)
 
 
-def cancel(workspace: Workspace, *, job_id: str) -> dict[str, Any]:
+@action
+def cancel(workspace: Workspace, *, job_id: str) -> Answer:
     """Ask a job to stop for good; what it wrote stays."""
     workspace.jobs.cancel(job_id)
     return job(workspace, job_id=job_id)
 
 
-def finish(workspace: Workspace, *, job_id: str) -> dict[str, Any]:
+@action
+def finish(workspace: Workspace, *, job_id: str) -> Answer:
     """End a training run at its next step and keep the encoder it has by then."""
     workspace.jobs.finish(job_id)
     return job(workspace, job_id=job_id)
 
 
-def move(workspace: Workspace, *, job_id: str, places: int) -> dict[str, Any]:
+@action
+def move(workspace: Workspace, *, job_id: str, places: int) -> Answer:
     """Move a waiting job this many places back in its queue; a negative number brings it forward."""
     workspace.jobs.move(job_id, places)
     return job(workspace, job_id=job_id)
 
 
-def resume(workspace: Workspace, *, job_id: str) -> dict[str, Any]:
+@action
+def resume(workspace: Workspace, *, job_id: str) -> Answer:
     """Queue a paused, interrupted or failed job again; it goes on where its journal ends."""
     workspace.jobs.resume(job_id)
     return job(workspace, job_id=job_id)
 
 
-def backup(workspace: Workspace, *, path: str) -> dict[str, Any]:
+@action
+def backup(workspace: Workspace, *, path: str) -> Answer:
     """Copy the database into a new file while the workspace is in use."""
     workspace.store.backup(Path(path))
     return {"path": path}
 
 
-def scores(workspace: Workspace) -> dict[str, Any]:
+@action
+def scores(workspace: Workspace) -> Answer:
     """Return every score: per encoder and task a Spearman (a fraction), and per encoder the held-out accuracy."""
     table = workspace.store.scores
     return {
@@ -69,7 +79,8 @@ def scores(workspace: Workspace) -> dict[str, Any]:
     }
 
 
-def attempts(workspace: Workspace) -> dict[str, Any]:
-    """Return every generation attempt and import, newest first."""
+@action
+def attempts(workspace: Workspace) -> Answer:
+    """Return every generation run and import, newest first."""
     frame = workspace.store.triplets.attempts()
     return {"attempts": json.loads(frame.to_json(orient="records", date_format="iso"))}

@@ -1,4 +1,4 @@
-"""The encoders of a workspace: those there are, and those trained elsewhere, taken in by their folder."""
+"""The encoders and LLMs of a workspace: listing them, adding those made elsewhere, checking and removing LLMs."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from pipeline.hub_files import HubName
 from pipeline.records import InputError
 from pipeline.settings import checked_name
 from pipeline.weights import BUILT_IN_ENCODERS
+from workbench.actions.call import Answer, action
 from workbench.jobs.kinds import CheckSpec, HubModel
 from workbench.journal import new_id, now
 from workbench.workspace import Workspace
@@ -18,7 +19,8 @@ from workbench.workspace import Workspace
 LONGEST_NAME = 80
 
 
-def encoders(workspace: Workspace) -> dict[str, Any]:
+@action
+def encoders(workspace: Workspace) -> Answer:
     """Return every encoder that can be named: the built-in ones, then the workspace's, newest first."""
     built_in = [{"encoder_id": name, "name": name, "origin": "built in"} for name in BUILT_IN_ENCODERS]
     stored = [
@@ -28,11 +30,12 @@ def encoders(workspace: Workspace) -> dict[str, Any]:
     return {"encoders": [*built_in, *stored]}
 
 
-def add_encoder(workspace: Workspace, *, folder: str, name: str = "") -> dict[str, Any]:
+@action
+def add_encoder(workspace: Workspace, *, folder: str, name: str = "") -> Answer:
     """Add a local folder of sentence-transformers or transformers as an encoder; its files stay where they are.
 
-    The folder is looked at, not loaded. Raises InputError or WeightsError where it holds no model, code of its own or
-    a pickle, and for a name that is taken.
+    The folder is checked, not loaded. Raises InputError or WeightsError if it holds no model, code of its own or a
+    pickle, and for a name that is taken.
     """
     named = Path(folder).expanduser().resolve()
     if not folder.strip() or not named.is_dir():
@@ -47,23 +50,19 @@ def add_encoder(workspace: Workspace, *, folder: str, name: str = "") -> dict[st
     if called in BUILT_IN_ENCODERS or called in {encoder.name for encoder in known}:
         raise InputError(f"There is an encoder called {called} already; give this one another name.")
     encoder_id = new_id("encoder")
-    row = {
-        "table": "encoders",
-        "encoder_id": encoder_id,
-        "name": called,
-        "folder": str(path),
-        "created_at": now(),
-    }
+    row = {"table": "encoders", "encoder_id": encoder_id, "name": called, "folder": str(path), "created_at": now()}
     header = {"kind": "encoder", "name": called, "origin": str(path), "duplicates": 0, "rejected": {}}
     workspace.store.imports.add(encoder_id, lambda: header, [row])
     return {"encoder_id": encoder_id, "name": called}
 
 
-def llms(workspace: Workspace) -> dict[str, Any]:
+@action
+def llms(workspace: Workspace) -> Answer:
     """Return every LLM with what its last check found."""
     return {"llms": [asdict(llm) for llm in workspace.store.llms.list()]}
 
 
+@action
 def add_llm(
     workspace: Workspace,
     *,
@@ -73,16 +72,15 @@ def add_llm(
     hub: str | None = None,
     revision: str = "",
     settings: dict[str, Any] | None = None,
-) -> dict[str, Any]:
+) -> Answer:
     """Queue the check of an LLM, which adds it to the registry under this name.
 
     path: of a GGUF file or transformers folder; or url: of an OpenAI-compatible server, with settings model,
     key_variable, concurrency, timeout_s, price_in, price_out; or hub: OWNER/NAME of a model with safetensors
-    weights or OWNER/NAME/FILE.gguf, fetched at the commit behind `revision`. Raises InputError for what cannot be
-    meant.
+    weights or OWNER/NAME/FILE.gguf, fetched at the commit behind `revision`. Raises InputError for anything else.
     """
     if sum(where is not None for where in (path, url, hub)) != 1:
-        raise InputError("Name one of these: a path on this machine, the URL of a server, a model of the hub.")
+        raise InputError("Name one of these: a path on this machine, the URL of a server, a model on the hub.")
     if hub is not None:
         wanted = HubName.parse(hub, revision)
         entry = LLMEntry(_free(name), "gguf" if wanted.file else "decoder", "", source=hub)
@@ -123,12 +121,14 @@ def _check_key_is_free(workspace: Workspace, entry: LLMEntry) -> None:
                 )
 
 
-def check_llm(workspace: Workspace, *, name: str) -> dict[str, Any]:
+@action
+def check_llm(workspace: Workspace, *, name: str) -> Answer:
     """Queue another check of an LLM of the registry."""
     return _start(workspace, workspace.store.llms.get(name).entry)
 
 
-def remove_llm(workspace: Workspace, *, name: str) -> dict[str, Any]:
+@action
+def remove_llm(workspace: Workspace, *, name: str) -> Answer:
     """Take an LLM out of the registry; its files and what it wrote stay. Adding it again is another check."""
     workspace.store.llms.remove(name)
     return {"name": name}

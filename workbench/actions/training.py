@@ -1,7 +1,5 @@
-"""Stage 3: start a training run on a snapshot."""
+"""Stage 3: training runs, previews of the mask, studies."""
 
-import re
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +12,18 @@ from pipeline.records import InputError
 from pipeline.studies.spec import Study
 from pipeline.studies.spec_file import read_study
 from pipeline.train_config import TrainConfig
+from workbench.actions.call import Answer, action
 from workbench.actions.evaluation import checked_folder, find_encoder, find_snapshot, held_out_rows
 from workbench.jobs.folder import USABLE
 from workbench.jobs.kinds import PreviewSpec, StudySpec, TrainSpec
 from workbench.paths import SAMPLE_CORPUS
-from workbench.study_runs import SHIPPED
+from workbench.study_runs import study_command, study_file
 from workbench.workspace import Workspace
 
+LARGEST_STUDY_BYTES = 1 << 20
 
+
+@action
 def start_train(
     workspace: Workspace,
     *,
@@ -30,7 +32,7 @@ def start_train(
     sts_dir: str | None = None,
     held_out: str | None = None,
     title: str = "",
-) -> dict[str, Any]:
+) -> Answer:
     """Queue a training run; its encoder is scored right after, on an STS folder or on a snapshot's held-out triplets.
 
     With `held_out` (a snapshot) the held-out fifth of the premises takes no part in training.
@@ -59,10 +61,9 @@ def training_rows(workspace: Workspace, snapshot_id: str, held_out: str | None) 
     return frame
 
 
-def start_preview(
-    workspace: Workspace, *, snapshot_id: str, guide: str, held_out: str | None = None
-) -> dict[str, Any]:
-    """Queue the count of what each phi would mask of a snapshot under a guide; one there is is answered again."""
+@action
+def start_preview(workspace: Workspace, *, snapshot_id: str, guide: str, held_out: str | None = None) -> Answer:
+    """Queue the count of what each phi would mask of a snapshot under a guide, or return an earlier one."""
     snapshot = find_snapshot(workspace, snapshot_id)
     key = preview_key(snapshot.snapshot_id, guide, bool(held_out))
     if known := workspace.jobs.latest(PreviewSpec, lambda spec: spec.key == key, states=USABLE):
@@ -78,46 +79,24 @@ def preview_key(snapshot_id: str, guide: str, hold_out: bool) -> str:
     return f"preview {snapshot_id} {guide} {'held out' if hold_out else 'all'}"
 
 
-LARGEST_STUDY_BYTES = 1 << 20
-
-
-def start_study(
-    workspace: Workspace, *, file: str, sts_dir: str | None = None, download: bool = False
-) -> dict[str, Any]:
-    """Queue a study; what is there of it is not run again. `file` is a path or the name of a shipped study."""
-    path = study_path(file)
+@action
+def start_study(workspace: Workspace, *, file: str, sts_dir: str | None = None, download: bool = False) -> Answer:
+    """Queue a study; finished cells are not run again. `file` is a path or the name of a shipped study."""
+    path = study_file(Path(file))
     folder = checked_folder(sts_dir) if sts_dir else None
     study = read_study(path, sample=SAMPLE_CORPUS, sts_dir=folder)
     live = workspace.jobs.latest(StudySpec, lambda spec: spec.study == study.name, states=("queued", "running"))
     if live:
-        raise InputError(f"The study {study.name} is {live.state} already.")
+        raise InputError(f"The study {study.name} is already {live.state}.")
     spec = StudySpec(study.name, str(path), str(folder) if folder else None, download, study_command(path, sts_dir))
     job_id = workspace.jobs.submit(spec, snapshot_rows(workspace, study), title=f"Study: {study.title}")
     return {"job_id": job_id, "study": study.name}
 
 
-def study_path(file: str) -> Path:
-    """Return the file of a study by path or by the name of a shipped one."""
-    shipped = SHIPPED / f"{file}.yaml"
-    if re.fullmatch(r"[a-z0-9-]+", file) and shipped.is_file():
-        return shipped
-    path = Path(file).expanduser().resolve()
-    if not path.is_file():
-        raise InputError(f"There is no study file {path}: check the name.")
-    return path
-
-
-def study_command(path: Path, sts_dir: str | None) -> str:
-    """Return the command that does the same."""
-    named = path.stem if path.parent == SHIPPED else str(path)
-    words = ["python -m workbench study", shlex.quote(named)]
-    return " ".join([*words, "--sts-dir", shlex.quote(sts_dir)] if sts_dir else words)
-
-
 def keep_study_file(workspace: Workspace, content: bytes) -> Path:
     """Keep an uploaded study in the workspace under its own name; one that cannot be used is refused and not kept."""
     if len(content) > LARGEST_STUDY_BYTES:
-        raise InputError(f"A study file has at most {LARGEST_STUDY_BYTES >> 10} KB; this one is no study.")
+        raise InputError(f"A study file has at most {LARGEST_STUDY_BYTES >> 10} KB; this file is larger.")
     folder = study_files(workspace)
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / "uploaded-study.yaml"

@@ -7,16 +7,15 @@ from typing import Any, get_type_hints
 
 from pipeline.config import CurationRule, from_fields
 from pipeline.records import InputError
-from workbench.cli.main import Call, access, print_line, print_table, require_file, watch, write_json
+from workbench.cli.main import Call, access, ask, print_line, print_table, require_file, watch, write_json
 from workbench.cli.parser import settings
 from workbench.store.filters import TripletFilter, filter_from
-from workbench.workspace import workspace_root
 
 
 def judge(options: argparse.Namespace) -> None:
     """Score the triplets of the chosen attempts."""
     gold_dir = str(options.gold_dir.resolve()) if options.gold_dir else None
-    with access(workspace_root(options.workspace)) as call:
+    with access(options.workspace) as call:
         attempts = options.attempt or all_attempts(call)
         started = call("start_judge", attempt_ids=attempts, judges=options.judge, gold_dir=gold_dir)
         watch(call, started["job_id"], label="Judging")
@@ -39,17 +38,17 @@ def decide(options: argparse.Namespace) -> None:
     has_text = options.edit_positive is not None or options.edit_hard_negative is not None
     if has_text == bool(options.action):
         raise InputError("Say what to do: --accept, --reject, --swap or --reset, or an edit by --edit-positive TEXT.")
-    with access(workspace_root(options.workspace)) as call:
-        answer = call(
-            "decide",
-            triplet_ids=options.triplet,
-            action=options.action or "edit",
-            annotator=options.by,
-            positive=options.edit_positive,
-            hard_negative=options.edit_hard_negative,
-            reason=options.reason,
-            settles=options.settle,
-        )
+    answer = ask(
+        options,
+        "decide",
+        triplet_ids=options.triplet,
+        action=options.action or "edit",
+        annotator=options.by,
+        positive=options.edit_positive,
+        hard_negative=options.edit_hard_negative,
+        reason=options.reason,
+        settles=options.settle,
+    )
     print_line(f"{answer['decided']} decided by {options.by}; `curate undo` takes it back.")
     write_json(options.json, answer)
 
@@ -57,7 +56,7 @@ def decide(options: argparse.Namespace) -> None:
 def bulk(options: argparse.Namespace) -> None:
     """Decide everything that a filter leaves as one step, or with --dry-run say how much that is."""
     chosen = filter_fields(options)
-    with access(workspace_root(options.workspace)) as call:
+    with access(options.workspace) as call:
         total = call("list_triplets", filter=chosen, limit=1)["total"]
         if options.dry_run:
             print_line(f"{total} triplets match; nothing was decided.")
@@ -89,8 +88,7 @@ def redo(options: argparse.Namespace) -> None:
 
 
 def _step(options: argparse.Namespace, action: str, done: str) -> None:
-    with access(workspace_root(options.workspace)) as call:
-        answer = call(action, annotator=options.by)
+    answer = ask(options, action, annotator=options.by)
     batch_id = answer["batch_id"]
     print_line(f"{done}: {batch_id}." if batch_id else f"There is nothing of {options.by} to {action}.")
     write_json(options.json, answer)
@@ -98,7 +96,7 @@ def _step(options: argparse.Namespace, action: str, done: str) -> None:
 
 def show_next(options: argparse.Namespace) -> None:
     """Show what the queue of an annotator would show."""
-    with access(workspace_root(options.workspace)) as call:
+    with access(options.workspace) as call:
         answer = call(
             "queue",
             annotator=options.by,
@@ -118,8 +116,7 @@ def show_next(options: argparse.Namespace) -> None:
 
 def show_list(options: argparse.Namespace) -> None:
     """List the triplets that a filter leaves."""
-    with access(workspace_root(options.workspace)) as call:
-        answer = call("list_triplets", filter=filter_fields(options), order=options.order, limit=options.limit)
+    answer = ask(options, "list_triplets", filter=filter_fields(options), order=options.order, limit=options.limit)
     rows = [
         (
             row["triplet_id"],
@@ -135,8 +132,7 @@ def show_list(options: argparse.Namespace) -> None:
 
 def history(options: argparse.Namespace) -> None:
     """Show one triplet and everything that was ever decided on it."""
-    with access(workspace_root(options.workspace)) as call:
-        answer = call("decision_history", triplet_id=options.triplet)
+    answer = ask(options, "decision_history", triplet_id=options.triplet)
     _print_triplet(answer["triplet"])
     rows = [
         (row["created_at"], row["annotator"], row["step"], row["action"], row["reason"]) for row in answer["history"]
@@ -147,7 +143,7 @@ def history(options: argparse.Namespace) -> None:
 
 def regenerate(options: argparse.Namespace) -> None:
     """Write a side of a triplet anew, and show what came of it."""
-    with access(workspace_root(options.workspace)) as call:
+    with access(options.workspace) as call:
         started = call("start_regenerate", triplet_id=options.triplet, side=options.side)
         watch(call, started["job_id"], label="Writing anew")
         [made] = call("list_triplets", filter={"attempt_ids": [started["job_id"]]})["triplets"]
@@ -157,8 +153,7 @@ def regenerate(options: argparse.Namespace) -> None:
 
 def rules(options: argparse.Namespace) -> None:
     """List the presets and the saved rules."""
-    with access(workspace_root(options.workspace)) as call:
-        answer = call("curation_notes")
+    answer = ask(options, "curation_notes")
     rows = [(name, rule["alpha"], rule["beta"], rule["gamma"]) for name, rule in answer["rules"].items()]
     print_table("Rules", ("name", "alpha", "beta", "gamma"), rows)
     write_json(options.json, answer["rules"])
@@ -166,8 +161,7 @@ def rules(options: argparse.Namespace) -> None:
 
 def save_rule(options: argparse.Namespace) -> None:
     """Keep a rule under a name."""
-    with access(workspace_root(options.workspace)) as call:
-        answer = call("save_rule", name=options.name, rule=settings(options))
+    answer = ask(options, "save_rule", name=options.name, rule=settings(options))
     print_line(f"Saved {answer['name']}: " + ", ".join(f"{name} {value:g}" for name, value in answer["rule"].items()))
     write_json(options.json, answer)
 
@@ -175,7 +169,7 @@ def save_rule(options: argparse.Namespace) -> None:
 def guidelines(options: argparse.Namespace) -> None:
     """Show the guidelines and the share that every annotator decides, or change them."""
     text = None if options.file is None else require_file(options.file).read_text(encoding="utf-8")
-    with access(workspace_root(options.workspace)) as call:
+    with access(options.workspace) as call:
         if text is None and options.shared is None:
             answer = call("curation_notes")
         else:
@@ -188,7 +182,7 @@ def guidelines(options: argparse.Namespace) -> None:
 def freeze(options: argparse.Namespace) -> None:
     """Apply the rule and people's decisions, and freeze the result under a name."""
     from_fields(CurationRule, settings(options))
-    with access(workspace_root(options.workspace)) as call:
+    with access(options.workspace) as call:
         attempts = options.attempt or all_attempts(call)
         rule = chosen_rule(call, options)
         answer = call("curate", attempt_ids=attempts, judge_id=options.judge, rule=rule, name=options.name)

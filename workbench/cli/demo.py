@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
     sts_dir = str(options.sts_dir.resolve()) if options.sts_dir else None
     if sts_dir is None:
         print_line("No folder of STS tasks was named (STS_DIR=folder): encoders are compared on held-out triplets.")
-    with access(workspace_root(options.workspace)) as call:
+    with access(options.workspace) as call:
         arms = prepare(call, options.limit)
         # Held-out triplets come from stage 1, uncurated; every arm leaves their premises out of training.
         goal = {"sts_dir": sts_dir} if sts_dir else {"held_out": arms[1].snapshot_id}

@@ -1,4 +1,4 @@
-"""`evaluate`: scores of an encoder, with or without a workspace."""
+"""`evaluate`, with or without a workspace, and `fetch` for tasks on the hub."""
 
 import argparse
 import json
@@ -28,18 +28,15 @@ _COUNTS = {"retrieval": ("queries", "documents"), "transfer": ("examples",)}
 def scored(options: argparse.Namespace, kind: str) -> dict[str, Any]:
     """Score every task of the folder; a workspace keeps the scores."""
     folder: Path = getattr(options, f"{kind}_dir")
-    tasks = (
-        folder_tasks_in_workspace(options, kind, folder)
-        if options.workspace
-        else folder_tasks_on_its_own(options.encoder, kind, folder)
-    )
+    if options.workspace:
+        tasks = folder_tasks_in_workspace(options, kind, folder)
+    else:
+        tasks = (_search if kind == "retrieval" else _classify)(options.encoder, folder)
     return {"encoder": options.encoder, kind: tasks}
 
 
 def folder_tasks_in_workspace(options: argparse.Namespace, kind: str, folder: Path) -> dict[str, Any]:
     """Score as a job; its folder holds all the measures."""
-    from workbench.workspace import workspace_root
-
     root = workspace_root(options.workspace)
     with access(root) as call:
         started = call("start_evaluate", encoder=options.encoder, **{f"{kind}_dir": str(folder.resolve())})
@@ -49,28 +46,21 @@ def folder_tasks_in_workspace(options: argparse.Namespace, kind: str, folder: Pa
     return {record["task"]: record for record in records}
 
 
-def folder_tasks_on_its_own(encoder: str, kind: str, folder: Path) -> dict[str, Any]:
-    """Load the encoder in this process."""
-    return (_search if kind == "retrieval" else _classify)(encoder, folder)
-
-
 def _search(encoder: str, folder: Path) -> dict[str, Any]:
+    from pipeline.encoders import load_encoder
     from pipeline.evaluation.retrieval import evaluate_retrieval, find_retrieval, read_retrieval
 
     found = find_retrieval(folder)
-    from pipeline.encoders import load_encoder
-
     model = load_encoder(encoder)
     return {n: asdict(evaluate_retrieval(read_retrieval(n, path), model).score) for n, path in found.items()}
 
 
 def _classify(encoder: str, folder: Path) -> dict[str, Any]:
+    from pipeline.encoders import load_encoder
     from pipeline.evaluation.transfer import evaluate_transfer, find_transfer, read_transfer
     from pipeline.vectors import corpus_vectors
 
     found = find_transfer(folder)
-    from pipeline.encoders import load_encoder
-
     model = load_encoder(encoder)
     scores = {}
     for name, root in found.items():
@@ -94,7 +84,7 @@ def print_scores(answer: dict[str, Any], kind: str) -> None:
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
-    """Evaluate in the named workspace, which keeps the scores, or without any."""
+    """Evaluate in the named workspace, which keeps the scores, or without one."""
     kind = next((kind for kind in KINDS if getattr(options, f"{kind}_dir")), None)
     if kind:
         answer = scored(options, kind)
@@ -107,12 +97,11 @@ def run_evaluate(options: argparse.Namespace) -> None:
 
 def on_its_own(options: argparse.Namespace) -> dict[str, Any]:
     """Load the encoder in this process and score every task of the folder."""
+    from pipeline.encoders import load_encoder
     from pipeline.evaluation.benchmark import evaluate, notes, summary
     from pipeline.evaluation.sts import find_tasks, read_task
 
     tasks = find_tasks(options.sts_dir)
-    from pipeline.encoders import load_encoder
-
     encoder = load_encoder(options.encoder)
     results = []
     with Progress(console=Console(stderr=True)) as progress:
@@ -127,7 +116,6 @@ def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
     """Evaluate as a job of the workspace."""
     from pipeline.evaluation.benchmark import summary
     from pipeline.records import EvalScore
-    from workbench.workspace import workspace_root
 
     root = workspace_root(options.workspace)
     with access(root) as call:
@@ -157,8 +145,8 @@ def print_summary(answer: dict[str, Any]) -> None:
 
 
 def fetch(options: argparse.Namespace) -> None:
-    """Fetch and say where the tasks lie."""
-    with access(workspace_root(options.workspace)) as call:
+    """Fetch tasks and print their folder."""
+    with access(options.workspace) as call:
         started = call("start_fetch", kind=options.kind, tasks=options.task)
         job = watch(call, started["job_id"], label="Fetching")
     print_line(f"{job['message']} They lie in {started['folder']}.")

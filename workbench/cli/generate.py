@@ -1,4 +1,4 @@
-"""`generate`: stage 1, in a workspace or from a file to a file."""
+"""Stage 1: `generate` in a workspace or from file to file, premises from scratch, LLMs, prompt sets."""
 
 import argparse
 import json
@@ -13,26 +13,19 @@ from rich.progress import track
 
 from pipeline.config import GenerationConfig, from_fields
 from pipeline.records import GeneratedTriplet, InputError
-from workbench.cli.main import Call, access, print_line, print_table, require_file, watch, write_json
+from workbench.cli.main import Call, access, ask, print_line, print_table, require_file, watch, write_json
 from workbench.cli.parser import settings
-from workbench.workspace import workspace_root
 
 
 def run_generate(options: argparse.Namespace) -> None:
     """Generate from a file to a file, or as a job of the workspace."""
     config = from_fields(GenerationConfig, settings(options))
-    if options.out is not None:
-        answer = to_file(options, config)
-    else:
-        answer = in_workspace(options)
-    write_json(options.json, answer)
+    write_json(options.json, in_workspace(options) if options.out is None else to_file(options, config))
 
 
 def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
     """Queue the job, follow it, print its outcomes."""
-    from workbench.workspace import workspace_root
-
-    with access(workspace_root(options.workspace)) as call:
+    with access(options.workspace) as call:
         corpus = options.corpus
         if options.premises is not None:
             path = str(require_file(options.premises))
@@ -105,19 +98,14 @@ def print_outcomes(outcomes: dict[str, int]) -> None:
 
 def show_llms(options: argparse.Namespace) -> None:
     """Print the registry."""
-    from workbench.workspace import workspace_root
-
-    with access(workspace_root(options.workspace)) as call:
-        answer = call("llms")
+    answer = ask(options, "llms")
     print_llms(answer["llms"])
     write_json(options.json, answer)
 
 
 def add_llm(options: argparse.Namespace) -> None:
     """Check an LLM and add it."""
-    from workbench.workspace import workspace_root
-
-    with access(workspace_root(options.workspace)) as call:
+    with access(options.workspace) as call:
         path = str(options.path.expanduser().resolve()) if options.path else None
         where = {"path": path, "url": options.url, "hub": options.hub, "revision": options.revision or ""}
         started = call("add_llm", name=options.name, settings=settings(options), **where)
@@ -126,18 +114,13 @@ def add_llm(options: argparse.Namespace) -> None:
 
 def check_llm(options: argparse.Namespace) -> None:
     """Check an LLM again."""
-    from workbench.workspace import workspace_root
-
-    with access(workspace_root(options.workspace)) as call:
+    with access(options.workspace) as call:
         followed(call, call("check_llm", name=options.name), options)
 
 
 def remove_llm(options: argparse.Namespace) -> None:
     """Take an LLM out of the registry."""
-    from workbench.workspace import workspace_root
-
-    with access(workspace_root(options.workspace)) as call:
-        answer = call("remove_llm", name=options.name)
+    answer = ask(options, "remove_llm", name=options.name)
     print_line(f"{answer['name']} is removed; its files and what it wrote stay.")
     write_json(options.json, answer)
 
@@ -169,13 +152,12 @@ def print_llms(llms: list[dict[str, Any]]) -> None:
 
 
 def write_premises(options: argparse.Namespace) -> None:
-    """Queue the job, follow it, print how the attempts ended and what the corpus is called."""
-    with access(workspace_root(options.workspace)) as call:
+    """Queue the job, follow it, print how many sentences were kept, and the name of the corpus."""
+    with access(options.workspace) as call:
         started = call("start_write_premises", config=settings(options), name=options.name)
         view = watch(call, started["job_id"], label="Writing premises")
     details = view["details"]
-    outcomes = details.get("outcomes", {})
-    print_table("Attempts", ("outcome", "sentences"), list(outcomes.items()))
+    print_table("Written sentences", ("outcome", "sentences"), list(details.get("outcomes", {}).items()))
     print_line(view["message"])
     print_line(f"Go on with: python -m workbench generate --corpus {shlex.quote(started['name'])}")
     write_json(options.json, {**started, "premises": view["done"], **details})
@@ -183,8 +165,7 @@ def write_premises(options: argparse.Namespace) -> None:
 
 def show_prompts(options: argparse.Namespace) -> None:
     """List the newest version of every set."""
-    with access(workspace_root(options.workspace)) as call:
-        answer = call("prompt_sets")
+    answer = ask(options, "prompt_sets")
     rows = [(item["prompt_set_id"], item["version"], item["about"]) for item in answer["prompt_sets"]]
     print_table("Prompt sets", ("name", "version", "about"), rows)
     write_json(options.json, answer)
@@ -195,8 +176,7 @@ def save_prompts(options: argparse.Namespace) -> None:
     try:
         prompts = json.loads(require_file(options.file).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{options.file} is no JSON: {error}.") from error
-    with access(workspace_root(options.workspace)) as call:
-        answer = call("save_prompt_set", prompts=prompts)
+        raise InputError(f"{options.file} is not valid JSON: {error}.") from error
+    answer = ask(options, "save_prompt_set", prompts=prompts)
     print_line(f"Saved as {answer['prompt_set']}.")
     write_json(options.json, answer)

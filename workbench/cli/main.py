@@ -1,9 +1,10 @@
-"""Entry of the command line: parse, run, say what went wrong in one sentence, answer with an exit status."""
+"""Entry of the command line, and what every command uses: access to the workspace, output, following a job."""
 
 import json
 import os
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +17,19 @@ from rich.table import Table
 from pipeline.durable import os_error_sentence, write_text
 from pipeline.records import InputError, StorageError, TrainingError
 from workbench.cli.parser import build_parser, with_freeze
-from workbench.client import RemoteFailure
+from workbench.client import RemoteFailure, RemoteWorkspace
+from workbench.workspace import Workspace, workspace_root
+
+Call = Callable[..., dict[str, Any]]
+"""call(action_name, **arguments) -> the action's answer."""
+POLL_SECONDS = 0.3
+ENDED = ("finished", "failed", "cancelled", "paused", "interrupted")
+OK, BAD_INPUT, JOB_FAILED, INTERRUPTED = 0, 2, 3, 130
+"""Exit statuses: done; something given cannot be used; a job ended without its result; stopped by the user."""
 
 
 class _Output(Console):
-    """Standard output; a reader that has enough (`| head`) ends the command quietly, see main."""
+    """Standard output; a reader that closes the pipe (`| head`) ends the command quietly, see main."""
 
     def on_broken_pipe(self) -> None:
         """Raise what a plain print raises: Rich's own way out is exit status 1."""
@@ -40,7 +49,7 @@ def write_json(path: Path | None, answer: Any) -> None:
         return
     try:
         write_text(path, text)
-    except OSError as error:  # it names the draft beside the file, which nobody asked for
+    except OSError as error:  # it names the draft beside the file, which says nothing to the user
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
@@ -73,29 +82,25 @@ def print_line(text: str) -> None:
     _Output(highlight=False).print(text, markup=False, soft_wrap=True)
 
 
-Call = Callable[..., dict[str, Any]]
-"""call(action_name, **arguments) -> the action's answer."""
-
-
 @contextmanager
-def access(root: Path) -> Iterator[Call]:
-    """Yield a function that runs an action on this workspace, wherever its owner lives."""
-    from workbench.client import RemoteWorkspace
-
+def access(named: Path | None) -> Iterator[Call]:
+    """Yield a function that runs an action on the named or default workspace: through its server when one owns it."""
+    root = workspace_root(named)
     remote = RemoteWorkspace.find(root)
     if remote is not None:
         yield remote.call
         return
     from workbench.actions import ACTIONS
     from workbench.actions.call import call_action
-    from workbench.workspace import Workspace
 
     with Workspace(root) as workspace:
         yield lambda name, /, **arguments: call_action(workspace, name, ACTIONS[name], arguments)
 
 
-POLL_SECONDS = 0.3
-ENDED = ("finished", "failed", "cancelled", "paused", "interrupted")
+def ask(options: Namespace, action: str, /, **arguments: Any) -> dict[str, Any]:
+    """Run one action on the workspace of the options and return its answer."""
+    with access(options.workspace) as call:
+        return call(action, **arguments)
 
 
 class JobFailedError(RuntimeError):
@@ -103,7 +108,7 @@ class JobFailedError(RuntimeError):
 
 
 def watch(call: Call, job_id: str, *, label: str) -> dict[str, Any]:
-    """Show a job's progress until it ended and return its last view; Ctrl-C pauses the job, which can be resumed.
+    """Show a job's progress until it ends and return its last view; Ctrl-C pauses the job, which can be resumed.
 
     Raises InputError with the job's own sentence when it failed, JobFailedError when it was stopped elsewhere.
     """
@@ -131,7 +136,7 @@ def watch(call: Call, job_id: str, *, label: str) -> dict[str, Any]:
 
 
 def follow(call: Call, job_id: str, progress: Progress, bar: Any) -> dict[str, Any]:
-    """Poll until the job ended, moving the bar."""
+    """Poll until the job ends, moving the bar."""
     while True:
         view = call("job", job_id=job_id)
         rate = f"{view['rate']:.1f}/s" if view.get("rate") else ""
@@ -155,10 +160,6 @@ def require_path(path: Path) -> Path:
     return path.resolve()
 
 
-OK, BAD_INPUT, JOB_FAILED, INTERRUPTED = 0, 2, 3, 130
-"""Exit statuses: done; something given cannot be used; a job ended without its result; stopped by the user."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     given = sys.argv[1:] if arguments is None else list(arguments)
@@ -172,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refused(errors, str(error), JOB_FAILED)
     except (InputError, StorageError) as error:
         return _refused(errors, str(error), BAD_INPUT)
-    except BrokenPipeError:  # `| head` has read enough; what else is printed, at exit too, goes nowhere
+    except BrokenPipeError:  # `| head` has read enough: discard what is still printed, at exit too
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except OSError as error:
@@ -182,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _require_text(arguments: Sequence[str]) -> None:
-    """Raise InputError for a name in another encoding: it could be kept neither in JSON nor in the database."""
+    """Raise InputError for an argument that is not UTF-8: neither JSON nor the database could keep it."""
     for argument in arguments:
         try:
             argument.encode()

@@ -1,4 +1,4 @@
-"""The commands and their options; settings become options by themselves, with their own sentence as help."""
+"""The commands and their options; the settings of a config become options, with their own help."""
 
 import argparse
 from collections.abc import Sequence
@@ -46,13 +46,15 @@ def add_application(commands: Any) -> None:
     add_llms(commands)
     add_encoders(commands)
     command(commands, "jobs", "workspace:list_jobs", "list the jobs of the workspace")
-    for name, told in (
+    command(commands, "resume", "workspace:resume", "go on with a job").add_argument("job_id")
+    for name, help in (
         ("pause", "pause a job"),
-        ("resume", "go on with a job"),
         ("finish", "end a training run, or premises from scratch, early and keep what there is"),
         ("cancel", "stop a job for good"),
     ):
-        command(commands, name, f"workspace:{name}", told).add_argument("job_id")
+        steered = command(commands, name, "workspace:steer", help)
+        steered.set_defaults(steering=name)
+        steered.add_argument("job_id")
     move = command(commands, "move", "workspace:move", "start a waiting job sooner or later")
     move.add_argument("job_id")
     places = move.add_mutually_exclusive_group(required=True)
@@ -71,7 +73,7 @@ def add_llms(commands: Any) -> None:
     llms = commands.add_parser("llms", help="the LLMs of the workspace: list, add, check, remove").add_subparsers(
         required=True, metavar="COMMAND"
     )
-    command(llms, "list", "generate:show_llms", "list the LLMs with what their last check found")
+    command(llms, "list", "generate:show_llms", "list the LLMs with the result of their last check")
     add = command(llms, "add", "generate:add_llm", "check an LLM and add it under a name")
     add.add_argument("name")
     where = add.add_mutually_exclusive_group(required=True)
@@ -128,7 +130,7 @@ def add_stages(commands: Any) -> None:
     add_settings(generate, GenerationConfig)
 
     judge = command(commands, "judge", "curate:judge", "stage 2: score generated triplets on the 0-5 scale")
-    judge.add_argument("--attempt", action="append", help="generation attempt, repeatable (default: all)")
+    judge.add_argument("--attempt", action="append", help="generation run, repeatable (default: all)")
     judge.add_argument("--judge", action="append", help="KIND:LLM, guide:ENCODER or ensemble:NAME, repeatable")
     judge.add_argument("--gold-dir", type=Path, help="folder with gold pairs to calibrate on")
 
@@ -195,7 +197,7 @@ def add_curation(commands: Any) -> None:
     ]
     queue = command(curate, "next", "curate:show_next", "show what the queue of an annotator would show")
     queue.add_argument("--disputed", action="store_true", help="triplets on which annotators differ")
-    queue.add_argument("--skip", action="append", metavar="TRIPLET", help="put this one off, repeatable")
+    queue.add_argument("--skip", action="append", metavar="TRIPLET", help="skip this one for now, repeatable")
     for parser in (decide, bulk, queue, *steps):
         parser.add_argument("--by", required=True, metavar="NAME", help="annotator; undo and redo go by this name")
 
@@ -214,11 +216,11 @@ def add_curation(commands: Any) -> None:
     for parser in (freeze, queue):
         parser.add_argument("--judge", help="judge whose scores the rule reads; without it every ok triplet is kept")
         parser.add_argument(
-            "--rule", metavar="NAME", help="a preset or saved rule; thresholds given here replace its"
+            "--rule", metavar="NAME", help="a preset or saved rule; thresholds given here take the place of its own"
         )
         add_settings(parser, CurationRule)
     for parser in (freeze, queue, bulk, listed):
-        parser.add_argument("--attempt", action="append", help="generation attempt, repeatable (default: all)")
+        parser.add_argument("--attempt", action="append", help="generation run, repeatable (default: all)")
 
     command(curate, "history", "curate:history", "show every decision on a triplet").add_argument("triplet")
     anew = command(curate, "regenerate", "curate:regenerate", "write a side of a triplet anew")
@@ -261,23 +263,23 @@ def add_exchange(commands: Any) -> None:
     premises.add_argument("--encoding", help="encoding of text that is not UTF-8, such as cp1252")
     triplets = command(commands, "import", "workspace:import_triplets", "import triplets (sent0, sent1, hard_neg)")
     triplets.add_argument("file", type=Path, help="csv, tsv, jsonl, parquet, or a datasets folder")
-    triplets.add_argument("--name", help="name of the attempt (default: the file's)")
+    triplets.add_argument("--name", help="name of the import (default: the file's)")
     triplets.add_argument("--encoding", help="encoding of text that is not UTF-8, such as cp1252")
     pairs = command(commands, "import-pairs", "workspace:import_pairs", "make a task of a file of scored pairs")
     pairs.add_argument("file", type=Path, help="csv, tsv, jsonl or parquet")
-    for name, told in (("first", "one sentence"), ("second", "the other sentence"), ("score", "the score")):
-        pairs.add_argument(f"--{name}", required=True, metavar="COLUMN", help=f"column of {told}")
+    for name, held in (("first", "one sentence"), ("second", "the other sentence"), ("score", "the score")):
+        pairs.add_argument(f"--{name}", required=True, metavar="COLUMN", help=f"column of {held}")
     pairs.add_argument("--name", help="name of the task (default: the file's)")
     pairs.add_argument("--encoding", help="encoding of text that is not UTF-8, such as cp1252")
     export = command(commands, "export", "workspace:export", "write a snapshot or attempts to a file or folder")
     export.add_argument("file", type=Path, help="name.csv, .jsonl or .parquet; without ending a datasets folder")
     export.add_argument("--snapshot", help="snapshot of the workspace")
-    export.add_argument("--attempt", action="append", help="generation attempt, repeatable")
+    export.add_argument("--attempt", action="append", help="generation run, repeatable")
 
 
-def command(commands: Any, name: str, target: str, told: str) -> argparse.ArgumentParser:
+def command(commands: Any, name: str, target: str, help: str) -> argparse.ArgumentParser:
     """Add a command run by workbench.cli.<module>:<function>, imported only when it is used."""
-    parser = commands.add_parser(name, help=told, description=told[0].upper() + told[1:] + ".")
+    parser = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
     parser.add_argument("--workspace", type=Path, help="folder of the workspace (default: in the user's data folder)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
     module, function = target.split(":")
@@ -296,8 +298,8 @@ def add_settings(parser: argparse.ArgumentParser, kind: type) -> None:
         if field.name not in declared:
             continue
         names = [f"--{field.name.replace('_', '-')}", *OPTION_ALIASES.get(field.name, ())]
-        told = option_help(declared[field.name], field.default)
-        options: dict[str, Any] = {"dest": f"setting_{field.name}", "default": None, "help": told.replace("%", "%%")}
+        help = option_help(declared[field.name], field.default).replace("%", "%%")
+        options: dict[str, Any] = {"dest": f"setting_{field.name}", "default": None, "help": help}
         if field.type is bool:
             parser.add_argument(*names, action=argparse.BooleanOptionalAction, **options)
         elif get_origin(field.type) is tuple:
@@ -328,7 +330,7 @@ def words_between_commas(text: str) -> tuple[str, ...]:
 
 
 def plain_type(annotation: Any) -> type:
-    """Return the type that parses an option: the first that is not None of a union."""
+    """Return the type that parses an option: of a union, the first that is not None."""
     choices = [kind for kind in get_args(annotation) if kind is not type(None)]
     return choices[0] if choices else annotation
 

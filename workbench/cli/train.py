@@ -1,8 +1,7 @@
-"""`train`: stage 3, in a workspace or from a file to a folder."""
+"""Stage 3: `train` in a workspace or from a file to a folder, `study`, and the list of encoders."""
 
 import argparse
 import os
-import shlex
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -15,10 +14,10 @@ from pipeline.config import from_fields
 from pipeline.records import InputError, Triplet
 from pipeline.studies.spec import curation_text, mask_text, source_text
 from pipeline.train_config import TrainConfig
-from workbench.cli.main import access, print_line, print_table, require_file, watch, write_json
+from workbench.cli.main import access, ask, print_line, print_table, require_file, watch, write_json
 from workbench.cli.parser import settings
 from workbench.paths import SAMPLE_CORPUS, SAMPLE_PREMISES
-from workbench.study_runs import SHIPPED, alone_in, run_in, write_report
+from workbench.study_runs import alone_in, run_in, study_command, study_file, write_report
 from workbench.workspace import workspace_root
 
 if TYPE_CHECKING:
@@ -39,9 +38,7 @@ def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
     if options.snapshot is None:
         raise InputError("train needs --snapshot NAME of the workspace, or --triplets FILE with --out DIR.")
     sts_dir = str(options.sts_dir.resolve()) if options.sts_dir else None
-    from workbench.workspace import workspace_root
-
-    with access(workspace_root(options.workspace)) as call:
+    with access(options.workspace) as call:
         held_out = options.snapshot if options.hold_out else None
         started = call(
             "start_train", snapshot_id=options.snapshot, config=settings(options), sts_dir=sts_dir, held_out=held_out
@@ -112,20 +109,18 @@ def to_folder(options: argparse.Namespace, config: TrainConfig) -> dict[str, Any
 
 
 def show_encoders(options: argparse.Namespace) -> None:
-    """Print every encoder that can be named."""
-    with access(workspace_root(options.workspace)) as call:
-        answer = call("encoders")
+    """Print every encoder that can be used by name."""
+    answer = ask(options, "encoders")
     rows = [(row["name"], row["origin"], row.get("base"), row.get("folder")) for row in answer["encoders"]]
     print_table("Encoders", ("name", "origin", "trained from", "folder"), rows)
     write_json(options.json, answer)
 
 
 def add_encoder(options: argparse.Namespace) -> None:
-    """Add the encoder of a folder; one that is there already is answered again."""
-    # Absolute before it is handed on: a server that owns the workspace stands in another folder.
+    """Add the encoder of a folder; one that was added before is printed again."""
+    # Made absolute here: the server that owns the workspace runs in another folder.
     folder = str(Path(options.folder).expanduser().resolve()) if options.folder.strip() else ""
-    with access(workspace_root(options.workspace)) as call:
-        answer = call("add_encoder", folder=folder, name=options.name)
+    answer = ask(options, "add_encoder", folder=folder, name=options.name)
     print_line(f"{answer['name']} is an encoder of the workspace; its files stay in {folder}.")
     write_json(options.json, answer)
 
@@ -152,13 +147,6 @@ def print_plan(study: "Study") -> None:
     print_line(f"Scored on {tasks} in {where}." if where else "Scored on held-out triplets: no STS folder is named.")
 
 
-def try_parts(study: "Study") -> None:
-    """Try every part on stand-ins and print what was tried."""
-    from pipeline.studies.dry_run import dry_run
-
-    print_table("Tried", ("part", "result"), [(check.part, check.told) for check in dry_run(study, SAMPLE_PREMISES)])
-
-
 def run_study(options: argparse.Namespace) -> None:
     """Run what is missing of a study, print its tables, write its report."""
     from pipeline.studies.spec_file import read_study
@@ -166,36 +154,21 @@ def run_study(options: argparse.Namespace) -> None:
     sts_dir = options.sts_dir.resolve() if options.sts_dir else None
     study = read_study(study_file(options.file), sample=SAMPLE_CORPUS, sts_dir=sts_dir)
     if options.dry_run:
+        from pipeline.studies.dry_run import dry_run
+
         print_plan(study)
-        try_parts(study)
+        checks = [(check.part, check.told) for check in dry_run(study, SAMPLE_PREMISES)]
+        print_table("Tried", ("part", "result"), checks)
         return
     root = workspace_root(options.workspace)
     folder = options.out.resolve() if options.out else root / "studies"
     with alone_in(folder):
         report = follow(folder, study, root, options)
     print_report(report)
-    written = write_report(report, folder / study.name, command=repeat_command(options))
+    command = study_command(options.file, str(options.sts_dir) if options.sts_dir else None)
+    written = write_report(report, folder / study.name, command=command)
     print_line("Report: " + ", ".join(str(path) for path in written))
     write_json(options.json, report.to_json())
-
-
-def repeat_command(options: argparse.Namespace) -> str:
-    """Return the command that makes the report again, with the names of folders as they were given."""
-    words = ["python -m workbench study", shlex.quote(str(options.file))]
-    if options.sts_dir:
-        words += ["--sts-dir", shlex.quote(str(options.sts_dir))]
-    return " ".join(words)
-
-
-def study_file(named: Path) -> Path:
-    """Return the named file, or the shipped study of that name."""
-    shipped = SHIPPED / f"{named}.yaml"
-    if not named.exists() and named.name == str(named) and shipped.is_file():
-        return shipped
-    if not named.is_file():
-        names = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.yaml")))
-        raise InputError(f"There is no study file {named}: check the name, or take a shipped study ({names}).")
-    return named.resolve()
 
 
 def follow(folder: Path, study: "Study", root: Path, options: argparse.Namespace) -> "Report":
@@ -239,5 +212,5 @@ def print_report(report: "Report") -> None:
     last = report.tasks[-1]
     for title, effects in ((f"Against {report.baseline}", report.against_baseline), ("Contrasts", report.contrasts)):
         if effects:
-            told = [(item.name, verdict_line(item, last), item.verdict(last)) for item in effects]
-            print_table(title, ("", last, "verdict"), told)
+            verdicts = [(item.name, verdict_line(item, last), item.verdict(last)) for item in effects]
+            print_table(title, ("", last, "verdict"), verdicts)

@@ -1,4 +1,4 @@
-"""`jobs`, `pause`, `finish`, `resume`, `cancel`."""
+"""Commands about the workspace: its jobs, any action by name, import and export, backup, doctor, server."""
 
 import argparse
 import json
@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.records import InputError
-from workbench.cli.main import access, print_line, print_table, require_file, require_path, watch, write_json
+from workbench.cli.main import access, ask, print_line, print_table, require_file, require_path, watch, write_json
 from workbench.doctor import examine
 from workbench.workspace import workspace_root
+
+_SHOWN = 10
 
 
 def list_jobs(options: argparse.Namespace) -> None:
     """List the jobs, newest first."""
-    with access(workspace_root(options.workspace)) as call:
-        answer = call("jobs")
+    answer = ask(options, "jobs")
     rows = [
         (job["job_id"], job["kind"], job["state"], f"{job['done']}/{job['total']}", job["title"], job["message"])
         for job in answer["jobs"]
@@ -25,40 +26,23 @@ def list_jobs(options: argparse.Namespace) -> None:
     write_json(options.json, answer)
 
 
-def pause(options: argparse.Namespace) -> None:
-    """Ask a job to pause."""
-    steer(options, "pause")
-
-
-def cancel(options: argparse.Namespace) -> None:
-    """Ask a job to stop for good."""
-    steer(options, "cancel")
-
-
-def finish(options: argparse.Namespace) -> None:
-    """Ask a training run to end at its next step and keep its encoder."""
-    steer(options, "finish")
-
-
 def move(options: argparse.Namespace) -> None:
     """Move a waiting job in its queue."""
     places = options.down if options.up is None else -options.up
-    with access(workspace_root(options.workspace)) as call:
-        write_json(options.json, call("move", job_id=options.job_id, places=places))
+    write_json(options.json, ask(options, "move", job_id=options.job_id, places=places))
 
 
 def resume(options: argparse.Namespace) -> None:
     """Go on with a job and follow it to its end."""
-    with access(workspace_root(options.workspace)) as call:
+    with access(options.workspace) as call:
         call("resume", job_id=options.job_id)
         view = watch(call, options.job_id, label="Resumed")
     write_json(options.json, view)
 
 
-def steer(options: argparse.Namespace, action: str) -> None:
-    """Send one control action."""
-    with access(workspace_root(options.workspace)) as call:
-        write_json(options.json, call(action, job_id=options.job_id))
+def steer(options: argparse.Namespace) -> None:
+    """Ask a job to pause, to finish with what it has, or to stop for good: the command's own word."""
+    write_json(options.json, ask(options, options.steering, job_id=options.job_id))
 
 
 def call_action(options: argparse.Namespace) -> None:
@@ -71,17 +55,16 @@ def call_action(options: argparse.Namespace) -> None:
     try:
         arguments = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"The arguments of {options.action} are no JSON: {error}.") from error
+        raise InputError(f"The arguments of {options.action} are not valid JSON: {error}.") from error
     if not isinstance(arguments, dict):
         raise InputError(f"The arguments of {options.action} must be a JSON object of names and values.")
-    with access(workspace_root(options.workspace)) as call:
-        answer = call(options.action, **arguments)
+    answer = ask(options, options.action, **arguments)
     print_line(json.dumps(answer, indent=2, ensure_ascii=False))
     write_json(options.json, answer)
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """Print every finding; exit status 1 when something must be mended."""
+    """Print every finding; exit status 1 when something must be repaired."""
     findings = examine(workspace_root(options.workspace))
     rows = [(item.name, item.state, item.detail, item.advice) for item in findings]
     print_table("Doctor", ("what", "state", "found", "what to do"), rows)
@@ -89,19 +72,15 @@ def doctor(options: argparse.Namespace) -> int:
     return int(any(item.state == "error" for item in findings))
 
 
-_SHOWN = 10
-
-
 def import_premises(options: argparse.Namespace) -> None:
-    """Import a corpus and say what became of every line."""
+    """Import a corpus and print how many lines were kept, duplicates, or rejected and why."""
     if options.hub:
         fetch_premises(options)
         return
     path = str(require_file(Path(options.file)))
-    with access(workspace_root(options.workspace)) as call:
-        answer = call(
-            "import_premises", path=path, column=options.column, name=options.name, encoding=options.encoding
-        )
+    answer = ask(
+        options, "import_premises", path=path, column=options.column, name=options.name, encoding=options.encoding
+    )
     rejected = ", ".join(f"{count} {reason}" for reason, count in answer["rejected"].items()) or "none"
     print_line(
         f"{answer['name']}: {answer['premises']} premises of {answer['lines']} lines, "
@@ -126,7 +105,7 @@ def print_rejected(answer: dict[str, Any]) -> None:
 
 def fetch_premises(options: argparse.Namespace) -> None:
     """Fetch a corpus from the hub and follow its job."""
-    with access(workspace_root(options.workspace)) as call:
+    with access(options.workspace) as call:
         started = call(
             "start_fetch_premises",
             hub=options.file,
@@ -141,10 +120,9 @@ def fetch_premises(options: argparse.Namespace) -> None:
 
 
 def import_triplets(options: argparse.Namespace) -> None:
-    """Import triplets as an attempt."""
+    """Import triplets."""
     path = str(require_path(options.file))
-    with access(workspace_root(options.workspace)) as call:
-        answer = call("import_triplets", path=path, name=options.name, encoding=options.encoding)
+    answer = ask(options, "import_triplets", path=path, name=options.name, encoding=options.encoding)
     print_line(
         f"{answer['attempt_id']}: {answer['triplets']} triplets of {answer['lines']} lines, "
         f"{answer['duplicates']} duplicates, {answer['rejected']} rejected"
@@ -157,21 +135,20 @@ def import_pairs(options: argparse.Namespace) -> None:
     """Make a task of scored pairs; its folder can be evaluated."""
     path = str(require_file(options.file).resolve())
     columns = {name: getattr(options, name) for name in ("first", "second", "score", "name", "encoding")}
-    with access(workspace_root(options.workspace)) as call:
-        answer = call("import_pairs", path=path, **columns)
+    answer = ask(options, "import_pairs", path=path, **columns)
     print_line(f"{answer['task']}: {answer['pairs']} pairs, {answer['rejected']} rejected, in {answer['folder']}")
     write_json(options.json, answer)
 
 
 def export(options: argparse.Namespace) -> None:
     """Write triplets to a file whose ending says its format."""
-    with access(workspace_root(options.workspace)) as call:
-        answer = call(
-            "export_triplets",
-            path=str(options.file.resolve()),
-            snapshot_id=options.snapshot,
-            attempt_ids=options.attempt,
-        )
+    answer = ask(
+        options,
+        "export_triplets",
+        path=str(options.file.resolve()),
+        snapshot_id=options.snapshot,
+        attempt_ids=options.attempt,
+    )
     print_line(f"{answer['triplets']} triplets written to {answer['path']}")
     write_json(options.json, answer)
 
@@ -180,8 +157,7 @@ def backup(options: argparse.Namespace) -> None:
     """Copy the database while it is in use."""
     if options.file.exists():
         raise InputError(f"{options.file} exists already: name a new file for the backup.")
-    with access(workspace_root(options.workspace)) as call:
-        answer = call("backup", path=str(options.file.resolve()))
+    answer = ask(options, "backup", path=str(options.file.resolve()))
     print_line(f"Backup written to {answer['path']}")
     write_json(options.json, answer)
 

@@ -1,21 +1,20 @@
-"""The folder of one job: the only thing its worker and the owner of the workspace share.
+"""The folder of one job: all that its worker and the owner of the workspace share.
 
-spec.json never changes; input.parquet (optional) neither; journal.jsonl grows; status.json is replaced as a
-whole; control holds what people ask for; lock is held by the worker for its whole life; log takes what it
-prints; out/ what it makes.
+spec.json and the optional input.parquet never change; journal.jsonl grows; status.json is replaced as a whole;
+control holds what people ask for; a worker holds lock for its whole life; log takes what it prints, out/ its files.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from pipeline.durable import whole_folder, write_json, write_text
 from pipeline.records import InputError
 from workbench.jobs.kinds import JobSpec, kind_named, kind_of
-from workbench.jobs.spec_values import from_plain_values, plain_values
+from workbench.jobs.spec_values import from_plain_values
 from workbench.journal import FileLock
 
 if TYPE_CHECKING:
@@ -23,12 +22,12 @@ if TYPE_CHECKING:
 
 
 _ROWS_A_GROUP = 10_000
-"""Rows of an input that a worker has to hold at a time."""
+"""Rows of an input that a worker holds in memory at a time."""
 State = Literal["queued", "running", "paused", "cancelled", "failed", "finished", "interrupted"]
 Stop = Literal["pause", "finish", "cancel"]
 ENDED: frozenset[State] = frozenset({"cancelled", "failed", "finished"})
 USABLE: frozenset[State] = frozenset({"queued", "running", "finished"})
-"""States of a job whose result is there or on its way: it is not started a second time."""
+"""States of a job whose result exists or is coming: it is not started a second time."""
 RESUMABLE: frozenset[State] = frozenset({"paused", "failed", "interrupted"})
 
 
@@ -49,7 +48,13 @@ class JobRecord:
     def to_json(self) -> dict[str, Any]:
         """Return the content of spec.json."""
         named = {"job_id": self.job_id, "kind": self.kind, "title": self.title, "created_at": self.created_at}
-        return named | {"settings": plain_values(self.spec)}
+        return named | {"settings": asdict(self.spec)}
+
+    def view(self, status: "Status") -> "JobView[JobSpec]":
+        """Return the job as shown, with how far it is."""
+        values: dict[str, Any] = {entry.name: getattr(status, entry.name) for entry in fields(status)}
+        values |= {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return JobView(kind=self.kind, **values)
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "JobRecord":
@@ -111,6 +116,25 @@ class JobFolder:
     def status(self) -> Status:
         """Read the status."""
         return Status(**json.loads(self._status.read_bytes()))
+
+    def stated(self) -> Status:
+        """Read the status; one that was lost in a power failure counts as running, and so as interrupted."""
+        try:
+            return self.status()
+        except (OSError, ValueError, TypeError):
+            return Status(state="running")
+
+    def true_status(self) -> Status:
+        """Read the status; `running` without a live worker is `interrupted`.
+
+        The status is read again once the lock was found free: a worker that ended in between wrote its last status
+        before it released the lock.
+        """
+        status = self.stated()
+        if status.state != "running" or self.is_alive() or (status := self.stated()).state != "running":
+            return status
+        message = "The worker was stopped from outside; what it had saved is kept, resume goes on from there."
+        return replace(status, state="interrupted", rate=None, eta_s=None, message=message)
 
     def status_version(self) -> tuple[int, int]:
         """Return what changes whenever the status is replaced, for one stat."""
@@ -179,7 +203,7 @@ S = TypeVar("S", bound=JobSpec, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class JobView(Generic[S]):
-    """One job as shown."""
+    """One job as shown: what was asked and how far it is."""
 
     job_id: str
     kind: str
@@ -199,65 +223,9 @@ class JobView(Generic[S]):
     silent_s: float | None = None
     """Seconds since a running job last reported."""
 
-
-def view_of(record: JobRecord, status: Status) -> JobView[JobSpec]:
-    """Join what was asked and how far it is."""
-    return JobView(
-        job_id=record.job_id,
-        kind=record.kind,
-        title=record.title,
-        state=status.state,
-        done=status.done,
-        total=status.total,
-        rate=status.rate,
-        eta_s=status.eta_s,
-        message=status.message,
-        created_at=record.created_at,
-        started_at=status.started_at,
-        finished_at=status.finished_at,
-        details=status.details,
-        spec=record.spec,
-        queued_at=status.queued_at,
-    )
-
-
-def row_of(view: JobView[JobSpec]) -> dict[str, Any]:
-    """Return the columns of the table jobs for this job."""
-    names = (
-        "job_id",
-        "kind",
-        "title",
-        "state",
-        "done",
-        "total",
-        "message",
-        "created_at",
-        "started_at",
-        "finished_at",
-    )
-    spec = json.dumps(plain_values(view.spec), sort_keys=True)
-    return {name: getattr(view, name) for name in names} | {"spec": spec}
-
-
-def true_status(folder: JobFolder) -> Status:
-    """Return the status; `running` without a live worker is `interrupted`.
-
-    The status is read again after the lock was found free: a worker that ended in between has written its
-    last word before it let go.
-    """
-    status = stated(folder)
-    if status.state != "running" or folder.is_alive():
-        return status
-    status = stated(folder)
-    if status.state != "running":
-        return status
-    message = "The worker was stopped from outside; what it had saved is kept, resume goes on from there."
-    return replace(status, state="interrupted", rate=None, eta_s=None, message=message)
-
-
-def stated(folder: JobFolder) -> Status:
-    """Return what the status file says; one lost in a power failure counts as a run cut short."""
-    try:
-        return folder.status()
-    except (OSError, ValueError, TypeError):
-        return Status(state="running")
+    def row(self) -> dict[str, Any]:
+        """Return the columns of the table jobs."""
+        names = ("job_id", "kind", "title", "state", "done", "total", "message")
+        times = ("created_at", "started_at", "finished_at")
+        values = {name: getattr(self, name) for name in (*names, *times)}
+        return values | {"spec": json.dumps(asdict(self.spec), sort_keys=True)}

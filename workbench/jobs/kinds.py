@@ -16,10 +16,9 @@ from pipeline.records import InputError, Side
 from pipeline.train_config import TrainConfig
 
 
+@dataclass(frozen=True, slots=True)
 class JobSpec:
-    """What a job is asked to do; one frozen dataclass per kind. `None` and empty values stand for not chosen."""
-
-    __slots__ = ()
+    """What a job is asked to do; one subclass per kind. `None` and empty values stand for not chosen."""
 
     @classmethod
     def upgraded(cls, stored: dict[str, Any]) -> dict[str, Any]:
@@ -43,8 +42,8 @@ class GenerateSpec(JobSpec):
     corpus_id: str = ""
     origin: str = ""  # what the premises were chosen for; every triplet keeps it
     earlier: tuple[str, ...] = ()  # jobs whose rows may serve this one
-    retries: str = ""
-    outcome: str = ""  # of the attempt whose premises are tried again
+    retries: str = ""  # the generation run whose premises are tried again
+    outcome: str = ""  # that the retried premises had in the run `retries`
     replaces: str = ""  # the triplet that another side is written for
 
 
@@ -82,7 +81,7 @@ class LensSpec(_PreviewOfWriting):
 
 @dataclass(frozen=True, slots=True)
 class AskSpec(JobSpec):
-    """A prompt of one's own, to see how an LLM goes on from it."""
+    """A free prompt, to see how an LLM continues it."""
 
     config: GenerationConfig
     llm: LLMEntry
@@ -99,7 +98,7 @@ class TokensSpec(JobSpec):
 
 @dataclass(frozen=True, slots=True)
 class HubModel:
-    """A model of the hub: OWNER/NAME or OWNER/NAME/FILE, and a commit."""
+    """A model on the hub: OWNER/NAME or OWNER/NAME/FILE, and a commit."""
 
     name: str
     revision: str
@@ -115,7 +114,7 @@ class CheckSpec(JobSpec):
 
 @dataclass(frozen=True, slots=True)
 class FetchPremisesSpec(JobSpec):
-    """A file of a data set of the hub as a corpus."""
+    """A file of a data set on the hub as a corpus."""
 
     name: str
     revision: str
@@ -206,7 +205,7 @@ class EvaluateSpec(JobSpec):
 
 @dataclass(frozen=True, slots=True)
 class FetchSpec(JobSpec):
-    """Tasks of the hub as files of the workspace."""
+    """Tasks on the hub as files of the workspace."""
 
     kind: Literal["sts", "retrieval"]
     tasks: tuple[str, ...]
@@ -293,13 +292,13 @@ class Kind:
     room: str
     unit: str = ""  # what it counts, where its title does not say so
     kept_early: bool = False  # whether what there is so far is of use when the job is ended early
-    shown_where_asked: bool = False  # its only result is what the asking page shows: Home does not list it
+    shown_where_asked: bool = False  # its result shows on the page that started it alone: Home does not list it
     environment: dict[str, str] = field(default_factory=dict)  # of its worker
 
 
 _SLEEPING = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""Threads that wait asleep: a training beside other programs takes half the time, on idle cores 5 % more. Writing
-with an LLM has many more waits and would take 35 % more."""
+"""Waiting threads sleep: training beside other programs takes half the time, on idle cores 5 % more. Generation with
+an LLM waits far more often and would take 35 % more."""
 
 KINDS: Final[dict[str, Kind]] = {
     kind.name: kind
@@ -319,12 +318,11 @@ KINDS: Final[dict[str, Kind]] = {
         Kind("project", "Embedding map", "models", ProjectSpec, "embedding_map"),
         Kind("fetch", "Fetching tasks", "downloads", FetchSpec, "fetch"),
         Kind("fetch_premises", "Fetching premises", "downloads", FetchPremisesSpec, "fetch"),
-        Kind("search", "Search", "searches", SearchSpec, "analysis"),  # seconds long, and somebody waits for it
+        Kind("search", "Search", "searches", SearchSpec, "analysis"),  # takes seconds, and somebody waits
         Kind("explain", "Explanation", "searches", ExplainSpec, "analysis"),
         Kind("preview", "Mask preview", "searches", PreviewSpec, "training"),
         Kind("tokens", "Token count", "searches", TokensSpec, "previews", shown_where_asked=True),
-        Kind("check", "LLM check", "checks", CheckSpec, "fetch"),  # an LLM is tried while a long run goes on
-        # looked at during a long run:
+        Kind("check", "LLM check", "checks", CheckSpec, "fetch"),  # beside a long run, as are the previews
         Kind("grid", "Grid preview", "previews", GridSpec, "previews", shown_where_asked=True),
         Kind("lens", "Contrast lens", "previews", LensSpec, "previews", shown_where_asked=True),
         Kind("ask", "Free prompt", "previews", AskSpec, "previews", shown_where_asked=True),

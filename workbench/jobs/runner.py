@@ -1,4 +1,4 @@
-"""Jobs: submit, queue, start, pause, cancel, resume. All state lies in the job folders."""
+"""Submitting, queueing, starting and stopping jobs. All state lies in the job folders."""
 
 import builtins
 import os
@@ -14,21 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.durable import full_disk_message, is_full_disk
 from pipeline.records import InputError, StorageError
-from workbench.jobs.folder import (
-    ENDED,
-    RESUMABLE,
-    JobFolder,
-    JobRecord,
-    JobView,
-    S,
-    State,
-    Status,
-    Stop,
-    read_jobs,
-    stated,
-    true_status,
-    view_of,
-)
+from workbench.jobs.folder import ENDED, RESUMABLE, JobFolder, JobRecord, JobView, S, State, Status, Stop, read_jobs
 from workbench.jobs.ingest import Ingester
 from workbench.jobs.kinds import JobSpec, kind_of, lane_of
 from workbench.journal import new_id, now
@@ -38,6 +24,10 @@ if TYPE_CHECKING:
 
 
 _STEP = timedelta(milliseconds=1)
+_PROJECT = Path(__file__).resolve().parents[2]
+_BUSY = 75
+"""Exit status of a worker whose job another worker has."""
+JobViews = list[JobView[JobSpec]]
 
 
 def next_first(statuses: Mapping[str, Status]) -> list[str]:
@@ -66,11 +56,6 @@ def _apart(times: list[str]) -> list[str]:
     return [moment.isoformat(timespec="milliseconds") for moment in apart]
 
 
-_PROJECT = Path(__file__).resolve().parents[2]
-_BUSY = 75
-JobViews = list[JobView[JobSpec]]
-
-
 @dataclass(frozen=True, slots=True)
 class _Child:
     process: subprocess.Popen[bytes]
@@ -78,7 +63,7 @@ class _Child:
 
 
 class JobRunner:
-    """Starts workers and answers what they do. Workers outlive it: a new runner finds them by their locks."""
+    """Starts workers and reports what they do. Workers outlive it: a new runner finds them by their locks."""
 
     def __init__(self, jobs: Path, ingester: Ingester) -> None:
         self._jobs = jobs
@@ -125,7 +110,7 @@ class JobRunner:
         return self._folder(job_id).out / name
 
     def set_aside(self) -> dict[str, str]:
-        """Return what lies among the jobs and cannot be read as one: its name and a sentence."""
+        """Return what cannot be read as a job in the folder of jobs: name -> why, as a sentence."""
         self._all_records()
         return dict(self._set_aside)
 
@@ -146,7 +131,7 @@ class JobRunner:
         """Queue a paused, failed or interrupted job again; it goes on where its journal ends."""
         folder = self._existing(job_id)
         with self._lock, folder.held(_wait_s(folder)) as is_free:
-            status = stated(folder)
+            status = folder.stated()
             state = "interrupted" if status.state == "running" and is_free else status.state
             if state not in RESUMABLE or not is_free:
                 raise InputError(f"The job {job_id} is {state}; only a paused, failed or interrupted one can resume.")
@@ -169,7 +154,7 @@ class JobRunner:
         elif status.state in ("paused", "interrupted") and status.done:
             self.resume(job_id, then="finish")
         else:
-            raise InputError(f"The job {job_id} is {status.state}; there is nothing to keep of it.")
+            raise InputError(f"The job {job_id} is {status.state}; it has nothing to keep.")
 
     def move(self, job_id: str, places: int) -> None:
         """Move a waiting job so many places up (negative) or down the queue of its lane."""
@@ -177,7 +162,7 @@ class JobRunner:
         with self._lock:
             waiting = self._waiting(self._lane(job_id))
             if job_id not in waiting:
-                raise InputError(f"The job {job_id} does not wait any more; only waiting jobs have an order.")
+                raise InputError(f"The job {job_id} is no longer waiting; only waiting jobs can be moved.")
             for job, queued_at in reordered(waiting, job_id, places).items():
                 folder = self._folder(job)
                 with folder.held() as is_free:
@@ -212,7 +197,7 @@ class JobRunner:
     def _stop(self, job_id: str, stop: Stop) -> None:
         folder = self._existing(job_id)
         with self._lock, folder.held(_wait_s(folder)) as is_free:
-            status = stated(folder)
+            status = folder.stated()
             if not is_free:
                 folder.ask(stop)
                 return
@@ -237,7 +222,7 @@ class JobRunner:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C in the server's terminal must not reach the worker
             )
-        self._children[job_id] = _Child(process, stated(folder).queued_at)
+        self._children[job_id] = _Child(process, folder.stated().queued_at)
 
     def _reap(self) -> None:
         for job_id, child in list(self._children.items()):
@@ -247,7 +232,7 @@ class JobRunner:
             del self._children[job_id]
             folder = self._folder(job_id)
             with folder.held() as is_free:
-                status = stated(folder)
+                status = folder.stated()
                 # Resumed meanwhile? Then it waits with a new time, and this end is not the new run's.
                 is_same_run = status.state == "queued" and status.queued_at == child.queued_at
                 if is_free and is_same_run and code not in (0, _BUSY):
@@ -255,7 +240,7 @@ class JobRunner:
                     folder.write_status(replace(status, state="failed", message=message, finished_at=now()))
 
     def _view(self, job_id: str) -> JobView[JobSpec]:
-        view = view_of(self._record(job_id), self._status(job_id))
+        view = self._record(job_id).view(self._status(job_id))
         reading, error = self._ingester.reading(job_id), self._ingester.error(job_id)
         notes: dict[str, Any] = {}
         if error:
@@ -275,7 +260,7 @@ class JobRunner:
         known = self._ended.get(job_id)
         if known and known[0] == version:
             return known[1]
-        status = true_status(folder)
+        status = folder.true_status()
         if status.state in ENDED:
             self._ended[job_id] = (version, status)
         return status
@@ -292,7 +277,7 @@ class JobRunner:
         return lane_of(self._record(job_id).spec)
 
     def _waiting(self, lane: str) -> dict[str, Status]:
-        """Statuses of the jobs of a lane that no worker has been started for."""
+        """Statuses of the queued jobs of a lane that no worker has been started for."""
         free = set(self._all_records()) - set(self._children)
         found = {job: self._status(job) for job in free if self._lane(job) == lane}
         return {job: status for job, status in found.items() if status.state == "queued"}
@@ -306,5 +291,5 @@ class JobRunner:
 
 
 def _wait_s(folder: JobFolder) -> float:
-    """Allow a worker that has said its last word the moment it needs to let go of the lock."""
-    return 3.0 if stated(folder).state in RESUMABLE | ENDED else 0.0
+    """Allow a worker that has written its last status a moment to release the lock."""
+    return 3.0 if folder.stated().state in RESUMABLE | ENDED else 0.0

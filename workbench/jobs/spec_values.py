@@ -1,10 +1,10 @@
-"""Specs of jobs as plain values and back: what another version wrote is read as far as this one knows it.
+"""Dataclasses built from stored JSON values, those of another version too, as far as this version knows the fields.
 
-Stands apart from kinds.py because it knows no kind: it goes by the types of any dataclass.
+Stands apart from kinds.py because it knows no kind of job: it goes by the field types of any dataclass.
 """
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, asdict, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
@@ -13,11 +13,6 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from pipeline.records import InputError
 
 T = TypeVar("T")
-
-
-def plain_values(spec: Any) -> dict[str, Any]:
-    """Return a dataclass as values that JSON can hold."""
-    return asdict(spec)
 
 
 def from_plain_values(kind: type[T], stored: Mapping[str, Any]) -> T:

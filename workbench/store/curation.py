@@ -1,10 +1,10 @@
-"""From premises to the final set: one count per step of curation, and what separates two rules."""
+"""Reads over triplets with their scores and decisions: the funnel of curation, final sets, annotations."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.store.connection import Database
-from workbench.store.decisions import STANDING
+from workbench.store.decisions import IN_FORCE
 from workbench.store.filters import Rule, attempts_clause
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Funnels:
         return counts
 
     def flips(self, attempt_ids: Sequence[str], judge_id: str, before: Rule, after: Rule) -> tuple[int, int]:
-        """Return how many triplets the second rule takes in and how many it leaves out, against the first."""
+        """Return how many triplets the second rule gains and loses, compared with the first."""
         clause, parameters = attempts_clause(attempt_ids, "j.attempt_id")
         old, new = (_KEEPS.format("?", "?", "?") for _ in range(2))
         [(gained, lost)] = self._database.rows(
@@ -85,9 +85,6 @@ class Funnels:
         )
 
 
-_BY_PERSON: Final = "coalesce(d.action, 'reset') <> 'reset'"
-
-
 class FinalSets:
     """Reads triplets with scores and decisions joined; a person's decision outranks the rule."""
 
@@ -118,7 +115,7 @@ class FinalSets:
         )
 
     def reasons(self, attempt_ids: Sequence[str], judge_id: str | None, rule: Rule | None) -> dict[str, int]:
-        """Count all triplets with both sides ok by why they are in or out."""
+        """Count all triplets with both sides ok by the reason why they are in or out."""
         source, parameters, reason = _joined(attempt_ids, judge_id, rule)
         rows = self._database.rows(
             f"SELECT {reason} AS reason, count(*) {source} GROUP BY 1 ORDER BY 2 DESC, 1", parameters
@@ -141,22 +138,26 @@ def _joined(attempt_ids: Sequence[str], judge_id: str | None, rule: Rule | None)
             "ELSE 'lost by rule' END"
         )
     source += f"WHERE t.positive_outcome = 'ok' AND t.hard_negative_outcome = 'ok' AND {clause}"
-    return source, parameters, f"CASE WHEN {_BY_PERSON} THEN 'person: ' || d.action ELSE {by_rule} END"
+    return (
+        source,
+        parameters,
+        f"CASE WHEN coalesce(d.action, 'reset') <> 'reset' THEN 'person: ' || d.action ELSE {by_rule} END",
+    )
 
 
 ADJUDICATED: Final = "adjudicated"
-"""Reason of a decision that settles a disagreement: it is the outcome, and nobody's own opinion."""
-OPINIONS: Final = f"""
-    WITH {STANDING} SELECT d.triplet_id, d.annotator, arg_max(d.action, d.sequence) AS action,
+"""Reason of a decision that settles a disagreement: it is the outcome, not an annotation of its own."""
+ANNOTATIONS: Final = f"""
+    WITH {IN_FORCE} SELECT d.triplet_id, d.annotator, arg_max(d.action, d.sequence) AS action,
         max(d.sequence) AS sequence
-    FROM decisions AS d JOIN standing USING (batch_id)
+    FROM decisions AS d JOIN in_force USING (batch_id)
     WHERE coalesce(d.reason, '') <> '{ADJUDICATED}' GROUP BY d.triplet_id, d.annotator
     HAVING arg_max(d.action, d.sequence) <> 'reset'
 """
 
 
-class Opinions:
-    """Reads the decisions in force per annotator."""
+class Annotations:
+    """Each annotator's decisions in force."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -165,16 +166,16 @@ class Opinions:
         """Return triplet_id, annotator, action, in the order in which they were given."""
         clause, parameters = attempts_clause(attempt_ids, "t.attempt_id")
         return self._database.frame(
-            f"SELECT triplet_id, annotator, action FROM ({OPINIONS}) SEMI JOIN "
+            f"SELECT triplet_id, annotator, action FROM ({ANNOTATIONS}) SEMI JOIN "
             f"(SELECT triplet_id FROM triplets AS t WHERE {clause}) USING (triplet_id) ORDER BY sequence",
             parameters,
         )
 
     def disputed(self, attempt_ids: Sequence[str] = ()) -> list[str]:
-        """Return the triplets whose annotators differ and that nobody has settled yet."""
+        """Return the triplets on which annotators disagree and that nobody has settled."""
         clause, parameters = attempts_clause(attempt_ids, "t.attempt_id")
         rows = self._database.rows(
-            f"SELECT triplet_id FROM ({OPINIONS}) "
+            f"SELECT triplet_id FROM ({ANNOTATIONS}) "
             f"SEMI JOIN (SELECT triplet_id FROM triplets AS t WHERE {clause}) "
             "USING (triplet_id) WHERE triplet_id NOT IN (SELECT triplet_id FROM decided WHERE reason = ? "
             "AND action <> 'reset') GROUP BY triplet_id HAVING count(DISTINCT action) > 1 ORDER BY max(sequence)",

@@ -1,4 +1,4 @@
-"""Human decisions: logged and fsynced first, then stored; undone and redone by appending, never by deleting."""
+"""People's decisions: logged and fsynced first, then stored; undone and redone by appending, never by deleting."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from pipeline.records import InputError
-from workbench.journal import Journal, Rows, new_id, now
+from workbench.journal import Rows, append_rows, new_id, now
 from workbench.store.connection import Cursor, Database, run
 from workbench.store.decision_log import insert_batches, line
 from workbench.store.filters import TripletFilter, attempts_clause, source_and_conditions
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 Action = Literal["accept", "reject", "swap", "edit", "reset"]
 BULK_ACTIONS: Final[tuple[Action, ...]] = ("accept", "reject", "swap", "reset")
-"""What can be said of many triplets at once."""
+"""Decisions that can be made on many triplets at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person says about one triplet; texts are needed for an edit only."""
+    """A person's decision on one triplet; only an edit needs texts."""
 
     triplet_id: str
     action: Action
@@ -59,7 +59,7 @@ def after(decision: Decision, texts: Texts) -> Texts:
             raise InputError(f"An edit of triplet {decision.triplet_id} needs both texts; one is empty.")
         return replace(texts, positive=positive, hard_negative=hard_negative, is_changed=True)
     if decision.action not in get_args(Action):
-        raise InputError(f"{decision.action} is no decision; choose one of {', '.join(get_args(Action))}.")
+        raise InputError(f"{decision.action!r} is not a decision; choose one of {', '.join(get_args(Action))}.")
     return texts
 
 
@@ -82,7 +82,7 @@ def matching(database: Database, chosen: TripletFilter, action: Action) -> dict[
 
 
 def resolved(database: Database, decisions: Sequence[Decision], *, blind: Collection[str]) -> dict[str, Any]:
-    """Return columns of these decisions, each building on what its triplet says by then; see Decisions.append."""
+    """Return columns of these decisions, each applied to the texts its triplet has by then; see Decisions.append."""
     texts = _texts(database, [decision.triplet_id for decision in decisions], blind=blind)
     positives: list[str | None] = []
     hard_negatives: list[str | None] = []
@@ -119,19 +119,19 @@ def _texts(database: Database, triplet_ids: list[str], *, blind: Collection[str]
     return known
 
 
-STANDING = """
+IN_FORCE = """
     taken_back AS (SELECT reverts AS batch_id FROM decision_batches WHERE reverts IS NOT NULL
         AND batch_id NOT IN (SELECT reverts FROM decision_batches WHERE reverts IS NOT NULL)),
-    standing AS (SELECT batch_id, annotator, first_sequence FROM decision_batches WHERE reverts IS NULL
+    in_force AS (SELECT batch_id, annotator, first_sequence FROM decision_batches WHERE reverts IS NULL
         AND batch_id NOT IN (SELECT batch_id FROM taken_back))
 """
 """Batches in force. An undo is a batch that reverts a batch of decisions; a redo is one that reverts an undo."""
-LAST_STANDING = f"""
-    WITH {STANDING} SELECT batch_id, batch_id FROM standing WHERE annotator = $annotator
+LAST_IN_FORCE = f"""
+    WITH {IN_FORCE} SELECT batch_id, batch_id FROM in_force WHERE annotator = $annotator
     ORDER BY first_sequence DESC LIMIT 1
 """
 LAST_UNDO = f"""
-    WITH {STANDING}, made AS (SELECT coalesce(max(first_sequence), 0) AS last FROM decision_batches
+    WITH {IN_FORCE}, made AS (SELECT coalesce(max(first_sequence), 0) AS last FROM decision_batches
         WHERE annotator = $annotator AND reverts IS NULL)
     SELECT undo.batch_id, undo.reverts FROM decision_batches AS undo
     JOIN decision_batches AS undone ON undone.batch_id = undo.reverts AND undone.reverts IS NULL
@@ -140,11 +140,11 @@ LAST_UNDO = f"""
     ORDER BY undo.first_sequence DESC LIMIT 1
 """
 STATES = f"""
-    WITH {STANDING},
+    WITH {IN_FORCE},
     touched AS (SELECT DISTINCT triplet_id FROM decisions WHERE batch_id = $batch),
     mine AS (SELECT triplet_id, max(sequence) AS sequence FROM decisions WHERE batch_id = $batch GROUP BY triplet_id),
     others AS (SELECT triplet_id, max(sequence) AS sequence FROM decisions SEMI JOIN touched USING (triplet_id)
-        WHERE batch_id <> $batch AND batch_id IN (SELECT batch_id FROM standing) GROUP BY triplet_id)
+        WHERE batch_id <> $batch AND batch_id IN (SELECT batch_id FROM in_force) GROUP BY triplet_id)
     SELECT mine.triplet_id, coalesce(s.action, 'reset'), s.positive, s.hard_negative, coalesce(s.reason, ''),
         coalesce(b.annotator, $annotator)
     FROM mine LEFT JOIN others USING (triplet_id)
@@ -152,7 +152,7 @@ STATES = f"""
     LEFT JOIN decision_batches AS b ON b.batch_id = s.batch_id
     WHERE others.sequence IS NULL OR mine.sequence > others.sequence ORDER BY mine.sequence
 """
-"""What becomes of the triplets of a batch when it is taken back, or put back: of those nobody decided later."""
+"""The states that the triplets of a batch get when it is undone or redone: those that nobody decided later."""
 STATE_COLUMNS = ("triplet_id", "action", "positive", "hard_negative", "reason", "decided_by")
 
 
@@ -177,7 +177,7 @@ class Decisions:
     def append(self, decisions: Sequence[Decision], *, blind: Collection[str] = ()) -> str:
         """Log, then store these decisions as one batch of one annotator; return the batch id.
 
-        blind: the triplets whose generated texts the annotator saw and nobody's changes: decisions build on those.
+        blind: the triplets that the annotator saw as generated, without others' changes; decisions change those.
         An unknown triplet, an unknown action or an empty text is an InputError and nothing is kept.
         """
         if not decisions:
@@ -202,7 +202,7 @@ class Decisions:
             count = len(table["triplet_id"])
             if expected is not None and count != expected:
                 raise InputError(
-                    f"{expected:,} triplets were shown and {count:,} match by now: look again, then decide."
+                    f"{expected:,} triplets were shown and {count:,} match by now: look again before you decide."
                 )
             if not count:
                 raise InputError("No triplet matches this filter; there is nothing to decide.")
@@ -213,7 +213,7 @@ class Decisions:
 
         A triplet that somebody else decided later keeps that later decision.
         """
-        return self._revert(annotator, LAST_STANDING, back=True)
+        return self._revert(annotator, LAST_IN_FORCE, back=True)
 
     def redo(self, annotator: str) -> str | None:
         """Put the annotator's last undone batch in force again; None if none was undone since their last decision."""
@@ -286,11 +286,7 @@ class Decisions:
             "created_at": now(),
             "reverts": reverts,
         }
-        log = Journal(self._log)
-        try:
-            log.append([line(batch, table)])
-        finally:
-            log.close()
+        append_rows(self._log, [line(batch, table)])
         self._catch_up()
         return str(batch["batch_id"])
 

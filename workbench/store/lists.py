@@ -1,4 +1,4 @@
-"""Named lists of triplets, cut out of a map or a table: one JSON file each."""
+"""Small files of a workspace beside its database: slices, notes, settings of curation, own tests, prompt sets."""
 
 import json
 import logging
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, ClassVar
 
 from pipeline.config import CurationRule, from_fields
 from pipeline.durable import write_json, write_text
@@ -15,7 +15,30 @@ from pipeline.generation.prompt_sets import PROMPT_SETS, SHIPPED, prompt_set
 from pipeline.generation.prompts import PromptSet
 from pipeline.records import InputError, text_id
 from pipeline.settings import checked_name
-from workbench.journal import Journal, new_id, now, read_rows
+from workbench.journal import append_rows, new_id, now, read_rows
+
+MAX_GUIDELINES_CHARS = 50_000
+MOST_RULE_NAME_CHARS = 40
+_ADDED, _RETRACTED = "behaviour_tests", "retracted_behaviour_tests"
+_writing = Lock()
+_log = logging.getLogger(__name__)
+
+
+class _Records:
+    """A folder with one JSON file per record, whose names sort by time."""
+
+    folder_name: ClassVar[str]
+
+    def __init__(self, workspace_root: Path) -> None:
+        self.folder = workspace_root / self.folder_name
+
+    def _keep(self, record_id: str, record: dict[str, Any]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / f"{record_id}.json", record)
+
+    def _read(self) -> list[dict[str, Any]]:
+        """Return the records, oldest first."""
+        return [json.loads(path.read_bytes()) for path in sorted(self.folder.glob("*.json"))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +56,10 @@ class Slice:
 SliceList = list[Slice]
 
 
-class Slices:
+class Slices(_Records):
     """The folder of slices of a workspace."""
 
-    def __init__(self, workspace_root: Path) -> None:
-        self.folder = workspace_root / "slices"
+    folder_name = "slices"
 
     def add(self, name: str, triplet_ids: Sequence[str], *, origin: str) -> Slice:
         """Save a slice; one without a name or without triplets is an InputError."""
@@ -45,13 +67,12 @@ class Slices:
         if not name.strip() or not unique:
             raise InputError("A slice needs a name and at least one triplet: select points on the map first.")
         saved = Slice(new_id("slice"), checked_name(name, "a slice"), unique, origin, now())
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / f"{saved.slice_id}.json", asdict(saved))
+        self._keep(saved.slice_id, asdict(saved))
         return saved
 
     def list(self) -> SliceList:
         """Return every slice, newest first."""
-        return [_slice(json.loads(path.read_bytes())) for path in sorted(self.folder.glob("*.json"), reverse=True)]
+        return [Slice(**row | {"triplet_ids": tuple(row["triplet_ids"])}) for row in reversed(self._read())]
 
     def get(self, slice_id: str) -> Slice:
         """Return one slice; an unknown id is an InputError."""
@@ -59,14 +80,6 @@ class Slices:
             if saved.slice_id == slice_id:
                 return saved
         raise InputError(f"There is no slice {slice_id}; save a selection of the map as a slice first.")
-
-
-def _slice(fields: dict[str, Any]) -> Slice:
-    return Slice(**fields | {"triplet_ids": tuple(fields["triplet_ids"])})
-
-
-MAX_GUIDELINES_CHARS = 50_000
-MOST_RULE_NAME_CHARS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +95,7 @@ class CurationNotes:
 
 
 def read_notes(root: Path) -> CurationNotes:
-    """Read the notes of a workspace; none yet are empty ones."""
+    """Read the settings of curation of a workspace; where nothing was saved the defaults."""
     text, settings = root / "guidelines.md", root / "curation.json"
     guidelines = text.read_text(encoding="utf-8") if text.is_file() else ""
     fields: dict[str, Any] = {}
@@ -96,11 +109,13 @@ def read_notes(root: Path) -> CurationNotes:
 
 
 def write_notes(root: Path, notes: CurationNotes) -> None:
-    """Keep the notes; a reader never sees half of them."""
+    """Save the settings of curation; a reader never sees half of a file."""
     if not 0 <= notes.shared <= 1:
-        raise InputError(f"The share annotated twice must lie in 0..1, got {notes.shared}.")
+        raise InputError(f"The share that every annotator decides must lie between 0 and 1, got {notes.shared}.")
     if len(notes.guidelines) > MAX_GUIDELINES_CHARS:
-        raise InputError(f"The guidelines have {len(notes.guidelines):,} characters; keep them below 50,000.")
+        raise InputError(
+            f"The guidelines have {len(notes.guidelines):,} characters; at most {MAX_GUIDELINES_CHARS:,} are allowed."
+        )
     write_text(root / "guidelines.md", notes.guidelines)
     settings = {"shared": notes.shared, "rules": {name: asdict(rule) for name, rule in notes.rules.items()}}
     write_json(root / "curation.json", settings, indent=1)
@@ -120,35 +135,30 @@ class Note:
 NoteList = list[Note]
 
 
-class Notes:
+class Notes(_Records):
     """The folder of notes of a workspace."""
 
-    def __init__(self, workspace_root: Path) -> None:
-        self.folder = workspace_root / "notes"
+    folder_name = "notes"
 
     def add(self, text: str, *, about: str) -> Note:
         """Keep a note; an empty one is an InputError."""
         if not text.strip():
-            raise InputError("The note is empty: write what you saw.")
+            raise InputError("The note is empty: write down what you saw.")
         note = Note(new_id("note"), about, text.strip(), now())
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / f"{note.note_id}.json", asdict(note))
+        self._keep(note.note_id, asdict(note))
         return note
 
     def list(self, about: str | None = None) -> NoteList:
         """Return notes, newest first; all of them, or those about one thing."""
-        found = [Note(**json.loads(path.read_bytes())) for path in sorted(self.folder.glob("*.json"), reverse=True)]
+        found = [Note(**row) for row in reversed(self._read())]
         return [note for note in found if about in (None, note.about)]
 
 
 CaseList = list[Case]
-_ADDED, _RETRACTED = "behaviour_tests", "retracted_behaviour_tests"
-_writing = Lock()
-_log = logging.getLogger(__name__)
 
 
 class OwnTests:
-    """The file of own tests of a workspace; a test that was taken back stays in it, with the line that says so."""
+    """The file of behavioural tests of your own; one that was taken back stays in it, with a line that says so."""
 
     def __init__(self, workspace_root: Path) -> None:
         self.path = workspace_root / "behaviour_tests.jsonl"
@@ -172,7 +182,7 @@ class OwnTests:
         with _writing:
             if case in self.list() or case in built_in_cases():
                 return False
-            self._append({"table": _ADDED, "created_at": now(), "case": asdict(case)})
+            append_rows(self.path, [{"table": _ADDED, "created_at": now(), "case": asdict(case)}])
         return True
 
     def retract(self, case_id: str) -> None:
@@ -182,14 +192,7 @@ class OwnTests:
                 raise InputError(
                     "This test is not among those of the workspace: it may have been taken back already."
                 )
-            self._append({"table": _RETRACTED, "created_at": now(), "case_id": case_id})
-
-    def _append(self, row: dict[str, object]) -> None:
-        journal = Journal(self.path)
-        try:
-            journal.append([row])
-        finally:
-            journal.close()
+            append_rows(self.path, [{"table": _RETRACTED, "created_at": now(), "case_id": case_id}])
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +203,7 @@ class PairSlice:
     name: str
     task: str
     pair_ids: tuple[str, ...]
-    """Hashes of the two sentences, so that the slice survives another order or a shorter file."""
+    """Hashes of the two sentences: the slice survives another order or a shorter file."""
     origin: str
     """Where it was cut out: encoder, task and slice as one line."""
     created_at: str
@@ -209,11 +212,10 @@ class PairSlice:
 PairSliceList = list[PairSlice]
 
 
-class PairSlices:
+class PairSlices(_Records):
     """The folder of pair slices of a workspace."""
 
-    def __init__(self, workspace_root: Path) -> None:
-        self.folder = workspace_root / "pair_slices"
+    folder_name = "pair_slices"
 
     def add(self, name: str, pairs: Sequence[tuple[str, str]], *, task: str, origin: str) -> PairSlice:
         """Save a slice. Raises InputError without a name or a pair, and for a name that the task has already."""
@@ -223,16 +225,13 @@ class PairSlices:
         if name.strip() in {known.name for known in self.list(task)}:
             raise InputError(f"{task} has a slice called {name.strip()} already: choose another name.")
         saved = PairSlice(new_id("pairs"), name.strip(), task, unique, origin, now())
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / f"{saved.slice_id}.json", asdict(saved))
+        self._keep(saved.slice_id, asdict(saved))
         return saved
 
     def list(self, task: str) -> PairSliceList:
         """Return the slices of a task, oldest first."""
-        read = [json.loads(path.read_bytes()) for path in sorted(self.folder.glob("*.json"))]
-        return [
-            PairSlice(**fields | {"pair_ids": tuple(fields["pair_ids"])}) for fields in read if fields["task"] == task
-        ]
+        rows = [row for row in self._read() if row["task"] == task]
+        return [PairSlice(**row | {"pair_ids": tuple(row["pair_ids"])}) for row in rows]
 
 
 def pair_ids(pairs: Iterable[tuple[str, str]]) -> list[str]:
@@ -241,11 +240,10 @@ def pair_ids(pairs: Iterable[tuple[str, str]]) -> list[str]:
 
 
 PromptSetList = list[PromptSet]
-_TABLE = "prompt_sets"
 
 
 class PromptSets:
-    """What was saved in this workspace, beside what comes with the workbench."""
+    """The prompt sets saved in this workspace, together with those that come with the workbench."""
 
     def __init__(self, workspace_root: Path) -> None:
         self.path = workspace_root / "prompt_sets.jsonl"
@@ -278,9 +276,5 @@ class PromptSets:
         with _writing:
             versions = [one.version for one in self.own() if one.prompt_set_id == prompts.prompt_set_id]
             saved = replace(prompts, version=max(versions, default=0) + 1)
-            journal = Journal(self.path)
-            try:
-                journal.append([{"table": _TABLE, "created_at": now(), "prompts": saved.to_json()}])
-            finally:
-                journal.close()
+            append_rows(self.path, [{"table": "prompt_sets", "created_at": now(), "prompts": saved.to_json()}])
         return saved

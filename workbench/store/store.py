@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from workbench.journal import Rows
 from workbench.store.connection import Database, copy_database, records, run
-from workbench.store.curation import FinalSets, Funnels, Opinions
+from workbench.store.curation import Annotations, FinalSets, Funnels
 from workbench.store.decisions import Decisions
 from workbench.store.encoders import Encoders, Projections, Runs, Scores
 from workbench.store.journals import Journals, Table, columns, insert, schema_of
@@ -79,7 +79,7 @@ class Store:
         self.calibrations = Calibrations(self.database)
         self.funnels = Funnels(self.database)
         self.final_sets = FinalSets(self.database)
-        self.opinions = Opinions(self.database)
+        self.annotations = Annotations(self.database)
         self.snapshots = Snapshots(self.database, root / "snapshots")
         self.runs = Runs(self.database)
         self.encoders = Encoders(self.database)

@@ -117,7 +117,7 @@ def _annotator() -> str:
 
 def annotator_agreement(workspace: Workspace, scope: Scope) -> None:
     """Draw kappa for each pair of annotators, alpha over all, and the number of disputed triplets."""
-    opinions = workspace.store.opinions.of(list(scope.attempt_ids))
+    opinions = workspace.store.annotations.of(list(scope.attempt_ids))
     table = opinions.pivot(index="triplet_id", columns="annotator", values="action")
     shared = table[table.notna().sum(axis=1) > 1]
     if shared.empty:
@@ -128,7 +128,7 @@ def annotator_agreement(workspace: Workspace, scope: Scope) -> None:
         )
         return
     alpha = krippendorff_alpha([row.dropna().tolist() for _, row in shared.iterrows()])
-    disputed = len(workspace.store.opinions.disputed(list(scope.attempt_ids)))
+    disputed = len(workspace.store.annotations.disputed(list(scope.attempt_ids)))
     first, second, third, fourth = st.columns(4)
     first.metric("Decided by several", count(len(shared)))
     between = pairs(shared)

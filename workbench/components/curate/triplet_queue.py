@@ -108,7 +108,7 @@ def _offers(workspace: Workspace, triplet: dict[str, Any], settings: QueueSettin
 
 
 def _opinions(workspace: Workspace, triplet_id: str) -> None:
-    opinions = workspace.store.opinions.of()
+    opinions = workspace.store.annotations.of()
     own = opinions[opinions["triplet_id"] == triplet_id]
     decisions = ", ".join(f"{row.annotator}: {row.action}" for row in own.itertuples())
     st.text(f"Annotators differ. {decisions}. Your decision settles it; their annotations are kept.")

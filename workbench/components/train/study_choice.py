@@ -11,10 +11,10 @@ from pipeline.studies.hub import hub_names
 from pipeline.studies.spec import Study, curation_text, mask_text, source_text
 from pipeline.studies.spec_file import read_study
 from workbench import state
-from workbench.actions.training import keep_study_file, start_study, study_command, study_files
+from workbench.actions.training import keep_study_file, start_study, study_files
 from workbench.components.elements import count, counted, errors_shown, plain, read_json
 from workbench.paths import SAMPLE_CORPUS
-from workbench.study_runs import SHIPPED
+from workbench.study_runs import SHIPPED, study_command
 from workbench.workspace import Workspace
 
 _FIRST = "stages"
