@@ -1,4 +1,4 @@
-"""The command line's way to the server that owns a workspace."""
+"""How the command line finds and calls the server that owns a workspace."""
 
 import json
 import os
@@ -14,6 +14,8 @@ from pipeline.records import InputError, StorageError
 
 _TOKEN_FILE = "owner.token"
 _OWNER_FILE = "owner.json"
+_HEALTH_TIMEOUT_S = 5.0
+_CALL_TIMEOUT_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Owner:
 
 
 def announce(root: Path, address: str, port: int) -> str:
-    """Say where the server listens; return a fresh token that only this user can read."""
+    """Write where the server listens; return a fresh token that only this user can read."""
     token = secrets.token_urlsafe(32)
     write_bytes(root / _TOKEN_FILE, token.encode(), mode=0o600)
     record = {"pid": os.getpid(), "address": address, "port": port, "token_file": _TOKEN_FILE}
@@ -36,7 +38,7 @@ def announce(root: Path, address: str, port: int) -> str:
 
 
 def withdraw(root: Path) -> None:
-    """Take the announcement back when the server ends."""
+    """Remove the announcement when the server ends."""
     for name in (_OWNER_FILE, _TOKEN_FILE):
         (root / name).unlink(missing_ok=True)
 
@@ -51,12 +53,8 @@ def find(root: Path) -> Owner | None:
         return None
 
 
-_HEALTH_TIMEOUT_S = 5.0
-_CALL_TIMEOUT_S = 600.0
-
-
 class RemoteFailure(RuntimeError):
-    """Seen by the person whose command failed inside the server; its log says more."""
+    """Seen by the person whose command failed inside the server, whose log has the details."""
 
 
 class RemoteWorkspace:
@@ -78,7 +76,7 @@ class RemoteWorkspace:
         remote = cls(found)
         try:
             answer = remote._send("/api/health", None, _HEALTH_TIMEOUT_S)
-        except (OSError, ValueError):  # nobody listens there, or something else does
+        except (OSError, ValueError):  # no server there, or another program
             return None
         return remote if answer.get("workspace") == str(root.expanduser().resolve()) else None
 

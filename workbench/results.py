@@ -1,4 +1,4 @@
-"""What a look at the hygiene of triplets found: read from the folder of the job that looked."""
+"""Results of finished hygiene, behaviour and margin jobs, read from the folders of the jobs."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class HygieneRun:
-    """A finished look at some attempts."""
+    """A finished hygiene job."""
 
     job_id: str
     out: Path
@@ -28,7 +28,7 @@ class HygieneRun:
 
     @property
     def about(self) -> dict[str, Any]:
-        """Names of the tasks looked into, size of the sample of pairs, floor of their cosines."""
+        """Names of the tasks searched for leaks, size of the sample of pairs, floor of their cosines."""
         return json.loads((self.out / "about.json").read_text(encoding="utf-8"))
 
     @property
@@ -41,7 +41,7 @@ class HygieneRun:
         return _table(str(self.out / f"{name}.parquet"))
 
     def neighbours(self, triplet_id: str, premise: str, *, count: int = 8) -> "pd.DataFrame | None":
-        """Return triplet_id, premise, cosine of the nearest other premises; None for a premise not looked at."""
+        """Return triplet_id, premise, cosine of the nearest other premises; None for a premise not among them."""
         from pipeline.analysis.neighbours import nearest
 
         known, vectors = self.table("premises"), _vectors(str(self.out / "premises.npy"))
@@ -54,7 +54,7 @@ class HygieneRun:
 
 
 def latest_hygiene(workspace: "Workspace", attempt_ids: Sequence[str]) -> HygieneRun | None:
-    """Return the newest finished look at exactly these attempts, or None."""
+    """Return the newest finished hygiene job on exactly these generation runs, or None."""
     for job in workspace.jobs.of(HygieneSpec, lambda spec: set(spec.attempt_ids) == set(attempt_ids)):
         about = workspace.jobs.output(job.job_id, "about.json")
         if job.state == "finished" and about.exists():
@@ -65,7 +65,7 @@ def latest_hygiene(workspace: "Workspace", attempt_ids: Sequence[str]) -> Hygien
 
 @lru_cache(maxsize=16)
 def _table(path: str) -> "pd.DataFrame":
-    """Written once and never changed, so that it can be kept; callers must not change it either."""
+    """Read a table that never changes once written; callers must not change it either."""
     import pandas as pd
 
     return pd.read_parquet(path)

@@ -35,7 +35,7 @@ def configure(token: str) -> None:
 
 
 async def health(request: Request) -> Response:
-    """Answer that the server lives; with the token, also for which workspace."""
+    """Answer that the server is up; with the token, also for which workspace."""
     if not _is_authorised(request):
         return _answer(200, {"status": "ok"})
     return _answer(200, {"status": "ok", "workspace": str(current_workspace().root)})
@@ -44,7 +44,7 @@ async def health(request: Request) -> Response:
 async def call(request: Request) -> Response:
     """Run {"action": name, "arguments": {...}} and answer with its result."""
     if not _is_authorised(request):
-        return _answer(401, {"error": "The token is missing or wrong; it lies in owner.token of the workspace."})
+        return _answer(401, {"error": "The token is missing or wrong; it is in owner.token in the workspace."})
     body = await _limited_body(request)
     if body is None:
         limit_mib = LARGEST_BODY_BYTES >> 20
@@ -79,7 +79,7 @@ def _run(name: str, arguments: dict[str, Any]) -> Response:
     except Exception as error:
         _log.exception("The action %s failed.", name)
         return _answer(
-            500, {"error": f"The action {name} failed ({type(error).__name__}); the server's log says more."}
+            500, {"error": f"The action {name} failed ({type(error).__name__}); the server's log has the details."}
         )
 
 

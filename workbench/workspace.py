@@ -1,4 +1,4 @@
-"""A workspace: one folder, its store, its jobs, and the thread that looks after both."""
+"""A workspace: one folder, its store, its jobs, and the thread that keeps both up to date."""
 
 import atexit
 import logging
@@ -61,12 +61,8 @@ class Workspace:
         self.store.close()
         self._lock.release()
 
-    def backup(self, target: Path) -> Path:
-        """Write a copy of the database while work goes on."""
-        return self.store.backup(target)
-
     def wait(self, job_id: str, timeout_s: float | None = None) -> JobView:
-        """Wait until the job runs no more and all its rows are stored; return how it ended."""
+        """Wait until the job has stopped and all its rows are stored; return its last view."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             view = self.jobs.get(job_id)
@@ -140,7 +136,7 @@ def close_current_workspace() -> None:
 
 
 def _attempt(step: Callable[[], object], failing: set[str]) -> None:
-    """Run one step; an error is logged once per kind and tried again, because the thread must live on."""
+    """Run one step; an error is logged once and the step tried again, because the thread must go on."""
     name = step.__qualname__
     try:
         step()

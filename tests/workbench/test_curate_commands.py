@@ -248,7 +248,7 @@ def test_a_shared_triplet_shows_and_builds_on_the_generated_texts(boats, own_wor
         ("bulk accept --where a_max=2 --by ann", "judge_id"),
         ("bulk accept --where a_max=high --by ann", "a_max of the filter must be a number"),
         ("bulk accept --where nothing=2 --by ann", "has no field nothing"),
-        ("bulk accept --where pattern=[ --by ann", "[ is no regular expression"),
+        ("bulk accept --where pattern=[ --by ann", "[ is not a regular expression"),
         ("bulk accept --filter [] --by ann", "--filter"),
         ("bulk accept --expected 3 --by ann", "3 triplets were shown and 34 match"),
         ("list --limit 0", "between 1 and"),

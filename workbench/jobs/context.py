@@ -1,8 +1,7 @@
-"""What a handler sees of its job: settings, input, journal, progress, and whether it should stop."""
+"""What a handler gets of its job: settings, input, journal, progress, and requests to stop."""
 
 import json
 import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,12 @@ if TYPE_CHECKING:
 _REPORT_EVERY_S = 0.2
 _RESERVE_BYTES = 64 * 1024
 _INPUT_ROWS = 2_000
+
+
+FLUSH_SECONDS = 1.0
+"""Longest time a finished row waits for its fsync: what a kill can cost."""
+_FLUSH_ROWS = 2_000
+Item = TypeVar("Item")
 
 
 class JobContext(Generic[S]):
@@ -42,12 +47,12 @@ class JobContext(Generic[S]):
 
     @property
     def vectors(self) -> Path:
-        """Folder of the workspace where the vectors of texts are kept for all jobs."""
+        """Folder of the workspace with the cache of vectors, shared by all jobs."""
         return self.folder.path.parent.parent / "vectors"
 
     def begin(self) -> None:
-        """Open the journal, cutting a torn tail, and say that the job runs."""
-        self._reserve.write_bytes(b"\0" * _RESERVE_BYTES)  # room to say that the disk is full
+        """Open the journal, cutting a torn tail, and mark the job as running."""
+        self._reserve.write_bytes(b"\0" * _RESERVE_BYTES)  # freed when the disk is full, to write the last status
         self._journal = Journal(self.folder.journal)
         signal.signal(signal.SIGTERM, self._on_terminate)
         started = self._status.started_at or now()
@@ -81,14 +86,14 @@ class JobContext(Generic[S]):
         return {str(row[key]) for row in read_rows(self.folder.journal) if row["table"] == table and key in row}
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Append rows, each with its "table"; when this returns they are on the disk and count as done."""
+        """Append rows, each with its "table"; when this returns they are on the disk."""
         if self._journal is None:
-            raise RuntimeError("write() came before begin()")
+            raise RuntimeError("write() was called before begin()")
         self._journal.append(rows)
 
     def progress(self, done: int, total: int, message: str = "", **details: Any) -> None:
-        """Say how far the job is; rate and time left are measured from the first report of this run."""
-        moment = time.monotonic()
+        """Report how far the job is; rate and time left are measured from the first report of this run."""
+        moment = monotonic()
         if self._first is None:
             self._first = (moment, done)
         elapsed_s, gained = moment - self._first[0], done - self._first[1]
@@ -102,28 +107,28 @@ class JobContext(Generic[S]):
             message=message,
             details=self._status.details | _plain(details),
         )
-        # Kept above in any case: a job that fails between two writes ends with its newest figures.
+        # The figures above are kept in any case: a job that fails between two writes ends with the newest.
         if moment - self._reported_at < _REPORT_EVERY_S and 0 < done < total:
             return
         self._reported_at = moment
         self.folder.write_status(self._status, sync=False)
 
     def restart_clock(self) -> None:
-        """Measure rate and time left from the next report on: what came before was work of another kind."""
+        """Measure rate and time left from the next report on; the work before it was of another kind."""
         self._first = None
 
     def stop_requested(self) -> Stop | None:
-        """Return pause or cancel when the handler should write what it has and return."""
+        """Return how the job was asked to stop, if it was; the handler then writes what it has and returns."""
         self.stop_seen = self.stop_seen or self.folder.control() or ("pause" if self._asked_to_end else None)
         return self.stop_seen
 
     def stop_if_asked(self) -> None:
-        """Leave the handler here when somebody asked to stop: raises Stopped, which the worker takes as that end."""
+        """Raise Stopped, which ends the handler, if the job was asked to stop."""
         if self.stop_requested():
             raise Stopped
 
     def end(self, state: State, message: str = "") -> None:
-        """Write the last status of this run. Works on a full disk, thanks to the reserve."""
+        """Write the last status of this run; the reserve makes room for it on a full disk."""
         self._reserve.unlink(missing_ok=True)
         self._status = replace(
             self._status,
@@ -141,20 +146,14 @@ class JobContext(Generic[S]):
 
 
 def _plain(details: dict[str, Any]) -> dict[str, Any]:
-    """Turn numbers of NumPy or torch into plain ones, so that the status stays JSON."""
+    """Turn numbers of NumPy or torch into plain ones that JSON can hold."""
     return json.loads(
         json.dumps(details, default=lambda value: value.item() if hasattr(value, "item") else str(value))
     )
 
 
-FLUSH_SECONDS = 1.0
-"""Longest time a finished row waits for its fsync: what a kill can cost."""
-_FLUSH_ROWS = 2_000
-Item = TypeVar("Item")
-
-
 def in_batches(stream: Iterator[Item]) -> Iterator[list[Item]]:
-    """Group a stream by time. When it ends with an error, what came before that is yielded first."""
+    """Group a stream by time. When it ends with an error, the items before it are yielded first."""
     batch: list[Item] = []
     since = monotonic()
     try:

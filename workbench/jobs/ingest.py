@@ -1,4 +1,4 @@
-"""The ingester: carries whole journal lines of every job into the database."""
+"""The ingester: stores whole journal lines of every job in the database."""
 
 import logging
 import time
@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 class Ingester:
-    """Reads what is new in the journals. Used by one thread; one journal's error stops no other."""
+    """Reads what is new in the journals, in one thread; an error in one journal does not stop the others."""
 
     def __init__(self, store: Store, jobs: Path) -> None:
         self._store = store
@@ -38,7 +38,7 @@ class Ingester:
         return self._errors.get(job_id, ("", 0.0))[0]
 
     def retry(self, job_id: str) -> None:
-        """Try this journal again at once: whoever resumes a job has removed what stopped it."""
+        """Try this journal again at once, for a job that was resumed."""
         self._errors.pop(job_id, None)
 
     def reading(self, job_id: str) -> Reading:

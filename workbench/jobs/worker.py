@@ -16,12 +16,7 @@ from workbench.jobs.kinds import JobSpec, kind_named
 
 TEST_HANDLERS = "MULTICSR_TEST_HANDLERS"
 """Environment variable that names a package of stand-in handlers; for tests only."""
-_END_OF_STOP: dict[Stop | None, State] = {
-    None: "finished",
-    "finish": "finished",
-    "pause": "paused",
-    "cancel": "cancelled",
-}
+_ENDS: dict[Stop, State] = {"finish": "finished", "pause": "paused", "cancel": "cancelled"}
 _LOCK_WAIT_S = 3.0
 _BUSY = 75
 
@@ -51,7 +46,7 @@ def _run(context: JobContext[JobSpec]) -> int:
         traceback.print_exc()
         context.end("failed", _sentence(context, error))
         return 1
-    context.end(_END_OF_STOP[context.stop_seen])
+    context.end(_ENDS[context.stop_seen or "finish"])
     return 0
 
 

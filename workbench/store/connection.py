@@ -1,4 +1,4 @@
-"""The only connection to the database file: a fresh cursor per unit of work, one lock around writes."""
+"""The only connection to the database file: a fresh cursor per unit of work, one lock around writes; backups."""
 
 import re
 import secrets
@@ -109,7 +109,7 @@ class Database:
         return root
 
     def _restrictions(self) -> list[str]:
-        """SQL reaches files inside the workspace only (backups, snapshots), and nobody can lift that."""
+        """Restrict SQL to files inside the workspace (backups, snapshots); the lock keeps this from being lifted."""
         folder = str(self.path.parent).replace("'", "''")
         return [
             f"SET allowed_directories = ['{folder}/']",
@@ -138,7 +138,7 @@ class Database:
         return root.cursor()
 
     def _recover(self, cursor: Cursor, error: duckdb.Error) -> None:
-        """Roll back after a failed statement; turn a full disk into the sentence people can act on."""
+        """Roll back after a failed statement; turn a full disk into a sentence that says what to do."""
         invalidated = isinstance(error, duckdb.FatalException) or "invalidated" in str(error)
         if not invalidated:
             try:

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from workbench.store.connection import Database
 from workbench.store.decisions import IN_FORCE
-from workbench.store.filters import Rule, attempts_clause
+from workbench.store.filters import KEPT_BY_RULE, Rule, attempts_clause
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-_KEEPS: Final = "coalesce(j.a >= {0} AND j.b <= {1} AND j.a >= j.b + {2}, false)"
+ADJUDICATED: Final = "adjudicated"
+"""Reason of a decision that settles a disagreement: it is the outcome, not an annotation of its own."""
 _OK: Final = "t.positive_outcome = 'ok' AND t.hard_negative_outcome = 'ok'"
 
 
@@ -27,7 +28,7 @@ class Funnels:
         rescued: kept by a person though not by the rule. final: ok, and accepted by a person or else by the rule.
         """
         clause, parameters = attempts_clause(attempt_ids, "t.attempt_id")
-        kept = _KEEPS.format(*(f"{float(limit)!r}::DOUBLE" for limit in rule))
+        kept = KEPT_BY_RULE.format(*(f"{float(limit)!r}::DOUBLE" for limit in rule))
         by_person = "coalesce(d.action, 'reset') IN ('accept', 'swap', 'edit')"
         undecided = "coalesce(d.action, 'reset') = 'reset'"
         [counts] = self._database.records(
@@ -47,7 +48,7 @@ class Funnels:
     def flips(self, attempt_ids: Sequence[str], judge_id: str, before: Rule, after: Rule) -> tuple[int, int]:
         """Return how many triplets the second rule gains and loses, compared with the first."""
         clause, parameters = attempts_clause(attempt_ids, "j.attempt_id")
-        old, new = (_KEEPS.format("?", "?", "?") for _ in range(2))
+        old = new = KEPT_BY_RULE.format("?", "?", "?")
         [(gained, lost)] = self._database.rows(
             f"SELECT count(*) FILTER ({new} AND NOT {old}), count(*) FILTER ({old} AND NOT {new}) "
             f"FROM judgements AS j WHERE j.judge_id = ? AND {clause}",
@@ -68,9 +69,9 @@ class Funnels:
     def judge_agreement(self, attempt_ids: Sequence[str], rule: Rule) -> "pd.DataFrame":
         """Return, for each two judges: triplets both scored, Spearman of a - b, and share the rule treats alike."""
         clause, parameters = attempts_clause(attempt_ids)
-        kept = "coalesce(a >= ? AND b <= ? AND a >= b + ?, false)"
+        kept = KEPT_BY_RULE.format("?", "?", "?")
         return self._database.frame(
-            f"""WITH scored AS (SELECT triplet_id, judge_id, a - b AS gap, {kept} AS kept FROM judgements
+            f"""WITH scored AS (SELECT triplet_id, judge_id, a - b AS gap, {kept} AS kept FROM judgements AS j
                     WHERE a IS NOT NULL AND b IS NOT NULL AND {clause}),
                 paired AS (SELECT x.judge_id AS first, y.judge_id AS second, x.gap AS g1, y.gap AS g2,
                     x.kept = y.kept AS alike FROM scored AS x JOIN scored AS y USING (triplet_id)
@@ -145,8 +146,6 @@ def _joined(attempt_ids: Sequence[str], judge_id: str | None, rule: Rule | None)
     )
 
 
-ADJUDICATED: Final = "adjudicated"
-"""Reason of a decision that settles a disagreement: it is the outcome, not an annotation of its own."""
 ANNOTATIONS: Final = f"""
     WITH {IN_FORCE} SELECT d.triplet_id, d.annotator, arg_max(d.action, d.sequence) AS action,
         max(d.sequence) AS sequence

@@ -1,7 +1,7 @@
 """Lines of the decision log and the three tables they become.
 
-A line is one batch, so that a torn batch vanishes as a whole. It carries its decisions as columns (a value for all
-or a list with one per triplet), or, as the first version wrote them, as a list of objects.
+A line is one batch: a torn batch vanishes as a whole. It carries its decisions as columns (one value for all or a
+list with one per triplet) or, as the first version wrote them, as a list of objects.
 """
 
 from typing import Any, Final
@@ -26,7 +26,7 @@ def line(batch: Row, table: dict[str, Any]) -> Row:
 
 
 def insert_batches(cursor: Cursor, lines: Rows) -> int:
-    """Insert logged batches and the state they leave; what is there already stays. Return how many are unusable."""
+    """Insert logged batches and the state they leave; known ones stay as they are. Return how many are unusable."""
     tables, heads, rejected = [], [], 0
     for logged in lines:
         try:
@@ -84,7 +84,7 @@ def _insert(cursor: Cursor, heads: pa.Table, decisions: pa.Table) -> None:
             f"INSERT INTO decisions ({', '.join(_LOGGED)}) SELECT {', '.join(_LOGGED)} FROM incoming "
             "ON CONFLICT DO NOTHING",
         )
-        # One row per triplet, from its decision with the highest number: a log that is read again changes nothing.
+        # One row per triplet, from its decision with the highest number: reading a log again changes nothing.
         run(
             cursor,
             "CREATE TEMP TABLE newest AS SELECT triplet_id, max(sequence) AS sequence FROM incoming GROUP BY ALL",

@@ -95,8 +95,8 @@ class Runs(Table):
     def curve(self, run_id: str, *, most: int = 2000) -> "pd.DataFrame":
         """Return step, steps and everything that was measured, in order of steps; NaN where it was not or was NaN.
 
-        Of a long run every n-th step is returned, so that about `most` rows come back, and all steps with a dev score
-        or with a loss that is no finite number; the last step always.
+        Of a long run every n-th step is returned, about `most` rows, with all steps that have a dev score or a loss
+        that is not finite, and always the last step.
         """
         return self._database.frame(
             "WITH run AS (SELECT * EXCLUDE (run_id), count(*) OVER () // $most + 1 AS every, max(step) OVER () "

@@ -1,4 +1,4 @@
-"""What people choose when they look at triplets, and the SQL it becomes: fixed words, values as parameters."""
+"""Filters and orders of triplets and the SQL they become: fixed words, with every value as a parameter."""
 
 import re
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from pipeline.settings import check_types
 
 _SENTENCES: Final = ("premise", "positive", "hard_negative")
 _FREQUENT: Final = " etaoinsrhldcumfgpywbvk"
-"""Letters by their frequency in English text; what is not here is rarer."""
+"""Letters by their frequency in English text; all others are rarer."""
 _OPAQUE: Final = re.compile(r"[|()]|\[:|\\[^dDwWsSbB\W]")
 """Alternatives, groups, flags, named classes, and escapes that stand for other letters."""
 _SPECIAL: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]])*\]|\{[^}]*\}|[.^$*+?\[\]{}]")
 _SURE_LETTERS: Final = 3
-"""Shorter certain text of a pattern would leave most rows anyway."""
+"""A shorter text would occur in most rows anyway."""
 
 
 def containing(text: str) -> tuple[str, list[Any]]:
@@ -42,9 +42,9 @@ def matching(pattern: str) -> tuple[str, list[Any]]:
 
 
 def certain_text(pattern: str) -> str:
-    """Return the longest text that every match of this pattern contains, as far as that is easily seen, else no text.
+    """Return the longest text that every match of this pattern surely contains, or an empty text.
 
-    Alternatives, groups and the like are not looked into.
+    Patterns with alternatives, groups and the like are not analysed.
     """
     if _OPAQUE.search(pattern):
         return ""
@@ -61,12 +61,14 @@ def certain_text(pattern: str) -> str:
 
 
 def checked_pattern(cursor: duckdb.DuckDBPyConnection, pattern: str) -> None:
-    """Raise InputError when this is no regular expression."""
+    """Raise InputError for a pattern that is not a regular expression."""
     try:
         cursor.execute("SELECT regexp_matches('', ?)", [pattern]).fetchall()
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{pattern} is no regular expression ({reason}); correct it or search for text.") from error
+        raise InputError(
+            f"{pattern} is no valid regular expression ({reason}); correct it or search for text."
+        ) from error
 
 
 def _from_rarest(text: str) -> str:
@@ -80,14 +82,16 @@ def _from_rarest(text: str) -> str:
 
 DecisionFilter = Literal["", "undecided", "decided", "accept", "reject", "swap", "edit"]
 Rule = tuple[float, float, float]
+"""alpha, beta, gamma of a curation rule."""
+KEPT_BY_RULE: Final = "coalesce(j.a >= {0} AND j.b <= {1} AND j.a >= j.b + {2}, false)"
 
 
 @dataclass(frozen=True, slots=True)
 class TripletFilter:
-    """Which triplets are meant; every field left alone means all."""
+    """A choice of triplets; a field with its default filters nothing."""
 
     attempt_ids: tuple[str, ...] = ()
-    """Attempts (generation jobs or imports)."""
+    """Generation runs or imports."""
     text: str = ""
     """Part of the premise, the positive or the hard negative, in any case."""
     outcome: str = ""
@@ -132,12 +136,12 @@ class TripletFilter:
 
     @property
     def needs_scores(self) -> bool:
-        """Whether a score limit is set, so that unjudged triplets drop out."""
+        """Whether a score limit is set: unjudged triplets drop out then."""
         return any(limit is not None for limit in (self.a_min, self.a_max, self.b_min, self.b_max, self.rule))
 
 
 def filter_from(fields: dict[str, Any]) -> TripletFilter:
-    """Build a filter of its fields as JSON gives them, `asdict` turned round: the one form in which it is handed on.
+    """Build a filter from its fields as JSON has them, the inverse of `asdict`.
 
     Raises InputError for an unknown field, a value of the wrong type, and limits on scores without their judge.
     """
@@ -154,7 +158,7 @@ def filter_from(fields: dict[str, Any]) -> TripletFilter:
 
 
 def attempts_clause(attempt_ids: Sequence[str], column: str = "attempt_id") -> tuple[str, list[Any]]:
-    """Return a condition on the attempt; no ids mean every attempt."""
+    """Return a condition on the generation run or import; no ids mean all of them."""
     if not attempt_ids:
         return "true", []
     return f"{column} IN (SELECT unnest(?::VARCHAR[]))", [list(attempt_ids)]
@@ -212,7 +216,7 @@ def _more_conditions(chosen: TripletFilter) -> list[tuple[str, list[Any]]]:
     if chosen.reason:
         found.append(("d.reason = ? AND d.action <> 'reset'", [chosen.reason]))
     if chosen.rule is not None:
-        kept = "coalesce(j.a >= ? AND j.b <= ? AND j.a >= j.b + ?, false)"
+        kept = KEPT_BY_RULE.format("?", "?", "?")
         found.append((f"NOT {kept}" if chosen.lost else kept, list(chosen.rule)))
     if chosen.triplet_ids is not None:
         found.append(("t.triplet_id IN (SELECT unnest(?::VARCHAR[]))", [list(chosen.triplet_ids)]))
@@ -227,7 +231,7 @@ def _more_conditions(chosen: TripletFilter) -> list[tuple[str, list[Any]]]:
 
 
 def _waiting(chosen: TripletFilter) -> tuple[str, list[Any]]:
-    """Undecided by all, or one of the shared ones and undecided by this annotator."""
+    """Undecided by everyone, or one of the shared triplets and undecided by this annotator."""
     free = "coalesce(d.action, 'reset') = 'reset'"
     if not chosen.shared:
         return free, []

@@ -3,11 +3,12 @@
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.config import CurationRule
 from pipeline.curation.calibration import Calibration
 from pipeline.curation.judges import Ensemble
 from pipeline.records import InputError
@@ -32,28 +33,9 @@ _INSERT = f"""
     DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _SCHEMA.names[2:])}
     WHERE excluded.source > judgements.source
 """
-"""The attempt is stored with each score, so that a look at one attempt joins nothing."""
+"""The generation run is stored with each score: a query over one run needs no join."""
 _TOP = 5.0
 _JUDGED = "a IS NOT NULL AND b IS NOT NULL"
-
-
-class Rule(Protocol):
-    """The thresholds of a curation rule."""
-
-    @property
-    def alpha(self) -> float:
-        """Least a."""
-        ...
-
-    @property
-    def beta(self) -> float:
-        """Greatest b."""
-        ...
-
-    @property
-    def gamma(self) -> float:
-        """Least a - b."""
-        ...
 
 
 class Judgements(Table):
@@ -108,7 +90,7 @@ class Judgements(Table):
         )
 
     def histogram(self, attempt_ids: Sequence[str], judge_id: str, bins: int = 50) -> np.ndarray:
-        """Return counts int64 (bins, bins) over [0, 5] x [0, 5]; first axis a, second axis b."""
+        """Return counts, int64 (bins, bins), over [0, 5] x [0, 5]; first axis a, second axis b."""
         clause, parameters = attempts_clause(attempt_ids)
         cell = f"greatest(least(floor({{}} / {_TOP} * {bins:d}), {bins:d} - 1), 0)::BIGINT"
         cells = self._database.rows(
@@ -121,7 +103,7 @@ class Judgements(Table):
             counts[i, j] = count
         return counts
 
-    def rule_counts(self, attempt_ids: Sequence[str], judge_id: str, rule: Rule) -> dict[str, int]:
+    def rule_counts(self, attempt_ids: Sequence[str], judge_id: str, rule: CurationRule) -> dict[str, int]:
         """Return judged, kept, alpha, beta, gamma: each lost triplet counts for the first limit it fails."""
         clause, parameters = attempts_clause(attempt_ids)
         [counts] = self._database.rows(
@@ -129,8 +111,7 @@ class Judgements(Table):
             "count(*) FILTER (a < $alpha), count(*) FILTER (a >= $alpha AND b > $beta), "
             "count(*) FILTER (a >= $alpha AND b <= $beta AND a < b + $gamma) FROM judgements "
             f"WHERE judge_id = $judge_id AND {_JUDGED} AND {clause.replace('?', '$attempt_ids')}",
-            {"alpha": rule.alpha, "beta": rule.beta, "gamma": rule.gamma, "judge_id": judge_id}
-            | ({"attempt_ids": parameters[0]} if parameters else {}),
+            asdict(rule) | {"judge_id": judge_id} | ({"attempt_ids": parameters[0]} if parameters else {}),
         )
         return dict(zip(("judged", "kept", "alpha", "beta", "gamma"), counts, strict=True))
 
@@ -153,7 +134,7 @@ class Judgements(Table):
 
 
 def _without_nan(row: Row) -> Row:
-    """DuckDB sorts NaN above every number, so an unusable score would pass each lower limit."""
+    """Replace NaN by None: DuckDB sorts NaN above every number, and an unusable score would pass each lower limit."""
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
 
 

@@ -79,7 +79,7 @@ class LLMs(Table):
     def remove(self, name: str) -> None:
         """Take an LLM out of the list; its checks, and what it wrote, stay.
 
-        A removal is kept like an import, so that a rebuild finds it. Raises InputError for the embedded LLM and for
+        A removal is kept like an import: a rebuild finds it. Raises InputError for the embedded LLM and for
         an unknown one.
         """
         entry = self.get(name).entry
