@@ -126,10 +126,7 @@ def application() -> st.App:
     return st.App(
         str(ENTRY_PAGE),
         lifespan=_lifespan,
-        routes=[
-            Route("/api/health", health, methods=["GET"]),
-            Route("/api/call", call, methods=["POST"]),
-        ],
+        routes=[Route("/api/health", health, methods=["GET"]), Route("/api/call", call, methods=["POST"])],
     )
 
 

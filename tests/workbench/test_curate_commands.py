@@ -192,7 +192,7 @@ def test_undo_reaches_over_processes(boats, own_workspace, command_environment, 
     assert command("curate", "decide", first, "--accept", "--by", "ann").returncode == 0
     assert command("curate", "decide", second, "--swap", "--by", "bob").returncode == 0
     assert "Taken back" in command("curate", "undo", "--by", "ann").stdout
-    assert "nothing of ann to undo" in command("curate", "undo", "--by", "ann").stdout
+    assert "ann has no decision to undo" in command("curate", "undo", "--by", "ann").stdout
     assert [row["step"] for row in run("curate", "history", first)["history"]] == ["decision", "undo"]
     decided = run("curate", "list", "--where", "decision=decided")["triplets"]
     assert [(row["triplet_id"], row["positive"]) for row in decided] == [(second, "Boat 1 stays.")]
@@ -239,8 +239,8 @@ def test_a_shared_triplet_shows_and_builds_on_the_generated_texts(boats, own_wor
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        ("decide x --by ann", "Say what to do"),
-        ("decide x --accept --edit-positive y --by ann", "Say what to do"),
+        ("decide x --by ann", "Choose --accept"),
+        ("decide x --accept --edit-positive y --by ann", "Choose --accept"),
         ("decide x --accept --by ann", "There is no triplet x"),
         ("decide x y --edit-positive z --by ann", "one triplet"),
         ("decide x --accept --by ( )", "name of who decides"),

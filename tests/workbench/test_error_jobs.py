@@ -122,7 +122,7 @@ def test_sentences_of_failing_pairs_become_a_corpus_and_a_job_with_their_origin(
     assert frame["text"].tolist() == ["He came.", "He did not come."]
     [corpus] = workspace.store.premises.corpora()
     assert (corpus.corpus_id, corpus.source) == (made["corpus_id"], origin)
-    with pytest.raises(InputError, match="select pairs"):
+    with pytest.raises(InputError, match="select some first"):
         ACTIONS["generate_like"](workspace, texts=[" "], origin=origin, config={})
 
 

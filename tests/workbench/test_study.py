@@ -72,5 +72,5 @@ def test_two_studies_do_not_share_a_folder_at_the_same_time(study: Path, own_wor
     lock = FileLock(own_workspace / "studies" / "study.lock")
     assert lock.acquire()
     assert main(["study", str(study)]) == 2
-    assert "Another study is at work" in capsys.readouterr().err
+    assert "Another study runs" in capsys.readouterr().err
     lock.release()

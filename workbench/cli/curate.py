@@ -11,9 +11,12 @@ from workbench.cli.main import Call, access, ask, print_line, print_table, requi
 from workbench.cli.parser import settings
 from workbench.store.filters import TripletFilter, filter_from
 
+_SHOWN_CHARS = 60
+_SENTENCES = ("premise", "positive", "hard_negative")
+
 
 def judge(options: argparse.Namespace) -> None:
-    """Score the triplets of the chosen attempts."""
+    """Score the triplets of the chosen generation runs."""
     gold_dir = str(options.gold_dir.resolve()) if options.gold_dir else None
     with access(options.workspace) as call:
         attempts = options.attempt or all_attempts(call)
@@ -23,21 +26,18 @@ def judge(options: argparse.Namespace) -> None:
 
 
 def all_attempts(call: Call) -> list[str]:
-    """Return every attempt of the workspace. Raises InputError when there is none."""
+    """Return every generation run and import. Raises InputError for an empty workspace."""
     attempts = [row["attempt_id"] for row in call("attempts")["attempts"]]
     if not attempts:
         raise InputError("This workspace holds no generated or imported triplets: run generate or import first.")
     return attempts
 
 
-_SHOWN_CHARS = 60
-
-
 def decide(options: argparse.Namespace) -> None:
     """Decide the named triplets as one step."""
     has_text = options.edit_positive is not None or options.edit_hard_negative is not None
     if has_text == bool(options.action):
-        raise InputError("Say what to do: --accept, --reject, --swap or --reset, or an edit by --edit-positive TEXT.")
+        raise InputError("Choose --accept, --reject, --swap or --reset, or edit with --edit-positive TEXT.")
     answer = ask(
         options,
         "decide",
@@ -54,7 +54,7 @@ def decide(options: argparse.Namespace) -> None:
 
 
 def bulk(options: argparse.Namespace) -> None:
-    """Decide everything that a filter leaves as one step, or with --dry-run say how much that is."""
+    """Decide everything that a filter leaves as one step, or with --dry-run print how many triplets match."""
     chosen = filter_fields(options)
     with access(options.workspace) as call:
         total = call("list_triplets", filter=chosen, limit=1)["total"]
@@ -77,20 +77,12 @@ def bulk(options: argparse.Namespace) -> None:
     write_json(options.json, answer)
 
 
-def undo(options: argparse.Namespace) -> None:
-    """Take back the last step of an annotator."""
-    _step(options, "undo", "Taken back")
-
-
-def redo(options: argparse.Namespace) -> None:
-    """Put back the step that was taken back last."""
-    _step(options, "redo", "Put back")
-
-
-def _step(options: argparse.Namespace, action: str, done: str) -> None:
+def step(options: argparse.Namespace) -> None:
+    """Undo the last step of an annotator, or redo the one that was undone last."""
+    action, done = options.step, {"undo": "Taken back", "redo": "Put back"}[options.step]
     answer = ask(options, action, annotator=options.by)
     batch_id = answer["batch_id"]
-    print_line(f"{done}: {batch_id}." if batch_id else f"There is nothing of {options.by} to {action}.")
+    print_line(f"{done}: {batch_id}." if batch_id else f"{options.by} has no decision to {action}.")
     write_json(options.json, answer)
 
 
@@ -118,11 +110,7 @@ def show_list(options: argparse.Namespace) -> None:
     """List the triplets that a filter leaves."""
     answer = ask(options, "list_triplets", filter=filter_fields(options), order=options.order, limit=options.limit)
     rows = [
-        (
-            row["triplet_id"],
-            row["decision"],
-            *(_short(row[side]) for side in ("premise", "positive", "hard_negative")),
-        )
+        (row["triplet_id"], row["decision"], *((row[side] or "")[:_SHOWN_CHARS] for side in _SENTENCES))
         for row in answer["triplets"]
     ]
     print_table("Triplets", ("id", "decision", "premise", "positive", "hard negative"), rows)
@@ -142,7 +130,7 @@ def history(options: argparse.Namespace) -> None:
 
 
 def regenerate(options: argparse.Namespace) -> None:
-    """Write a side of a triplet anew, and show what came of it."""
+    """Generate a side of a triplet anew and show the result."""
     with access(options.workspace) as call:
         started = call("start_regenerate", triplet_id=options.triplet, side=options.side)
         watch(call, started["job_id"], label="Writing anew")
@@ -160,7 +148,7 @@ def rules(options: argparse.Namespace) -> None:
 
 
 def save_rule(options: argparse.Namespace) -> None:
-    """Keep a rule under a name."""
+    """Save a rule under a name."""
     answer = ask(options, "save_rule", name=options.name, rule=settings(options))
     print_line(f"Saved {answer['name']}: " + ", ".join(f"{name} {value:g}" for name, value in answer["rule"].items()))
     write_json(options.json, answer)
@@ -226,7 +214,7 @@ def _filter_file(given: str) -> dict[str, Any]:
 
 
 def _typed(name: str, value: str) -> Any:
-    """Return the value of a condition as its field has it: a text, a number, true or false, a list between commas."""
+    """Return the value of a condition in the type of its field: text, number, true or false, or a comma-separated list."""
     kind = str(get_type_hints(TripletFilter).get(name, str))
     if "tuple" in kind:
         parts = [part.strip() for part in value.split(",") if part.strip()]
@@ -245,14 +233,10 @@ def _number(text: str) -> float | str:
 
 def _print_triplet(triplet: dict[str, Any]) -> None:
     print_line(triplet["triplet_id"])
-    for side in ("premise", "positive", "hard_negative"):
+    for side in _SENTENCES:
         print_line(f"  {side.replace('_', ' ')}: {triplet[side]}")
     for judge_id, scores in triplet["scores"].items():
         print_line(
             f"  {judge_id}: "
             + ", ".join(f"{name} {value:.2f}" for name, value in scores.items() if value is not None)
         )
-
-
-def _short(text: str | None) -> str:
-    return (text or "")[:_SHOWN_CHARS]

@@ -54,16 +54,12 @@ def run(options: argparse.Namespace) -> None:
         for arm in arms:
             rows.append(train_arm(call, arm, options.seeds, goal))
         call("start_projection", encoder=rows[-1]["encoders"][0], snapshot_id=arms[1].snapshot_id)
-    answer = {"metric": metric_name(sts_dir), "steps": STEPS, "batch_size": BATCH_SIZE, "arms": rows}
+    metric = "STS average, Spearman x100" if sts_dir else "held-out triplets with the positive nearer, %"
+    answer = {"metric": metric, "steps": STEPS, "batch_size": BATCH_SIZE, "arms": rows}
     print_result(answer)
     for note in notes(sts_dir, seeds=options.seeds, workspace=workspace_root(options.workspace)):
         print_line(note)
     write_json(options.json, answer)
-
-
-def metric_name(sts_dir: str | None) -> str:
-    """Say what the scores are."""
-    return "STS average, Spearman x100" if sts_dir else "held-out triplets with the positive nearer, %"
 
 
 def prepare(call: Call, limit: int | None) -> list[Arm]:
@@ -136,14 +132,14 @@ def score(call: Call, encoder_id: str) -> float:
 def print_result(answer: dict[str, Any]) -> None:
     """Print the table of arms."""
     rows = [
-        (row["arm"], row["triplets"], *told(row["scores"], answer["arms"][0]["scores"][0])) for row in answer["arms"]
+        (row["arm"], row["triplets"], *gain(row["scores"], answer["arms"][0]["scores"][0])) for row in answer["arms"]
     ]
     title = f"{ENCODER}, {STEPS} steps of {BATCH_SIZE}: {answer['metric']}"
     print_table(title, ("arm", "triplets", "score", "95 % interval", "gain"), rows)
 
 
 def notes(sts_dir: str | None, *, seeds: int, workspace: Path) -> list[str]:
-    """Say what the table compares, what it cannot show, and where to look further."""
+    """Explain what the table compares, what it cannot show, and where to look further."""
     lines = [f"The gain is that over the untrained encoder; intervals are Student t's over {seeds} seeds."]
     if sts_dir is None:
         lines.append(
@@ -155,8 +151,8 @@ def notes(sts_dir: str | None, *, seeds: int, workspace: Path) -> list[str]:
     return lines
 
 
-def told(scores: Sequence[float], base: float) -> tuple[str, str, str]:
-    """Return mean, interval over seeds and gain as text."""
+def gain(scores: Sequence[float], base: float) -> tuple[str, str, str]:
+    """Return mean, interval over seeds and gain over the base as text."""
     low, high = mean_interval(scores)
     interval = f"{low:.2f}–{high:.2f}" if len(scores) > 1 else "-"
     return f"{mean(scores):.2f}", interval, f"{mean(scores) - base:+.2f}"

@@ -146,18 +146,11 @@ def follow(call: Call, job_id: str, progress: Progress, bar: Any) -> dict[str, A
         time.sleep(POLL_SECONDS)
 
 
-def require_file(path: Path) -> Path:
-    """Return the absolute path of an existing file. Raises InputError otherwise."""
-    if not path.is_file():
-        raise InputError(f"There is no file {path}: check the name.")
-    return path.resolve()
-
-
-def require_path(path: Path) -> Path:
-    """Return the absolute path of an existing file or folder. Raises InputError otherwise."""
-    if not path.exists():
-        raise InputError(f"There is no file or folder {path}: check the name.")
-    return path.resolve()
+def require_file(path: Path, *, or_folder: bool = False) -> Path:
+    """Return the absolute path of an existing file, or folder where that will do. Raises InputError otherwise."""
+    if path.is_file() or (or_folder and path.exists()):
+        return path.resolve()
+    raise InputError(f"There is no file {'or folder ' if or_folder else ''}{path}: check the name.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -192,9 +192,11 @@ def add_curation(commands: Any) -> None:
         parser.add_argument("--reason", default="", help="why, as a text")
 
     steps = [
-        command(curate, "undo", "curate:undo", "take back the last step of an annotator"),
-        command(curate, "redo", "curate:redo", "put back the step that was taken back last"),
+        command(curate, "undo", "curate:step", "take back the last step of an annotator"),
+        command(curate, "redo", "curate:step", "put back the step that was taken back last"),
     ]
+    for parser, step in zip(steps, ("undo", "redo"), strict=True):
+        parser.set_defaults(step=step)
     queue = command(curate, "next", "curate:show_next", "show what the queue of an annotator would show")
     queue.add_argument("--disputed", action="store_true", help="triplets on which annotators differ")
     queue.add_argument("--skip", action="append", metavar="TRIPLET", help="skip this one for now, repeatable")

@@ -34,7 +34,7 @@ def run_train(options: argparse.Namespace) -> None:
 
 
 def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
-    """Queue the run, follow it, print its scores."""
+    """Queue the run, follow it and print its scores."""
     if options.snapshot is None:
         raise InputError("train needs --snapshot NAME of the workspace, or --triplets FILE with --out DIR.")
     sts_dir = str(options.sts_dir.resolve()) if options.sts_dir else None

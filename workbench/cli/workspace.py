@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.records import InputError
-from workbench.cli.main import access, ask, print_line, print_table, require_file, require_path, watch, write_json
+from workbench.cli.main import access, ask, print_line, print_table, require_file, watch, write_json
 from workbench.doctor import examine
 from workbench.workspace import workspace_root
 
@@ -121,7 +121,7 @@ def fetch_premises(options: argparse.Namespace) -> None:
 
 def import_triplets(options: argparse.Namespace) -> None:
     """Import triplets."""
-    path = str(require_path(options.file))
+    path = str(require_file(options.file, or_folder=True))
     answer = ask(options, "import_triplets", path=path, name=options.name, encoding=options.encoding)
     print_line(
         f"{answer['attempt_id']}: {answer['triplets']} triplets of {answer['lines']} lines, "

@@ -1,4 +1,4 @@
-"""The machine: Python, processor, graphics card, memory, disk."""
+"""Checks of the machine, of what is installed, and of a workspace; each gives one finding."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ State = Literal["ok", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, how it is, what was found, and what to do (empty when all is well)."""
+    """What was checked, its state, what was found, and what to do (empty when all is well)."""
 
     name: str
     state: State
@@ -32,6 +32,7 @@ class Finding:
     advice: str = ""
 
 
+_PIN = re.compile(r"^\s*([A-Za-z0-9._-]+)==([^\s;#]+)")
 NEEDED_FLAGS = ("avx2", "fma", "f16c", "bmi2")
 """Instructions that the portable build of llama.cpp uses on x86-64."""
 
@@ -40,7 +41,7 @@ GOOD_MEMORY_GB = 4.0
 
 
 def examine_machine(workspace_root: Path) -> list[Finding]:
-    """Look at everything that is not ours."""
+    """Check the machine itself."""
     return [
         python_version(sys.version_info[:2]),
         cpu_features(platform.machine(), _cpu_flags()),
@@ -92,7 +93,7 @@ def bfloat16(result: ProbeResult) -> Finding:
 
 
 def gpu(result: ProbeResult) -> Finding:
-    """GPUs that torch can use; none is fine."""
+    """GPUs that torch can use; a machine without one is fine."""
     if result.failure:
         return Finding("GPU", "error", f"torch: {result.failure}", "Run `make install` again: torch does not load.")
     gpus = result.answer["gpus"]
@@ -108,7 +109,7 @@ def memory(available_bytes: int) -> Finding:
     if available_bytes >= GOOD_MEMORY_GB * 1e9:
         return Finding("Memory", "ok", detail)
     return Finding(
-        "Memory", "warning", detail, f"Close other programs: training is at ease with {GOOD_MEMORY_GB:.0f} GB."
+        "Memory", "warning", detail, f"Close other programs: training needs about {GOOD_MEMORY_GB:.0f} GB."
     )
 
 
@@ -133,11 +134,8 @@ def _existing(folder: Path) -> Path:
     return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
 
 
-_PIN = re.compile(r"^\s*([A-Za-z0-9._-]+)==([^\s;#]+)")
-
-
 def examine_software(requirements: Path = PROJECT / "requirements.txt") -> list[Finding]:
-    """Look at what was installed."""
+    """Check packages and weights."""
     weight_findings = [weights(file) for file in WEIGHTS]
     findings = [versions(read_pins(requirements)), *weight_findings]
     if all(finding.state == "ok" for finding in weight_findings):
@@ -199,7 +197,7 @@ def _pinned(package: str) -> str:
 
 
 def examine_workspace(root: Path) -> list[Finding]:
-    """Look at the folder without becoming its owner."""
+    """Check the folder without becoming its owner."""
     if not root.exists():
         return [Finding("Workspace", "ok", f"{root} does not exist yet; the first command creates it")]
     findings = [folder(root)]
@@ -239,7 +237,7 @@ def database(root: Path, result: ProbeResult) -> Finding:
 
 
 def jobs(root: Path) -> Finding:
-    """How many jobs run, and which were interrupted: said to run while nobody holds their lock."""
+    """How many jobs run, and which were interrupted: their status says running, but no worker holds their lock."""
     records, set_aside = read_jobs(root / "jobs") if (root / "jobs").is_dir() else ({}, {})
     states = {job_id: _job_state(JobFolder(root / "jobs" / job_id)) for job_id in records}
     interrupted = [name for name, state in states.items() if state == "interrupted"]
@@ -253,7 +251,7 @@ def jobs(root: Path) -> Finding:
         advice = "Their journals are whole; resume them, or restore status.json from a backup."
         return Finding("Jobs", "warning", f"{detail}; status unreadable: {', '.join(unreadable)}", advice)
     if interrupted:
-        advice = "Resume them on the Home page or with `python -m workbench jobs`; nothing acknowledged was lost."
+        advice = "Resume them on the Home page or with `python -m workbench jobs`; no saved row was lost."
         return Finding("Jobs", "warning", f"{detail}; interrupted: {', '.join(interrupted)}", advice)
     return Finding("Jobs", "ok", detail)
 

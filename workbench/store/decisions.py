@@ -72,9 +72,7 @@ def matching(database: Database, chosen: TripletFilter, action: Action) -> dict[
     }.get(action, "d.positive, d.hard_negative")
     with database.read() as cursor:
         rows = run(
-            cursor,
-            f"SELECT t.triplet_id, {texts} FROM {source} WHERE {conditions} ORDER BY t.rowid",
-            parameters,
+            cursor, f"SELECT t.triplet_id, {texts} FROM {source} WHERE {conditions} ORDER BY t.rowid", parameters
         )
     ids, *sides = map(list, zip(*rows, strict=True)) if rows else ([], [], [])
     positive, hard_negative = (side if any(text is not None for text in side) else None for side in sides)

@@ -11,7 +11,6 @@ import numpy as np
 from pipeline.config import CurationRule
 from pipeline.curation.calibration import Calibration
 from pipeline.curation.judges import Ensemble
-from pipeline.records import InputError
 from workbench.journal import Row, Rows
 from workbench.store.connection import Cursor
 from workbench.store.filters import attempts_clause
@@ -192,13 +191,6 @@ class Calibrations(Table):
     def ensembles(self) -> dict[str, Ensemble]:
         """Return the newest ensemble of each name."""
         return {judge_id: fitted.ensemble for judge_id, fitted in self.newest().items() if fitted.ensemble}
-
-    def get(self, version: str) -> FittedCalibration:
-        """Return one version; an unknown one is an InputError."""
-        for fitted in self.list():
-            if fitted.calibration.version == version:
-                return fitted
-        raise InputError(f"There is no calibration {version} in this workspace; fit one first.")
 
 
 def _fitted(created_at: str, fields: str, points: str, ensemble: str | None) -> FittedCalibration:

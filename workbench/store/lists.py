@@ -74,13 +74,6 @@ class Slices(_Records):
         """Return every slice, newest first."""
         return [Slice(**row | {"triplet_ids": tuple(row["triplet_ids"])}) for row in reversed(self._read())]
 
-    def get(self, slice_id: str) -> Slice:
-        """Return one slice; an unknown id is an InputError."""
-        for saved in self.list():
-            if saved.slice_id == slice_id:
-                return saved
-        raise InputError(f"There is no slice {slice_id}; save a selection of the map as a slice first.")
-
 
 @dataclass(frozen=True, slots=True)
 class CurationNotes:

@@ -71,10 +71,7 @@ STEPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
                 USING (triplet_id, sequence) ORDER BY sequence""",
         ),
     ),
-    (
-        "retrieval scores",
-        ("ALTER TABLE scores ADD COLUMN ndcg DOUBLE",),
-    ),
+    ("retrieval scores", ("ALTER TABLE scores ADD COLUMN ndcg DOUBLE",)),
     (
         "sentences in lower case, for search",
         (
