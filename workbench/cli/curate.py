@@ -214,7 +214,7 @@ def _filter_file(given: str) -> dict[str, Any]:
 
 
 def _typed(name: str, value: str) -> Any:
-    """Return the value of a condition in the type of its field: text, number, true or false, or a comma-separated list."""
+    """Return the value of a condition in the type of its field; the parts of a list are separated by commas."""
     kind = str(get_type_hints(TripletFilter).get(name, str))
     if "tuple" in kind:
         parts = [part.strip() for part in value.split(",") if part.strip()]
