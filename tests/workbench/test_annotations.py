@@ -1,4 +1,4 @@
-"""Redo, bulk decisions and what several annotators hold of the same triplets."""
+"""Redo, bulk decisions, and the annotations of several annotators on the same triplets."""
 
 import pytest
 from sklearn.metrics import cohen_kappa_score
@@ -75,10 +75,10 @@ def test_each_annotators_own_opinion_counts_whoever_was_last(filled):
     decide(filled, "bob", bob)
     decide(filled, "ann", {"a": "reject"})
     filled.decisions.undo("ann")
-    opinions = filled.annotations.of().pivot(index="triplet_id", columns="annotator", values="action")
-    assert opinions["ann"].to_dict() == ann and opinions["bob"].to_dict() == bob
-    assert cohen_kappa(list(opinions["ann"]), list(opinions["bob"])) == pytest.approx(
-        cohen_kappa_score(opinions["ann"], opinions["bob"])
+    annotations = filled.annotations.of().pivot(index="triplet_id", columns="annotator", values="action")
+    assert annotations["ann"].to_dict() == ann and annotations["bob"].to_dict() == bob
+    assert cohen_kappa(list(annotations["ann"]), list(annotations["bob"])) == pytest.approx(
+        cohen_kappa_score(annotations["ann"], annotations["bob"])
     )
     assert filled.annotations.disputed() == ["d", "b", "c"]  # in the order in which they became disputed
     decide(filled, "ann", {"b": "reject"}, reason=ADJUDICATED)

@@ -67,7 +67,7 @@ def checked_pattern(cursor: duckdb.DuckDBPyConnection, pattern: str) -> None:
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"{pattern} is no valid regular expression ({reason}); correct it or search for text."
+            f"{pattern} is not a regular expression ({reason}); correct it or search for text."
         ) from error
 
 
