@@ -135,7 +135,7 @@ def test_sorted_pages_are_the_whole_in_order(store, rows, order):
 
 
 def test_a_broken_pattern_is_named(store, rows):
-    with pytest.raises(InputError, match="no regular expression"):
+    with pytest.raises(InputError, match="not a regular expression"):
         store.triplets.count(TripletFilter(pattern="(un"))
 
 
