@@ -1,6 +1,9 @@
 """A real run as a job: what it leaves for its page; and the mask preview, whose vectors the run then finds."""
 
 import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -34,6 +37,11 @@ def snapshot(workspace: Workspace) -> str:
     return workspace.store.snapshots.create("small", ["x"], None, None, frame).snapshot_id
 
 
+def kept_texts(store: Path) -> int:
+    with closing(sqlite3.connect(store)) as opened:
+        return opened.execute("SELECT count(*) FROM vectors").fetchone()[0]
+
+
 def test_a_preview_then_a_run(workspace: Workspace, snapshot: str) -> None:
     asked = {"snapshot_id": snapshot, "guide": "all-MiniLM-L6-v2", "held_out": snapshot}
     job = start_preview(workspace, **asked)["job_id"]
@@ -43,8 +51,9 @@ def test_a_preview_then_a_run(workspace: Workspace, snapshot: str) -> None:
     rows = found["triplets"]
     assert [sum(found["counts"][kind]) for kind in KINDS] == [rows * (rows - 1), rows * (rows - 1), rows]
     assert all(item["candidate"] != item["own_positive"] for item in found["examples"] if item["kind"] == KINDS[0])
-    vectors = sorted((workspace.root / "guide").glob("*.npy"))
-    assert len(vectors) == 1
+    [guide_store] = (workspace.root / "vectors").glob("*.sqlite")
+    embedded = kept_texts(guide_store)
+    assert embedded > rows
 
     config = {
         "encoder": "static-minilm",
@@ -58,7 +67,7 @@ def test_a_preview_then_a_run(workspace: Workspace, snapshot: str) -> None:
     run = started["run_id"]
     assert started["triplets"] == rows
     assert workspace.wait(run, timeout_s=120).state == "finished", workspace.jobs.log(run)
-    assert sorted((workspace.root / "guide").glob("*.npy")) == vectors, "the run took the preview's vectors"
+    assert kept_texts(guide_store) == embedded, "the run took the preview's vectors"
 
     encoders = {item.encoder_id: item for item in workspace.store.encoders.list()}
     assert set(encoders) == {run, f"{run}-step-2"}
