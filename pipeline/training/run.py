@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from transformers import set_seed
 
-from pipeline.durable import whole_folder
+from pipeline.durable import move_file, move_folder, whole_folder
 from pipeline.encoders import load_encoder, resolve_device
 from pipeline.records import InputError, Stopped, TrainingError, Triplet
 from pipeline.train_config import TrainConfig
@@ -295,6 +295,7 @@ def _move_up(made: Path, folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
     for path in sorted(made.iterdir(), key=lambda path: (path.name in last, path.name)):
         if path.is_dir():
-            shutil.rmtree(folder / path.name, ignore_errors=True)
-        path.replace(folder / path.name)
+            move_folder(path, folder / path.name, over=True)
+        else:
+            move_file(path, folder / path.name)
     made.rmdir()

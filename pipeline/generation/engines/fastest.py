@@ -30,7 +30,7 @@ ENGINES: Final[dict[str, Callable[[str, int | None], Engine]]] = {
     TORCH: lambda name, threads: TorchLlama(embedded_gguf(), name=name, threads=threads),
 }
 _TRIAL_TIMEOUT_S = 180
-_PROJECT = Path(__file__).resolve().parents[2]
+_PROJECT = Path(__file__).resolve().parents[3]
 
 
 def load_fastest(name: str, threads: int | None = None) -> Engine:

@@ -146,7 +146,7 @@ def test_phi_as_a_share_of_random_pairs_is_the_cosine_that_share_exceeds(static,
     ("fields", "told"),
     [
         ({"mask_rule": "gist_absolute", "mask_threshold": 0.1}, "phi and released"),
-        ({"mask_threshold": 1.0}, "between 0 and 1"),
+        ({"mask_threshold": 1.0}, "above 0 and below 1"),
     ],
 )
 def test_a_share_that_cannot_be_one_is_refused(fields, told):
