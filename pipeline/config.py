@@ -55,6 +55,18 @@ class Sampling(Settings):
         slider=(0.05, 1.0),
         group=SAMPLING,
     )
+    min_p: float = setting(
+        0.0,
+        "Tokens below this share of the best token's probability, after contrast and temperature, are not sampled. "
+        "0 switches it off; no effect at temperature 0. A server gets it as min_p.",
+        label="Least share of the best (min p)",
+        unit="share",
+        ge=0,
+        le=1,
+        step=0.05,
+        slider=(0.0, 0.5),
+        group=SAMPLING,
+    )
     seed: int = seed_setting(
         "Seed of the sampler. The same seed, batch size and backend give the same text; another batch size may not, "
         "because the last bits of the logits depend on it.",
@@ -160,7 +172,7 @@ def plain(config: Sampling) -> GenerationConfig:
 
 NOT_SENT = ("token_budget", "money_budget")
 """Settings of sampling that change no text: what a run may cost."""
-SAMPLED_ONLY = ("top_p", "seed", "candidates", "choice")
+SAMPLED_ONLY = ("top_p", "min_p", "seed", "candidates", "choice")
 """Settings that change a text only at a temperature above 0."""
 
 

@@ -24,6 +24,7 @@ class TokenChoice:
     plausibility: float = 0.1
     temperature: float = 0.0
     top_p: float = 1.0
+    min_p: float = 0.0
 
     @classmethod
     def of(cls, config: Sampling) -> "TokenChoice":
@@ -54,9 +55,10 @@ def choose(
 ) -> NDArray[np.int64]:
     """Choose one token per row from the contrast of the two prompts; returns int64 (n,).
 
-    Greedy at temperature 0. Otherwise one sample per row from softmax(z / temperature), cut to the smallest set of
-    best tokens whose mass reaches top_p, by inverting its cumulative mass at draws_n: uniform in [0, 1), (n,), one
-    draw per pair of rows, because both prompts are continued by the same token.
+    Greedy at temperature 0. Otherwise one sample per row from softmax(z / temperature), cut to the tokens with at
+    least min_p of the best one's mass and to the smallest set of best tokens whose mass reaches top_p, by inverting
+    its cumulative mass at draws_n: uniform in [0, 1), (n,), one draw per pair of rows, because both prompts are
+    continued by the same token.
     """
     _check(how.omega, opposite_nv)
     if how.plausibility <= 0:
@@ -87,7 +89,7 @@ def pick(z_v: Logits, how: TokenChoice, draw: float | None) -> int:
     mass /= mass.sum()
     cumulative = np.cumsum(mass)
     kept = int(np.searchsorted(cumulative, how.top_p, side="left")) + 1  # the token that reaches top_p is kept
-    kept = min(kept, len(mass))
+    kept = min(kept, int(np.count_nonzero(mass >= how.min_p * mass[0])))
     chosen = int(np.searchsorted(cumulative[:kept], draw * cumulative[kept - 1], side="right"))
     return int(order[min(chosen, kept - 1)])
 

@@ -182,6 +182,8 @@ class RemoteLLM:
             top_p=config.top_p,
             seed=seed % 2**31,
         )
+        if config.min_p > 0:  # no setting of OpenAI's own, so it is sent only where it is asked for
+            settings["extra_body"] = {"min_p": config.min_p}
         call: Callable[[], Any]
         if self.entry.api == "chat":
             messages: list[Any] = [{"role": "user", "content": prompt}]

@@ -99,6 +99,15 @@ def test_top_p_keeps_the_smallest_set_of_best_tokens_that_reaches_it(top_p, kept
     assert {pick(z, how, draw) for draw in np.linspace(0, 0.999, 200)} == kept
 
 
+@pytest.mark.parametrize(("min_p", "kept"), [(0.0, {0, 1, 2}), (0.3, {0, 1, 2}), (0.5, {0, 1}), (0.7, {0})])
+def test_min_p_keeps_the_tokens_with_this_share_of_the_best_ones_mass(min_p, kept):
+    z = np.log(np.array([0.5, 0.3, 0.2], dtype=np.float64)).astype(np.float32)  # shares 1, 0.6 and 0.4
+    how = TokenChoice(temperature=1.0, min_p=min_p)
+    assert {pick(z, how, draw) for draw in np.linspace(0, 0.999, 200)} == kept
+    flat = TokenChoice(temperature=3.0, min_p=0.7)  # measured after the temperature: 0.4 ** (1/3) = 0.74
+    assert {pick(z, flat, draw) for draw in np.linspace(0, 0.999, 200)} == {0, 1, 2}
+
+
 def test_what_cannot_be_chosen_is_refused():
     row = np.zeros((1, 3), dtype=np.float32)
     with pytest.raises(ValueError, match="opposite"):

@@ -54,6 +54,13 @@ def test_calls_are_bounded_and_every_premise_is_answered():
     assert {item.contrast for item in made} == {Contrast.NONE}
 
 
+def test_min_p_is_sent_where_it_is_asked_for_and_only_there():
+    with serving(lambda _number, asked: reply_to(asked)) as server:
+        for min_p in (0.0, 0.2):
+            run(server, 1, GenerationConfig(omega=0.0, temperature=0.8, min_p=min_p))
+    assert [call.get("min_p") for call in server.calls] == [None, None, 0.2, 0.2]
+
+
 def test_omega_without_prompt_log_probabilities_is_plain_and_says_so():
     with serving(lambda _number, asked: reply_to(asked)) as server:
         made, _ = run(server, 3, GenerationConfig(omega=0.6, temperature=0.8, candidates=3))
