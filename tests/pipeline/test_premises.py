@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.files.cells import MISSING
 from pipeline.premises import PremiseFile, columns, preview, read_premises
 from pipeline.records import InputError
 
@@ -262,6 +263,7 @@ def test_every_format_gives_the_same_premises(sentences):
     if not any(sentence.strip() for sentence in sentences):
         return
     plain = [" ".join(sentence.split()) or "-" for sentence in sentences]
+    plain = [f"{sentence}." if sentence in MISSING else sentence for sentence in plain]  # text in typed files only
     quoted = "\r\n".join('"' + sentence.replace('"', '""') + '",1' for sentence in plain)
     json_lines = "\n".join(json.dumps({"text": sentence}) for sentence in plain)
     files = [

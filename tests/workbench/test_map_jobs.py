@@ -9,22 +9,21 @@ import pytest
 from tests.workbench.test_maps import triplets
 from workbench.jobs.context import JobContext
 from workbench.jobs.folder import JobFolder, JobRecord, Status
-from workbench.jobs.handlers import analysis
-from workbench.jobs.handlers import embedding_map as project
+from workbench.jobs.worker import handler_of
 from workbench.maps import SentenceMap
 
 ENCODER = {"encoder_id": "static-minilm", "folder": "static-minilm", "name": "static-minilm"}
 COUNT = 14
 
 
-def run(folder: Path, handler: object, kind: str, settings: dict, table: pd.DataFrame | None = None) -> JobContext:
+def run(folder: Path, kind: str, settings: dict, table: pd.DataFrame | None = None) -> JobContext:
     """Run a handler in this process as its worker would."""
     named = {"job_id": folder.name, "kind": kind, "title": kind, "created_at": "2026-01-01"}
     record = JobRecord.from_json(named | {"settings": settings})
     JobFolder(folder).create(record, Status(), table)
     context = JobContext(folder)
     context.begin()
-    handler.run(context)
+    handler_of(kind)(context)
     context.end("finished")
     return context
 
@@ -33,7 +32,7 @@ def run(folder: Path, handler: object, kind: str, settings: dict, table: pd.Data
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> SentenceMap:
     settings = {"encoders": [ENCODER], "method": "pca", "corpus": "cats", "guide": "static-minilm", "seed": 0}
     table = triplets(COUNT).assign(triplet_id=[f"t{i}" for i in range(COUNT)])
-    context = run(tmp_path_factory.mktemp("jobs") / "map", project, "project", settings, table)
+    context = run(tmp_path_factory.mktemp("jobs") / "map", "project", settings, table)
     return SentenceMap(context.out / "points.parquet")
 
 
@@ -74,7 +73,7 @@ def test_pairs_are_those_the_guide_finds_near(drawn: SentenceMap) -> None:
 def test_search_finds_the_sentence_itself_first(drawn: SentenceMap, tmp_path: Path) -> None:
     wanted = drawn.points["text"].iat[22]
     settings = {"text": wanted, "encoder": "static-minilm", "vectors": str(drawn.files.vectors_path(0)), "count": 5}
-    context = run(tmp_path / "search", analysis, "search", settings)
+    context = run(tmp_path / "search", "search", settings)
     found = pd.read_parquet(context.out / "found.parquet")
     assert found["point"].iat[0] == 22
     assert found["cosine"].iat[0] == pytest.approx(1.0, abs=2e-3)
@@ -87,7 +86,7 @@ def test_a_map_of_pairs_has_two_sentences_each_and_no_margin(tmp_path: Path) -> 
     table = pd.DataFrame({"triplet_id": [f"p{i}" for i in range(COUNT)], "sentence1": first, "sentence2": second})
     table = table.assign(gold=2.0, predicted=0.5, error=np.linspace(-1, 1, COUNT))
     settings = {"encoders": [ENCODER], "method": "pca", "corpus": "task:Own", "guide": None, "seed": 0}
-    context = run(tmp_path / "map", project, "project", settings, table)
+    context = run(tmp_path / "map", "project", settings, table)
     drawn = SentenceMap(context.out / "points.parquet")
     assert len(drawn) == 2 * COUNT
     assert drawn.points["role"].iloc[:2].tolist() == ["sentence1", "sentence2"]

@@ -44,7 +44,7 @@ def test_a_waiting_job_is_moved_up_and_starts_first(workspace):
     workspace.jobs.cancel(running)
     wait_for(lambda: workspace.jobs.get(second).state == "finished")
     assert workspace.jobs.get(third).finished_at <= workspace.jobs.get(second).started_at
-    with pytest.raises(InputError, match="does not wait"):
+    with pytest.raises(InputError, match="no longer waiting"):
         workspace.jobs.move(third, 1)
 
 

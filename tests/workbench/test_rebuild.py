@@ -106,7 +106,7 @@ def test_backup_is_whole_while_rows_come_in(workspace, filled, tmp_path):
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        target = workspace.backup(tmp_path / "copy.duckdb")
+        target = workspace.store.backup(tmp_path / "copy.duckdb")
     finally:
         stop.set()
         thread.join()
@@ -125,7 +125,7 @@ def test_backup_is_whole_while_rows_come_in(workspace, filled, tmp_path):
 
 def test_backup_opens_as_a_workspace_of_its_own(workspace, filled, tmp_path):
     (tmp_path / "restored").mkdir()
-    workspace.backup(tmp_path / "restored" / "state.duckdb")
+    workspace.store.backup(tmp_path / "restored" / "state.duckdb")
     with Store(tmp_path / "restored" / "state.duckdb") as restored:
         assert dump(restored) == filled
         restored.premises.add_corpus("more", "paste", premises(2), {}, 0)  # keys came along with the rows
@@ -134,7 +134,7 @@ def test_backup_opens_as_a_workspace_of_its_own(workspace, filled, tmp_path):
 @pytest.mark.parametrize("name", ["", "missing/copy.duckdb", "ws/state.duckdb"])
 def test_backup_needs_a_place(workspace, tmp_path, name):
     with pytest.raises(InputError):
-        workspace.backup(tmp_path / name)
+        workspace.store.backup(tmp_path / name)
     assert workspace.store.counts()["migrations"] == len(STEPS)
 
 
