@@ -195,7 +195,9 @@ def test_the_command_writes_a_corpus_and_says_how_to_go_on(command_environment, 
 
 
 def test_the_job_folder_says_what_was_asked(real):
-    started = ACTIONS["start_write_premises"](real, config=TINY, name="  ")
+    with pytest.raises(InputError, match="The name of a corpus"):
+        ACTIONS["start_write_premises"](real, config=TINY, name="  ")
+    started = ACTIONS["start_write_premises"](real, config=TINY)
     asked = JobFolder(real.root / "jobs" / started["job_id"]).record()
     assert started["name"] == asked.spec.corpus == "from scratch"
     assert asked.spec.config.topics == ("my own topic",)
