@@ -99,7 +99,7 @@ def test_top_p_keeps_the_smallest_set_of_best_tokens_that_reaches_it(top_p, kept
     assert {pick(z, how, draw) for draw in np.linspace(0, 0.999, 200)} == kept
 
 
-@pytest.mark.parametrize(("min_p", "kept"), [(0.0, {0, 1, 2}), (0.3, {0, 1, 2}), (0.5, {0, 1}), (0.7, {0})])
+@pytest.mark.parametrize(("min_p", "kept"), [(0, {0, 1, 2}), (0.3, {0, 1, 2}), (0.5, {0, 1}), (0.7, {0}), (1, {0})])
 def test_min_p_keeps_the_tokens_with_this_share_of_the_best_ones_mass(min_p, kept):
     z = np.log(np.array([0.5, 0.3, 0.2], dtype=np.float64)).astype(np.float32)  # shares 1, 0.6 and 0.4
     how = TokenChoice(temperature=1.0, min_p=min_p)
