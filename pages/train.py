@@ -28,7 +28,7 @@ if view == "New run":
         wanted = train_form(workspace)
     with outlook:
         if wanted:
-            train_outlook(workspace, wanted)
+            train_outlook(wanted)
             phi_preview(workspace, wanted)
 elif view == "Runs":
     runs = all_runs(workspace)

@@ -1,4 +1,4 @@
-"""The Train page: the form against the command line it prints, the estimate, the queue, the comparison."""
+"""The Train page: the form against the command line it prints, the outlook, the queue, the comparison."""
 
 import json
 import math
@@ -13,14 +13,12 @@ from streamlit.testing.v1 import AppTest
 from pipeline.config import from_fields
 from pipeline.records import InputError
 from pipeline.train_config import TRAIN_PRESETS, TrainConfig
-from pipeline.training.estimate import dev_scores, first_outlook, outlook_like
 from tests.pages.conftest import Draw, texts
 from tests.pages.filled import finished_job
 from workbench.cli.parser import build_parser, settings
 from workbench.components.train.run_details import card_body, differing, wilson
 from workbench.components.train.run_list import masked_words, unique_titles
 from workbench.components.train.train_curves import dev_figure, not_finite
-from workbench.components.train.train_outlook import Wanted, has_vectors
 from workbench.components.train.train_settings import read_settings, settings_file, train_command
 from workbench.jobs.folder import JobFolder, Status
 from workbench.jobs.kinds import TrainSpec
@@ -61,7 +59,7 @@ def test_the_form_says_what_a_start_leads_to(draw: Draw, filled: dict[str, str])
     facts = healthy(app).table[0].value.iloc[:, 0]
     assert facts["Steps"].startswith("30 of 4 triplets, 15.0 passes")  # 8 rows in the snapshot
     assert facts["Negatives"].startswith("up to 7 per premise, 4 of them")
-    assert facts["Time"].startswith("about 7 s, 6 s of it for loading, guide and scores; at 100 triplets")
+    assert facts["Dev score"].startswith("none")
     command = app.code[0].value
     made, _ = parsed(command)
     assert (made.steps, made.batch_size, made.mask_rule, made.mask_threshold) == (30, 4, "phi", 0.8)
@@ -78,84 +76,17 @@ def test_a_preset_decides_its_fields_and_leaves_the_others(draw: Draw, filled: d
     assert not any("φ" in slider.label for slider in app.slider)
 
 
-def test_the_time_of_a_run_is_that_of_the_last_one_like_it_part_by_part(
-    draw: Draw, workspace: Workspace, filled: dict[str, str]
-) -> None:
-    earlier, newest = "20260105-000000-000-train-aaaa", "20260106-000000-000-train-bbbb"
-    for run_id, batch, rate in ((earlier, 4, 10.0), (newest, 8, 99.0)):
-        step = {"table": "train_steps", "run_id": run_id, "step": 1, "steps": 1, "loss": 1.0}
-        rows = [step | {"triplets_per_s": rate}]
-        finished_job(workspace, run_id, "train", rows, total=1, settings={"config": {"batch_size": batch}})
-        workspace.wait(run_id, timeout_s=20)
+def test_a_finished_run_says_where_its_time_went(draw: Draw, workspace: Workspace, filled: dict[str, str]) -> None:
+    run_id = "20260105-000000-000-train-aaaa"
+    step = {"table": "train_steps", "run_id": run_id, "step": 1, "steps": 1, "loss": 1.0, "triplets_per_s": 10.0}
+    finished_job(workspace, run_id, "train", [step], total=1, settings={"config": {"batch_size": 4}})
+    workspace.wait(run_id, timeout_s=20)
     cost = {"prepare_s": 6.0, "steps_s": 1.0, "dev_s": 8.0, "dev_scores": 4, "evaluate_s": 3.0}
-    out = workspace.root / "jobs" / earlier / "out"
+    out = workspace.root / "jobs" / run_id / "out"
     out.mkdir(exist_ok=True)
     (out / "cost.json").write_text(json.dumps(cost))
-    app = draw("train")
-    app.number_input(key="train_0_steps").set_value(50)
-    app.number_input(key="train_0_batch_size").set_value(4).run()
-    told = healthy(app).table[0].value.iloc[:, 0]["Time"]
-    # 50 steps of 4 at 10 a second, 6 s before them and 3 s after; no dev score, as nothing is held out.
-    assert told == "about 29 s, 9 s of it for loading, guide and scores; at 10 triplets per second as last measured"
-    killed = finished_job(
-        workspace,
-        "20260107-000000-000-train-cccc",
-        "train",
-        [step | {"run_id": "20260107-000000-000-train-cccc", "triplets_per_s": 5.0}],
-        total=9,
-        settings={"config": {"batch_size": 4}},
-    )
-    killed.write_status(Status("cancelled", 1, 9))
-    workspace.wait(killed.path.name, timeout_s=20)
-    assert healthy(app.run()).table[0].value.iloc[:, 0]["Time"] == told, "a run that did not end kept no parts"
-    app = draw("train", training="Runs", run=earlier)
+    app = draw("train", training="Runs", run=run_id)
     assert "8.0 s for 4 dev scores (89% of steps and dev scores)" in texts(healthy(app))
-
-
-def test_before_anything_was_measured_a_built_in_encoder_has_a_rough_figure() -> None:
-    asked = {"batch": 100, "steps": 10, "scored_texts": 6000}
-    static = first_outlook("static-minilm", guide_texts=3000, **asked)
-    minilm = first_outlook("all-MiniLM-L6-v2", guide_texts=0, **asked)
-    assert static and minilm
-    assert static.steps_s == pytest.approx(10 * (0.04 + 100 * 0.00004))
-    assert static.beside_s == pytest.approx(6 + 6000 * 0.00005 + 3000 * 0.002)
-    assert minilm.steps_s == pytest.approx(10 * (0.1 + 100 * 0.018)) and minilm.beside_s == pytest.approx(6 + 12)
-    assert first_outlook("/some/folder", guide_texts=0, **asked) is None
-    assert [dev_scores(steps, 25) for steps in (1, 25, 26, 100)] == [1, 1, 2, 4] and dev_scores(9, 0) == 1
-
-
-def test_a_measured_run_tells_of_another_size_of_batch_and_of_data() -> None:
-    """A static encoder's step is its table's, whatever the batch; the guide's part follows the texts."""
-    measured = {"triplets_per_s": 500.0, "batch": 20, "prepare_s": 9.0, "guide_s": 3.0, "embedded_texts": 600.0}
-    asked = {"batch": 200, "steps": 100, "scores": 0}
-    static = outlook_like(measured, encoder="static-minilm", guide_texts=6000, **asked)
-    assert static.steps_s == pytest.approx(100 * 0.04 * (0.04 + 200 * 0.00004) / (0.04 + 20 * 0.00004))
-    assert static.beside_s == pytest.approx(9 - 3 + 30)
-    other = outlook_like(measured, encoder="/some/folder", guide_texts=0, **asked)
-    assert other.steps_s == pytest.approx(100 * 200 / 500) and other.beside_s == pytest.approx(9 - 3)
-    nothing_embedded = {"triplets_per_s": 500.0, "prepare_s": 6.0, "guide_s": 0.0}
-    again = outlook_like(nothing_embedded, encoder="static-minilm", guide_texts=1000, **asked)
-    assert again.beside_s == pytest.approx(6 + 1000 * 0.002)
-    killed = outlook_like(
-        {"triplets_per_s": 500.0, "guide_s": 2.0}, encoder="static-minilm", guide_texts=1000, **asked
-    )
-    assert killed.beside_s == pytest.approx(6 + 1000 * 0.002)
-    earlier_version = outlook_like(
-        {"triplets_per_s": 500.0, "prepare_s": 9.0}, encoder="x", guide_texts=1000, **asked
-    )
-    assert earlier_version.beside_s == 9.0
-
-
-def test_vectors_that_an_earlier_run_has_embedded_cost_no_time_again(
-    draw: Draw, workspace: Workspace, filled: dict[str, str]
-) -> None:
-    config = asdict(TrainConfig(steps=20, seed=3))
-    wanted = Wanted(filled["snapshot"], "first", 8, config, "", False)
-    assert has_vectors(workspace, wanted), "the filled workspace's run has this snapshot and guide"
-    for change in ({"guide": "static-minilm"}, {"positives": "word_deletion"}):
-        assert not has_vectors(workspace, replace(wanted, config=config | change))
-    assert not has_vectors(workspace, replace(wanted, hold_out=True))
-    assert not has_vectors(workspace, replace(wanted, snapshot_id="another"))
 
 
 def test_settings_copied_from_a_run_fill_the_form(draw: Draw, filled: dict[str, str]) -> None:

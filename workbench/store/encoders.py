@@ -117,13 +117,6 @@ class Runs(Table):
             "  FROM train_steps GROUP BY run_id) ON run_id = job_id WHERE kind = 'train' ORDER BY job_id DESC"
         )
 
-    def rates(self) -> "pd.DataFrame":
-        """Return run_id, median triplets_per_s, most memory_mb and gpu_memory_mb of runs with steps, newest first."""
-        return self._database.frame(
-            "SELECT run_id, median(triplets_per_s) AS triplets_per_s, max(memory_mb) AS memory_mb, "
-            "  max(gpu_memory_mb) AS gpu_memory_mb FROM train_steps GROUP BY run_id ORDER BY run_id DESC"
-        )
-
 
 def _merged(rows: Rows) -> Rows:
     """Give the first row of each step the first dev score reported for it, as the database does across batches."""
