@@ -70,3 +70,10 @@ def test_links_between_documents_lead_somewhere():
     ]
     assert links
     assert [f"{file.name}: {target}" for file, target in links if not (file.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["../CONTRIBUTING.md", "architecture.md"])
+def test_every_module_that_a_page_names_is_there(name):
+    named = re.findall(r"`((?:pipeline|workbench|pages|tests|benchmarks)/[\w/.]+)`", page(name))
+    assert len(named) > 5
+    assert [path for path in named if not (DOCS.parent / path).exists()] == []

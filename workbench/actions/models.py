@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.encoder_folders import check_folder, model_folder
 from pipeline.generation.llms.endpoints import checked_key_variable, checked_url, origin_of
-from pipeline.generation.llms.registry import EMBEDDED, SERVER_SETTINGS, LLMEntry, architecture, entry_for
+from pipeline.generation.llms.registry import EMBEDDED, SERVER_SETTINGS, LLMEntry, entry_at, entry_for
 from pipeline.hub_files import HubName
 from pipeline.records import InputError
 from pipeline.settings import checked_name
@@ -90,14 +90,7 @@ def add_llm(
         _check_key_is_free(workspace, entry)
         return _start(workspace, entry)
     assert path is not None
-    where = Path(path).expanduser()
-    if where.is_dir():
-        entry = LLMEntry(_free(name), architecture(where), str(where.resolve()))
-    elif where.is_file() and where.suffix.lower() == ".gguf":
-        entry = LLMEntry(_free(name), "gguf", str(where.resolve()))
-    else:
-        raise InputError(f"{path} is neither a GGUF file nor a transformers folder; give the path of one.")
-    return _start(workspace, entry)
+    return _start(workspace, replace(entry_at(Path(path)), name=_free(name)))
 
 
 def _server(name: str, url: str, settings: dict[str, Any]) -> LLMEntry:

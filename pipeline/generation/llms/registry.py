@@ -103,14 +103,22 @@ def entry_for(name_or_path: str) -> LLMEntry:
     if name_or_path == EMBEDDED:
         return EMBEDDED_ENTRY
     path = Path(name_or_path).expanduser()
-    if path.is_dir():
-        return LLMEntry(path.name[:_LONGEST_NAME], architecture(path), str(path.resolve()))
-    if path.suffix.lower() != ".gguf" and not path.exists():
+    if not path.exists():
         raise InputError(
             f"There is no LLM {name_or_path!r}: name {EMBEDDED}, one added with `llms add`, or the path of a GGUF "
             "file or of a transformers folder."
         )
-    return LLMEntry(path.stem[:_LONGEST_NAME], "gguf", str(path))
+    return entry_at(path)
+
+
+def entry_at(path: Path) -> LLMEntry:
+    """Return the entry of a GGUF file or transformers folder, named after it; InputError for any other path."""
+    where = path.expanduser().resolve()
+    if where.is_dir():
+        return LLMEntry(where.name[:_LONGEST_NAME], architecture(where), str(where))
+    if where.is_file() and where.suffix.lower() == ".gguf":
+        return LLMEntry(where.stem[:_LONGEST_NAME], "gguf", str(where))
+    raise InputError(f"{path} is neither a GGUF file nor a transformers folder; give the path of one.")
 
 
 def architecture(folder: Path) -> LLMKind:

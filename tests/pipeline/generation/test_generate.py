@@ -6,13 +6,12 @@ import pytest
 
 from pipeline.config import GenerationConfig
 from pipeline.generation.llms.gguf import GgufLLM
-from pipeline.generation.llms.loading import open_llm
 from pipeline.generation.llms.protocol import Ask
 from pipeline.generation.llms.registry import entry_for
 from pipeline.generation.outcomes import words
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.triplets import generate
-from pipeline.records import Contrast, InputError, Outcome, Premise, Side, WeightsError
+from pipeline.records import Contrast, InputError, Outcome, Premise, Side
 from tests.references.naive_pair import NaivePair
 
 SENTENCES = [
@@ -169,5 +168,5 @@ def test_unknown_names_are_told_with_the_known_ones(llm, tmp_path):
         triplets(llm, SENTENCES[:1], prompt_set="no such set")
     with pytest.raises(InputError, match="smollm2-135m"):
         entry_for("gpt-17")
-    with pytest.raises(WeightsError, match="Cannot read"):
-        open_llm(entry_for(str(tmp_path / "absent.gguf")))
+    with pytest.raises(InputError, match=r"There is no LLM '.*absent\.gguf'"):
+        entry_for(str(tmp_path / "absent.gguf"))
