@@ -123,7 +123,7 @@ def test_the_walk_knows_what_writes():
         "PairSlices(workspace.root).add(name, pairs)",
         "workspace.jobs.cancel(job.job_id)",
         "act = workspace.jobs.pause",
-        "from workbench.store.lists import write_notes",
+        "from workbench.store.files import write_notes",
     ],
 )
 def test_the_walk_sees_a_write(source):
@@ -137,7 +137,7 @@ def test_what_draws_writes_by_actions_alone():
 
 def test_store_methods_that_write_are_called_by_actions_jobs_and_the_store():
     """The same over everything else of the workbench: a command may no more go past the actions than a page."""
-    allowed = ("workbench.actions", "workbench.jobs", "workbench.store", "workbench.workspace", "workbench.rebuild")
+    allowed = ("workbench.actions", "workbench.jobs", "workbench.store", "workbench.workspace")
     kind_of, of_class, wrong = tables(), writing_methods(), []
     for name, tree in trees("workbench", "pages").items():
         for node in ast.walk(tree):

@@ -19,9 +19,8 @@ from starlette.routing import Route
 
 from pipeline.durable import is_full_disk, os_error_sentence
 from pipeline.records import InputError, StorageError
-from workbench import client
 from workbench.paths import ENTRY_PAGE
-from workbench.workspace import close_current_workspace, current_workspace
+from workbench.workspace import announce, close_current_workspace, current_workspace, withdraw
 
 LARGEST_BODY_BYTES = 64 << 20
 _log = logging.getLogger(__name__)
@@ -136,12 +135,12 @@ async def _lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
 
     st.secrets.load_if_toml_exists()  # puts them into the environment, which the workers inherit
     workspace = current_workspace()
-    token = client.announce(workspace.root, _client_address(), int(config.get_option("server.port")))
+    token = announce(workspace.root, _client_address(), int(config.get_option("server.port")))
     configure(token)
     try:
         yield {}
     finally:
-        client.withdraw(workspace.root)
+        withdraw(workspace.root)
         close_current_workspace()
 
 

@@ -1,19 +1,26 @@
-"""A workspace: one folder, its store, its jobs, and the thread that keeps both up to date."""
+"""A workspace: its folder, store, jobs and the thread that looks after them; reached through a server; rebuilt."""
 
 import atexit
+import json
 import logging
 import os
+import secrets
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 
-from workbench.jobs.folder import ENDED, JobView
+from pipeline.durable import move_file, write_bytes, write_json
+from pipeline.records import InputError, StorageError
+from workbench.jobs.folder import ENDED, JobFolder, JobView, read_jobs
 from workbench.jobs.ingest import Ingester
 from workbench.jobs.runner import JobRunner
-from workbench.journal import FileLock
-from workbench.store import Store
+from workbench.journal import FileLock, new_id
+from workbench.store.store import Store
 
 _POLL_S = 0.3
 _log = logging.getLogger(__name__)
@@ -145,3 +152,151 @@ def _attempt(step: Callable[[], object], failing: set[str]) -> None:
         if name not in failing:
             _log.exception("Looking after the workspace failed in %s; trying again.", name)
         failing.add(name)
+
+
+_TOKEN_FILE = "owner.token"
+_OWNER_FILE = "owner.json"
+_HEALTH_TIMEOUT_S = 5.0
+_CALL_TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Where the server of a workspace listens, and the token it accepts."""
+
+    pid: int
+    address: str
+    port: int
+    token: str
+
+
+def announce(root: Path, address: str, port: int) -> str:
+    """Write where the server listens; return a fresh token that only this user can read."""
+    token = secrets.token_urlsafe(32)
+    write_bytes(root / _TOKEN_FILE, token.encode(), mode=0o600)
+    record = {"pid": os.getpid(), "address": address, "port": port, "token_file": _TOKEN_FILE}
+    write_json(root / _OWNER_FILE, record, mode=0o600)
+    return token
+
+
+def withdraw(root: Path) -> None:
+    """Remove the announcement when the server ends."""
+    for name in (_OWNER_FILE, _TOKEN_FILE):
+        (root / name).unlink(missing_ok=True)
+
+
+def _announced(root: Path) -> Owner | None:
+    """Return what a server announced here; it may have died since."""
+    try:
+        record = json.loads((root / _OWNER_FILE).read_bytes())
+        token = (root / record["token_file"]).read_text()
+        return Owner(int(record["pid"]), str(record["address"]), int(record["port"]), token)
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return None
+
+
+class RemoteFailure(RuntimeError):
+    """Seen by the person whose command failed inside the server, whose log has the details."""
+
+
+class RemoteWorkspace:
+    """A workspace reached through its server."""
+
+    def __init__(self, found: Owner) -> None:
+        host = f"[{found.address}]" if ":" in found.address else found.address
+        self._address = f"http://{host}:{found.port}"
+        self._token = found.token
+        # A proxy from the environment must not see the token of a server on this machine.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    @classmethod
+    def find(cls, root: Path) -> "RemoteWorkspace | None":
+        """Return the live server of this workspace, or None."""
+        found = _announced(root)
+        if found is None:
+            return None
+        remote = cls(found)
+        try:
+            answer = remote._send("/api/health", None, _HEALTH_TIMEOUT_S)
+        except (OSError, ValueError):  # no server there, or another program
+            return None
+        return remote if answer.get("workspace") == str(root.expanduser().resolve()) else None
+
+    def call(self, name: str, /, **arguments: Any) -> dict[str, Any]:
+        """Run an action in the server; its InputError or StorageError is raised here."""
+        body = json.dumps({"action": name, "arguments": arguments}).encode()
+        try:
+            return self._send("/api/call", body, _CALL_TIMEOUT_S)
+        except urllib.error.HTTPError as error:
+            raise _failure(error) from error
+        except urllib.error.URLError as error:
+            raise InputError(
+                f"The server at {self._address} went away ({error.reason}); start it again and repeat the command."
+            ) from error
+
+    def _send(self, path: str, body: bytes | None, timeout_s: float) -> dict[str, Any]:
+        request = urllib.request.Request(
+            self._address + path,
+            data=body,
+            headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+        )
+        with self._opener.open(request, timeout=timeout_s) as response:
+            return json.loads(response.read())
+
+
+def _failure(error: urllib.error.HTTPError) -> Exception:
+    try:
+        sentence = json.loads(error.read())["error"]
+    except (ValueError, KeyError, TypeError):
+        sentence = f"The server answered {error.code} {error.reason}."
+    if error.code == 507:
+        return StorageError(sentence)
+    return RemoteFailure(sentence) if error.code >= 500 else InputError(sentence)
+
+
+def rebuild(root: Path) -> dict[str, int]:
+    """Replace the database by a fresh one with the same rows; return the number of rows per table.
+
+    The old file is kept beside the new one under another name. A workspace in use is an InputError.
+    """
+    root = root.expanduser().resolve()
+    if not root.is_dir():
+        raise InputError(f"There is no workspace {root}; name an existing one with --workspace.")
+    lock = FileLock(root / "owner.lock")
+    lock.take_or_explain()
+    try:
+        draft = root / "state.rebuilt.duckdb"
+        _remove_draft(draft)
+        counts = _fill_database(root, draft)
+        _swap_database(root / "state.duckdb", draft)
+    finally:
+        lock.release()
+    return counts
+
+
+def _fill_database(root: Path, draft: Path) -> dict[str, int]:
+    with Store(draft, root=root) as store:  # opening reads imports, decisions and snapshots
+        jobs = root / "jobs"
+        records, set_aside = read_jobs(jobs) if jobs.is_dir() else ({}, {})
+        for job_id in sorted([*records, *set_aside]):  # rows are kept of a job, too, whose spec is damaged
+            journal = JobFolder(jobs / job_id).journal
+            if journal.exists():
+                store.journals.ingest_all(f"jobs/{job_id}", journal)
+        views = [record.view(JobFolder(jobs / job_id).true_status()) for job_id, record in records.items()]
+        store.jobs.mirror([view.row() for view in views])
+        return store.counts()
+
+
+def _swap_database(database: Path, draft: Path) -> None:
+    """Put the new file in place of the old one, whose log moves away with it."""
+    kept = database.with_name(f"{new_id('replaced')}.duckdb")
+    for suffix in (".wal", ""):  # the log first: a new file must never meet an old log
+        old = Path(f"{database}{suffix}")
+        if old.exists():
+            old.replace(f"{kept}{suffix}")
+    move_file(draft, database)
+
+
+def _remove_draft(draft: Path) -> None:
+    for suffix in ("", ".wal"):
+        Path(f"{draft}{suffix}").unlink(missing_ok=True)

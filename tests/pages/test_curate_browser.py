@@ -12,7 +12,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from tests.pages.browsing import JOB_MS, Browser, Page, expect, opened, served, settled, tab
 from tests.workbench.store_samples import add_import
-from workbench.store.lists import CurationNotes, write_notes
+from workbench.store.files import CurationNotes, write_notes
 from workbench.workspace import close_current_workspace, current_workspace
 
 pytestmark = pytest.mark.browser

@@ -17,7 +17,7 @@ from workbench.components.errors.slice_actions import triplets_by_words, triplet
 from workbench.components.evaluate.evaluate_form import TRANSFER, task_table
 from workbench.components.evaluate.leaderboard_view import entries_of, leaderboard_style
 from workbench.components.slice_view import interval_figure, members_of, slice_colour, task_slices
-from workbench.store.lists import OwnTests, PairSlices
+from workbench.store.files import OwnTests, PairSlices
 
 FARTHER = "The sentence that is farther"
 PUBLISHED_ROWS = len(PUBLISHED)

@@ -21,7 +21,7 @@ from workbench.components.generate.prompt_editor import token_words
 from workbench.jobs.folder import JobFolder
 from workbench.jobs.kinds import kind_of
 from workbench.paths import PROJECT
-from workbench.store.lists import PromptSets
+from workbench.store.files import PromptSets
 from workbench.workspace import Workspace
 
 VIEWS = ["Premises", "Preview", "Contrast lens", "Prompts", "Free prompt", "Run", "All runs", "LLMs"]

@@ -16,7 +16,7 @@ from workbench.components.map.map_pairs import marked_duplicates, triplet_lines,
 from workbench.components.map.map_rows import points_of_bar, rows, shares
 from workbench.maps import SentenceMap
 from workbench.store.decisions import Decision
-from workbench.store.lists import Slices
+from workbench.store.files import Slices
 from workbench.workspace import Workspace
 
 TRIPLETS = 40

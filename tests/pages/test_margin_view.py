@@ -7,7 +7,7 @@ import pytest
 from tests.pages.conftest import texts
 from tests.pages.filled import finished_job
 from workbench.components.errors.margin_view import drawn_rows, margin_figure
-from workbench.store.lists import Slices
+from workbench.store.files import Slices
 
 VIEW = {"errors": "Hard negatives"}
 

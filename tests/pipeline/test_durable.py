@@ -19,7 +19,7 @@ PROJECT = Path(__file__).parents[2]
 MOVES = {
     "pipeline.durable": "the writer itself",
     "pipeline.exchange": "numbers the parts inside a draft",
-    "workbench.rebuild": "puts the old database aside",
+    "workbench.workspace": "puts the old database aside",
 }
 """Modules that may rename a file, each with its reason."""
 FORMS = {

@@ -9,8 +9,8 @@ from pipeline.statistics import cohen_kappa
 from workbench.actions.generation import start_regenerate
 from workbench.store.curation import ADJUDICATED
 from workbench.store.decisions import Decision
+from workbench.store.files import CurationNotes, read_notes, write_notes
 from workbench.store.filters import TripletFilter
-from workbench.store.lists import CurationNotes, read_notes, write_notes
 
 NAMES = "abcdef"
 

@@ -10,13 +10,12 @@ from stand_ins import generating
 from store_samples import add, premises, triplet_row
 
 from pipeline.records import InputError
-from workbench.rebuild import rebuild
 from workbench.store import Store
 from workbench.store.connection import run
 from workbench.store.decisions import Decision
 from workbench.store.filters import TripletFilter
-from workbench.store.migrations import STEPS, migrate
-from workbench.workspace import Workspace
+from workbench.store.store import MIGRATIONS, migrate
+from workbench.workspace import Workspace, rebuild
 
 
 def test_threads_get_their_own_results_while_a_writer_writes(store):
@@ -68,9 +67,9 @@ def test_sql_reaches_no_file_outside_the_workspace(store, tmp_path):
 
 
 def test_migrations_run_once_and_refuse_a_newer_schema(store):
-    assert migrate(store.database) == len(STEPS)
+    assert migrate(store.database) == len(MIGRATIONS)
     with store.database.write() as cursor:
-        run(cursor, "INSERT INTO migrations VALUES (?, 'from the future')", [len(STEPS) + 1])
+        run(cursor, "INSERT INTO migrations VALUES (?, 'from the future')", [len(MIGRATIONS) + 1])
     with pytest.raises(InputError, match="update the workbench"):
         migrate(store.database)
 

@@ -13,9 +13,8 @@ from streamlit.testing.v1 import AppTest
 
 from pipeline.config import RULE_PRESETS
 from workbench.cli.main import main
-from workbench.client import RemoteWorkspace
 from workbench.paths import PROJECT
-from workbench.workspace import Workspace, close_current_workspace
+from workbench.workspace import RemoteWorkspace, Workspace, close_current_workspace
 
 TRIPLETS = 34
 ACTIONS = ("accept", "reject", "accept", "swap", "edit")

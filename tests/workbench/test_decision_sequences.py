@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from store_samples import add_import, dump
 
-from workbench.rebuild import rebuild
 from workbench.store import Store
 from workbench.store.decisions import Decision
 from workbench.store.filters import TripletFilter
+from workbench.workspace import rebuild
 
 NAMES = [f"t{number}" for number in range(5)]
 PEOPLE = st.sampled_from(["ann", "bob"])

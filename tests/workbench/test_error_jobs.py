@@ -13,10 +13,9 @@ from pipeline.evaluation.behaviour import built_in_cases
 from pipeline.records import InputError
 from workbench.actions import ACTIONS
 from workbench.jobs.kinds import GenerateSpec
-from workbench.rebuild import rebuild
 from workbench.results import latest_margins, latest_runs
-from workbench.store.lists import Notes, OwnTests
-from workbench.workspace import Workspace
+from workbench.store.files import Notes, OwnTests
+from workbench.workspace import Workspace, rebuild
 
 PAIRS = [
     (5.0, "A man is playing the guitar.", "A man plays a guitar."),

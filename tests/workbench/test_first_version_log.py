@@ -4,12 +4,12 @@ import json
 
 from store_samples import dump
 
-import workbench.store.migrations as migrations
-from workbench.rebuild import rebuild
 from workbench.store import Store
+from workbench.store import store as schema
 from workbench.store.connection import Database, run
 from workbench.store.decisions import Decision
 from workbench.store.filters import TripletFilter
+from workbench.workspace import rebuild
 
 
 def batch(number, name, action, *, positive=None, hard_negative=None, reverts=None):
@@ -40,9 +40,9 @@ def test_first_schema_is_migrated_and_rebuilt_to_the_same(tmp_path, monkeypatch)
     lines += [row | {"triplet_id": f"old-{number}"} for number in range(3)]
     (tmp_path / "imports" / "old.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     with monkeypatch.context() as earlier:
-        earlier.setattr(migrations, "STEPS", migrations.STEPS[:1])
+        earlier.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
         database = Database(path)
-        migrations.migrate(database)
+        schema.migrate(database)
         with database.write() as cursor:
             for line in OLD:
                 [decision] = line["decisions"]

@@ -20,8 +20,7 @@ from workbench.doctor.checks import jobs as examine_jobs
 from workbench.jobs import handlers, kinds
 from workbench.jobs.folder import JobFolder, JobRecord, Status, read_jobs
 from workbench.jobs.kinds import KINDS
-from workbench.rebuild import rebuild
-from workbench.workspace import Workspace
+from workbench.workspace import Workspace, rebuild
 
 CURVE = Calibration("llm:x", "1", (0.0, 1.0), (0.0, 5.0), 0.5, 0.1, "STSB-dev", 10, 10)
 ENSEMBLE = Ensemble("ensemble:both", ("a", "b"), (0.0, 0.0), (1.0, 1.0), (0.5, 0.5))

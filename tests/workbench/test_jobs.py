@@ -13,7 +13,7 @@ from workbench.actions import ACTIONS
 from workbench.jobs import worker
 from workbench.jobs.context import JobContext
 from workbench.jobs.folder import JobFolder, JobRecord, Status
-from workbench.jobs.handlers import fetch
+from workbench.jobs.handlers import premises as premise_handlers
 from workbench.jobs.kinds import FetchPremisesSpec
 from workbench.store.filters import TripletFilter
 from workbench.workspace import Workspace, close_current_workspace, current_workspace
@@ -258,7 +258,7 @@ def test_a_stop_in_the_middle_of_a_download_pauses_the_job(tmp_path, monkeypatch
     folder.create(JobRecord("job", "t", "2026-01-01", FetchPremisesSpec("a/b/c.txt", "", None, "c")), Status())
     folder.ask("pause")
     monkeypatch.delenv("MULTICSR_TEST_HANDLERS", raising=False)
-    monkeypatch.setattr(fetch, "fetch_file", lambda wanted, out, tell: tell(1, 2))
+    monkeypatch.setattr(premise_handlers, "fetch_file", lambda wanted, out, tell: tell(1, 2))
     before = signal.getsignal(signal.SIGTERM)
     try:
         assert worker.main([str(folder.path)]) == 0

@@ -14,8 +14,7 @@ from pipeline.records import InputError
 from pipeline.studies.dry_run import tiny_t5
 from pipeline.weights import GGUF_SHA256, embedded_gguf
 from workbench.actions import ACTIONS
-from workbench.rebuild import rebuild
-from workbench.workspace import Workspace
+from workbench.workspace import Workspace, rebuild
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from workbench.actions.analysis import (
     triplet_sentences,
 )
 from workbench.maps import TRIPLET_ROLES, MapFiles, SentenceMap, long_form, place_columns, task_of
-from workbench.store.lists import Slices
+from workbench.store.files import Slices
 from workbench.workspace import Workspace
 
 ATTEMPT = "20260101-000100-000-generate-aaaa"

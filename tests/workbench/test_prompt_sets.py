@@ -8,9 +8,8 @@ import pytest
 from pipeline.generation.prompt_sets import SHIPPED, prompt_set
 from pipeline.records import InputError, text_id
 from workbench.actions import ACTIONS
-from workbench.rebuild import rebuild
-from workbench.store.lists import PromptSets
-from workbench.workspace import Workspace
+from workbench.store.files import PromptSets
+from workbench.workspace import Workspace, rebuild
 
 MINE = replace(prompt_set("default"), prompt_set_id="mine", about="Test words.")
 

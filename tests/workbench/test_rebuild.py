@@ -9,13 +9,12 @@ from store_samples import add_import, dump, premises, triplet_row
 from pipeline.config import CurationRule
 from pipeline.curation.calibration import Calibration
 from pipeline.records import InputError
-from workbench.rebuild import rebuild
 from workbench.store import Store
 from workbench.store.connection import run
 from workbench.store.decisions import Decision
 from workbench.store.filters import TripletFilter
-from workbench.store.migrations import STEPS
-from workbench.workspace import Workspace
+from workbench.store.store import MIGRATIONS
+from workbench.workspace import Workspace, rebuild
 
 CURVE = Calibration("j", "v1", (0.0, 1.0), (0.0, 5.0), 0.6, 0.5, "gold", 80, 20)
 
@@ -135,7 +134,7 @@ def test_backup_opens_as_a_workspace_of_its_own(workspace, filled, tmp_path):
 def test_backup_needs_a_place(workspace, tmp_path, name):
     with pytest.raises(InputError):
         workspace.store.backup(tmp_path / name)
-    assert workspace.store.counts()["migrations"] == len(STEPS)
+    assert workspace.store.counts()["migrations"] == len(MIGRATIONS)
 
 
 def test_changed_snapshot_is_refused(workspace, filled):

@@ -19,8 +19,7 @@ from pipeline.records import InputError, StorageError
 from pipeline.studies.dry_run import tiny_bert
 from workbench import actions, client, server
 from workbench.cli.main import main
-from workbench.client import RemoteWorkspace
-from workbench.workspace import Workspace, close_current_workspace, current_workspace
+from workbench.workspace import RemoteWorkspace, Workspace, close_current_workspace, current_workspace
 
 TOKEN = "right-token"
 

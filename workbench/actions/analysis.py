@@ -19,8 +19,8 @@ from workbench.actions.generation import start_generate, started_once
 from workbench.jobs.folder import USABLE, State
 from workbench.jobs.kinds import BehaviourSpec, ExplainSpec, JobSpec, MapEncoder, MarginsSpec, ProjectSpec, SearchSpec
 from workbench.maps import OUTCOMES, PAIR_COLUMNS, PAIR_ROLES, TRIPLET_ROLES, MapFiles, long_form, task_corpus
+from workbench.store.files import Notes, OwnTests, PairSlices, Slices, pair_ids
 from workbench.store.filters import TripletFilter
-from workbench.store.lists import Notes, OwnTests, PairSlices, Slices, pair_ids
 from workbench.store.premises import Corpus
 from workbench.workspace import Workspace
 

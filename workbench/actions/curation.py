@@ -21,7 +21,7 @@ from workbench.actions.models import resolve_llm
 from workbench.jobs.kinds import CalibrateSpec, HygieneSpec, JudgeSpec
 from workbench.paths import ASSETS
 from workbench.store.decisions import Decision
-from workbench.store.lists import MOST_RULE_NAME_CHARS, read_notes, write_notes
+from workbench.store.files import MOST_RULE_NAME_CHARS, read_notes, write_notes
 from workbench.workspace import Workspace
 
 DUPLICATE = "duplicate of triplet "

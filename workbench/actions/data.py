@@ -24,7 +24,7 @@ from workbench.actions.models import resolve_llm
 from workbench.jobs.kinds import FetchPremisesSpec, WritePremisesSpec
 from workbench.journal import Row, new_id, now
 from workbench.paths import SAMPLE_CORPUS
-from workbench.store.snapshots import Snapshot
+from workbench.store.curation import Snapshot
 from workbench.workspace import Workspace
 
 KNOWN_CORPORA = {

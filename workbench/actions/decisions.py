@@ -14,8 +14,8 @@ from workbench.actions.call import Answer, action
 from workbench.actions.generation import known_attempts
 from workbench.store.curation import ADJUDICATED
 from workbench.store.decisions import Action, Decision
+from workbench.store.files import read_notes
 from workbench.store.filters import Order, Sorting, TripletFilter, filter_from
-from workbench.store.lists import read_notes
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from pipeline.records import InputError
 from pipeline.weights import BUILT_IN_ENCODERS
 from workbench.actions.call import Answer, action
 from workbench.jobs.kinds import EvaluateSpec, FetchSpec
-from workbench.store.snapshots import Snapshot
+from workbench.store.curation import Snapshot
 from workbench.workspace import Workspace
 
 

@@ -14,8 +14,8 @@ from workbench.actions.call import Answer, action
 from workbench.actions.models import resolve_llm
 from workbench.jobs.folder import USABLE, State
 from workbench.jobs.kinds import AskSpec, GenerateSpec, GridSpec, JobSpec, LensSpec, TokensSpec
+from workbench.store.files import PromptSets
 from workbench.store.filters import TripletFilter
-from workbench.store.lists import PromptSets
 from workbench.store.premises import Corpus
 from workbench.workspace import Workspace
 

@@ -17,8 +17,7 @@ from rich.table import Table
 from pipeline.durable import os_error_sentence, write_text
 from pipeline.records import InputError, StorageError, TrainingError
 from workbench.cli.parser import build_parser, with_freeze
-from workbench.client import RemoteFailure, RemoteWorkspace
-from workbench.workspace import Workspace, workspace_root
+from workbench.workspace import RemoteFailure, RemoteWorkspace, Workspace, workspace_root
 
 Call = Callable[..., dict[str, Any]]
 """call(action_name, **arguments) -> the action's answer."""

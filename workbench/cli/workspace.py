@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.records import InputError
 from workbench.cli.main import access, ask, print_line, print_table, require_file, watch, write_json
 from workbench.doctor import examine
+from workbench.workspace import rebuild as rebuild_database
 from workbench.workspace import workspace_root
 
 _SHOWN = 10
@@ -164,8 +165,6 @@ def backup(options: argparse.Namespace) -> None:
 
 def rebuild(options: argparse.Namespace) -> None:
     """Replay journals, imports and decisions into a fresh database; the old file is kept beside it."""
-    from workbench.rebuild import rebuild as rebuild_database
-
     counts = rebuild_database(workspace_root(options.workspace))
     print_table("Rebuilt", ("table", "rows"), sorted(counts.items()))
     write_json(options.json, counts)

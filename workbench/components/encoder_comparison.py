@@ -15,7 +15,7 @@ from pipeline.weights import BUILT_IN_ENCODERS
 from workbench import state, theme
 from workbench.components.elements import counted, for_chart, plain, read_table, spearman
 from workbench.components.slice_view import ALL, members_of, title_of
-from workbench.store.lists import PairSlice
+from workbench.store.files import PairSlice
 from workbench.workspace import Workspace
 
 ERROR_SCALE = [[0.0, "#A38A00"], [0.5, theme.GREY], [1.0, "#6A63D6"]]

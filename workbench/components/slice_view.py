@@ -14,7 +14,7 @@ from pipeline.analysis.slices import SliceScore, rank_losses, score_slices
 from pipeline.evaluation.sts import source_of
 from workbench import state, theme
 from workbench.components.elements import count, counted, plain
-from workbench.store.lists import PairSlice, pair_ids
+from workbench.store.files import PairSlice, pair_ids
 
 ALL = "All pairs"
 _SHOWN: Final = 14

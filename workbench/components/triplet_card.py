@@ -13,7 +13,7 @@ from workbench.actions.analysis import save_slice
 from workbench.components import elements
 from workbench.components.elements import changes_marked, count, errors_shown, plain, words
 from workbench.components.imports import import_button
-from workbench.store.lists import Slices
+from workbench.store.files import Slices
 from workbench.workspace import Workspace
 
 EVERY = "all"

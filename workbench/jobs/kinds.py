@@ -316,16 +316,16 @@ KINDS: Final[dict[str, Kind]] = {
         Kind("behaviour", "Behavioural tests", "models", BehaviourSpec, "analysis"),
         Kind("margins", "Hard negatives", "models", MarginsSpec, "analysis"),
         Kind("project", "Embedding map", "models", ProjectSpec, "embedding_map"),
-        Kind("fetch", "Fetching tasks", "downloads", FetchSpec, "fetch"),
-        Kind("fetch_premises", "Fetching premises", "downloads", FetchPremisesSpec, "fetch"),
+        Kind("fetch", "Fetching tasks", "downloads", FetchSpec, "evaluation"),
+        Kind("fetch_premises", "Fetching premises", "downloads", FetchPremisesSpec, "premises"),
         Kind("search", "Search", "searches", SearchSpec, "analysis"),  # takes seconds, and somebody waits
         Kind("explain", "Explanation", "searches", ExplainSpec, "analysis"),
         Kind("preview", "Mask preview", "searches", PreviewSpec, "training"),
-        Kind("tokens", "Token count", "searches", TokensSpec, "previews", shown_where_asked=True),
-        Kind("check", "LLM check", "checks", CheckSpec, "fetch"),  # beside a long run, as are the previews
-        Kind("grid", "Grid preview", "previews", GridSpec, "previews", shown_where_asked=True),
-        Kind("lens", "Contrast lens", "previews", LensSpec, "previews", shown_where_asked=True),
-        Kind("ask", "Free prompt", "previews", AskSpec, "previews", shown_where_asked=True),
+        Kind("tokens", "Token count", "searches", TokensSpec, "llms", shown_where_asked=True),
+        Kind("check", "LLM check", "checks", CheckSpec, "llms"),  # beside a long run, as are the previews
+        Kind("grid", "Grid preview", "previews", GridSpec, "llms", shown_where_asked=True),
+        Kind("lens", "Contrast lens", "previews", LensSpec, "llms", shown_where_asked=True),
+        Kind("ask", "Free prompt", "previews", AskSpec, "llms", shown_where_asked=True),
     )
 }
 _OF_SPEC = {kind.spec: kind for kind in KINDS.values()}

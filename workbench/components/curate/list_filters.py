@@ -13,8 +13,8 @@ from workbench.actions.curation import save_rule as save_rule_as
 from workbench.components.elements import errors_shown
 from workbench.components.settings_form import settings_form
 from workbench.components.triplet_card import Scope
+from workbench.store.files import MOST_RULE_NAME_CHARS, read_notes
 from workbench.store.filters import TripletFilter
-from workbench.store.lists import MOST_RULE_NAME_CHARS, read_notes
 from workbench.workspace import Workspace
 
 STEP: Final[float] = setting_of(CurationRule, "alpha").step or 0.05

@@ -15,8 +15,8 @@ from workbench.actions.decisions import LONGEST_NAME
 from workbench.components.curate.list_filters import current_rule
 from workbench.components.elements import count, counted, empty_state, errors_shown
 from workbench.components.triplet_card import Scope
+from workbench.store.files import CurationNotes, read_notes
 from workbench.store.filters import Order, Sorting
-from workbench.store.lists import CurationNotes, read_notes
 from workbench.workspace import Workspace
 
 _ORDERS: dict[Order, str] = {

@@ -15,7 +15,7 @@ from workbench.actions.data import export_triplets
 from workbench.components import elements
 from workbench.components.elements import ago, count, empty_state, errors_shown
 from workbench.components.triplet_card import triplet_table
-from workbench.store.snapshots import Snapshot
+from workbench.store.curation import Snapshot
 from workbench.workspace import Workspace
 
 _SHOWN = 200

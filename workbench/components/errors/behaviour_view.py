@@ -12,7 +12,7 @@ from workbench.components.errors.slice_actions import slice_actions
 from workbench.components.job_progress import job_strip
 from workbench.jobs.kinds import BehaviourSpec
 from workbench.results import latest_runs
-from workbench.store.lists import OwnTests
+from workbench.store.files import OwnTests
 from workbench.workspace import Workspace
 
 _FAILING = 50

@@ -14,7 +14,7 @@ from workbench.components.encoder_comparison import GONE, encoder_change, load_p
 from workbench.components.errors.slice_actions import slice_actions
 from workbench.components.job_progress import is_live
 from workbench.components.slice_view import ALL, TaskSlices, chosen_score, slice_picker, slice_summary, task_slices
-from workbench.store.lists import PairSlices
+from workbench.store.files import PairSlices
 from workbench.workspace import Workspace
 
 _POLL_S = 0.5

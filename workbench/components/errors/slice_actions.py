@@ -14,8 +14,8 @@ from workbench.components.elements import ago, counted, errors_shown, plain
 from workbench.components.slice_view import members_of, title_of
 from workbench.components.triplet_card import to_curation
 from workbench.jobs.kinds import GenerateSpec
+from workbench.store.files import Notes, PromptSets
 from workbench.store.filters import TripletFilter
-from workbench.store.lists import Notes, PromptSets
 from workbench.workspace import Workspace
 
 _SLICE_OF = {

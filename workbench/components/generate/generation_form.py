@@ -15,8 +15,8 @@ from workbench.components.elements import count, counted, duration, errors_shown
 from workbench.components.settings_form import group_of, settings_form
 from workbench.jobs.folder import JobView
 from workbench.jobs.kinds import GenerateSpec, JobSpec
-from workbench.store.lists import PromptSets
-from workbench.store.llms import RegisteredLLM
+from workbench.store.files import PromptSets
+from workbench.store.models import RegisteredLLM
 from workbench.workspace import Workspace
 
 RUN: Final = "Run"

@@ -11,7 +11,7 @@ from workbench.components.elements import ago, errors_shown, plain
 from workbench.components.job_progress import job_strip
 from workbench.components.settings_form import settings_form
 from workbench.jobs.kinds import CheckSpec
-from workbench.store.llms import RegisteredLLM
+from workbench.store.models import RegisteredLLM
 from workbench.workspace import Workspace
 
 LLMS: Final = "LLMs"

@@ -18,7 +18,7 @@ from workbench.components.job_progress import is_live
 from workbench.components.map.map_colours import Colouring
 from workbench.components.map.point_map import view_key
 from workbench.maps import PAIR_ROLES, SentenceMap
-from workbench.store.lists import PairSlices, Slices
+from workbench.store.files import PairSlices, Slices
 from workbench.workspace import Workspace
 
 CURATE = "Curate"

@@ -9,8 +9,8 @@ import pandas as pd
 
 from workbench import theme
 from workbench.maps import SentenceMap
+from workbench.store.files import PairSlices, Slices
 from workbench.store.filters import TripletFilter
-from workbench.store.lists import PairSlices, Slices
 from workbench.workspace import Workspace
 
 MISSING: Final = 255

@@ -1,9 +1,10 @@
-"""Evaluation as a job: one score row per task, and every pair's prediction beside it for the error pages."""
+"""Evaluation as a job: one score row per task, every pair's prediction beside it; tasks of the hub as files."""
 
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 from pipeline.durable import write_json, write_table
 from pipeline.encoders import load_encoder
 from pipeline.evaluation.benchmark import HELD_OUT_TASK, TaskResult, evaluate, held_out_accuracy, notes
+from pipeline.evaluation.hub_tasks import fetch_retrieval, fetch_sts, fetched, hub_rows
 from pipeline.evaluation.metrics import is_positive, space_quality
 from pipeline.evaluation.retrieval import (
     RetrievalResult,
@@ -22,10 +24,10 @@ from pipeline.evaluation.retrieval import (
 )
 from pipeline.evaluation.sts import StsTask, find_tasks, read_task
 from pipeline.evaluation.transfer import TransferTask, evaluate_transfer, find_transfer, read_transfer
-from pipeline.records import Triplet
+from pipeline.records import InputError, Triplet, UnreachableError
 from pipeline.vectors import CachedEncoder, CorpusVectors, corpus_vectors
 from workbench.jobs.context import JobContext
-from workbench.jobs.kinds import EvaluateSpec
+from workbench.jobs.kinds import EvaluateSpec, FetchSpec
 
 _SHOWN_CHARS = 300
 
@@ -266,3 +268,28 @@ def keep_pairs(context: JobContext, result: TaskResult) -> None:
         }
     )
     write_table(context.out / f"pairs-{result.score.task}.parquet", frame)
+
+
+def run_fetch(context: JobContext[FetchSpec]) -> None:
+    """Fetch the tasks that are not there yet; one that cannot be used is named at the end, and the rest goes on."""
+    spec = context.spec
+    folder, tasks = Path(spec.folder), spec.tasks
+    fetch = fetch_sts if spec.kind == "sts" else fetch_retrieval
+    failed: list[str] = []
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=context.out) as cache:
+        for number, name in enumerate(tasks):
+            context.progress(number, len(tasks), f"Fetching {name}")
+            if context.stop_requested():
+                return
+            if name not in fetched(folder):
+                try:
+                    fetch(name, folder, hub_rows(Path(cache)))
+                except UnreachableError:
+                    raise  # the next task would wait for the same network
+                except InputError as error:
+                    failed.append(str(error))
+    if len(failed) == len(tasks):
+        raise InputError(failed[0])
+    there = len(tasks) - len(failed)
+    context.progress(len(tasks), len(tasks), " ".join([f"{there} of {len(tasks)} tasks are here.", *failed]))

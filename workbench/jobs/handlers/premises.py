@@ -1,9 +1,11 @@
-"""Premises from scratch as a job: attempts and the premises among them, written as they end, counted on resuming."""
+"""Corpora as jobs: premises from scratch, counted again on resuming, and premises of the hub."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, fields
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from pipeline.config import ScratchConfig
@@ -12,9 +14,11 @@ from pipeline.generation.llms.meter import Usage
 from pipeline.generation.llms.protocol import LLM, Metered
 from pipeline.generation.premise_prompts import Length
 from pipeline.generation.written_premises import Attempt, Cell, PremiseOutcome, cells, write_premises
-from pipeline.records import text_id
-from workbench.jobs.context import JobContext, in_batches
-from workbench.jobs.kinds import WritePremisesSpec
+from pipeline.hub_files import HubName, fetch_file
+from pipeline.premises import PremiseFile, read_premises
+from pipeline.records import InputError, text_id
+from workbench.jobs.context import JobContext, in_batches, telling
+from workbench.jobs.kinds import FetchPremisesSpec, WritePremisesSpec
 from workbench.journal import Row, now, read_rows
 
 _REASONS = 8
@@ -185,3 +189,51 @@ def attempt_of(row: Row) -> Attempt:
         PremiseOutcome(row["outcome"]),
         row.get("reason", ""),
     )
+
+
+_PREMISES_A_WRITE = 5_000
+
+
+def run_fetch_premises(context: JobContext[FetchPremisesSpec]) -> None:
+    """Fetch the file, read its premises, write them as the rows of a corpus whose id is the job's."""
+    spec = context.spec
+    wanted = HubName.parse(spec.name, spec.revision)
+    fetched = fetch_file(wanted, context.out, tell=telling(context, f"Fetching {wanted.file}"))
+    if context.stop_requested():
+        return
+    context.progress(0, 1, message="Reading the premises")
+    read = read_premises(Path(fetched.path), name=fetched.path.name, column=spec.column)
+    if not read.premises:
+        raise InputError(f"{fetched.name} holds no usable premise: choose another file or column.")
+    limit = spec.limit or len(read.premises)
+    rows = _premise_rows(context.job_id, read, limit)
+    context.write([_import_row(context, spec.corpus, fetched.name, read)])
+    total, done = min(limit, len(read.premises)), 0
+    while batch := list(islice(rows, _PREMISES_A_WRITE)):
+        context.write(batch)
+        done += len(batch)
+        context.progress(done, total, message="Keeping the premises")
+
+
+def _import_row(context: JobContext, name: str, origin: str, read: PremiseFile) -> Row:
+    return {
+        "table": "imports",
+        "import_id": context.job_id,
+        "kind": "corpus",
+        "name": name,
+        "origin": origin,
+        "duplicates": read.duplicates,
+        "rejected": read.reasons(),
+        "created_at": now(),
+    }
+
+
+def _premise_rows(corpus_id: str, read: PremiseFile, limit: int) -> Iterator[Row]:
+    for position, premise in enumerate(read.premises[:limit]):
+        yield {
+            "table": "premises",
+            "corpus_id": corpus_id,
+            "position": position,
+            "premise_id": premise.premise_id,
+            "text": premise.text,
+        }

@@ -1,4 +1,4 @@
-"""The grid preview as a job: a few premises at several values of omega, kept as they come."""
+"""One LLM at work: its check, previews of a few premises, a free prompt, token counts."""
 
 import time
 from contextlib import closing
@@ -9,17 +9,22 @@ from pipeline.config import GenerationConfig
 from pipeline.durable import write_json
 from pipeline.generation.contrast import TokenChoice
 from pipeline.generation.lens import LensRecord, LensStep, record_reply
+from pipeline.generation.llms.check import check
 from pipeline.generation.llms.loading import open_llm
 from pipeline.generation.llms.protocol import LLM
+from pipeline.generation.llms.registry import LLMEntry, entry_for
 from pipeline.generation.llms.remote import RemoteLLM
 from pipeline.generation.outcomes import classify
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.token_probabilities import answer, open_reader, token_llm
 from pipeline.generation.triplets import generate
-from pipeline.records import GeneratedTriplet, Premise
-from workbench.jobs.context import JobContext
+from pipeline.hub_files import HubName, fetch_model
+from pipeline.records import GeneratedTriplet, InputError, Premise
+from pipeline.weights import cache_dir
+from workbench.jobs.context import JobContext, telling
 from workbench.jobs.handlers.generation import engine_of
-from workbench.jobs.kinds import AskSpec, GridSpec, LensSpec, TokensSpec
+from workbench.jobs.kinds import AskSpec, CheckSpec, GridSpec, HubModel, LensSpec, TokensSpec
+from workbench.journal import now
 
 
 def run_grid(context: JobContext[GridSpec]) -> None:
@@ -155,3 +160,46 @@ def run_tokens(context: JobContext[TokensSpec]) -> None:
         found = {"counts": [len(token_llm(llm).tokenize(text)) for text in texts], "window": llm.context_length}
     write_json(context.out / "tokens.json", found)
     context.progress(len(texts), len(texts), message="Counted")
+
+
+def run_check(context: JobContext[CheckSpec]) -> None:
+    """Check one LLM; a failed check is recorded too, and fails the job with its sentence."""
+    entry = context.spec.entry
+    if context.done("llms", "check_id"):
+        return
+    if context.spec.hub:
+        entry = _fetched_model(context, entry, context.spec.hub)
+    context.progress(0, 1, message=f"Checking {entry.name}")
+    try:
+        facts = check(entry, tell=lambda message: context.progress(0, 1, message=message))
+    except InputError as error:
+        context.write([_check_row(context, entry, state="failed", message=str(error))])
+        raise
+    found = {
+        "contrast": str(facts.contrast),
+        "context_length": facts.context_length,
+        "tokens_per_s": facts.tokens_per_s,
+        "load_s": facts.load_s,
+        "sample": facts.sample,
+    }
+    context.write([_check_row(context, facts.entry, state="ok", message="", **found)])
+    context.progress(1, 1, message=f"{entry.name} is ready")
+
+
+def _fetched_model(context: JobContext[CheckSpec], entry: LLMEntry, hub: HubModel) -> LLMEntry:
+    """Fetch the model of the hub that the job names; returns the entry of its local copy."""
+    wanted = HubName.parse(hub.name, hub.revision)
+    found = fetch_model(wanted, cache_dir() / "hub", tell=telling(context, f"Fetching {wanted.repository}"))
+    local = entry_for(str(found.path))
+    return replace(entry, kind=local.kind, location=local.location, source=found.name)
+
+
+def _check_row(context: JobContext, entry: LLMEntry, **facts: Any) -> dict[str, Any]:
+    return {
+        "table": "llms",
+        "check_id": context.job_id,
+        "name": entry.name,
+        "entry": entry.to_json(),
+        "checked_at": now(),
+        **facts,
+    }
