@@ -17,9 +17,16 @@ from starlette.testclient import TestClient
 
 from pipeline.records import InputError, StorageError
 from pipeline.studies.dry_run import tiny_bert
-from workbench import actions, client, server
+from workbench import actions, server
 from workbench.cli.main import main
-from workbench.workspace import RemoteWorkspace, Workspace, close_current_workspace, current_workspace
+from workbench.workspace import (
+    RemoteWorkspace,
+    Workspace,
+    announce,
+    close_current_workspace,
+    current_workspace,
+    withdraw,
+)
 
 TOKEN = "right-token"
 
@@ -100,12 +107,12 @@ def test_errors_keep_their_kind_and_sentence(http, monkeypatch):
 def test_announcement_is_private_and_a_dead_server_is_no_server(tmp_path):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        client.announce(tmp_path, "127.0.0.1", closed.getsockname()[1])
+        announce(tmp_path, "127.0.0.1", closed.getsockname()[1])
     for name in ("owner.json", "owner.token"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
     assert RemoteWorkspace.find(tmp_path) is None
-    client.withdraw(tmp_path)
-    assert client.find(tmp_path) is None
+    withdraw(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 SERVE = """
