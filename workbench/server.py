@@ -16,9 +16,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from streamlit import config
 
 from pipeline.durable import is_full_disk, os_error_sentence
 from pipeline.records import InputError, StorageError
+from workbench.actions import ACTIONS
+from workbench.actions.call import call_action
 from workbench.paths import ENTRY_PAGE
 from workbench.workspace import announce, close_current_workspace, current_workspace, withdraw
 
@@ -61,9 +64,6 @@ async def call(request: Request) -> Response:
 
 
 def _run(name: str, arguments: dict[str, Any]) -> Response:
-    from workbench.actions import ACTIONS
-    from workbench.actions.call import call_action
-
     if name not in ACTIONS:
         return _answer(404, {"error": f"There is no action {name}; there are {', '.join(sorted(ACTIONS))}."})
     workspace = current_workspace()
@@ -131,8 +131,6 @@ def application() -> st.App:
 
 @asynccontextmanager
 async def _lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
-    from streamlit import config
-
     st.secrets.load_if_toml_exists()  # puts them into the environment, which the workers inherit
     workspace = current_workspace()
     token = announce(workspace.root, _client_address(), int(config.get_option("server.port")))
@@ -162,8 +160,6 @@ def _settings(port: int, address: str, headless: bool) -> dict[str, Any]:
 
 
 def _client_address() -> str:
-    from streamlit import config
-
     address = config.get_option("server.address") or "127.0.0.1"
     return "127.0.0.1" if address in ("0.0.0.0", "::") else str(address)
 

@@ -5,17 +5,20 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pipeline.curation.calibration import read_calibrations
 from pipeline.durable import write_text
 from pipeline.records import InputError, Triplet
+from pipeline.studies.cache import Progress, StudyCache
+from pipeline.studies.data import DataSource
+from pipeline.studies.html_report import as_page
+from pipeline.studies.hub import Hub, localised
+from pipeline.studies.report import Report, as_markdown, make_report
+from pipeline.studies.run import StudyGrid, run_search, run_study
+from pipeline.studies.spec import Study
 from workbench.journal import FileLock
 from workbench.paths import ASSETS
-
-if TYPE_CHECKING:
-    from pipeline.studies.cache import Progress
-    from pipeline.studies.report import Report
-    from pipeline.studies.spec import Study
 
 SHARED = "shared"
 """Folder, beside the studies, of what several of them use: generated triplets, judgements, cells."""
@@ -55,26 +58,19 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 def run_in(
     folder: Path,
-    study: "Study",
+    study: Study,
     *,
     snapshot: Callable[[str], list[Triplet]],
-    progress: "Progress",
+    progress: Progress,
     vectors: Path | None = None,
     download: bool = False,
     origin: dict[str, Any] | None = None,
-) -> "Report":
+) -> Report:
     """Run what is missing of a study with its parts in this folder and return its report.
 
     snapshot: reads the triplets of a snapshot by name. vectors: where the vectors of texts are kept, if not in the
     folder. `origin` is kept with the study's grid.
     """
-    from pipeline.curation.calibration import read_calibrations
-    from pipeline.studies.cache import StudyCache
-    from pipeline.studies.data import DataSource
-    from pipeline.studies.hub import Hub, localised
-    from pipeline.studies.report import make_report
-    from pipeline.studies.run import StudyGrid, run_search, run_study
-
     cache = StudyCache(folder / SHARED, vectors or folder / SHARED / "vectors")
     grid = StudyGrid(study, folder / study.name, origin or {})
     grid.begin()
@@ -86,11 +82,8 @@ def run_in(
     return make_report(finished)
 
 
-def write_report(report: "Report", folder: Path, *, command: str = "") -> list[Path]:
+def write_report(report: Report, folder: Path, *, command: str = "") -> list[Path]:
     """Write the report in every form and return the files."""
-    from pipeline.studies.html_report import as_page
-    from pipeline.studies.report import as_markdown
-
     contents = {
         "report.html": as_page(report, command=command),
         "report.md": as_markdown(report),

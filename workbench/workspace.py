@@ -14,6 +14,8 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 
+import platformdirs
+
 from pipeline.durable import move_file, write_bytes, write_json
 from pipeline.records import InputError, StorageError
 from workbench.jobs.folder import ENDED, JobFolder, JobView, read_jobs
@@ -109,8 +111,6 @@ def workspace_root(named: Path | None = None) -> Path:
     """Return the named folder, else the one in MULTICSR_WORKSPACE, else the default in the user's data folder."""
     chosen = named or os.environ.get("MULTICSR_WORKSPACE")
     if not chosen:
-        import platformdirs
-
         chosen = Path(platformdirs.user_data_dir("multicsr")) / "default"
     return Path(chosen).expanduser().resolve()
 

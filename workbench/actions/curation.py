@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.config import RULE_PRESETS, CurationRule, from_fields
 from pipeline.curation.calibration import Calibration, read_calibrations
 from pipeline.curation.judges import EMBEDDED_JUDGES, ENSEMBLE, LLM_KINDS, Ensemble
+from pipeline.evaluation.gold import tuning_tasks
 from pipeline.generation.llms.registry import LLMEntry
 from pipeline.records import InputError
 from pipeline.settings import checked_name
@@ -223,8 +224,6 @@ def start_calibrate(
 
 def tuning_folder(gold_dir: str) -> Path:
     """Return the absolute folder of gold pairs. InputError when it is missing or holds none."""
-    from pipeline.evaluation.gold import tuning_tasks
-
     folder = Path(gold_dir).expanduser().resolve()
     tuning_tasks(folder)
     return folder

@@ -9,6 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from pipeline.encoders import load_encoder
+from pipeline.evaluation import benchmark, retrieval, sts, transfer
+from pipeline.records import EvalScore
+from pipeline.vectors import corpus_vectors
 from workbench.cli.main import access, print_line, print_table, watch, write_json
 from workbench.workspace import workspace_root
 
@@ -47,25 +51,21 @@ def folder_tasks_in_workspace(options: argparse.Namespace, kind: str, folder: Pa
 
 
 def _search(encoder: str, folder: Path) -> dict[str, Any]:
-    from pipeline.encoders import load_encoder
-    from pipeline.evaluation.retrieval import evaluate_retrieval, find_retrieval, read_retrieval
-
-    found = find_retrieval(folder)
+    found = retrieval.find_retrieval(folder)
     model = load_encoder(encoder)
-    return {n: asdict(evaluate_retrieval(read_retrieval(n, path), model).score) for n, path in found.items()}
+    return {
+        n: asdict(retrieval.evaluate_retrieval(retrieval.read_retrieval(n, path), model).score)
+        for n, path in found.items()
+    }
 
 
 def _classify(encoder: str, folder: Path) -> dict[str, Any]:
-    from pipeline.encoders import load_encoder
-    from pipeline.evaluation.transfer import evaluate_transfer, find_transfer, read_transfer
-    from pipeline.vectors import corpus_vectors
-
-    found = find_transfer(folder)
+    found = transfer.find_transfer(folder)
     model = load_encoder(encoder)
     scores = {}
     for name, root in found.items():
-        task = read_transfer(name, root)
-        scores[name] = asdict(evaluate_transfer(task, corpus_vectors(task.texts(), model, cache=None)).score)
+        task = transfer.read_transfer(name, root)
+        scores[name] = asdict(transfer.evaluate_transfer(task, corpus_vectors(task.texts(), model, cache=None)).score)
     return scores
 
 
@@ -97,26 +97,23 @@ def run_evaluate(options: argparse.Namespace) -> None:
 
 def on_its_own(options: argparse.Namespace) -> dict[str, Any]:
     """Load the encoder in this process and score every task of the folder."""
-    from pipeline.encoders import load_encoder
-    from pipeline.evaluation.benchmark import evaluate, notes, summary
-    from pipeline.evaluation.sts import find_tasks, read_task
-
-    tasks = find_tasks(options.sts_dir)
+    tasks = sts.find_tasks(options.sts_dir)
     encoder = load_encoder(options.encoder)
     results = []
     with Progress(console=Console(stderr=True)) as progress:
         bar = progress.add_task("Evaluating", total=len(tasks))
-        for result in evaluate(encoder, [read_task(name, path) for name, path in tasks.items()]):
+        for result in benchmark.evaluate(encoder, [sts.read_task(name, path) for name, path in tasks.items()]):
             results.append(result)
             progress.update(bar, advance=1, description=f"Evaluated {result.score.task}")
-    return {"encoder": options.encoder, **summary(result.score for result in results), **notes(results)}
+    return {
+        "encoder": options.encoder,
+        **benchmark.summary(result.score for result in results),
+        **benchmark.notes(results),
+    }
 
 
 def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
     """Evaluate as a job of the workspace."""
-    from pipeline.evaluation.benchmark import summary
-    from pipeline.records import EvalScore
-
     root = workspace_root(options.workspace)
     with access(root) as call:
         started = call("start_evaluate", encoder=options.encoder, sts_dir=str(options.sts_dir.resolve()))
@@ -126,7 +123,7 @@ def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
     left_out = json.loads(path.read_bytes()) if path.exists() else {"undefined": {}, "rejected": {}}
     scores = [EvalScore(r["task"], r["spearman"], r["pairs"]) for r in rows if r["task"] not in left_out["undefined"]]
     scores += [EvalScore(task, float("nan"), 0) for task in left_out["undefined"]]
-    return {"encoder": options.encoder, **summary(scores), **left_out}
+    return {"encoder": options.encoder, **benchmark.summary(scores), **left_out}
 
 
 def print_summary(answer: dict[str, Any]) -> None:

@@ -12,6 +12,9 @@ from rich.console import Console
 from rich.progress import track
 
 from pipeline.config import GenerationConfig, from_fields
+from pipeline.generation.llms import loading, registry
+from pipeline.generation.triplets import generate
+from pipeline.premises import read_premises
 from pipeline.records import GeneratedTriplet, InputError
 from workbench.cli.main import Call, access, ask, print_line, print_table, require_file, watch, write_json
 from workbench.cli.parser import settings
@@ -42,8 +45,6 @@ def to_file(options: argparse.Namespace, config: GenerationConfig) -> dict[str, 
     """Write one JSON line per premise, in the order of completion; a stopped run leaves whole lines."""
     if options.premises is None:
         raise InputError("generate --out needs --premises FILE.")
-    from pipeline.premises import read_premises
-
     read = read_premises(require_file(options.premises), name=options.premises.name, column=options.column)
     premises = read.premises[: options.limit]
     started = time.monotonic()
@@ -66,11 +67,7 @@ def to_file(options: argparse.Namespace, config: GenerationConfig) -> dict[str, 
 
 def stream(premises: list[Any], config: GenerationConfig) -> Iterator[GeneratedTriplet]:
     """Load the LLM and generate."""
-    from pipeline.generation.llms.loading import open_llm
-    from pipeline.generation.llms.registry import entry_for
-    from pipeline.generation.triplets import generate
-
-    llm = open_llm(entry_for(config.llm), for_many=True)
+    llm = loading.open_llm(registry.entry_for(config.llm), for_many=True)
     try:
         yield from generate(premises, config, llm)
     finally:

@@ -5,24 +5,25 @@ import os
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from pipeline.analysis.worst_pairs import validation
 from pipeline.config import from_fields
+from pipeline.exchange import read_triplets
 from pipeline.records import InputError, Triplet
-from pipeline.studies.spec import curation_text, mask_text, source_text
+from pipeline.studies.dry_run import dry_run
+from pipeline.studies.report import Report, score_text, setting_line, verdict_line
+from pipeline.studies.spec import Study, curation_text, mask_text, source_text
+from pipeline.studies.spec_file import read_study
 from pipeline.train_config import TrainConfig
 from workbench.cli.main import access, ask, print_line, print_table, require_file, watch, write_json
 from workbench.cli.parser import settings
 from workbench.paths import SAMPLE_CORPUS, SAMPLE_PREMISES
 from workbench.study_runs import alone_in, run_in, study_command, study_file, write_report
 from workbench.workspace import workspace_root
-
-if TYPE_CHECKING:
-    from pipeline.studies.report import Report
-    from pipeline.studies.spec import Study
 
 
 def run_train(options: argparse.Namespace) -> None:
@@ -58,8 +59,6 @@ def to_folder(options: argparse.Namespace, config: TrainConfig) -> dict[str, Any
     """
     if options.out is None:
         raise InputError("train --triplets needs --out DIR.")
-    from pipeline.analysis.worst_pairs import validation
-    from pipeline.exchange import read_triplets
     from pipeline.training import distributed
     from pipeline.training.progress import StepEvent
     from pipeline.training.run import train
@@ -125,7 +124,7 @@ def add_encoder(options: argparse.Namespace) -> None:
     write_json(options.json, answer)
 
 
-def print_plan(study: "Study") -> None:
+def print_plan(study: Study) -> None:
     """Print the arms and the size of the study."""
     rows = [
         (arm.name, source_text(arm), curation_text(arm), mask_text(arm), arm.train.batch_size) for arm in study.arms
@@ -149,13 +148,9 @@ def print_plan(study: "Study") -> None:
 
 def run_study(options: argparse.Namespace) -> None:
     """Run what is missing of a study, print its tables, write its report."""
-    from pipeline.studies.spec_file import read_study
-
     sts_dir = options.sts_dir.resolve() if options.sts_dir else None
     study = read_study(study_file(options.file), sample=SAMPLE_CORPUS, sts_dir=sts_dir)
     if options.dry_run:
-        from pipeline.studies.dry_run import dry_run
-
         print_plan(study)
         checks = [(check.part, check.told) for check in dry_run(study, SAMPLE_PREMISES)]
         print_table("Tried", ("part", "result"), checks)
@@ -171,7 +166,7 @@ def run_study(options: argparse.Namespace) -> None:
     write_json(options.json, report.to_json())
 
 
-def follow(folder: Path, study: "Study", root: Path, options: argparse.Namespace) -> "Report":
+def follow(folder: Path, study: Study, root: Path, options: argparse.Namespace) -> Report:
     """Run the study with its parts in this folder, drawing its progress, and return its report."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
@@ -194,18 +189,14 @@ def follow(folder: Path, study: "Study", root: Path, options: argparse.Namespace
 
 def snapshot(root: Path, name: str) -> list[Triplet]:
     """Read a snapshot of the workspace, through its server when one owns it."""
-    from pipeline.exchange import read_triplets
-
     with tempfile.TemporaryDirectory() as folder, access(root) as call:
         path = Path(folder) / "snapshot.jsonl"
         call("export_triplets", path=str(path), snapshot_id=name)
         return read_triplets(path).triplets
 
 
-def print_report(report: "Report") -> None:
+def print_report(report: Report) -> None:
     """Print scores and differences."""
-    from pipeline.studies.report import score_text, setting_line, verdict_line
-
     print_line(setting_line(report))
     rows = [(row.arm, row.triplets, *(score_text(row.scores[task]) for task in report.tasks)) for row in report.rows]
     print_table(report.title, ("arm", "triplets", *report.tasks), rows)

@@ -15,7 +15,9 @@ from pipeline.durable import full_disk_message, is_disk_full, is_full_disk, whol
 from pipeline.records import InputError, StorageError
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from pandas import DataFrame as Frame
+else:
+    Frame = Any  # pandas is loaded by the first query that returns a table, not at the start
 
 Cursor = duckdb.DuckDBPyConnection
 Parameters = Sequence[Any] | dict[str, Any]
@@ -59,7 +61,7 @@ class Database:
         with self.read() as cursor:
             return records(cursor, sql, parameters)
 
-    def frame(self, sql: str, parameters: Parameters | None = None) -> "pd.DataFrame":
+    def frame(self, sql: str, parameters: Parameters | None = None) -> Frame:
         """Return the result of one query as a table."""
         with self.read() as cursor:
             return cursor.execute(sql, parameters or []).df()

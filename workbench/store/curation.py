@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, is_dataclass
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,14 +14,10 @@ import pyarrow.parquet as pq
 from pipeline.durable import full_disk_message, is_full_disk, write_bytes, write_json
 from pipeline.records import InputError, StorageError
 from workbench.journal import Row, new_id, now
-from workbench.store.connection import Database
+from workbench.store.connection import Database, Frame
 from workbench.store.decisions import IN_FORCE
 from workbench.store.filters import KEPT_BY_RULE, Rule, attempts_clause
 from workbench.store.journals import Table, schema_of
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 ADJUDICATED: Final = "adjudicated"
 """Reason of a decision that settles a disagreement: it is the outcome, not an annotation of its own."""
@@ -68,7 +64,7 @@ class Funnels:
         )
         return gained, lost
 
-    def decided_scores(self, attempt_ids: Sequence[str], judge_id: str) -> "pd.DataFrame":
+    def decided_scores(self, attempt_ids: Sequence[str], judge_id: str) -> Frame:
         """Return triplet_id, a, b, action of the triplets that a person decided and this judge scored."""
         clause, parameters = attempts_clause(attempt_ids, "j.attempt_id")
         return self._database.frame(
@@ -78,7 +74,7 @@ class Funnels:
             [judge_id, *parameters],
         )
 
-    def judge_agreement(self, attempt_ids: Sequence[str], rule: Rule) -> "pd.DataFrame":
+    def judge_agreement(self, attempt_ids: Sequence[str], rule: Rule) -> Frame:
         """Return, for each two judges: triplets both scored, Spearman of a - b, and share the rule treats alike."""
         clause, parameters = attempts_clause(attempt_ids)
         kept = KEPT_BY_RULE.format("?", "?", "?")
@@ -104,7 +100,7 @@ class FinalSets:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def kept(self, attempt_ids: Sequence[str], judge_id: str | None, rule: Rule | None) -> "pd.DataFrame":
+    def kept(self, attempt_ids: Sequence[str], judge_id: str | None, rule: Rule | None) -> Frame:
         """Return triplet_id, premise, positive, hard_negative of the final set, in order of arrival.
 
         Without a judge or a rule every triplet with both sides ok is in, unless a person rejected it.
@@ -118,7 +114,7 @@ class FinalSets:
             parameters,
         )
 
-    def texts(self, attempt_ids: Sequence[str]) -> "pd.DataFrame":
+    def texts(self, attempt_ids: Sequence[str]) -> Frame:
         """Return triplet_id, premise, positive, hard_negative of all triplets with both sides ok."""
         source, parameters, _ = _joined(attempt_ids, None, None)
         return self._database.frame(
@@ -173,7 +169,7 @@ class Annotations:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def of(self, attempt_ids: Sequence[str] = ()) -> "pd.DataFrame":
+    def of(self, attempt_ids: Sequence[str] = ()) -> Frame:
         """Return triplet_id, annotator, action, in the order in which they were given."""
         clause, parameters = attempts_clause(attempt_ids, "t.attempt_id")
         return self._database.frame(
@@ -238,7 +234,7 @@ class Snapshots(Table):
         attempt_ids: Sequence[str],
         judge_id: str | None,
         rule: Any,
-        frame: "pd.DataFrame",
+        frame: Frame,
         *,
         details: dict[str, Any] | None = None,
     ) -> Snapshot:
@@ -286,7 +282,7 @@ class Snapshots(Table):
                 return snapshot
         raise InputError(f"There is no snapshot {snapshot_id}; curate one first.")
 
-    def rows(self, snapshot_id: str) -> "pd.DataFrame":
+    def rows(self, snapshot_id: str) -> Frame:
         """Return triplet_id, premise, positive, hard_negative; a file changed since is an InputError."""
         snapshot = self.get(snapshot_id)
         path = self.folder / snapshot.file
@@ -315,7 +311,7 @@ class Snapshots(Table):
         return len(missing)
 
 
-def _parquet(frame: "pd.DataFrame") -> bytes:
+def _parquet(frame: Frame) -> bytes:
     missing = [name for name in COLUMNS if name not in frame]
     if missing:
         raise InputError(f"A snapshot needs the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}.")

@@ -5,18 +5,14 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from pipeline.records import InputError
 from workbench.journal import Rows, append_rows, new_id, now
-from workbench.store.connection import Cursor, Database, run
+from workbench.store.connection import Cursor, Database, Frame, run
 from workbench.store.decision_log import insert_batches, line
 from workbench.store.filters import TripletFilter, attempts_clause, source_and_conditions
 from workbench.store.journals import Journals
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 Action = Literal["accept", "reject", "swap", "edit", "reset"]
 BULK_ACTIONS: Final[tuple[Action, ...]] = ("accept", "reject", "swap", "reset")
@@ -217,7 +213,7 @@ class Decisions:
         """Put the annotator's last undone batch in force again; None if none was undone since their last decision."""
         return self._revert(annotator, LAST_UNDO, back=False)
 
-    def latest(self) -> "pd.DataFrame":
+    def latest(self) -> Frame:
         """Return the decision in force of every triplet that has one."""
         return self._database.frame(
             "SELECT triplet_id, action, positive, hard_negative, annotator, reason, created_at FROM decided "
@@ -232,7 +228,7 @@ class Decisions:
         )
         return {triplet_id for (triplet_id,) in rows}
 
-    def history(self, triplet_id: str) -> "pd.DataFrame":
+    def history(self, triplet_id: str) -> Frame:
         """Return every decision on one triplet, oldest first; `step` says decision, undo or redo."""
         return self._database.frame(
             "SELECT d.*, CASE WHEN d.reverts IS NULL THEN 'decision' WHEN b.reverts IS NULL THEN 'undo' "

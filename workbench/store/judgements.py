@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,13 +12,9 @@ from pipeline.config import CurationRule
 from pipeline.curation.calibration import Calibration
 from pipeline.curation.judges import Ensemble
 from workbench.journal import Row, Rows
-from workbench.store.connection import Cursor
+from workbench.store.connection import Cursor, Frame
 from workbench.store.filters import attempts_clause
 from workbench.store.journals import Table, checked, insert, schema_of
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 _SCHEMA = schema_of(("triplet_id", "judge_id", "calibration", "source"), reals=("a_raw", "b_raw", "a", "b"))
 _COLUMNS = ", ".join(_SCHEMA.names)
@@ -59,7 +55,7 @@ class Judgements(Table):
         )
         return [judge_id for (judge_id,) in rows]
 
-    def raw_values(self, attempt_ids: Sequence[str], judge_ids: Sequence[str]) -> "pd.DataFrame":
+    def raw_values(self, attempt_ids: Sequence[str], judge_ids: Sequence[str]) -> Frame:
         """Return triplet_id, judge_id, a_raw, b_raw, and action and reason of the decision in force, if any."""
         clause, parameters = attempts_clause(attempt_ids, "j.attempt_id")
         return self._database.frame(
@@ -79,7 +75,7 @@ class Judgements(Table):
         )
         return dict(rows)
 
-    def plane(self, attempt_ids: Sequence[str], judge_id: str, limit: int | None = None) -> "pd.DataFrame":
+    def plane(self, attempt_ids: Sequence[str], judge_id: str, limit: int | None = None) -> Frame:
         """Return triplet_id, a, b of judged triplets; with a limit, a sample that stays the same."""
         clause, parameters = attempts_clause(attempt_ids)
         order = "ORDER BY hash(triplet_id)" if limit is not None else ""
@@ -114,7 +110,7 @@ class Judgements(Table):
         )
         return dict(zip(("judged", "kept", "alpha", "beta", "gamma"), counts, strict=True))
 
-    def near_copies(self, attempt_id: str, *, least_cosine: float) -> "pd.DataFrame":
+    def near_copies(self, attempt_id: str, *, least_cosine: float) -> Frame:
         """Return premise, side, written, cosine of the ok sentences that a guide puts this close to their premise.
 
         The closest come first; empty where no guide has judged the attempt.

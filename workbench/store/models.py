@@ -2,18 +2,14 @@
 
 import json
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
 
 from pipeline.evaluation.benchmark import HELD_OUT_TASK
 from pipeline.generation.llms.registry import EMBEDDED_ENTRY, LLMEntry
 from pipeline.records import InputError
 from workbench.journal import Row, Rows, new_id, now
-from workbench.store.connection import Cursor, Database
+from workbench.store.connection import Cursor, Database, Frame
 from workbench.store.journals import Table, checked, columns, insert, schema_of
 from workbench.store.premises import Imports
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +61,7 @@ class Projections(Table):
         ("trustworthiness", "neighbour_recall"),
     )
 
-    def list(self) -> "pd.DataFrame":
+    def list(self) -> Frame:
         """Return every embedding map, newest first."""
         return self._database.frame("SELECT * FROM projections ORDER BY projection_id DESC")
 
@@ -95,7 +91,7 @@ class Runs(Table):
         )
         return rejected
 
-    def curve(self, run_id: str, *, most: int = 2000) -> "pd.DataFrame":
+    def curve(self, run_id: str, *, most: int = 2000) -> Frame:
         """Return step, steps and everything that was measured, in order of steps; NaN where it was not or was NaN.
 
         Of a long run every n-th step is returned, about `most` rows, with all steps that have a dev score or a loss
@@ -109,7 +105,7 @@ class Runs(Table):
             {"run_id": run_id, "most": most},
         )
 
-    def list(self) -> "pd.DataFrame":
+    def list(self) -> Frame:
         """Return run_id, title, state, step, steps, loss, dev_score, best_dev_score, created_at, newest run first."""
         return self._database.frame(
             "SELECT job_id AS run_id, title, state, step, steps, loss, dev_score, best_dev_score, "
@@ -137,7 +133,7 @@ class Scores(Table):
     name, key = "scores", ("encoder_id", "task", "job_id")
     schema = schema_of(key, ("pairs",), ("spearman", "accuracy", "ndcg"))
 
-    def matrix(self) -> "pd.DataFrame":
+    def matrix(self) -> Frame:
         """Return encoder_id, task, spearman, pairs, job_id: the latest job's score of every encoder and task."""
         return self._database.frame(
             "SELECT encoder_id, task, arg_max(spearman, job_id) AS spearman, arg_max(pairs, job_id) AS pairs, "
@@ -146,7 +142,7 @@ class Scores(Table):
             "GROUP BY encoder_id, task ORDER BY encoder_id, task"
         )
 
-    def transfer(self) -> "pd.DataFrame":
+    def transfer(self) -> Frame:
         """Return encoder_id, task, accuracy, examples, job_id: the latest job's accuracy on each transfer task."""
         return self._database.frame(
             "SELECT encoder_id, task, arg_max(accuracy, job_id) AS accuracy, arg_max(pairs, job_id) AS examples, "
@@ -155,7 +151,7 @@ class Scores(Table):
             [HELD_OUT_TASK],
         )
 
-    def retrieval(self) -> "pd.DataFrame":
+    def retrieval(self) -> Frame:
         """Return encoder_id, task, ndcg (at 10), queries, job_id: the latest job's score of each retrieval task."""
         return self._database.frame(
             "SELECT encoder_id, task, arg_max(ndcg, job_id) AS ndcg, arg_max(pairs, job_id) AS queries, "
@@ -163,7 +159,7 @@ class Scores(Table):
             "ORDER BY encoder_id, task"
         )
 
-    def held_out(self) -> "pd.DataFrame":
+    def held_out(self) -> Frame:
         """Return encoder_id, accuracy, triplets: the latest share of held-out triplets each encoder orders right."""
         return self._database.frame(
             "SELECT encoder_id, arg_max(accuracy, job_id) AS accuracy, arg_max(pairs, job_id) AS triplets "

@@ -6,17 +6,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.durable import DRAFTS, full_disk_message, is_full_disk, whole_path
 from pipeline.records import InputError, StorageError
 from workbench.journal import Journal, Row, new_id, now
-from workbench.store.connection import Database
+from workbench.store.connection import Database, Frame
 from workbench.store.journals import Journals, Table, schema_of
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 _BATCH_ROWS = 20_000
 
@@ -101,9 +97,7 @@ class Premises(Table):
         super().__init__(database)
         self._imports = imports
 
-    def add_corpus(
-        self, name: str, source: str, frame: "pd.DataFrame", rejected: dict[str, int], duplicates: int
-    ) -> Corpus:
+    def add_corpus(self, name: str, source: str, frame: Frame, rejected: dict[str, int], duplicates: int) -> Corpus:
         """Store a corpus: premise_id and text per row of the frame, in this order."""
         corpus_id = new_id("corpus")
         header = {
@@ -127,7 +121,7 @@ class Premises(Table):
             raise InputError(f"There is no corpus {corpus_id}; choose one of the imported corpora.")
         return _corpus(rows[0])
 
-    def page(self, corpus_id: str, after: int = -1, limit: int = 50, text: str = "") -> "pd.DataFrame":
+    def page(self, corpus_id: str, after: int = -1, limit: int = 50, text: str = "") -> Frame:
         """Return the next premises whose position is above `after`: position, premise_id, text."""
         return self._database.frame(
             "SELECT position, premise_id, text FROM premises WHERE corpus_id = ? AND position > ? "
@@ -135,14 +129,14 @@ class Premises(Table):
             [corpus_id, after, text, limit],
         )
 
-    def rows(self, corpus_id: str, limit: int | None = None) -> "pd.DataFrame":
+    def rows(self, corpus_id: str, limit: int | None = None) -> Frame:
         """Return premise_id and text in the order of the corpus."""
         return self._database.frame(
             "SELECT premise_id, text FROM premises WHERE corpus_id = ? ORDER BY position LIMIT ?", [corpus_id, limit]
         )
 
 
-def _rows(corpus_id: str, frame: "pd.DataFrame") -> Iterator[Row]:
+def _rows(corpus_id: str, frame: Frame) -> Iterator[Row]:
     for position, (premise_id, text) in enumerate(zip(frame["premise_id"], frame["text"], strict=True)):
         yield {
             "table": "premises",
@@ -172,7 +166,7 @@ class PremiseAttempts(Table):
             row[0] for row in self._database.rows("SELECT DISTINCT corpus_id FROM premise_attempts ORDER BY 1 DESC")
         ]
 
-    def coverage(self, corpus_id: str) -> "pd.DataFrame":
+    def coverage(self, corpus_id: str) -> Frame:
         """Return topic, genre, length (a premise's own) and the number of premises that are ok."""
         return self._database.frame(
             "SELECT topic, genre, length, count(*) AS premises FROM premise_attempts "
@@ -188,9 +182,7 @@ class PremiseAttempts(Table):
         )
         return {str(outcome): int(count) for outcome, count in rows}
 
-    def page(
-        self, corpus_id: str, *, outcome: str, topic: str = "", genre: str = "", limit: int = 200
-    ) -> "pd.DataFrame":
+    def page(self, corpus_id: str, *, outcome: str, topic: str = "", genre: str = "", limit: int = 200) -> Frame:
         """Return the first attempts with an outcome: topic, genre, asked, length, text, reason."""
         where, values = _where(corpus_id, topic, genre)
         return self._database.frame(

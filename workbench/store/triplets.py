@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,14 +10,10 @@ import pyarrow.compute as pc
 from pipeline.generation.outcomes import is_copy
 from pipeline.records import InputError, Outcome
 from workbench.journal import Row, Rows, new_id
-from workbench.store.connection import Cursor, Database, records, run
+from workbench.store.connection import Cursor, Database, Frame, records, run
 from workbench.store.filters import Sorting, TripletFilter, attempts_clause, checked_pattern, source_and_conditions
 from workbench.store.journals import TEXT, Table, checked, insert, schema_of
 from workbench.store.premises import Imports
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 _TEXTS = (
     *("triplet_id", "attempt_id", "premise_id", "premise", "positive", "hard_negative"),
@@ -155,11 +151,11 @@ class Triplets(Table):
         self._imports.add(attempt_id, lambda: about | counts(), import_blocks(attempt_id, rows), batch_rows=1)
         return attempt_id
 
-    def attempts(self) -> "pd.DataFrame":
+    def attempts(self) -> Frame:
         """Return attempt_id, title, llm, omega, seed, rows, ok, created_at of every attempt, newest first."""
         return self._database.frame(_ATTEMPTS)
 
-    def outcome_counts(self, attempt_id: str) -> "pd.DataFrame":
+    def outcome_counts(self, attempt_id: str) -> Frame:
         """Return side, outcome, count; each side's counts add up to the attempt's rows."""
         sides = " UNION ALL ".join(
             f"SELECT '{side}' AS side, {side}_outcome AS outcome, count(*) AS count FROM triplets "
@@ -179,7 +175,7 @@ class Triplets(Table):
 
     def page(
         self, chosen: TripletFilter, after: int | None = None, limit: int = 50, newest_first: bool = False
-    ) -> "pd.DataFrame":
+    ) -> Frame:
         """Return the next triplets in order of arrival, texts as decided, with decision and scores.
 
         Pass the last row's `position` as `after` to get the following page.
@@ -214,7 +210,7 @@ class Triplets(Table):
 
     def sorted_page(
         self, chosen: TripletFilter, sorting: Sorting, after: tuple[float, int] | None = None, limit: int = 50
-    ) -> "pd.DataFrame":
+    ) -> Frame:
         """Return the next triplets in this order, with the columns of `page` and `sort_key`.
 
         Pass the last row's (`sort_key`, `position`) as `after` to get the following page.
@@ -254,7 +250,7 @@ class Triplets(Table):
             [f":{triplet_id}"],
         )
 
-    def rows(self, chosen: TripletFilter, limit: int | None = None) -> "pd.DataFrame":
+    def rows(self, chosen: TripletFilter, limit: int | None = None) -> Frame:
         """Return every triplet the filter leaves, with the columns of a page."""
         return self.page(chosen, limit=limit)  # type: ignore[arg-type]  # NULL means no limit
 

@@ -8,16 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.analysis.explain import token_alignment, word_effects
-from pipeline.analysis.masks import masked_pairs
-from pipeline.analysis.neighbours import nearest
-from pipeline.analysis.worst_pairs import is_violated
+from pipeline.analysis import explain, masks, neighbours, worst_pairs
 from pipeline.curation.hygiene import copies, duplicate_groups, leaks
 from pipeline.durable import write_array, write_json, write_table
 from pipeline.encoders import load_encoder
-from pipeline.evaluation.behaviour import CaseResult, built_in_cases, by_capability, run_cases
-from pipeline.evaluation.metrics import triplet_cosines
-from pipeline.evaluation.sts import find_tasks, read_task
+from pipeline.evaluation import behaviour, metrics, sts
 from pipeline.records import Triplet
 from pipeline.vectors import CachedEncoder, CorpusVectors, corpus_vectors
 from workbench.jobs.context import JobContext
@@ -30,8 +25,8 @@ def run_explain(context: JobContext[ExplainSpec]) -> None:
     context.progress(0, 2, message="Loading the encoder")
     encoder = load_encoder(spec.encoder)
     first, second = spec.first, spec.second
-    cosine, effects = word_effects(first, second, CachedEncoder(encoder, context.vectors))
-    aligned = token_alignment(first, second, encoder)
+    cosine, effects = explain.word_effects(first, second, CachedEncoder(encoder, context.vectors))
+    aligned = explain.token_alignment(first, second, encoder)
     context.progress(1, 2, message="Looking for neighbours")
     record: dict[str, Any] = {
         "first": first,
@@ -40,13 +35,15 @@ def run_explain(context: JobContext[ExplainSpec]) -> None:
         "effects": [asdict(effect) for effect in effects],
         "tokens": [aligned.first, aligned.second],
         "alignment": aligned.cosine.round(4).tolist(),
-        "neighbours": neighbours(context, encoder, [first, second]),
+        "neighbours": task_neighbours(context, encoder, [first, second]),
     }
     write_json(context.out / "explained.json", record)
     context.progress(2, 2, message="Explained")
 
 
-def neighbours(context: JobContext[ExplainSpec], encoder: Any, sentences: list[str]) -> list[list[dict[str, Any]]]:
+def task_neighbours(
+    context: JobContext[ExplainSpec], encoder: Any, sentences: list[str]
+) -> list[list[dict[str, Any]]]:
     """For each sentence its nearest other sentences of the task, nearest first."""
     task = pd.read_parquet(context.spec.pairs, columns=["sentence1", "sentence2"])
     texts = [*task["sentence1"], *task["sentence2"], *sentences]
@@ -54,7 +51,7 @@ def neighbours(context: JobContext[ExplainSpec], encoder: Any, sentences: list[s
     count = context.spec.count
     found = []
     for sentence in sentences:
-        rows, cosines = nearest(vectors.unit_ud, np.asarray(vectors([sentence])[0]), count=count + 1)
+        rows, cosines = neighbours.nearest(vectors.unit_ud, np.asarray(vectors([sentence])[0]), count=count + 1)
         others = [(vectors.texts[row], float(c)) for row, c in zip(rows, cosines, strict=True)]
         found.append([{"text": text, "cosine": c} for text, c in others if text != sentence][:count])
     return found
@@ -63,16 +60,16 @@ def neighbours(context: JobContext[ExplainSpec], encoder: Any, sentences: list[s
 def run_behaviour(context: JobContext[BehaviourSpec]) -> None:
     """Write out/cases.parquet: every case with its verdict, built-in ones first, then those of this workspace."""
     spec = context.spec
-    cases = [*built_in_cases(), *spec.own_tests]
+    cases = [*behaviour.built_in_cases(), *spec.own_tests]
     context.progress(0, len(cases), message="Loading the encoder")
-    results = run_cases(cases, CachedEncoder(load_encoder(spec.encoder), context.vectors))
+    results = behaviour.run_cases(cases, CachedEncoder(load_encoder(spec.encoder), context.vectors))
     write_table(context.out / "cases.parquet", pd.DataFrame([row(result) for result in results]))
-    scores = by_capability(results)
+    scores = behaviour.by_capability(results)
     passed = sum(score.passed for score in scores)
     context.progress(len(cases), len(cases), message=f"{passed} of {len(cases)} tests pass", passed=passed)
 
 
-def row(result: CaseResult) -> dict[str, object]:
+def row(result: behaviour.CaseResult) -> dict[str, object]:
     """Return the table row of one result."""
     measured = {name: getattr(result, name) for name in ("similarity", "passed", "margin")}
     return asdict(result.case) | {"third_similarity": result.third} | measured
@@ -109,7 +106,7 @@ def _lexical(context: JobContext[HygieneSpec], triplets: list[Triplet], ids: np.
     _keep(context, "duplicates", groups.assign(triplet_id=ids[groups["triplet"].to_numpy(dtype=int)]))
     _report(context, 1, "Looking for sentences of evaluation sets")
     sts_dir = context.spec.sts_dir
-    tasks = [read_task(name, path) for name, path in find_tasks(Path(sts_dir)).items()] if sts_dir else []
+    tasks = [sts.read_task(name, path) for name, path in sts.find_tasks(Path(sts_dir)).items()] if sts_dir else []
     found = leaks(triplets, tasks, threshold=threshold)
     leaked = pd.DataFrame([[leak.side, leak.task, leak.sentence, leak.similarity] for leak in found],
                           columns=["side", "task", "sentence", "similarity"])  # fmt: skip
@@ -125,8 +122,6 @@ def _lexical(context: JobContext[HygieneSpec], triplets: list[Triplet], ids: np.
 
 
 def _semantic(context: JobContext[HygieneSpec], guide: str, sides: list[list[str]], ids: np.ndarray) -> None:
-    from pipeline.encoders import load_encoder
-
     def on_texts(done: int, total: int) -> None:
         _report(context, 3, f"The guide has read {done:,} of {total:,} texts")
 
@@ -135,13 +130,13 @@ def _semantic(context: JobContext[HygieneSpec], guide: str, sides: list[list[str
     encoder = load_encoder(guide)
     vectors = corpus_vectors(texts, encoder, cache=context.vectors, on_texts=on_texts)
     premise, positive, hard_negative = sides
-    near, far = triplet_cosines(premise, positive, hard_negative, vectors)
-    closer = is_violated(near, far)
+    near, far = metrics.triplet_cosines(premise, positive, hard_negative, vectors)
+    closer = worst_pairs.is_violated(near, far)
     _keep(context, "closer", pd.DataFrame({"triplet_id": ids[closer], "near": near[closer], "far": far[closer]}))
     _report(context, 4, "Comparing pairs that may meet in a batch")
     chosen = np.sort(np.random.default_rng(0).permutation(len(ids))[:MASK_SAMPLE])
     unit = [vectors([side[place] for place in chosen]) for side in sides]
-    masked = masked_pairs(*unit)
+    masked = masks.masked_pairs(*unit)
     pairs = pd.DataFrame(
         {
             "premise_of": ids[chosen][masked.premise],
@@ -190,9 +185,9 @@ def run_margins(context: JobContext[MarginsSpec]) -> None:
         on_texts=encoded,
     )
     premise, positive, hard_negative = sides
-    near, far = triplet_cosines(premise, positive, hard_negative, vectors)
+    near, far = metrics.triplet_cosines(premise, positive, hard_negative, vectors)
     write_table(context.out / "margins.parquet", frame.assign(near=near, far=far))
-    violated = int(is_violated(near, far).sum())
+    violated = int(worst_pairs.is_violated(near, far).sum())
     context.progress(len(frame), len(frame), message=f"{violated:,} of {len(frame):,} violated", violated=violated)
 
 
@@ -201,6 +196,8 @@ def run_search(context: JobContext[SearchSpec]) -> None:
     spec = context.spec
     context.progress(0, 1, message="Encoding the sentence")
     [query] = CachedEncoder(load_encoder(spec.encoder), context.vectors).encode([spec.text])
-    rows, cosines = nearest(np.load(spec.vectors, mmap_mode="r", allow_pickle=False), query, count=spec.count)
+    rows, cosines = neighbours.nearest(
+        np.load(spec.vectors, mmap_mode="r", allow_pickle=False), query, count=spec.count
+    )
     write_table(context.out / "found.parquet", pd.DataFrame({"point": rows, "cosine": cosines}))
     context.progress(1, 1, message="Found")

@@ -9,17 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.analysis.masks import masked_pairs
-from pipeline.analysis.neighbours import neighbour_table, neighbours_kept
-from pipeline.analysis.projection import (
-    ProjectionQuality,
-    cluster,
-    displacement,
-    distinguishing_words,
-    project,
-    project_aligned,
-    quality,
-)
+from pipeline.analysis import masks, neighbours, projection
 from pipeline.durable import write_array
 from pipeline.encoders import load_encoder
 from pipeline.vectors import CachedEncoder
@@ -42,16 +32,16 @@ def run_project(context: JobContext[ProjectSpec]) -> None:
     spaces = [_encoded(stages, encoder, points["text"]) for encoder in encoders]
     stages.next("Projecting")
     drawings = (
-        [project(spaces[0], method="pca" if spec.method == "pca" else "umap", seed=spec.seed)]
+        [projection.project(spaces[0], method="pca" if spec.method == "pca" else "umap", seed=spec.seed)]
         if spec.method != "aligned"
-        else project_aligned(spaces, seed=spec.seed)
+        else projection.project_aligned(spaces, seed=spec.seed)
     )
     for column, values in zip(place_columns(len(drawings)), drawings, strict=True):
         points[list(column)] = values
     if context.stop_requested():
         return
     stages.next("Measuring the map and naming its groups")
-    measured = [quality(space, drawing) for space, drawing in zip(spaces, drawings, strict=True)]
+    measured = [projection.quality(space, drawing) for space, drawing in zip(spaces, drawings, strict=True)]
     if roles_of(frame) == TRIPLET_ROLES:
         _add_margins(points, spaces[-1])
     names = _describe(points, spaces, drawings)
@@ -103,12 +93,12 @@ def _add_margins(points: pd.DataFrame, space: np.ndarray) -> None:
 def _describe(points: pd.DataFrame, spaces: list[np.ndarray], drawings: list[np.ndarray]) -> list[str]:
     """Add group and neighbours kept, both from the full space; return the names of the groups."""
     last = spaces[-1]
-    points["cluster"] = cluster(last, seed=0)
+    points["cluster"] = projection.cluster(last, seed=0)
     if len(spaces) > 1:
-        tables = [neighbour_table(space, count=_NEIGHBOURS) for space in (spaces[0], last)]
-        points["kept"] = neighbours_kept(*tables)
-        points["moved"] = displacement(drawings[0], drawings[-1])
-    return distinguishing_words(points["text"].tolist(), points["cluster"].to_numpy())
+        tables = [neighbours.neighbour_table(space, count=_NEIGHBOURS) for space in (spaces[0], last)]
+        points["kept"] = neighbours.neighbours_kept(*tables)
+        points["moved"] = projection.displacement(drawings[0], drawings[-1])
+    return projection.distinguishing_words(points["text"].tolist(), points["cluster"].to_numpy())
 
 
 def _guide(
@@ -125,7 +115,7 @@ def _guide(
     if same:
         stages.next("Comparing pairs")
     step = len(TRIPLET_ROLES)
-    found = masked_pairs(*(unit[start::step] for start in range(step)))
+    found = masks.masked_pairs(*(unit[start::step] for start in range(step)))
     pairs = pd.DataFrame(
         {
             "premise": found.premise * step,
@@ -140,7 +130,7 @@ def _guide(
 def _row(
     context: JobContext[ProjectSpec],
     encoders: Sequence[MapEncoder],
-    measured: list[ProjectionQuality],
+    measured: list[projection.ProjectionQuality],
     points: pd.DataFrame,
     path: Path,
 ) -> dict[str, Any]:
@@ -153,7 +143,7 @@ def _row(
         "path": str(path),
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         # The worst of the drawings: the badge must not promise more than the slider shows.
-        "trustworthiness": min(quality.trustworthiness for quality in measured),
-        "neighbour_recall": min(quality.neighbour_recall for quality in measured),
+        "trustworthiness": min(one.trustworthiness for one in measured),
+        "neighbour_recall": min(one.neighbour_recall for one in measured),
         "points": len(points),
     }

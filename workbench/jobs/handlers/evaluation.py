@@ -12,18 +12,7 @@ import pandas as pd
 
 from pipeline.durable import write_json, write_table
 from pipeline.encoders import load_encoder
-from pipeline.evaluation.benchmark import HELD_OUT_TASK, TaskResult, evaluate, held_out_accuracy, notes
-from pipeline.evaluation.hub_tasks import fetch_retrieval, fetch_sts, fetched, hub_rows
-from pipeline.evaluation.metrics import is_positive, space_quality
-from pipeline.evaluation.retrieval import (
-    RetrievalResult,
-    RetrievalTask,
-    evaluate_retrieval,
-    find_retrieval,
-    read_retrieval,
-)
-from pipeline.evaluation.sts import StsTask, find_tasks, read_task
-from pipeline.evaluation.transfer import TransferTask, evaluate_transfer, find_transfer, read_transfer
+from pipeline.evaluation import benchmark, hub_tasks, metrics, retrieval, sts, transfer
 from pipeline.records import InputError, Triplet, UnreachableError
 from pipeline.vectors import CachedEncoder, CorpusVectors, corpus_vectors
 from workbench.jobs.context import JobContext
@@ -73,27 +62,27 @@ def evaluate_retrieval_folder(context: JobContext, encoder: str, encoder_id: str
     model = load_encoder(encoder)
 
     def score(path: Path, step: Step) -> Scored:
-        task = read_retrieval(step.name, path)
-        result = evaluate_retrieval(task, CachedEncoder(model, context.vectors, step.encoded))
+        task = retrieval.read_retrieval(step.name, path)
+        result = retrieval.evaluate_retrieval(task, CachedEncoder(model, context.vectors, step.encoded))
         columns = {"ndcg": result.score.ndcg_at_10, "pairs": result.score.queries}
         return Scored(columns, asdict(result.score) | {"split": task.split}, query_rows(task, result))
 
-    _each_task(context, encoder_id, model, find_retrieval(folder), "retrieval", score)
+    _each_task(context, encoder_id, model, retrieval.find_retrieval(folder), "retrieval", score)
 
 
 def evaluate_transfer_folder(context: JobContext, encoder: str, encoder_id: str, folder: Path) -> None:
     """Fit and test a classifier for every transfer task of a folder in SentEval's layout."""
 
     def score(path: Path, step: Step) -> Scored:
-        task = read_transfer(step.name, path)
+        task = transfer.read_transfer(step.name, path)
         vectors = step.embed(task.texts())
         step.say("fitting classifiers")
-        result = evaluate_transfer(task, vectors)
+        result = transfer.evaluate_transfer(task, vectors)
         columns = {"accuracy": result.score.accuracy, "pairs": result.score.examples}
         record = asdict(result.score) | {"rejected": task.rejected}
         return Scored(columns, record, example_rows(task, result.predicted))
 
-    _each_task(context, encoder_id, load_encoder(encoder), find_transfer(folder), "transfer", score)
+    _each_task(context, encoder_id, load_encoder(encoder), transfer.find_transfer(folder), "transfer", score)
 
 
 def _each_task(
@@ -119,7 +108,7 @@ def _each_task(
             return
 
 
-def query_rows(task: RetrievalTask, result: RetrievalResult) -> pd.DataFrame:
+def query_rows(task: retrieval.RetrievalTask, result: retrieval.RetrievalResult) -> pd.DataFrame:
     """One row per query: its measures, the document found first, and one that should have been; worst first."""
     rows = [
         {
@@ -136,7 +125,7 @@ def query_rows(task: RetrievalTask, result: RetrievalResult) -> pd.DataFrame:
     return frame.sort_values("ndcg", kind="stable").reset_index(drop=True)
 
 
-def example_rows(task: TransferTask, predicted: np.ndarray) -> pd.DataFrame:
+def example_rows(task: transfer.TransferTask, predicted: np.ndarray) -> pd.DataFrame:
     """One row per tested example with its class and the one it was given; the wrong ones first."""
     part = task.parts.get("all") or task.parts["test"]
     given, asked = ([task.classes[number] for number in numbers] for numbers in (predicted, part.label))
@@ -144,12 +133,12 @@ def example_rows(task: TransferTask, predicted: np.ndarray) -> pd.DataFrame:
     return frame.loc[(frame["label"] == frame["predicted"]).sort_values(kind="stable").index].reset_index(drop=True)
 
 
-def _most_relevant(task: RetrievalTask, query_id: str) -> str | None:
+def _most_relevant(task: retrieval.RetrievalTask, query_id: str) -> str | None:
     grades = task.relevant[query_id]
     return max(grades, key=grades.__getitem__, default=None)
 
 
-def _shown(task: RetrievalTask, document_id: str | None) -> str:
+def _shown(task: retrieval.RetrievalTask, document_id: str | None) -> str:
     return "" if document_id is None else task.corpus.get(document_id, "(not in the corpus)")[:_SHOWN_CHARS]
 
 
@@ -180,7 +169,7 @@ def evaluate_folder(
     the progress (tasks done, tasks, message) of a job that does more than this; its own progress by default.
     """
     report = report or context.progress
-    tasks = [read_task(name, path) for name, path in find_tasks(sts_dir).items()]
+    tasks = [sts.read_task(name, path) for name, path in sts.find_tasks(sts_dir).items()]
     done = context.done("scores", "task")
     model = load_encoder(encoder)
     texts = [text for task in tasks for text in task.sentence1 + task.sentence2]
@@ -191,7 +180,7 @@ def evaluate_folder(
 
     vectors = corpus_vectors(texts, model, cache=context.vectors, on_texts=encoded)
     waiting = [task for task in tasks if task.name not in done]
-    for finished, result in enumerate(evaluate(model, waiting, vectors=vectors), start=len(done) + 1):
+    for finished, result in enumerate(benchmark.evaluate(model, waiting, vectors=vectors), start=len(done) + 1):
         keep_pairs(context, result)
         keep_notes(context, result)
         context.write(
@@ -216,21 +205,21 @@ def evaluate_folder(
     keep_space(context, encoder_id, tasks, vectors)
 
 
-def keep_notes(context: JobContext, result: TaskResult) -> None:
+def keep_notes(context: JobContext, result: benchmark.TaskResult) -> None:
     """Add to out/notes.json why a task has no score and which of its lines could not be used."""
     path = context.out / NOTES_FILE
     kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    write_json(path, {kind: kept.get(kind, {}) | found for kind, found in notes([result]).items()})
+    write_json(path, {kind: kept.get(kind, {}) | found for kind, found in benchmark.notes([result]).items()})
 
 
-def keep_space(context: JobContext, encoder_id: str, tasks: list[StsTask], vectors: CorpusVectors) -> None:
+def keep_space(context: JobContext, encoder_id: str, tasks: list[sts.StsTask], vectors: CorpusVectors) -> None:
     """Write out/space.json: the shape of the space over the sentences of all tasks."""
     first, second = [], []
     for task in tasks:
-        rows = np.flatnonzero(is_positive(task.gold))
+        rows = np.flatnonzero(metrics.is_positive(task.gold))
         first += [task.sentence1[row] for row in rows]
         second += [task.sentence2[row] for row in rows]
-    quality = space_quality(vectors.unit_ud, vectors(first), vectors(second), seed=0)
+    quality = metrics.space_quality(vectors.unit_ud, vectors(first), vectors(second), seed=0)
     record = {"encoder_id": encoder_id, "tasks": [task.name for task in tasks]} | quality.as_dict()
     write_json(context.out / "space.json", record)
 
@@ -239,10 +228,10 @@ def evaluate_held_out(
     context: JobContext, encoder: str, encoder_id: str, triplets: list[Triplet], *, report: Report | None = None
 ) -> None:
     """Score the share of triplets whose positive is nearer to the premise than the hard negative."""
-    accuracy = held_out_accuracy(CachedEncoder(load_encoder(encoder), context.vectors), triplets)
-    score = {"encoder_id": encoder_id, "task": HELD_OUT_TASK, "accuracy": accuracy, "pairs": len(triplets)}
+    accuracy = benchmark.held_out_accuracy(CachedEncoder(load_encoder(encoder), context.vectors), triplets)
+    score = {"encoder_id": encoder_id, "task": benchmark.HELD_OUT_TASK, "accuracy": accuracy, "pairs": len(triplets)}
     context.write([{"table": "scores", "job_id": context.job_id, **score}])
-    (report or context.progress)(1, 1, f"Evaluated {HELD_OUT_TASK}")
+    (report or context.progress)(1, 1, f"Evaluated {benchmark.HELD_OUT_TASK}")
 
 
 def held_out_of(frame: pd.DataFrame) -> list[Triplet]:
@@ -256,7 +245,7 @@ def triplets_of(frame: pd.DataFrame) -> list[Triplet]:
     return [Triplet(*row) for row in frame[columns].itertuples(index=False, name=None)]
 
 
-def keep_pairs(context: JobContext, result: TaskResult) -> None:
+def keep_pairs(context: JobContext, result: benchmark.TaskResult) -> None:
     """Write the predictions of one task, whole or not at all."""
     frame = pd.DataFrame(
         {
@@ -274,7 +263,7 @@ def run_fetch(context: JobContext[FetchSpec]) -> None:
     """Fetch the tasks that are not there yet; one that cannot be used is named at the end, and the rest goes on."""
     spec = context.spec
     folder, tasks = Path(spec.folder), spec.tasks
-    fetch = fetch_sts if spec.kind == "sts" else fetch_retrieval
+    fetch = hub_tasks.fetch_sts if spec.kind == "sts" else hub_tasks.fetch_retrieval
     failed: list[str] = []
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=context.out) as cache:
@@ -282,9 +271,9 @@ def run_fetch(context: JobContext[FetchSpec]) -> None:
             context.progress(number, len(tasks), f"Fetching {name}")
             if context.stop_requested():
                 return
-            if name not in fetched(folder):
+            if name not in hub_tasks.fetched(folder):
                 try:
-                    fetch(name, folder, hub_rows(Path(cache)))
+                    fetch(name, folder, hub_tasks.hub_rows(Path(cache)))
                 except UnreachableError:
                     raise  # the next task would wait for the same network
                 except InputError as error:

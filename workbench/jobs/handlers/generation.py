@@ -15,15 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
-from pipeline.generation.llms.loading import open_llm
+from pipeline.generation import outcomes, prompt_sets, triplets
+from pipeline.generation.llms import loading, registry
 from pipeline.generation.llms.meter import Usage
 from pipeline.generation.llms.protocol import LLM, Metered
-from pipeline.generation.llms.registry import entry_for
-from pipeline.generation.outcomes import classify, unlike
-from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.prompts import PromptSet
 from pipeline.generation.text_key import text_key
-from pipeline.generation.triplets import generate
 from pipeline.records import Contrast, GeneratedTriplet, Outcome, Premise, Side, SideResult
 from workbench.jobs.context import JobContext, in_batches
 from workbench.jobs.folder import JobFolder
@@ -91,14 +88,14 @@ def run_generate(context: JobContext[GenerateSpec]) -> None:
     """Generate for the premises that neither the journal nor an earlier run of the same key holds."""
     config = context.spec.config
     # A job of an earlier version was given neither prompts nor LLM, only their names.
-    prompts = context.spec.prompts or prompt_set(config.prompt_set)
-    entry = context.spec.llm or entry_for(config.llm)
+    prompts = context.spec.prompts or prompt_sets.prompt_set(config.prompt_set)
+    entry = context.spec.llm or registry.entry_for(config.llm)
     run_of_job = _GenerateJob(context, config, prompts, text_key(config, prompts, entry))
     run_of_job.take_over_earlier()
     if run_of_job.finished >= run_of_job.total:
         return
     run_of_job.report(f"Loading {entry.name}")
-    llm = open_llm(entry, for_many=True)
+    llm = loading.open_llm(entry, for_many=True)
     try:
         run_of_job.write(llm)
     finally:
@@ -148,7 +145,7 @@ class _GenerateJob:
         if isinstance(llm, Metered):
             llm.spent = self._spent
         self._engine = engine_of(llm)
-        stream = generate(
+        stream = triplets.generate(
             waiting, self._config, llm, prompts=self._prompts,
             should_stop=lambda: self._context.stop_requested() is not None,
         )  # fmt: skip
@@ -222,9 +219,9 @@ def cleaned_again(known: Row, prompts: PromptSet) -> Row:
         if not isinstance(raw, str) or outcome in (Outcome.FAILED, Outcome.TOO_LONG):
             return known
         is_cut = outcome is Outcome.TRUNCATED
-        sides[side] = classify(raw, known["premise"], side, prompts, cut=is_cut, tokens=0)
+        sides[side] = outcomes.classify(raw, known["premise"], side, prompts, cut=is_cut, tokens=0)
     if sides[Side.POSITIVE].outcome is Outcome.OK:
-        sides[Side.HARD_NEGATIVE] = unlike(sides[Side.HARD_NEGATIVE], sides[Side.POSITIVE])
+        sides[Side.HARD_NEGATIVE] = outcomes.unlike(sides[Side.HARD_NEGATIVE], sides[Side.POSITIVE])
     texts = {str(side): result.text for side, result in sides.items()}
     return known | texts | {f"{side}_outcome": str(result.outcome) for side, result in sides.items()}
 

@@ -7,17 +7,12 @@ from typing import Any
 
 from pipeline.config import GenerationConfig
 from pipeline.durable import write_json
+from pipeline.generation import lens, outcomes, prompt_sets, triplets
 from pipeline.generation.contrast import TokenChoice
-from pipeline.generation.lens import LensRecord, LensStep, record_reply
-from pipeline.generation.llms.check import check
-from pipeline.generation.llms.loading import open_llm
+from pipeline.generation.llms import check, loading, registry
 from pipeline.generation.llms.protocol import LLM
-from pipeline.generation.llms.registry import LLMEntry, entry_for
 from pipeline.generation.llms.remote import RemoteLLM
-from pipeline.generation.outcomes import classify
-from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.token_probabilities import answer, open_reader, token_llm
-from pipeline.generation.triplets import generate
 from pipeline.hub_files import HubName, fetch_model
 from pipeline.records import GeneratedTriplet, InputError, Premise
 from pipeline.weights import cache_dir
@@ -30,16 +25,16 @@ from workbench.journal import now
 def run_grid(context: JobContext[GridSpec]) -> None:
     """Write out/grid.json again and again: a cell per premise and omega, both sides with their outcomes."""
     config = context.spec.config
-    prompts = context.spec.prompts or prompt_set(config.prompt_set)
+    prompts = context.spec.prompts or prompt_sets.prompt_set(config.prompt_set)
     premises = [Premise.from_text(text) for text in context.spec.premises]
     total = len(premises) * len(context.spec.omegas)
     context.progress(0, total, message=f"Loading {config.llm}")
     cells: list[dict[str, Any]] = []
-    with closing(open_llm(context.spec.llm, for_many=True)) as llm:
+    with closing(loading.open_llm(context.spec.llm, for_many=True)) as llm:
         context.progress(0, total, message="Writing", engine=engine_of(llm))
         for omega in context.spec.omegas:
             settings = replace(config, omega=omega)
-            stream = generate(
+            stream = triplets.generate(
                 premises, settings, llm, prompts=prompts, should_stop=lambda: context.stop_requested() is not None
             )
             for item in stream:
@@ -67,7 +62,7 @@ def run_ask(context: JobContext[AskSpec]) -> None:
     """Write out/answer.json again and again: text so far, tokens of prompt (where known) and answer, seconds."""
     config = context.spec.config
     context.progress(0, config.max_new_tokens, message=f"Loading {config.llm}")
-    with closing(open_llm(context.spec.llm)) as llm:
+    with closing(loading.open_llm(context.spec.llm)) as llm:
         context.progress(0, config.max_new_tokens, message="Writing", engine=engine_of(llm))
         page = _Page(context, config.max_new_tokens)
         if isinstance(llm, RemoteLLM):
@@ -121,23 +116,23 @@ def run_lens(context: JobContext[LensSpec]) -> None:
     """Write out/lens.json: the record of the reply, its cleaned text and outcome."""
     spec = context.spec
     config = spec.config
-    prompts, side, limit = spec.prompts or prompt_set(config.prompt_set), spec.side, config.max_new_tokens
+    prompts, side, limit = spec.prompts or prompt_sets.prompt_set(config.prompt_set), spec.side, config.max_new_tokens
     context.progress(0, limit, message=f"Loading {config.llm}")
-    with closing(open_llm(spec.llm, for_many=True)) as llm:
+    with closing(loading.open_llm(spec.llm, for_many=True)) as llm:
         context.progress(0, limit, message="Writing", engine=engine_of(llm))
         spoken = token_llm(llm)
         own, opposite = (
             open_reader(llm, prompt.prefix(), prompt.tail(spec.premise), row=row)
             for row, prompt in enumerate((prompts.own(side), prompts.opposite(side)))
         )
-        stream = record_reply(
+        stream = lens.record_reply(
             (own, opposite),
             TokenChoice.of(config),
             max_new_tokens=limit,
             is_end=spoken.is_end,
             text_of=lambda token: spoken.detokenize([token]),
         )
-        steps: list[LensStep] = []
+        steps: list[lens.LensStep] = []
         for step in stream:
             steps.append(step)
             context.progress(min(len(steps), limit - 1), limit, message="Writing")
@@ -145,8 +140,8 @@ def run_lens(context: JobContext[LensSpec]) -> None:
                 return
         taken = [step.candidates[step.chosen].token for step in steps if not step.ends]
         raw = spoken.detokenize(taken)
-    result = classify(raw, spec.premise, side, prompts, cut=not steps[-1].ends, tokens=len(taken))
-    record = LensRecord(config.omega, config.plausibility, tuple(steps)).to_json()
+    result = outcomes.classify(raw, spec.premise, side, prompts, cut=not steps[-1].ends, tokens=len(taken))
+    record = lens.LensRecord(config.omega, config.plausibility, tuple(steps)).to_json()
     record |= {"text": result.text, "outcome": str(result.outcome)}
     write_json(context.out / "lens.json", record)
     context.progress(limit, limit, message="Recorded")
@@ -156,8 +151,11 @@ def run_tokens(context: JobContext[TokensSpec]) -> None:
     """Write out/tokens.json: the tokens of each text of the spec, and the LLM's window (null where unknown)."""
     texts = context.spec.texts
     context.progress(0, len(texts), message="Loading the LLM")
-    with closing(open_llm(context.spec.llm)) as llm:
-        found = {"counts": [len(token_llm(llm).tokenize(text)) for text in texts], "window": llm.context_length}
+    with closing(loading.open_llm(context.spec.llm)) as llm:
+        found = {
+            "counts": [len(token_llm(llm).tokenize(text)) for text in texts],
+            "window": llm.context_length,
+        }
     write_json(context.out / "tokens.json", found)
     context.progress(len(texts), len(texts), message="Counted")
 
@@ -171,7 +169,7 @@ def run_check(context: JobContext[CheckSpec]) -> None:
         entry = _fetched_model(context, entry, context.spec.hub)
     context.progress(0, 1, message=f"Checking {entry.name}")
     try:
-        facts = check(entry, tell=lambda message: context.progress(0, 1, message=message))
+        facts = check.check(entry, tell=lambda message: context.progress(0, 1, message=message))
     except InputError as error:
         context.write([_check_row(context, entry, state="failed", message=str(error))])
         raise
@@ -186,15 +184,15 @@ def run_check(context: JobContext[CheckSpec]) -> None:
     context.progress(1, 1, message=f"{entry.name} is ready")
 
 
-def _fetched_model(context: JobContext[CheckSpec], entry: LLMEntry, hub: HubModel) -> LLMEntry:
+def _fetched_model(context: JobContext[CheckSpec], entry: registry.LLMEntry, hub: HubModel) -> registry.LLMEntry:
     """Fetch the model of the hub that the job names; returns the entry of its local copy."""
     wanted = HubName.parse(hub.name, hub.revision)
     found = fetch_model(wanted, cache_dir() / "hub", tell=telling(context, f"Fetching {wanted.repository}"))
-    local = entry_for(str(found.path))
+    local = registry.entry_for(str(found.path))
     return replace(entry, kind=local.kind, location=local.location, source=found.name)
 
 
-def _check_row(context: JobContext, entry: LLMEntry, **facts: Any) -> dict[str, Any]:
+def _check_row(context: JobContext, entry: registry.LLMEntry, **facts: Any) -> dict[str, Any]:
     return {
         "table": "llms",
         "check_id": context.job_id,

@@ -18,11 +18,9 @@ from pipeline.encoders import load_encoder, resolve_device
 from pipeline.records import Triplet
 from pipeline.studies.spec_file import read_study
 from pipeline.train_config import TrainConfig
-from pipeline.training.batches import StepSampler, first_batch
+from pipeline.training import batches, model_card, run
 from pipeline.training.guide import guide_table, phi_for_share, random_pair_cosines
-from pipeline.training.model_card import add_scores
 from pipeline.training.progress import StepEvent
-from pipeline.training.run import train
 from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.evaluation import evaluate_folder, evaluate_held_out, held_out_of, triplets_of
 from workbench.jobs.kinds import PreviewSpec, StudySpec, TrainSpec
@@ -37,7 +35,7 @@ def write_first_batch(context: JobContext, triplets: Sequence[Triplet], config: 
     """Write out/first_batch.json before training; the guide's vectors are then on disk for the run."""
     if not triplets or (context.out / FIRST_BATCH).exists():
         return
-    rows = next(iter(StepSampler.of(triplets, config)))
+    rows = next(iter(batches.StepSampler.of(triplets, config)))
     cosines = None
     phi = None
     if config.mask_rule != "none" and config.positives == "written":
@@ -52,7 +50,7 @@ def write_first_batch(context: JobContext, triplets: Sequence[Triplet], config: 
         cosines = table.cosines(torch.tensor(rows)).cpu().numpy()
         if config.threshold_unit == "random_pairs":
             phi = phi_for_share(table.unit_ud.cpu().numpy(), config.mask_threshold, seed=0)
-    described = first_batch(triplets, rows, config, cosines, phi=phi)
+    described = batches.first_batch(triplets, rows, config, cosines, phi=phi)
     write_json(context.out / FIRST_BATCH, {"rows": described, "batch_size": len(rows), "mask_rule": config.mask_rule})
 
 
@@ -117,7 +115,7 @@ def run_train(context: JobContext[TrainSpec]) -> None:
         register(context, config, folder, step=step)
 
     prepared_s = time() - process.create_time()  # from the start of this worker: importing torch takes its time too
-    result = train(
+    result = run.train(
         triplets,
         config,
         output_dir=context.out,
@@ -146,7 +144,7 @@ def run_train(context: JobContext[TrainSpec]) -> None:
         if sts_dir:
             still(0, 0, "Evaluating")
             evaluate_folder(context, str(result.encoder_folder), context.job_id, sts_dir, report=still)
-            add_scores(result.encoder_folder, _scores(context))
+            model_card.add_scores(result.encoder_folder, _scores(context))
         elif held_out:
             evaluate_held_out(context, str(result.encoder_folder), context.job_id, held_out, report=still)
         add_cost(context, evaluate_s=perf_counter() - since)
