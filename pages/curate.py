@@ -3,15 +3,14 @@
 import streamlit as st
 
 from workbench import shell, state
-from workbench.components import elements
+from workbench.components.curate.curation_settings import annotator_agreement, beside_guidelines, queue_settings
 from workbench.components.curate.hygiene_view import hygiene_view
 from workbench.components.curate.judges_view import judges_view
-from workbench.components.curate.queue_settings import annotator_agreement, beside_guidelines, queue_settings
 from workbench.components.curate.rule_view import judging, rule_view
 from workbench.components.curate.snapshot_list import snapshot_list
 from workbench.components.curate.triplet_list import triplet_list
 from workbench.components.curate.triplet_queue import triplet_queue
-from workbench.components.elements import empty_state
+from workbench.components.elements import GENERATE, empty_state
 from workbench.components.imports import import_button
 from workbench.components.triplet_card import choose_scope
 
@@ -22,7 +21,7 @@ if runs.empty:
         "No triplets yet",
         hint="Curation starts from generated or imported triplets.",
         icon=":material/rule:",
-        page=elements.GENERATE,
+        page=GENERATE,
         action="Generate triplets",
     )
     import_button(workspace, key="import_first")

@@ -5,11 +5,17 @@ from pathlib import Path
 import streamlit as st
 
 from workbench import shell, state
-from workbench.components import elements
-from workbench.components.elements import empty_state
+from workbench.components.elements import GENERATE, empty_state
 from workbench.components.encoder_comparison import encoder_names, scored_name
-from workbench.components.map.map_form import map_form, map_names, map_progress, sources
-from workbench.components.map.sentence_map import MapChoice, read_map, sentence_map
+from workbench.components.map.sentence_map import (
+    MapChoice,
+    map_form,
+    map_names,
+    map_progress,
+    read_map,
+    sentence_map,
+    sources,
+)
 from workbench.maps import task_of
 
 workspace = shell.begin("Embedding map")
@@ -20,7 +26,7 @@ if not drawable and maps.empty:
         "No sentences to draw",
         hint="A map shows the sentences of a generation run, of a snapshot, or of a task with a score.",
         icon=":material/scatter_plot:",
-        page=elements.GENERATE,
+        page=GENERATE,
         action="Generate triplets",
     )
     st.stop()

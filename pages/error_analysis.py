@@ -3,8 +3,7 @@
 import streamlit as st
 
 from workbench import shell, state
-from workbench.components import elements
-from workbench.components.elements import empty_state
+from workbench.components.elements import EVALUATE, empty_state
 from workbench.components.encoder_comparison import encoder_names, scored_name
 from workbench.components.errors.behaviour_view import behaviour_view
 from workbench.components.errors.error_view import change_view, pairs_view
@@ -22,7 +21,7 @@ if scores.empty:
         "No scores yet",
         hint="Errors come from an evaluation, which compares people's scores with the encoder's.",
         icon=":material/troubleshoot:",
-        page=elements.EVALUATE,
+        page=EVALUATE,
         action="Evaluate an encoder",
     )
     st.stop()

@@ -3,8 +3,7 @@
 import streamlit as st
 
 from workbench import shell, state
-from workbench.components import elements
-from workbench.components.elements import empty_state
+from workbench.components.elements import ERRORS, empty_state
 from workbench.components.encoder_comparison import encoder_comparison, encoder_names, gold_scatter, scored_name
 from workbench.components.evaluate.evaluate_form import RETRIEVAL, TRANSFER, evaluate_form, folder_tasks_view
 from workbench.components.evaluate.leaderboard_view import leaderboard_view, score_matrix, space_view
@@ -39,4 +38,4 @@ else:
     known = scores[(scores["encoder_id"] == encoder_id) & (scores["task"] == task)]
     if not known.empty:
         gold_scatter(workspace, scores, str(encoder_id), str(task), scored_name(str(encoder_id), names))
-        st.page_link(elements.ERRORS, label="See its worst pairs", icon=":material/troubleshoot:")
+        st.page_link(ERRORS, label="See its worst pairs", icon=":material/troubleshoot:")

@@ -3,9 +3,8 @@
 import streamlit as st
 
 from workbench import shell, state
-from workbench.components.generate.generation_form import RUN, generation_form
+from workbench.components.generate.form import RUN, generation_form, grid_preview
 from workbench.components.generate.generation_runs import ALL_RUNS, run_view, runs_table
-from workbench.components.generate.grid_preview import grid_preview
 from workbench.components.generate.lens_view import lens_view
 from workbench.components.generate.llm_registry import LLMS, llm_registry
 from workbench.components.generate.prompt_editor import free_prompt, prompt_editor

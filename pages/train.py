@@ -3,13 +3,10 @@
 import streamlit as st
 
 from workbench import shell, state
-from workbench.components import elements
-from workbench.components.elements import empty_state
-from workbench.components.train.phi_preview import phi_preview
+from workbench.components.elements import CURATE, empty_state
 from workbench.components.train.run_list import all_runs, no_run_yet, run_queue, run_view, runs_overview
-from workbench.components.train.study_choice import study_choice
-from workbench.components.train.study_view import study_view
-from workbench.components.train.train_outlook import train_form, train_outlook
+from workbench.components.train.study_view import study_choice, study_view
+from workbench.components.train.train_outlook import phi_preview, train_form, train_outlook
 
 workspace = shell.begin("Train")
 view = state.tabs(["New run", "Runs", "Studies"], name=state.TRAIN_VIEW)
@@ -19,7 +16,7 @@ if view == "New run":
             "No snapshot to train on",
             hint="Training reads a frozen set of triplets, which makes runs repeatable.",
             icon=":material/model_training:",
-            page=elements.CURATE,
+            page=CURATE,
             action="Curate and freeze triplets",
         )
         st.stop()

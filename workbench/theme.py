@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
-import plotly.graph_objects as go
 import streamlit as st
+from plotly.graph_objects import Figure
 
 from pipeline.records import Outcome, Side
 from pipeline.statistics import Interval
@@ -55,12 +55,17 @@ OUTCOME_COLOURS: Final[dict[str, str]] = {
 SERIES: Final = ("#0A7FC2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#6B7480", "#8C6BB1")
 """Colours of runs and encoders, which have no meaning of their own."""
 
-MODEBAR: Final[dict[str, Any]] = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
+_MODEBAR: Final[dict[str, Any]] = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
 
 
-def chart(title: str, *, x: str, y: str, height: int = 340) -> go.Figure:
+def draw(figure: Figure, *, key: str, alt: str, **more: Any) -> None:
+    """Draw a figure with the tool bar of all charts but those in which an area can be selected."""
+    st.plotly_chart(figure, key=key, config=_MODEBAR, alt=alt, **more)
+
+
+def chart(title: str, *, x: str, y: str, height: int = 340) -> Figure:
     """Start a figure with its title and axis titles, which name their units."""
-    figure = bare(go.Figure(), height=height, top=56)
+    figure = bare(Figure(), height=height, top=56)
     figure.update_layout(
         title={"text": title, "font": {"size": 16}, "x": 0, "xanchor": "left"},
         legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1, "xanchor": "right", "title": None},
@@ -72,7 +77,7 @@ def chart(title: str, *, x: str, y: str, height: int = 340) -> go.Figure:
     return figure
 
 
-def bare(figure: go.Figure, *, height: int, top: int) -> go.Figure:
+def bare(figure: Figure, *, height: int, top: int) -> Figure:
     """Give a figure the page's background, narrow margins (`top` pixels above) and readable hover texts."""
     return figure.update_layout(
         height=height,
@@ -88,7 +93,7 @@ def change_colour(change: Interval) -> str:
     return GREY if not change.is_settled else HUMAN if change.value > 0 else WARNING
 
 
-def interval_chart(title: str, *, x: str, rows: Sequence[tuple[str, Interval]]) -> go.Figure:
+def interval_chart(title: str, *, x: str, rows: Sequence[tuple[str, Interval]]) -> Figure:
     """Draw a point with its interval per row (label, difference), the first at the top, and a line at zero."""
     figure = chart(title, x=x, y="", height=120 + 34 * len(rows))
     for place, (label, change) in enumerate(rows):

@@ -11,9 +11,9 @@ from tests.pages.planted_map import Planted, plant
 from workbench import theme
 from workbench.actions.curation import DUPLICATE
 from workbench.components.map.map_actions import containing, export, like_point
-from workbench.components.map.map_colours import MISSING, choices, colouring, ramp
 from workbench.components.map.map_pairs import marked_duplicates, triplet_lines, violated, violated_lines
 from workbench.components.map.map_rows import points_of_bar, rows, shares
+from workbench.components.map.point_map import MISSING, choices, colouring, ramp
 from workbench.maps import SentenceMap
 from workbench.store.decisions import Decision
 from workbench.store.files import Slices

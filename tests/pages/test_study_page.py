@@ -10,8 +10,7 @@ from pipeline.analysis.masks import BINS, KINDS, bin_of
 from tests.pages.conftest import Draw, texts
 from tests.pages.filled import finished_job
 from workbench.actions.training import preview_key
-from workbench.components.train.study_choice import known_studies
-from workbench.components.train.study_view import effect_figure, grid_figure, score_table
+from workbench.components.train.study_view import effect_figure, grid_figure, known_studies, score_table
 from workbench.jobs.folder import JobFolder
 from workbench.study_runs import SHIPPED
 from workbench.workspace import Workspace

@@ -4,7 +4,6 @@ from pathlib import Path, PurePath
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from pipeline.analysis.slices import SliceChange, rank_losses, slice_changes
@@ -27,10 +26,7 @@ _PAIRS = 25
 
 @st.cache_data(max_entries=8, show_spinner="Comparing …")
 def changes(
-    key: tuple[str, float, str, float],
-    _before: pd.DataFrame,
-    _after: pd.DataFrame,
-    saved: tuple[PairSlice, ...] = (),
+    key: tuple[str, float, str, float], _before: pd.DataFrame, _after: pd.DataFrame, saved: tuple[PairSlice, ...] = ()
 ) -> tuple[list[SliceChange], dict[str, np.ndarray]]:
     """Return changes and members of every slice; cached by both files, their times and the saved slices."""
     del key
@@ -78,33 +74,26 @@ def encoder_change(
     figure, table = st.columns([5, 7])
     with figure:
         if rows:
-            st.plotly_chart(
-                slope_figure(rows[:_SHOWN], names),
-                key="slopes",
-                config=theme.MODEBAR,
-                alt="Score per slice, two encoders",
-            )
+            theme.draw(slope_figure(rows[:_SHOWN], names), key="slopes", alt="Score per slice, two encoders")
     with table:
         _moved(before, after, None if chosen == ALL else members.get(chosen))
 
 
-def slope_figure(rows: list[SliceChange], names: tuple[str, str]) -> go.Figure:
+def slope_figure(rows: list[SliceChange], names: tuple[str, str]) -> theme.Figure:
     """Draw a line per slice from the first encoder's score to the second's; grey where the interval covers zero."""
     figure = theme.chart("Score per slice", x="", y="score x 100", height=460)
     for row in rows:
         colour = theme.change_colour(row.change)
         title = title_of(row.group, row.name)
-        figure.add_trace(
-            go.Scatter(
-                x=[0, 1],
-                y=[100 * row.before, 100 * row.after],
-                mode="lines+markers",
-                line={"color": colour, "width": 2},
-                name=title,
-                hovertemplate=f"{for_chart(title)} ({row.pairs:,} pairs)<br>%{{y:.1f}}, "
-                f"{100 * row.change.value:+.2f} ({100 * row.change.low:+.2f} to {100 * row.change.high:+.2f})"
-                "<extra></extra>",
-            )
+        figure.add_scatter(
+            x=[0, 1],
+            y=[100 * row.before, 100 * row.after],
+            mode="lines+markers",
+            line={"color": colour, "width": 2},
+            name=title,
+            hovertemplate=f"{for_chart(title)} ({row.pairs:,} pairs)<br>%{{y:.1f}}, "
+            f"{100 * row.change.value:+.2f} ({100 * row.change.low:+.2f} to {100 * row.change.high:+.2f})"
+            "<extra></extra>",
         )
     figure.update_xaxes(tickvals=[0, 1], ticktext=[name[:24] for name in names], range=[-0.15, 1.15])
     figure.update_layout(showlegend=False)
@@ -178,29 +167,21 @@ def load_pairs(workspace: Workspace, job_id: str, task: str) -> pd.DataFrame | N
     return pairs.assign(error=pairs["predicted"].rank(pct=True) - pairs["gold"].rank(pct=True))
 
 
-def gold_figure(pairs: pd.DataFrame, title: str) -> go.Figure:
+def gold_figure(pairs: pd.DataFrame, title: str) -> theme.Figure:
     """Draw predicted cosine over gold score, a point per pair, coloured by rank error."""
     figure = theme.chart(title, x="gold score given by people", y="predicted cosine", height=460)
-    points = pair_points(pairs, "predicted")
-    points.marker.colorbar = {"title": {"text": "rank<br>error"}, "thickness": 12, "tickvals": [-1, 0, 1]}
-    figure.add_trace(points)
-    return figure
+    colorbar = {"title": {"text": "rank<br>error"}, "thickness": 12, "tickvals": [-1, 0, 1]}
+    add_pairs(figure, pairs, "predicted")
+    return figure.update_traces(marker_colorbar=colorbar)
 
 
-def pair_points(pairs: pd.DataFrame, height: str) -> go.Scattergl:
-    """Return a point per pair at its gold score and the column `height`, coloured by the signed rank error."""
-    return go.Scattergl(
+def add_pairs(figure: theme.Figure, pairs: pd.DataFrame, height: str) -> None:
+    """Add a point per pair at its gold score and the column `height`, coloured by the signed rank error."""
+    figure.add_scattergl(
         x=pairs["gold"],
         y=pairs[height],
         mode="markers",
-        marker={
-            "size": 6,
-            "opacity": 0.7,
-            "color": pairs["error"],
-            "cmin": -1,
-            "cmax": 1,
-            "colorscale": ERROR_SCALE,
-        },
+        marker={"size": 6, "opacity": 0.7, "color": pairs["error"], "cmin": -1, "cmax": 1, "colorscale": ERROR_SCALE},
         text=hover_texts(pairs),
         hovertemplate="%{text}<extra></extra>",
     )
@@ -224,7 +205,7 @@ def gold_scatter(workspace: Workspace, scores: pd.DataFrame, encoder_id: str, ta
         st.caption(GONE)
         return
     figure = gold_figure(pairs, f"{counted(len(pairs), 'pair')}, {name}")
-    st.plotly_chart(figure, key="gold_scatter", config=theme.MODEBAR, alt=f"Gold against predicted, {task}")
+    theme.draw(figure, key="gold_scatter", alt=f"Gold against predicted, {task}")
 
 
 def encoder_comparison(workspace: Workspace, scores: pd.DataFrame, names: dict[str, str]) -> None:
@@ -243,9 +224,7 @@ def encoder_comparison(workspace: Workspace, scores: pd.DataFrame, names: dict[s
     if found.average is None:
         st.caption("These two have no task in common whose predictions are still in the workspace.")
         return
-    st.plotly_chart(
-        difference_figure(found), key="differences", config=theme.MODEBAR, alt="Difference per task with interval"
-    )
+    theme.draw(difference_figure(found), key="differences", alt="Difference per task with interval")
     settled = "settled" if found.average.is_settled else "not settled"
     st.caption(
         f"Average over {counted(len(found.tasks), 'task')}: {100 * found.average.value:+.2f} "
@@ -269,7 +248,7 @@ def comparison_of(
     return _compared(files, workspace)
 
 
-def difference_figure(found: Comparison) -> go.Figure:
+def difference_figure(found: Comparison) -> theme.Figure:
     """Draw the difference of the average and of each task, Spearman x 100, with intervals."""
     rows = [("Average", found.average), *found.tasks.items()]
     shown = [(for_chart(name), change.times(100)) for name, change in rows if change is not None]

@@ -89,69 +89,38 @@ class Box:
     state: str
     page: str
     action: str
-    reached: bool
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the workspace has anything of this stage."""
+        return self.figure not in ("0", "–")
 
 
 def boxes(workspace: Workspace) -> list[Box]:
     """Return the five stages with the counts of the workspace."""
-    held = overview(workspace)
+    held, best = overview(workspace), best_encoder(workspace)
     snapshots = workspace.store.snapshots.list()
-    best = best_encoder(workspace)
+    corpora, judged = counted(held["corpora"], "corpus", "corpora"), counted(held["judgements"], "judgement")
+    usable = f"{count(held['ok_triplets'])} with both sides ok"
+    frozen = f"in snapshot {plain(snapshots[0].name)}" if snapshots else f"{judged} so far"
+    triplets = ("Triplets", ":material/edit_note:", count(held["triplets"]), usable)
+    curated = ("Curated", ":material/rule:", count(snapshots[0].rows) if snapshots else "0", frozen)
+    runs = ("Runs", ":material/model_training:", count(held["runs"]), f"on {counted(len(snapshots), 'snapshot')}")
+    scored = f"{plain(best.name)}, mean of {counted(best.tasks, 'task')}" if best else "no STS score yet"
+    leader = ("Best encoder", ":material/leaderboard:", spearman(best.average) if best else "–", scored)
     return [
-        Box(
-            "Premises",
-            ":material/notes:",
-            count(held["premises"]),
-            f"in {counted(held['corpora'], 'corpus', 'corpora')}",
-            elements.HOME,
-            "Import more",
-            held["premises"] > 0,
-        ),
-        Box(
-            "Triplets",
-            ":material/edit_note:",
-            count(held["triplets"]),
-            f"{count(held['ok_triplets'])} with both sides ok",
-            elements.GENERATE,
-            "Generate more" if held["triplets"] else "Generate triplets",
-            held["triplets"] > 0,
-        ),
-        Box(
-            "Curated",
-            ":material/rule:",
-            count(snapshots[0].rows) if snapshots else "0",
-            f"in snapshot {plain(snapshots[0].name)}"
-            if snapshots
-            else f"{counted(held['judgements'], 'judgement')} so far",
-            elements.CURATE,
-            "Review the rule" if snapshots else "Curate triplets",
-            bool(snapshots),
-        ),
-        Box(
-            "Runs",
-            ":material/model_training:",
-            count(held["runs"]),
-            f"on {counted(len(snapshots), 'snapshot')}",
-            elements.TRAIN,
-            "Train again" if held["runs"] else "Train an encoder",
-            held["runs"] > 0,
-        ),
-        Box(
-            "Best encoder",
-            ":material/leaderboard:",
-            spearman(best.average) if best else "–",
-            f"{plain(best.name)}, mean of {counted(best.tasks, 'task')}" if best else "no STS score yet",
-            elements.EVALUATE,
-            "Compare encoders" if best else "Evaluate an encoder",
-            best is not None,
-        ),
+        Box("Premises", ":material/notes:", count(held["premises"]), f"in {corpora}", elements.HOME, "Import more"),
+        Box(*triplets, elements.GENERATE, "Generate more" if held["triplets"] else "Generate triplets"),
+        Box(*curated, elements.CURATE, "Review the rule" if snapshots else "Curate triplets"),
+        Box(*runs, elements.TRAIN, "Train again" if held["runs"] else "Train an encoder"),
+        Box(*leader, elements.EVALUATE, "Compare encoders" if best else "Evaluate an encoder"),
     ]
 
 
 def pipeline_strip(workspace: Workspace, *, on_import: Callable[[], None] | None) -> None:
     """Draw the boxes; the button of the first empty stage is the primary one. Without `on_import`, no buttons."""
     drawn = boxes(workspace)
-    waiting = next((box.name for box in drawn if not box.reached), None)
+    waiting = next((box.name for box in drawn if not box.is_reached), None)
     with st.grid(5, min_column_width=165):
         for box in drawn:
             with st.container(border=True, height="stretch", gap="xsmall", vertical_alignment="distribute"):
@@ -175,10 +144,7 @@ def _action(box: Box, on_import: Callable[[], None], *, stands_out: bool) -> Non
 def job_list(workspace: Workspace) -> None:
     """Draw running, stopped and past jobs; redraws itself while one runs."""
     if aside := workspace.jobs.set_aside():
-        st.warning(
-            plain(f"Unreadable jobs were skipped: {' '.join(aside.values())}"),
-            icon=":material/folder_off:",
-        )
+        st.warning(plain(f"Unreadable jobs were skipped: {' '.join(aside.values())}"), icon=":material/folder_off:")
     jobs = _listed(workspace)
     if not jobs:
         return

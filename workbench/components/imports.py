@@ -1,6 +1,5 @@
 """Imports with a preview: premises from a file, pasted text or the Hub, triplets from a file or folder."""
 
-from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -13,8 +12,7 @@ from pipeline.files.source import encoding_offer, make_source
 from pipeline.premises import PremiseFile, read_premises, usual_column
 from workbench import state
 from workbench.actions import data as data_actions
-from workbench.components import elements
-from workbench.components.elements import count, counted, errors_shown, plain
+from workbench.components.elements import GENERATE, count, counted, errors_shown, plain
 from workbench.workspace import Workspace
 
 PACKED = ["gz", "bz2", "xz", "zst"]
@@ -48,7 +46,7 @@ def welcome(workspace: Workspace) -> None:
 def _open_scratch() -> None:
     """Open the view in which an LLM writes premises."""
     state.select(state.GENERATE_VIEW, "Premises")
-    st.switch_page(elements.GENERATE)
+    st.switch_page(GENERATE)
 
 
 @st.dialog("Import premises", width="large")
@@ -247,7 +245,7 @@ def read_badges(kept: int, duplicates: int = 0, rejected: int = 0) -> None:
             st.badge(f"{count(rejected)} rejected", color="orange", icon=":material/warning:")
 
 
-def rejected_table(rows: Sequence[Mapping[str, object]], reasons: Mapping[str, int]) -> None:
+def rejected_table(rows: list[dict], reasons: dict[str, int]) -> None:
     """Draw the reasons for rejections and the first rejected rows."""
     with st.expander(f"Rejected rows ({count(sum(reasons.values()))})"):
         st.caption(plain(", ".join(f"{number} {reason}" for reason, number in reasons.items())))

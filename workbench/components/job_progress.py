@@ -1,7 +1,7 @@
 """How jobs look: the strip in the sidebar, and cards with state, progress and controls."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import streamlit as st
 
@@ -29,9 +29,13 @@ _STATE_LOOKS: Final[dict[str, tuple[theme.BadgeColour, str]]] = {
 }
 
 
-def is_live(job: JobView) -> bool:
-    """Whether the job is queued or running."""
-    return job.state in LIVE_STATES
+J = TypeVar("J", bound="JobView[Any] | None")
+"""A job that exists, or one that may not."""
+
+
+def is_live(job: JobView | None) -> bool:
+    """Whether there is a job that is queued or running."""
+    return job is not None and job.state in LIVE_STATES
 
 
 def while_live(
@@ -49,6 +53,17 @@ def while_live(
             st.rerun()
 
     st.fragment(part, run_every=every if live else idle_every)()
+
+
+def follow(find: Callable[[], J], draw: Callable[[J], object], *, every: float = REFRESH_SECONDS) -> None:
+    """Draw the job that `find` returns, or what to show without one; again by itself while the job is live."""
+
+    def part() -> bool:
+        job = find()
+        draw(job)
+        return is_live(job)
+
+    while_live(part, live=is_live(find()), every=every)
 
 
 def running_now(workspace: Workspace) -> None:

@@ -1,12 +1,9 @@
 """Slices of a task's pairs under an encoder, most costly first, with the interval of each difference to the rest."""
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from pipeline.analysis.slice_rules import slice_members
@@ -17,10 +14,10 @@ from workbench.components.elements import count, counted, plain
 from workbench.store.files import PairSlice, pair_ids
 
 ALL = "All pairs"
-_SHOWN: Final = 14
-_SEED: Final = 0
-_ENOUGH_PAIRS: Final = 50
-_NO_SLICE: Final = "No slice of this task has at least ten pairs inside and outside."
+_SHOWN = 14
+_SEED = 0
+_ENOUGH_PAIRS = 50
+_NO_SLICE = "No slice of this task has at least ten pairs inside and outside."
 
 
 def title_of(group: str, name: str) -> str:
@@ -28,7 +25,7 @@ def title_of(group: str, name: str) -> str:
     return f"{group} {name}" if group in ("subset", "source", "saved") else name
 
 
-def interval_figure(rows: list[SliceScore]) -> go.Figure:
+def interval_figure(rows: list[SliceScore]) -> theme.Figure:
     """Draw the difference to the rest per slice, x 100; titles stand above the bars to fit a narrow column."""
     figure = theme.chart(
         "Worse or better than the rest", x="score x 100, slice less rest", y="", height=90 + 44 * len(rows)
@@ -39,25 +36,23 @@ def interval_figure(rows: list[SliceScore]) -> go.Figure:
     shown = [min(reach, max(-reach, 100 * row.difference.value)) for row in rows]
     for place, row, colour in zip(places, rows, colours, strict=True):
         ends = [100 * row.difference.low, 100 * row.difference.high]
-        figure.add_trace(
-            go.Scatter(x=ends, y=[place, place], mode="lines", line={"color": colour, "width": 4}, hoverinfo="skip")
+        figure.add_scatter(
+            x=ends, y=[place, place], mode="lines", line={"color": colour, "width": 4}, hoverinfo="skip"
         )
         figure.add_annotation(
             text=f"{title_of(row.group, row.name)[:48]} ({row.pairs:,})".replace("<", "&lt;"),
             x=0, xref="paper", xanchor="left", y=place, yshift=13, showarrow=False, font={"size": 13},
         )  # fmt: skip
-    figure.add_trace(
-        go.Scatter(
-            x=shown,
-            y=places,
-            mode="markers",
-            marker={"size": 12, "color": colours, "symbol": [_symbol(row, reach) for row in rows]},
-            customdata=[
-                [100 * x for x in (r.difference.value, r.difference.low, r.difference.high, r.cost)] for r in rows
-            ],
-            hovertemplate="%{customdata[0]:+.1f} to the rest (95%: %{customdata[1]:+.1f} to %{customdata[2]:+.1f})"
-            "<br>costs %{customdata[3]:+.2f}<extra></extra>",
-        )
+    figure.add_scatter(
+        x=shown,
+        y=places,
+        mode="markers",
+        marker={"size": 12, "color": colours, "symbol": [_symbol(row, reach) for row in rows]},
+        customdata=[
+            [100 * x for x in (r.difference.value, r.difference.low, r.difference.high, r.cost)] for r in rows
+        ],
+        hovertemplate="%{customdata[0]:+.1f} to the rest (95%: %{customdata[1]:+.1f} to %{customdata[2]:+.1f})"
+        "<br>costs %{customdata[3]:+.2f}<extra></extra>",
     )
     figure.add_vline(x=0, line={"color": theme.INK, "width": 1})
     figure.update_xaxes(range=[-1.05 * reach, 1.05 * reach])
@@ -66,7 +61,7 @@ def interval_figure(rows: list[SliceScore]) -> go.Figure:
     return figure
 
 
-def _reach(rows: Sequence[SliceScore]) -> float:
+def _reach(rows: list[SliceScore]) -> float:
     """Return half the width of the axis, without the wide intervals of slices with few pairs."""
     large = [row for row in rows if row.pairs >= _ENOUGH_PAIRS] or rows
     return max([1.0, *(100 * abs(end) for row in large for end in (row.difference.low, row.difference.high))])
@@ -106,7 +101,7 @@ def slices_of(members: dict[tuple[str, str], np.ndarray], losses: np.ndarray) ->
     return TaskSlices(titles, score_slices(members, losses, seed=_SEED))
 
 
-def members_of(pairs: pd.DataFrame, saved: Iterable[PairSlice] = ()) -> dict[tuple[str, str], np.ndarray]:
+def members_of(pairs: pd.DataFrame, saved: tuple[PairSlice, ...] = ()) -> dict[tuple[str, str], np.ndarray]:
     """Return the members of automatic and saved slices, without sources that equal a subset."""
     first, second, subset = (pairs[name].tolist() for name in ("sentence1", "sentence2", "subset"))
     members = slice_members(
@@ -135,12 +130,11 @@ def slice_picker(found: TaskSlices, *, no_slice: str = _NO_SLICE) -> str:
     if not found.scores:
         st.caption(no_slice)
         return ALL
-    st.plotly_chart(
+    theme.draw(
         interval_figure(found.scores[:_SHOWN]),
         key="slice_intervals",
         on_select="rerun",
         selection_mode="points",
-        config=theme.MODEBAR,
         alt="Difference of each slice to the other pairs, with interval",
     )
     open_ones = sum(not row.difference.is_settled for row in found.scores)

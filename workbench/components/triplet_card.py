@@ -10,8 +10,7 @@ import streamlit as st
 from pipeline.records import Side
 from workbench import state, theme
 from workbench.actions.analysis import save_slice
-from workbench.components import elements
-from workbench.components.elements import changes_marked, count, errors_shown, plain, words
+from workbench.components.elements import CURATE, changes_marked, count, errors_shown, plain, words
 from workbench.components.imports import import_button
 from workbench.store.files import Slices
 from workbench.workspace import Workspace
@@ -123,7 +122,7 @@ def to_curation(workspace: Workspace, triplet_ids: Sequence[str], *, name: str, 
         state.select(state.AMONG, slice_id)
         state.show_tab(state.VIEW, "Queue")
         wanted = {state.VIEW: "Queue", state.ATTEMPT: EVERY, state.AMONG: slice_id}
-        st.switch_page(elements.CURATE, query_params=wanted)
+        st.switch_page(CURATE, query_params=wanted)
 
 
 def _saved(workspace: Workspace, triplet_ids: tuple[str, ...], *, name: str, origin: str) -> str:

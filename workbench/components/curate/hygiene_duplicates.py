@@ -1,10 +1,7 @@
 """Hygiene: groups of duplicate triplets, of which one is kept, and the pairs that a guide's threshold masks."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from pipeline.curation.hygiene import EXACT
@@ -94,7 +91,7 @@ def group_table(ranked: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _one_group(workspace: Workspace, scope: Scope, ids: Sequence[str]) -> None:
+def _one_group(workspace: Workspace, scope: Scope, ids: list[str]) -> None:
     chosen = TripletFilter(triplet_ids=tuple(ids), judge_id=scope.judge_id or "")
     rows = workspace.store.triplets.rows(chosen).set_index("triplet_id").loc[list(ids)].reset_index()
     clicked = triplet_table(rows, key=f"group_{ids[0]}_{len(ids)}", selectable=True) or 0
@@ -141,8 +138,10 @@ def masked(workspace: Workspace, run: HygieneRun) -> None:
             help="Expected in a random batch: the share of masked pairs times the pairs of a batch.",
         )  # fmt: skip
     with left:
-        st.plotly_chart(
-            masked_figure(pairs["cosine"].to_numpy(), candidates, phi), config=theme.MODEBAR, key="masked_curve"
+        theme.draw(
+            masked_figure(pairs["cosine"].to_numpy(), candidates, phi),
+            key="masked_curve",
+            alt="Masked pairs over phi",
         )
     if about["sampled"] < run.triplets:
         st.caption(f"From a sample of {count(about['sampled'])} of {count(run.triplets)} triplets.")
@@ -152,7 +151,7 @@ def masked(workspace: Workspace, run: HygieneRun) -> None:
     _pairs(workspace, run, above)
 
 
-def masked_figure(cosine: np.ndarray, candidates: int, phi: float) -> go.Figure:
+def masked_figure(cosine: np.ndarray, candidates: int, phi: float) -> theme.Figure:
     """Draw the pairs per thousand above each threshold on a logarithmic axis, and the chosen phi."""
     figure = theme.chart(
         "Masked pairs over φ", x="φ, cosine under the guide", y="pairs per thousand, logarithmic", height=320

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from pipeline.config import CurationRule
@@ -13,7 +12,7 @@ from pipeline.records import InputError
 from pipeline.statistics import Interval
 from workbench import state, theme
 from workbench.actions.curation import calibrated_judges, known_calibrations, start_calibrate
-from workbench.components.curate.list_filters import current_rule, set_rule
+from workbench.components.curate.curation_settings import current_rule, set_rule
 from workbench.components.elements import ago, count, empty_state, errors_shown, plain, spearman
 from workbench.components.job_progress import job_strip
 from workbench.components.triplet_card import Scope, judge_name
@@ -105,11 +104,8 @@ def _curve(workspace: Workspace, judge_id: str, versions: list[str], known: dict
     version = str(st.selectbox("Version", options, format_func=names.__getitem__, key=f"calibration_{judge_id}"))
     calibration = known[version]
     points = fitted[version].points if version in fitted else []
-    st.plotly_chart(
-        curve_figure(calibration, points, judge_name(judge_id)),
-        config=theme.MODEBAR,
-        key=f"curve_{version}",
-        alt="Calibration curve",
+    theme.draw(
+        curve_figure(calibration, points, judge_name(judge_id)), key=f"curve_{version}", alt="Calibration curve"
     )
     first, second, third = st.columns(3)
     first.metric("Spearman x 100", spearman(calibration.spearman), help="On pairs not used for the fit.")
@@ -124,7 +120,7 @@ def _curve(workspace: Workspace, judge_id: str, versions: list[str], known: dict
         st.caption(f"Weights of the standardised raw values: {shares}")
 
 
-def curve_figure(calibration: Calibration, points: list[tuple[float, float]], name: str) -> go.Figure:
+def curve_figure(calibration: Calibration, points: list[tuple[float, float]], name: str) -> theme.Figure:
     """Draw the score over the raw value, with the held-out pairs used to measure the fit."""
     figure = theme.chart(f"{name}: raw value to score", x="raw value", y="score, 0 to 5", height=340)
     if points:

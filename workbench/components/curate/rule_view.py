@@ -1,7 +1,11 @@
-"""The rule: thresholds on the plane of scores, what they keep, triplets at the border; judging and freezing."""
+"""The rule: thresholds on the plane of scores, what they keep, triplets at the border; judging and freezing.
 
+The plane is a component of our own, as Streamlit's Plotly sends neither dragged shapes back nor clicks on a density.
+"""
+
+from collections.abc import Callable
 from dataclasses import asdict, astuple
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -12,14 +16,13 @@ from pipeline.curation.judges import EMBEDDED_JUDGES, LLM_KINDS, kinds_for
 from pipeline.generation.llms.registry import EMBEDDED
 from workbench import state, theme
 from workbench.actions.curation import calibrated_judges, curate, known_calibrations, start_judge
-from workbench.components import elements
+from workbench.components.curate.curation_settings import STEP, open_list, rule_sliders, save_rule, set_rule
 from workbench.components.curate.judges_view import chance_warning
-from workbench.components.curate.list_filters import open_list, rule_sliders, save_rule, set_rule
-from workbench.components.curate.score_plane import score_plane
-from workbench.components.elements import count, counted, errors_shown, percent, plain
+from workbench.components.elements import TRAIN, count, counted, errors_shown, percent, plain
 from workbench.components.job_progress import job_strip
 from workbench.components.triplet_card import Scope, judge_name, triplet_table
 from workbench.jobs.kinds import JudgeSpec
+from workbench.paths import ASSETS
 from workbench.workspace import Workspace
 
 _BINS = 50
@@ -28,6 +31,16 @@ _SAMPLE = 50_000
 """Most triplets searched for the border; of more, a fixed sample."""
 _FROZEN = "rule_frozen"
 """Session key: the message about the last snapshot, which unlike a toast stays on the page."""
+TOP: Final = 5.0
+_FOLDER: Final = ASSETS / "score_plane"
+_COLOURS: Final = f"--kept: {theme.HUMAN}; --positive: {theme.POSITIVE}; --hard-negative: {theme.HARD_NEGATIVE}"
+_PLANE: Final = st.components.v2.component(
+    "score_plane",
+    html=f'<div class="score-plane" style="{_COLOURS}"></div>',
+    css=(_FOLDER / "score_plane.css").read_text(encoding="utf-8"),
+    js=(_FOLDER / "score_plane.js").read_text(encoding="utf-8"),
+)
+Limits = tuple[tuple[float, float], tuple[float, float]]
 
 
 def rule_view(workspace: Workspace, scope: Scope) -> None:
@@ -131,7 +144,7 @@ def _freeze(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
 def _frozen() -> None:
     if message := st.session_state.get(_FROZEN):
         st.success(plain(message), icon=":material/ac_unit:")
-        st.page_link(elements.TRAIN, label="Train an encoder on it", icon=":material/arrow_forward:")
+        st.page_link(TRAIN, label="Train an encoder on it", icon=":material/arrow_forward:")
 
 
 def _border(workspace: Workspace, scope: Scope, judge_id: str, rule: CurationRule) -> None:
@@ -248,3 +261,47 @@ def judge_options(workspace: Workspace) -> list[str]:
     for llm in workspace.store.llms.list():
         found += [f"{kind}:{llm.entry.name}" for kind in kinds_for(llm.entry) if llm.state != "failed"]
     return list(dict.fromkeys([*found, *calibrated_judges(workspace)]))
+
+
+def score_plane(
+    counts: np.ndarray, rule: CurationRule, *, key: str, on_rule: Callable[[CurationRule], Any]
+) -> Limits | None:
+    """Draw the plane; return the limits ((a low, a high), (b low, b high)) of the cell that was clicked, if any.
+
+    Args:
+        counts: integers (bins, bins), first axis a, second axis b, both over 0..5.
+        rule: the lines.
+        key: of the component.
+        on_rule: callback with the rule that the lines were dragged to.
+    """
+    bins = len(counts)
+    filled = [(int(a), int(b), int(counts[a, b])) for a, b in np.argwhere(counts > 0)]
+    clicked = _state(key).get("cell")
+    st.markdown("**Judged triplets and the part the rule keeps**")
+    _PLANE(
+        key=key,
+        data={
+            "bins": bins,
+            "cells": filled,
+            "cell": clicked,
+            "rule": asdict(rule),
+            "step": STEP,
+            "labels": ["a: premise and positive, score 0 to 5", "b: premise and hard negative, score 0 to 5"],
+        },
+        on_rule_change=lambda: _moved(key, on_rule),
+        on_cell_change=lambda: None,
+    )
+    if not isinstance(clicked, list) or len(clicked) != 2:
+        return None
+    a, b = (float(place) * TOP / bins for place in clicked)
+    return (a, a + TOP / bins), (b, b + TOP / bins)
+
+
+def _moved(key: str, on_rule: Callable[[CurationRule], Any]) -> None:
+    sent = _state(key).get("rule")
+    if isinstance(sent, dict):
+        on_rule(CurationRule(**{name: float(sent[name]) for name in ("alpha", "beta", "gamma")}))
+
+
+def _state(key: str) -> dict[str, Any]:
+    return dict(st.session_state.get(key) or {})

@@ -1,8 +1,7 @@
 """Snapshots: the frozen triplet sets of the workspace, two of them compared, and their download."""
 
-import io
+import shutil
 import tempfile
-import zipfile
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,8 +11,7 @@ import streamlit as st
 
 from workbench import state, theme
 from workbench.actions.data import export_triplets
-from workbench.components import elements
-from workbench.components.elements import ago, count, empty_state, errors_shown
+from workbench.components.elements import TRAIN, ago, count, empty_state, errors_shown
 from workbench.components.triplet_card import triplet_table
 from workbench.store.curation import Snapshot
 from workbench.workspace import Workspace
@@ -29,7 +27,7 @@ _FORMATS = {
     "csv": (
         "csv",
         "text/csv",
-        "Columns sent0, sent1, hard_neg, as SimCSE reads them; safe to open in a spreadsheet.",
+        "Columns sent0, sent1, hard_neg, as in SimCSE; safe to open in a spreadsheet.",
     ),
     "jsonl": ("jsonl", "application/jsonl", "One object per line."),
     "Parquet": ("parquet", "application/vnd.apache.parquet", "Exact texts, smallest file."),
@@ -66,7 +64,7 @@ def snapshot_list(workspace: Workspace) -> None:
     _say_shown(len(rows))
     with st.container(horizontal=True, vertical_alignment="center"):
         snapshot_download(workspace, snapshots[str(chosen)])
-        st.page_link(elements.TRAIN, label="Train on this snapshot", icon=":material/model_training:")
+        st.page_link(TRAIN, label="Train on this snapshot", icon=":material/model_training:")
     others = {key: name for key, name in names.items() if key != chosen}
     if st.toggle("Compare with another snapshot", key="compare_snapshots"):
         snapshot_comparison(workspace, snapshots[str(chosen)], others)
@@ -145,11 +143,7 @@ def snapshot_comparison(workspace: Workspace, first: Snapshot, others: dict[str,
 
 
 def _draw(first: Snapshot, second: Snapshot, change: SnapshotChange) -> None:
-    parts = {
-        "Only in the first": change.removed,
-        "Only in the second": change.added,
-        "Texts differ": change.changed,
-    }
+    parts = {"Only in the first": change.removed, "Only in the second": change.added, "Texts differ": change.changed}
     figures = {"In both, the same": change.same} | {name: len(table) for name, table in parts.items()}
     for column, (name, number) in zip(st.columns(4), figures.items(), strict=True):
         column.metric(name, count(number))
@@ -197,11 +191,4 @@ def packed(workspace: Workspace, snapshot: Snapshot, ending: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / ("triplets" if ending == "zip" else f"triplets.{ending}")
         export_triplets(workspace, path=str(target), snapshot_id=snapshot.snapshot_id)
-        if ending != "zip":
-            return target.read_bytes()
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-            for path in sorted(target.rglob("*")):
-                if path.is_file():
-                    archive.write(path, path.relative_to(target))
-        return buffer.getvalue()
+        return (Path(shutil.make_archive(str(target), "zip", target)) if ending == "zip" else target).read_bytes()

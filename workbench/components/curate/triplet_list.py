@@ -7,8 +7,7 @@ import streamlit as st
 
 from workbench import state
 from workbench.actions.decisions import decide_all, redo, undo
-from workbench.components.curate.list_filters import list_filters
-from workbench.components.curate.queue_settings import orders, sorting
+from workbench.components.curate.curation_settings import list_filters, orders, sorting
 from workbench.components.curate.triplet_queue import REASONS, triplet_history
 from workbench.components.elements import count, counted, errors_shown
 from workbench.components.triplet_card import Scope, step, triplet_table

@@ -8,8 +8,7 @@ import streamlit as st
 from pipeline.records import Side
 from workbench.actions.decisions import decide, queue, redo, undo
 from workbench.actions.generation import start_regenerate
-from workbench.components.curate.list_filters import current_rule
-from workbench.components.curate.queue_settings import QueueSettings
+from workbench.components.curate.curation_settings import QueueSettings, current_rule
 from workbench.components.elements import ago, count, counted, empty_state, errors_shown, percent
 from workbench.components.triplet_card import Scope, step, triplet_card
 from workbench.results import latest_hygiene

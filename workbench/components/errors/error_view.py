@@ -3,14 +3,13 @@
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from workbench import state, theme
 from workbench.actions.analysis import start_explain
 from workbench.components import elements
 from workbench.components.elements import changes_marked, count, errors_shown, for_chart, plain, words
-from workbench.components.encoder_comparison import GONE, encoder_change, load_pairs, pair_points, pairs_path
+from workbench.components.encoder_comparison import GONE, add_pairs, encoder_change, load_pairs, pairs_path
 from workbench.components.errors.slice_actions import slice_actions
 from workbench.components.job_progress import is_live
 from workbench.components.slice_view import ALL, TaskSlices, chosen_score, slice_picker, slice_summary, task_slices
@@ -130,10 +129,8 @@ def _explanation(workspace: Workspace, job_id: str) -> None:
 
 
 def _draw(record: dict[str, Any]) -> None:
-    st.plotly_chart(
-        effect_figure(record), key="word_effects", config=theme.MODEBAR, alt="Effect of leaving out a word"
-    )
-    st.plotly_chart(alignment_figure(record), key="alignment", config=theme.MODEBAR, alt="Cosine of each token pair")
+    theme.draw(effect_figure(record), key="word_effects", alt="Effect of leaving out a word")
+    theme.draw(alignment_figure(record), key="alignment", alt="Cosine of each token pair")
     for side, sentence in enumerate(("first", "second")):
         near = record["neighbours"][side]
         st.caption(f"Nearest to the {sentence} sentence in this task, by cosine")
@@ -141,7 +138,7 @@ def _draw(record: dict[str, Any]) -> None:
             st.markdown(f"{item['cosine']:.3f} · {plain(item['text'])}")
 
 
-def effect_figure(record: dict[str, Any]) -> go.Figure:
+def effect_figure(record: dict[str, Any]) -> theme.Figure:
     """Draw the cosine lost without each word; above zero, the word brings the sentences closer."""
     effects = record["effects"]
     figure = theme.chart(
@@ -152,20 +149,18 @@ def effect_figure(record: dict[str, Any]) -> go.Figure:
     )
     labels = [f"{effect['side'] + 1}. {for_chart(effect['word'][:24])}" for effect in effects]
     values = [effect["effect"] for effect in effects]
-    figure.add_trace(
-        go.Bar(
-            x=values,
-            y=list(range(len(values))),
-            orientation="h",
-            marker={"color": [theme.HUMAN if value > 0 else theme.WARNING for value in values]},
-            hovertemplate="%{x:+.3f}<extra></extra>",
-        )
+    figure.add_bar(
+        x=values,
+        y=list(range(len(values))),
+        orientation="h",
+        marker={"color": [theme.HUMAN if value > 0 else theme.WARNING for value in values]},
+        hovertemplate="%{x:+.3f}<extra></extra>",
     )
     figure.update_yaxes(tickvals=list(range(len(values))), ticktext=labels, autorange="reversed")
     return figure
 
 
-def alignment_figure(record: dict[str, Any]) -> go.Figure:
+def alignment_figure(record: dict[str, Any]) -> theme.Figure:
     """Draw the cosines of token pairs, first sentence down, second across."""
     down, across = record["tokens"]
     figure = theme.chart(
@@ -174,15 +169,13 @@ def alignment_figure(record: dict[str, Any]) -> go.Figure:
         y="first sentence",
         height=140 + 24 * len(down),
     )
-    figure.add_trace(
-        go.Heatmap(
-            z=record["alignment"],
-            colorscale=[[0, "rgba(10,127,194,0)"], [1, theme.HUMAN]],
-            zmin=0,
-            zmax=1,
-            showscale=False,  # a scale would take a third of the column; the number is in the hover
-            hovertemplate="cosine %{z:.3f}<extra></extra>",
-        )
+    figure.add_heatmap(
+        z=record["alignment"],
+        colorscale=[[0, "rgba(10,127,194,0)"], [1, theme.HUMAN]],
+        zmin=0,
+        zmax=1,
+        showscale=False,  # a scale would take a third of the column; the number is in the hover
+        hovertemplate="cosine %{z:.3f}<extra></extra>",
     )
     for axis, tokens in ((figure.update_xaxes, across), (figure.update_yaxes, down)):
         shown = [for_chart(token) for token in tokens[:_MOST_LABELS]]
@@ -192,7 +185,7 @@ def alignment_figure(record: dict[str, Any]) -> go.Figure:
     return figure
 
 
-def residual_figure(pairs: pd.DataFrame) -> go.Figure:
+def residual_figure(pairs: pd.DataFrame) -> theme.Figure:
     """Draw the signed rank error over the gold score; above zero, the encoder ranks the pair too close."""
     figure = theme.chart(
         "Rank error over gold score",
@@ -201,7 +194,7 @@ def residual_figure(pairs: pd.DataFrame) -> go.Figure:
         height=420,
     )
     figure.add_hline(y=0, line={"color": theme.INK, "width": 1})
-    figure.add_trace(pair_points(pairs, "error"))
+    add_pairs(figure, pairs, "error")
     figure.update_yaxes(range=[-1.02, 1.02])
     return figure
 

@@ -1,7 +1,6 @@
 """Hard negatives under an encoder: triplets whose hard negative is nearer than the positive, and actions on them."""
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from pipeline.analysis.slice_rules import slice_members
@@ -176,7 +175,7 @@ def drawn_rows(triplets: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([triplets.loc[worst], rest])
 
 
-def margin_figure(triplets: pd.DataFrame, margin: float) -> go.Figure:
+def margin_figure(triplets: pd.DataFrame, margin: float) -> theme.Figure:
     """Draw both cosines of each triplet: amber on or above the diagonal, pale amber inside the margin."""
     near, far = triplets["near"].to_numpy(), triplets["far"].to_numpy()
     figure = theme.chart(
@@ -188,36 +187,32 @@ def margin_figure(triplets: pd.DataFrame, margin: float) -> go.Figure:
     low = float(min(near.min(), far.min(), 0.0)) - 0.03
     for shift, dash, name in ((0.0, "solid", "equally near"), (margin, "dot", f"margin {margin:.2f}")):
         if shift or dash == "solid":
-            figure.add_trace(
-                go.Scatter(
-                    x=[low + shift, 1.03],
-                    y=[low, 1.03 - shift],
-                    mode="lines",
-                    name=name,
-                    line={"color": theme.INK, "width": 1.5, "dash": dash},
-                    hoverinfo="skip",
-                )
+            figure.add_scatter(
+                x=[low + shift, 1.03],
+                y=[low, 1.03 - shift],
+                mode="lines",
+                name=name,
+                line={"color": theme.INK, "width": 1.5, "dash": dash},
+                hoverinfo="skip",
             )
     wrong, close = is_violated(near, far), is_violated(near, far, margin=margin)
-    figure.add_trace(
-        go.Scattergl(
-            x=near,
-            y=far,
-            mode="markers",
-            name="triplet",
-            showlegend=False,
-            marker={
-                "size": 7,
-                "opacity": 0.75,
-                "color": [
-                    theme.WARNING if bad else theme.see_through(theme.WARNING, 0.35) if tight else theme.INK
-                    for bad, tight in zip(wrong, close, strict=True)
-                ],
-                "symbol": ["diamond" if bad else "circle" for bad in wrong],
-            },
-            text=hover_texts(triplets),
-            hovertemplate="%{text}<br>positive %{x:.3f}, hard negative %{y:.3f}<extra></extra>",
-        )
+    figure.add_scattergl(
+        x=near,
+        y=far,
+        mode="markers",
+        name="triplet",
+        showlegend=False,
+        marker={
+            "size": 7,
+            "opacity": 0.75,
+            "color": [
+                theme.WARNING if bad else theme.see_through(theme.WARNING, 0.35) if tight else theme.INK
+                for bad, tight in zip(wrong, close, strict=True)
+            ],
+            "symbol": ["diamond" if bad else "circle" for bad in wrong],
+        },
+        text=hover_texts(triplets),
+        hovertemplate="%{text}<br>positive %{x:.3f}, hard negative %{y:.3f}<extra></extra>",
     )
     figure.update_xaxes(range=[low, 1.03])
     figure.update_yaxes(range=[low, 1.03])

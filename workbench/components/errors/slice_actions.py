@@ -1,7 +1,5 @@
 """Actions on pairs or triplets that fail: generate similar triplets, curate, save as a slice, note."""
 
-from collections.abc import Sequence
-
 import pandas as pd
 import streamlit as st
 
@@ -9,8 +7,7 @@ from pipeline.analysis.neighbours import closest_by_words
 from pipeline.generation.prompt_sets import fitting_set
 from workbench import state
 from workbench.actions.analysis import add_note, generate_like, save_pair_slice, save_slice
-from workbench.components import elements
-from workbench.components.elements import ago, counted, errors_shown, plain
+from workbench.components.elements import CURATE, ago, counted, errors_shown, plain
 from workbench.components.slice_view import members_of, title_of
 from workbench.components.triplet_card import to_curation
 from workbench.jobs.kinds import GenerateSpec
@@ -77,7 +74,7 @@ def curate_like_these(workspace: Workspace, pairs: pd.DataFrame, origin: str, ti
         st.info("No triplet of this workspace is like these pairs. Generate some.", icon=":material/search_off:")
 
 
-def triplets_of_kind(triplets: pd.DataFrame, title: str) -> Sequence[str]:
+def triplets_of_kind(triplets: pd.DataFrame, title: str) -> list[str]:
     """Return ids of triplets whose premise and hard negative form a pair of the slice with this title."""
     if triplets.empty:
         return []
@@ -88,7 +85,7 @@ def triplets_of_kind(triplets: pd.DataFrame, title: str) -> Sequence[str]:
     return triplets["triplet_id"][members[title]].tolist() if title in members else []
 
 
-def triplets_by_words(triplets: pd.DataFrame, pairs: pd.DataFrame) -> Sequence[str]:
+def triplets_by_words(triplets: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
     """Return ids of triplets whose premise and hard negative share most words with one of the pairs, best first."""
     if triplets.empty:
         return []
@@ -136,7 +133,7 @@ def _made_from(workspace: Workspace, origin: str) -> None:
             + "Curate the triplets, train, and compare the two encoders here."
         )
         st.page_link(
-            elements.CURATE,
+            CURATE,
             label="Curate its triplets" if len(made) == 1 else "Curate the newest",
             icon=":material/rule:",
             query_params={"attempt": made[0]},

@@ -4,7 +4,6 @@ import json
 from typing import Any, Final
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 from pandas.io.formats.style import Styler
 from plotly.subplots import make_subplots
@@ -147,7 +146,7 @@ def space_view(workspace: Workspace, names: dict[str, str]) -> None:
         return
     frame = pd.DataFrame(rows)
     frame["name"] = [scored_name(str(key), names) for key in frame["encoder_id"]]
-    st.plotly_chart(space_figure(frame), key="space", config=theme.MODEBAR, alt="Measures of each encoder's space")
+    theme.draw(space_figure(frame), key="space", alt="Measures of each encoder's space")
     st.caption("  \n".join(f"**{title}**: {meaning}." for title, meaning in MEASURES.values()))
     sentences = ", ".join(f"{int(number):,}" for number in sorted(set(frame["sentences"])))
     st.caption(
@@ -167,7 +166,7 @@ def measured_spaces(workspace: Workspace) -> list[dict[str, Any]]:
     return list(latest.values())
 
 
-def space_figure(frame: pd.DataFrame) -> go.Figure:
+def space_figure(frame: pd.DataFrame) -> theme.Figure:
     """Draw a small chart per measure with a bar per encoder, each encoder in its own colour."""
     figure = make_subplots(
         rows=1, cols=len(MEASURES), subplot_titles=[title for title, _ in MEASURES.values()], horizontal_spacing=0.06
@@ -175,19 +174,15 @@ def space_figure(frame: pd.DataFrame) -> go.Figure:
     for place, name in enumerate(frame["name"]):
         colour = theme.SERIES[place % len(theme.SERIES)]
         for column, measure in enumerate(MEASURES, start=1):
-            figure.add_trace(
-                go.Bar(
-                    x=[frame[measure].iloc[place]],
-                    y=[place],
-                    orientation="h",
-                    name=name[:40],
-                    legendgroup=str(place),
-                    showlegend=column == 1,
-                    marker={"color": colour},
-                    hovertemplate=f"%{{x:.3f}}<br>{MEASURES[measure][1]}<extra>{name[:30]}</extra>".replace(
-                        "&", "&amp;"
-                    ),
-                ),
+            figure.add_bar(
+                x=[frame[measure].iloc[place]],
+                y=[place],
+                orientation="h",
+                name=name[:40],
+                legendgroup=str(place),
+                showlegend=column == 1,
+                marker={"color": colour},
+                hovertemplate=f"%{{x:.3f}}<br>{MEASURES[measure][1]}<extra>{name[:30]}</extra>".replace("&", "&amp;"),
                 row=1,
                 col=column,
             )

@@ -1,9 +1,6 @@
 """Generation runs: one as it grows, its outcomes with rows and a retry, and the table of all of them."""
 
-from typing import Final
-
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from pipeline.generation.outcomes import GUIDE_NEAR_COPY
@@ -12,17 +9,17 @@ from workbench import state, theme
 from workbench.actions.generation import start_retry
 from workbench.components import elements
 from workbench.components.elements import count, counted, empty_state, errors_shown, no_chart, percent, plain
-from workbench.components.generate.generation_form import GenerationChoice
-from workbench.components.job_progress import is_live, job_card, show_charges, show_engine, while_live
+from workbench.components.generate.form import GenerationChoice
+from workbench.components.job_progress import follow, job_card, show_charges, show_engine
 from workbench.components.triplet_card import WRAPPED_ROW, triplet_table
 from workbench.jobs.folder import JobView
 from workbench.jobs.kinds import GenerateSpec
 from workbench.store.filters import TripletFilter
 from workbench.workspace import Workspace
 
-ALL_RUNS: Final = "All runs"
+ALL_RUNS = "All runs"
 """The view of the page that holds `runs_table`."""
-MEANINGS: Final = {
+MEANINGS = {
     Outcome.OK: "usable",
     Outcome.COPY: "repeats the premise, or the positive repeats as hard negative, up to case and punctuation",
     Outcome.NEAR_COPY: "repeats the premise in almost the same words",
@@ -35,10 +32,10 @@ MEANINGS: Final = {
     Outcome.TOO_LONG: "does not fit the LLM's context window",
     Outcome.FAILED: "could not be written",
 }
-_TITLE: Final = "Outcomes per side"
-_SIDES: Final = (Side.HARD_NEGATIVE, Side.POSITIVE)  # Plotly draws the first bar at the bottom
-_EXAMPLES: Final = 5
-_NEWEST: Final = 5
+_TITLE = "Outcomes per side"
+_SIDES = (Side.HARD_NEGATIVE, Side.POSITIVE)  # Plotly draws the first bar at the bottom
+_EXAMPLES = 5
+_NEWEST = 5
 
 
 def run_view(workspace: Workspace, runs: pd.DataFrame, choice: GenerationChoice) -> None:
@@ -75,8 +72,7 @@ def _growing(workspace: Workspace, attempt_id: str) -> None:
     def job() -> JobView[GenerateSpec] | None:  # imported triplets have none
         return next((job for job in workspace.jobs.of(GenerateSpec) if job.job_id == attempt_id), None)
 
-    def draw() -> bool:
-        now = job()
+    def draw(now: JobView | None) -> None:
         if now and now.state != "finished":
             job_card(workspace, now, key="attempt")
         if now:
@@ -87,10 +83,8 @@ def _growing(workspace: Workspace, attempt_id: str) -> None:
         if not rows.empty:
             st.markdown("**Newest rows**")
             triplet_table(rows, key="fresh", wrapped=True)
-        return bool(now and is_live(now))
 
-    before = job()
-    while_live(draw, live=bool(before and is_live(before)))
+    follow(job, draw)
 
 
 def _facts(job: JobView) -> None:
@@ -108,10 +102,10 @@ def outcome_bars(counts: pd.DataFrame, *, key: str) -> None:
     if counts.empty or not counts["count"].sum():
         no_chart(_TITLE, "Appears with the first finished premises.")
         return
-    st.plotly_chart(outcome_figure(counts), key=key, config=theme.MODEBAR, alt=shares_in_words(counts))
+    theme.draw(outcome_figure(counts), key=key, alt=shares_in_words(counts))
 
 
-def outcome_figure(counts: pd.DataFrame) -> go.Figure:
+def outcome_figure(counts: pd.DataFrame) -> theme.Figure:
     """Build the stacked bars."""
     table = counts.pivot_table(index="side", columns="outcome", values="count", aggfunc="sum", fill_value=0)
     table = table.reindex(index=[str(side) for side in _SIDES], columns=[str(o) for o in Outcome], fill_value=0)

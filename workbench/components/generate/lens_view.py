@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-import plotly.graph_objects as go
 import streamlit as st
 from plotly.subplots import make_subplots
 
@@ -12,8 +11,7 @@ from pipeline.records import Side
 from workbench import state, theme
 from workbench.actions.generation import start_lens
 from workbench.components.elements import empty_state, errors_shown, for_chart, plain
-from workbench.components.generate.generation_form import GenerationChoice, side_switch
-from workbench.components.generate.grid_preview import cancel_others, chosen_job, short_job
+from workbench.components.generate.form import GenerationChoice, cancel_others, chosen_job, short_job, side_switch
 from workbench.jobs.folder import JobView
 from workbench.jobs.kinds import LensSpec
 from workbench.workspace import Workspace
@@ -55,7 +53,7 @@ def shown_candidates(step: LensStep, omega: float, plausibility: float) -> list[
     return sorted(list(needed)[:SHOWN], key=lambda one: -one.own)
 
 
-def lens_figure(step: LensStep, *, omega: float, plausibility: float, colour: str, height: int = 430) -> go.Figure:
+def lens_figure(step: LensStep, *, omega: float, plausibility: float, colour: str, height: int = 430) -> theme.Figure:
     """Draw three aligned bar charts. Bars begin at the lowest value shown: in each, longer means likelier."""
     picture = _Picture(
         shown_candidates(step, omega, plausibility),
@@ -89,7 +87,7 @@ def token_name(candidate: Candidate) -> str:
     return text.strip() if text[0] == " " or not text[0].isalnum() else f"##{text}"
 
 
-def _bars(figure: go.Figure, picture: _Picture, panel: int, values: list[float]) -> None:
+def _bars(figure: theme.Figure, picture: _Picture, panel: int, values: list[float]) -> None:
     rows = picture.rows
     floor, reach = _span(values, [value for value, one in zip(values, rows, strict=True) if one in picture.alive])
     notes = ["" if one in picture.alive else "<br>cut: too unlikely under the own prompt" for one in rows]
@@ -121,7 +119,7 @@ def _span(values: list[float], plausible: list[float]) -> tuple[float, float]:
     return floor, high - floor
 
 
-def _mark(figure: go.Figure, picture: _Picture) -> None:
+def _mark(figure: theme.Figure, picture: _Picture) -> None:
     """Label the bars of the plain choice, the refined choice, and the candidates pushed away."""
     marks = [(one, 1, "pushed away", theme.WARNING) for one in picture.pushed if one in picture.rows]
     if picture.plain is picture.refined:
@@ -194,10 +192,9 @@ def _record(found: dict[str, Any], job: JobView[LensSpec]) -> None:
     place = _strip(record, omega, leaves, side, job.job_id)
     _where_it_leaves(record, omega, leaves)
     step = record.steps[place]
-    st.plotly_chart(
+    theme.draw(
         lens_figure(step, omega=omega, plausibility=record.plausibility, colour=_COLOURS[side]),
         key=f"lens_chart_{job.job_id}",
-        config=theme.MODEBAR,
         alt=step_in_words(step, omega, record.plausibility),
     )
     _in_words(step, omega, record.plausibility)

@@ -1,7 +1,5 @@
 """The registry of LLMs on the Generate page: what each can do; adding, checking and removing one."""
 
-from typing import Final
-
 import pandas as pd
 import streamlit as st
 
@@ -14,14 +12,14 @@ from workbench.jobs.kinds import CheckSpec
 from workbench.store.models import RegisteredLLM
 from workbench.workspace import Workspace
 
-LLMS: Final = "LLMs"
+LLMS = "LLMs"
 """The view of the page with the registry."""
-CONTRAST_WORDS: Final = {
+CONTRAST_WORDS = {
     "token": "token by token",
     "sequence": "whole replies, reranked",
     "none": "none: plain replies",
 }
-KIND_WORDS: Final = {
+KIND_WORDS = {
     "embedded": "embedded (llama.cpp or torch)",
     "gguf": "GGUF file (llama.cpp)",
     "decoder": "decoder (transformers)",

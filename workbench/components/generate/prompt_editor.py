@@ -12,10 +12,10 @@ from pipeline.records import InputError, Side
 from workbench import state, theme
 from workbench.actions.generation import count_tokens, save_prompt_set, start_ask
 from workbench.components.elements import counted, empty_state, errors_shown, plain, read_json
-from workbench.components.generate.generation_form import GenerationChoice
-from workbench.components.generate.grid_preview import cancel_others, chosen_job, short_job
-from workbench.components.job_progress import is_live, while_live
+from workbench.components.generate.form import GenerationChoice, cancel_others, chosen_job, short_job
+from workbench.components.job_progress import follow
 from workbench.components.triplet_card import WRAPPED_ROW
+from workbench.jobs.folder import JobView
 from workbench.jobs.kinds import AskSpec
 from workbench.workspace import Workspace
 
@@ -188,8 +188,7 @@ def prompt_text(workspace: Workspace, prompts: PromptSet, choice: GenerationChoi
 
 
 def _texts(workspace: Workspace, asked: Prompts, job_id: str, *, reply: int) -> None:
-    def draw() -> bool:
-        job = workspace.jobs.get(job_id)
+    def draw(job: JobView) -> None:
         found = read_json(workspace.jobs.output(job_id, "tokens.json"))
         for place, (column, (title, shared, own)) in enumerate(zip(st.columns(2), asked, strict=True)):
             with column:
@@ -197,9 +196,8 @@ def _texts(workspace: Workspace, asked: Prompts, job_id: str, *, reply: int) -> 
                 st.code(shared + own, language=None, wrap_lines=True)
         if job.state == "failed":
             st.error(plain(job.message), icon=":material/error:")
-        return is_live(job)
 
-    while_live(draw, live=is_live(workspace.jobs.get(job_id)))
+    follow(lambda: workspace.jobs.get(job_id), draw)
 
 
 def token_words(found: dict[str, Any] | None, place: int, *, reply: int) -> str:

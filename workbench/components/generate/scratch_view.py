@@ -15,9 +15,9 @@ from pipeline.settings import settings_of
 from workbench import state, theme
 from workbench.actions.data import start_write_premises
 from workbench.components.elements import count, counted, empty_state, errors_shown, percent, plain
-from workbench.components.generate.generation_form import budget_settings, estimate, llm_picker
+from workbench.components.generate.form import budget_settings, estimate, llm_picker
 from workbench.components.generate.generation_runs import outcome_pills
-from workbench.components.job_progress import is_live, job_card, show_charges, while_live
+from workbench.components.job_progress import follow, is_live, job_card, show_charges
 from workbench.components.settings_form import group_of, settings_form
 from workbench.jobs.folder import JobView
 from workbench.jobs.kinds import WritePremisesSpec
@@ -69,9 +69,7 @@ def scratch_view(workspace: Workspace) -> None:
 def _corpus(workspace: Workspace, job: JobView[WritePremisesSpec]) -> None:
     config = job.spec.config
 
-    def draw() -> bool:
-        now = workspace.jobs.get(job.job_id)
-        live = is_live(now)
+    def draw(now: JobView) -> None:
         if now.state != "finished":
             job_card(workspace, now, key="scratch")
         _figures(now, config)
@@ -82,11 +80,10 @@ def _corpus(workspace: Workspace, job: JobView[WritePremisesSpec]) -> None:
             "Click a cell to read its sentences."
         )
         counts = workspace.store.premise_attempts.coverage(job.job_id)
-        clicked = coverage_table(counts, config, is_live=live, key=f"coverage_{job.job_id}")
+        clicked = coverage_table(counts, config, is_live=is_live(now), key=f"coverage_{job.job_id}")
         scratch_outcomes(workspace, job.job_id, config, clicked)
-        return live
 
-    while_live(draw, live=is_live(job))
+    follow(lambda: workspace.jobs.get(job.job_id), draw)
     _next(job)
 
 

@@ -1,24 +1,19 @@
 """The selection on the map: how it is made, searched and shared between its parts, and what can be done with it."""
 
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from pipeline.analysis.neighbours import nearest
 from pipeline.analysis.projection import inside
 from workbench import state
 from workbench.actions.analysis import save_pair_slice, save_slice, seed_corpus, start_search
-from workbench.components import elements
-from workbench.components.elements import count, counted, errors_shown, plain, shorten
+from workbench.components.elements import GENERATE, count, counted, errors_shown, plain, read_table, shorten
 from workbench.components.job_progress import is_live
-from workbench.components.map.map_colours import Colouring
-from workbench.components.map.point_map import view_key
+from workbench.components.map.point_map import Colouring, saved_slices, view_key
 from workbench.maps import PAIR_ROLES, SentenceMap
-from workbench.store.files import PairSlices, Slices
 from workbench.workspace import Workspace
 
 CURATE = "Curate"
@@ -169,7 +164,7 @@ def selection_actions(parts: MapParts) -> None:
     seeds = st.session_state.get(_seeded(parts))
     if seeds:
         label = f"**Generate from {counted(seeds, 'premise')}**"
-        st.page_link(elements.GENERATE, label=label, icon=":material/arrow_forward:")
+        st.page_link(GENERATE, label=label, icon=":material/arrow_forward:")
 
 
 def _save(parts: MapParts, name: str) -> str:
@@ -202,23 +197,17 @@ def _seeded(parts: MapParts) -> str:
 
 def export(drawn: SentenceMap, points: np.ndarray) -> bytes:
     """Return Parquet of these points with all columns of the map and the point's number as `id`."""
-    buffer = BytesIO()
     frame = drawn.points.iloc[points].copy()
     frame.insert(0, "id", points)
-    frame.to_parquet(buffer, index=False)
-    return buffer.getvalue()
+    return frame.to_parquet(index=False)
 
 
 def slice_picker(workspace: Workspace, map_id: str, drawn: SentenceMap, task: str | None) -> None:
     """Select a saved slice; a map of pairs offers the slices of its task."""
-    if task is None:
-        known = [(item.slice_id, item.name, item.triplet_ids) for item in Slices(workspace.root).list()]
-    else:
-        known = [(item.slice_id, item.name, item.pair_ids) for item in PairSlices(workspace.root).list(task)]
-    if not known:
+    saved = saved_slices(workspace, task)
+    if not saved:
         st.caption("No slice is saved yet.")
         return
-    saved = {slice_id: (name, ids) for slice_id, name, ids in known}
     chosen = st.selectbox(
         "Saved slice",
         list(saved),
@@ -289,7 +278,7 @@ def _wait(workspace: Workspace, map_id: str, job_id: str, text: str) -> None:
         if job.state != "finished" or not found.exists():
             st.error(plain(job.message or "The search was stopped."), icon=":material/error:")
             return
-        points = pd.read_parquet(found)["point"].to_numpy()
+        points = read_table(found)["point"].to_numpy()
         _found(map_id, points, f"nearest to “{shorten(text, 40)}”")
         st.rerun()
 

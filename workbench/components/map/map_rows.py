@@ -1,12 +1,7 @@
 """Below the map: rows of all, filtered or selected points, a chart of their colours, and a queue for triplets."""
 
-from collections.abc import Sequence
-from functools import partial
-from itertools import pairwise
-
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from workbench import state, theme
@@ -14,7 +9,7 @@ from workbench.actions.decisions import decide, undo
 from workbench.components.elements import count, counted, empty_state, errors_shown, for_chart, plain
 from workbench.components.map import map_actions
 from workbench.components.map.map_actions import CURATE, MapParts, mark, selection_actions
-from workbench.components.map.map_colours import Colouring
+from workbench.components.map.point_map import Colouring
 from workbench.components.triplet_card import step, triplet_card
 from workbench.maps import SentenceMap
 from workbench.store.decisions import Action
@@ -35,11 +30,10 @@ _TABS = ("All", "Filtered", "Selected")
 def shares_chart(parts: MapParts, points: np.ndarray, tab: str) -> None:
     """Draw the chart of these points."""
     key = f"map_shares_{parts.map_id}_{tab}_{parts.colours.title}_{mark(points)}"
-    st.plotly_chart(
+    theme.draw(
         shares(parts.colours, points),
         key=key,
-        config=theme.MODEBAR,
-        on_select=partial(_select_bar, parts, points, key),
+        on_select=lambda: _select_bar(parts, points, key),
         selection_mode="points",
         alt=f"{parts.colours.title}: {tab.lower()} points against all",
     )
@@ -62,7 +56,7 @@ def points_of_bar(colours: Colouring, points: np.ndarray, bar: list[float]) -> n
     return points[(values >= low) & ((values < high) | (bool(is_last) & (values == high)))]
 
 
-def shares(colours: Colouring, points: np.ndarray) -> go.Figure:
+def shares(colours: Colouring, points: np.ndarray) -> theme.Figure:
     """Draw the shares of the colours among these points and among all points."""
     figure = theme.chart(colours.title, x="share of points", y="", height=360)
     if colours.is_continuous:
@@ -71,42 +65,40 @@ def shares(colours: Colouring, points: np.ndarray) -> go.Figure:
     here = np.bincount(colours.indices[points], minlength=256) / max(1, len(points))
     entries = [entry for entry in colours.entries if entry[3] is not None][::-1]
     for name, share, opacity in (("all points", everywhere, 0.35), ("these points", here, 1.0)):
-        figure.add_trace(
-            go.Bar(
-                x=[share[entry[3]] for entry in entries],
-                y=[for_chart(entry[0]) for entry in entries],
-                customdata=[[entry[3]] for entry in entries],
-                orientation="h",
-                name=name,
-                opacity=opacity,
-                marker_color=[entry[1] for entry in entries],
-                hovertemplate="%{y}: %{x:.1%}<extra>" + name + "</extra>",
-            )
+        figure.add_bar(
+            x=[share[entry[3]] for entry in entries],
+            y=[for_chart(entry[0]) for entry in entries],
+            customdata=[[entry[3]] for entry in entries],
+            orientation="h",
+            name=name,
+            opacity=opacity,
+            marker_color=[entry[1] for entry in entries],
+            hovertemplate="%{y}: %{x:.1%}<extra>" + name + "</extra>",
         )
     figure.update_layout(barmode="group", showlegend=False)
     figure.update_xaxes(tickformat=".0%")
     return figure
 
 
-def _histogram(figure: go.Figure, colours: Colouring, points: np.ndarray) -> go.Figure:
+def _histogram(figure: theme.Figure, colours: Colouring, points: np.ndarray) -> theme.Figure:
     """Draw both distributions in the same bins, counted here to send 40 bars instead of all points."""
     known = colours.labels[np.isfinite(colours.labels)]
     if len(known):
         edges = np.histogram_bin_edges(known, bins=_BINS)
-        bars = [[low, high, high == edges[-1]] for low, high in pairwise(edges)]
+        bars = np.column_stack([edges[:-1], edges[1:], edges[1:] == edges[-1]]).tolist()
         here = colours.labels[points]
         for values, colour in ((known, theme.INK), (here[np.isfinite(here)], theme.HUMAN)):
             counts, _ = np.histogram(values, bins=edges)
             share = counts / max(1, counts.sum())
             middles = (edges[1:] + edges[:-1]) / 2
-            figure.add_trace(go.Bar(x=middles, y=share, customdata=bars, opacity=0.6, marker_color=colour))
+            figure.add_bar(x=middles, y=share, customdata=bars, opacity=0.6, marker_color=colour)
     figure.update_layout(barmode="overlay", bargap=0, showlegend=False)
     figure.update_xaxes(title={"text": colours.title})
     figure.update_yaxes(title={"text": "share of points"}, tickformat=".0%")
     return figure
 
 
-def slice_queue(workspace: Workspace, triplet_ids: Sequence[str], *, key: str) -> None:
+def slice_queue(workspace: Workspace, triplet_ids: list[str], *, key: str) -> None:
     """Draw the first undecided triplet with its buttons, and buttons for all undecided ones."""
     latest = workspace.store.decisions.latest()
     decided = set(latest["triplet_id"])
@@ -147,7 +139,7 @@ def slice_queue(workspace: Workspace, triplet_ids: Sequence[str], *, key: str) -
                 )
 
 
-def _decide(workspace: Workspace, triplet_ids: Sequence[str], action: Action) -> None:
+def _decide(workspace: Workspace, triplet_ids: list[str], action: Action) -> None:
     with errors_shown():
         decide(
             workspace,

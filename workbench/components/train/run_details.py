@@ -3,12 +3,10 @@
 import json
 import re
 from dataclasses import asdict
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from pipeline.records import InputError
@@ -211,12 +209,12 @@ def _curves(workspace: Workspace, names: dict[str, str]) -> None:
         return
     legend_below(figure)
     figure.update_layout(legend_orientation="v")
-    st.plotly_chart(figure, key="compare_curves", config=theme.MODEBAR, alt=f"{measure} of the chosen runs")
+    theme.draw(figure, key="compare_curves", alt=f"{measure} of the chosen runs")
     if without:
         st.caption(f"Not recorded by {'; '.join(without)}.")
 
 
-def line(figure: go.Figure, x: pd.Series, y: pd.Series, name: str, colour: str, smoothing: float) -> None:
+def line(figure: theme.Figure, x: pd.Series, y: pd.Series, name: str, colour: str, smoothing: float) -> None:
     """Add one run; behind a smoothed line the measured values stay visible."""
     if smoothing:
         figure.add_scatter(
@@ -284,5 +282,5 @@ def wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
     if not count:
         return 0.0, 1.0
     centre = share + z * z / (2 * count)
-    spread = z * sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    spread = z * (share * (1 - share) / count + z * z / (4 * count * count)) ** 0.5
     return (centre - spread) / (1 + z * z / count), (centre + spread) / (1 + z * z / count)

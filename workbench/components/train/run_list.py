@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
-from math import isfinite
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from workbench import state
 from workbench.actions.jobs import cancel, move
 from workbench.components import elements
 from workbench.components.elements import ago, clock, count, counted, empty_state, errors_shown, plain, spearman
-from workbench.components.job_progress import is_live, job_card, while_live
+from workbench.components.job_progress import follow, is_live, job_card, while_live
 from workbench.components.train import run_details
 from workbench.components.train.train_curves import train_curves
 from workbench.components.train.train_settings import start_from
@@ -52,10 +51,8 @@ def unique_titles(runs: pd.DataFrame) -> list[str]:
 
 def run_view(workspace: Workspace, run_id: str) -> None:
     """Draw the run; redraws itself while it trains."""
-    live = is_live(workspace.jobs.get(run_id))
 
-    def head() -> bool:
-        job = workspace.jobs.get(run_id)
+    def head(job: JobView) -> None:
         if job.state == "finished":
             _result(workspace, job)
         else:
@@ -63,10 +60,8 @@ def run_view(workspace: Workspace, run_id: str) -> None:
             if not is_live(job):
                 _again(job)
         _warnings(job, workspace.store.runs.curve(run_id))
-        return is_live(job)
 
-    def body() -> bool:
-        job = workspace.jobs.get(run_id)
+    def body(job: JobView) -> None:
         view = st.segmented_control(
             "Part of the run",
             _DETAILS,
@@ -77,11 +72,10 @@ def run_view(workspace: Workspace, run_id: str) -> None:
             wrap=True,
         )
         _part(workspace, job, str(view))
-        return is_live(job)
 
-    while_live(head, live=live)
+    follow(lambda: workspace.jobs.get(run_id), head)
     # Six charts keep a browser busy: they are redrawn less often than the progress, and with fewer points.
-    while_live(body, live=live, every=_CHARTS_EVERY_S)
+    follow(lambda: workspace.jobs.get(run_id), body, every=_CHARTS_EVERY_S)
 
 
 def _part(workspace: Workspace, job: JobView, view: str) -> None:
@@ -164,7 +158,7 @@ def _loss(curve: pd.DataFrame) -> str:
     if curve.empty:
         return "–"
     last = float(curve["loss"].iloc[-1])
-    return f"{last:.3g}" if isfinite(last) else "not a number"
+    return f"{last:.3g}" if np.isfinite(last) else "not a number"
 
 
 def masked_words(curve: pd.DataFrame) -> str:

@@ -1,23 +1,146 @@
-"""A study while it runs and afterwards: the grid of its cells, then effects, scores and report."""
+"""A study: the choice of one with its plan and start, the grid of its cells, then effects, scores and report."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
+from pipeline.records import InputError
 from pipeline.statistics import Interval
-from workbench import theme
-from workbench.components.elements import count, empty_state, for_chart, percent, read_json, shorten
-from workbench.components.job_progress import is_live, job_card, while_live
+from pipeline.studies.hub import hub_names
+from pipeline.studies.spec import Study, curation_text, mask_text, source_text
+from pipeline.studies.spec_file import read_study
+from workbench import state, theme
+from workbench.actions.training import keep_study_file, start_study, study_files
+from workbench.components.elements import (
+    count,
+    counted,
+    empty_state,
+    errors_shown,
+    for_chart,
+    percent,
+    plain,
+    read_json,
+    shorten,
+)
+from workbench.components.job_progress import follow, is_live, job_card
 from workbench.jobs.folder import JobView
 from workbench.jobs.kinds import StudySpec
+from workbench.paths import SAMPLE_CORPUS
+from workbench.study_runs import SHIPPED, study_command
 from workbench.workspace import Workspace
 
+_FIRST = "stages"
+"""Listed first, as it needs no LLM, GPU or download."""
+_STS_HELP = "Folder with STS tasks; without it, arms are scored on held-out triplets."
 _WAITING_SCALE = [[0.0, theme.see_through(theme.INK, 0.1)], [1.0, theme.see_through(theme.WARNING, 0.45)]]
 _SCALE = [[0.0, theme.see_through(theme.HUMAN, 0.12)], [1.0, theme.see_through(theme.HUMAN, 0.55)]]
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenStudy:
+    """A study file and its study, or the problem that makes the file unusable."""
+
+    path: Path
+    study: Study | None
+    problem: str = ""
+
+
+def known_studies(workspace: Workspace) -> dict[str, Path]:
+    """Return name -> file of every study: those of the workspace, then the shipped ones."""
+    found: dict[str, Path] = {}
+    for grid in sorted((workspace.root / "studies").glob("*/grid.json")):
+        file = Path(str((read_json(grid) or {}).get("file") or ""))
+        if file.is_file():
+            found[grid.parent.name] = file
+    found |= {path.stem: path for path in sorted(study_files(workspace).glob("*.yaml"))}
+    shipped = sorted(SHIPPED.glob("*.yaml"), key=lambda path: (path.stem != _FIRST, path.stem))
+    return found | {path.stem: path for path in shipped}
+
+
+def study_choice(workspace: Workspace) -> ChosenStudy | None:
+    """Draw the choice, the plan of the chosen study, and its start."""
+    known = known_studies(workspace)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = state.pick("Study", list(known), name=state.STUDY, names=_titles(known))
+        with st.popover("Add a study file", icon=":material/add:"):
+            _add(workspace)
+    if name is None:
+        return None
+    sts_dir = state.folder_input("STS folder (optional)", name=state.STS_FOLDER, help=_STS_HELP)
+    chosen = _read(known[name], sts_dir)
+    if chosen.study is None:
+        st.error(plain(chosen.problem), icon=":material/error:")
+        return chosen
+    _plan(chosen.study)
+    _start(workspace, chosen, sts_dir)
+    return chosen
+
+
+def _read(path: Path, sts_dir: str = "") -> ChosenStudy:
+    try:
+        folder = Path(sts_dir).expanduser() if sts_dir else None
+        return ChosenStudy(path, read_study(path, sample=SAMPLE_CORPUS, sts_dir=folder))
+    except InputError as error:
+        return ChosenStudy(path, None, str(error))
+
+
+def _titles(known: dict[str, Path]) -> dict[str, str]:
+    found = {name: _read(path).study for name, path in known.items()}
+    return {name: f"{study.title} ({name})" for name, study in found.items() if study}
+
+
+def _add(workspace: Workspace) -> None:
+    upload = st.file_uploader(
+        "Study file", type=["yaml", "yml"], key="study_upload", help="Use absolute paths, or `sample`."
+    )
+    st.caption("Arms, seeds and settings in YAML; docs/studies.md describes every field.")
+    if upload is not None and st.button("Add", type="primary", key="study_add"):
+        with errors_shown():
+            kept = keep_study_file(workspace, upload.getvalue())
+            state.select(state.STUDY, kept.stem)
+            st.rerun()
+
+
+def _plan(study: Study) -> None:
+    if study.about:
+        st.caption(plain(study.about))
+    runs = len(study.arms) * len(study.seeds)
+    where = "STS tasks" if study.evaluation.sts_dir else "held-out triplets"
+    st.markdown(
+        f"**{counted(len(study.arms), 'arm')} x {counted(len(study.seeds), 'seed')} = {counted(runs, 'run')}** of "
+        f"{count(study.steps)} steps each, scored on {where}; baseline: {plain(study.baseline)}."
+    )
+    with st.expander("Arms"):
+        rows = [
+            (arm.name, source_text(arm), curation_text(arm), mask_text(arm), arm.train.encoder, arm.train.batch_size)
+            for arm in study.arms
+        ]
+        st.dataframe(
+            pd.DataFrame(rows, columns=["Arm", "Triplets", "Curation", "Mask", "Encoder", "Batch"]),
+            hide_index=True,
+            alt="Arms of the study",
+        )
+
+
+def _start(workspace: Workspace, chosen: ChosenStudy, sts_dir: str) -> None:
+    from_hub = hub_names(chosen.study) if chosen.study else []
+    download = False
+    if from_hub:
+        st.caption(plain(f"Needs from the Hub: {', '.join(from_hub)}. A GPU is recommended."))
+        download = st.toggle("Download them from the Hub", key=f"study_download_{chosen.path}")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Run the study", type="primary", icon=":material/play_arrow:", key="study_run"):
+            with errors_shown():
+                start_study(workspace, file=str(chosen.path), sts_dir=sts_dir or None, download=download)
+                st.rerun()
+        with st.popover("Without a browser", icon=":material/terminal:"):
+            command = study_command(chosen.path, sts_dir or None) + (" --download" if download else "")
+            st.code(command, language="bash", wrap_lines=True)
+    st.caption("Cells that an earlier run has finished are kept.")
 
 
 def study_view(workspace: Workspace, name: str) -> None:
@@ -27,12 +150,11 @@ def study_view(workspace: Workspace, name: str) -> None:
     def newest() -> JobView[StudySpec] | None:
         return workspace.jobs.latest(StudySpec, lambda spec: spec.study == name)
 
-    def draw() -> bool:
-        job = newest()
+    def draw(job: JobView[StudySpec] | None) -> None:
         if job and job.state not in ("finished", "cancelled"):
             job_card(workspace, job, key="study")
         grid = read_json(folder / "grid.json")
-        if grid is None and not (job and is_live(job)):
+        if grid is None and not is_live(job):
             empty_state(
                 "Not run yet",
                 hint="Cells appear here one by one; after the last, the effect of each arm.",
@@ -40,13 +162,10 @@ def study_view(workspace: Workspace, name: str) -> None:
             )
         if grid is not None:
             _grid(grid)
-        return bool(job and is_live(job))
 
-    job = newest()
-    live = bool(job and is_live(job))
-    while_live(draw, live=live)
+    follow(newest, draw)
     report = read_json(folder / "report.json")
-    if report is not None and not live:
+    if report is not None and not is_live(newest()):
         _report(report, folder)
 
 
@@ -57,9 +176,7 @@ def _grid(grid: dict[str, Any]) -> None:
         f"{count(done)} of {count(len(cells))} cells done ({percent(done, len(cells))}). A cell is one arm with one "
         "seed and shows the mean score over the tasks, x 100."
     )
-    st.plotly_chart(
-        grid_figure(grid, ink=theme.text_colour()), key="study_grid", config=theme.MODEBAR, alt="Cells of the study"
-    )
+    theme.draw(grid_figure(grid, ink=theme.text_colour()), key="study_grid", alt="Cells of the study")
 
 
 def _report(report: dict[str, Any], folder: Path) -> None:
@@ -78,10 +195,9 @@ def _report(report: dict[str, Any], folder: Path) -> None:
             )
     effects = [*report["contrasts"], *report["against_baseline"]]
     if effects:
-        st.plotly_chart(
+        theme.draw(
             effect_figure(effects, last, report["baseline"]),
             key="study_effects",
-            config=theme.MODEBAR,
             alt="Effect of each arm with interval",
         )
         st.caption(
@@ -100,7 +216,7 @@ def _report(report: dict[str, Any], folder: Path) -> None:
     )
 
 
-def grid_figure(grid: dict[str, Any], *, ink: str) -> go.Figure:
+def grid_figure(grid: dict[str, Any], *, ink: str) -> theme.Figure:
     """Draw arms down and seeds across: a score where done, "running", or grey while waiting."""
     arms, seeds = grid["arms"], grid["seeds"]
     score = np.full((len(arms), len(seeds)), np.nan)
@@ -138,7 +254,7 @@ def grid_figure(grid: dict[str, Any], *, ink: str) -> go.Figure:
     return figure
 
 
-def effect_figure(effects: list[dict[str, Any]], task: str, baseline: str) -> go.Figure:
+def effect_figure(effects: list[dict[str, Any]], task: str, baseline: str) -> theme.Figure:
     """Draw an interval per arm and contrast."""
     rows = [(for_chart(shorten(effect["name"], 40)), _effect(effect, task)) for effect in effects]
     x = f"difference x 100 (arms: to {shorten(baseline, 30)})"

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from workbench import theme
@@ -76,12 +75,12 @@ def train_curves(curve: pd.DataFrame, *, key: str, dev_name: str = "dev", live: 
     _warn_of_not_finite(curve, live=live)
     scored = curve.dropna(subset=["dev_score"])
     if not scored.empty:
-        st.plotly_chart(dev_figure(scored, dev_name), key=f"{key}_dev", config=theme.MODEBAR, alt="Dev score by step")
+        theme.draw(dev_figure(scored, dev_name), key=f"{key}_dev", alt="Dev score by step")
     shown = [panel for panel in PANELS if any(curve[line.column].notna().any() for line in panel.series)]
     for start in range(0, len(shown), 2):
         for column, panel in zip(st.columns(2), shown[start : start + 2], strict=False):
-            figure, title = panel_figure(curve, panel), panel.title
-            column.plotly_chart(figure, key=f"{key}_{title}", config=theme.MODEBAR, alt=f"{title} by step")
+            with column:
+                theme.draw(panel_figure(curve, panel), key=f"{key}_{panel.title}", alt=f"{panel.title} by step")
 
 
 def not_finite(curve: pd.DataFrame) -> pd.DataFrame:
@@ -89,7 +88,7 @@ def not_finite(curve: pd.DataFrame) -> pd.DataFrame:
     return curve[~np.isfinite(curve["loss"].astype(float))]
 
 
-def dev_figure(scored: pd.DataFrame, name: str) -> go.Figure:
+def dev_figure(scored: pd.DataFrame, name: str) -> theme.Figure:
     """Dev score by step, the best one marked."""
     figure = theme.chart(f"Dev score: {name}", x="optimizer step", y=dev_unit(name), height=320)
     _add(figure, scored, Series("dev_score", "dev score", theme.HUMAN, 100))
@@ -116,7 +115,7 @@ def dev_unit(name: str) -> str:
     return "held-out triplets in order, %" if "held" in name else "Spearman x 100"
 
 
-def panel_figure(curve: pd.DataFrame, panel: Panel) -> go.Figure:
+def panel_figure(curve: pd.DataFrame, panel: Panel) -> theme.Figure:
     """One small chart; steps without a finite loss get a cross on the axis."""
     figure = theme.chart(panel.title, x="optimizer step", y=panel.unit, height=280)
     drawn = [line for line in panel.series if curve[line.column].notna().any()]
@@ -140,7 +139,7 @@ def panel_figure(curve: pd.DataFrame, panel: Panel) -> go.Figure:
     return figure
 
 
-def legend_below(figure: go.Figure) -> None:
+def legend_below(figure: theme.Figure) -> None:
     """Put the legend below the chart with a line per name, as on a narrow screen each name takes one."""
     room = _LEGEND_LINE * len(figure.data)
     figure.update_layout(
@@ -151,7 +150,7 @@ def legend_below(figure: go.Figure) -> None:
     )
 
 
-def _add(figure: go.Figure, curve: pd.DataFrame, line: Series) -> None:
+def _add(figure: theme.Figure, curve: pd.DataFrame, line: Series) -> None:
     # A single point draws no line, so a short curve shows its points too.
     figure.add_scatter(
         x=curve["step"],

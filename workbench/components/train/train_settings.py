@@ -10,17 +10,11 @@ from typing import Any
 import streamlit as st
 import yaml
 
+from pipeline import train_config
 from pipeline.config import from_fields
 from pipeline.records import InputError
 from pipeline.studies.spec_file import FileFields, read_yaml
-from pipeline.train_config import (
-    MASK_THRESHOLDS,
-    MORE,
-    TRAIN_PRESETS,
-    USUAL_THRESHOLDS,
-    TrainConfig,
-    threshold_meaning,
-)
+from pipeline.train_config import TRAIN_PRESETS, TrainConfig
 from workbench.components.elements import errors_shown
 from workbench.components.settings_form import group_of, settings_form
 
@@ -102,7 +96,7 @@ def _main_fields(base: dict[str, Any], of_preset: str, key: str) -> dict[str, An
     rest = [name for name in group_of(TrainConfig, "") if name not in values]
     values |= settings_form(TrainConfig, rest, base, key=key, offered={"device": devices_here})
     with st.expander("More settings"):
-        values |= settings_form(TrainConfig, group_of(TrainConfig, MORE), base, key=of_preset)
+        values |= settings_form(TrainConfig, group_of(TrainConfig, train_config.MORE), base, key=of_preset)
     return values
 
 
@@ -115,10 +109,10 @@ def _mask_fields(base: dict[str, Any], key: str) -> dict[str, Any]:
     values |= settings_form(TrainConfig, ["guide"], base, key=key, columns=1)
     if rule in ("phi", "released"):
         unit = settings_form(TrainConfig, ["threshold_unit"], base, key=key, columns=1)["threshold_unit"]
-    meaning = threshold_meaning(rule, unit)
-    if meaning != threshold_meaning(base["mask_rule"], base["threshold_unit"]):
-        base = base | {"mask_threshold": USUAL_THRESHOLDS[meaning]}
-    declared = {"mask_threshold": MASK_THRESHOLDS[meaning]}
+    meaning = train_config.threshold_meaning(rule, unit)
+    if meaning != train_config.threshold_meaning(base["mask_rule"], base["threshold_unit"]):
+        base = base | {"mask_threshold": train_config.USUAL_THRESHOLDS[meaning]}
+    declared = {"mask_threshold": train_config.MASK_THRESHOLDS[meaning]}
     values |= settings_form(
         TrainConfig, ["mask_threshold"], base, key=f"{key}_{meaning}", columns=1, declared=declared
     )
