@@ -273,8 +273,8 @@ class CurationRule(Settings):
 
     alpha: float = setting(
         3.0,
-        "Least score a of (premise, positive).",
-        label="α  least score of the positive",
+        "Minimum score a of (premise, positive).",
+        label="α: minimum score of the positive",
         unit="score",
         ge=0,
         le=5,
@@ -283,8 +283,8 @@ class CurationRule(Settings):
     )
     beta: float = setting(
         3.0,
-        "Greatest score b of (premise, hard negative).",
-        label="β  greatest score of the hard negative",
+        "Maximum score b of (premise, hard negative).",
+        label="β: maximum score of the hard negative",
         unit="score",
         ge=0,
         le=5,
@@ -293,8 +293,8 @@ class CurationRule(Settings):
     )
     gamma: float = setting(
         0.1,
-        "Least gap a - b.",
-        label="γ  least gap between them",
+        "Minimum gap a - b.",
+        label="γ: minimum gap between the two",
         unit="score",
         ge=-5,
         le=5,

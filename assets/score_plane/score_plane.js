@@ -33,10 +33,10 @@ function keptCorners({ alpha, beta, gamma }) {
 }
 
 const LINES = {
-  alpha: { letter: "α", low: 0, high: TOP, at: (a) => a, says: "least score of the positive", ends: (v) => [[v, 0], [v, TOP]] },
-  beta: { letter: "β", low: 0, high: TOP, at: (a, b) => b, says: "greatest score of the hard negative", ends: (v) => [[0, v], [TOP, v]] },
+  alpha: { letter: "α", low: 0, high: TOP, at: (a) => a, says: "minimum score of the positive", ends: (v) => [[v, 0], [v, TOP]] },
+  beta: { letter: "β", low: 0, high: TOP, at: (a, b) => b, says: "maximum score of the hard negative", ends: (v) => [[0, v], [TOP, v]] },
   gamma: {
-    letter: "γ", low: -TOP, high: TOP, at: (a, b) => a - b, says: "least gap between them",
+    letter: "γ", low: -TOP, high: TOP, at: (a, b) => a - b, says: "minimum gap between the two",
     ends: (v) => [[Math.max(0, v), Math.max(0, -v)], [Math.min(TOP, TOP + v), Math.min(TOP, TOP - v)]],
   },
 };

@@ -27,10 +27,10 @@ REFERENCE = "unrelated"
 """Capability whose pairs are the zero of the relative similarity."""
 
 KIND_WORDS: dict[Kind, str] = {
-    "same": "minimum functionality: the pair means the same, so at least half way from unrelated to equal",
-    "different": "minimum functionality: the pair does not mean the same, so less than half way",
-    "invariance": "the change adds no meaning, so the similarity to the other sentence moves by 0.1 at most",
-    "directional": "the other sentence must be nearer to the first than the third is",
+    "same": "minimum functionality: the pair means the same, so the similarity should reach the midpoint",
+    "different": "minimum functionality: the meanings differ, so the similarity should be below the midpoint",
+    "invariance": "the change adds no meaning, so the similarity to the other sentence should move by at most 0.1",
+    "directional": "the other sentence should be nearer to the first than the third is",
 }
 
 

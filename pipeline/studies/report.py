@@ -57,7 +57,7 @@ class Effect:
     def verdict(self, task: str = AVERAGE) -> str:
         """Say better or worse only where the interval excludes zero."""
         found = self.tasks[task]
-        return ("better" if found.value > 0 else "worse") if found.is_settled else "not settled"
+        return ("better" if found.value > 0 else "worse") if found.is_settled else "no clear difference"
 
 
 @dataclass(frozen=True, slots=True)

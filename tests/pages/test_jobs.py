@@ -1,5 +1,6 @@
 """How jobs show on Home: the controls that make sense in each state, and what a press does."""
 
+import contextlib
 import os
 import time
 
@@ -79,6 +80,26 @@ def test_a_worker_that_says_nothing_any_more_shows_for_how_long_and_no_old_rate(
         os.utime(folder.path / "status.json", (moment, moment))
         [bar] = draw("home").sidebar.get("progress")
         assert "no report for 3 min" in bar.proto.text and "2.0/s" not in bar.proto.text
+
+
+@pytest.mark.parametrize(
+    ("held", "kind", "words"),
+    [
+        (True, "generate", "Loading the model"),
+        (True, "fetch_premises", "Connecting"),
+        (False, "generate", "not started yet"),  # interrupted
+    ],
+)
+def test_a_job_without_a_first_report_shows_no_zero_of_zero(
+    draw: Draw, workspace: Workspace, held: bool, kind: str, words: str
+) -> None:
+    folder = finished_job(workspace, JOB, kind, [], total=0)
+    with contextlib.ExitStack() as worker:
+        if held:
+            assert worker.enter_context(folder.held())
+        folder.write_status(Status("running", 0, 0, None, None, ""))
+        [bar] = draw("home").main.get("progress")
+        assert bar.proto.text == words
 
 
 def test_what_is_no_job_is_named_on_home(draw: Draw, workspace: Workspace) -> None:

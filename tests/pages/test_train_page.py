@@ -59,7 +59,7 @@ def test_the_form_says_what_a_start_leads_to(draw: Draw, filled: dict[str, str])
     facts = healthy(app).table[0].value.iloc[:, 0]
     assert facts["Steps"].startswith("30 of 4 triplets, 15.0 passes")  # 8 rows in the snapshot
     assert facts["Negatives"].startswith("up to 7 per premise, 4 of them")
-    assert facts["Dev score"].startswith("none")
+    assert facts["Dev score"].startswith("not available")
     command = app.code[0].value
     made, _ = parsed(command)
     assert (made.steps, made.batch_size, made.mask_rule, made.mask_threshold) == (30, 4, "phi", 0.8)

@@ -178,7 +178,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Return a Parquet file, read once for all sessions until it is written anew."""
+    """Return a Parquet file, read once for all sessions until the file changes."""
     return _table(str(path), path.stat().st_mtime)
 
 

@@ -38,7 +38,7 @@ def changes(
 
 @st.cache_data(max_entries=16, show_spinner="Resampling the pairs …")
 def difference(key: tuple[str, float, str, float], _before: pd.DataFrame, _after: pd.DataFrame) -> Interval:
-    """Return the difference in Spearman, after less before, with its paired bootstrap interval."""
+    """Return the difference in Spearman, after minus before, with its paired bootstrap interval."""
     del key
     columns = [frame["predicted"].to_numpy() for frame in (_before, _after)]
     found = compare({"task": ScoredPairs(_before["gold"].to_numpy(), *columns)}, seed=0).average
@@ -134,7 +134,7 @@ def _moved(before: pd.DataFrame, after: pd.DataFrame, mask: object) -> None:
 
 
 def _metric(label: str, change: Interval) -> None:
-    note = "" if change.is_settled else ", not settled"
+    note = "" if change.is_settled else ", no clear difference"
     interval = f"95%: {100 * change.low:+.2f} to {100 * change.high:+.2f}{note}"
     st.metric(label, f"{100 * change.value:+.2f}", delta=interval, delta_color="off", delta_arrow="off")
 
@@ -158,7 +158,7 @@ def pairs_path(workspace: Workspace, job_id: str, task: str) -> Path:
 def load_pairs(workspace: Workspace, job_id: str, task: str) -> pd.DataFrame | None:
     """Return sentence1, sentence2, subset, gold, predicted and error of a task's pairs; None without their file.
 
-    The error is the predicted rank less the gold rank, both as a share of all pairs.
+    The error is the predicted rank minus the gold rank, both as a share of all pairs.
     """
     path = pairs_path(workspace, job_id, task)
     if not path.exists():
@@ -225,11 +225,11 @@ def encoder_comparison(workspace: Workspace, scores: pd.DataFrame, names: dict[s
         st.caption("These two have no task in common whose predictions are still in the workspace.")
         return
     theme.draw(difference_figure(found), key="differences", alt="Difference per task with interval")
-    settled = "settled" if found.average.is_settled else "not settled"
+    verdict = "the interval excludes zero" if found.average.is_settled else "no clear difference"
     st.caption(
         f"Average over {counted(len(found.tasks), 'task')}: {100 * found.average.value:+.2f} "
-        f"({100 * found.average.low:+.2f} to {100 * found.average.high:+.2f}), {settled}. Intervals come "
-        "from resampling the pairs, the same for both encoders; grey ones cover zero. They do not include the "
+        f"({100 * found.average.low:+.2f} to {100 * found.average.high:+.2f}), {verdict}. Intervals come "
+        "from resampling the pairs, the same for both encoders; grey ones cover zero. They leave out the "
         "variation between training seeds."
         + (f" Left out, because the pairs differ or are missing: {', '.join(left_out)}." if left_out else "")
     )
@@ -238,7 +238,7 @@ def encoder_comparison(workspace: Workspace, scores: pd.DataFrame, names: dict[s
 def comparison_of(
     workspace: Workspace, scores: pd.DataFrame, first: str, second: str
 ) -> tuple[Comparison, list[str]]:
-    """Return the differences of two scored encoders, second less first, and the tasks left out."""
+    """Return the differences of two scored encoders, second minus first, and the tasks left out."""
     wide = scores.pivot(index="task", columns="encoder_id", values="job_id")
     jobs = wide.reindex(columns=[first, second]).dropna()
     order = [task for task in STANDARD_TASKS if task in jobs.index] + sorted(set(jobs.index) - set(STANDARD_TASKS))
@@ -252,7 +252,7 @@ def difference_figure(found: Comparison) -> theme.Figure:
     """Draw the difference of the average and of each task, Spearman x 100, with intervals."""
     rows = [("Average", found.average), *found.tasks.items()]
     shown = [(for_chart(name), change.times(100)) for name, change in rows if change is not None]
-    return theme.interval_chart("Difference in Spearman x 100", x="second less first", rows=shown)
+    return theme.interval_chart("Difference in Spearman x 100", x="second minus first", rows=shown)
 
 
 def _stamp(workspace: Workspace, job_id: str, task: str) -> tuple[str, float]:

@@ -87,7 +87,7 @@ def _hub(workspace: Workspace) -> None:
         "Revision", key="import_revision", placeholder="main", help="Pinned to its current commit."
     )
     limit = right.number_input("Premises to keep", 1, 10_000_000, 10_000, key="import_limit")
-    st.caption("This needs a network; everything else here works without one.")
+    st.caption("This needs a network connection; everything else here works offline.")
     if st.button("Fetch", type="primary", icon=":material/cloud_download:", key="import_fetch"):
         with errors_shown():
             data_actions.start_fetch_premises(workspace, hub=name or "", revision=revision.strip(), limit=int(limit))

@@ -18,6 +18,8 @@ IDLE_SECONDS: Final = 5
 SILENT_SECONDS: Final = 60
 """After so long without a report, rate and time left are out of date and not shown."""
 
+_PREPARING: Final = {"downloads": "Connecting"}
+"""What a job of a lane does before its first report, where that is not loading a model."""
 _STATE_LOOKS: Final[dict[str, tuple[theme.BadgeColour, str]]] = {
     "queued": ("gray", ":material/schedule:"),
     "running": ("blue", ":material/progress_activity:"),
@@ -92,7 +94,9 @@ def progress_words(job: JobView) -> str:
     """Return percentage, rate and time left, as far as they are known."""
     if job.state == "queued":
         return "waiting in the queue"
-    parts = [f"{share(job):.0%}"]
+    if not job.total and job.state != "running":
+        return "not started yet"
+    parts = [f"{share(job):.0%}" if job.total else _PREPARING.get(kind_of(job.spec).lane, "Loading the model")]
     if job.silent_s is not None and job.silent_s >= SILENT_SECONDS:
         return f"{parts[0]} · no report for {duration(job.silent_s)}"
     if job.rate:
@@ -145,6 +149,8 @@ def job_card(workspace: Workspace, job: JobView, *, key: str) -> None:
 
 
 def _progress(job: JobView[JobSpec]) -> str:
+    if not job.total:
+        return progress_words(job)
     unit = kind_of(job.spec).unit
     return f"{count(job.done)} of {count(job.total)}{unit and f' {unit}'} · {progress_words(job)}"
 
@@ -179,7 +185,7 @@ def show_charges(job: JobView) -> None:
     """Say what a server has charged for a job, if it did."""
     if usage := job.details.get("usage"):
         tokens = usage["prompt_tokens"] + usage["reply_tokens"]
-        money = f", {usage['money']:.4f} money" if usage["money"] else ""
+        money = f", {usage['money']:.4f} in the currency of its prices" if usage["money"] else ""
         st.caption(f"{counted(usage['calls'], 'call')}, {counted(tokens, 'token')}{money} charged by the server.")
 
 

@@ -28,7 +28,7 @@ def title_of(group: str, name: str) -> str:
 def interval_figure(rows: list[SliceScore]) -> theme.Figure:
     """Draw the difference to the rest per slice, x 100; titles stand above the bars to fit a narrow column."""
     figure = theme.chart(
-        "Worse or better than the rest", x="score x 100, slice less rest", y="", height=90 + 44 * len(rows)
+        "Worse or better than the rest", x="score x 100, slice minus rest", y="", height=90 + 44 * len(rows)
     )
     places = list(range(len(rows)))
     colours = [slice_colour(row) for row in rows]
@@ -74,7 +74,7 @@ def _symbol(row: SliceScore, reach: float) -> str:
 
 
 def slice_colour(row: SliceScore) -> str:
-    """Return grey where the difference is not settled, amber for worse pairs than the rest, blue for better ones."""
+    """Return grey where the interval covers zero, amber for pairs worse than the rest, blue for better ones."""
     return theme.change_colour(row.difference)
 
 
@@ -139,7 +139,8 @@ def slice_picker(found: TaskSlices, *, no_slice: str = _NO_SLICE) -> str:
     )
     open_ones = sum(not row.difference.is_settled for row in found.scores)
     st.caption(
-        f"{counted(len(found.scores), 'slice')}; {count(open_ones)} not settled (grey: 95% interval covers zero). "
+        f"{counted(len(found.scores), 'slice')}; {count(open_ones)} without a clear difference (grey: the 95% "
+        "interval covers zero). "
         "With many slices, about 1 in 20 is significant by chance."
     )
     with st.expander("All slices as a table"):
@@ -158,7 +159,9 @@ def slice_summary(row: SliceScore | None, pairs: int) -> None:
         st.caption(f"All {counted(pairs, 'pair')} of the task.")
         return
     found = row.difference
-    certainty = "not settled" if not found.is_settled else "better than the rest" if found.value > 0 else "worse"
+    certainty = (
+        "no clear difference" if not found.is_settled else "better than the rest" if found.value > 0 else "worse"
+    )
     st.caption(
         plain(
             f"{counted(row.pairs, 'pair')}; score {row.score * 100:.1f}, {found.value * 100:+.1f} to the rest "
@@ -195,7 +198,7 @@ def _table(rows: list[SliceScore]) -> None:
             "From": [100 * row.difference.low for row in rows],
             "To": [100 * row.difference.high for row in rows],
             "Costs": [100 * row.cost for row in rows],
-            "Not settled": [not row.difference.is_settled for row in rows],
+            "No clear difference": [not row.difference.is_settled for row in rows],
         }
     )
     numbers = {name: st.column_config.NumberColumn(format="%+.1f") for name in ("To the rest", "From", "To")}

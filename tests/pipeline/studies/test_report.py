@@ -68,7 +68,7 @@ def test_means_and_spreads_are_over_seeds_and_the_average_is_over_tasks_first(re
 
 def test_a_verdict_stands_only_where_the_interval_excludes_zero(report):
     verdicts = {effect.name: effect.verdict() for effect in report.against_baseline}
-    assert verdicts == {"untrained": "worse", SLY: "better", "alike": "not settled"}
+    assert verdicts == {"untrained": "worse", SLY: "better", "alike": "no clear difference"}
     told = dict(zip([text.split(" ")[0] for _, text in findings(report)], findings(report), strict=True))
     assert told["alike"][0] == "open" and "cannot be told from base" in told["alike"][1]
     assert told["both"][1].startswith("both is better than base: +")
@@ -116,7 +116,7 @@ def test_markdown_has_the_same_figures_and_no_live_markup(report):
     text = as_markdown(report)
     row = next(row for row in report.rows if row.arm == "base").scores["average"]
     assert "| base | 100 | " in text and f"{row.mean:.2f} ± {row.sd:.2f}" in text
-    assert "<script>" not in text.replace("\\<script\\>", "") and "not settled" in text
+    assert "<script>" not in text.replace("\\<script\\>", "") and "no clear difference" in text
     assert all(line.count(" | ") == text.split("\n")[8].count(" | ") for line in text.split("\n")[8:12])
 
 

@@ -200,7 +200,7 @@ def _pairs(workspace: Workspace, run: HygieneRun, above: pd.DataFrame) -> None:
         alt="Masked pairs, weakest first",
         column_config={"Cosine": st.column_config.NumberColumn(format="%.3f", width="small")},
     )
-    st.caption("Weakest first. φ is right where the two sentences stop meaning the same.")
+    st.caption("Weakest first. The right φ lies where the two sentences stop meaning the same.")
     if event.selection.rows:
         pair = near.iloc[event.selection.rows[0]]
         kept, other = str(pair["premise_of"]), str(pair["candidate_of"])

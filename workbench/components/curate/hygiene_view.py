@@ -87,7 +87,7 @@ def _form(workspace: Workspace, scope: Scope, *, primary: bool) -> None:
         help="STS files, whose sentences must not be in the training set. Without it, leakage is not checked.",
     )
     threshold = st.slider(
-        "Least similarity of near duplicates", 0.5, 1.0, 0.8, 0.05, key="hygiene_threshold",
+        "Minimum similarity of near duplicates", 0.5, 1.0, 0.8, 0.05, key="hygiene_threshold",
         help="Share of four-letter sequences that two triplets have in common, over all three sentences.",
     )  # fmt: skip
     with_guide = st.checkbox(
@@ -141,10 +141,10 @@ def closer(workspace: Workspace, run: HygieneRun) -> None:
     table = run.table("closer").sort_values("near", kind="stable")
     cosines = zip(table["near"], table["far"], strict=True)
     table = table.assign(finding=[f"{near:.2f} to {far:.2f}" for near, far in cosines])
-    st.caption("By the guide, the premise is closer to the hard negative than to the positive.")
+    st.caption("According to the guide, the premise is closer to the hard negative than to the positive.")
     _findings(
         workspace, run, table, name="closer", reason="hard negative closer than positive",
-        none="By the guide, every positive is closer than its hard negative.",
+        none="According to the guide, every positive is closer than its hard negative.",
     )  # fmt: skip
 
 

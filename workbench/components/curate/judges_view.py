@@ -164,7 +164,7 @@ def _form(workspace: Workspace, scope: Scope, judges: list[str]) -> None:
         )
         pairs = st.number_input("Pairs", 50, 10_000, 500, 50, key="calibrate_pairs")
         ensemble = st.text_input(
-            "Name of an ensemble to fit too", key="calibrate_ensemble", max_chars=40, placeholder="no ensemble",
+            "Name of an ensemble to fit as well", key="calibrate_ensemble", max_chars=40, placeholder="no ensemble",
             help="The weighted sum of the judges' raw values that fits gold best, with weights of at least 0.",
         )  # fmt: skip
     else:
@@ -196,7 +196,7 @@ def rule_against_people(workspace: Workspace, scope: Scope, rule: CurationRule) 
     a, b = decided["a"].to_numpy(), decided["b"].to_numpy()
     accepted = (decided["action"] == "accept").to_numpy()
     if len(decided) < MIN_DECISIONS:
-        st.caption(f"The rule is measured from {MIN_DECISIONS} decided triplets on; so far {count(len(decided))}.")
+        st.caption(f"The rule is measured once {MIN_DECISIONS} triplets are decided; so far {count(len(decided))}.")
     else:
         _measured(rule, a, b, accepted)
     _judges(workspace, scope, rule)
@@ -215,10 +215,10 @@ def _measured(rule: CurationRule, a: np.ndarray, b: np.ndarray, accepted: np.nda
         return
     found = best.fit.rule
     st.markdown(
-        f"Best on a grid: α **{found.alpha:g}** {_range(best, 'alpha')}, "
+        f"Best thresholds on a grid: α **{found.alpha:g}** {_range(best, 'alpha')}, "
         f"β **{found.beta:g}** {_range(best, 'beta')}, "
         f"γ **{found.gamma:g}** {_range(best, 'gamma')}; F1 {_value_words(best.fit.f1)}, now {_value_words(fit.f1)}. "
-        "In brackets: 95 % bootstrap intervals from 200 draws."
+        "In brackets: 95% bootstrap intervals from 200 resamples."
     )
     st.button("Use these thresholds", on_click=set_rule, args=(found,), key="use_best_rule")
 

@@ -110,7 +110,7 @@ def _opinions(workspace: Workspace, triplet_id: str) -> None:
     opinions = workspace.store.annotations.of()
     own = opinions[opinions["triplet_id"] == triplet_id]
     decisions = ", ".join(f"{row.annotator}: {row.action}" for row in own.itertuples())
-    st.text(f"Annotators differ. {decisions}. Your decision settles it; their annotations are kept.")
+    st.text(f"Annotators disagree. {decisions}. Your decision settles it; their annotations are kept.")
 
 
 def _edit(workspace: Workspace, triplet: dict[str, Any], settings: QueueSettings) -> None:

@@ -143,7 +143,7 @@ def effect_figure(record: dict[str, Any]) -> theme.Figure:
     effects = record["effects"]
     figure = theme.chart(
         "What each word adds to the cosine",
-        x="cosine with all words less cosine without this one",
+        x="cosine with all words minus cosine without this one",
         y="",
         height=110 + 20 * len(effects),
     )
@@ -236,7 +236,7 @@ def residual_view(pairs: pd.DataFrame, *, name: str) -> tuple[pd.DataFrame, pd.S
         text = st.text_input("Text", key="error_text", placeholder="in either sentence", icon=":material/search:")
     rows = worst(pairs.iloc[marked] if marked else pairs, str(direction), text.strip())
     where = "selected above" if marked else "here; select an area above to see only its pairs"
-    st.caption(f"The {count(min(_WORST, len(rows)))} largest of {count(len(rows))} pairs {where}.")
+    st.caption(f"The {count(min(_WORST, len(rows)))} largest errors of {count(len(rows))} pairs {where}.")
     shown = rows.head(_WORST)
     event = st.dataframe(
         shown[["error", "sentence1", "sentence2", "gold", "predicted", "subset"]],

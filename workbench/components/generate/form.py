@@ -165,7 +165,7 @@ def estimate(jobs: Sequence[JobView[JobSpec]], limit: int) -> str:
     if not rate:
         return "No speed measured on this machine yet; the time left appears with the first rows."
     speed = f"{rate:.1f} premises per second" if rate >= 0.1 else f"{rate * 60:.1f} premises per minute"
-    return f"About {duration(limit / rate)} at the {speed} measured last."
+    return f"About {duration(limit / rate)} at the last measured speed of {speed}."
 
 
 def grid_preview(workspace: Workspace, choice: GenerationChoice) -> None:

@@ -24,7 +24,7 @@ MEANINGS = {
     Outcome.COPY: "repeats the premise, or the positive repeats as hard negative, up to case and punctuation",
     Outcome.NEAR_COPY: "repeats the premise in almost the same words",
     Outcome.EMPTY: "no letters or digits",
-    Outcome.TRUNCATED: "reached the longest reply",
+    Outcome.TRUNCATED: "cut off at the maximum length",
     Outcome.MALFORMED: "an announcement, code or JSON without a sentence",
     Outcome.REFUSED: "talks about the task instead of doing it",
     Outcome.LOOP: "repeats itself",

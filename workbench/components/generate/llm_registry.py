@@ -57,7 +57,7 @@ def _check_or_remove(workspace: Workspace) -> None:
             with errors_shown():
                 remove_llm(workspace, name=name)
                 st.rerun()
-    st.caption("Removing only takes it off this list; its files and its triplets stay.")
+    st.caption("Removing an LLM only takes it off this list; its files and triplets are kept.")
 
 
 def llm_table(llms: list[RegisteredLLM]) -> None:

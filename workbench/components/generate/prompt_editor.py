@@ -136,7 +136,7 @@ def _fields(kept: SidePrompt, *, key: str) -> SidePrompt:
     )
     with st.expander("Stop strings and clean-up"):
         stop = st.text_input(
-            "More stop strings, separated by spaces",
+            "Additional stop strings, separated by spaces",
             " ".join(kept.stop),
             key=f"prompt_stop_{key}",
             help="A reply ends at its first line break, and before any of these.",

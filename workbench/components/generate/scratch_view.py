@@ -35,7 +35,7 @@ MEANINGS: Final = {
     PremiseOutcome.LOOP: "repeats itself",
     PremiseOutcome.REFUSED: "talks about the task instead of doing it",
     PremiseOutcome.EMPTY: "no letters or digits",
-    PremiseOutcome.TRUNCATED: "reached the longest premise",
+    PremiseOutcome.TRUNCATED: "cut off at the maximum length",
     PremiseOutcome.FAILED: "could not be written",
 }
 _ROW: Final = 35

@@ -45,7 +45,7 @@ def pair_list(workspace: Workspace, map_id: str, drawn: SentenceMap, pairs: pd.D
         )
         chosen = event.selection.rows
         if not chosen:
-            st.caption("Weakest pairs first. φ is right where they stop being duplicates.")
+            st.caption("Weakest pairs first. The right φ lies where they stop being duplicates.")
             return
         pair = near.iloc[chosen[0]]
         with st.container(horizontal=True):

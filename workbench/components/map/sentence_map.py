@@ -91,7 +91,9 @@ def map_form(workspace: Workspace, drawable: dict[str, str]) -> None:
             key="map_method",
             disabled=bool(later),
         )
-        limit = st.select_slider("Most triplets or pairs", _LIMITS, value=5000, format_func=count, key="map_limit")
+        limit = st.select_slider(
+            "Maximum number of triplets or pairs", _LIMITS, value=5000, format_func=count, key="map_limit"
+        )
         guided = st.toggle(
             "Find the pairs that φ would mask",
             key="map_guided",
@@ -254,7 +256,7 @@ def _badge(chosen: MapChoice) -> None:
         st.badge(
             f"trustworthiness {trust:.2f}",
             color="green" if trust >= 0.9 else "orange",
-            help="How far neighbours on the map are neighbours under the encoder too; 1 is best.",
+            help="How reliably neighbours on the map are neighbours under the encoder too; 1 is best.",
         )
         st.badge(
             f"neighbours kept {recall:.0%}",

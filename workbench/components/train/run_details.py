@@ -1,4 +1,4 @@
-"""What a run leaves beside its curves: first batch, worst validation rows, model card; and runs compared."""
+"""What a run produces besides its curves: first batch, worst validation rows, model card; and runs compared."""
 
 import json
 import re

@@ -95,7 +95,7 @@ def _part(workspace: Workspace, job: JobView, view: str) -> None:
         name = str(dev["name"]) if dev else "dev"
         most = _LIVE_POINTS if is_live(job) else _POINTS
         curve = workspace.store.runs.curve(job.job_id, most=most)
-        train_curves(curve, key="curve", dev_name=name, live=is_live(job))
+        train_curves(curve, key="curve", dev_name=name, state=job.state)
 
 
 def _result(workspace: Workspace, job: JobView) -> None:
@@ -124,8 +124,8 @@ def _result(workspace: Workspace, job: JobView) -> None:
     if job.total and job.done < job.total:
         st.caption(f"Ended at step {count(job.done)} of {count(job.total)}; the encoder was kept.")
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.page_link(elements.EVALUATE, label="See it beside other encoders", icon=":material/leaderboard:")
-        st.page_link(elements.EMBEDDING_MAP, label="Look at its map", icon=":material/scatter_plot:")
+        st.page_link(elements.EVALUATE, label="Compare with other encoders", icon=":material/leaderboard:")
+        st.page_link(elements.EMBEDDING_MAP, label="Show its map", icon=":material/scatter_plot:")
         _again(job)
 
 
@@ -185,7 +185,7 @@ def run_queue(workspace: Workspace) -> None:
         if not any(job.kind == "train" for job in waiting.values()):
             return False
         with st.container(border=True):
-            st.markdown("**Queue**  \n:gray[One run at a time per device; the next one starts by itself.]")
+            st.markdown("**Queue**  \n:gray[One run at a time per device; the next one starts automatically.]")
             for job in jobs:
                 if job.state == "running":
                     job_card(workspace, job, key="queue")

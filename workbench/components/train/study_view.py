@@ -202,7 +202,7 @@ def _report(report: dict[str, Any], folder: Path) -> None:
         )
         st.caption(
             f"Differences on {task_words(last)}, x 100, with 95 % intervals: seeds and test items are resampled "
-            "together, in the same way for every arm. Grey intervals cover zero: their sign is not settled."
+            "together, in the same way for every arm. Grey intervals cover zero: no clear difference."
         )
     st.dataframe(
         score_table(report),
@@ -271,7 +271,7 @@ def task_words(task: str) -> str:
 
 
 def score_table(report: dict[str, Any]) -> pd.DataFrame:
-    """Return arms x tasks as mean ± sd, with the difference to the baseline and whether it is settled."""
+    """Return arms x tasks as mean ± sd, with the difference to the baseline and a verdict."""
     against = {effect["name"]: effect for effect in report["against_baseline"]}
     rows, tasks = [], shown_tasks(report)
     for row in report["rows"]:
@@ -281,7 +281,9 @@ def score_table(report: dict[str, Any]) -> pd.DataFrame:
         if effect:
             found = _effect(effect, tasks[-1])
             cells["Difference"] = f"{found.value:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
-            cells["Verdict"] = ("better" if found.value > 0 else "worse") if found.is_settled else "not settled"
+            cells["Verdict"] = (
+                ("better" if found.value > 0 else "worse") if found.is_settled else "no clear difference"
+            )
         # An untrained arm has neither triplets nor a training time.
         cells["Training s per seed"] = None if row["triplets"] is None else f"{row['train_s']:.1f}"
         rows.append(cells)

@@ -8,6 +8,7 @@ import streamlit as st
 
 from workbench import theme
 from workbench.components.elements import count, counted, no_chart, spearman
+from workbench.components.job_progress import LIVE_STATES
 
 _LEGEND_LINE, _AXIS_ROOM = 22, 52
 """Height in pixels of a line of the legend, and of an axis with its title."""
@@ -58,21 +59,23 @@ PANELS = (
         "GB",
         (
             Series("memory_mb", "main memory", theme.INK, 1 / 1024),
-            Series("gpu_memory_mb", "GPU, most so far", theme.HUMAN, 1 / 1024),
+            Series("gpu_memory_mb", "GPU, peak so far", theme.HUMAN, 1 / 1024),
         ),
         from_zero=True,
     ),
-    Panel("GPU at work", "% of the time", (Series("gpu_use", "use", theme.INK, 100),), from_zero=True),
+    Panel("GPU utilization", "% of the time", (Series("gpu_use", "use", theme.INK, 100),), from_zero=True),
 )
 
 
-def train_curves(curve: pd.DataFrame, *, key: str, dev_name: str = "dev", live: bool = False) -> None:
-    """Draw what has been recorded so far; panels without measurements are left out."""
+def train_curves(curve: pd.DataFrame, *, key: str, dev_name: str = "dev", state: str = "finished") -> None:
+    """Draw what a run in this state has recorded so far; panels without measurements are left out."""
     if curve.empty:
-        hint = "The first recorded step appears here." if live else "The run ended before its first step."
-        no_chart("Training curves", hint)
+        hints = {"paused": "Paused before its first step."} | dict.fromkeys(
+            LIVE_STATES, "The first recorded step appears here."
+        )
+        no_chart("Training curves", hints.get(state, "The run ended before its first step."))
         return
-    _warn_of_not_finite(curve, live=live)
+    _warn_of_not_finite(curve, live=state in LIVE_STATES)
     scored = curve.dropna(subset=["dev_score"])
     if not scored.empty:
         theme.draw(dev_figure(scored, dev_name), key=f"{key}_dev", alt="Dev score by step")

@@ -128,7 +128,11 @@ def _dev(wanted: Wanted) -> str:
     when = f"every {count(every)} steps and at the end" if every else "at the end"
     if wanted.sts_dir:
         return f"STSB-dev if the folder has it{', else held-out triplets' if wanted.hold_out else ''}, {when}"
-    return f"held-out triplets, {when}" if wanted.hold_out else "none: name an STS folder, or hold premises out"
+    return (
+        f"held-out triplets, {when}"
+        if wanted.hold_out
+        else "not available: choose an STS folder or hold out premises"
+    )
 
 
 def phi_preview(workspace: Workspace, wanted: Wanted) -> None:

@@ -139,7 +139,7 @@ def read_settings(text: str) -> dict[str, Any]:
 
 
 def paste_settings() -> None:
-    """Draw the popover; valid settings open the form anew."""
+    """Draw the popover; valid settings fill the form."""
     with st.popover("Paste settings", icon=":material/content_paste:"):
         text = st.text_area(
             "Settings as JSON or YAML",
