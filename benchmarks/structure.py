@@ -21,7 +21,7 @@ from statistics import median
 PROJECT = Path(__file__).resolve().parent.parent
 MEASURED = ("pipeline", "workbench")
 READ = (*MEASURED, "pages", "benchmarks", "tests")
-KEYED_READ = re.compile(r"""\b(?:spec|settings)(?:\.get\(|\[)["']""")
+KEYED_READ = re.compile(r"""\bspec(?:\.get\(|\[)["']""")
 """How a job's settings were read by name: spec["config"], job.spec.get("corpus")."""
 
 

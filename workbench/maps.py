@@ -114,11 +114,11 @@ PAIR_ROLES: Final = ("sentence1", "sentence2")
 _TASK: Final = "task:"
 OUTCOMES: Final = {"positive": "positive_outcome", "hard_negative": "hard_negative_outcome"}
 PAIR_COLUMNS: Final = ("gold", "predicted", "error")
-"""Gold score, cosine, and predicted rank less gold rank as a share of all pairs."""
+"""Gold score, cosine, and predicted rank minus gold rank as a share of all pairs."""
 
 
 def task_corpus(task: str) -> str:
-    """Name under which a map of a task's pairs is filed."""
+    """Return the name that a map of a task's pairs is stored under."""
     return f"{_TASK}{task}"
 
 

@@ -33,7 +33,7 @@ def study_file(named: Path) -> Path:
     if named.name == str(named) and shipped.is_file():
         return shipped
     names = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.yaml")))
-    raise InputError(f"There is no study file {named}: check the name, or take a shipped study ({names}).")
+    raise InputError(f"There is no study file {named}: check the name, or use a shipped study ({names}).")
 
 
 def study_command(path: Path, sts_dir: str | None) -> str:

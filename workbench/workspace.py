@@ -1,4 +1,4 @@
-"""A workspace: its folder, store, jobs and the thread that looks after them; reached through a server; rebuilt."""
+"""A workspace: one folder with its store and jobs, opened here or reached through its server, and its rebuilding."""
 
 import atexit
 import json

@@ -190,7 +190,7 @@ def test_undo_reaches_over_processes(boats, own_workspace, command_environment, 
     first, second = (row["triplet_id"] for row in run("curate", "list", "--limit", 2)["triplets"])
     assert command("curate", "decide", first, "--accept", "--by", "ann").returncode == 0
     assert command("curate", "decide", second, "--swap", "--by", "bob").returncode == 0
-    assert "Taken back" in command("curate", "undo", "--by", "ann").stdout
+    assert "Undone" in command("curate", "undo", "--by", "ann").stdout
     assert "ann has no decision to undo" in command("curate", "undo", "--by", "ann").stdout
     assert [row["step"] for row in run("curate", "history", first)["history"]] == ["decision", "undo"]
     decided = run("curate", "list", "--where", "decision=decided")["triplets"]

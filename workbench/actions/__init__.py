@@ -1,10 +1,10 @@
-"""Use cases: what pages and the command line ask of a workspace.
+"""Actions: everything that pages and the command line can do to a workspace, listed in ACTIONS.
 
-Each is a function of a workspace and plain arguments that answers with a JSON-able dict: the command line calls it in
-its own process or, while a server owns the workspace, over HTTP. ACTIONS is all that can be asked.
+An action is a function of a workspace and plain arguments that returns a dict of JSON values. The command line calls
+it in its own process or, while a server owns the workspace, over HTTP.
 """
 
-# Each of these modules enters its actions into the table.
+# Importing these modules registers their actions.
 from workbench.actions import analysis, curation, data, decisions, evaluation, generation, jobs, models, training  # noqa: F401
 from workbench.actions.call import ACTIONS
 

@@ -1,4 +1,4 @@
-"""Looking at errors and embedding maps: explanations, behavioural tests, maps and their search, slices, notes."""
+"""Error analysis and embedding maps: explanations, behavioural tests, maps and their search, slices, notes."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ _MOST_TO_ALIGN = 10_000
 """Aligning takes minutes for ten thousand sentences, and its neighbour tables grow with the square."""
 _USABLE: frozenset[State] = USABLE | {"paused"}
 CURRENT = "current"
-"""Stands for every triplet of the workspace that is ok and not rejected, with people's decisions applied."""
+"""All triplets of the workspace that are ok and not rejected, with people's decisions applied."""
 _COLUMNS = ["triplet_id", "premise", "positive", "hard_negative", "source"]
 
 
@@ -55,14 +55,14 @@ def start_behaviour(workspace: Workspace, *, encoder: str) -> Answer:
 def add_behaviour_test(
     workspace: Workspace, *, capability: str, kind: str, sentence: str, other: str, third: str = ""
 ) -> Answer:
-    """Add a test of your own to the suite; it takes part from the next run on."""
+    """Add a test of your own to the suite, starting with its next run."""
     case = Case.of(capability.strip(), kind, sentence.strip(), other.strip(), third.strip() or None)  # type: ignore[arg-type]
     return {"case_id": case.case_id, "added": OwnTests(workspace.root).add(case)}
 
 
 @action
 def retract_behaviour_test(workspace: Workspace, *, case_id: str) -> Answer:
-    """Take back a test of your own; results that it took part in stay."""
+    """Remove a test of your own; earlier results that include it stay."""
     OwnTests(workspace.root).retract(case_id)
     return {"case_id": case_id}
 
@@ -102,9 +102,9 @@ def start_projection(
     """Queue a 2-D map of the sentences of a generation run, a snapshot, or a task with a score of the last encoder.
 
     With `compare_with` (encoders that come after `encoder`, for example checkpoints) all are drawn on one aligned
-    map. With a `guide` the map also holds the pairs that a mask threshold would take for false negatives. With
-    `every_outcome` a generation run's failed replies are drawn too. A map of the same sentences and settings that
-    exists, or is being drawn, is returned in place of a second one.
+    map. With a `guide` the map also holds the pairs that a mask threshold would treat as false negatives. With
+    `every_outcome` a generation run's failed replies are drawn too. If a map of the same sentences and settings
+    exists or is being drawn, that one is returned.
     """
     found = [find_encoder(workspace, name) for name in (encoder, *compare_with)]
     if len({item.encoder_id for item in found}) < len(found):
@@ -141,7 +141,7 @@ def start_projection(
 def triplet_sentences(
     workspace: Workspace, *, attempt_id: str | None, snapshot_id: str | None, every_outcome: bool
 ) -> tuple[pd.DataFrame, str]:
-    """Return triplets of a generation run or a snapshot, and the name they are filed under.
+    """Return triplets of a generation run or a snapshot, and the name its map is stored under.
 
     With `every_outcome` a run's copies, truncated and other failed replies are kept too, as long as both sides hold a
     text to draw. Raises InputError when there is nothing to draw.
@@ -163,7 +163,7 @@ def triplet_sentences(
 
 
 def pair_sentences(workspace: Workspace, *, task: str, encoder_id: str) -> tuple[pd.DataFrame, str]:
-    """Return the pairs of a task with the rank errors of an encoder, and the name they are filed under.
+    """Return the pairs of a task with the rank errors of an encoder, and the name its map is stored under.
 
     Raises InputError when the encoder has no score on the task, or its predictions are gone.
     """
@@ -233,12 +233,12 @@ def _corpus_of(workspace: Workspace, texts: list[str], name: str, origin: str, d
 
 
 def default_guide() -> str:
-    """The guide that a training run masks with by default."""
+    """Return the guide that training uses by default."""
     return TrainConfig().guide
 
 
 def _key(spec: JobSpec, frame: pd.DataFrame | None = None) -> str:
-    """Content of a job: same settings on same sentences give the same key."""
+    """Hash a job's settings and sentences: equal content gives an equal key."""
     asked = {name: value for name, value in asdict(spec).items() if name != "key"}
     digest = hashlib.blake2b(json.dumps(asked, sort_keys=True).encode(), digest_size=16)
     if frame is not None:
@@ -262,7 +262,7 @@ def start_margins(workspace: Workspace, *, encoder: str, corpus: str = CURRENT) 
 
 
 def _triplets(workspace: Workspace, corpus: str) -> tuple[pd.DataFrame, str, str]:
-    """Rows, id and title of a snapshot or of the current triplets."""
+    """Return rows, id and title of a snapshot or of the current triplets."""
     if corpus == CURRENT:
         known = workspace.store.triplets.rows(TripletFilter(outcome="ok"))
         frame, corpus_id, title = known[known["decision"] != "reject"], CURRENT, "all triplets"
@@ -278,6 +278,6 @@ def _triplets(workspace: Workspace, corpus: str) -> tuple[pd.DataFrame, str, str
 
 
 def _source(triplets: pd.DataFrame) -> list[str]:
-    """What wrote each triplet: LLM and omega, or `import`."""
+    """Return the origin of each triplet: LLM and omega, or `import`."""
     pairs = zip(triplets["llm"], triplets["omega"], strict=True)
     return ["import" if pd.isna(llm) or not llm else f"{llm}, omega {omega:g}" for llm, omega in pairs]

@@ -18,7 +18,7 @@ ACTIONS: dict[str, Action] = {}
 
 
 def action(function: A) -> A:
-    """Let a function of a workspace be called by its name."""
+    """Register a function of a workspace as an action under its own name."""
     ACTIONS[function.__name__] = function
     return function
 
@@ -26,27 +26,27 @@ def action(function: A) -> A:
 def call_action(workspace: Workspace, name: str, called: Action, arguments: dict[str, Any]) -> Answer:
     """Check the arguments against the signature and annotations of an action, then run it.
 
-    Raises InputError for an unknown, missing or mistyped argument, and for text that cannot be kept as UTF-8.
+    Raises InputError for an unknown, missing or mistyped argument, and for text that is not valid UTF-8.
     """
     try:
         inspect.signature(called).bind(workspace, **arguments)
     except TypeError as error:
         raise InputError(f"The action {name} cannot be called like this: {error}.") from error
     check_types(arguments, called, of=f"the action {name}")
-    _refuse_no_numbers(arguments)
+    _refuse_non_finite(arguments)
     try:
         text = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
         text.encode()
     except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(f"The arguments of {name} hold what JSON or UTF-8 cannot keep: {error}.") from error
+        raise InputError(f"The arguments of {name} cannot be written as JSON in UTF-8: {error}.") from error
     if "\\u0000" in text:
-        raise InputError(f"The arguments of {name} hold the character NUL, which no text or name may.")
+        raise InputError(f"The arguments of {name} contain the character NUL, which texts and names must not.")
     return called(workspace, **arguments)
 
 
-def _refuse_no_numbers(values: dict[str, Any]) -> None:
+def _refuse_non_finite(values: dict[str, Any]) -> None:
     for name, value in values.items():
         if isinstance(value, dict):
-            _refuse_no_numbers(value)
+            _refuse_non_finite(value)
         elif isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"{name} must be a number, got {value}.")

@@ -17,7 +17,7 @@ from pipeline.settings import checked_name
 from workbench.actions.call import Answer, action
 from workbench.actions.decisions import annotator_name, decide
 from workbench.actions.evaluation import checked_folder, find_encoder
-from workbench.actions.generation import known_attempts
+from workbench.actions.generation import checked_runs
 from workbench.actions.models import resolve_llm
 from workbench.jobs.kinds import CalibrateSpec, HygieneSpec, JudgeSpec
 from workbench.paths import ASSETS
@@ -26,10 +26,10 @@ from workbench.store.files import MOST_RULE_NAME_CHARS, read_notes, write_notes
 from workbench.workspace import Workspace
 
 DUPLICATE = "duplicate of triplet "
-"""Begins the reason of a rejected duplicate; the triplet that was kept follows."""
+"""Start of the reason for rejecting a duplicate; the id of the triplet that was kept follows."""
 _LEAST_PAIRS = 50
 _writing = Lock()
-"""Notes are read, changed and written: two people must not lose each other's change."""
+"""Held while notes are read, changed and written: concurrent changes must not overwrite each other."""
 
 
 @action
@@ -45,7 +45,7 @@ def curate(
     name = checked_name(name, "a snapshot")
     settings = from_fields(CurationRule, rule or {}) if judge_id else None
     limits = astuple(settings) if settings else None
-    sets, attempt_ids = workspace.store.final_sets, known_attempts(workspace, attempt_ids)
+    sets, attempt_ids = workspace.store.final_sets, checked_runs(workspace, attempt_ids)
     kept, reasons = sets.kept(attempt_ids, judge_id, limits), sets.reasons(attempt_ids, judge_id, limits)
     total = sum(reasons.values())
     if kept.empty:
@@ -73,7 +73,7 @@ def curation_notes(workspace: Workspace) -> Answer:
 
 @action
 def save_guidelines(workspace: Workspace, *, guidelines: str | None = None, shared: float | None = None) -> Answer:
-    """Save the guidelines, the share that every annotator decides (0 to 1), or both; what is left out stays."""
+    """Save the guidelines, the share that every annotator decides (0 to 1), or both; an omitted one stays."""
     with _writing:
         notes = read_notes(workspace.root)
         text = notes.guidelines if guidelines is None else guidelines
@@ -122,13 +122,13 @@ def start_hygiene(
 ) -> Answer:
     """Queue the search for duplicates, leaks into the STS folder, copies and, with a guide, false hard negatives.
 
-    People's decisions are applied first. threshold: least share of common letter sequences of near duplicates.
+    People's decisions are applied first. threshold: minimum share of letter sequences that near duplicates share.
     """
     if not 0.5 <= threshold <= 1:
         raise InputError(f"Near duplicates need a similarity between 0.5 and 1, got {threshold}.")
-    frame = workspace.store.final_sets.kept(known_attempts(workspace, attempt_ids), None, None)
+    frame = workspace.store.final_sets.kept(checked_runs(workspace, attempt_ids), None, None)
     if frame.empty:
-        raise InputError("These generation runs hold no usable triplet that was not rejected: generate some first.")
+        raise InputError("These generation runs hold no usable triplets except rejected ones: generate some first.")
     spec = HygieneSpec(
         attempt_ids=tuple(attempt_ids),
         sts_dir=str(checked_folder(sts_dir)) if sts_dir else None,
@@ -171,13 +171,13 @@ def start_judge(
     """Queue the judging of all triplets of these generation runs with both sides ok.
 
     Raw values become scores by the newest calibration of the workspace, else by the shipped one; with `gold_dir` by
-    one that is fitted first.
+    one fitted first.
     """
     chosen = list(judges or EMBEDDED_JUDGES)
     spec = JudgeSpec(tuple(chosen), tuple(attempt_ids), gold_dir, *_known(workspace, chosen))
     if not gold_dir:
         _require_calibrations(workspace, chosen)
-    frame = workspace.store.final_sets.texts(known_attempts(workspace, attempt_ids))
+    frame = workspace.store.final_sets.texts(checked_runs(workspace, attempt_ids))
     if frame.empty:
         raise InputError("These generation runs hold no triplet with both sides ok: generate some first.")
     job_id = workspace.jobs.submit(spec, frame, title=title or f"{len(frame)} triplets, {', '.join(chosen)}")
@@ -197,7 +197,7 @@ def start_calibrate(
 ) -> Answer:
     """Queue the fit of a calibration per judge: on gold pairs of a folder, or without one on people's decisions.
 
-    Scores that these judges gave the runs' triplets are mapped anew from their raw values. With `ensemble` (a
+    The scores that these judges gave the runs' triplets are recomputed from the raw values. With `ensemble` (a
     name) the judges' weighted sum is fitted too, as one more judge.
     """
     if not judges:
@@ -217,7 +217,7 @@ def start_calibrate(
         pairs=pairs,
         ensemble=ensemble.strip() if ensemble else None,
     )
-    frame = workspace.store.judgements.raw_values(known_attempts(workspace, attempt_ids), judges)
+    frame = workspace.store.judgements.raw_values(checked_runs(workspace, attempt_ids), judges)
     where = Path(gold_dir).name if gold_dir else "people's decisions"
     return {"job_id": workspace.jobs.submit(spec, frame, title=f"{', '.join(judges)} on {where}")}
 

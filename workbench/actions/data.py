@@ -19,7 +19,7 @@ from pipeline.settings import checked_name
 from workbench.actions.call import Answer, action
 from workbench.actions.curation import provenance
 from workbench.actions.evaluation import find_snapshot
-from workbench.actions.generation import known_attempts
+from workbench.actions.generation import checked_runs
 from workbench.actions.models import resolve_llm
 from workbench.jobs.kinds import FetchPremisesSpec, WritePremisesSpec
 from workbench.journal import Row, new_id, now
@@ -87,9 +87,9 @@ def start_fetch_premises(
 def start_write_premises(
     workspace: Workspace, *, config: dict[str, Any] | None = None, name: str = "from scratch"
 ) -> Answer:
-    """Queue premises from scratch by the fields of a ScratchConfig; the corpus has the id of the job.
+    """Queue the writing of premises from scratch, with the fields of a ScratchConfig; the corpus gets the job's id.
 
-    Raises InputError for a genre or length without a wording, and for an LLM that cannot be used.
+    Raises InputError for an unknown genre or length, and for an LLM that cannot be used.
     """
     settings = from_fields(ScratchConfig, config or {})
     wanted = len(cells(settings)) * settings.per_cell
@@ -102,18 +102,18 @@ def start_write_premises(
 def import_upload(
     workspace: Workspace, *, data: bytes, filename: str, column: str | None, name: str, encoding: str = ""
 ) -> dict[str, Any]:
-    """Import an uploaded file, whose name serves as its type and as data only."""
+    """Import an uploaded file; its name tells the file type and is never used as a path."""
     return keep(workspace, make_source(data, filename, encoding=encoding), column=column, name=name)
 
 
 def keep(workspace: Workspace, source: Source, *, column: str | None, name: str) -> dict[str, Any]:
-    """Read a file and store it; a file without a single usable premise is refused with its reasons."""
+    """Read a file and store it as a corpus; InputError, with the reasons, if no premise is usable."""
     name = checked_name(name, "a corpus")
     read = read_premises(source.content, name=source.name, column=column, encoding=source.encoding)
     reasons = read.reasons()
     if not read.premises:
-        told = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "it is empty"
-        raise InputError(f"{source.name} holds no usable premise ({told}): choose another file or column.")
+        why = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "it is empty"
+        raise InputError(f"{source.name} holds no usable premise ({why}): choose another file or column.")
     frame = pd.DataFrame(
         {"premise_id": [p.premise_id for p in read.premises], "text": [p.text for p in read.premises]}
     )
@@ -151,7 +151,7 @@ def import_triplets(
 
 
 def keep_triplets(workspace: Workspace, reading: TripletReading, filename: str, *, name: str) -> dict[str, Any]:
-    """Store what a reading gives, a block in memory at a time; counts add up to its lines."""
+    """Store the triplets of a file, a block in memory at a time; the counts add up to its lines."""
     name = checked_name(name, "an import")
     stream = iter(reading)
     first = next(stream, None)
@@ -181,13 +181,13 @@ def export_triplets(
 ) -> Answer:
     """Write a snapshot, or the ok triplets of generation runs with people's decisions applied.
 
-    The name's ending says the format: csv, jsonl or parquet; a name without ending becomes a datasets folder.
+    The extension sets the format: csv, jsonl or parquet; without one a datasets folder is written.
     """
     if snapshot_id:
         snapshot = find_snapshot(workspace, snapshot_id)
         frame, card = workspace.store.snapshots.rows(snapshot.snapshot_id), snapshot_card(snapshot)
     elif attempt_ids:
-        frame = workspace.store.final_sets.kept(known_attempts(workspace, attempt_ids), None, None)
+        frame = workspace.store.final_sets.kept(checked_runs(workspace, attempt_ids), None, None)
         reasons = workspace.store.final_sets.reasons(attempt_ids, None, None)
         card = provenance_card("Triplets", provenance(workspace, attempt_ids, reasons))
     else:
@@ -201,13 +201,13 @@ def export_triplets(
 
 
 def triplets_of(frame: pd.DataFrame) -> Iterator[Triplet]:
-    """Rows of a frame as triplets, one at a time."""
+    """Yield the rows of a frame as triplets."""
     columns = ["premise", "positive", "hard_negative"]
     return (Triplet(*values) for values in frame[columns].itertuples(index=False, name=None))
 
 
 def snapshot_card(snapshot: Snapshot) -> DatasetCard:
-    """The card of a snapshot: its rule, its judges, where its rows come from, its hashes."""
+    """Return the card of a snapshot: its rule, its judges, where its rows come from, its hashes."""
     facts = [("snapshot", snapshot.snapshot_id), ("frozen", snapshot.created_at), ("sha256", snapshot.sha256)]
     if snapshot.rule:
         facts += [("judge of the rule", str(snapshot.judge_id))]
@@ -217,7 +217,7 @@ def snapshot_card(snapshot: Snapshot) -> DatasetCard:
 
 
 def provenance_card(title: str, details: dict[str, Any]) -> DatasetCard:
-    """A card of what `provenance` found."""
+    """Return a card of what `provenance` returned."""
     attempts = [(item["title"] or item["attempt_id"], _written_by(item)) for item in details.get("attempts", [])]
     judges = [(judge, "calibration " + ", ".join(made)) for judge, made in details.get("judges", {}).items()]
     reasons = [(why, f"{count:,}") for why, count in details.get("reasons", {}).items()]
@@ -235,7 +235,7 @@ def _written_by(attempt: dict[str, Any]) -> str:
 
 @action
 def open_sample(workspace: Workspace) -> Answer:
-    """Import the sample corpus, without any LLM; in a workspace that has it, return that one."""
+    """Import the sample corpus, which needs no LLM; in a workspace that has it already, return that one."""
     for corpus in workspace.store.premises.corpora():
         if corpus.name == NAME:
             return _answer(workspace, corpus.corpus_id)

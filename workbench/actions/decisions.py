@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.config import CurationRule, from_fields
 from pipeline.records import InputError, Side
 from workbench.actions.call import Answer, action
-from workbench.actions.generation import known_attempts
+from workbench.actions.generation import checked_runs
 from workbench.store.curation import ADJUDICATED
 from workbench.store.decisions import Action, Decision
 from workbench.store.files import read_notes
@@ -69,7 +69,7 @@ def decide_all(
 ) -> Answer:
     """Decide every triplet that a TripletFilter (its fields) leaves, as one step.
 
-    expected: the number that was shown; when another number matches by now nothing is decided (InputError). The
+    expected: the number that was shown; if a different number matches now, nothing is decided (InputError). The
     answer counts the triplets of the filter's attempts by decision before and after.
     """
     chosen, store = filter_from(filter), workspace.store
@@ -84,13 +84,13 @@ def decide_all(
 
 @action
 def undo(workspace: Workspace, *, annotator: str) -> Answer:
-    """Take back the annotator's last step in force; `batch_id` is None when there is none."""
+    """Undo the annotator's last step in force; `batch_id` is None when there is none."""
     return {"batch_id": workspace.store.decisions.undo(annotator_name(annotator))}
 
 
 @action
 def redo(workspace: Workspace, *, annotator: str) -> Answer:
-    """Put back the step that the annotator took back last; `batch_id` is None when there is none."""
+    """Redo the step that the annotator undid last; `batch_id` is None when there is none."""
     return {"batch_id": workspace.store.decisions.redo(annotator_name(annotator))}
 
 
@@ -111,12 +111,12 @@ def queue(
     """Return the next triplets that this annotator should decide, how many are left, and of how many.
 
     disputed: those on which annotators differ and that nobody has settled, in place of undecided ones.
-    triplet_ids: only these, for example of a slice. skipped: put off for now, still counted as left.
+    triplet_ids: only these, for example of a slice. skipped: postponed, still counted as left.
     A triplet has the texts its annotator may see (`blind`: as generated, as somebody else decided it) and its scores
     by judge.
     """
     who, store = annotator_name(annotator), workspace.store
-    attempts = tuple(known_attempts(workspace, attempt_ids))
+    attempts = tuple(checked_runs(workspace, attempt_ids))
     among = None if triplet_ids is None else tuple(triplet_ids)
     shared = 0.0 if disputed else read_notes(workspace.root).shared
     chosen = TripletFilter(attempts, outcome="ok", waits_for=who, shared=shared, judge_id=judge_id, triplet_ids=among)
@@ -145,7 +145,7 @@ def list_triplets(
 ) -> Answer:
     """Return the triplets that a TripletFilter (its fields) leaves, in this order, and how many there are in all.
 
-    after: the `after` of the answer before, to get the following page.
+    after: the `after` of the previous answer, to get the next page.
     """
     chosen = filter_from(filter or {})
     total = workspace.store.triplets.count(chosen)
@@ -175,7 +175,7 @@ def _is_decided_by_others(workspace: Workspace, triplet_id: str, annotator: str)
 
 
 def _seen_by(workspace: Workspace, annotator: str, row: dict[str, Any], shared: float) -> dict[str, Any]:
-    """Add the scores; where somebody else's decision must not show, put the generated texts in place of theirs."""
+    """Add the scores; where somebody else's decision must stay hidden, show the generated texts."""
     known = workspace.store.triplets.get(row["triplet_id"])
     blind = bool(shared) and _is_decided_by_others(workspace, row["triplet_id"], annotator)
     if blind:
@@ -196,7 +196,7 @@ def _page(
     key = None
     if after is not None:
         if len(after) != 2:
-            raise InputError("after must be the two numbers of the `after` in the answer before.")
+            raise InputError("after must be the two numbers of the `after` in the previous answer.")
         key = (float(after[0]), int(after[1]))
     if order == "arrival":  # a window of the table is enough
         page = workspace.store.triplets.page(chosen, after=None if key is None else key[1], limit=limit)

@@ -1,4 +1,4 @@
-"""Evaluation of encoders: on folders of tasks, on held-out triplets, on tasks made of your own pairs."""
+"""Evaluation of encoders: on folders of tasks, on held-out triplets, on tasks made from your own pairs."""
 
 import re
 from dataclasses import dataclass, replace
@@ -24,14 +24,14 @@ from workbench.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class EncoderRef:
-    """What a job needs to load an encoder, and the id its scores are filed under."""
+    """What a job needs to load an encoder, and the id its scores are stored under."""
 
     encoder_id: str
     folder: str
 
 
 def find_encoder(workspace: Workspace, encoder: str) -> EncoderRef:
-    """Return an encoder by id, name or folder. Raises InputError that lists those there are."""
+    """Return an encoder by id, name or folder. Raises InputError that lists the known ones."""
     if encoder in BUILT_IN_ENCODERS:
         return EncoderRef(encoder, encoder)
     known = workspace.store.encoders.list()
@@ -98,7 +98,7 @@ def import_pairs(
     name: str | None = None,
     encoding: str | None = None,
 ) -> Answer:
-    """Make a task of a file of pairs (csv, tsv, jsonl, parquet); the folder in the answer can be evaluated."""
+    """Make a task from a file of pairs (csv, tsv, jsonl, parquet); the answer names the folder to evaluate."""
     source = Path(path).expanduser()
     task = name or source.stem
     return keep_pairs(workspace, source, source.name, first, second, score, name=task, encoding=encoding or "")
@@ -137,13 +137,13 @@ def keep_pairs(
 
 
 def own_pairs_folder(workspace: Workspace) -> Path:
-    """Folder of the tasks that were made of your own pairs."""
+    """Return the folder of the tasks made from your own pairs."""
     return workspace.root / "pairs"
 
 
 @action
 def start_fetch(workspace: Workspace, *, kind: str, tasks: list[str] | None = None) -> Answer:
-    """Queue the fetching of tasks from the hub into this workspace: kind sts or retrieval, all of them by default."""
+    """Queue the download of tasks from the hub into this workspace: kind sts or retrieval, by default all of them."""
     if kind not in ON_HUB:
         raise InputError(f"There is no kind of task {kind!r} to fetch; choose sts or retrieval.")
     unknown = [name for name in tasks or [] if name not in ON_HUB[kind]]
@@ -155,7 +155,7 @@ def start_fetch(workspace: Workspace, *, kind: str, tasks: list[str] | None = No
 
 
 def tasks_folder(workspace: Workspace, kind: str) -> Path:
-    """Folder of the tasks of this kind that were fetched into the workspace."""
+    """Return the folder of the tasks of this kind that were fetched into the workspace."""
     return workspace.root / "tasks" / kind
 
 
@@ -171,7 +171,7 @@ def held_out_rows(workspace: Workspace, snapshot_id: str) -> pd.DataFrame:
 
 
 def find_snapshot(workspace: Workspace, snapshot_id: str) -> Snapshot:
-    """Return a snapshot by id or by name. Raises InputError that lists those there are."""
+    """Return a snapshot by id or by name. Raises InputError that lists the known ones."""
     snapshots = workspace.store.snapshots.list()
     for snapshot in snapshots:
         if snapshot_id in (snapshot.snapshot_id, snapshot.name):

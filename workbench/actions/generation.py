@@ -25,7 +25,7 @@ PREVIEW_PREMISES: Final = 5
 PREVIEW_OMEGAS: Final = 4
 _TEMPERATURE: Final = 0.7
 _TOP_P: Final = 0.95
-"""For another reply than the best one, which is known already."""
+"""For sampling a reply other than the most likely one."""
 
 
 @action
@@ -48,7 +48,7 @@ def start_generate(
     corpus = find_corpus(workspace, corpus_id)
     frame = workspace.store.premises.rows(corpus.corpus_id, limit=limit)
     title = title or f"{corpus.name}, {settings.llm}, omega {settings.omega:g}"
-    spec = GenerateSpec(*whole(workspace, settings), corpus=corpus.name, corpus_id=corpus.corpus_id, origin=origin)
+    spec = GenerateSpec(*resolved(workspace, settings), corpus=corpus.name, corpus_id=corpus.corpus_id, origin=origin)
     job_id = workspace.jobs.submit(replace(spec, earlier=_earlier(workspace, spec)), frame, title=title)
     return {"job_id": job_id, "attempt_id": job_id, "premises": len(frame)}
 
@@ -60,7 +60,7 @@ def _earlier(workspace: Workspace, spec: GenerateSpec) -> tuple[str, ...]:
 
 
 def _asks(spec: GenerateSpec) -> tuple[Any, ...]:
-    """What a job asks its LLM, without the settings that change no text."""
+    """Return what a job asks its LLM, without the settings that change no text."""
     asked = {name: value for name, value in asdict(spec.config).items() if name not in NOT_SENT}
     prompts = spec.prompts
     sides = (prompts.positive, prompts.hard_negative) if prompts else ()
@@ -78,7 +78,7 @@ def start_retry(workspace: Workspace, *, attempt_id: str, outcome: str, config: 
         raise InputError(f"No row of {attempt_id} is {outcome}: there is nothing to retry.")
     frame = rows[["premise_id", "premise"]].rename(columns={"premise": "text"}).drop_duplicates("premise_id")
     spec = GenerateSpec(
-        *whole(workspace, settings),
+        *resolved(workspace, settings),
         corpus="retried",
         origin=f"retry of {outcome}: {attempt_id}",
         retries=attempt_id,
@@ -89,13 +89,13 @@ def start_retry(workspace: Workspace, *, attempt_id: str, outcome: str, config: 
     return {"job_id": job_id, "attempt_id": job_id, "premises": len(frame)}
 
 
-def whole(workspace: Workspace, settings: GenerationConfig) -> tuple[GenerationConfig, PromptSet, LLMEntry]:
+def resolved(workspace: Workspace, settings: GenerationConfig) -> tuple[GenerationConfig, PromptSet, LLMEntry]:
     """Return settings, prompts and LLM as a job needs them: its worker reads neither prompt sets nor registry."""
     prompts = PromptSets(workspace.root).find(settings.prompt_set)
     return replace(settings, prompt_set=prompts.ref), prompts, resolve_llm(workspace, settings.llm)
 
 
-def known_attempts(workspace: Workspace, attempt_ids: Sequence[str]) -> list[str]:
+def checked_runs(workspace: Workspace, attempt_ids: Sequence[str]) -> list[str]:
     """Return these generation runs or imports. Raises InputError for an unknown one, naming some that exist."""
     known = workspace.store.triplets.attempts()["attempt_id"].tolist()
     for attempt_id in attempt_ids:
@@ -106,7 +106,7 @@ def known_attempts(workspace: Workspace, attempt_ids: Sequence[str]) -> list[str
 
 
 def find_corpus(workspace: Workspace, corpus_id: str) -> Corpus:
-    """Return a corpus by id or by name. Raises InputError that lists those there are."""
+    """Return a corpus by id or by name. Raises InputError that lists the known ones."""
     corpora = workspace.store.premises.corpora()
     for corpus in corpora:
         if corpus_id in (corpus.corpus_id, corpus.name):
@@ -126,7 +126,7 @@ def start_grid(
     for value in values:
         from_fields(GenerationConfig, config | {"omega": value})
     settings = from_fields(GenerationConfig, config | {"omega": values[-1]})
-    spec = GridSpec(*whole(workspace, settings), tuple(texts), tuple(values))
+    spec = GridSpec(*resolved(workspace, settings), tuple(texts), tuple(values))
     return started_once(workspace, spec, f"Preview of {len(texts)} premises")
 
 
@@ -134,7 +134,7 @@ def start_grid(
 def start_lens(workspace: Workspace, *, premise: str, side: str, config: dict[str, Any]) -> Answer:
     """Queue the contrast lens on one side of a premise, or return one recorded before with the same settings."""
     [text] = _texts([premise])
-    spec = LensSpec(*whole(workspace, from_fields(GenerationConfig, config)), text, _side(side))
+    spec = LensSpec(*resolved(workspace, from_fields(GenerationConfig, config)), text, _side(side))
     return started_once(workspace, spec, f"Lens: {text[:60]}")
 
 
@@ -152,7 +152,7 @@ def start_ask(workspace: Workspace, *, prompt: str, config: dict[str, Any]) -> A
 def count_tokens(workspace: Workspace, *, llm: str, texts: Sequence[str]) -> Answer:
     """Queue the counting of the tokens of these texts, or return a count made before, even a failed one.
 
-    Pages ask for counts whenever they are drawn: what cannot be counted must not be tried again each time.
+    Pages ask for counts on every redraw: a count that failed must not be repeated each time.
     """
     spec = TokensSpec(resolve_llm(workspace, llm), tuple(texts))
     return started_once(workspace, spec, "Token count", usable=USABLE | {"failed"})
@@ -186,7 +186,7 @@ def save_prompt_set(workspace: Workspace, *, prompts: dict[str, Any]) -> Answer:
 
 @action
 def start_regenerate(workspace: Workspace, *, triplet_id: str, side: str) -> Answer:
-    """Queue the generation of another triplet for this one's premise; its side is offered in the queue."""
+    """Queue another generation for this triplet's premise; the new side is offered in the queue."""
     wanted = _side(side)
     triplet = workspace.store.triplets.get(triplet_id)
     earlier = workspace.jobs.of(GenerateSpec, lambda spec: spec.replaces == triplet_id)
@@ -200,7 +200,7 @@ def start_regenerate(workspace: Workspace, *, triplet_id: str, side: str) -> Ans
         seed=(triplet["seed"] or 0) + 1 + len(earlier),
     )
     spec = GenerateSpec(
-        *whole(workspace, settings),
+        *resolved(workspace, settings),
         corpus="regenerated",
         origin=f"regenerated:{wanted}:{triplet_id}",
         replaces=triplet_id,

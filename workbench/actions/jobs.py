@@ -57,7 +57,7 @@ def move(workspace: Workspace, *, job_id: str, places: int) -> Answer:
 
 @action
 def resume(workspace: Workspace, *, job_id: str) -> Answer:
-    """Queue a paused, interrupted or failed job again; it goes on where its journal ends."""
+    """Queue a paused, interrupted or failed job again; it continues where its journal ends."""
     workspace.jobs.resume(job_id)
     return job(workspace, job_id=job_id)
 

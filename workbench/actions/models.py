@@ -21,7 +21,7 @@ LONGEST_NAME = 80
 
 @action
 def encoders(workspace: Workspace) -> Answer:
-    """Return every encoder that can be named: the built-in ones, then the workspace's, newest first."""
+    """Return every encoder with a name: the built-in ones, then the workspace's, newest first."""
     built_in = [{"encoder_id": name, "name": name, "origin": "built in"} for name in BUILT_IN_ENCODERS]
     stored = [
         asdict(encoder) | {"origin": "trained here" if encoder.run_id else "added"}
@@ -146,7 +146,7 @@ def _start(workspace: Workspace, entry: LLMEntry, *, hub: HubModel | None = None
 
 
 def _free(name: str) -> str:
-    """Return the name without spaces around it; the embedded LLM's name stays its own."""
+    """Return the stripped name. Raises InputError for the name of the embedded LLM."""
     if name.strip() == EMBEDDED:
         raise InputError(f"{EMBEDDED} is the embedded LLM; choose another name.")
     return name.strip()

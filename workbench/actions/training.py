@@ -75,7 +75,7 @@ def start_preview(workspace: Workspace, *, snapshot_id: str, guide: str, held_ou
 
 
 def preview_key(snapshot_id: str, guide: str, hold_out: bool) -> str:
-    """Return what makes two previews the same: snapshots never change."""
+    """Return the key that equal previews share; snapshots never change."""
     return f"preview {snapshot_id} {guide} {'held out' if hold_out else 'all'}"
 
 
@@ -94,7 +94,7 @@ def start_study(workspace: Workspace, *, file: str, sts_dir: str | None = None, 
 
 
 def keep_study_file(workspace: Workspace, content: bytes) -> Path:
-    """Keep an uploaded study in the workspace under its own name; one that cannot be used is refused and not kept."""
+    """Save an uploaded study in the workspace under its own name; an unusable one is an InputError."""
     if len(content) > LARGEST_STUDY_BYTES:
         raise InputError(f"A study file has at most {LARGEST_STUDY_BYTES >> 10} KB; this file is larger.")
     folder = study_files(workspace)

@@ -19,13 +19,13 @@ def judge(options: argparse.Namespace) -> None:
     """Score the triplets of the chosen generation runs."""
     gold_dir = str(options.gold_dir.resolve()) if options.gold_dir else None
     with access(options.workspace) as call:
-        attempts = options.attempt or all_attempts(call)
+        attempts = options.attempt or all_runs(call)
         started = call("start_judge", attempt_ids=attempts, judges=options.judge, gold_dir=gold_dir)
         watch(call, started["job_id"], label="Judging")
     write_json(options.json, started)
 
 
-def all_attempts(call: Call) -> list[str]:
+def all_runs(call: Call) -> list[str]:
     """Return every generation run and import. Raises InputError for an empty workspace."""
     attempts = [row["attempt_id"] for row in call("attempts")["attempts"]]
     if not attempts:
@@ -49,12 +49,12 @@ def decide(options: argparse.Namespace) -> None:
         reason=options.reason,
         settles=options.settle,
     )
-    print_line(f"{answer['decided']} decided by {options.by}; `curate undo` takes it back.")
+    print_line(f"{answer['decided']} decided by {options.by}; `curate undo` reverts it.")
     write_json(options.json, answer)
 
 
 def bulk(options: argparse.Namespace) -> None:
-    """Decide everything that a filter leaves as one step, or with --dry-run print how many triplets match."""
+    """Decide all triplets that match a filter as one step, or with --dry-run print how many match."""
     chosen = filter_fields(options)
     with access(options.workspace) as call:
         total = call("list_triplets", filter=chosen, limit=1)["total"]
@@ -73,13 +73,13 @@ def bulk(options: argparse.Namespace) -> None:
     states = sorted(answer["before"] | answer["after"])
     rows = [(state, answer["before"].get(state, 0), answer["after"].get(state, 0)) for state in states]
     print_table("Triplets by decision", ("decision", "before", "after"), rows)
-    print_line(f"{options.action}: {answer['decided']} triplets by {options.by}; `curate undo` takes it back.")
+    print_line(f"{options.action}: {answer['decided']} triplets by {options.by}; `curate undo` reverts it.")
     write_json(options.json, answer)
 
 
 def step(options: argparse.Namespace) -> None:
     """Undo the last step of an annotator, or redo the one that was undone last."""
-    action, done = options.step, {"undo": "Taken back", "redo": "Put back"}[options.step]
+    action, done = options.step, {"undo": "Undone", "redo": "Redone"}[options.step]
     answer = ask(options, action, annotator=options.by)
     batch_id = answer["batch_id"]
     print_line(f"{done}: {batch_id}." if batch_id else f"{options.by} has no decision to {action}.")
@@ -87,7 +87,7 @@ def step(options: argparse.Namespace) -> None:
 
 
 def show_next(options: argparse.Namespace) -> None:
-    """Show what the queue of an annotator would show."""
+    """Show the next triplets of an annotator's queue."""
     with access(options.workspace) as call:
         answer = call(
             "queue",
@@ -107,19 +107,19 @@ def show_next(options: argparse.Namespace) -> None:
 
 
 def show_list(options: argparse.Namespace) -> None:
-    """List the triplets that a filter leaves."""
+    """List the triplets that match a filter."""
     answer = ask(options, "list_triplets", filter=filter_fields(options), order=options.order, limit=options.limit)
     rows = [
         (row["triplet_id"], row["decision"], *((row[side] or "")[:_SHOWN_CHARS] for side in _SENTENCES))
         for row in answer["triplets"]
     ]
     print_table("Triplets", ("id", "decision", "premise", "positive", "hard negative"), rows)
-    print_line(f"{len(rows)} of {answer['total']} that match.")
+    print_line(f"{len(rows)} of {answer['total']} matching triplets.")
     write_json(options.json, answer)
 
 
 def history(options: argparse.Namespace) -> None:
-    """Show one triplet and everything that was ever decided on it."""
+    """Show one triplet and every decision ever made on it."""
     answer = ask(options, "decision_history", triplet_id=options.triplet)
     _print_triplet(answer["triplet"])
     rows = [
@@ -130,10 +130,10 @@ def history(options: argparse.Namespace) -> None:
 
 
 def regenerate(options: argparse.Namespace) -> None:
-    """Generate a side of a triplet anew and show the result."""
+    """Regenerate one side of a triplet and show the result."""
     with access(options.workspace) as call:
         started = call("start_regenerate", triplet_id=options.triplet, side=options.side)
-        watch(call, started["job_id"], label="Writing anew")
+        watch(call, started["job_id"], label="Regenerating")
         [made] = call("list_triplets", filter={"attempt_ids": [started["job_id"]]})["triplets"]
     print_line(f"{made[f'{options.side}_outcome']}: {made[options.side]}")
     write_json(options.json, started | {"triplet": made})
@@ -171,7 +171,7 @@ def freeze(options: argparse.Namespace) -> None:
     """Apply the rule and people's decisions, and freeze the result under a name."""
     from_fields(CurationRule, settings(options))
     with access(options.workspace) as call:
-        attempts = options.attempt or all_attempts(call)
+        attempts = options.attempt or all_runs(call)
         rule = chosen_rule(call, options)
         answer = call("curate", attempt_ids=attempts, judge_id=options.judge, rule=rule, name=options.name)
     print_table(f"Snapshot {answer['name']}", ("why", "triplets"), sorted(answer["reasons"].items()))
@@ -179,7 +179,7 @@ def freeze(options: argparse.Namespace) -> None:
 
 
 def chosen_rule(call: Call, options: argparse.Namespace) -> dict[str, Any]:
-    """Return the rule that --rule names, with the thresholds that were given in place of its own."""
+    """Return the rule that --rule names, overridden by the thresholds given as options."""
     if options.rule is None:
         return settings(options)
     known = call("curation_notes")["rules"]

@@ -28,7 +28,7 @@ MASK_THRESHOLD = 0.9
 """Chosen on STSB-dev for this corpus and encoder, as in the study `stages`: see docs/stage-ablation.md."""
 STEPS, BATCH_SIZE = 100, 128
 LIVE = 12
-"""Premises that triplets are written for on the spot."""
+"""Number of premises that triplets are generated for live."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def prepare(call: Call, limit: int | None) -> list[Arm]:
 
 
 def generate(call: Call, corpus_id: str, *, omega: float, limit: int | None) -> str:
-    """Run one generation job to its end and return its attempt."""
+    """Run one generation job to its end and return the id of its run."""
     name = "plain" if omega == 0 else f"omega {omega:g}"
     started = call(
         "start_generate", corpus_id=corpus_id, config={"omega": omega}, limit=limit, title=f"sample, {name}"
@@ -143,8 +143,8 @@ def notes(sts_dir: str | None, *, seeds: int, workspace: Path) -> list[str]:
     lines = [f"The gain is that over the untrained encoder; intervals are Student t's over {seeds} seeds."]
     if sts_dir is None:
         lines.append(
-            "The held-out triplets are of stage 1, like those that the arms from stage 1 on train with: plain "
-            "generation is at a disadvantage. What curation and mask are worth shows against people's scores "
+            "The held-out triplets come from stage 1, as do the training triplets of the arms from stage 1 on: plain "
+            "generation is at a disadvantage. The value of curation and masking shows only on human scores "
             "(STS_DIR=folder)."
         )
     lines.append(f"Triplets, runs and scores: python -m workbench serve --workspace {shlex.quote(str(workspace))}")

@@ -146,5 +146,5 @@ def fetch(options: argparse.Namespace) -> None:
     with access(options.workspace) as call:
         started = call("start_fetch", kind=options.kind, tasks=options.task)
         job = watch(call, started["job_id"], label="Fetching")
-    print_line(f"{job['message']} They lie in {started['folder']}.")
+    print_line(f"{job['message']} They are in {started['folder']}.")
     write_json(options.json, started | {"message": job["message"]})

@@ -127,7 +127,7 @@ def followed(call: Call, started: dict[str, Any], options: argparse.Namespace) -
     watch(call, started["job_id"], label="Checking")
     [found] = [llm for llm in call("llms")["llms"] if llm["entry"]["name"] == started["name"]]
     print_llms([found])
-    print_line(f"It wrote: {found['sample']}")
+    print_line(f"Sample reply: {found['sample']}")
     write_json(options.json, found)
 
 
@@ -156,7 +156,7 @@ def write_premises(options: argparse.Namespace) -> None:
     details = view["details"]
     print_table("Written sentences", ("outcome", "sentences"), list(details.get("outcomes", {}).items()))
     print_line(view["message"])
-    print_line(f"Go on with: python -m workbench generate --corpus {shlex.quote(started['name'])}")
+    print_line(f"Next: python -m workbench generate --corpus {shlex.quote(started['name'])}")
     write_json(options.json, {**started, "premises": view["done"], **details})
 
 

@@ -48,12 +48,12 @@ def write_json(path: Path | None, answer: Any) -> None:
         return
     try:
         write_text(path, text)
-    except OSError as error:  # it names the draft beside the file, which says nothing to the user
+    except OSError as error:  # the error names the temporary file, which means nothing to the user
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def check_target(path: Path | None) -> None:
-    """Raise InputError for a --json that cannot be a file, before a long command computes what it should hold."""
+    """Raise InputError if the file of --json cannot be written, before a long command starts."""
     if path is None:
         return
     if path.is_dir():
@@ -125,12 +125,12 @@ def watch(call: Call, job_id: str, *, label: str) -> dict[str, Any]:
             view = follow(call, job_id, progress, bar)
         except KeyboardInterrupt:
             call("pause", job_id=job_id)
-            progress.console.print(f"Paused. Go on with: python -m workbench resume {job_id}")
+            progress.console.print(f"Paused. Resume with: python -m workbench resume {job_id}")
             raise
     if view["state"] == "failed":
         raise JobFailedError(f"{label} failed: {view['message']}")
     if view["state"] != "finished":
-        raise JobFailedError(f"{label} is {view['state']}. Go on with: python -m workbench resume {job_id}")
+        raise JobFailedError(f"{label} is {view['state']}. Resume with: python -m workbench resume {job_id}")
     return view
 
 
@@ -181,7 +181,7 @@ def _require_text(arguments: Sequence[str]) -> None:
             argument.encode()
         except UnicodeEncodeError as error:
             shown = argument.encode(errors="backslashreplace").decode()
-            raise InputError(f"{shown} is not valid UTF-8: rename the file, or type the text anew.") from error
+            raise InputError(f"{shown} is not valid UTF-8: rename the file, or retype the text.") from error
 
 
 def _refused(errors: Console, sentence: str, status: int) -> int:

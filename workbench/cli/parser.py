@@ -46,20 +46,20 @@ def add_application(commands: Any) -> None:
     add_llms(commands)
     add_encoders(commands)
     command(commands, "jobs", "workspace:list_jobs", "list the jobs of the workspace")
-    command(commands, "resume", "workspace:resume", "go on with a job").add_argument("job_id")
+    command(commands, "resume", "workspace:resume", "resume a job").add_argument("job_id")
     for name, help in (
         ("pause", "pause a job"),
-        ("finish", "end a training run, or premises from scratch, early and keep what there is"),
+        ("finish", "end a training run, or premises from scratch, early and keep the result so far"),
         ("cancel", "stop a job for good"),
     ):
         steered = command(commands, name, "workspace:steer", help)
         steered.set_defaults(steering=name)
         steered.add_argument("job_id")
-    move = command(commands, "move", "workspace:move", "start a waiting job sooner or later")
+    move = command(commands, "move", "workspace:move", "move a waiting job up or down its queue")
     move.add_argument("job_id")
     places = move.add_mutually_exclusive_group(required=True)
-    places.add_argument("--up", type=int, metavar="N", help="N places sooner")
-    places.add_argument("--down", type=int, metavar="N", help="N places later")
+    places.add_argument("--up", type=int, metavar="N", help="N places up")
+    places.add_argument("--down", type=int, metavar="N", help="N places down")
     call = command(commands, "call", "workspace:call_action", "call any action by name, as the HTTP interface does")
     call.add_argument("action", help="name of the action; a wrong one lists them all")
     call.add_argument("arguments", nargs="?", default="{}", help="JSON object, or - to read it from standard input")
@@ -184,26 +184,26 @@ def add_curation(commands: Any) -> None:
     decide.add_argument("--edit-hard-negative", metavar="TEXT", help="new text of the hard negative")
     decide.add_argument("--settle", action="store_true", help="settle a disagreement of annotators")
 
-    bulk = command(curate, "bulk", "curate:bulk", "decide everything that a filter leaves as one step")
+    bulk = command(curate, "bulk", "curate:bulk", "decide all triplets that match a filter as one step")
     bulk.add_argument("action", choices=BULK_ACTIONS)
     bulk.add_argument("--expected", type=int, metavar="N", help="decide only if exactly N triplets match")
-    bulk.add_argument("--dry-run", action="store_true", help="only say how many match")
+    bulk.add_argument("--dry-run", action="store_true", help="only print how many match")
     for parser in (decide, bulk):
-        parser.add_argument("--reason", default="", help="why, as a text")
+        parser.add_argument("--reason", default="", help="reason, as free text")
 
     steps = [
-        command(curate, "undo", "curate:step", "take back the last step of an annotator"),
-        command(curate, "redo", "curate:step", "put back the step that was taken back last"),
+        command(curate, "undo", "curate:step", "undo the last step of an annotator"),
+        command(curate, "redo", "curate:step", "redo the step that was undone last"),
     ]
     for parser, step in zip(steps, ("undo", "redo"), strict=True):
         parser.set_defaults(step=step)
-    queue = command(curate, "next", "curate:show_next", "show what the queue of an annotator would show")
+    queue = command(curate, "next", "curate:show_next", "show the next triplets of an annotator's queue")
     queue.add_argument("--disputed", action="store_true", help="triplets on which annotators differ")
     queue.add_argument("--skip", action="append", metavar="TRIPLET", help="skip this one for now, repeatable")
     for parser in (decide, bulk, queue, *steps):
         parser.add_argument("--by", required=True, metavar="NAME", help="annotator; undo and redo go by this name")
 
-    listed = command(curate, "list", "curate:show_list", "list the triplets that a filter leaves")
+    listed = command(curate, "list", "curate:show_list", "list the triplets that match a filter")
     for parser in (bulk, listed):
         parser.add_argument("--where", action="append", metavar="FIELD=VALUE", help=_where_help())
         parser.add_argument("--filter", metavar="JSON", help="the same fields as a JSON object, or a file with one")
@@ -218,19 +218,19 @@ def add_curation(commands: Any) -> None:
     for parser in (freeze, queue):
         parser.add_argument("--judge", help="judge whose scores the rule reads; without it every ok triplet is kept")
         parser.add_argument(
-            "--rule", metavar="NAME", help="a preset or saved rule; thresholds given here take the place of its own"
+            "--rule", metavar="NAME", help="a preset or saved rule; thresholds given here override it"
         )
         add_settings(parser, CurationRule)
     for parser in (freeze, queue, bulk, listed):
         parser.add_argument("--attempt", action="append", help="generation run, repeatable (default: all)")
 
     command(curate, "history", "curate:history", "show every decision on a triplet").add_argument("triplet")
-    anew = command(curate, "regenerate", "curate:regenerate", "write a side of a triplet anew")
-    anew.add_argument("triplet")
-    anew.add_argument("--side", choices=("positive", "hard_negative"), required=True)
+    redone = command(curate, "regenerate", "curate:regenerate", "regenerate one side of a triplet")
+    redone.add_argument("triplet")
+    redone.add_argument("--side", choices=("positive", "hard_negative"), required=True)
     rule = curate.add_parser("rule", help="saved rules").add_subparsers(required=True, metavar="COMMAND")
     command(rule, "list", "curate:rules", "list presets and saved rules")
-    save = command(rule, "save", "curate:save_rule", "keep a rule under a name")
+    save = command(rule, "save", "curate:save_rule", "save a rule under a name")
     save.add_argument("name")
     add_settings(save, CurationRule)
     notes = command(curate, "guidelines", "curate:guidelines", "show or set the guidelines and the shared part")
@@ -273,8 +273,10 @@ def add_exchange(commands: Any) -> None:
         pairs.add_argument(f"--{name}", required=True, metavar="COLUMN", help=f"column of {held}")
     pairs.add_argument("--name", help="name of the task (default: the file's)")
     pairs.add_argument("--encoding", help="encoding of text that is not UTF-8, such as cp1252")
-    export = command(commands, "export", "workspace:export", "write a snapshot or attempts to a file or folder")
-    export.add_argument("file", type=Path, help="name.csv, .jsonl or .parquet; without ending a datasets folder")
+    export = command(
+        commands, "export", "workspace:export", "write a snapshot or generation runs to a file or folder"
+    )
+    export.add_argument("file", type=Path, help="name.csv, .jsonl or .parquet; with no extension a datasets folder")
     export.add_argument("--snapshot", help="snapshot of the workspace")
     export.add_argument("--attempt", action="append", help="generation run, repeatable")
 

@@ -91,8 +91,8 @@ def to_folder(options: argparse.Namespace, config: TrainConfig) -> dict[str, Any
         print_line(f"Left out of {read.lines} rows: {reasons}")
     if result.smaller_batches:
         print_line(
-            f"{result.smaller_batches} of {config.steps} batches were smaller than {config.batch_size}, since every "
-            "other row repeats one of their premises or positives"
+            f"{result.smaller_batches} of {config.steps} batches were smaller than {config.batch_size}, because all "
+            "other rows repeat one of their premises or positives"
         )
     return {
         "model": str(result.encoder_folder),
@@ -116,7 +116,7 @@ def show_encoders(options: argparse.Namespace) -> None:
 
 
 def add_encoder(options: argparse.Namespace) -> None:
-    """Add the encoder of a folder; one that was added before is printed again."""
+    """Add the encoder of a folder; one added before is printed again."""
     # Made absolute here: the server that owns the workspace runs in another folder.
     folder = str(Path(options.folder).expanduser().resolve()) if options.folder.strip() else ""
     answer = ask(options, "add_encoder", folder=folder, name=options.name)

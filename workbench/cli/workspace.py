@@ -34,7 +34,7 @@ def move(options: argparse.Namespace) -> None:
 
 
 def resume(options: argparse.Namespace) -> None:
-    """Go on with a job and follow it to its end."""
+    """Resume a job and follow it to its end."""
     with access(options.workspace) as call:
         call("resume", job_id=options.job_id)
         view = watch(call, options.job_id, label="Resumed")
@@ -42,7 +42,7 @@ def resume(options: argparse.Namespace) -> None:
 
 
 def steer(options: argparse.Namespace) -> None:
-    """Ask a job to pause, to finish with what it has, or to stop for good: the command's own word."""
+    """Pause, finish or cancel a job, depending on the command."""
     write_json(options.json, ask(options, options.steering, job_id=options.job_id))
 
 
@@ -92,7 +92,7 @@ def import_premises(options: argparse.Namespace) -> None:
 
 
 def print_rejected(answer: dict[str, Any]) -> None:
-    """Print the first rejected rows with their reasons, and the encoding to try where there is one."""
+    """Print the first rejected rows with their reasons, and an encoding to try if one fits."""
     rows = answer["rejected_rows"]
     if rows:
         title = "Rejected rows" if len(rows) <= _SHOWN else f"The first {_SHOWN} rejected rows"
@@ -133,7 +133,7 @@ def import_triplets(options: argparse.Namespace) -> None:
 
 
 def import_pairs(options: argparse.Namespace) -> None:
-    """Make a task of scored pairs; its folder can be evaluated."""
+    """Make a task from scored pairs and print its folder, which can be evaluated."""
     path = str(require_file(options.file).resolve())
     columns = {name: getattr(options, name) for name in ("first", "second", "score", "name", "encoding")}
     answer = ask(options, "import_pairs", path=path, **columns)
@@ -142,7 +142,7 @@ def import_pairs(options: argparse.Namespace) -> None:
 
 
 def export(options: argparse.Namespace) -> None:
-    """Write triplets to a file whose ending says its format."""
+    """Write triplets to a file whose extension sets the format."""
     answer = ask(
         options,
         "export_triplets",

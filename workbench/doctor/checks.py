@@ -232,7 +232,7 @@ def database(root: Path, result: ProbeResult) -> Finding:
         "Database",
         "error",
         error.splitlines()[0],
-        f"Run `python -m workbench rebuild --workspace {root}`: it builds the database anew from the journals.",
+        f"Run `python -m workbench rebuild --workspace {root}`: it rebuilds the database from the journals.",
     )
 
 
@@ -245,7 +245,7 @@ def jobs(root: Path) -> Finding:
     running = sum(state == "running" for state in states.values())
     detail = f"{len(states)} in all, {running} running"
     if set_aside:
-        advice = "The other jobs go on; restore these files from a backup, or move them out of the folder jobs."
+        advice = "Other jobs are not affected; restore these files from a backup or move them out of the folder jobs."
         return Finding("Jobs", "warning", f"{detail}; set aside: {' '.join(set_aside.values())}", advice)
     if unreadable:
         advice = "Their journals are whole; resume them, or restore status.json from a backup."

@@ -16,7 +16,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """The answer of a probe, or how its process ended instead."""
+    """The answer of a probe, or how its process ended without one."""
 
     answer: dict[str, Any]
     failure: str = ""
@@ -24,7 +24,7 @@ class ProbeResult:
 
 
 def run_probe(name: str, argument: str = "", *, timeout_s: float = 120.0) -> ProbeResult:
-    """Run one probe in a child process and never fail for its sake."""
+    """Run one probe in a child process; a crash becomes part of the result."""
     command = [sys.executable, "-m", __name__, name, argument]
     try:
         child = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=timeout_s, check=False)

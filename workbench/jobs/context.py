@@ -1,4 +1,4 @@
-"""What a handler gets of its job: settings, input, journal, progress, and requests to stop."""
+"""A job as its handler sees it: settings, input, journal, progress, and requests to stop."""
 
 import json
 import signal
@@ -114,7 +114,7 @@ class JobContext(Generic[S]):
         self.folder.write_status(self._status, sync=False)
 
     def restart_clock(self) -> None:
-        """Measure rate and time left from the next report on; the work before it was of another kind."""
+        """Measure rate and time left from the next report on; the work before was of another kind."""
         self._first = None
 
     def stop_requested(self) -> Stop | None:
@@ -170,11 +170,11 @@ def in_batches(stream: Iterator[Item]) -> Iterator[list[Item]]:
         yield batch
 
 
-def telling(context: JobContext, message: str) -> Callable[[int, int], None]:
-    """Return what a download tells its bytes: progress in MB, and leave it when the job is asked to stop."""
+def download_progress(context: JobContext, message: str) -> Callable[[int, int], None]:
+    """Return a callback for a download: it reports progress in MB and raises Stopped when the job should stop."""
 
-    def tell(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         context.stop_if_asked()
         context.progress(done // 1_000_000, max(1, total // 1_000_000), message=f"{message}, MB")
 
-    return tell
+    return report

@@ -135,11 +135,11 @@ class JobFolder:
         status = self.stated()
         if status.state != "running" or self.is_alive() or (status := self.stated()).state != "running":
             return status
-        message = "The worker was stopped from outside; what it had saved is kept, resume goes on from there."
+        message = "The worker was stopped from outside; what it saved is kept, and resuming continues from there."
         return replace(status, state="interrupted", rate=None, eta_s=None, message=message)
 
     def status_version(self) -> tuple[int, int]:
-        """Return what changes whenever the status is replaced, for one stat."""
+        """Return a value that changes whenever the status is replaced; costs one stat."""
         try:
             stat = self._status.stat()
         except FileNotFoundError:
@@ -184,7 +184,7 @@ class JobFolder:
 def read_jobs(
     jobs: Path, known: Mapping[str, JobRecord] | None = None
 ) -> tuple[dict[str, JobRecord], dict[str, str]]:
-    """Return the jobs of a folder by id, and a sentence for each entry that cannot be read as one; the rest goes on.
+    """Return the jobs of a folder by id, and for each entry that cannot be read as one a sentence that says why.
 
     Records never change, so those that are `known` are not read again.
     """

@@ -18,7 +18,7 @@ from pipeline.train_config import TrainConfig
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """What a job is asked to do; one subclass per kind. `None` and empty values stand for not chosen."""
+    """What a job is asked to do; one subclass per kind. `None` and empty values mean not chosen."""
 
     @classmethod
     def upgraded(cls, stored: dict[str, Any]) -> dict[str, Any]:
@@ -152,7 +152,7 @@ class HygieneSpec(JobSpec):
     attempt_ids: tuple[str, ...]
     sts_dir: str | None
     guide: str | None
-    threshold: float  # least share of letter sequences in common of near duplicates
+    threshold: float  # minimum share of letter sequences that near duplicates have in common
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,8 +290,8 @@ class Kind:
     lane: str  # one job runs per lane, because models share the machine's cores and memory
     spec: type[JobSpec]
     room: str
-    unit: str = ""  # what it counts, where its title does not say so
-    kept_early: bool = False  # whether what there is so far is of use when the job is ended early
+    unit: str = ""  # what its progress counts, if the title does not say so
+    kept_early: bool = False  # whether a job that is ended early leaves a usable result
     shown_where_asked: bool = False  # its result shows on the page that started it alone: Home does not list it
     environment: dict[str, str] = field(default_factory=dict)  # of its worker
 

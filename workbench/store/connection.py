@@ -130,7 +130,7 @@ class Database:
             return StorageError(full_disk_message(self.path.parent, "free space and open the workspace again"))
         return InputError(
             f"The database {self.path} cannot be opened ({text.splitlines()[0]}); "
-            "`python -m workbench rebuild` builds it anew from the journals."
+            "`python -m workbench rebuild` rebuilds it from the journals."
         )
 
     def _new_cursor(self) -> Cursor:
@@ -152,7 +152,7 @@ class Database:
             self._reopen(cursor)
         if full:
             raise StorageError(
-                full_disk_message(self.path.parent, "free space and the work goes on by itself")
+                full_disk_message(self.path.parent, "free space and the work continues by itself")
             ) from error
 
     def _reopen(self, cursor: Cursor) -> None:

@@ -75,7 +75,7 @@ class Funnels:
         )
 
     def judge_agreement(self, attempt_ids: Sequence[str], rule: Rule) -> Frame:
-        """Return, for each two judges: triplets both scored, Spearman of a - b, and share the rule treats alike."""
+        """Return per pair of judges: triplets both scored, Spearman of a - b, share that the rule treats alike."""
         clause, parameters = attempts_clause(attempt_ids)
         kept = KEPT_BY_RULE.format("?", "?", "?")
         return self._database.frame(

@@ -171,7 +171,7 @@ class Decisions:
     def append(self, decisions: Sequence[Decision], *, blind: Collection[str] = ()) -> str:
         """Log, then store these decisions as one batch of one annotator; return the batch id.
 
-        blind: the triplets that the annotator saw as generated, without others' changes; decisions change those.
+        blind: triplets that the annotator saw as generated, without others' changes; decisions apply to those texts.
         An unknown triplet, an unknown action or an empty text is an InputError and nothing is kept.
         """
         if not decisions:
@@ -184,9 +184,9 @@ class Decisions:
     def decide_all(
         self, chosen: TripletFilter, action: Action, *, annotator: str, reason: str = "", expected: int | None = None
     ) -> tuple[str, int]:
-        """Decide every triplet the filter leaves as one batch; return its id and the number of triplets.
+        """Decide every triplet that matches as one batch; return its id and the number of triplets.
 
-        expected: the number that was shown; when another number matches by now, nothing is kept (InputError).
+        expected: the number that was shown; if a different number matches now, nothing is kept (InputError).
         """
         if action not in BULK_ACTIONS:
             raise InputError(f"{action} cannot be done in bulk; choose one of {', '.join(BULK_ACTIONS)}.")
@@ -196,14 +196,14 @@ class Decisions:
             count = len(table["triplet_id"])
             if expected is not None and count != expected:
                 raise InputError(
-                    f"{expected:,} triplets were shown and {count:,} match by now: look again before you decide."
+                    f"{expected:,} triplets were shown and {count:,} match now: look again before you decide."
                 )
             if not count:
                 raise InputError("No triplet matches this filter; there is nothing to decide.")
             return self._append(table | {"reason": reason}, annotator=annotator, reverts=None), count
 
     def undo(self, annotator: str) -> str | None:
-        """Take back the annotator's last batch in force; return its id, or None if there is none.
+        """Undo the annotator's last batch in force; return its id, or None if there is none.
 
         A triplet that somebody else decided later keeps that later decision.
         """

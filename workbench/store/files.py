@@ -151,13 +151,13 @@ CaseList = list[Case]
 
 
 class OwnTests:
-    """The file of behavioural tests of your own; one that was taken back stays in it, with a line that says so."""
+    """The file of behavioural tests of your own; a retracted one stays in it, with a line that says so."""
 
     def __init__(self, workspace_root: Path) -> None:
         self.path = workspace_root / "behaviour_tests.jsonl"
 
     def list(self) -> CaseList:
-        """Return the tests in the order in which they were added, without those taken back."""
+        """Return the tests in order of addition, without the retracted ones."""
         found: dict[str, Case] = {}
         for row in read_rows(self.path):
             try:
@@ -179,12 +179,10 @@ class OwnTests:
         return True
 
     def retract(self, case_id: str) -> None:
-        """Take one back. Raises InputError for one that is not there."""
+        """Retract one. Raises InputError for one that is not there."""
         with _writing:
             if case_id not in {case.case_id for case in self.list()}:
-                raise InputError(
-                    "This test is not among those of the workspace: it may have been taken back already."
-                )
+                raise InputError("This test is not among those of the workspace: it may have been removed already.")
             append_rows(self.path, [{"table": _RETRACTED, "created_at": now(), "case_id": case_id}])
 
 

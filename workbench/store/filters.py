@@ -32,7 +32,7 @@ def containing(text: str) -> tuple[str, list[Any]]:
 
 
 def matching(pattern: str) -> tuple[str, list[Any]]:
-    """Return a condition on triplets t: the regular expression (RE2) matches in a sentence, case and all."""
+    """Return a condition on triplets t: the regular expression (RE2) matches in a sentence; case matters."""
     if not pattern:
         return "", []
     found = "(" + " OR ".join(f"regexp_matches(t.{field}, ?)" for field in _SENTENCES) + ")"
@@ -101,13 +101,13 @@ class TripletFilter:
     judge_id: str = ""
     """Judge whose scores a and b are shown and limited below."""
     a_min: float | None = None
-    """Least score of (premise, positive)."""
+    """Minimum score of (premise, positive)."""
     a_max: float | None = None
-    """Greatest score of (premise, positive)."""
+    """Maximum score of (premise, positive)."""
     b_min: float | None = None
-    """Least score of (premise, hard negative)."""
+    """Minimum score of (premise, hard negative)."""
     b_max: float | None = None
-    """Greatest score of (premise, hard negative)."""
+    """Maximum score of (premise, hard negative)."""
     pattern: str = ""
     """Regular expression (RE2) over the three sentences."""
     source: str = ""
@@ -121,13 +121,13 @@ class TripletFilter:
     rule: Rule | None = None
     """alpha, beta, gamma: only triplets the rule keeps, or loses with `lost`."""
     lost: bool = False
-    """Turn the rule round."""
+    """With `rule`: the triplets it loses instead."""
     waits_for: str = ""
     """Only triplets this annotator should still decide."""
     shared: float = 0.0
     """Share of triplets every annotator decides; with `waits_for`."""
     triplet_ids: tuple[str, ...] | None = None
-    """Only these."""
+    """Only these triplets."""
 
     @property
     def needs_decisions(self) -> bool:

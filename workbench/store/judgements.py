@@ -111,7 +111,7 @@ class Judgements(Table):
         return dict(zip(("judged", "kept", "alpha", "beta", "gamma"), counts, strict=True))
 
     def near_copies(self, attempt_id: str, *, least_cosine: float) -> Frame:
-        """Return premise, side, written, cosine of the ok sentences that a guide puts this close to their premise.
+        """Return premise, side, written, cosine of the ok sentences whose cosine to their premise is this high.
 
         The closest come first; empty where no guide has judged the attempt.
         """

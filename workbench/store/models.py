@@ -92,7 +92,7 @@ class Runs(Table):
         return rejected
 
     def curve(self, run_id: str, *, most: int = 2000) -> Frame:
-        """Return step, steps and everything that was measured, in order of steps; NaN where it was not or was NaN.
+        """Return step, steps and everything that was measured, in order of steps; NaN where a value is missing.
 
         Of a long run every n-th step is returned, about `most` rows, with all steps that have a dev score or a loss
         that is not finite, and always the last step.

@@ -38,7 +38,7 @@ class Imports(Table):
     def add(
         self, import_id: str, header: Callable[[], Row], rows: Iterable[Row], *, batch_rows: int = _BATCH_ROWS
     ) -> None:
-        """Keep an import as a journal, then store its rows; the header is asked for when all rows have come by."""
+        """Keep an import as a journal, then store its rows; the header is asked for after the last row."""
         path = self._write(import_id, header, rows, batch_rows)
         self._journals.ingest_all(f"imports/{path.stem}", path)
 
@@ -175,7 +175,7 @@ class PremiseAttempts(Table):
         )
 
     def outcome_counts(self, corpus_id: str, *, topic: str = "", genre: str = "") -> dict[str, int]:
-        """Return how many attempts ended in each way, most frequent first; of one topic or genre where named."""
+        """Return how many attempts ended in each way, most frequent first; of one topic or genre if given."""
         where, values = _where(corpus_id, topic, genre)
         rows = self._database.rows(
             f"SELECT outcome, count(*) FROM premise_attempts WHERE {where} GROUP BY 1 ORDER BY 2 DESC, 1", values

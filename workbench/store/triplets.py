@@ -1,4 +1,4 @@
-"""Triplets of every attempt: what generation gave and what people made of it."""
+"""Triplets of every generation run and import, as generated and as decided."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -96,7 +96,7 @@ def _hard_negative_outcomes(positives: pa.Array, hard_negatives: pa.Array) -> pa
 
 _COLUMNS = ", ".join(f"t.{name}" for name in TRIPLET_SCHEMA.names)
 _WINDOWS = (20_000,)
-"""Rows looked through before the whole table is; a query of its own costs as much as reading 300,000 rows."""
+"""Rows scanned before the whole table; starting a query costs as much as reading 300,000 rows."""
 _ATTEMPTS = """
     SELECT attempt_id, coalesce(jobs.title, imports.name, '') AS title, llm, omega, seed, rows, ok,
         coalesce(jobs.created_at, imports.created_at, '') AS created_at
@@ -152,7 +152,7 @@ class Triplets(Table):
         return attempt_id
 
     def attempts(self) -> Frame:
-        """Return attempt_id, title, llm, omega, seed, rows, ok, created_at of every attempt, newest first."""
+        """Return attempt_id, title, llm, omega, seed, rows, ok, created_at of every run and import, newest first."""
         return self._database.frame(_ATTEMPTS)
 
     def outcome_counts(self, attempt_id: str) -> Frame:
@@ -167,7 +167,7 @@ class Triplets(Table):
         )
 
     def count(self, chosen: TripletFilter) -> int:
-        """Return how many triplets the filter leaves."""
+        """Return how many triplets match."""
         source, conditions, parameters = source_and_conditions(chosen)
         with self._database.read() as cursor:
             _check(cursor, chosen)
@@ -197,7 +197,7 @@ class Triplets(Table):
     def _windows(
         self, cursor: Cursor, after: int | None, limit: int | None, newest_first: bool
     ) -> Iterator[tuple[int, int]]:
-        """Row numbers to look through, each window from the start and longer: a common filter ends in the first."""
+        """Yield ranges of row numbers to scan, short ones first: a common filter is satisfied by the first."""
         last = max(0, int(run(cursor, "SELECT count(*) FROM triplets")[0][0]) - 1)
         if newest_first:
             first, reach = 0, last if after is None else after - 1
@@ -251,7 +251,7 @@ class Triplets(Table):
         )
 
     def rows(self, chosen: TripletFilter, limit: int | None = None) -> Frame:
-        """Return every triplet the filter leaves, with the columns of a page."""
+        """Return every triplet that matches, with the columns of a page."""
         return self.page(chosen, limit=limit)  # type: ignore[arg-type]  # NULL means no limit
 
     def get(self, triplet_id: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One sentence pair explained as a job: the server itself never loads an encoder."""
+"""Analysis as jobs: pairs explained, behavioural tests, hygiene, margins, the search in a map."""
 
 import json
 from dataclasses import asdict
@@ -44,7 +44,7 @@ def run_explain(context: JobContext[ExplainSpec]) -> None:
 def task_neighbours(
     context: JobContext[ExplainSpec], encoder: Any, sentences: list[str]
 ) -> list[list[dict[str, Any]]]:
-    """For each sentence its nearest other sentences of the task, nearest first."""
+    """Return the nearest other sentences of the task for each sentence, nearest first."""
     task = pd.read_parquet(context.spec.pairs, columns=["sentence1", "sentence2"])
     texts = [*task["sentence1"], *task["sentence2"], *sentences]
     vectors = corpus_vectors(texts, encoder, cache=context.vectors)
@@ -76,7 +76,7 @@ def row(result: behaviour.CaseResult) -> dict[str, object]:
 
 
 MASK_SAMPLE = 6_000
-"""Triplets whose pairs are compared with each other; of more a sample is taken, always the same one."""
+"""Triplets whose pairs are compared with each other; larger sets are sampled, with a fixed seed."""
 NEIGHBOUR_PREMISES = 200_000
 """Premises whose vectors are kept for the neighbours in the queue: 150 MB at most."""
 _STAGES = 5
@@ -91,7 +91,7 @@ def run_hygiene(context: JobContext[HygieneSpec]) -> None:
     _lexical(context, triplets, ids)
     if context.spec.guide:
         _semantic(context, context.spec.guide, sides, ids)
-    context.progress(_STAGES, _STAGES, message="Looked through", triplets=len(frame))
+    context.progress(_STAGES, _STAGES, message="Checked", triplets=len(frame))
 
 
 def _lexical(context: JobContext[HygieneSpec], triplets: list[Triplet], ids: np.ndarray) -> None:
@@ -123,7 +123,7 @@ def _lexical(context: JobContext[HygieneSpec], triplets: list[Triplet], ids: np.
 
 def _semantic(context: JobContext[HygieneSpec], guide: str, sides: list[list[str]], ids: np.ndarray) -> None:
     def on_texts(done: int, total: int) -> None:
-        _report(context, 3, f"The guide has read {done:,} of {total:,} texts")
+        _report(context, 3, f"Guide: {done:,} of {total:,} texts embedded")
 
     _report(context, 3, "Loading the guide")
     texts = [text for side in sides for text in side]
@@ -153,7 +153,7 @@ def _semantic(context: JobContext[HygieneSpec], guide: str, sides: list[list[str
 
 
 def _keep_neighbours(context: JobContext, vectors: CorpusVectors, premises: list[str], ids: np.ndarray) -> None:
-    """Keep one vector per different premise, in half floats, and the triplets that have it."""
+    """Write one half-precision vector per distinct premise, and the first triplet that has it."""
     first = pd.Series(premises).drop_duplicates().head(NEIGHBOUR_PREMISES).index.to_numpy()
     write_array(context.out / "premises.npy", vectors([premises[place] for place in first]).astype(np.float16))
     known = pd.DataFrame({"triplet_id": ids[first], "premise": [premises[place] for place in first]})

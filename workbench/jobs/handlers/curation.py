@@ -26,7 +26,7 @@ from workbench.journal import now, read_rows
 from workbench.paths import ASSETS
 
 POINTS = 200
-"""Held-out pairs kept for the picture of a curve."""
+"""Held-out pairs kept for the plot of a curve."""
 _SEED = 0
 
 
@@ -60,7 +60,7 @@ def calibration_row(
 def judgement_rows(
     triplet_ids: Sequence[str], judge_id: str, calibration: Calibration, a_raw: np.ndarray, b_raw: np.ndarray
 ) -> list[dict[str, Any]]:
-    """Return the journal rows of some triplets: raw values and their place on the 0-5 scale."""
+    """Return the journal rows of some triplets: raw values and scores on the 0-5 scale."""
     a, b = calibration.apply(a_raw), calibration.apply(b_raw)
     return [
         {
@@ -112,15 +112,14 @@ def run_judge(context: JobContext[JudgeSpec]) -> None:
             batch = waiting[start : start + BATCH_TRIPLETS]
             context.write(judge_batch(judge, calibration, batch))
             finished += len(batch)
-            unscored = getattr(judge, "unscored", None)
-            if unscored:
-                details["unscored"] = details.get("unscored", {}) | {judge_id: dict(unscored)}
+            if counts := getattr(judge, "unscored", None):
+                details["unscored"] = details.get("unscored", {}) | {judge_id: dict(counts)}
             context.progress(finished, total, message=f"Judging with {judge_id}", **details)
-    told = [f"{judge_id} left {said(counts)}" for judge_id, counts in details.get("unscored", {}).items()]
-    context.progress(finished, total, message="; ".join(["Judged", *told]), **details)
+    left = [f"{judge_id} left {unscored_text(counts)}" for judge_id, counts in details.get("unscored", {}).items()]
+    context.progress(finished, total, message="; ".join(["Judged", *left]), **details)
 
 
-def said(counts: dict[str, int]) -> str:
+def unscored_text(counts: dict[str, int]) -> str:
     """Return how many pairs a server left without a score, and why."""
     each = ", ".join(f"{count:,} {why}" for why, count in sorted(counts.items()))
     return f"{sum(counts.values()):,} pairs unscored ({each})"
@@ -133,7 +132,7 @@ def judge_batch(judge: Judge, calibration: Calibration, rows: list[Any]) -> list
 
 
 def ensemble_rows(context: JobContext[JudgeSpec], ensemble: Ensemble, rows: list[Any]) -> list[dict[str, Any]]:
-    """Combine what the members have written to this journal; nothing is asked again."""
+    """Combine the members' rows in this journal; no judge is asked again."""
     known = {
         (row["triplet_id"], row["judge_id"]): (row["a_raw"], row["b_raw"])
         for row in read_rows(context.folder.journal)
@@ -152,7 +151,7 @@ def ensemble_rows(context: JobContext[JudgeSpec], ensemble: Ensemble, rows: list
 def calibrate(context: JobContext[JudgeSpec], judge: Judge) -> Calibration:
     """Fit on the gold pairs of the job's folder when it names one, else take the one known for this judge.
 
-    The curve is kept in the job's output: a resumed job goes on with the same one.
+    The curve is kept in the job's output, where a resumed job finds it.
     """
     kept = file_of(context, "calibration", judge.judge_id, ".json")
     if kept.exists():
@@ -249,7 +248,7 @@ def _keep(
     ensemble: Ensemble | None,
     stored: pd.DataFrame,
 ) -> None:
-    """Write the calibration and the triplets' new places on it; a resumed job repeats rows, which changes nothing."""
+    """Write the calibration and the recalibrated scores; rows that a resumed job repeats change nothing."""
     moment = now()
     context.write([calibration_row(calibration, points, moment, ensemble)])
     known = stored[stored["a_raw"].notna() & stored["b_raw"].notna()]

@@ -109,7 +109,7 @@ def _guide(
     spaces: list[np.ndarray],
     encoders: Sequence[MapEncoder],
 ) -> dict[str, Any]:
-    """Keep the pairs that some phi would mask; return what the page says about them."""
+    """Write the pairs that some phi would mask; return the facts that the page shows about them."""
     same = [space for space, encoder in zip(spaces, encoders, strict=True) if encoder.folder == guide]
     unit = same[0] if same else _encoded(stages, MapEncoder(guide, guide), points["text"])
     if same:

@@ -44,7 +44,7 @@ class Step:
     tasks: int
 
     def embed(self, texts: list[str]) -> CorpusVectors:
-        """Compute the vectors of these texts, or find them kept."""
+        """Return the vectors of these texts, from the cache where it has them."""
         return corpus_vectors(texts, self.model, cache=self.context.vectors, on_texts=self.encoded)
 
     def say(self, message: str) -> None:
@@ -52,7 +52,7 @@ class Step:
         self.context.progress(self.finished, self.tasks, f"{self.name}: {message}")
 
     def encoded(self, ready: int, total: int) -> None:
-        """Report how many texts are encoded; a stop that was asked for ends the task here."""
+        """Report how many texts are encoded; a requested stop ends the task here."""
         self.say(f"encoded {ready:,} of {total:,} texts")
         self.context.stop_if_asked()  # the task is done again on resuming
 
@@ -109,7 +109,7 @@ def _each_task(
 
 
 def query_rows(task: retrieval.RetrievalTask, result: retrieval.RetrievalResult) -> pd.DataFrame:
-    """One row per query: its measures, the document found first, and one that should have been; worst first."""
+    """Return one row per query: its measures, the top document, and one that should be on top; worst first."""
     rows = [
         {
             "query": task.queries[item.query_id],
@@ -126,7 +126,7 @@ def query_rows(task: retrieval.RetrievalTask, result: retrieval.RetrievalResult)
 
 
 def example_rows(task: transfer.TransferTask, predicted: np.ndarray) -> pd.DataFrame:
-    """One row per tested example with its class and the one it was given; the wrong ones first."""
+    """Return one row per test example with its true and predicted class, the wrong ones first."""
     part = task.parts.get("all") or task.parts["test"]
     given, asked = ([task.classes[number] for number in numbers] for numbers in (predicted, part.label))
     frame = pd.DataFrame({"sentence1": part.first, "sentence2": part.second, "label": asked, "predicted": given})

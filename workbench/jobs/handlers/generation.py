@@ -31,7 +31,7 @@ _CHUNK = 10_000
 
 
 class CompactIds:
-    """Frozen set of ids; told apart by 64 bits, which is what a premise's id is made of."""
+    """Immutable set of ids, each kept as 64 bits, the size of a premise's id."""
 
     def __init__(self, ids: Iterable[str] = ()) -> None:
         chunks = list(_chunks(iter(ids)))
@@ -66,10 +66,10 @@ def _number(one: str) -> np.uint64:
 
 
 def earlier_rows(job: Path, *, text_key: str, wanted: CompactIds, done: CompactIds) -> Iterator[Row]:
-    """Yield the triplet row of each wanted premise that is not done and that an earlier job has.
+    """Yield an earlier job's triplet row for each wanted premise that is not done yet.
 
-    Rows are told by their own key, so a run with another omega, seed, prompt or weight is never served. What failed
-    is not taken over: it may go well this time.
+    Each row carries its key: rows of a run with another omega, seed, prompt or weights never match. Failed rows are
+    not reused, as they may succeed this time.
     """
     for row in read_rows(JobFolder(job).journal):
         is_ours = row["table"] == "triplets" and row.get("text_key") == text_key
@@ -87,7 +87,7 @@ _REASONS = 8
 def run_generate(context: JobContext[GenerateSpec]) -> None:
     """Generate for the premises that neither the journal nor an earlier run of the same key holds."""
     config = context.spec.config
-    # A job of an earlier version was given neither prompts nor LLM, only their names.
+    # Jobs of earlier versions hold the names of prompts and LLM only.
     prompts = context.spec.prompts or prompt_sets.prompt_set(config.prompt_set)
     entry = context.spec.llm or registry.entry_for(config.llm)
     run_of_job = _GenerateJob(context, config, prompts, text_key(config, prompts, entry))
@@ -119,7 +119,7 @@ class _GenerateJob:
         self.total = context.input_rows()
 
     def take_over_earlier(self) -> None:
-        """Copy the rows that earlier runs have; costs nothing but the reading."""
+        """Copy matching rows of earlier runs, at the cost of reading them."""
         earlier = self._context.spec.earlier
         if not earlier:
             return
@@ -136,7 +136,7 @@ class _GenerateJob:
             self._context.write(rows)
             self._note(rows)
             self._reused += len(rows)
-            self.report("Taking over rows of earlier runs")
+            self.report("Reusing rows of earlier runs")
             yield from (row["premise_id"] for row in rows)
 
     def write(self, llm: LLM) -> None:
@@ -159,7 +159,7 @@ class _GenerateJob:
             self.report("Generating")
 
     def report(self, message: str) -> None:
-        """Tell how far the job is, with its counts per outcome and what it was charged for."""
+        """Report progress, counts per outcome and the usage that was charged."""
         details: dict[str, Any] = {
             "outcomes": dict(self._counts),
             "reasons": dict(self._reasons.most_common(_REASONS)),
@@ -227,7 +227,7 @@ def cleaned_again(known: Row, prompts: PromptSet) -> Row:
 
 
 def engine_of(llm: LLM) -> str:
-    """Return what computes, in words, where this machine has a choice of engines; empty otherwise."""
+    """Return the name of the engine where this machine has a choice; empty otherwise."""
     from pipeline.generation.llms.gguf import GgufLLM
 
     return llm.llama.kind if isinstance(llm, GgufLLM) else ""

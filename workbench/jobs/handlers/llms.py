@@ -16,14 +16,14 @@ from pipeline.generation.token_probabilities import answer, open_reader, token_l
 from pipeline.hub_files import HubName, fetch_model
 from pipeline.records import GeneratedTriplet, InputError, Premise
 from pipeline.weights import cache_dir
-from workbench.jobs.context import JobContext, telling
+from workbench.jobs.context import JobContext, download_progress
 from workbench.jobs.handlers.generation import engine_of
 from workbench.jobs.kinds import AskSpec, CheckSpec, GridSpec, HubModel, LensSpec, TokensSpec
 from workbench.journal import now
 
 
 def run_grid(context: JobContext[GridSpec]) -> None:
-    """Write out/grid.json again and again: a cell per premise and omega, both sides with their outcomes."""
+    """Write out/grid.json after every reply: a cell per premise and omega, both sides with their outcomes."""
     config = context.spec.config
     prompts = context.spec.prompts or prompt_sets.prompt_set(config.prompt_set)
     premises = [Premise.from_text(text) for text in context.spec.premises]
@@ -59,7 +59,7 @@ _SHOWN_EVERY_TOKENS = 8
 
 
 def run_ask(context: JobContext[AskSpec]) -> None:
-    """Write out/answer.json again and again: text so far, tokens of prompt (where known) and answer, seconds."""
+    """Keep out/answer.json up to date: text so far, tokens of prompt (where known) and answer, seconds."""
     config = context.spec.config
     context.progress(0, config.max_new_tokens, message=f"Loading {config.llm}")
     with closing(loading.open_llm(context.spec.llm)) as llm:
@@ -75,7 +75,7 @@ def run_ask(context: JobContext[AskSpec]) -> None:
 
 
 class _Page:
-    """The file that the answer grows in."""
+    """The file of the answer, rewritten as it grows."""
 
     def __init__(self, context: JobContext, limit: int) -> None:
         self.context = context
@@ -92,12 +92,12 @@ class _Page:
 
 def _write(llm: LLM, prompt: str, config: GenerationConfig, page: _Page) -> None:
     """Write token by token; line breaks belong to the answer, so only the model's own end token ends it."""
-    spoken = token_llm(llm)
+    model = token_llm(llm)
     reader = open_reader(llm, prompt)
     page.prompt_tokens = reader.prompt_tokens
 
     def is_end(token: int) -> bool:
-        return spoken.is_end(token) and "\n" not in spoken.detokenize([token])
+        return model.is_end(token) and "\n" not in model.detokenize([token])
 
     how = TokenChoice.of(config)
     tokens: list[int] = []
@@ -105,11 +105,11 @@ def _write(llm: LLM, prompt: str, config: GenerationConfig, page: _Page) -> None
     for token in stream:
         tokens.append(token)
         if len(tokens) % _SHOWN_EVERY_TOKENS == 0:
-            page.keep(spoken.detokenize(tokens), len(tokens), ended=False)
+            page.keep(model.detokenize(tokens), len(tokens), ended=False)
         if page.context.stop_requested():
             break
     ended = page.context.stop_seen is None and len(tokens) < config.max_new_tokens
-    page.keep(spoken.detokenize(tokens), len(tokens), ended=ended)
+    page.keep(model.detokenize(tokens), len(tokens), ended=ended)
 
 
 def run_lens(context: JobContext[LensSpec]) -> None:
@@ -120,7 +120,7 @@ def run_lens(context: JobContext[LensSpec]) -> None:
     context.progress(0, limit, message=f"Loading {config.llm}")
     with closing(loading.open_llm(spec.llm, for_many=True)) as llm:
         context.progress(0, limit, message="Writing", engine=engine_of(llm))
-        spoken = token_llm(llm)
+        model = token_llm(llm)
         own, opposite = (
             open_reader(llm, prompt.prefix(), prompt.tail(spec.premise), row=row)
             for row, prompt in enumerate((prompts.own(side), prompts.opposite(side)))
@@ -129,8 +129,8 @@ def run_lens(context: JobContext[LensSpec]) -> None:
             (own, opposite),
             TokenChoice.of(config),
             max_new_tokens=limit,
-            is_end=spoken.is_end,
-            text_of=lambda token: spoken.detokenize([token]),
+            is_end=model.is_end,
+            text_of=lambda token: model.detokenize([token]),
         )
         steps: list[lens.LensStep] = []
         for step in stream:
@@ -139,7 +139,7 @@ def run_lens(context: JobContext[LensSpec]) -> None:
             if context.stop_requested():
                 return
         taken = [step.candidates[step.chosen].token for step in steps if not step.ends]
-        raw = spoken.detokenize(taken)
+        raw = model.detokenize(taken)
     result = outcomes.classify(raw, spec.premise, side, prompts, cut=not steps[-1].ends, tokens=len(taken))
     record = lens.LensRecord(config.omega, config.plausibility, tuple(steps)).to_json()
     record |= {"text": result.text, "outcome": str(result.outcome)}
@@ -187,7 +187,7 @@ def run_check(context: JobContext[CheckSpec]) -> None:
 def _fetched_model(context: JobContext[CheckSpec], entry: registry.LLMEntry, hub: HubModel) -> registry.LLMEntry:
     """Fetch the model of the hub that the job names; returns the entry of its local copy."""
     wanted = HubName.parse(hub.name, hub.revision)
-    found = fetch_model(wanted, cache_dir() / "hub", tell=telling(context, f"Fetching {wanted.repository}"))
+    found = fetch_model(wanted, cache_dir() / "hub", tell=download_progress(context, f"Fetching {wanted.repository}"))
     local = registry.entry_for(str(found.path))
     return replace(entry, kind=local.kind, location=local.location, source=found.name)
 

@@ -17,7 +17,7 @@ from pipeline.generation.written_premises import Attempt, Cell, PremiseOutcome, 
 from pipeline.hub_files import HubName, fetch_file
 from pipeline.premises import PremiseFile, read_premises
 from pipeline.records import InputError, text_id
-from workbench.jobs.context import JobContext, in_batches, telling
+from workbench.jobs.context import JobContext, download_progress, in_batches
 from workbench.jobs.kinds import FetchPremisesSpec, WritePremisesSpec
 from workbench.journal import Row, now, read_rows
 
@@ -51,7 +51,7 @@ class _ScratchJob:
         self._spent = Usage()
         self._has_header = False
         self._owed: dict[str, str] = {}
-        """Premises by id whose attempt is in the journal and they are not: a kill came between the two lines."""
+        """Premises by id whose attempt is in the journal without their own row: a kill came between the two lines."""
         self._known = list(self._recorded())
 
     def write(self, llm: LLM) -> None:
@@ -70,7 +70,7 @@ class _ScratchJob:
             self.report("Writing premises")
 
     def report(self, message: str) -> None:
-        """Tell how many premises there are, how the attempts ended, and how many cells are full."""
+        """Report how many premises there are, how the attempts ended, and how many cells are full."""
         details: dict[str, Any] = {
             "outcomes": dict(self._outcomes.most_common()),
             "reasons": dict(self._reasons.most_common(_REASONS)),
@@ -82,7 +82,7 @@ class _ScratchJob:
         self._context.progress(self._kept.total(), sum(self._wanted.values()), message=message, **details)
 
     def summary(self) -> str:
-        """Say in words what there is."""
+        """Return the result in a sentence."""
         words = f"{self._kept.total():,} premises; {self._full():,} of {len(self._wanted):,} cells are full"
         if self._context.stop_seen is None and self._full() < len(self._wanted):
             words += ", the others used up their attempts"
@@ -198,7 +198,7 @@ def run_fetch_premises(context: JobContext[FetchPremisesSpec]) -> None:
     """Fetch the file, read its premises, write them as the rows of a corpus whose id is the job's."""
     spec = context.spec
     wanted = HubName.parse(spec.name, spec.revision)
-    fetched = fetch_file(wanted, context.out, tell=telling(context, f"Fetching {wanted.file}"))
+    fetched = fetch_file(wanted, context.out, tell=download_progress(context, f"Fetching {wanted.file}"))
     if context.stop_requested():
         return
     context.progress(0, 1, message="Reading the premises")

@@ -45,7 +45,7 @@ def write_first_batch(context: JobContext, triplets: Sequence[Triplet], config: 
         table = guide_table(
             triplets, guide, cache=context.vectors, should_stop=lambda: context.stop_requested() in _AT_ONCE
         )
-        if table.computed:  # reading kept vectors says nothing of what a text takes
+        if table.computed:  # cached vectors say nothing about the time per text
             add_cost(context, guide_s=perf_counter() - since, embedded_texts=table.computed)
         cosines = table.cosines(torch.tensor(rows)).cpu().numpy()
         if config.threshold_unit == "random_pairs":
@@ -64,7 +64,7 @@ class DevWatch:
     context: JobContext
     validation: Validation
     scores: int = 0
-    """How many were asked for."""
+    """Number of scores so far."""
 
     def __call__(self, encoder: Any) -> float:
         """Score the encoder."""
@@ -77,7 +77,7 @@ class DevWatch:
 
 
 def add_cost(context: JobContext, **seconds: float) -> None:
-    """Add to out/cost.json what a part of the run took; a run that was paused has spent in several calls."""
+    """Add the time of a part of the run to out/cost.json; a paused and resumed run adds several times."""
     try:
         spent = json.loads((context.out / COST).read_bytes())
     except (OSError, ValueError):
@@ -86,7 +86,7 @@ def add_cost(context: JobContext, **seconds: float) -> None:
 
 
 def run_train(context: JobContext[TrainSpec]) -> None:
-    """Train, then evaluate; a paused run goes on from its last checkpoint."""
+    """Train, then evaluate; a paused run continues from its last checkpoint."""
     config = context.spec.config
     sts_dir = Path(context.spec.sts_dir) if context.spec.sts_dir else None
     recorded = {int(step) for step in context.done("train_steps", "step")}
@@ -128,7 +128,7 @@ def run_train(context: JobContext[TrainSpec]) -> None:
     )
     add_cost(
         context,
-        guide_s=0.0,  # there is this part, also where nothing was embedded
+        guide_s=0.0,  # present even if nothing was embedded
         prepare_s=prepared_s + result.guide_s,
         steps_s=result.seconds - result.guide_s - result.dev_s,
         dev_s=result.dev_s,
@@ -199,7 +199,7 @@ def run_preview(context: JobContext[PreviewSpec]) -> None:
 
 
 def run_study(context: JobContext[StudySpec]) -> None:
-    """Run the study of the spec; stopped anywhere, it goes on with the cells that are missing."""
+    """Run the study of the spec; stopped anywhere, it continues with the missing cells."""
     spec = context.spec
     sts_dir = Path(spec.sts_dir) if spec.sts_dir else None
     study = read_study(Path(spec.file), sample=SAMPLE_CORPUS, sts_dir=sts_dir)
@@ -208,7 +208,7 @@ def run_study(context: JobContext[StudySpec]) -> None:
 
     def progress(what: str, done: int, total: int) -> None:
         nonlocal in_cells
-        context.stop_if_asked()  # in the middle of a cell, which goes on from its newest checkpoint
+        context.stop_if_asked()  # in the middle of a cell, which continues from its newest checkpoint
         is_cell = total == steps_in_all
         if is_cell and not in_cells:
             context.restart_clock()
