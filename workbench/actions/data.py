@@ -101,12 +101,12 @@ def start_write_premises(
 
 def import_upload(
     workspace: Workspace, *, data: bytes, filename: str, column: str | None, name: str, encoding: str = ""
-) -> dict[str, Any]:
+) -> Answer:
     """Import an uploaded file; its name tells the file type and is never used as a path."""
     return keep(workspace, make_source(data, filename, encoding=encoding), column=column, name=name)
 
 
-def keep(workspace: Workspace, source: Source, *, column: str | None, name: str) -> dict[str, Any]:
+def keep(workspace: Workspace, source: Source, *, column: str | None, name: str) -> Answer:
     """Read a file and store it as a corpus; InputError, with the reasons, if no premise is usable."""
     name = checked_name(name, "a corpus")
     read = read_premises(source.content, name=source.name, column=column, encoding=source.encoding)
@@ -150,7 +150,7 @@ def import_triplets(
     return keep_triplets(workspace, reading, source.name, name=source.stem if name is None else name)
 
 
-def keep_triplets(workspace: Workspace, reading: TripletReading, filename: str, *, name: str) -> dict[str, Any]:
+def keep_triplets(workspace: Workspace, reading: TripletReading, filename: str, *, name: str) -> Answer:
     """Store the triplets of a file, a block in memory at a time; the counts add up to its lines."""
     name = checked_name(name, "an import")
     stream = iter(reading)
@@ -251,7 +251,7 @@ def attempt_of(corpus_id: str, omega: float) -> str:
     return f"{corpus_id}-omega-{omega:g}"
 
 
-def _answer(workspace: Workspace, corpus_id: str) -> dict[str, Any]:
+def _answer(workspace: Workspace, corpus_id: str) -> Answer:
     corpus = workspace.store.premises.corpus(corpus_id)
     attempts = [attempt_of(corpus_id, omega) for omega in (0.0, 0.6)]
     return {"corpus_id": corpus_id, "name": corpus.name, "premises": corpus.premises, "attempt_ids": attempts}
@@ -263,12 +263,8 @@ def _rows(corpus_id: str, frame: pd.DataFrame) -> Iterator[Row]:
         yield {"table": "premises", "premise_id": text_id(text), "text": text} | place
     for omega, part in frame.groupby("omega", sort=True):
         attempt_id = attempt_of(corpus_id, omega)
-        yield {"table": "imports", "import_id": attempt_id, "kind": "triplets", "created_at": now()} | {
-            "name": f"sample, omega {omega:g}",
-            "origin": SAMPLE_CORPUS.name,
-            "duplicates": 0,
-            "rejected": {},
-        }
+        named = {"name": f"sample, omega {omega:g}", "origin": SAMPLE_CORPUS.name, "duplicates": 0, "rejected": {}}
+        yield {"table": "imports", "import_id": attempt_id, "kind": "triplets", "created_at": now()} | named
         for row in part.to_dict("records"):
             yield from _triplet(attempt_id, row)
 
@@ -293,8 +289,5 @@ def _triplet(attempt_id: str, row: dict[str, Any]) -> Iterator[Row]:
     }
     if row["a"] == row["a"] and row["b"] == row["b"]:  # NaN: not judged
         scores = {name: float(row[name]) for name in ("a_raw", "b_raw", "a", "b")}
-        yield {"table": "judgements", "judgement_id": f"{triplet_id}|{JUDGE}", "triplet_id": triplet_id} | {
-            "judge_id": JUDGE,
-            "calibration": row["calibration"],
-            **scores,
-        }
+        named = {"judgement_id": f"{triplet_id}|{JUDGE}", "triplet_id": triplet_id, "judge_id": JUDGE}
+        yield {"table": "judgements", "calibration": row["calibration"]} | named | scores

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
@@ -114,7 +114,7 @@ def keep_pairs(
     *,
     name: str,
     encoding: str = "",
-) -> dict[str, Any]:
+) -> Answer:
     """Keep scored pairs as a task file of the workspace; a task of the same name is replaced.
 
     The answer lists the first rejected rows, each with line and reason.

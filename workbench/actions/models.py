@@ -140,7 +140,7 @@ def resolve_llm(workspace: Workspace, name_or_path: str) -> LLMEntry:
     return replace(entry_for(name_or_path), name=name_or_path[-80:])
 
 
-def _start(workspace: Workspace, entry: LLMEntry, *, hub: HubModel | None = None) -> dict[str, Any]:
+def _start(workspace: Workspace, entry: LLMEntry, *, hub: HubModel | None = None) -> Answer:
     job_id = workspace.jobs.submit(CheckSpec(entry, hub), title=f"Check of {entry.name}")
     return {"job_id": job_id, "name": entry.name}
 

@@ -18,7 +18,7 @@ from pipeline.config import CurationRule
 from pipeline.curation.judges import EMBEDDED_JUDGES, LIKELIHOOD
 from pipeline.statistics import mean_interval
 from pipeline.train_config import TrainConfig
-from workbench.cli.main import Call, access, print_line, print_table, watch, write_json
+from workbench.cli.main import Answer, Call, access, print_line, print_table, watch, write_json
 from workbench.workspace import workspace_root
 
 ENCODER = "static-minilm"
@@ -93,7 +93,7 @@ def generate(call: Call, corpus_id: str, *, omega: float, limit: int | None) -> 
     return started["attempt_id"]
 
 
-def untrained(call: Call, goal: dict[str, Any]) -> dict[str, Any]:
+def untrained(call: Call, goal: dict[str, Any]) -> Answer:
     """Score the encoder before any training."""
     started = call("start_evaluate", encoder=ENCODER, **goal)
     watch(call, started["job_id"], label=f"Evaluating {ENCODER}, untrained")
@@ -101,7 +101,7 @@ def untrained(call: Call, goal: dict[str, Any]) -> dict[str, Any]:
     return {"arm": "untrained", "triplets": None, "scores": [value], "encoders": [started["encoder_id"]]}
 
 
-def train_arm(call: Call, arm: Arm, seeds: int, goal: dict[str, Any]) -> dict[str, Any]:
+def train_arm(call: Call, arm: Arm, seeds: int, goal: dict[str, Any]) -> Answer:
     """Train and score one arm once per seed, at the same number of steps as every other arm."""
     encoders = []
     for seed in range(seeds):
@@ -129,7 +129,7 @@ def score(call: Call, encoder_id: str) -> float:
     return 100 * mean(tasks or held_out)
 
 
-def print_result(answer: dict[str, Any]) -> None:
+def print_result(answer: Answer) -> None:
     """Print the table of arms."""
     rows = [
         (row["arm"], row["triplets"], *gain(row["scores"], answer["arms"][0]["scores"][0])) for row in answer["arms"]

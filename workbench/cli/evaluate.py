@@ -13,7 +13,7 @@ from pipeline.encoders import load_encoder
 from pipeline.evaluation import benchmark, retrieval, sts, transfer
 from pipeline.records import EvalScore
 from pipeline.vectors import corpus_vectors
-from workbench.cli.main import access, print_line, print_table, watch, write_json
+from workbench.cli.main import Answer, access, print_line, print_table, watch, write_json
 from workbench.workspace import workspace_root
 
 KINDS = ("retrieval", "transfer")
@@ -29,7 +29,7 @@ _COLUMNS = {
 _COUNTS = {"retrieval": ("queries", "documents"), "transfer": ("examples",)}
 
 
-def scored(options: argparse.Namespace, kind: str) -> dict[str, Any]:
+def scored(options: argparse.Namespace, kind: str) -> Answer:
     """Score every task of the folder; a workspace keeps the scores."""
     folder: Path = getattr(options, f"{kind}_dir")
     if options.workspace:
@@ -69,7 +69,7 @@ def _classify(encoder: str, folder: Path) -> dict[str, Any]:
     return scores
 
 
-def print_scores(answer: dict[str, Any], kind: str) -> None:
+def print_scores(answer: Answer, kind: str) -> None:
     """Print one row per task."""
     measures, counts = _COLUMNS[kind], _COUNTS[kind]
     rows = [
@@ -95,7 +95,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     write_json(options.json, answer)
 
 
-def on_its_own(options: argparse.Namespace) -> dict[str, Any]:
+def on_its_own(options: argparse.Namespace) -> Answer:
     """Load the encoder in this process and score every task of the folder."""
     tasks = sts.find_tasks(options.sts_dir)
     encoder = load_encoder(options.encoder)
@@ -112,7 +112,7 @@ def on_its_own(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
+def in_workspace(options: argparse.Namespace) -> Answer:
     """Evaluate as a job of the workspace."""
     root = workspace_root(options.workspace)
     with access(root) as call:
@@ -126,7 +126,7 @@ def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
     return {"encoder": options.encoder, **benchmark.summary(scores), **left_out}
 
 
-def print_summary(answer: dict[str, Any]) -> None:
+def print_summary(answer: Answer) -> None:
     """Print one row per task and say what the average is over."""
     rows = [(name, f"{task['spearman']:.2f}", task["pairs"]) for name, task in answer["tasks"].items()]
     print_table(f"{answer['encoder']}, Spearman x100", ("task", "score", "pairs"), rows)

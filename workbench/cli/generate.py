@@ -6,6 +6,7 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 from rich.console import Console
@@ -16,7 +17,7 @@ from pipeline.generation.llms import loading, registry
 from pipeline.generation.triplets import generate
 from pipeline.premises import read_premises
 from pipeline.records import GeneratedTriplet, InputError
-from workbench.cli.main import Call, access, ask, print_line, print_table, require_file, watch, write_json
+from workbench.cli.main import Answer, Call, access, ask, print_line, print_table, require_file, watch, write_json
 from workbench.cli.parser import settings
 
 
@@ -26,7 +27,7 @@ def run_generate(options: argparse.Namespace) -> None:
     write_json(options.json, in_workspace(options) if options.out is None else to_file(options, config))
 
 
-def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
+def in_workspace(options: argparse.Namespace) -> Answer:
     """Queue the job, follow it, print its outcomes."""
     with access(options.workspace) as call:
         corpus = options.corpus
@@ -41,7 +42,7 @@ def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
     return {**started, "outcomes": view["details"].get("outcomes", {})}
 
 
-def to_file(options: argparse.Namespace, config: GenerationConfig) -> dict[str, Any]:
+def to_file(options: argparse.Namespace, config: GenerationConfig) -> Answer:
     """Write one JSON line per premise, in the order of completion; a stopped run leaves whole lines."""
     if options.premises is None:
         raise InputError("generate --out needs --premises FILE.")
@@ -67,11 +68,8 @@ def to_file(options: argparse.Namespace, config: GenerationConfig) -> dict[str, 
 
 def stream(premises: list[Any], config: GenerationConfig) -> Iterator[GeneratedTriplet]:
     """Load the LLM and generate."""
-    llm = loading.open_llm(registry.entry_for(config.llm), for_many=True)
-    try:
+    with closing(loading.open_llm(registry.entry_for(config.llm), for_many=True)) as llm:
         yield from generate(premises, config, llm)
-    finally:
-        llm.close()
 
 
 def line(item: GeneratedTriplet, config: GenerationConfig) -> dict[str, Any]:
@@ -122,7 +120,7 @@ def remove_llm(options: argparse.Namespace) -> None:
     write_json(options.json, answer)
 
 
-def followed(call: Call, started: dict[str, Any], options: argparse.Namespace) -> None:
+def followed(call: Call, started: Answer, options: argparse.Namespace) -> None:
     """Wait for a check and print what it found."""
     watch(call, started["job_id"], label="Checking")
     [found] = [llm for llm in call("llms")["llms"] if llm["entry"]["name"] == started["name"]]

@@ -19,7 +19,9 @@ from pipeline.records import InputError, StorageError, TrainingError
 from workbench.cli.parser import build_parser, with_freeze
 from workbench.workspace import RemoteFailure, RemoteWorkspace, Workspace, workspace_root
 
-Call = Callable[..., dict[str, Any]]
+Answer = dict[str, Any]
+"""What an action returns: names and JSON values."""
+Call = Callable[..., Answer]
 """call(action_name, **arguments) -> the action's answer."""
 POLL_SECONDS = 0.3
 ENDED = ("finished", "failed", "cancelled", "paused", "interrupted")
@@ -96,7 +98,7 @@ def access(named: Path | None) -> Iterator[Call]:
         yield lambda name, /, **arguments: call_action(workspace, name, ACTIONS[name], arguments)
 
 
-def ask(options: Namespace, action: str, /, **arguments: Any) -> dict[str, Any]:
+def ask(options: Namespace, action: str, /, **arguments: Any) -> Answer:
     """Run one action on the workspace of the options and return its answer."""
     with access(options.workspace) as call:
         return call(action, **arguments)
@@ -106,7 +108,7 @@ class JobFailedError(RuntimeError):
     """Seen by the person who waited for a job that ended without its result."""
 
 
-def watch(call: Call, job_id: str, *, label: str) -> dict[str, Any]:
+def watch(call: Call, job_id: str, *, label: str) -> Answer:
     """Show a job's progress until it ends and return its last view; Ctrl-C pauses the job, which can be resumed.
 
     Raises InputError with the job's own sentence when it failed, JobFailedError when it was stopped elsewhere.
@@ -134,7 +136,7 @@ def watch(call: Call, job_id: str, *, label: str) -> dict[str, Any]:
     return view
 
 
-def follow(call: Call, job_id: str, progress: Progress, bar: Any) -> dict[str, Any]:
+def follow(call: Call, job_id: str, progress: Progress, bar: Any) -> Answer:
     """Poll until the job ends, moving the bar."""
     while True:
         view = call("job", job_id=job_id)

@@ -5,7 +5,6 @@ import os
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -19,7 +18,7 @@ from pipeline.studies.report import Report, score_text, setting_line, verdict_li
 from pipeline.studies.spec import Study, curation_text, mask_text, source_text
 from pipeline.studies.spec_file import read_study
 from pipeline.train_config import TrainConfig
-from workbench.cli.main import access, ask, print_line, print_table, require_file, watch, write_json
+from workbench.cli.main import Answer, access, ask, print_line, print_table, require_file, watch, write_json
 from workbench.cli.parser import settings
 from workbench.paths import SAMPLE_CORPUS, SAMPLE_PREMISES
 from workbench.study_runs import alone_in, run_in, study_command, study_file, write_report
@@ -34,7 +33,7 @@ def run_train(options: argparse.Namespace) -> None:
         write_json(options.json, answer)
 
 
-def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
+def in_workspace(options: argparse.Namespace) -> Answer:
     """Queue the run, follow it and print its scores."""
     if options.snapshot is None:
         raise InputError("train needs --snapshot NAME of the workspace, or --triplets FILE with --out DIR.")
@@ -51,7 +50,7 @@ def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
     return {**started, "scores": scores}
 
 
-def to_folder(options: argparse.Namespace, config: TrainConfig) -> dict[str, Any]:
+def to_folder(options: argparse.Namespace, config: TrainConfig) -> Answer:
     """Train without a workspace; the folder gets the encoder itself.
 
     Started by `torchrun --nproc-per-node GPUS -m workbench train ...` the processes share every batch, and the first

@@ -5,10 +5,9 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from pipeline.records import InputError
-from workbench.cli.main import access, ask, print_line, print_table, require_file, watch, write_json
+from workbench.cli.main import Answer, access, ask, print_line, print_table, require_file, watch, write_json
 from workbench.doctor import examine
 from workbench.workspace import rebuild as rebuild_database
 from workbench.workspace import workspace_root
@@ -91,7 +90,7 @@ def import_premises(options: argparse.Namespace) -> None:
     write_json(options.json, answer)
 
 
-def print_rejected(answer: dict[str, Any]) -> None:
+def print_rejected(answer: Answer) -> None:
     """Print the first rejected rows with their reasons, and an encoding to try if one fits."""
     rows = answer["rejected_rows"]
     if rows:

@@ -13,6 +13,7 @@ import duckdb
 
 from pipeline.durable import full_disk_message, is_disk_full, is_full_disk, whole_path
 from pipeline.records import InputError, StorageError
+from workbench.journal import Rows
 
 if TYPE_CHECKING:
     from pandas import DataFrame as Frame
@@ -56,7 +57,7 @@ class Database:
         with self.read() as cursor:
             return run(cursor, sql, parameters)
 
-    def records(self, sql: str, parameters: Parameters | None = None) -> list[dict[str, Any]]:
+    def records(self, sql: str, parameters: Parameters | None = None) -> Rows:
         """Return the rows of one query by column name."""
         with self.read() as cursor:
             return records(cursor, sql, parameters)
@@ -169,7 +170,7 @@ def run(cursor: Cursor, sql: str, parameters: Parameters | None = None) -> list[
     return cursor.execute(sql, parameters or []).fetchall()
 
 
-def records(cursor: Cursor, sql: str, parameters: Parameters | None = None) -> list[dict[str, Any]]:
+def records(cursor: Cursor, sql: str, parameters: Parameters | None = None) -> Rows:
     """Execute one statement and return its rows by column name."""
     rows = run(cursor, sql, parameters)
     names = [column[0] for column in cursor.description or []]

@@ -187,15 +187,10 @@ def _conditions(chosen: TripletFilter) -> tuple[str, list[Any]]:
         joiner = "AND" if chosen.outcome == "ok" else "OR"
         parts.append(f"(t.positive_outcome = ? {joiner} t.hard_negative_outcome = ?)")
         values += [chosen.outcome] * 2
-    limits = (
-        ("a", ">=", chosen.a_min),
-        ("a", "<=", chosen.a_max),
-        ("b", ">=", chosen.b_min),
-        ("b", "<=", chosen.b_max),
-    )
-    for column, comparison, limit in limits:
+    limits = {"a >=": chosen.a_min, "a <=": chosen.a_max, "b >=": chosen.b_min, "b <=": chosen.b_max}
+    for comparison, limit in limits.items():
         if limit is not None:
-            parts.append(f"j.{column} {comparison} ?")
+            parts.append(f"j.{comparison} ?")
             values.append(limit)
     for clause, more in _more_conditions(chosen):
         parts.append(clause)

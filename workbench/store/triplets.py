@@ -67,13 +67,8 @@ def _block_table(row: Row) -> pa.Table:
         "positive_raw": columns["positive"],
         "hard_negative_raw": columns["hard_negative"],
     }
-    constants = {
-        "attempt_id": attempt_id,
-        "contrast": "none",
-        "origin": "import",
-        "tokens": 0,
-        "positive_outcome": "ok",
-    }
+    constants = {"attempt_id": attempt_id, "contrast": "none", "origin": "import", "tokens": 0}
+    constants |= {"positive_outcome": "ok"}
     columns["hard_negative_outcome"] = _hard_negative_outcomes(columns["positive"], columns["hard_negative"])
     for field in TRIPLET_SCHEMA:
         if field.name not in columns:
@@ -242,7 +237,7 @@ class Triplets(Table):
         )
         return [source for (source,) in rows if source]
 
-    def regenerated(self, triplet_id: str) -> list[dict[str, Any]]:
+    def regenerated(self, triplet_id: str) -> Rows:
         """Return the triplets that were generated to replace a side of this one, newest first."""
         return self._database.records(
             "SELECT * EXCLUDE (search) FROM triplets WHERE starts_with(origin, 'regenerated:') "
@@ -254,7 +249,7 @@ class Triplets(Table):
         """Return every triplet that matches, with the columns of a page."""
         return self.page(chosen, limit=limit)  # type: ignore[arg-type]  # NULL means no limit
 
-    def get(self, triplet_id: str) -> dict[str, Any]:
+    def get(self, triplet_id: str) -> Row:
         """Return everything known of one triplet: as generated, latest decision, scores by judge."""
         with self._database.read() as cursor:
             found = records(cursor, "SELECT * EXCLUDE (search) FROM triplets WHERE triplet_id = ?", [triplet_id])

@@ -22,7 +22,7 @@ from pipeline.evaluation.gold import GoldPairs, gold_pairs
 from pipeline.records import InputError
 from workbench.jobs.context import JobContext
 from workbench.jobs.kinds import CalibrateSpec, JudgeSpec
-from workbench.journal import now, read_rows
+from workbench.journal import Row, Rows, now, read_rows
 from workbench.paths import ASSETS
 
 POINTS = 200
@@ -45,7 +45,7 @@ def fit(judge_id: str, raw: np.ndarray, gold: np.ndarray, *, fitted_on: str) -> 
 
 def calibration_row(
     calibration: Calibration, points: list[Any], created_at: str, ensemble: Ensemble | None = None
-) -> dict[str, Any]:
+) -> Row:
     """Return the journal row of a calibration."""
     return {
         "table": "calibrations",
@@ -59,7 +59,7 @@ def calibration_row(
 
 def judgement_rows(
     triplet_ids: Sequence[str], judge_id: str, calibration: Calibration, a_raw: np.ndarray, b_raw: np.ndarray
-) -> list[dict[str, Any]]:
+) -> Rows:
     """Return the journal rows of some triplets: raw values and scores on the 0-5 scale."""
     a, b = calibration.apply(a_raw), calibration.apply(b_raw)
     return [
@@ -125,13 +125,13 @@ def unscored_text(counts: dict[str, int]) -> str:
     return f"{sum(counts.values()):,} pairs unscored ({each})"
 
 
-def judge_batch(judge: Judge, calibration: Calibration, rows: list[Any]) -> list[dict[str, Any]]:
+def judge_batch(judge: Judge, calibration: Calibration, rows: list[Any]) -> Rows:
     """Return the journal rows of one batch."""
     a, b = score_triplets(judge, rows)
     return judgement_rows([row.triplet_id for row in rows], judge.judge_id, calibration, a, b)
 
 
-def ensemble_rows(context: JobContext[JudgeSpec], ensemble: Ensemble, rows: list[Any]) -> list[dict[str, Any]]:
+def ensemble_rows(context: JobContext[JudgeSpec], ensemble: Ensemble, rows: list[Any]) -> Rows:
     """Combine the members' rows in this journal; no judge is asked again."""
     known = {
         (row["triplet_id"], row["judge_id"]): (row["a_raw"], row["b_raw"])

@@ -15,6 +15,7 @@ from pipeline.encoders import load_encoder
 from pipeline.vectors import CachedEncoder
 from workbench.jobs.context import JobContext
 from workbench.jobs.kinds import MapEncoder, ProjectSpec
+from workbench.journal import Row
 from workbench.maps import TRIPLET_ROLES, MapFiles, long_form, place_columns, roles_of
 
 _NEIGHBOURS = 10
@@ -133,7 +134,7 @@ def _row(
     measured: list[projection.ProjectionQuality],
     points: pd.DataFrame,
     path: Path,
-) -> dict[str, Any]:
+) -> Row:
     return {
         "table": "projections",
         "projection_id": context.job_id,

@@ -5,6 +5,7 @@ Premises are read and rows written as a stream: memory does not grow with the co
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict, fields
 from hashlib import blake2b
 from itertools import islice
@@ -25,7 +26,7 @@ from pipeline.records import Contrast, GeneratedTriplet, Outcome, Premise, Side,
 from workbench.jobs.context import JobContext, in_batches
 from workbench.jobs.folder import JobFolder
 from workbench.jobs.kinds import GenerateSpec
-from workbench.journal import Row, read_rows
+from workbench.journal import Row, Rows, read_rows
 
 _CHUNK = 10_000
 
@@ -95,11 +96,8 @@ def run_generate(context: JobContext[GenerateSpec]) -> None:
     if run_of_job.finished >= run_of_job.total:
         return
     run_of_job.report(f"Loading {entry.name}")
-    llm = loading.open_llm(entry, for_many=True)
-    try:
+    with closing(loading.open_llm(entry, for_many=True)) as llm:
         run_of_job.write(llm)
-    finally:
-        llm.close()
 
 
 class _GenerateJob:
@@ -154,7 +152,7 @@ class _GenerateJob:
             rows = [
                 row(self._context.job_id, self._context.spec.origin, self._config, item, self._key) for item in batch
             ]
-            self._context.write([*self._usage_row(), *rows])
+            self._context.write([*usage_rows(self._context.job_id, self._spent), *rows])
             self._note(rows)
             self.report("Generating")
 
@@ -179,13 +177,7 @@ class _GenerateJob:
                 self._count(known)
                 yield str(known["premise_id"])
             elif known["table"] == "llm_usage":
-                self._spent = Usage(**{field.name: known[field.name] for field in fields(Usage)})
-
-    def _usage_row(self) -> list[Row]:
-        if not self._spent.calls:
-            return []
-        number = self._spent.calls
-        return [{"table": "llm_usage", "attempt_id": self._context.job_id, "number": number, **asdict(self._spent)}]
+                self._spent = usage_of(known)
 
     def _taken_over(self, known: Row) -> Row:
         job_id = self._context.job_id
@@ -211,6 +203,17 @@ class _GenerateJob:
                 self._reasons[known[name]] += 1
 
 
+def usage_rows(job_id: str, spent: Usage) -> Rows:
+    """Return the journal row of what a server has charged so far; none if it was not called."""
+    row = {"table": "llm_usage", "attempt_id": job_id, "number": spent.calls, **asdict(spent)}
+    return [row] if spent.calls else []
+
+
+def usage_of(row: Row) -> Usage:
+    """Return the usage that a journal row records."""
+    return Usage(**{field.name: row[field.name] for field in fields(Usage)})
+
+
 def cleaned_again(known: Row, prompts: PromptSet) -> Row:
     """Return a stored row with text and outcome of both sides as today's clean-up finds them in the raw replies."""
     sides: dict[Side, SideResult] = {}
@@ -233,9 +236,7 @@ def engine_of(llm: LLM) -> str:
     return llm.llama.kind if isinstance(llm, GgufLLM) else ""
 
 
-def row(
-    attempt_id: str, origin: str, config: GenerationConfig, item: GeneratedTriplet, key: str = ""
-) -> dict[str, Any]:
+def row(attempt_id: str, origin: str, config: GenerationConfig, item: GeneratedTriplet, key: str = "") -> Row:
     """Return the journal row of one generated triplet; omega is 0 where no contrast took part."""
     settings = asdict(config)
     omega = 0.0 if item.contrast is Contrast.NONE else config.omega

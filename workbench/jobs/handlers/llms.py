@@ -19,7 +19,7 @@ from pipeline.weights import cache_dir
 from workbench.jobs.context import JobContext, download_progress
 from workbench.jobs.handlers.generation import engine_of
 from workbench.jobs.kinds import AskSpec, CheckSpec, GridSpec, HubModel, LensSpec, TokensSpec
-from workbench.journal import now
+from workbench.journal import Row, now
 
 
 def run_grid(context: JobContext[GridSpec]) -> None:
@@ -152,10 +152,7 @@ def run_tokens(context: JobContext[TokensSpec]) -> None:
     texts = context.spec.texts
     context.progress(0, len(texts), message="Loading the LLM")
     with closing(loading.open_llm(context.spec.llm)) as llm:
-        found = {
-            "counts": [len(token_llm(llm).tokenize(text)) for text in texts],
-            "window": llm.context_length,
-        }
+        found = {"counts": [len(token_llm(llm).tokenize(text)) for text in texts], "window": llm.context_length}
     write_json(context.out / "tokens.json", found)
     context.progress(len(texts), len(texts), message="Counted")
 
@@ -192,7 +189,7 @@ def _fetched_model(context: JobContext[CheckSpec], entry: registry.LLMEntry, hub
     return replace(entry, kind=local.kind, location=local.location, source=found.name)
 
 
-def _check_row(context: JobContext, entry: registry.LLMEntry, **facts: Any) -> dict[str, Any]:
+def _check_row(context: JobContext, entry: registry.LLMEntry, **facts: Any) -> Row:
     return {
         "table": "llms",
         "check_id": context.job_id,

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from pipeline.hub_files import HubName, fetch_file
 from pipeline.premises import PremiseFile, read_premises
 from pipeline.records import InputError, text_id
 from workbench.jobs.context import JobContext, download_progress, in_batches
+from workbench.jobs.handlers.generation import usage_of, usage_rows
 from workbench.jobs.kinds import FetchPremisesSpec, WritePremisesSpec
 from workbench.journal import Row, now, read_rows
 
@@ -64,7 +65,7 @@ class _ScratchJob:
         )
         for batch in in_batches(stream):
             self._spent = llm.usage if isinstance(llm, Metered) else self._spent
-            self._context.write([*self._usage_row(), *self._rows(batch)])
+            self._context.write([*usage_rows(self._context.job_id, self._spent), *self._rows(batch)])
             for attempt in batch:
                 self._count(attempt)
             self.report("Writing premises")
@@ -102,7 +103,7 @@ class _ScratchJob:
             elif row["table"] == "premises":
                 self._owed.pop(row["premise_id"], None)
             elif row["table"] == "llm_usage":
-                self._spent = Usage(**{field.name: row[field.name] for field in fields(Usage)})
+                self._spent = usage_of(row)
             elif row["table"] == "imports":
                 self._has_header = True
 
@@ -138,12 +139,6 @@ class _ScratchJob:
             "created_at": now(),
         }
 
-    def _usage_row(self) -> list[Row]:
-        if not self._spent.calls:
-            return []
-        job_id, number = self._context.job_id, self._spent.calls
-        return [{"table": "llm_usage", "attempt_id": job_id, "number": number, **asdict(self._spent)}]
-
 
 def premise_row(corpus_id: str, text: str) -> Row:
     """Return a premise as a row of its corpus.
@@ -153,13 +148,8 @@ def premise_row(corpus_id: str, text: str) -> Row:
     """
     premise_id = text_id(text)
     position = int(premise_id, 16) >> (64 - _POSITION_BITS)
-    return {
-        "table": "premises",
-        "corpus_id": corpus_id,
-        "position": position,
-        "premise_id": premise_id,
-        "text": text,
-    }
+    known = {"table": "premises", "corpus_id": corpus_id, "position": position}
+    return known | {"premise_id": premise_id, "text": text}
 
 
 def attempt_row(corpus_id: str, attempt: Attempt) -> Row:
