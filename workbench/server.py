@@ -20,8 +20,7 @@ from streamlit import config
 
 from pipeline.durable import is_full_disk, os_error_sentence
 from pipeline.records import InputError, StorageError
-from workbench.actions import ACTIONS
-from workbench.actions.call import call_action
+from workbench.actions import ACTIONS, call_action
 from workbench.paths import ENTRY_PAGE
 from workbench.workspace import announce, close_current_workspace, current_workspace, withdraw
 

@@ -10,13 +10,10 @@ from typing import Any
 from pipeline.curation.calibration import read_calibrations
 from pipeline.durable import write_text
 from pipeline.records import InputError, Triplet
+from pipeline.studies import data, html_report, run, spec
 from pipeline.studies.cache import Progress, StudyCache
-from pipeline.studies.data import DataSource
-from pipeline.studies.html_report import as_page
 from pipeline.studies.hub import Hub, localised
 from pipeline.studies.report import Report, as_markdown, make_report
-from pipeline.studies.run import StudyGrid, run_search, run_study
-from pipeline.studies.spec import Study
 from workbench.journal import FileLock
 from workbench.paths import ASSETS
 
@@ -58,7 +55,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 def run_in(
     folder: Path,
-    study: Study,
+    study: spec.Study,
     *,
     snapshot: Callable[[str], list[Triplet]],
     progress: Progress,
@@ -72,12 +69,14 @@ def run_in(
     folder. `origin` is kept with the study's grid.
     """
     cache = StudyCache(folder / SHARED, vectors or folder / SHARED / "vectors")
-    grid = StudyGrid(study, folder / study.name, origin or {})
+    grid = run.StudyGrid(study, folder / study.name, origin or {})
     grid.begin()
     hub = Hub(cache.root / "hub", download=download)
     study = localised(study, hub)
-    source = DataSource(study, cache, read_calibrations(ASSETS), snapshot=snapshot, hub=hub)
-    finished = (run_search if study.search_on else run_study)(study, source, cache, progress=progress, watch=grid)
+    source = data.DataSource(study, cache, read_calibrations(ASSETS), snapshot=snapshot, hub=hub)
+    finished = (run.run_search if study.search_on else run.run_study)(
+        study, source, cache, progress=progress, watch=grid
+    )
     progress("Resampling for the intervals", 0, 1)
     return make_report(finished)
 
@@ -85,7 +84,7 @@ def run_in(
 def write_report(report: Report, folder: Path, *, command: str = "") -> list[Path]:
     """Write the report in every form and return the files."""
     contents = {
-        "report.html": as_page(report, command=command),
+        "report.html": html_report.as_page(report, command=command),
         "report.md": as_markdown(report),
         "report.json": json.dumps(report.to_json(), indent=2, ensure_ascii=False),
     }

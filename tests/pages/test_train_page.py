@@ -15,7 +15,8 @@ from pipeline.records import InputError
 from pipeline.train_config import TRAIN_PRESETS, TrainConfig
 from tests.pages.conftest import Draw, texts
 from tests.pages.filled import finished_job
-from workbench.cli.parser import build_parser, settings
+from workbench.cli.main import settings
+from workbench.cli.parser import build_parser
 from workbench.components.train.run_details import card_body, differing, wilson
 from workbench.components.train.run_list import masked_words, unique_titles
 from workbench.components.train.train_curves import dev_figure, not_finite

@@ -7,12 +7,7 @@ from typing import Literal
 
 import pandas as pd
 
-from pipeline.evaluation.benchmark import is_held_out
-from pipeline.evaluation.hub_tasks import ON_HUB
-from pipeline.evaluation.own_pairs import read_pairs, write_task
-from pipeline.evaluation.retrieval import find_retrieval
-from pipeline.evaluation.sts import STANDARD_TASKS, find_tasks
-from pipeline.evaluation.transfer import find_transfer
+from pipeline.evaluation import benchmark, hub_tasks, own_pairs, retrieval, sts, transfer
 from pipeline.files.rows import LISTED_ROWS
 from pipeline.records import InputError
 from pipeline.weights import BUILT_IN_ENCODERS
@@ -47,7 +42,7 @@ def find_encoder(workspace: Workspace, encoder: str) -> EncoderRef:
 def checked_folder(sts_dir: str) -> Path:
     """Return the absolute folder of STS tasks. Raises InputError when it is missing or holds no task."""
     folder = Path(sts_dir).expanduser().resolve()
-    find_tasks(folder)
+    sts.find_tasks(folder)
     return folder
 
 
@@ -74,7 +69,7 @@ def start_evaluate(
         frame, where = None, Path(sts_dir).name
     elif retrieval_dir or transfer_dir:
         folder = Path(str(retrieval_dir or transfer_dir)).expanduser().resolve()
-        (find_retrieval if retrieval_dir else find_transfer)(folder)
+        (retrieval.find_retrieval if retrieval_dir else transfer.find_transfer)(folder)
         spec = replace(spec, **{"retrieval_dir" if retrieval_dir else "transfer_dir": str(folder)})
         frame, where = None, folder.name
     elif held_out:
@@ -119,14 +114,18 @@ def keep_pairs(
 
     The answer lists the first rejected rows, each with line and reason.
     """
-    if not re.fullmatch(r"[\w][\w .-]{0,60}", name) or name in STANDARD_TASKS or name.endswith(("-train", "-dev")):
+    if (
+        not re.fullmatch(r"[\w][\w .-]{0,60}", name)
+        or name in sts.STANDARD_TASKS
+        or name.endswith(("-train", "-dev"))
+    ):
         raise InputError(
             f"A task cannot be called {name[:60]!r}: use letters, digits, spaces, - and ., and no known task's name."
         )
-    read = read_pairs(content, name=filename, first=first, second=second, score=score, encoding=encoding)
+    read = own_pairs.read_pairs(content, name=filename, first=first, second=second, score=score, encoding=encoding)
     folder = own_pairs_folder(workspace)
     folder.mkdir(parents=True, exist_ok=True)
-    write_task(read.pairs, folder / f"{name}.tsv")
+    own_pairs.write_task(read.pairs, folder / f"{name}.tsv")
     return {
         "task": name,
         "folder": str(folder),
@@ -144,13 +143,15 @@ def own_pairs_folder(workspace: Workspace) -> Path:
 @action
 def start_fetch(workspace: Workspace, *, kind: str, tasks: list[str] | None = None) -> Answer:
     """Queue the download of tasks from the hub into this workspace: kind sts or retrieval, by default all of them."""
-    if kind not in ON_HUB:
+    if kind not in hub_tasks.ON_HUB:
         raise InputError(f"There is no kind of task {kind!r} to fetch; choose sts or retrieval.")
-    unknown = [name for name in tasks or [] if name not in ON_HUB[kind]]
+    unknown = [name for name in tasks or [] if name not in hub_tasks.ON_HUB[kind]]
     if unknown:
-        raise InputError(f"There is no task {unknown[0]!r} to fetch; choose among {', '.join(ON_HUB[kind])}.")
+        raise InputError(
+            f"There is no task {unknown[0]!r} to fetch; choose among {', '.join(hub_tasks.ON_HUB[kind])}."
+        )
     named: Literal["sts", "retrieval"] = "sts" if kind == "sts" else "retrieval"
-    spec = FetchSpec(named, tuple(tasks or ON_HUB[kind]), str(tasks_folder(workspace, kind)))
+    spec = FetchSpec(named, tuple(tasks or hub_tasks.ON_HUB[kind]), str(tasks_folder(workspace, kind)))
     return {"job_id": workspace.jobs.submit(spec, title=f"Fetch {kind} tasks"), "folder": spec.folder}
 
 
@@ -162,7 +163,7 @@ def tasks_folder(workspace: Workspace, kind: str) -> Path:
 def held_out_rows(workspace: Workspace, snapshot_id: str) -> pd.DataFrame:
     """Return the held-out triplets of a snapshot. Raises InputError when it is too small to have any."""
     frame = workspace.store.snapshots.rows(find_snapshot(workspace, snapshot_id).snapshot_id)
-    chosen = frame[frame["premise"].map(is_held_out)].copy()
+    chosen = frame[frame["premise"].map(benchmark.is_held_out)].copy()
     if chosen.empty:
         raise InputError(
             f"The snapshot {snapshot_id} has too few triplets ({len(frame)}) to hold some out: generate more."

@@ -7,8 +7,7 @@ from typing import Any, get_type_hints
 
 from pipeline.config import CurationRule, from_fields
 from pipeline.records import InputError
-from workbench.cli.main import Call, access, ask, print_line, print_table, require_file, watch, write_json
-from workbench.cli.parser import settings
+from workbench.cli.main import Call, access, ask, print_line, print_table, require_file, settings, watch, write_json
 from workbench.store.filters import TripletFilter, filter_from
 
 _SHOWN_CHARS = 60

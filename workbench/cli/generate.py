@@ -17,8 +17,7 @@ from pipeline.generation.llms import loading, registry
 from pipeline.generation.triplets import generate
 from pipeline.premises import read_premises
 from pipeline.records import GeneratedTriplet, InputError
-from workbench.cli.main import Answer, Call, access, ask, print_line, print_table, require_file, watch, write_json
-from workbench.cli.parser import settings
+from workbench.cli.main import Call, access, ask, print_line, print_table, require_file, settings, watch, write_json
 
 
 def run_generate(options: argparse.Namespace) -> None:
@@ -27,7 +26,7 @@ def run_generate(options: argparse.Namespace) -> None:
     write_json(options.json, in_workspace(options) if options.out is None else to_file(options, config))
 
 
-def in_workspace(options: argparse.Namespace) -> Answer:
+def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
     """Queue the job, follow it, print its outcomes."""
     with access(options.workspace) as call:
         corpus = options.corpus
@@ -42,7 +41,7 @@ def in_workspace(options: argparse.Namespace) -> Answer:
     return {**started, "outcomes": view["details"].get("outcomes", {})}
 
 
-def to_file(options: argparse.Namespace, config: GenerationConfig) -> Answer:
+def to_file(options: argparse.Namespace, config: GenerationConfig) -> dict[str, Any]:
     """Write one JSON line per premise, in the order of completion; a stopped run leaves whole lines."""
     if options.premises is None:
         raise InputError("generate --out needs --premises FILE.")
@@ -120,7 +119,7 @@ def remove_llm(options: argparse.Namespace) -> None:
     write_json(options.json, answer)
 
 
-def followed(call: Call, started: Answer, options: argparse.Namespace) -> None:
+def followed(call: Call, started: dict[str, Any], options: argparse.Namespace) -> None:
     """Wait for a check and print what it found."""
     watch(call, started["job_id"], label="Checking")
     [found] = [llm for llm in call("llms")["llms"] if llm["entry"]["name"] == started["name"]]

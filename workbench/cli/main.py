@@ -91,8 +91,7 @@ def access(named: Path | None) -> Iterator[Call]:
     if remote is not None:
         yield remote.call
         return
-    from workbench.actions import ACTIONS
-    from workbench.actions.call import call_action
+    from workbench.actions import ACTIONS, call_action
 
     with Workspace(root) as workspace:
         yield lambda name, /, **arguments: call_action(workspace, name, ACTIONS[name], arguments)
@@ -102,6 +101,16 @@ def ask(options: Namespace, action: str, /, **arguments: Any) -> Answer:
     """Run one action on the workspace of the options and return its answer."""
     with access(options.workspace) as call:
         return call(action, **arguments)
+
+
+def settings(options: Namespace) -> dict[str, Any]:
+    """Return the settings that were given, by field name."""
+    prefix = "setting_"
+    return {
+        name.removeprefix(prefix): value
+        for name, value in vars(options).items()
+        if name.startswith(prefix) and value is not None
+    }
 
 
 class JobFailedError(RuntimeError):

@@ -337,13 +337,3 @@ def plain_type(annotation: Any) -> type:
     """Return the type that parses an option: of a union, the first that is not None."""
     choices = [kind for kind in get_args(annotation) if kind is not type(None)]
     return choices[0] if choices else annotation
-
-
-def settings(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the settings that were given, by field name."""
-    prefix = "setting_"
-    return {
-        name.removeprefix(prefix): value
-        for name, value in vars(options).items()
-        if name.startswith(prefix) and value is not None
-    }

@@ -18,8 +18,7 @@ from pipeline.studies.report import Report, score_text, setting_line, verdict_li
 from pipeline.studies.spec import Study, curation_text, mask_text, source_text
 from pipeline.studies.spec_file import read_study
 from pipeline.train_config import TrainConfig
-from workbench.cli.main import Answer, access, ask, print_line, print_table, require_file, watch, write_json
-from workbench.cli.parser import settings
+from workbench.cli.main import Answer, access, ask, print_line, print_table, require_file, settings, watch, write_json
 from workbench.paths import SAMPLE_CORPUS, SAMPLE_PREMISES
 from workbench.study_runs import alone_in, run_in, study_command, study_file, write_report
 from workbench.workspace import workspace_root
