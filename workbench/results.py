@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from pipeline.analysis.neighbours import nearest
 from workbench.jobs.kinds import BehaviourSpec, HygieneSpec, MarginsSpec
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
-    from workbench.workspace import Workspace
+from workbench.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +35,12 @@ class HygieneRun:
         """Whether a guide took part."""
         return (self.out / "premises.npy").exists()
 
-    def table(self, name: str) -> "pd.DataFrame":
+    def table(self, name: str) -> pd.DataFrame:
         """Return one of duplicates, leaks, copies, closer, masked, premises."""
         return _table(str(self.out / f"{name}.parquet"))
 
-    def neighbours(self, triplet_id: str, premise: str, *, count: int = 8) -> "pd.DataFrame | None":
+    def neighbours(self, triplet_id: str, premise: str, *, count: int = 8) -> pd.DataFrame | None:
         """Return triplet_id, premise, cosine of the nearest other premises; None for a premise not among them."""
-        from pipeline.analysis.neighbours import nearest
-
         known, vectors = self.table("premises"), _vectors(str(self.out / "premises.npy"))
         place = known.index[known["premise"] == premise]
         if place.empty:
@@ -53,7 +50,7 @@ class HygieneRun:
         return found[found["premise"] != premise].head(count)
 
 
-def latest_hygiene(workspace: "Workspace", attempt_ids: Sequence[str]) -> HygieneRun | None:
+def latest_hygiene(workspace: Workspace, attempt_ids: Sequence[str]) -> HygieneRun | None:
     """Return the newest finished hygiene job on exactly these generation runs, or None."""
     for job in workspace.jobs.of(HygieneSpec, lambda spec: set(spec.attempt_ids) == set(attempt_ids)):
         about = workspace.jobs.output(job.job_id, "about.json")
@@ -64,17 +61,13 @@ def latest_hygiene(workspace: "Workspace", attempt_ids: Sequence[str]) -> Hygien
 
 
 @lru_cache(maxsize=16)
-def _table(path: str) -> "pd.DataFrame":
+def _table(path: str) -> pd.DataFrame:
     """Read a table that never changes once written; callers must not change it either."""
-    import pandas as pd
-
     return pd.read_parquet(path)
 
 
 @lru_cache(maxsize=2)
-def _vectors(path: str) -> "np.ndarray":
-    import numpy as np
-
+def _vectors(path: str) -> np.ndarray:
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
@@ -88,7 +81,7 @@ class BehaviourRun:
     """Table of cases with the verdicts."""
 
 
-def latest_runs(workspace: "Workspace") -> dict[str, BehaviourRun]:
+def latest_runs(workspace: Workspace) -> dict[str, BehaviourRun]:
     """Encoder id -> its latest finished run whose file is still there, oldest encoder first."""
     runs: dict[str, BehaviourRun] = {}
     for job in reversed(workspace.jobs.of(BehaviourSpec)):
@@ -108,7 +101,7 @@ class MarginRun:
     finished_at: str | None
 
 
-def latest_margins(workspace: "Workspace", *, encoder_id: str, corpus: str) -> MarginRun | None:
+def latest_margins(workspace: Workspace, *, encoder_id: str, corpus: str) -> MarginRun | None:
     """Return the newest finished measurement whose file is still there, or None."""
     wanted = (encoder_id, corpus)
     for job in workspace.jobs.of(MarginsSpec, lambda spec: (spec.encoder_id, spec.corpus) == wanted):

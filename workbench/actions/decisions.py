@@ -6,7 +6,9 @@ Every decision carries the name of its annotator; undo and redo go by it, in wha
 import json
 from collections.abc import Sequence
 from dataclasses import astuple
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from pipeline.config import CurationRule, from_fields
 from pipeline.records import InputError, Side
@@ -17,9 +19,6 @@ from workbench.store.decisions import Action, Decision
 from workbench.store.files import read_notes
 from workbench.store.filters import Order, Sorting, TripletFilter, filter_from
 from workbench.workspace import Workspace
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LONGEST_NAME = 40
 _MOST_ROWS = 10_000
@@ -191,7 +190,7 @@ def _page(
     *,
     limit: int,
     after: Sequence[float] | None = None,
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     limits = astuple(from_fields(CurationRule, rule or {}))
     key = None
     if after is not None:
@@ -210,5 +209,5 @@ def _rows(limit: int) -> int:
     return limit
 
 
-def _json_rows(frame: "pd.DataFrame") -> list[dict[str, Any]]:
+def _json_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return json.loads(frame.to_json(orient="records", double_precision=15))

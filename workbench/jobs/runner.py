@@ -128,7 +128,7 @@ class JobRunner:
         self._stop(job_id, "cancel")
 
     def resume(self, job_id: str, *, then: Stop | None = None) -> None:
-        """Queue a paused, failed or interrupted job again; it goes on where its journal ends."""
+        """Queue a paused, failed or interrupted job again; it continues where its journal ends."""
         folder = self._existing(job_id)
         with self._lock, folder.held(_wait_s(folder)) as is_free:
             status = folder.stated()

@@ -260,7 +260,7 @@ def keep_pairs(context: JobContext, result: benchmark.TaskResult) -> None:
 
 
 def run_fetch(context: JobContext[FetchSpec]) -> None:
-    """Fetch the tasks that are not there yet; one that cannot be used is named at the end, and the rest goes on."""
+    """Fetch the tasks that are not there yet; unusable ones are named at the end and do not stop the others."""
     spec = context.spec
     folder, tasks = Path(spec.folder), spec.tasks
     fetch = hub_tasks.fetch_sts if spec.kind == "sts" else hub_tasks.fetch_retrieval
