@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 _FULL_CODES = (errno.ENOSPC, errno.EDQUOT)
@@ -67,8 +68,6 @@ def write_json(path: Path, record: Any, *, indent: int | None = None, sync: bool
 
 def write_array(path: Path, array: "np.ndarray") -> None:
     """Replace the .npy file by this array, whole or not at all."""
-    import numpy as np
-
     with whole_file(path) as stream:
         np.save(stream, array, allow_pickle=False)
 

@@ -1,7 +1,9 @@
-"""Look at a model folder before anything of it is loaded: what kind it is and whether it is safe and whole."""
+"""Check a model folder: before loading, its kind and whether it is safe and whole; afterwards, what was loaded."""
 
 import json
-from collections.abc import Iterator
+import os
+import re
+from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -167,3 +169,50 @@ def _read_json(path: Path) -> Any:
     except (OSError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())[:120]
         raise InputError(f"{path} is not readable JSON ({reason}); copy the model folder again.") from error
+
+
+def check_loading(model: Any, info: Mapping[str, Any], folder: Path) -> None:
+    """Refuse weights that do not fit their config.json, by what transformers says about loading them.
+
+    transformers draws what is missing at random and leaves out layers beyond those the config counts. The pooler on
+    BERT's [CLS] token, which masked language models lack and no vector here uses, is set to zero.
+    """
+    import torch
+
+    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
+    layers = {_numberless(name) for name in model.state_dict()}
+    beyond = sorted(name for name in info["unexpected_keys"] if _is_among(_numberless(name), layers))
+    if missing or beyond:
+        words = f"lack {missing[0]}" if missing else f"have layers beyond those of its config.json ({beyond[0]})"
+        raise WeightsError(f"The weights in {folder} {words}; copy config.json and weights of one model.")
+    with torch.no_grad():
+        for name in info["missing_keys"]:
+            model.get_parameter(name).zero_()
+
+
+def check_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Refuse the tokenizer of special tokens alone that transformers makes where a folder holds none."""
+    vocabulary = tokenizer.get_vocab() if hasattr(tokenizer, "get_vocab") else {"a": 0}
+    if set(vocabulary) <= set(getattr(tokenizer, "all_special_tokens", ())):
+        raise InputError(f"{folder} holds no tokenizer (tokenizer.json or vocab.txt); copy the whole model folder.")
+
+
+def _numberless(name: str) -> str:
+    return re.sub(r"\d+", "#", name)
+
+
+def _is_among(pattern: str, layers: set[str]) -> bool:
+    """Whether a tensor belongs to a numbered layer of the model; files may put the base model's name in front."""
+    return "#" in pattern and any(pattern == layer or pattern.endswith(f".{layer}") for layer in layers)
+
+
+def resolve_device(device: str) -> str:
+    """Turn `auto` into the first GPU, or the CPU without one; refuse a GPU that is not there."""
+    import torch
+
+    if device == "auto":
+        # Under torchrun every process has a GPU of its own.
+        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(f"The device {device} is not available here; choose cpu or auto.")
+    return device

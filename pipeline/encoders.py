@@ -3,20 +3,22 @@
 Whatever the folder, the encoder is in float32, all its weights come from the folder, and it has encoded a sentence.
 """
 
-import os
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from pipeline import weights
-from pipeline.encoder_folders import check_folder, is_model2vec, is_sentence_transformer, model_folder
+import numpy as np
+import torch
+from safetensors import safe_open
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer import modules as parts
+from tokenizers import Tokenizer
+from torch import nn
+from transformers.utils import logging as transformers_logging
+
+from pipeline import encoder_folders, weights
 from pipeline.records import InputError, WeightsError
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
 
 Pooling = Literal["mean", "cls"]
 
@@ -32,7 +34,7 @@ def load_encoder(
     pooling: Pooling = "mean",
     device: str = "cpu",
     max_seq_length: int | None = None,
-) -> "SentenceTransformer":
+) -> SentenceTransformer:
     """Load a sentence encoder.
 
     Args:
@@ -48,11 +50,11 @@ def load_encoder(
         WeightsError: for weights that are damaged, not finite or not those of the folder's config.
     """
     build = _BUILDERS.get(str(name_or_folder))
-    device = resolve_device(device)
+    device = encoder_folders.resolve_device(device)
     if build is not None:
         encoder = build(pooling, device)
     elif Path(name_or_folder).is_dir():
-        encoder = _load_folder(model_folder(Path(name_or_folder)), pooling, device)
+        encoder = _load_folder(encoder_folders.model_folder(Path(name_or_folder)), pooling, device)
     else:
         raise InputError(
             f"There is no encoder {str(name_or_folder)!r}; choose {', '.join(BUILT_IN)} or a local model's folder."
@@ -63,17 +65,13 @@ def load_encoder(
     return encoder
 
 
-def is_static(encoder: "SentenceTransformer") -> bool:
+def is_static(encoder: SentenceTransformer) -> bool:
     """Whether the encoder is a plain table of token vectors, which has no maximum length and no [CLS] token."""
-    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
-
-    return isinstance(encoder[0], StaticEmbedding)
+    return isinstance(encoder[0], parts.StaticEmbedding)
 
 
-def positions(encoder: "SentenceTransformer") -> int | None:
+def positions(encoder: SentenceTransformer) -> int | None:
     """Return the longest input in tokens that the encoder has positions for; None where it knows no such limit."""
-    from torch import nn
-
     limit = getattr(encoder.config, "max_position_embeddings", None)
     if not isinstance(limit, int) or limit < 1:
         return None
@@ -83,33 +81,19 @@ def positions(encoder: "SentenceTransformer") -> int | None:
     return limit - max(starts, default=0)
 
 
-def check_length(encoder: "SentenceTransformer", max_seq_length: int, name: str) -> None:
+def check_length(encoder: SentenceTransformer, max_seq_length: int, name: str) -> None:
     """Refuse texts longer than the encoder has positions for."""
     limit = positions(encoder)
     if limit is not None and max_seq_length > limit:
         raise InputError(f"max_seq_length {max_seq_length} exceeds the {limit} positions of {name}; lower it.")
 
 
-def has_dropout(encoder: "SentenceTransformer") -> bool:
+def has_dropout(encoder: SentenceTransformer) -> bool:
     """Whether two training passes over a text give different vectors."""
-    from torch import nn
-
     return any(isinstance(module, nn.Dropout) and module.p > 0 for module in encoder.modules())
 
 
-def resolve_device(device: str) -> str:
-    """Turn `auto` into the first GPU, or the CPU without one; refuse a GPU that is not there."""
-    import torch
-
-    if device == "auto":
-        # Under torchrun every process has a GPU of its own.
-        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"The device {device} is not available here; choose cpu or auto.")
-    return device
-
-
-def _load_minilm(pooling: Pooling, device: str) -> "SentenceTransformer":
+def _load_minilm(pooling: Pooling, device: str) -> SentenceTransformer:
     return _load_folder(_verified_minilm(), pooling, device)
 
 
@@ -118,35 +102,30 @@ def _verified_minilm() -> Path:
     return weights.minilm_folder()
 
 
-def _load_smollm2(pooling: Pooling, device: str) -> "SentenceTransformer":
+def _load_smollm2(pooling: Pooling, device: str) -> SentenceTransformer:
     encoder = _load_folder(weights.smollm2_safetensors_folder(), pooling, device)
     # The context of the language model (thousands of tokens) is no sensible limit for a sentence.
     encoder.max_seq_length = 256
     return encoder
 
 
-def _load_static(pooling: Pooling, device: str) -> "SentenceTransformer":
+def _load_static(pooling: Pooling, device: str) -> SentenceTransformer:
     """Make a static encoder of MiniLM's word-piece table: a text is the mean of its token vectors."""
-    from safetensors import safe_open
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
-    from tokenizers import Tokenizer
-
     folder = _verified_minilm()
     with safe_open(folder / "model.safetensors", framework="pt") as tensors:
         table = tensors.get_tensor(_WORD_PIECE_TABLE).float()
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     # The tokenizer file carries MiniLM's limit; a mean of token vectors needs none.
     tokenizer.no_truncation()
-    return SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_weights=table)], device=device)
+    return SentenceTransformer(modules=[parts.StaticEmbedding(tokenizer, embedding_weights=table)], device=device)
 
 
-def _load_folder(folder: Path, pooling: Pooling, device: str) -> "SentenceTransformer":
-    check_folder(folder)
+def _load_folder(folder: Path, pooling: Pooling, device: str) -> SentenceTransformer:
+    encoder_folders.check_folder(folder)
     with _one_sentence(folder), _all_weights_from(folder):
-        if is_sentence_transformer(folder):
+        if encoder_folders.is_sentence_transformer(folder):
             encoder = _load_sentence_transformer(folder, device)
-        elif is_model2vec(folder):
+        elif encoder_folders.is_model2vec(folder):
             encoder = _load_model2vec(folder, device)
         else:
             encoder = _load_transformers_folder(folder, pooling, device)
@@ -158,10 +137,7 @@ def _load_folder(folder: Path, pooling: Pooling, device: str) -> "SentenceTransf
     return encoder
 
 
-def _load_sentence_transformer(folder: Path, device: str) -> "SentenceTransformer":
-    import torch
-    from sentence_transformers import SentenceTransformer
-
+def _load_sentence_transformer(folder: Path, device: str) -> SentenceTransformer:
     return SentenceTransformer(
         str(folder),
         device=device,
@@ -171,62 +147,19 @@ def _load_sentence_transformer(folder: Path, device: str) -> "SentenceTransforme
     )
 
 
-def _load_model2vec(folder: Path, device: str) -> "SentenceTransformer":
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
-
-    return SentenceTransformer(modules=[StaticEmbedding.load(str(folder)), Normalize()], device=device)
+def _load_model2vec(folder: Path, device: str) -> SentenceTransformer:
+    return SentenceTransformer(modules=[parts.StaticEmbedding.load(str(folder)), parts.Normalize()], device=device)
 
 
-def _load_transformers_folder(folder: Path, pooling: Pooling, device: str) -> "SentenceTransformer":
-    import torch
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling as PoolingModule
-    from sentence_transformers.sentence_transformer.modules import Transformer
-
-    transformer = Transformer(
+def _load_transformers_folder(folder: Path, pooling: Pooling, device: str) -> SentenceTransformer:
+    transformer = parts.Transformer(
         str(folder),
         model_kwargs={"local_files_only": True, "use_safetensors": True, "dtype": torch.float32},
         config_kwargs={"local_files_only": True, "trust_remote_code": False},
         processor_kwargs={"local_files_only": True, "trust_remote_code": False},
     )
-    modules = [transformer, PoolingModule(transformer.get_embedding_dimension(), pooling_mode=pooling)]
+    modules = [transformer, parts.Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling)]
     return SentenceTransformer(modules=modules, device=device)
-
-
-def check_loading(model: Any, info: Mapping[str, Any], folder: Path) -> None:
-    """Refuse weights that do not fit their config.json, by what transformers says about loading them.
-
-    transformers draws what is missing at random and leaves out layers beyond those the config counts. The pooler on
-    BERT's [CLS] token, which masked language models lack and no vector here uses, is set to zero.
-    """
-    import torch
-
-    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
-    layers = {_numberless(name) for name in model.state_dict()}
-    beyond = sorted(name for name in info["unexpected_keys"] if _is_among(_numberless(name), layers))
-    if missing or beyond:
-        words = f"lack {missing[0]}" if missing else f"have layers beyond those of its config.json ({beyond[0]})"
-        raise WeightsError(f"The weights in {folder} {words}; copy config.json and weights of one model.")
-    with torch.no_grad():
-        for name in info["missing_keys"]:
-            model.get_parameter(name).zero_()
-
-
-def check_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """Refuse the tokenizer of special tokens alone that transformers makes where a folder holds none."""
-    vocabulary = tokenizer.get_vocab() if hasattr(tokenizer, "get_vocab") else {"a": 0}
-    if set(vocabulary) <= set(getattr(tokenizer, "all_special_tokens", ())):
-        raise InputError(f"{folder} holds no tokenizer (tokenizer.json or vocab.txt); copy the whole model folder.")
-
-
-def _numberless(name: str) -> str:
-    return re.sub(r"\d+", "#", name)
-
-
-def _is_among(pattern: str, layers: set[str]) -> bool:
-    """Whether a tensor belongs to a numbered layer of the model; files may put the base model's name in front."""
-    return "#" in pattern and any(pattern == layer or pattern.endswith(f".{layer}") for layer in layers)
 
 
 @contextmanager
@@ -235,27 +168,23 @@ def _all_weights_from(folder: Path) -> Iterator[None]:
 
     sentence-transformers has no way to ask for the loading report, so its loading method is wrapped.
     """
-    from sentence_transformers.sentence_transformer.modules import Transformer
-
-    plain = Transformer._load_model
+    plain = parts.Transformer._load_model
 
     def checked(self: Any, *arguments: Any, **options: Any) -> Any:
         model, info = plain(self, *arguments, output_loading_info=True, **options)
-        check_loading(model, info, folder)
+        encoder_folders.check_loading(model, info, folder)
         return model
 
-    Transformer._load_model = checked  # type: ignore[assignment, method-assign]
+    parts.Transformer._load_model = checked  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:
-        Transformer._load_model = plain  # type: ignore[method-assign]
+        parts.Transformer._load_model = plain  # type: ignore[method-assign]
 
 
 @contextmanager
 def _one_sentence(folder: Path) -> Iterator[None]:
     """Turn whatever the libraries raise about a folder into a WeightsError; they print nothing themselves."""
-    from transformers.utils import logging as transformers_logging
-
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()  # a bar per loaded file would tear the command line's own
@@ -272,12 +201,9 @@ def _one_sentence(folder: Path) -> Iterator[None]:
         transformers_logging.set_verbosity(verbosity)
 
 
-def _check_encoder(encoder: "SentenceTransformer", folder: Path) -> None:
+def _check_encoder(encoder: SentenceTransformer, folder: Path) -> None:
     """Refuse an encoder without a tokenizer, with weights that are not finite, or that cannot encode."""
-    import numpy as np
-    import torch
-
-    check_tokenizer(getattr(encoder, "tokenizer", None), folder)
+    encoder_folders.check_tokenizer(getattr(encoder, "tokenizer", None), folder)
     for name, parameter in encoder.named_parameters():
         if not torch.isfinite(parameter).all():
             raise WeightsError(f"The weights in {folder} are damaged: {name} holds values that are not finite.")
@@ -290,14 +216,14 @@ def _check_encoder(encoder: "SentenceTransformer", folder: Path) -> None:
         )
 
 
-def _limit_length(encoder: "SentenceTransformer") -> None:
+def _limit_length(encoder: SentenceTransformer) -> None:
     """Cut texts where the positions end, whatever length the folder's settings allow."""
     limit, own = positions(encoder), encoder.max_seq_length
     if limit is not None and (own is None or own > limit):
         encoder.max_seq_length = limit
 
 
-def _prepare_padding(encoder: "SentenceTransformer") -> None:
+def _prepare_padding(encoder: SentenceTransformer) -> None:
     """Pad on the right with a real token: position ids then start at the first word, and [CLS] is at index 0."""
     tokenizer = getattr(encoder, "tokenizer", None)
     if tokenizer is None or not hasattr(tokenizer, "padding_side"):
@@ -307,6 +233,6 @@ def _prepare_padding(encoder: "SentenceTransformer") -> None:
         tokenizer.pad_token = tokenizer.eos_token
 
 
-_BUILDERS: dict[str, Callable[[Pooling, str], "SentenceTransformer"]] = dict(
+_BUILDERS: dict[str, Callable[[Pooling, str], SentenceTransformer]] = dict(
     zip(BUILT_IN, (_load_minilm, _load_static, _load_smollm2), strict=True)
 )

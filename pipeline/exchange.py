@@ -1,6 +1,7 @@
 """Triplets to and from csv, jsonl and parquet, so that other tools can read ours and we can read theirs."""
 
 import csv
+import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +11,8 @@ from itertools import islice
 from pathlib import Path, PurePath
 from typing import IO, Any
 from unicodedata import normalize
+
+import pyarrow as pa
 
 from pipeline.durable import whole_file, whole_folder
 from pipeline.files.cells import EXPORT_COLUMNS, formula_safe
@@ -182,8 +185,6 @@ def _sides(triplets: Iterable[Triplet]) -> Iterator[tuple[str, str, str]]:
 
 
 def _write_csv(stream: IO[bytes], triplets: Iterable[Triplet]) -> int:
-    import io
-
     text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text)
     writer.writerow(EXPORT_COLUMNS)
@@ -202,7 +203,6 @@ def _write_jsonl(stream: IO[bytes], triplets: Iterable[Triplet]) -> int:
 
 
 def _write_parquet(stream: IO[bytes], triplets: Iterable[Triplet]) -> int:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = pa.schema([(name, pa.string()) for name in RECORD_COLUMNS])

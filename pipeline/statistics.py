@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
+from scipy.stats import spearmanr, t
 
 _BLOCK = 100
 AVERAGE = "average"
@@ -174,8 +174,6 @@ def mean_interval(scores: Sequence[float], *, level: float = 0.95) -> tuple[floa
     """
     if len(scores) < 2:
         return float("nan"), float("nan")
-    from scipy.stats import t
-
     values = np.asarray(scores, dtype=np.float64)
     half = float(t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
     return float(values.mean()) - half, float(values.mean()) + half

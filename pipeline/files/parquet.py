@@ -2,14 +2,12 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 from pipeline.files.source import Source
 from pipeline.records import InputError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 
 NOT_TEXT = object()
 """Stands for a cell that is neither text nor anything else that was asked for."""
@@ -54,8 +52,6 @@ def arrow_records(
 def _records(
     source: Source, batches: Iterator[Any], columns: Sequence[str], numbers: Collection[str], lists: Collection[str]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    import pyarrow as pa
-
     place = 0
     try:
         for batch in batches:
@@ -71,8 +67,6 @@ def _records(
 
 
 def _undecoded(column: "pa.Array", *, keep_numbers: bool, keep_lists: bool) -> list[Any]:
-    import pyarrow as pa
-
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     kind = column.type
@@ -94,7 +88,6 @@ def _undecoded(column: "pa.Array", *, keep_numbers: bool, keep_lists: bool) -> l
 
 
 def _opened(source: Source) -> Any:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     source.open().close()  # a missing file gets its own sentence
@@ -112,8 +105,6 @@ def _opened(source: Source) -> Any:
 
 
 def _stream(source: Source) -> Any:
-    import pyarrow as pa
-
     source.open().close()
     content = (
         pa.BufferReader(source.content) if isinstance(source.content, bytes) else pa.memory_map(str(source.content))

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, Literal, cast
 
+import pyarrow as pa
+
 from pipeline.records import InputError
 
 Kind = Literal["txt", "csv", "tsv", "jsonl", "parquet", "arrow"]
@@ -209,8 +211,6 @@ def _recoded(body: bytes, source: Source) -> bytes:
 
 def _unpacked(stream: BinaryIO, compression: str) -> BinaryIO:
     if compression == ".zst":
-        import pyarrow as pa
-
         return cast(BinaryIO, io.BufferedReader(pa.CompressedInputStream(stream, "zstd")))
     unpackers: dict[str, Callable[[BinaryIO], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
     return unpackers[compression](stream) if compression else stream

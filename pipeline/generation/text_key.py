@@ -36,7 +36,7 @@ def text_key(config: GenerationConfig, prompts: PromptSet, entry: LLMEntry) -> s
 def _backend(entry: LLMEntry) -> list[str | int]:
     """Return what computes here: package and version, device, and the rows or replies it takes when left alone."""
     if entry.kind in ("decoder", "encoder-decoder"):
-        from pipeline.encoders import resolve_device
+        from pipeline.encoder_folders import resolve_device
         from pipeline.generation.llms.torch_llm import replies_at_once
 
         device = resolve_device("auto")  # decides the numbers, too: float32 or bfloat16

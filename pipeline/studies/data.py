@@ -7,12 +7,12 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from pipeline.config import NOT_SENT, SAMPLED_ONLY, GenerationConfig
-from pipeline.curation.calibration import Calibration, fit_calibration
+from pipeline.curation.calibration import Calibration, fit_calibration, gold_pairs
 from pipeline.curation.judges import LLM_KINDS, Judge, load_judge
 from pipeline.curation.rules import keeps
-from pipeline.evaluation.gold import gold_pairs
 from pipeline.exchange import read_triplets
 from pipeline.generation.llms.registry import LLMEntry, entry_for
 from pipeline.generation.prompt_sets import prompt_set
@@ -59,8 +59,6 @@ def read_sample(corpus: Path) -> SampleResults:
     """Read the sample corpus; empty for a file that holds premises alone."""
     if corpus.suffix != ".parquet":
         return SampleResults()
-    import pandas as pd
-
     triplets: dict[float, dict[str, dict[str, Any]]] = {}
     raw: dict[str, dict[str, Any]] = {}
     for row in pd.read_parquet(corpus).to_dict("records"):

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 from transformers import set_seed
 
 from pipeline.durable import move_file, move_folder, whole_folder
-from pipeline.encoders import load_encoder, resolve_device
+from pipeline.encoder_folders import resolve_device
+from pipeline.encoders import load_encoder
 from pipeline.records import InputError, Stopped, TrainingError, Triplet
 from pipeline.train_config import TrainConfig
 from pipeline.training import distributed

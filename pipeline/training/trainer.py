@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from pipeline.durable import write_json
-from pipeline.encoders import check_length, has_dropout, is_static, resolve_device
+from pipeline.encoder_folders import resolve_device
+from pipeline.encoders import check_length, has_dropout, is_static
 from pipeline.records import InputError, Triplet
 from pipeline.train_config import NOT_LEARNED, TrainConfig
 from pipeline.training import distributed

@@ -13,7 +13,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from pipeline.records import Side
-from pipeline.studies.dry_run import tiny_t5
+from pipeline.studies.run import tiny_t5
 from pipeline.weights import embedded_gguf, smollm2_safetensors_folder
 from tests.pages.conftest import Draw, texts
 from tests.servers.scripted_server import Answer, completion, serving

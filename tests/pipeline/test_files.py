@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.curation.ngram_duplicates import normalised
+from pipeline.curation.hygiene import normalised
 from pipeline.exchange import read_triplets, write_triplets
 from pipeline.files.cells import AMBIGUOUS, NOT_A_NUMBER, read_numbers
 from pipeline.files.source import encoding_offer, make_source

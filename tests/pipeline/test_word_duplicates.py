@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from pipeline.word_duplicates import WordDuplicates, jaccard, word_set
+from pipeline.generation.written_premises import WordDuplicates, jaccard, word_set
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.7, 0.8, 1.0])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.records import InputError, WeightsError
-from pipeline.studies.dry_run import tiny_bert
+from pipeline.studies.run import tiny_bert
 from workbench.actions.evaluation import find_encoder
 from workbench.actions.models import add_encoder
 from workbench.workspace import Workspace

@@ -7,7 +7,7 @@ import torch
 
 from pipeline.hub_files import HubName, fetch_file, fetch_model
 from pipeline.records import InputError, UnreachableError, WeightsError
-from pipeline.studies.dry_run import tiny_t5
+from pipeline.studies.run import tiny_t5
 from tests.stand_in_hub import stand_in_hub
 from workbench.actions import ACTIONS
 from workbench.workspace import Workspace

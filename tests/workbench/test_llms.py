@@ -11,7 +11,7 @@ import torch
 
 from pipeline.generation.llms.registry import EMBEDDED, LLMEntry
 from pipeline.records import InputError
-from pipeline.studies.dry_run import tiny_t5
+from pipeline.studies.run import tiny_t5
 from pipeline.weights import GGUF_SHA256, embedded_gguf
 from workbench.actions import ACTIONS
 from workbench.workspace import Workspace, rebuild

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from pipeline.records import InputError, StorageError
-from pipeline.studies.dry_run import tiny_bert
+from pipeline.studies.run import tiny_bert
 from workbench import actions, server
 from workbench.cli.main import main
 from workbench.workspace import (

@@ -8,9 +8,8 @@ from threading import Lock
 from typing import Any
 
 from pipeline.config import RULE_PRESETS, CurationRule, from_fields
-from pipeline.curation.calibration import Calibration, read_calibrations
+from pipeline.curation.calibration import Calibration, read_calibrations, tuning_tasks
 from pipeline.curation.judges import EMBEDDED_JUDGES, ENSEMBLE, LLM_KINDS, Ensemble
-from pipeline.evaluation.gold import tuning_tasks
 from pipeline.generation.llms.registry import LLMEntry
 from pipeline.records import InputError
 from pipeline.settings import checked_name

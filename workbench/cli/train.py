@@ -13,8 +13,8 @@ from pipeline.analysis.worst_pairs import validation
 from pipeline.config import from_fields
 from pipeline.exchange import read_triplets
 from pipeline.records import InputError, Triplet
-from pipeline.studies.dry_run import dry_run
 from pipeline.studies.report import Report, score_text, setting_line, verdict_line
+from pipeline.studies.run import dry_run
 from pipeline.studies.spec import Study, curation_text, mask_text, source_text
 from pipeline.studies.spec_file import read_study
 from pipeline.train_config import TrainConfig

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pipeline.analysis.slice_rules import slice_members
-from pipeline.analysis.slices import SliceScore, rank_losses, score_slices
+from pipeline.analysis.slices import SliceScore, rank_losses, score_slices, slice_members
 from pipeline.evaluation.sts import source_of
 from workbench import state, theme
 from workbench.components.elements import count, counted, plain

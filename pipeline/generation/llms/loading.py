@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.encoders import check_tokenizer, resolve_device
+from pipeline.encoder_folders import check_tokenizer, resolve_device
 from pipeline.generation.llms.protocol import LLM
 from pipeline.generation.llms.registry import EMBEDDED, LLMEntry, architecture
 from pipeline.generation.llms.torch_llm import BatchLimits, TorchLLM, is_out_of_memory

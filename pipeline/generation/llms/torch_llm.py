@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
 from pipeline.durable import write_json
-from pipeline.encoders import check_loading
+from pipeline.encoder_folders import check_loading
 from pipeline.generation.llms.protocol import Ask, Reply, ShouldStop, log_probabilities_of
 from pipeline.generation.llms.torch_writing import Job, Prompt, Steps, write_batch
 from pipeline.generation.prompts import PromptSet

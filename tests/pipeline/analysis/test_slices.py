@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from pipeline.analysis.slice_rules import Sentence, same_words_reordered, slice_members, word_overlap
-from pipeline.analysis.slices import LEAST_PAIRS, rank_losses, score_slices, slice_changes
+from pipeline.analysis.slices import (
+    LEAST_PAIRS,
+    Sentence,
+    rank_losses,
+    same_words_reordered,
+    score_slices,
+    slice_changes,
+    slice_members,
+    word_overlap,
+)
 
 
 def test_losses_average_to_spearman_with_ties():

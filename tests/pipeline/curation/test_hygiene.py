@@ -6,8 +6,15 @@ from random import Random
 import numpy as np
 import pytest
 
-from pipeline.curation.hygiene import copies, duplicate_groups, leaks
-from pipeline.curation.ngram_duplicates import equal_groups, joined_groups, near_pairs, normalised
+from pipeline.curation.hygiene import (
+    copies,
+    duplicate_groups,
+    equal_groups,
+    joined_groups,
+    leaks,
+    near_pairs,
+    normalised,
+)
 from pipeline.evaluation.sts import StsTask
 from pipeline.records import Triplet
 

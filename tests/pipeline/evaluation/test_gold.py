@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluation.gold import gold_pairs, gold_scale, tuning_tasks
+from pipeline.curation.calibration import gold_pairs, gold_scale, tuning_tasks
 from pipeline.evaluation.sts import StsTask
 from pipeline.records import InputError
 from pipeline.studies.data import DataSource

@@ -11,7 +11,7 @@ from pipeline.generation.llms.transformers_llm import EncoderDecoderLLM
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.triplets import generate
 from pipeline.records import Contrast, Premise, Side
-from pipeline.studies.dry_run import tiny_t5
+from pipeline.studies.run import tiny_t5
 
 TEXTS = ["A dog runs along the beach.", "How far is it?", "The orchestra waits for the very last train of the day."]
 PREMISES = [Premise.from_text(text) for text in TEXTS]

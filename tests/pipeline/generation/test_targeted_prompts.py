@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.analysis.slice_rules import slice_members
+from pipeline.analysis.slices import slice_members
 from pipeline.evaluation.behaviour import CAPABILITIES
 from pipeline.generation.prompt_sets import _FITTING, PROMPT_SETS, fitting_set
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from pipeline.records import InputError
-from pipeline.studies.dry_run import dry_run, tiny_bert
 from pipeline.studies.hub import Hub, hub_names, pooled_copy, safetensors_copy
+from pipeline.studies.run import dry_run, tiny_bert
 from pipeline.studies.spec_file import read_study
 
 PROJECT = Path(__file__).parents[3]

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.records import Contrast, GeneratedTriplet, Outcome, SideResult
 from pipeline.studies import data
-from pipeline.studies.dry_run import dry_run
+from pipeline.studies.run import dry_run
 from pipeline.studies.spec_file import read_study
 
 ASSETS = Path(__file__).parents[3] / "assets"

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from pipeline.analysis.slice_rules import slice_members
+from pipeline.analysis.slices import slice_members
 from pipeline.analysis.worst_pairs import Share, is_violated
 from workbench import state, theme
 from workbench.actions.analysis import CURRENT, start_margins

@@ -10,15 +10,16 @@ import pandas as pd
 
 from pipeline.curation.calibration import (
     Calibration,
+    GoldPairs,
     decision_targets,
     default_calibration,
     fit_calibration,
+    gold_pairs,
     split,
     usable_pairs,
 )
 from pipeline.curation.judges import Ensemble, Judge, fit_ensemble, load_judge, members_first, score_triplets
 from pipeline.durable import write_array, write_json
-from pipeline.evaluation.gold import GoldPairs, gold_pairs
 from pipeline.records import InputError
 from workbench.jobs.context import JobContext
 from workbench.jobs.kinds import CalibrateSpec, JudgeSpec

@@ -14,7 +14,8 @@ import torch
 from pipeline.analysis.masks import KINDS, preview_mask
 from pipeline.analysis.worst_pairs import Validation, validation
 from pipeline.durable import write_json
-from pipeline.encoders import load_encoder, resolve_device
+from pipeline.encoder_folders import resolve_device
+from pipeline.encoders import load_encoder
 from pipeline.records import Triplet
 from pipeline.studies.spec_file import read_study
 from pipeline.train_config import TrainConfig
