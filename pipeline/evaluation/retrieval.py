@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.files.source import text_lines
 from pipeline.records import InputError
 
 _SPLITS = ("test", "dev", "train")
@@ -86,7 +87,9 @@ def _qrels_file(folder: Path) -> tuple[str, Path]:
 def _read_texts(path: Path) -> Iterator[tuple[str, str]]:
     """Yield (id, title and text) of a file of documents or queries."""
     seen: set[str] = set()
-    for number, line in _lines(path):
+    for number, line in enumerate(text_lines(path), start=1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
             key, text = row["_id"], " ".join(f"{row.get('title') or ''} {row['text']}".split())
@@ -99,9 +102,9 @@ def _read_texts(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _read_qrels(path: Path) -> Iterator[tuple[str, str, int]]:
-    for number, line in _lines(path):
+    for number, line in enumerate(text_lines(path), start=1):
         cells = line.split("\t")
-        if number == 1 and not cells[-1].strip().lstrip("-").isdigit():
+        if not line.strip() or (number == 1 and not cells[-1].strip().lstrip("-").isdigit()):
             continue  # the header: query-id, corpus-id, score
         grade = _whole(cells[2]) if len(cells) == 3 else None
         if grade is None:
@@ -114,16 +117,6 @@ def _whole(text: str) -> int | None:
         return int(text)
     except ValueError:
         return None
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="\n") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield number, line.rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
 
 
 _SHOWN, _DEPTH = 10, 100

@@ -1,6 +1,6 @@
 """Semantic textual similarity tasks read from a local folder, as TSV files or in SentEval's layout."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,21 +9,11 @@ import numpy as np
 from pipeline.evaluation.own_pairs import guess_columns
 from pipeline.files.cells import read_numbers
 from pipeline.files.rows import Rejected, column_names, read_rows
-from pipeline.files.source import make_source
+from pipeline.files.source import make_source, text_lines
 from pipeline.records import InputError
 
 _TSV_COLUMNS = ("score", "sentence1", "sentence2")
 _SICK_COLUMNS = ("relatedness_score", "sentence_A", "sentence_B")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One usable sentence pair."""
-
-    subset: str
-    score: float
-    sentence1: str
-    sentence2: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +49,7 @@ def read_text_table(path: Path) -> list[Line | RowError]:
 
 def read_csv(path: Path) -> list[Line | RowError]:
     """Read the STS benchmark's own layout, or a csv file with a header."""
-    first = next(iter(_lines(path)), "").split("\t")
+    first = next(text_lines(path), "").split("\t")
     return read_benchmark_csv(path) if len(first) >= 7 and "score" not in first else read_table(path)
 
 
@@ -117,7 +107,7 @@ def _read_pair_of_files(inputs: Path) -> Iterable[Line | RowError]:
     gold = inputs.with_name(f"STS.gs.{subset}.txt")
     if not gold.is_file():
         raise InputError(f"The gold scores {gold} are missing; they belong to {inputs.name}.")
-    texts, scores = _lines(inputs), _lines(gold)
+    texts, scores = list(text_lines(inputs)), list(text_lines(gold))
     if len(texts) != len(scores):
         raise InputError(f"{inputs} has {len(texts)} lines but {gold.name} has {len(scores)}; they must be parallel.")
     for number, (text, score) in enumerate(zip(texts, scores, strict=True), start=1):
@@ -131,8 +121,7 @@ def _read_pair_of_files(inputs: Path) -> Iterable[Line | RowError]:
 
 
 def _read_table(path: Path, columns: tuple[str, str, str], *, subset_column: str) -> list[Line | RowError]:
-    lines = _lines(path)
-    header = lines[0].split("\t") if lines else []
+    header = next(text_lines(path), "").split("\t")
     missing = [name for name in columns if name not in header]
     if missing:
         raise InputError(
@@ -151,35 +140,8 @@ def _read_table(path: Path, columns: tuple[str, str, str], *, subset_column: str
     return rows
 
 
-def scored(lines: Iterable[Line | RowError]) -> Iterator[Row | RowError]:
-    """Read the scores of a task's lines, as one column, and the sentences; what cannot be used becomes a RowError."""
-    lines = list(lines)
-    values = iter(read_numbers([line.score for line in lines if isinstance(line, Line)]))
-    for line in lines:
-        yield line if isinstance(line, RowError) else _row(line, next(values))
-
-
-def _row(line: Line, value: float | str) -> Row | RowError:
-    if isinstance(value, str):
-        return RowError(line.file, line.line, f"the score {line.score[:40]!r} {value}")
-    # SentEval splits at white space and joins again; the check values hold for texts read this way.
-    first, second = " ".join(line.sentence1.split()), " ".join(line.sentence2.split())
-    if not first or not second:
-        return RowError(line.file, line.line, "a sentence is empty")
-    return Row(line.subset, value, first, second)
-
-
 def _numbered_lines(path: Path, skip: int = 0) -> list[tuple[int, str]]:
-    return [(number, line) for number, line in enumerate(_lines(path), start=1) if number > skip and line.strip()]
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8.") from error
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
-    return lines[:-1] if lines and not lines[-1] else lines
+    return [(number, line) for number, line in enumerate(text_lines(path), start=1) if number > skip and line.strip()]
 
 
 ROW_READERS: dict[str, Callable[[Path], list[Line | RowError]]] = {
@@ -251,19 +213,28 @@ def read_task(name: str, path: Path) -> StsTask:
     when columns are missing, nothing is usable, or more than 5 % of the lines are unusable.
     """
     path = Path(path)
-    rows: list[Row] = []
+    lines = _read_lines(path)
+    kept: list[Line] = []
+    gold: list[float] = []
     rejected: list[RowError] = []
-    for item in scored(_read_lines(path)):
-        (rows if isinstance(item, Row) else rejected).append(item)  # type: ignore[arg-type]
-    _refuse_if_unusable(path, len(rows), rejected)
-    return StsTask(
-        name=name,
-        sentence1=[row.sentence1 for row in rows],
-        sentence2=[row.sentence2 for row in rows],
-        gold=np.array([row.score for row in rows], dtype=np.float64),
-        subset=[row.subset for row in rows],
-        rejected=rejected,
-    )
+    values = iter(read_numbers([line.score for line in lines if isinstance(line, Line)]))  # read as one column
+    for line in lines:
+        if isinstance(line, RowError):
+            rejected.append(line)
+            continue
+        value = next(values)
+        if isinstance(value, str):
+            rejected.append(RowError(line.file, line.line, f"the score {line.score[:40]!r} {value}"))
+        elif not line.sentence1.strip() or not line.sentence2.strip():
+            rejected.append(RowError(line.file, line.line, "a sentence is empty"))
+        else:
+            kept.append(line)
+            gold.append(value)
+    _refuse_if_unusable(path, len(kept), rejected)
+    # SentEval splits at white space and joins again; the check values hold for texts read this way.
+    first = [" ".join(line.sentence1.split()) for line in kept]
+    second = [" ".join(line.sentence2.split()) for line in kept]
+    return StsTask(name, first, second, np.array(gold), [line.subset for line in kept], rejected)
 
 
 def read_tasks(folder: Path) -> list[StsTask]:

@@ -1,11 +1,12 @@
 """Transfer tasks scored as SentEval does: a logistic regression on frozen embeddings, its strength chosen inside."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from pipeline.files.source import text_lines
 from pipeline.records import InputError
 
 TRANSFER_TASKS = ("MR", "CR", "SUBJ", "MPQA", "SST2", "TREC", "MRPC")
@@ -146,8 +147,8 @@ def _read(path: Path, parse: Callable[[str], Example], *, skip: int = 0) -> tupl
     """Return the usable examples of a file and how many lines were not."""
     examples: list[Example] = []
     bad: list[int] = []
-    for number, line in _lines(path):
-        if number <= skip:
+    for number, line in enumerate(_lines(path), start=1):
+        if number <= skip or not line.strip():
             continue
         try:
             example = parse(line)
@@ -164,19 +165,12 @@ def _read(path: Path, parse: Callable[[str], Example], *, skip: int = 0) -> tupl
     return examples, len(bad)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    # Split at newlines only: the Latin-1 files hold bytes that `splitlines` takes for the end of a line.
-    for number, line in enumerate(_decoded(path.read_bytes()).split("\n"), start=1):
-        if line.strip():
-            yield number, line.rstrip("\r")
-
-
-def _decoded(content: bytes) -> str:
-    # SentEval's copies are a mixture of the two; UTF-8 that is none cannot be mistaken for it.
+def _lines(path: Path) -> list[str]:
+    # SentEval's copies are a mixture of the two encodings; text in Latin-1 is hardly ever valid UTF-8.
     try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
+        return list(text_lines(path))
+    except InputError:
+        return list(text_lines(path, encoding="latin-1"))
 
 
 def _labelled(examples: list[Example]) -> LabelledTexts:

@@ -197,6 +197,16 @@ def lines(source: Source) -> Iterator[Line]:
             yield Line(number, body if source.encoding == "utf-8" else _recoded(body, source), end, is_overlong)
 
 
+def text_lines(path: Path, *, encoding: str = "utf-8-sig") -> Iterator[str]:
+    """Yield the lines of a plain text file without their ends. LF and CRLF end a line. InputError if not UTF-8."""
+    try:
+        with path.open(encoding=encoding, newline="\n") as file:
+            for line in file:
+                yield line.removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
+
+
 def _skip_to_line_end(stream: BinaryIO) -> None:
     while (piece := stream.readline(_HEAD_BYTES)) and not piece.endswith(b"\n"):
         pass

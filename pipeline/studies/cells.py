@@ -58,35 +58,35 @@ class StudyTasks:
         """Gold scores of a task, float64 (items,); None for held-out triplets, whose score is a mean of hits."""
         return next((task.gold for task in self.sts if task.name == name), None)
 
+    @classmethod
+    def of_sts(cls, evaluation: Evaluation) -> "StudyTasks":
+        """Read the STS tasks of a study. Raises InputError for a task that the folder does not hold."""
+        if evaluation.sts_dir is None:
+            raise InputError("The study names no STS folder; add evaluation: {sts_dir: FOLDER} or give --sts-dir.")
+        found = find_tasks(evaluation.sts_dir, for_tuning=bool(evaluation.tasks))
+        names = evaluation.tasks or tuple(found)
+        absent = [name for name in names if name not in found]
+        if absent:
+            raise InputError(
+                f"{evaluation.sts_dir} does not hold the task {', '.join(absent)}; it holds {', '.join(found)}."
+            )
+        tasks = tuple(read_task(name, found[name]) for name in names)
+        return cls(sts=tasks, key=content_key({name: _file_key(found[name]) for name in names}))
+
+    @classmethod
+    def held_out(cls, triplets: Sequence[Triplet]) -> "StudyTasks":
+        """Take the held-out fifth of these triplets. Raises InputError when there is none."""
+        chosen = tuple(triplet for triplet in triplets if is_held_out(triplet.premise))
+        if not chosen:
+            raise InputError("No triplet is held out for the evaluation: use more premises, or give an STS folder.")
+        return cls(triplets=chosen, key=triplets_key(chosen))
+
     def predict(self, encoder: "Encoder") -> dict[str, np.ndarray]:
         """Return one value per item and task: cosines of pairs, or 1 and 0 for a triplet in and out of order."""
         if self.sts:
             return {result.score.task: result.predicted for result in evaluate(encoder, self.sts)}
         near, far = held_out_cosines(encoder, self.triplets)
         return {HELD_OUT_TASK: (near > far).astype(np.float64)}
-
-
-def sts_tasks(evaluation: Evaluation) -> StudyTasks:
-    """Read the STS tasks of a study. Raises InputError for a task that the folder does not hold."""
-    if evaluation.sts_dir is None:
-        raise InputError("The study names no STS folder; add evaluation: {sts_dir: FOLDER} or give --sts-dir.")
-    found = find_tasks(evaluation.sts_dir, for_tuning=bool(evaluation.tasks))
-    names = evaluation.tasks or tuple(found)
-    absent = [name for name in names if name not in found]
-    if absent:
-        raise InputError(
-            f"{evaluation.sts_dir} does not hold the task {', '.join(absent)}; it holds {', '.join(found)}."
-        )
-    tasks = tuple(read_task(name, found[name]) for name in names)
-    return StudyTasks(sts=tasks, key=content_key({name: _file_key(found[name]) for name in names}))
-
-
-def held_out_tasks(triplets: Sequence[Triplet]) -> StudyTasks:
-    """Take the held-out fifth of these triplets. Raises InputError when there is none."""
-    chosen = tuple(triplet for triplet in triplets if is_held_out(triplet.premise))
-    if not chosen:
-        raise InputError("No triplet is held out for the evaluation: use more premises, or give an STS folder.")
-    return StudyTasks(triplets=chosen, key=triplets_key(chosen))
 
 
 def _file_key(path: Path) -> str:

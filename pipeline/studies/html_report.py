@@ -6,18 +6,8 @@ from math import ceil, floor, log10
 from typing import Any
 
 from pipeline.evaluation.leaderboard import PUBLISHED, Published
-from pipeline.studies.report import (
-    COST_HEAD,
-    Effect,
-    Report,
-    candidate_rows,
-    cost_rows,
-    count_text,
-    score_text,
-    search_line,
-    setting_line,
-    verdict_line,
-)
+from pipeline.studies import report as wording
+from pipeline.studies.report import Effect, Report
 
 _WIDTH, _ROW, _TOP, _BOTTOM, _RIGHT = 800, 30, 14, 40, 190
 _CHAR_WIDTH, _MAX_LABEL = 7.2, 260
@@ -124,7 +114,7 @@ def as_page(report: Report, *, command: str = "") -> str:
     sections = [
         f"<h1>{escape(report.title)}</h1>",
         f"<p>{escape(report.about)}</p>" if report.about else "",
-        f'<p class="quiet">{escape(setting_line(report))}</p>',
+        f'<p class="quiet">{escape(wording.setting_line(report))}</p>',
         _search(report),
         "<h2>What it found</h2>",
         _findings(report, last),
@@ -159,7 +149,9 @@ def findings(report: Report) -> list[tuple[str, str]]:
     for item in [*report.contrasts, *report.against_baseline]:
         against = report.baseline if item.minus == [report.baseline] else "its absence"
         word = {"better": "is better than", "worse": "is worse than"}.get(item.verdict(last), "cannot be told from")
-        found.append((settled_class(item, last), f"{item.name} {word} {against}: {verdict_line(item, last)}."))
+        found.append(
+            (settled_class(item, last), f"{item.name} {word} {against}: {wording.verdict_line(item, last)}.")
+        )
     return found
 
 
@@ -171,9 +163,9 @@ def _findings(report: Report, last: str) -> str:
 def _search(report: Report) -> str:
     if not report.candidates:
         return ""
-    rows = [f"<tr>{''.join(_td(cell) for cell in row)}</tr>" for row in candidate_rows(report)]
+    rows = [f"<tr>{''.join(_td(cell) for cell in row)}</tr>" for row in wording.candidate_rows(report)]
     table = _table(["arm", "dev score", "per seed"], rows)
-    return f"<h2>Search</h2><p>{escape(search_line(report))}</p>{table}"
+    return f"<h2>Search</h2><p>{escape(wording.search_line(report))}</p>{table}"
 
 
 def _more_plots(report: Report) -> str:
@@ -191,11 +183,11 @@ def _score_table(report: Report) -> str:
     rows = []
     for row in report.rows:
         cells = [
-            _td(score_text(row.scores[task]), "best" if row.scores[task].mean == best[task] else "")
+            _td(wording.score_text(row.scores[task]), "best" if row.scores[task].mean == best[task] else "")
             for task in report.tasks
         ]
         kind = ' class="baseline"' if row.arm == report.baseline else ""
-        rows.append(f"<tr{kind}>{_td(row.arm)}{_td(count_text(row.triplets))}{''.join(cells)}</tr>")
+        rows.append(f"<tr{kind}>{_td(row.arm)}{_td(wording.count_text(row.triplets))}{''.join(cells)}</tr>")
     return _table(["arm", "triplets", *report.tasks], rows)
 
 
@@ -206,7 +198,7 @@ def _effect_table(report: Report, effects: Sequence[Effect]) -> str:
     rows = [
         f"<tr>{_td(item.name)}"
         + _td(item.verdict(last), settled_class(item, last))
-        + "".join(_td(verdict_line(item, task), settled_class(item, task)) for task in tasks)
+        + "".join(_td(wording.verdict_line(item, task), settled_class(item, task)) for task in tasks)
         + "</tr>"
         for item in effects
     ]
@@ -214,13 +206,13 @@ def _effect_table(report: Report, effects: Sequence[Effect]) -> str:
 
 
 def _cost_table(report: Report) -> str:
-    rows = [f"<tr>{''.join(map(_td, cells))}</tr>" for cells in cost_rows(report)]
+    rows = [f"<tr>{''.join(map(_td, cells))}</tr>" for cells in wording.cost_rows(report)]
     note = (
         '<p class="quiet">Generation and judging are made once and shared by the arms that use them; 0 where they '
         "were at hand, as those of the sample corpus are. Training counts loading, and in the first run on some "
         "triplets with a guide the vectors of the guide.</p>"
     )
-    return _table(COST_HEAD, rows) + note
+    return _table(wording.COST_HEAD, rows) + note
 
 
 def _published(report: Report) -> str:

@@ -13,17 +13,7 @@ from pipeline.durable import write_json
 from pipeline.records import InputError, Triplet
 from pipeline.statistics import plain_score
 from pipeline.studies.cache import Progress, StudyCache
-from pipeline.studies.cells import (
-    Cell,
-    CellResult,
-    StudyTasks,
-    held_out_tasks,
-    read_cell,
-    run_cell,
-    sts_tasks,
-    trained_cell,
-    untrained_cell,
-)
+from pipeline.studies.cells import Cell, CellResult, StudyTasks, read_cell, run_cell, trained_cell, untrained_cell
 from pipeline.studies.data import ArmData, DataSource
 from pipeline.studies.hub import DATA, MODEL, Hub, hub_names, localised
 from pipeline.studies.spec import Arm, Study
@@ -96,12 +86,12 @@ def run_study(
 def study_tasks(study: Study, source: DataSource) -> StudyTasks:
     """Return what the study is scored on."""
     if study.evaluation.sts_dir is not None:
-        return sts_tasks(study.evaluation)
+        return StudyTasks.of_sts(study.evaluation)
     if study.evaluation.tasks:
         raise InputError(f"Study {study.name} names STS tasks but no folder of them; add --sts-dir FOLDER.")
     named = study.evaluation.held_out_from
     arm: Arm = study.arm(named) if named else study.arms[0]
-    return held_out_tasks(source.before_curation(arm).triplets)
+    return StudyTasks.held_out(source.before_curation(arm).triplets)
 
 
 def study_cells(study: Study, data: dict[str, ArmData], tasks: StudyTasks) -> Iterator[Cell]:
@@ -215,7 +205,11 @@ def dry_run(study: Study, sample: Path) -> Iterator[Check]:
         for name in hub_names(study):
             yield Check(name, "a file of this name is not looked at" if name.startswith(DATA) else "stand-in")
         yield from _data_checks(tiny, source)
-        tasks = sts_tasks(tiny.evaluation) if study.evaluation.sts_dir else held_out_tasks(_stand_in_triplets())
+        tasks = (
+            StudyTasks.of_sts(tiny.evaluation)
+            if study.evaluation.sts_dir
+            else StudyTasks.held_out(_stand_in_triplets())
+        )
         yield Check("evaluation", f"{', '.join(tasks.names)}" + ("" if tasks.sts else " (no STS folder was given)"))
         for arm in tiny.arms:
             yield Check(f"arm {arm.name}", _trained(arm, tasks, cache))

@@ -17,14 +17,7 @@ import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.generation.engines.engine import (
-    SEQUENCES,
-    WINDOW,
-    CacheFullError,
-    DecodeError,
-    GgufEngine,
-    Piece,
-)
+from pipeline.generation.engines.engine import SEQUENCES, WINDOW, CacheFullError, DecodeError, GgufEngine, Piece
 from pipeline.generation.engines.gguf_weights import Vocabulary
 from pipeline.records import WeightsError
 
