@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all and survive a crash; and one clear sentence for a full disk."""
+"""Atomic, crash-safe writing of files and folders, and a clear message for a full disk."""
 
 import errno
 import json
@@ -21,15 +21,15 @@ _SHOWN_CHARS = 200
 _FULL_BELOW_BYTES = 64 * 1024
 
 DRAFTS = ".*.unfinished"
-"""Glob pattern of what a killed process may leave beside a target."""
+"""Glob pattern of the drafts that a killed process may leave beside a target."""
 
 
 @contextmanager
 def whole_path(path: Path, *, sync: bool = True, mode: int = 0o666) -> Iterator[Path]:
-    """Give the path of an empty draft; when the block ends without an error, the draft takes the place of `path`.
+    """Yield the path of an empty draft, which replaces `path` when the block ends without an error.
 
-    A reader sees the old file or the new one, never a part, and two processes never share a draft. With sync the
-    bytes and the folder entry reach the disk before the block is left. The user's umask applies to `mode`.
+    A reader sees the old file or the new one, never a part, and two processes never share a draft. With sync, the
+    bytes and the folder entry are on the disk when the block ends. The user's umask applies to `mode`.
     Raises OSError; after an error the old file is unchanged and the draft is gone.
     """
     draft = _draft(path)
@@ -43,46 +43,46 @@ def whole_path(path: Path, *, sync: bool = True, mode: int = 0o666) -> Iterator[
 
 @contextmanager
 def whole_file(path: Path, *, sync: bool = True, mode: int = 0o666) -> Iterator[IO[bytes]]:
-    """Give a binary file to write to that becomes `path` when the block ends without an error; see `whole_path`."""
+    """Yield a binary file that becomes `path` when the block ends without an error; see `whole_path`."""
     with whole_path(path, sync=sync, mode=mode) as draft, draft.open("wb") as stream:
         yield stream
         stream.flush()
 
 
 def write_bytes(path: Path, data: bytes, *, sync: bool = True, mode: int = 0o666) -> None:
-    """Replace the file by these bytes, whole or not at all; see `whole_path`."""
+    """Replace the file with these bytes atomically; see `whole_path`."""
     with whole_file(path, sync=sync, mode=mode) as stream:
         stream.write(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace the file by this text in UTF-8, whole or not at all. Lone surrogates become question marks."""
+    """Replace the file with this text in UTF-8 atomically. Lone surrogates become question marks."""
     write_bytes(path, text.encode("utf-8", "replace"))
 
 
 def write_json(path: Path, record: Any, *, indent: int | None = None, sync: bool = True, mode: int = 0o666) -> None:
-    """Replace the file by this record as JSON in UTF-8, whole or not at all."""
+    """Replace the file with this record as JSON in UTF-8 atomically."""
     text = json.dumps(record, indent=indent, ensure_ascii=False)
     write_bytes(path, text.encode("utf-8", "replace"), sync=sync, mode=mode)
 
 
 def write_array(path: Path, array: "np.ndarray") -> None:
-    """Replace the .npy file by this array, whole or not at all."""
+    """Replace the .npy file with this array atomically."""
     with whole_file(path) as stream:
         np.save(stream, array, allow_pickle=False)
 
 
 def write_table(path: Path, frame: "pd.DataFrame") -> None:
-    """Replace the Parquet file by this table without its index, whole or not at all."""
+    """Replace the Parquet file with this table, without its index, atomically."""
     with whole_path(path) as draft:
         frame.to_parquet(draft, index=False)
 
 
 @contextmanager
 def whole_folder(folder: Path, *, over: bool = False) -> Iterator[Path]:
-    """Give an empty draft folder; when the block ends without an error it becomes `folder`, every file on the disk.
+    """Yield an empty draft folder, which becomes `folder` when the block ends without an error, synced to disk.
 
-    With `over` it takes the place of a folder that is there; without, a folder that holds something is an OSError.
+    With `over` it replaces an existing folder; without, a folder that is not empty is an OSError.
     """
     draft = _draft(folder)
     draft.mkdir(parents=True)
@@ -94,7 +94,7 @@ def whole_folder(folder: Path, *, over: bool = False) -> Iterator[Path]:
 
 
 def move_file(draft: Path, path: Path, *, sync: bool = True) -> None:
-    """Force a finished draft to the disk and give it its name, in place of a file that has it."""
+    """Sync a finished draft to the disk and rename it to `path`, replacing an existing file."""
     if sync:
         sync_file(draft)
     draft.replace(path)
@@ -103,7 +103,7 @@ def move_file(draft: Path, path: Path, *, sync: bool = True) -> None:
 
 
 def move_folder(draft: Path, folder: Path, *, over: bool = False) -> None:
-    """Force a finished draft and all it holds to the disk, and give it its name; see `whole_folder`."""
+    """Sync a finished draft and its contents to the disk and rename it to `folder`; see `whole_folder`."""
     for inside, _, names in os.walk(draft):
         for name in names:
             sync_file(Path(inside) / name)
@@ -119,7 +119,7 @@ def move_folder(draft: Path, folder: Path, *, over: bool = False) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Force a finished file to the disk. Never for the open database: closing it here would drop its lock."""
+    """Sync a finished file to the disk. Never use it on the open database: closing the file would drop its lock."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -128,14 +128,14 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Force the folder's entries to the disk, so that a created or renamed file is found after a crash."""
+    """Sync the folder's entries to the disk: a created or renamed file then survives a crash."""
     sync_file(folder)
 
 
 def is_full_disk(error: BaseException | None) -> bool:
-    """Whether this error, or one that led to it, means that no space is left.
+    """Whether this error, or one that caused it, means that no space is left.
 
-    Libraries written in C++ and Rust keep only the text of the system's error, so words are compared too.
+    Libraries in C++ and Rust keep only the text of the system's error, hence the comparison of words.
     """
     while error is not None:
         if isinstance(error, OSError) and error.errno in _FULL_CODES:
@@ -152,17 +152,17 @@ def is_disk_full(folder: Path) -> bool:
 
 
 def full_disk_message(folder: Path, remedy: str) -> str:
-    """Say in one sentence which disk is full and what to do about it."""
+    """Return one sentence that names the full disk and the remedy."""
     return f"The disk that holds {folder} is full: nothing saved so far is lost; {remedy}."
 
 
 def _draft(path: Path) -> Path:
-    # Hidden, beside its target (a rename must not cross disks), and short enough for any name of up to 255 bytes.
+    # Hidden, beside its target (a rename must not cross file systems), and at most 255 bytes long.
     return path.with_name(f".{path.name[:40]}.{secrets.token_hex(6)}.unfinished")
 
 
 def os_error_sentence(error: OSError) -> str:
-    """Say in one sentence which file or folder the system refused, and why."""
+    """Return one sentence that names the file or folder of a system error, and the reason."""
     names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
     if is_full_disk(error):
         return full_disk_message(Path(names[-1]).parent if names else Path.cwd(), "free some space and try again")

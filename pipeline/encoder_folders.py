@@ -12,41 +12,41 @@ from pipeline.records import InputError, WeightsError
 
 _PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
 _NO_WEIGHTS = {"training_args", "optimizer", "scheduler"}
-"""Pickles that the trainer of transformers leaves beside weights; nothing here opens them."""
+"""Pickles that transformers' trainer leaves beside the weights; they are never opened."""
 _STOCK_MODULES = "sentence_transformers."
 _LONGEST_HEADER = 100_000_000
 _SIZES = (
     *("hidden_size", "d_model", "dim", "n_embd", "embedding_size", "intermediate_size", "d_ff", "hidden_dim"),
     *("vocab_size", "max_position_embeddings", "num_hidden_layers", "num_layers", "n_layers", "n_layer"),
 )
-"""Sizes a config.json may name; none of them can exceed the count of the weights' numbers."""
+"""Sizes a config.json may contain; none of them can exceed the number of weights."""
 
 
 def model_folder(folder: Path) -> Path:
-    """Return where the model of a folder lies: earlier versions of `train --out` wrote it into `model` inside."""
+    """Return the folder that holds the model: earlier versions of `train --out` wrote it into `model` inside."""
     inner = folder / "model"
     is_outside = not any((folder / name).is_file() for name in ("modules.json", "config.json"))
     return inner if is_outside and is_sentence_transformer(inner) else folder
 
 
 def is_sentence_transformer(folder: Path) -> bool:
-    """Whether the folder was saved by sentence-transformers (it then names its own modules and pooling)."""
+    """Whether the folder was saved by sentence-transformers (it then defines its own modules and pooling)."""
     return (folder / "modules.json").is_file()
 
 
 def is_model2vec(folder: Path) -> bool:
-    """Whether the folder holds a static table as model2vec saves it, without sentence-transformers' modules.json."""
+    """Whether the folder holds a static table in model2vec's format, without sentence-transformers' modules.json."""
     weights = folder / "model.safetensors"
     return not is_sentence_transformer(folder) and weights.is_file() and "embeddings" in tensor_shapes(weights)
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder that cannot be loaded safely, or whose files are not whole.
+    """Reject a folder that cannot be loaded safely, or whose files are incomplete.
 
-    Only what loading would open is looked at: the folder itself, or those that its modules.json names.
+    Only what loading would open is checked: the folder itself, or those listed in its modules.json.
 
     Raises:
-        InputError: if the folder is no model, or its modules or architecture come with code of their own.
+        InputError: if the folder is not a model, or its modules or architecture come with code of their own.
         WeightsError: if weights are in a pickle file, which runs code when opened, or are missing or cut short.
     """
     modules = _modules(folder) if is_sentence_transformer(folder) else [("Transformer", folder)]
@@ -99,7 +99,7 @@ def _no_model(folder: Path) -> str:
 
 
 def _modules(folder: Path) -> list[tuple[str, Path]]:
-    """Return type and folder of every module, those inside a router included."""
+    """Return type and folder of every module, including those inside a router."""
     found: list[tuple[str, Path]] = []
     listed = _read_json(folder / "modules.json")
     for module in listed if isinstance(listed, list) and listed else [listed]:
@@ -149,7 +149,7 @@ def _check_weights(folders: list[Path], folder: Path) -> None:
 
 
 def _check_config(folder: Path) -> None:
-    """Refuse a config.json of something else, and one whose sizes the weights cannot have."""
+    """Reject a config.json that is not of a model, or whose sizes do not fit the weights."""
     path = folder / "config.json"
     if not path.is_file():
         raise InputError(f"{folder} holds no config.json; copy the whole model folder.")
@@ -172,10 +172,10 @@ def _read_json(path: Path) -> Any:
 
 
 def check_loading(model: Any, info: Mapping[str, Any], folder: Path) -> None:
-    """Refuse weights that do not fit their config.json, by what transformers says about loading them.
+    """Reject weights that do not fit their config.json, by transformers' report on loading them.
 
-    transformers draws what is missing at random and leaves out layers beyond those the config counts. The pooler on
-    BERT's [CLS] token, which masked language models lack and no vector here uses, is set to zero.
+    transformers initialises missing weights at random and drops layers beyond those in the config. BERT's pooler on
+    the [CLS] token, which masked language models lack and no vector here uses, is set to zero.
     """
     import torch
 
@@ -191,7 +191,7 @@ def check_loading(model: Any, info: Mapping[str, Any], folder: Path) -> None:
 
 
 def check_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """Refuse the tokenizer of special tokens alone that transformers makes where a folder holds none."""
+    """Reject the tokenizer of special tokens alone that transformers makes for a folder without one."""
     vocabulary = tokenizer.get_vocab() if hasattr(tokenizer, "get_vocab") else {"a": 0}
     if set(vocabulary) <= set(getattr(tokenizer, "all_special_tokens", ())):
         raise InputError(f"{folder} holds no tokenizer (tokenizer.json or vocab.txt); copy the whole model folder.")
@@ -202,12 +202,12 @@ def _numberless(name: str) -> str:
 
 
 def _is_among(pattern: str, layers: set[str]) -> bool:
-    """Whether a tensor belongs to a numbered layer of the model; files may put the base model's name in front."""
+    """Whether a tensor belongs to a numbered layer of the model; files may prefix the base model's name."""
     return "#" in pattern and any(pattern == layer or pattern.endswith(f".{layer}") for layer in layers)
 
 
 def resolve_device(device: str) -> str:
-    """Turn `auto` into the first GPU, or the CPU without one; refuse a GPU that is not there."""
+    """Resolve `auto` to the first GPU, or to the CPU if there is none. InputError for a GPU that does not exist."""
     import torch
 
     if device == "auto":

@@ -39,8 +39,8 @@ def load_encoder(
 
     Args:
         name_or_folder: one of BUILT_IN, or the folder of a sentence-transformers, transformers or model2vec model;
-            the output folder of an earlier training, which holds it in `model`, will do.
-        pooling: used where the folder does not say (a plain transformers model and smollm2-135m).
+            the output folder of an earlier training, with the model in `model`, is accepted too.
+        pooling: used where the folder does not define it (a plain transformers model and smollm2-135m).
         device: torch device, or `auto` for the first GPU if there is one.
         max_seq_length: longest text in tokens; None keeps the encoder's own; no effect on static encoders.
 
@@ -71,25 +71,25 @@ def is_static(encoder: SentenceTransformer) -> bool:
 
 
 def positions(encoder: SentenceTransformer) -> int | None:
-    """Return the longest input in tokens that the encoder has positions for; None where it knows no such limit."""
+    """Return the longest input in tokens that the encoder has positions for; None if it has no such limit."""
     limit = getattr(encoder.config, "max_position_embeddings", None)
     if not isinstance(limit, int) or limit < 1:
         return None
     tables = (module for name, module in encoder.named_modules() if name.endswith("position_embeddings"))
-    # RoBERTa's positions start behind that of the padding token.
+    # RoBERTa's positions start after that of the padding token.
     starts = [table.padding_idx + 1 for table in tables if isinstance(table, nn.Embedding) and table.padding_idx]
     return limit - max(starts, default=0)
 
 
 def check_length(encoder: SentenceTransformer, max_seq_length: int, name: str) -> None:
-    """Refuse texts longer than the encoder has positions for."""
+    """Raise InputError for a length beyond the encoder's positions."""
     limit = positions(encoder)
     if limit is not None and max_seq_length > limit:
         raise InputError(f"max_seq_length {max_seq_length} exceeds the {limit} positions of {name}; lower it.")
 
 
 def has_dropout(encoder: SentenceTransformer) -> bool:
-    """Whether two training passes over a text give different vectors."""
+    """Whether two training passes over the same text give different vectors."""
     return any(isinstance(module, nn.Dropout) and module.p > 0 for module in encoder.modules())
 
 
@@ -104,18 +104,18 @@ def _verified_minilm() -> Path:
 
 def _load_smollm2(pooling: Pooling, device: str) -> SentenceTransformer:
     encoder = _load_folder(weights.smollm2_safetensors_folder(), pooling, device)
-    # The context of the language model (thousands of tokens) is no sensible limit for a sentence.
+    # The language model's context (thousands of tokens) is not a sensible limit for a sentence.
     encoder.max_seq_length = 256
     return encoder
 
 
 def _load_static(pooling: Pooling, device: str) -> SentenceTransformer:
-    """Make a static encoder of MiniLM's word-piece table: a text is the mean of its token vectors."""
+    """Make a static encoder from MiniLM's word-piece table: a text's vector is the mean of its token vectors."""
     folder = _verified_minilm()
     with safe_open(folder / "model.safetensors", framework="pt") as tensors:
         table = tensors.get_tensor(_WORD_PIECE_TABLE).float()
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    # The tokenizer file carries MiniLM's limit; a mean of token vectors needs none.
+    # The tokenizer file contains MiniLM's length limit; a mean of token vectors needs none.
     tokenizer.no_truncation()
     return SentenceTransformer(modules=[parts.StaticEmbedding(tokenizer, embedding_weights=table)], device=device)
 
@@ -164,9 +164,9 @@ def _load_transformers_folder(folder: Path, pooling: Pooling, device: str) -> Se
 
 @contextmanager
 def _all_weights_from(folder: Path) -> Iterator[None]:
-    """Have every transformers model that is loaded meanwhile checked by `check_loading`.
+    """Apply `check_loading` to every transformers model loaded inside the block.
 
-    sentence-transformers has no way to ask for the loading report, so its loading method is wrapped.
+    sentence-transformers offers no access to the loading report, so its loading method is wrapped.
     """
     plain = parts.Transformer._load_model
 
@@ -184,7 +184,7 @@ def _all_weights_from(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _one_sentence(folder: Path) -> Iterator[None]:
-    """Turn whatever the libraries raise about a folder into a WeightsError; they print nothing themselves."""
+    """Turn any exception of the libraries into a WeightsError about the folder, and silence their output."""
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()  # a bar per loaded file would tear the command line's own
@@ -202,7 +202,7 @@ def _one_sentence(folder: Path) -> Iterator[None]:
 
 
 def _check_encoder(encoder: SentenceTransformer, folder: Path) -> None:
-    """Refuse an encoder without a tokenizer, with weights that are not finite, or that cannot encode."""
+    """Reject an encoder without a tokenizer, with weights that are not finite, or that cannot encode."""
     encoder_folders.check_tokenizer(getattr(encoder, "tokenizer", None), folder)
     for name, parameter in encoder.named_parameters():
         if not torch.isfinite(parameter).all():
@@ -211,20 +211,20 @@ def _check_encoder(encoder: SentenceTransformer, folder: Path) -> None:
     width = encoder.get_embedding_dimension()
     if vector.shape != (width or len(vector),) or not np.isfinite(vector).all():
         raise WeightsError(
-            f"{folder} does not work as an encoder: a sentence gives numbers of shape {vector.shape} where "
-            f"({width},) finite ones are promised."
+            f"{folder} does not work as an encoder: a sentence gives a vector of shape {vector.shape} "
+            f"where finite values of shape ({width},) are expected."
         )
 
 
 def _limit_length(encoder: SentenceTransformer) -> None:
-    """Cut texts where the positions end, whatever length the folder's settings allow."""
+    """Lower the maximum length to the number of positions where the folder's settings allow more."""
     limit, own = positions(encoder), encoder.max_seq_length
     if limit is not None and (own is None or own > limit):
         encoder.max_seq_length = limit
 
 
 def _prepare_padding(encoder: SentenceTransformer) -> None:
-    """Pad on the right with a real token: position ids then start at the first word, and [CLS] is at index 0."""
+    """Pad on the right with a real token: position ids then start at the first word and [CLS] is at index 0."""
     tokenizer = getattr(encoder, "tokenizer", None)
     if tokenizer is None or not hasattr(tokenizer, "padding_side"):
         return

@@ -1,4 +1,4 @@
-"""Triplets to and from csv, jsonl and parquet, so that other tools can read ours and we can read theirs."""
+"""Read and write triplets as csv, jsonl and parquet, the formats that other tools share."""
 
 import csv
 import io
@@ -32,12 +32,12 @@ _SIDE_NAMES = (
     ("positive", "sent1", "pos"),
     ("hardnegative", "hardneg", "negative", "neg"),
 )
-"""What people call the three sides, without case, blanks and signs; of several columns the first name's is taken."""
+"""Usual column names of the three sides, ignoring case, spaces and punctuation; earlier names take precedence."""
 
 
 @dataclass(frozen=True, slots=True)
 class TripletFile:
-    """What a file gave; len(triplets) + duplicates + len(rejected) == lines."""
+    """Contents of a file; len(triplets) + duplicates + len(rejected) == lines."""
 
     triplets: list[Triplet]
     rejected: list[Rejected]
@@ -52,12 +52,12 @@ class TripletFile:
 class TripletReading:
     """One pass over a file or a datasets folder of triplets, a row at a time: a million of them need little memory.
 
-    Iterate once for the distinct triplets; afterwards kept + duplicates + rejected == lines. Texts are kept to the
-    letter (of our own csv files the mark against formulas is taken off, see formula_safe). Of equal triplets the
-    first is kept; texts that differ in Unicode's composition alone are equal. A row that generation marked as failed
+    Iterate once for the distinct triplets; afterwards kept + duplicates + rejected == lines. Texts stay unchanged,
+    except that csv files written here lose their mark against formulas (see formula_safe). The first of equal
+    triplets is kept; texts that differ only in Unicode composition are equal. A row that generation marked as failed
     on either side is rejected with that outcome. A row with lists of positives or hard negatives counts once per
-    triplet: each text of the longer list once, the shorter one beginning anew. Raises InputError where the whole file
-    cannot be used.
+    triplet: each text of the longer list occurs once, and the shorter list repeats. Raises InputError if the whole
+    file cannot be used.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class TripletReading:
             yield row
 
     def outcomes(self) -> Iterator[Triplet | Rejected]:
-        """Yield what each row became, duplicates included."""
+        """Yield the triplet or the rejection of each row, duplicates included."""
         for source, names in zip(self.sources, self._namings, strict=True):
             for row in read_rows(source, names, lists=names, outcomes=outcome_columns(source)):
                 self.lines += 1
@@ -262,14 +262,14 @@ Method: MultiCSR, arXiv 2310.10962.
 
 @dataclass(frozen=True, slots=True)
 class DatasetCard:
-    """What the README.md says beside the rows."""
+    """Title and facts for the README.md beside the rows."""
 
     title: str
     facts: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    """Heading -> rows of a table of two columns."""
+    """Heading -> rows of a two-column table."""
 
     def text(self, rows: int) -> str:
-        """Return the card of a set of this many rows."""
+        """Return the README of a set with this many rows."""
         features = "\n".join(f"  - name: {name}\n    dtype: string" for name in RECORD_COLUMNS)
         title = " ".join(self.title.split()) or "Triplets"
         facts = "".join(f"\n## {heading}\n\n{_table(table)}" for heading, table in self.facts.items() if table)
@@ -296,7 +296,7 @@ def write_dataset(folder: Path, triplets: Iterable[Triplet], card: DatasetCard) 
 
 
 def _write_parts(data: Path, triplets: Iterator[Triplet]) -> int:
-    """Write part after part; their number is in their names, so they are renamed at the end."""
+    """Write one part after another, then rename them: the names contain the number of parts."""
     rows, parts = 0, 0
     while not parts or (rows == parts * _ROWS_A_FILE):
         written = write_triplets(data / f"{parts:05d}.parquet", islice(triplets, _ROWS_A_FILE))
@@ -315,7 +315,7 @@ def _table(rows: list[tuple[str, str]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    """Names and titles are people's text: nothing in them is Markdown or HTML."""
+    """Escape text written by people: nothing in it is Markdown or HTML."""
     text = " ".join(str(value).split())
     for mark, safe in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;"), ("`", "&#96;"), ("[", "&#91;")):
         text = text.replace(mark, safe)

@@ -1,8 +1,7 @@
-"""Models and files of the Hugging Face Hub at a pinned revision, fetched only when somebody asks for them.
+"""Models and files of the Hugging Face Hub at a pinned revision, downloaded only on request.
 
-A revision that is named as a branch is turned into its commit first, and the commit is what is kept. Only
-safetensors, GGUF and the texts beside them are fetched. A folder appears whole or not at all; a fetch that was cut
-short goes on.
+A branch is resolved to its commit first, and the commit is recorded. Only safetensors, GGUF and the text files beside
+them are downloaded. A folder appears atomically, and an interrupted download is resumed.
 """
 
 import re
@@ -21,12 +20,12 @@ _NAME = re.compile(r"([\w.-]+/[\w.-]+)(?:/([\w.-]+(?:/[\w.-]+)*))?")
 _REVISION = re.compile(r"[\w./-]{1,100}")
 _MODEL_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
 Tell = Callable[[int, int], None]
-"""Called with the bytes so far and in all; may raise to stop."""
+"""Called with the bytes done and in all; may raise to stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubName:
-    """OWNER/NAME, perhaps with the path of a file, and a commit, tag or branch."""
+    """OWNER/NAME, optionally the path of a file, and a commit, tag or branch."""
 
     repository: str
     file: str = ""
@@ -47,7 +46,7 @@ class HubName:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What was fetched: where it lies now and which commit it is."""
+    """A downloaded model or file: its local path and its name with the commit."""
 
     path: Path
     name: str
@@ -55,7 +54,7 @@ class Fetched:
 
 
 def fetch_model(wanted: HubName, folder: Path, *, tell: Tell) -> Fetched:
-    """Fetch a GGUF file, or everything of a transformers model that is loaded, into `folder`.
+    """Download a GGUF file, or all files of a transformers model that loading needs, into `folder`.
 
     Raises UnreachableError without a network, WeightsError for a model without safetensors, InputError otherwise.
     """
@@ -67,7 +66,7 @@ def fetch_model(wanted: HubName, folder: Path, *, tell: Tell) -> Fetched:
 
 
 def fetch_file(wanted: HubName, folder: Path, *, tell: Tell) -> Fetched:
-    """Fetch one file of a data set into `folder`; errors as in `fetch_model`."""
+    """Download one file of a data set into `folder`; errors as in `fetch_model`."""
     with _plain_errors(wanted):
         commit, files = _listed(wanted, "dataset")
         if wanted.file not in files:
@@ -78,7 +77,7 @@ def fetch_file(wanted: HubName, folder: Path, *, tell: Tell) -> Fetched:
 
 
 def _listed(wanted: HubName, kind: str) -> tuple[str, dict[str, int]]:
-    """Return the commit behind a revision, and the size of each of its files."""
+    """Return the commit of a revision and the size of each file in bytes."""
     from huggingface_hub import HfApi
 
     info: Any = HfApi().repo_info(wanted.repository, revision=wanted.revision, repo_type=kind, files_metadata=True)
@@ -96,7 +95,7 @@ def _gguf(wanted: HubName, files: dict[str, int]) -> dict[str, int]:
 
 
 def _model_files(wanted: HubName, files: dict[str, int]) -> dict[str, int]:
-    """Return the files at the top of a repository that loading reads; copies for other frameworks lie deeper."""
+    """Return the top-level files that loading reads; copies for other frameworks are in subfolders."""
     chosen = {
         name: size
         for name, size in files.items()
@@ -128,7 +127,7 @@ def _fetch(wanted: HubName, commit: str, files: dict[str, int], folder: Path, ki
         )
         count.file_done(files[name])
     shutil.rmtree(unfinished / ".cache", ignore_errors=True)
-    if target.is_dir():  # another file of the same revision is there already
+    if target.is_dir():  # another file of this revision exists already
         for name in files:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             move_file(unfinished / name, target / name)
@@ -139,19 +138,19 @@ def _fetch(wanted: HubName, commit: str, files: dict[str, int], folder: Path, ki
 
 
 class _Counter:
-    """Adds up the bytes of all files, whatever the library's bars say."""
+    """Adds up the bytes of all files from the library's progress bars."""
 
     def __init__(self, total: int, tell: Tell) -> None:
         self._total, self._tell = total, tell
         self._whole = self._part = 0
 
     def file_done(self, size: int) -> None:
-        """Count a file as there, however it came."""
+        """Count a whole file, whether downloaded or already present."""
         self._whole, self._part = self._whole + size, 0
         self._tell(self._whole, self._total)
 
     def bar(self) -> type:
-        """Return a silent progress bar that counts here."""
+        """Return a silent progress bar class that reports to this counter."""
         from tqdm import tqdm
 
         counter = self

@@ -1,4 +1,4 @@
-"""Names that a package offers, imported when they are first used: a notebook loads torch only where it needs it."""
+"""Names that a package exports, imported on first use: a notebook loads torch only when it needs it."""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Premises out of a file or pasted text: every row becomes a premise, a duplicate or a rejection with a reason."""
+"""Premises from a file or pasted text: every row becomes a premise, a duplicate or a rejection with a reason."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,19 +14,19 @@ MAX_PREMISE_CHARS = 2_000
 """Longest premise accepted, in characters."""
 
 USUAL_COLUMNS = ("premise", "text", "sentence", "sent0", "sentence1", "anchor", "query", "caption")
-"""Column taken when several exist and none was chosen; the first of these that the file has, in any case."""
+"""Columns taken when the user chose none: the first of these that the file has, ignoring case."""
 
 
 @dataclass(frozen=True, slots=True)
 class PremiseFile:
-    """What a file gave; len(premises) + duplicates + len(rejected) == lines."""
+    """Contents of a file; len(premises) + duplicates + len(rejected) == lines."""
 
     premises: list[Premise]
     rejected: list[Rejected]
     duplicates: int
     lines: int
     encoding: str = "utf-8"
-    """What the file was read in."""
+    """Encoding the file was read with."""
 
     def reasons(self) -> dict[str, int]:
         """Count the rejected rows by reason, the most frequent first."""
@@ -34,12 +34,12 @@ class PremiseFile:
 
 
 def columns(content: Path | str | bytes, *, name: str = "", encoding: str = "") -> list[str]:
-    """Names of the columns to choose from; a plain text file has the one column "text". Raises InputError."""
+    """Return the columns to choose from; a plain text file has the single column "text". Raises InputError."""
     return column_names(make_source(content, name, encoding=encoding))
 
 
 def preview(content: Path | str | bytes, column: str | None = None, rows: int = 10, *, name: str = "") -> list[str]:
-    """Return the first premises as they would be imported; reads no further than it must. Raises InputError."""
+    """Return the first premises as they would be imported, reading no further than needed. Raises InputError."""
     source = make_source(content, name)
     accepted = (row.cells[""] for row in _premise_rows(source, column) if isinstance(row, Row))
     return list(islice(accepted, rows))
@@ -55,17 +55,17 @@ def read_premises(
 ) -> PremiseFile:
     """Read premises from txt, csv, tsv, JSON or parquet.
 
-    White space at the ends is dropped and runs of it become one space; nothing else is changed. Of equal premises
-    the first is kept and the others are counted as duplicates; an accent spelt as one character or two makes no
-    difference. A row is one line, or one record of a csv or parquet
-    file; a header is not a row. At most max_line_bytes of one line are held in memory.
+    White space at the ends is dropped and runs of it become one space; nothing else is changed. The first of several
+    equal premises is kept and the others count as duplicates; Unicode composition (é as one character or two) makes
+    no difference. A row is one line, or one record of a csv or parquet file; the header is not a row. At most
+    max_line_bytes of a line are held in memory.
 
     Args:
         content: path of the file, or its bytes (an upload, pasted text encoded as UTF-8).
-        name: name of the file as people know it; its ending decides the format. Empty: the path's own name.
+        name: name of the file as shown to people; its ending decides the format. Empty takes the path's own name.
         column: column or field that holds the premise; None takes the only one, or the first of USUAL_COLUMNS.
-        max_line_bytes: longest line read; a longer one is rejected.
-        encoding: of a text format, as Python calls it (cp1252); empty for UTF-8.
+        max_line_bytes: longest line accepted; longer ones are rejected.
+        encoding: Python's name for the encoding of a text format (cp1252); empty for UTF-8.
 
     Raises:
         InputError: the file as a whole cannot be used: missing, empty, binary, of unknown type, without the column.
@@ -86,7 +86,7 @@ def read_premises(
 
 
 def _premise_rows(source: Source, column: str | None) -> Iterator[Row | Rejected]:
-    """Every row of the file: accepted ones with the cleaned premise as their only cell, named ""."""
+    """Yield every row; accepted ones hold the cleaned premise as their only cell, named ""."""
     chosen = column or _usual_column(source)
     for row in read_rows(source, (chosen,)):
         yield row if isinstance(row, Rejected) else _cleaned(row, chosen)
@@ -112,6 +112,6 @@ def _usual_column(source: Source) -> str:
 
 
 def usual_column(offered: Sequence[str]) -> str | None:
-    """Return the column that likely holds the premises; None where no name tells."""
+    """Return the column that likely holds the premises; None if no name is a usual one."""
     lower = {column.casefold(): column for column in reversed(offered)}
     return next((lower[name] for name in USUAL_COLUMNS if name in lower), None)

@@ -1,4 +1,4 @@
-"""Records that cross the borders between stages. All are frozen: a stage answers with new ones."""
+"""Records passed between stages. All are frozen: a stage returns new ones."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,14 +7,14 @@ from unicodedata import normalize
 
 
 class Side(StrEnum):
-    """Which sentence of a triplet is meant."""
+    """One of the two generated sentences of a triplet."""
 
     POSITIVE = "positive"
     HARD_NEGATIVE = "hard_negative"
 
 
 class Outcome(StrEnum):
-    """How the generation of one side ended; every premise gets exactly one per side."""
+    """How the generation of one side ended; every premise has exactly one per side."""
 
     OK = "ok"
     COPY = "copy"
@@ -30,7 +30,7 @@ class Outcome(StrEnum):
 
 
 class Contrast(StrEnum):
-    """How the opposite instruction took part: per token, by reranking whole sentences, or not at all."""
+    """How the opposite instruction was used: per token, by reranking whole sentences, or not at all."""
 
     TOKEN = "token"
     SEQUENCE = "sequence"
@@ -52,14 +52,14 @@ class Premise:
 
 @dataclass(frozen=True, slots=True)
 class SideResult:
-    """What generation gave for one side: cleaned text, text as it came, how it ended, tokens spent."""
+    """Result of generation for one side: cleaned text, raw text, outcome, number of tokens."""
 
     text: str
     raw: str
     outcome: Outcome
     tokens: int = 0
     reason: str = ""
-    """Why it failed, in words, where more is known than the outcome."""
+    """Why it failed, in words, where more than the outcome is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +73,12 @@ class GeneratedTriplet:
 
     @property
     def is_ok(self) -> bool:
-        """Whether both sides ended well."""
+        """Whether both outcomes are ok."""
         return self.positive.outcome is Outcome.OK and self.hard_negative.outcome is Outcome.OK
 
     @property
     def triplet(self) -> "Triplet":
-        """The three texts alone, as training takes them."""
+        """The three texts alone, for training."""
         return Triplet(self.premise.text, self.positive.text, self.hard_negative.text)
 
 
@@ -103,7 +103,7 @@ class EvalScore:
 def text_id(text: str) -> str:
     """Return 16 hex digits of BLAKE2b over the text in UTF-8: the id of a premise.
 
-    Unicode spells an accent as one character or two (NFC, NFD); both are one text and have one id.
+    An accented letter may be one character or two in Unicode (NFC, NFD); both spellings have the same id.
     """
     return blake2b(normalize("NFC", text).encode(), digest_size=8).hexdigest()
 
@@ -113,7 +113,7 @@ class InputError(ValueError):
 
 
 class UnreachableError(InputError):
-    """Seen by the person who asked for something of the network where there is no way to it."""
+    """Seen by the person whose request needs the network when it cannot be reached."""
 
 
 class WeightsError(InputError):
@@ -121,7 +121,7 @@ class WeightsError(InputError):
 
 
 class TrainingError(InputError):
-    """Seen by the person whose run was given up because its loss or weights became useless while it trained."""
+    """Seen by the person whose run stopped because its loss or weights became unusable during training."""
 
 
 class StorageError(OSError):

@@ -1,8 +1,8 @@
-"""Vectors of texts, computed once per encoder and kept: a small database per encoder, looked up by text.
+"""A cache of text vectors: one small database per encoder, looked up by text.
 
-A store by text rather than a file per list of texts: a guide, a map and an evaluation ask for different lists that
-share most of their texts, and each text is then embedded once. SQLite commits a chunk of texts at a time, so that a
-killed run keeps what it has embedded and two processes may write at once; reading 1,000,000 texts holds their vectors
+It is keyed by text and not by list of texts: a guide, a map and an evaluation use different lists that share most of
+their texts, and each text is embedded only once. SQLite commits one chunk of texts at a time. A killed run therefore
+keeps what it has embedded, and two processes can write at the same time. Reading 1,000,000 texts holds their vectors
 and one chunk of rows in memory.
 """
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Route = Literal["", "query", "document"]
-"""Any text, or one side of a search, which may have a prompt and modules of its own."""
+"""Any text, or one side of a search, which may have its own prompt and modules."""
 _CHUNK_TEXTS = 1024
 _WAIT_S = 300
-"""Longest wait for another process that is writing."""
+"""Longest wait in seconds for another process that is writing."""
 _PROMPT_NAMES = {"": (), "query": ("query",), "document": ("document", "passage", "corpus")}
 _NOT_OF_VECTORS = ("_name_or_path", "transformers_version")
-"""Parts of a model's configuration that change no vector: where it was loaded from, and by what."""
+"""Parts of a model's configuration that do not affect its vectors."""
 
 
 def _ignore(done: int, total: int) -> None:
@@ -42,19 +42,19 @@ def _ignore(done: int, total: int) -> None:
 
 @dataclass(slots=True)
 class CachedEncoder:
-    """An encoder that computes the unit vector of a text once for all who share a folder.
+    """An encoder that computes the unit vector of each text once and shares it through a folder.
 
-    It stands in for a sentence-transformers encoder wherever cosines are wanted. Its weights and settings must not
-    change while it is used.
+    It replaces a sentence-transformers encoder wherever cosines are needed. The encoder's weights and settings must
+    not change while it is in use.
     """
 
     encoder: "SentenceTransformer"
     folder: Path | None
-    """Where vectors are kept, for all encoders; None keeps nothing."""
+    """Cache folder for all encoders; None disables the cache."""
     on_texts: Callable[[int, int], None] = _ignore
-    """Called before and after every chunk with how many of how many texts are there; may raise to stop."""
+    """Called before and after every chunk with the number of texts done and in all; may raise to stop."""
     computed: int = 0
-    """Texts that were not kept yet and were computed by this object."""
+    """Number of texts that were not cached and were computed by this object."""
     _identities: dict[tuple[Route, str], str] = field(default_factory=dict)
 
     def encode(
@@ -65,9 +65,9 @@ class CachedEncoder:
         batch_size: int = 64,
         show_progress_bar: bool = False,
     ) -> np.ndarray:
-        """Return float32 (sentences, d), rows of length one (a zero row stays zero).
+        """Return unit vectors, float32 (sentences, d); a zero row stays zero.
 
-        prompt: put before every text; None takes the encoder's default prompt.
+        prompt: prefix of every text; None takes the encoder's default prompt.
         """
         options: dict[str, Any] = {} if prompt is None else {"prompt": prompt}
         return self._vectors(
@@ -109,7 +109,7 @@ class CachedEncoder:
         missing: Sequence[int],
         keep: Callable[[list[int]], None],
     ) -> None:
-        """Embed the texts of the missing rows into unit_ud; every chunk of rows is kept when it is done."""
+        """Embed the texts of the missing rows into unit_ud, float32 (texts, d); each finished chunk is stored."""
         # Longest first: batches are padded little, and running out of memory shows at once.
         order = sorted(missing, key=lambda row: len(texts[row]), reverse=True)
         for start in range(0, len(order), _CHUNK_TEXTS):
@@ -127,7 +127,7 @@ class CachedEncoder:
             return None
         prompt = _prompt(self.encoder, route) if prompt is None else prompt
         if not any(type(module).__name__ == "Router" for module in self.encoder):
-            route = ""  # only the prompt sets queries apart from documents
+            route = ""  # only the prompt distinguishes queries from documents
         if (route, prompt) not in self._identities:
             self._identities[route, prompt] = encoder_identity(self.encoder, route, prompt)
         return self.folder / f"{self._identities[route, prompt]}.sqlite"
@@ -135,13 +135,13 @@ class CachedEncoder:
 
 @dataclass(slots=True)
 class CorpusVectors:
-    """Unit vectors of different texts, looked up by text."""
+    """Unit vectors of distinct texts, looked up by text."""
 
     texts: list[str]
     unit_ud: np.ndarray
     """float32 (texts, d), rows of length one."""
     computed: int
-    """How many were not kept yet."""
+    """How many of them were not cached."""
     _row: dict[str, int] | None = None
 
     def __call__(self, sentences: Sequence[str]) -> np.ndarray:
@@ -159,19 +159,19 @@ def corpus_vectors(
     batch_size: int = 64,
     on_texts: Callable[[int, int], None] = _ignore,
 ) -> CorpusVectors:
-    """Return the vectors of the different texts of a corpus, computing those that `cache` does not hold yet.
+    """Return the vectors of a corpus's distinct texts, computing those that `cache` lacks.
 
-    `on_texts` is called before and after every chunk with how many of how many texts are there; it may raise.
+    `on_texts` is called before and after every chunk with the number of texts done and in all; it may raise.
     """
     cached, unique = CachedEncoder(encoder, cache, on_texts), list(dict.fromkeys(texts))
     return CorpusVectors(unique, cached.encode(unique, batch_size=batch_size), cached.computed)
 
 
 def encoder_identity(encoder: "SentenceTransformer", route: Route = "", prompt: str | None = None) -> str:
-    """Return 32 hex digits over everything that decides an encoder's vectors but the text.
+    """Return 32 hex digits over everything except the text that determines an encoder's vectors.
 
-    These are the weights with their types, each module's own configuration, the tokenizer, the longest text, the
-    dimensions kept, and the prompts. Where the encoder was loaded from plays no part.
+    That is the weights with their dtypes, each module's configuration, the tokenizer, the maximum length, the
+    dimensions kept, and the prompts. Where the encoder was loaded from does not count.
     """
     about = {
         "modules": [
@@ -196,7 +196,7 @@ def encoder_identity(encoder: "SentenceTransformer", route: Route = "", prompt: 
 
 
 def _configurations(module: Any) -> list[Any]:
-    """Return what a module says of itself, and the configuration of every model within it."""
+    """Return a module's own configuration and that of every model inside it."""
     found = [module.get_config_dict()] if hasattr(module, "get_config_dict") else []
     models = {id(part.config): part.config for part in module.modules() if hasattr(part, "config")}
     for config in models.values():
@@ -206,15 +206,15 @@ def _configurations(module: Any) -> list[Any]:
 
 
 def _tokenizer(tokenizer: Any) -> Any:
-    """Return everything that decides a text's tokens."""
-    if hasattr(tokenizer, "to_str"):  # of the library tokenizers itself: how it cuts texts is part of it
+    """Return everything that determines a text's tokens."""
+    if hasattr(tokenizer, "to_str"):  # a tokenizer of the `tokenizers` library; its truncation belongs to it
         return json.loads(tokenizer.to_str())
     names = ("padding_side", "truncation_side", "model_max_length", "special_tokens_map", "do_lower_case")
     about = {name: getattr(tokenizer, name, None) for name in names}
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return [type(tokenizer).__name__, about, sorted(tokenizer.get_vocab().items()), tokenizer.init_kwargs]
-    # Cutting and padding are set anew by every call.
+    # Truncation and padding are set by every call.
     rules = {
         name: rule for name, rule in json.loads(backend.to_str()).items() if name not in ("truncation", "padding")
     }
@@ -222,7 +222,7 @@ def _tokenizer(tokenizer: Any) -> Any:
 
 
 def _prompt(encoder: Any, route: Route) -> str:
-    """Return the text that sentence-transformers puts before every text of this kind."""
+    """Return the prefix that sentence-transformers gives every text of this kind."""
     prompts = encoder.prompts or {}
     names = [name for name in _PROMPT_NAMES[route] if name in prompts]
     name = names[0] if names else encoder.default_prompt_name
@@ -230,14 +230,14 @@ def _prompt(encoder: Any, route: Route) -> str:
 
 
 def _fill(path: Path, texts: list[str], unit_ud: np.ndarray, compute: Callable[..., None]) -> None:
-    """Read the kept vectors into unit_ud, compute the others and keep them; a damaged store is begun anew."""
+    """Read cached vectors into unit_ud, compute and store the others; a damaged database is replaced."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with closing(sqlite3.connect(path, timeout=_WAIT_S)) as store:
             store.execute("CREATE TABLE IF NOT EXISTS vectors (text BLOB PRIMARY KEY, unit BLOB NOT NULL)")
             compute(list(_read(store, texts, unit_ud)), partial(_add, store, texts, unit_ud))
     except sqlite3.DatabaseError as error:
-        if type(error) is not sqlite3.DatabaseError:  # a kind of its own, such as a full disk, is no damage
+        if type(error) is not sqlite3.DatabaseError:  # a subclass such as OperationalError (full disk) is not damage
             raise
         logger.warning("%s is damaged (%s); its texts are embedded again", path, error)
         for file in (path, path.with_name(f"{path.name}-journal")):
@@ -246,7 +246,7 @@ def _fill(path: Path, texts: list[str], unit_ud: np.ndarray, compute: Callable[.
 
 
 def _read(store: sqlite3.Connection, texts: list[str], unit_ud: np.ndarray) -> Iterator[int]:
-    """Put the kept vectors into unit_ud; yield the rows of the texts that have none."""
+    """Copy cached vectors into unit_ud; yield the rows of the texts without one."""
     for start in range(0, len(texts), _CHUNK_TEXTS):
         keys = [_key(text) for text in texts[start : start + _CHUNK_TEXTS]]
         marks = ",".join("?" * len(keys))

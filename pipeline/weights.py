@@ -1,6 +1,6 @@
-"""The local weights: where they lie, whether they are whole, and the copies made from them once.
+"""The packaged weights: their paths, their checks, and the copies made from them once.
 
-Everything is loaded by path from an installed package and checked by sha256; nothing is fetched by name.
+Everything is loaded by path from an installed package and checked by sha256; nothing is downloaded.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
-    """One file of weights that comes with an installed package, and what it must hash to."""
+    """A weights file of an installed package, with its expected sha256."""
 
     role: str
     package: str
@@ -60,9 +60,9 @@ WEIGHTS: tuple[WeightFile, ...] = (
 
 
 def verify(path: Path, sha256: str) -> None:
-    """Check a file of weights against its sha256; WeightsError if it is missing, unreadable or different.
+    """Check a weights file against its sha256; WeightsError if it is missing, unreadable or different.
 
-    A file that was checked before and has not changed since (size and time) is not read again in this process.
+    A file already checked in this process is read again only if its size or time has changed.
     """
     try:
         found = file_sha256(path)
@@ -78,13 +78,13 @@ def verify(path: Path, sha256: str) -> None:
 
 
 def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file; one that has not changed since (size and time) is read once per process."""
+    """Return the sha256 of a file, which is read once per process unless its size or time changes."""
     stat = path.stat()
     return _digest(path, stat.st_size, stat.st_mtime_ns)
 
 
 def cache_dir() -> Path:
-    """Return the folder for copies made from weights (MULTICSR_CACHE, else the user's cache folder), created."""
+    """Return the folder for copies of weights (MULTICSR_CACHE, else the user's cache folder), creating it."""
     import platformdirs
 
     named = os.environ.get("MULTICSR_CACHE")
@@ -97,12 +97,12 @@ def fast_gguf(folder: Path | None = None) -> Path:
     """Return SmolLM2 requantised from Q4_1 to Q8_0, made once (under a second) in the cache folder.
 
     Q8_0 holds the Q4_1 values to a relative 0.4 % per block and multiplies about 1.4 times faster on a CPU. The
-    file name says where it came from; its sha256 lies beside it and is checked. WeightsError if the source is bad.
+    file name states its source; its sha256 is stored beside it and checked. WeightsError if the source is damaged.
     """
     target = (folder or cache_dir()) / f"smollm2-135m-instruct.q8_0-from-q4_1-{GGUF_SHA256[:12]}.gguf"
     record = target.with_suffix(".sha256")
     if target.is_file() and record.is_file():
-        with suppress(WeightsError):  # a damaged copy is simply made again from the checked source
+        with suppress(WeightsError):  # a damaged copy is made again from the checked source
             verify(target, record.read_text().strip())
             return target
     source = embedded_gguf()
@@ -114,7 +114,7 @@ def fast_gguf(folder: Path | None = None) -> Path:
 def smollm2_safetensors_folder() -> Path:
     """Return SmolLM2-135M-Instruct as float32 safetensors with its tokenizer, dequantised once (about 30 s).
 
-    The folder loads in transformers; it appears whole or not at all, so a killed process leaves no half copy.
+    The folder loads in transformers and appears atomically: a killed process leaves no partial copy.
     """
     target = cache_dir() / f"smollm2-135m-instruct.float32-from-q4_1-{GGUF_SHA256[:12]}"
     if (target / "model.safetensors").is_file():
@@ -153,7 +153,7 @@ def _requantise(source: Path, target: Path, record: Path) -> None:
 
     import llama_cpp
 
-    logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)  # else a line per tensor on stderr
+    logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)  # or it prints a line per tensor
     settings = llama_cpp.llama_model_quantize_default_params()
     settings.ftype = llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0
     settings.allow_requantize = True

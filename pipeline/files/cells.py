@@ -13,11 +13,11 @@ _POINT, _COMMA = re.compile(_FORM % (",", r"\.")), re.compile(_FORM % (r"\.", ",
 
 
 def read_numbers(cells: Sequence[str]) -> list[float | str]:
-    """Return the number in each cell of a column, or why there is none.
+    """Return the number in each cell of a column, or the reason why it is not a number.
 
-    A decimal point or a decimal comma will do, and the other mark may group thousands in threes: 1,000.5 and 1.000,5
-    are the same number. A cell that can be read both ways (1,000; 1.000) is read as the rest of its column is
-    written. Where the rest does not say, 1.000 is 1 and 1,000 is refused.
+    The decimal mark may be a point or a comma, and the other one may group thousands: 1,000.5 equals 1.000,5.
+    A cell that can be read both ways (1,000; 1.000) is read like the rest of its column. Where the rest does
+    not decide, 1.000 is 1 and 1,000 is refused.
     """
     both = [(_value(cell, _POINT, ","), _value(cell, _COMMA, ".")) for cell in cells]
     points = any(point is not None and comma is None for point, comma in both)
@@ -43,22 +43,22 @@ def _value(cell: str, form: re.Pattern[str], grouping: str) -> float | None:
 
 
 EXPORT_COLUMNS: Final = ("sent0", "sent1", "hard_neg")
-"""Header of the csv files that we write, which are SimCSE's and SynCSE's names: only in these is a mark taken off."""
+"""Header of the csv files written here, with SimCSE's and SynCSE's names; only these files have marks to remove."""
 
 MISSING: Final = frozenset(("nan", "NaN", "None", "null", "NULL", "NA", "N/A", "#N/A", "<NA>"))
 """What pandas, R, spreadsheets and databases write into a csv or tsv file for a missing value, as the whole cell."""
 
-# A spreadsheet runs a cell that starts with one of = + - @ TAB CR as a formula. One ' in front makes it text. A cell
-# that already has such a ' gets another, so that taking one away on reading always gives the text back.
+# A spreadsheet runs a cell that starts with one of = + - @ TAB CR as a formula; a leading ' makes it text. A cell
+# that already starts with such a ' gets another, and reading removes exactly one: every text survives the round trip.
 _MARKED = rf"(?:[=+\-@\t\r]|(?:{'|'.join(re.escape(word) for word in sorted(MISSING))})\Z)"
 _NEEDS_MARK, _HAS_MARK = re.compile(rf"'*{_MARKED}"), re.compile(rf"'+{_MARKED}")
 
 
 def formula_safe(text: str) -> str:
-    """Return the cell to write: with a ' in front where it would be read as a formula or as a missing value."""
+    """Return the cell to write, prefixed with ' where it would be read as a formula or a missing value."""
     return "'" + text if _NEEDS_MARK.match(text) else text
 
 
 def formula_restored(cell: str) -> str:
-    """Undo `formula_safe`; restoring a cell made safe gives the text back, whatever the text."""
+    """Undo `formula_safe`, for any text."""
     return cell[1:] if _HAS_MARK.match(cell) else cell

@@ -10,7 +10,7 @@ from pipeline.files.source import Source
 from pipeline.records import InputError
 
 NOT_TEXT = object()
-"""Stands for a cell that is neither text nor anything else that was asked for."""
+"""A cell that is neither text nor of another type that was requested."""
 _BATCH_ROWS = 1_024
 _MAX_ROW_GROUP_BYTES = 2_000_000_000
 """Uncompressed size above which a row group is refused: a small file can unpack to any size."""
@@ -25,10 +25,10 @@ def parquet_columns(source: Source) -> list[str]:
 def parquet_records(
     source: Source, columns: Sequence[str], *, numbers: Collection[str] = (), lists: Collection[str] = ()
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (place from 1, cells) of every row; strings come as bytes, so that each is decoded and judged alone.
+    """Yield (row number from 1, cells) of every row.
 
-    Numbers are kept in the columns named in `numbers` and lists in those named in `lists`; any other cell that is not
-    text comes as NOT_TEXT.
+    Strings come as bytes: one that is not valid UTF-8 then costs only its own row. Numbers are kept in the columns
+    named in `numbers` and lists in those named in `lists`; any other cell that is not text becomes NOT_TEXT.
     """
     with _opened(source) as file:
         batches = file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns))
@@ -80,7 +80,7 @@ def _undecoded(column: "pa.Array", *, keep_numbers: bool, keep_lists: bool) -> l
         return column.to_pylist()
     if keep_numbers and pa.types.is_decimal(kind):
         return column.cast(pa.float64()).to_pylist()
-    if pa.types.is_struct(kind):  # the outcomes of generation; as a text it is none
+    if pa.types.is_struct(kind):  # the outcomes of generation; never a text
         return column.to_pylist()
     if keep_lists and (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
         return column.to_pylist()
@@ -90,7 +90,7 @@ def _undecoded(column: "pa.Array", *, keep_numbers: bool, keep_lists: bool) -> l
 def _opened(source: Source) -> Any:
     import pyarrow.parquet as pq
 
-    source.open().close()  # a missing file gets its own sentence
+    source.open().close()  # reports a missing file in its own words
     content = pa.BufferReader(source.content) if isinstance(source.content, bytes) else source.content
     try:
         file = pq.ParquetFile(content)
@@ -116,19 +116,16 @@ def _stream(source: Source) -> Any:
 
 
 _ENDINGS = (".parquet", ".arrow", ".jsonl", ".csv", ".tsv")
-"""In this order: a folder that holds the same rows in two formats is read once."""
+"""In order of preference: a folder that holds the same rows in two formats is read once."""
 _TRAINING = "train"
 
 
 def data_files(folder: Path) -> list[Path]:
-    """Return the files with the rows of a datasets folder, in order of their names.
+    """Return the data files of a datasets folder, in order of their names; InputError when there is none.
 
-    Both layouts are known: the one of a dataset repository (data/train-00000-of-00001.parquet, train.csv, ...) and
-    the one that `save_to_disk` writes (data-00000-of-00001.arrow). Where files or folders are named after splits,
-    those of the training split are taken. Hidden files, caches, and links that lead out of the folder are not.
-
-    Raises:
-        InputError: when there is no such file.
+    Both layouts are read: that of a dataset repository (data/train-00000-of-00001.parquet, train.csv, ...) and that
+    of `save_to_disk` (data-00000-of-00001.arrow). Where files or folders are named after splits, only the training
+    split is read. Hidden files, caches, and links that lead out of the folder are skipped.
     """
     root = folder.resolve()
     found = [path for path in sorted(folder.rglob("*")) if _holds_rows(path, root)]

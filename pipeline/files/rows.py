@@ -1,4 +1,4 @@
-"""Rows of txt, csv, tsv, jsonl, parquet and arrow files: each row is read or rejected with a reason, none is lost."""
+"""Rows of txt, csv, tsv, jsonl, parquet and arrow files: every row is either read or rejected with a reason."""
 
 import json
 import unicodedata
@@ -17,27 +17,27 @@ TEXT_COLUMN = "text"
 """Name of the only column of a plain text file."""
 
 OUTCOMES = ("outcome", "positive_outcome", "hard_negative_outcome")
-"""Where generation says how a row's sentences ended: an object of both sides (`generate --out`), or a word a side."""
+"""Columns with the outcome of generation: one object for both sides (`generate --out`), or one word per side."""
 _FAILED = frozenset(Outcome) - {Outcome.OK}
 
 EXCERPT_CHARS = 80
 LISTED_ROWS = 200
-"""Most rejected rows that an answer lists; their reasons are counted whole."""
+"""Most rejected rows listed in an answer; the counts of reasons cover all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: the line it starts on (parquet: its place, from 1) and the requested cells."""
+    """One row: the line it starts on (in parquet its number, from 1) and the requested cells."""
 
     line: int
     cells: dict[str, str]
     failed: str = ""
-    """Side and outcome where generation marked a sentence of the row as other than ok."""
+    """Side and outcome of a sentence that generation did not mark as ok."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A row that could not be used: where, why, and how it begins (control characters escaped)."""
+    """A row that could not be used: its line, the reason, and its beginning with control characters escaped."""
 
     line: int
     reason: str
@@ -49,16 +49,16 @@ class Rejected:
         return cls(line, reason, excerpt(content))
 
     def as_dict(self) -> dict[str, int | str]:
-        """Return the row for a list of rejected rows, as JSON values."""
+        """Return the row as JSON values."""
         return {"line": self.line, "reason": self.reason, "begins": self.excerpt}
 
 
 class RowError(ValueError):
-    """Why one row cannot be read; caught inside this package and turned into a Rejected."""
+    """Why one row cannot be read; caught here and turned into a Rejected."""
 
 
 def column_names(source: Source) -> list[str]:
-    """Names of the columns a file offers; of jsonl the fields of its first 200 rows. Raises InputError."""
+    """Return the names of a file's columns; for jsonl the fields of its first 200 rows. Raises InputError."""
     kind = source.kind
     if kind == "parquet":
         return parquet_columns(source)
@@ -73,7 +73,7 @@ def column_names(source: Source) -> list[str]:
 
 
 def outcome_columns(source: Source) -> list[str]:
-    """Return the columns in which generation says how the sentences of a row ended, as far as the file has them."""
+    """Return those of OUTCOMES that the file has."""
     return [name for name in OUTCOMES if name in column_names(source)]
 
 
@@ -87,11 +87,11 @@ def read_rows(
 ) -> Iterator[Row | Rejected]:
     """Yield every row of the file exactly once, in order, as a Row with these columns or as Rejected.
 
-    Columns named in `numbers` may hold numbers of JSON and Parquet, which are given as text; columns named in `lists`
-    may hold lists of texts, and such a row comes once for each text of its longest list, shorter ones beginning anew.
-    Elsewhere both are rejected as not text. What a csv or tsv file spells for a missing value (`MISSING`) is missing;
-    formats with types have their own. `outcomes` are columns of `outcome_columns`. Raises InputError where the file
-    as a whole cannot be used (not text, empty, a column that is not there).
+    Columns named in `numbers` may hold JSON or Parquet numbers, which are returned as text. Columns named in `lists`
+    may hold lists of texts; such a row is yielded once per text of its longest list, and shorter lists repeat from
+    their start. In other columns numbers and lists are rejected as not text. In csv and tsv files the spellings of
+    `MISSING` are missing values; typed formats have nulls for that. `outcomes` are columns of `outcome_columns`.
+    Raises InputError if the file as a whole cannot be used (not text, empty, a column that does not exist).
     """
     offered = _require_columns(source, columns)
     is_untyped = source.kind in ("csv", "tsv")
@@ -176,7 +176,7 @@ def _failed(record: dict[str, Any] | Broken, outcomes: Collection[str]) -> str:
     for name in outcomes:
         value = record.get(name)
         value = value.decode(errors="replace") if isinstance(value, bytes) else value
-        if isinstance(value, str) and value.startswith("{"):  # an object that a table was too flat for
+        if isinstance(value, str) and value.startswith("{"):  # an object that was written into a csv cell
             with suppress(ValueError):
                 value = json.loads(value.replace("'", '"'))
         for side, outcome in (value if isinstance(value, dict) else {name.removesuffix("_outcome"): value}).items():

@@ -37,7 +37,7 @@ KINDS: dict[str, Kind] = {
 }
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-"""Endings behind the ending of a text format: premises.csv.gz is read like premises.csv."""
+"""Endings that may follow that of a text format: premises.csv.gz is read like premises.csv."""
 _SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
 _BOM = b"\xef\xbb\xbf"
@@ -57,17 +57,17 @@ _MAGIC = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file (or bytes) with the name people know it by; the ending of the name decides how it is read."""
+    """A file (or bytes) and the name shown to people; the ending of the name decides how it is read."""
 
     content: Path | bytes
     name: str
     max_line_bytes: int = MAX_LINE_BYTES
     encoding: str = "utf-8"
-    """How the bytes of a text format spell its characters; see `make_source`."""
+    """Character encoding of a text format; see `make_source`."""
 
     @property
     def kind(self) -> Kind:
-        """The file format by the ending of the name; an unknown ending is an InputError."""
+        """The file format by the ending of the name; InputError for an unknown ending."""
         path = PurePath(self.name)
         suffix = PurePath(path.stem if self.compression else path.name).suffix.lower()
         if suffix in _SPREADSHEETS:
@@ -87,7 +87,7 @@ class Source:
         return suffix if suffix in COMPRESSED else ""
 
     def open(self) -> BinaryIO:
-        """Open for reading bytes, unpacked; a file that cannot be opened is an InputError."""
+        """Open for reading bytes, decompressed; InputError if the file cannot be opened."""
         if isinstance(self.content, bytes):
             return _unpacked(io.BytesIO(self.content), self.compression)
         try:
@@ -101,7 +101,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One physical line without its end; of an overlong line only the beginning is kept."""
+    """One physical line without its line end; only the beginning of an overlong line is kept."""
 
     number: int
     data: bytes
@@ -114,8 +114,8 @@ def make_source(
 ) -> Source:
     """Wrap a path or bytes; bytes without a name are read as plain text.
 
-    encoding: of a text format that is not UTF-8, such as cp1252, as Python calls it. Raises InputError for an unknown
-    one, and for one in which a line end is not the byte of ASCII (UTF-16).
+    encoding: Python's name (such as cp1252) for a text format that is not UTF-8. Raises InputError for an unknown
+    encoding, and for one in which a line feed is not the ASCII byte (UTF-16).
     """
     try:
         codec = codecs.lookup(encoding or "utf-8").name
@@ -130,9 +130,9 @@ def make_source(
 
 
 def encoding_offer(source: Source) -> tuple[str, str] | None:
-    """Return the encoding to try where a text format is not UTF-8, and its first such line read in it; else None.
+    """Return the encoding to try for a text that is not UTF-8, and the first such line decoded with it; else None.
 
-    Windows-1252 is what programs in western Europe and America write when they do not write UTF-8.
+    Programs in western Europe and America that do not write UTF-8 write Windows-1252.
     """
     if source.kind in ("parquet", "arrow") or source.encoding != "utf-8":
         return None
@@ -150,9 +150,9 @@ def encoding_offer(source: Source) -> tuple[str, str] | None:
 
 
 def require_text(source: Source) -> None:
-    """Refuse what is not a UTF-8 text with lines, in one sentence, before any row is read.
+    """Raise InputError for a file that is not UTF-8 text with lines, before any row is read.
 
-    Single bad lines are no reason: they are rejected one by one later. Raises InputError.
+    Single bad lines do not count here: they are rejected one by one later.
     """
     with closing(source.open()) as stream, _damage(source):
         head = stream.read(_HEAD_BYTES)
@@ -216,7 +216,7 @@ def _recoded(body: bytes, source: Source) -> bytes:
     try:
         return body.decode(source.encoding).encode()
     except UnicodeDecodeError:
-        return body  # rejected later as any line that cannot be decoded
+        return body  # rejected later, like any line that cannot be decoded
 
 
 def _unpacked(stream: BinaryIO, compression: str) -> BinaryIO:
@@ -228,7 +228,7 @@ def _unpacked(stream: BinaryIO, compression: str) -> BinaryIO:
 
 @contextmanager
 def _damage(source: Source) -> Iterator[None]:
-    """Say of a compressed file that cannot be unpacked that it is damaged."""
+    """Report a compressed file that cannot be decompressed as damaged."""
     try:
         yield
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:

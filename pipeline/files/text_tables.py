@@ -20,7 +20,7 @@ from pipeline.records import InputError
 
 _SEPARATORS = (",", ";", "\t", "|")
 _SEPARATOR_LINE = re.compile(rb'"?sep=(.)"?\s*', re.IGNORECASE)
-"""What Excel writes as the first line to say how it separates."""
+"""First line in which Excel names its separator."""
 _SAMPLE_LINES = 20
 _NO_FIT = (False, 0.0, 0)
 
@@ -51,7 +51,7 @@ class _GivenBackLines:
         return (line.data + line.ended_by).decode("latin-1")
 
     def begin_record(self) -> None:
-        """Forget the lines of the record before."""
+        """Forget the lines of the previous record."""
         self.taken, self._taken_bytes = [], 0
 
     def give_back_all_but_first(self) -> Line:
@@ -62,13 +62,13 @@ class _GivenBackLines:
 
 
 def delimited_header(source: Source) -> list[str]:
-    """Return the column names of the first line; an unnamed column is called by its place. Raises InputError."""
+    """Return the column names in the first line; unnamed columns are numbered. Raises InputError."""
     _, header, _ = _open(source)
     return header
 
 
 def delimited_records(source: Source) -> Iterator[tuple[int, dict[str, bytes], str]]:
-    """Yield (line, cells by column, reason) of every record after the header; the reason is empty when all is well.
+    """Yield (line, cells by column, reason) of every record after the header; the reason is empty for a good record.
 
     A record with a reason has one cell, its raw beginning.
     """
@@ -89,7 +89,7 @@ def _checked(record: tuple[Line, list[str], str], header: list[str]) -> tuple[in
         return first.number, {"": first.data}, reason
     by_name: dict[str, bytes] = {}
     for name, cell in zip(header, cells, strict=True):
-        by_name.setdefault(name, cell.encode("latin-1"))  # the first of two columns with one name counts
+        by_name.setdefault(name, cell.encode("latin-1"))  # of two columns with the same name the first counts
     return first.number, by_name, ""
 
 
@@ -115,10 +115,10 @@ def _open(source: Source) -> tuple[Any, list[str], _GivenBackLines]:
 
 
 def _separator(source: Source) -> tuple[str, bool]:
-    """Return what separates the cells, and whether a line of its own at the top says so.
+    """Return the separator of the cells, and whether a line of its own at the top names it.
 
-    Else it is the separator that splits the header into cells without stray quotation marks and most of the first
-    lines into as many cells; of equal ones the one that makes more cells, then the first of _SEPARATORS.
+    Otherwise it is the one that splits the header into cells without stray quotation marks and most first lines
+    into the same number of cells; ties go to the one that makes more cells, then to the first of _SEPARATORS.
     """
     sample = list(islice(lines(source), _SAMPLE_LINES))
     said = _SEPARATOR_LINE.fullmatch(sample[0].data) if sample else None
@@ -134,7 +134,7 @@ def _separator(source: Source) -> tuple[str, bool]:
 
 
 def _fit(texts: list[str], separator: str) -> tuple[bool, float, int]:
-    """How well a separator splits the first lines: header without quotes, share of lines like it, its cells."""
+    """Rate a separator: header free of quotes, share of lines with as many cells as the header, cells in the header."""
     rows: list[list[str]] = []
     with suppress(csv.Error):  # a line that is too long: what came before it decides
         rows.extend(row for row in csv.reader(texts, delimiter=separator) if row)
@@ -171,7 +171,7 @@ class Broken:
 
 
 def json_fields(source: Source) -> list[str]:
-    """Names of the fields of the first 200 records."""
+    """Return the names of all fields in the first 200 records."""
     fields: dict[str, None] = {}
     for _, record in islice(json_records(source), _SAMPLE_ROWS):
         if isinstance(record, dict):

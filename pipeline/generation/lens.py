@@ -1,8 +1,8 @@
-"""The contrast under a lens: one reply, token by token, with what both prompts make of the likeliest candidates.
+"""One reply token by token, with the log-probabilities of the likeliest candidates under both prompts.
 
-MultiCSR (arXiv 2310.10962), stage 1:  z_t = l_t - omega * l^_t . A record keeps l_t and l^_t of the candidates of
-each step, so that the choice can be made again for another omega without the LLM: exactly up to the first step where
-another token wins; behind it the LLM would have continued another text, which only a new record shows.
+MultiCSR (arXiv 2310.10962), stage 1:  z_t = l_t - omega * l^_t . A record keeps l_t and l^_t of each step's
+candidates; the choice can then be repeated for another omega without the LLM. This is exact up to the first step where
+another token wins; from there on the LLM would have continued a different text, which takes a new record.
 """
 
 import math
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A token that might have come next: log p under the own prompt (l) and under the opposite one (l^), in nats."""
+    """A possible next token: its log p under the wanted prompt (l) and under the opposite one (l^), in nats."""
 
     token: int
     text: str
@@ -35,41 +35,41 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class LensStep:
-    """One step of the record: its candidates, the likeliest under the own prompt first, and which was taken."""
+    """One step: its candidates, the likeliest under the wanted prompt first, and the chosen one."""
 
     candidates: tuple[Candidate, ...]
     chosen: int
-    """Place of the taken one among the candidates."""
+    """Index of the chosen candidate."""
     ends: bool
-    """Whether the taken token ends the reply."""
+    """Whether the chosen token ends the reply."""
 
     def plausible(self, plausibility: float) -> tuple[Candidate, ...]:
-        """Return the candidates that the plausibility cut leaves: p >= plausibility * max p under the own prompt."""
+        """Return the candidates with p >= plausibility * max p under the wanted prompt."""
         if plausibility <= 0:
             return self.candidates
         floor = self.candidates[0].own + math.log(plausibility)
         return tuple(candidate for candidate in self.candidates if candidate.own >= floor)
 
     def choice(self, omega: float, plausibility: float) -> Candidate:
-        """Return what wins at this omega."""
+        """Return the candidate that wins at this omega."""
         return max(self.plausible(plausibility), key=lambda candidate: candidate.z(omega))
 
     def pushed_away(self, omega: float, plausibility: float) -> tuple[Candidate, ...]:
-        """Return the candidates that were likelier than the winner under the own prompt and lost by the contrast."""
+        """Return the candidates likelier than the winner under the wanted prompt, which lost through the contrast."""
         winner = self.choice(omega, plausibility)
         return tuple(one for one in self.plausible(plausibility) if one.own > winner.own)
 
 
 @dataclass(frozen=True, slots=True)
 class LensRecord:
-    """A reply with all its steps; the last one ends it unless it was cut at the token limit."""
+    """A reply with all its steps; the last step ends it unless it was cut off at the token limit."""
 
     omega: float
     plausibility: float
     steps: tuple[LensStep, ...]
 
     def leaves_at(self, omega: float) -> int | None:
-        """Return the first step where this omega takes another token than the record; None where it never does."""
+        """Return the first step where this omega chooses a different token than the record, or None."""
         for place, step in enumerate(self.steps):
             if step.choice(omega, self.plausibility).token != step.candidates[step.chosen].token:
                 return place
@@ -90,11 +90,11 @@ class LensRecord:
 
 
 KEPT_OWN: Final = 20
-"""Candidates kept of each step for being likely under the own prompt."""
+"""Candidates kept per step because they are likely under the wanted prompt."""
 KEPT_OPPOSITE: Final = 5
-"""Candidates kept for being likely under the opposite prompt."""
+"""Candidates kept per step because they are likely under the opposite prompt."""
 OMEGAS: Final = tuple(round(0.01 * step, 2) for step in range(100))
-"""Every omega that a replay may ask for; whatever wins at one of them is kept too."""
+"""Every omega that a replay may use; the winner at each of them is kept as well."""
 
 LogProbs = NDArray[np.float32]
 
@@ -107,10 +107,10 @@ def record_reply(
     is_end: Callable[[int], bool],
     text_of: Callable[[int], str],
 ) -> Iterator[LensStep]:
-    """Write one reply greedily and yield every step as it is made.
+    """Generate one reply greedily and yield each step.
 
-    readers: of the own and of the opposite prompt; both are continued by the same tokens. Of `how` omega and
-    plausibility count: a lens shows the greedy choice.
+    readers: for the wanted and the opposite prompt; both are continued with the same tokens. Only omega and
+    plausibility of `how` are used: a lens shows the greedy choice.
     """
     following: Sequence[int] = ()
     for _ in range(max_new_tokens):
@@ -127,7 +127,10 @@ def record_reply(
 
 
 def _kept(own_v: LogProbs, opposite_v: LogProbs, how: TokenChoice) -> list[int]:
-    """Tokens worth keeping, the likeliest under the own prompt first: the best of both, and every possible winner."""
+    """Return the tokens to keep, the likeliest under the wanted prompt first: the best of both, every possible winner.
+
+    own_v, opposite_v: float32 (vocabulary,), log-probabilities in nats.
+    """
     by_own = np.argsort(-own_v, kind="stable")[:KEPT_OWN]
     by_opposite = np.argsort(-opposite_v, kind="stable")[:KEPT_OPPOSITE]
     alive = np.arange(len(own_v))

@@ -1,4 +1,4 @@
-"""Next-token log-probabilities along one prompt whose reply grows token by token."""
+"""Next-token log-probabilities after a prompt and its growing reply."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
@@ -19,7 +19,7 @@ class Reader(Protocol):
     prompt_tokens: int
 
     def read(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """Append tokens (at first an empty list); return log p of every next token in nats, float32 (vocabulary,)."""
+        """Append tokens (at first none); return the log p of every next token in nats, float32 (vocabulary,)."""
         ...
 
     def close(self) -> None:
@@ -28,7 +28,7 @@ class Reader(Protocol):
 
 
 class LlamaReader:
-    """A row of a llama.cpp context. Readers of one context need different rows, and no reply may be open beside."""
+    """A row of a llama.cpp context. Readers of one context need different rows, and no generation may run beside them."""
 
     def __init__(self, llm: Engine, prompt: Sequence[int], row: int = 0) -> None:
         self.prompt_tokens = len(prompt)
@@ -56,7 +56,7 @@ class LlamaReader:
 
 
 class RereadingReader:
-    """Any LLM that shows its log-probabilities, given prompt and reply again at every token: slow, but simple."""
+    """Works with any LLM that returns log-probabilities by passing prompt and reply anew for every token; slow."""
 
     def __init__(self, llm: TokenLLM, prompt: str) -> None:
         self.prompt_tokens = len(llm.tokenize(prompt))
@@ -70,11 +70,11 @@ class RereadingReader:
         return self._llm.next_log_probabilities(self._prompt, self._reply)[-1]
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
 
 def token_llm(llm: LLM) -> TokenLLM:
-    """Return the LLM as one that shows its tokens; InputError for a server, which does not."""
+    """Return the LLM as one that gives token probabilities; InputError for a server, which does not."""
     if not isinstance(llm, TokenLLM):
         raise InputError(
             f"{llm.name} is a server, which shows no token probabilities: choose an LLM that runs on this machine."
@@ -85,7 +85,7 @@ def token_llm(llm: LLM) -> TokenLLM:
 def open_reader(llm: LLM, *parts: str, row: int = 0) -> Reader:
     """Return a reader of a prompt given in parts, which are tokenized one by one as generation does it.
 
-    row: another one for each reader that is open at the same time. InputError for an empty prompt, or a server.
+    row: different for readers that are open at the same time. InputError for an empty prompt, or a server.
     """
     if not any(parts):
         raise InputError("The prompt is empty; write at least one word.")
@@ -102,9 +102,9 @@ def answer(
     max_new_tokens: int,
     is_end: Callable[[int], bool],
 ) -> Iterator[int]:
-    """Yield the tokens that follow a prompt, up to the model's own end or the limit; line breaks belong to it.
+    """Yield the tokens of a reply up to its end token or the limit; a line break does not end it.
 
-    Of `how` temperature and top_p count: a single prompt has no opposite.
+    `how` sets temperature and the cuts; omega has no effect, as a single prompt has no opposite.
     """
     draws = np.random.default_rng(seed)
     following: Sequence[int] = ()

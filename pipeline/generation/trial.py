@@ -1,4 +1,4 @@
-"""The trial of one engine: `python -m pipeline.generation.trial ENGINE THREADS` prints its rate as JSON."""
+"""Time one engine: `python -m pipeline.generation.trial ENGINE THREADS` prints its rate as JSON."""
 
 import json
 import sys
@@ -12,12 +12,12 @@ from pipeline.generation.triplets import generate
 from pipeline.records import Premise
 
 PREMISES = 31
-"""Enough for the rows of every engine."""
+"""Enough to fill the rows of every engine."""
 CONFIG = GenerationConfig(omega=0.6, max_new_tokens=10)
 
 
 def main(engine: str, threads: int) -> None:
-    """Write a few sentences twice, the first time to warm up, and print the rate of the second."""
+    """Generate from one premise to warm up, then time a batch and print its rate."""
     texts = [text for genre in GENRES for _, text in genre.examples][:PREMISES]
     premises = [Premise.from_text(text) for text in texts]
     llm = GgufLLM(ENGINES[engine]("trial", threads))

@@ -1,6 +1,6 @@
-"""Premises from scratch: an LLM fills a grid of topic x genre x length, and every attempt ends with one outcome.
+"""Premises from scratch: an LLM fills a grid of topic x genre x length; every attempt has one outcome.
 
-A sentence counts for the length that it has, whatever length was asked for.
+A sentence counts towards its actual length, whatever length was requested.
 """
 
 import math
@@ -44,7 +44,7 @@ class PremiseOutcome(StrEnum):
 
 
 class Cell(NamedTuple):
-    """One combination to be filled."""
+    """One combination of topic, genre and length to be filled."""
 
     topic: str
     genre: str
@@ -53,16 +53,16 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One sentence asked for: what was asked, what came, its own length, and its outcome."""
+    """One requested sentence: the cell it was requested for, its text, actual length and outcome."""
 
     asked: Cell
     number: int
-    """How many times this cell had been asked before."""
+    """How many attempts this cell had before."""
     text: str
     length: Length
     outcome: PremiseOutcome
     reason: str = ""
-    """Why it failed, in words, where an LLM's server said so."""
+    """Why it failed, in the words of the LLM's server."""
 
     @property
     def cell(self) -> Cell:
@@ -98,7 +98,7 @@ def chosen_lengths(config: ScratchConfig) -> list[Length]:
 
 
 class CellGrid:
-    """What has been written so far: which cells are full, which texts are taken, how each attempt ends."""
+    """Everything written so far: which cells are full, which texts exist, and the outcome of each attempt."""
 
     def __init__(self, config: ScratchConfig) -> None:
         self._config = config
@@ -114,7 +114,7 @@ class CellGrid:
     def add(
         self, asked: Cell, number: int, raw: str, *, cut: bool = False, failed: bool = False, reason: str = ""
     ) -> Attempt:
-        """Return the attempt that a reply is, counted in the grid; only the first sentence of the reply is used."""
+        """Turn a reply into an attempt and count it in the grid; only the reply's first sentence is used."""
         found = sentence_in(raw, wanted=_CLEAN_UP)
         text = found.text
         length = Length.of(text)
@@ -139,7 +139,7 @@ class CellGrid:
             self._take(attempt.text)
 
     def wanted(self, cell: Cell) -> range:
-        """Return the numbers of the attempts to make at a cell now."""
+        """Return the numbers of the next attempts at a cell."""
         missing = max(0, self._config.per_cell - self._kept[cell])
         first, most = self._asked[cell], self._config.per_cell * self._config.tries
         return range(first, min(first + missing, most))
@@ -180,7 +180,7 @@ def write_premises(
     known: Iterable[Attempt] = (),
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Attempt]:
-    """Yield attempts as they end, until every cell holds its target or has used up its attempts.
+    """Yield attempts as they finish, until every cell has reached its target or used up its attempts.
 
     known: attempts of an earlier run of the same config, which this one continues. InputError for an
     unknown genre or length.
@@ -189,7 +189,7 @@ def write_premises(
 
 
 class _Writer:
-    """One run: the rounds over the genres."""
+    """One run: rounds over the genres."""
 
     def __init__(self, config: ScratchConfig, llm: LLM, known: Iterable[Attempt]) -> None:
         self._config = config
@@ -210,7 +210,7 @@ class _Writer:
                     yield attempt
 
     def _round(self, genre: Genre, should_stop: Callable[[], bool]) -> Iterator[Attempt]:
-        """Ask once for all that this genre's cells lack."""
+        """Request everything that this genre's cells still lack, once."""
         asked = [
             (cell, number) for cell in self._cells if cell.genre == genre.name for number in self._grid.wanted(cell)
         ]
@@ -241,7 +241,7 @@ class WordDuplicates:
     """
 
     def __init__(self, threshold: float = 0.7) -> None:
-        """Take two texts as near duplicates when their words overlap by at least this, in (0, 1]."""
+        """Two texts are near duplicates when the Jaccard similarity of their words is at least `threshold`, in (0, 1]."""
         if not 0 < threshold <= 1:
             raise ValueError(f"threshold must lie above 0 and at most 1, got {threshold}")
         self._threshold = threshold
@@ -250,7 +250,7 @@ class WordDuplicates:
         self._by_word: defaultdict[str, list[int]] = defaultdict(list)
 
     def find(self, text: str) -> str | None:
-        """Return the first text added before that this one equals or nearly repeats, or None."""
+        """Return the earliest added text that this one equals or nearly repeats, or None."""
         words = word_set(text)
         candidates = {number for word in self._first(words) for number in self._by_word.get(word, ())}
         near = (number for number in candidates if jaccard(words, self._words[number]) >= self._threshold)
@@ -271,10 +271,10 @@ class WordDuplicates:
 
 
 def word_set(text: str) -> frozenset[str]:
-    """Return the words of a text, case folded; a text of signs alone counts as one word."""
+    """Return the case-folded words of a text; a text without letters or digits counts as one word."""
     return frozenset(_WORD.findall(normalize("NFC", text).casefold())) or frozenset([text.strip()])
 
 
 def jaccard(left: frozenset[str], right: frozenset[str]) -> float:
-    """Return the share of common words among all words of two texts."""
+    """Return the Jaccard similarity of two word sets, in [0, 1]."""
     return len(left & right) / len(left | right)

@@ -1,7 +1,7 @@
-"""Which engine writes fastest on this machine: a short trial, run once and remembered.
+"""Choose the engine that generates fastest on this machine, by a short trial whose result is kept.
 
-Each engine is tried in a process of its own, so one that this processor cannot run simply loses. Rates are per
-second of processor time: on a machine that other programs use as well they say more than the clock.
+Each engine runs in a process of its own; one that crashes on this processor simply loses. Rates are per second of
+processor time, which is steadier than wall-clock time on a busy machine.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from pipeline.records import InputError
 from pipeline.weights import BUILT_IN_LLMS, cache_dir, embedded_gguf, fast_gguf
 
 FORCED: Final = "MULTICSR_ENGINE"
-"""Environment variable that names an engine and so spares the trial."""
+"""Environment variable that names an engine and skips the trial."""
 LLAMA, TORCH = "llama.cpp", "torch"
 ENGINES: Final[dict[str, Callable[[str, int | None], Engine]]] = {
     LLAMA: lambda name, threads: LlamaLLM(fast_gguf(), name=name, threads=threads),
@@ -34,14 +34,14 @@ _PROJECT = Path(__file__).resolve().parents[3]
 
 
 def load_fastest(name: str, threads: int | None = None) -> Engine:
-    """Load the embedded LLM in the engine that the trial found fastest; close it after use."""
+    """Load the embedded LLM in the fastest engine; close it after use."""
     return ENGINES[fastest(threads)](name, threads)
 
 
 def fastest(threads: int | None = None) -> str:
-    """Return the engine to use with so many threads, after a trial if none is remembered for this machine.
+    """Return the fastest engine for this number of threads, after a trial if this machine has no result yet.
 
-    If every trial fails the answer is llama.cpp, and it is not remembered.
+    If every trial fails, llama.cpp is returned and no result is kept.
     """
     forced = os.environ.get(FORCED, "")
     if forced in ENGINES:
@@ -55,13 +55,13 @@ def fastest(threads: int | None = None) -> str:
     rates = {engine: trial(engine, threads) for engine in ENGINES}
     if not any(rates.values()):
         return LLAMA
-    with contextlib.suppress(OSError):  # a full disk costs another trial, nothing else
+    with contextlib.suppress(OSError):  # with a full disk the next start repeats the trial
         write_json(record, {"sentences_per_processor_s": rates}, indent=1)
     return max(rates, key=rates.__getitem__)
 
 
 def trial(engine: str, threads: int) -> float:
-    """Return sentences per processor second of an engine, measured in a child process; 0 if it failed."""
+    """Return an engine's sentences per second of processor time, measured in a child process; 0 if it failed."""
     command = [sys.executable, "-m", "pipeline.generation.trial", engine, str(threads)]
     try:
         done = subprocess.run(
@@ -73,7 +73,7 @@ def trial(engine: str, threads: int) -> float:
 
 
 def _record(threads: int) -> Path:
-    """Return the file of the trial for this processor, these libraries and this many threads."""
+    """Return the result file for this processor, these library versions and this number of threads."""
     parts = (_processor(), version("torch"), version("llama-cpp-python"), f"{threads}-threads")
     name = "-".join("".join(sign if sign.isalnum() else "_" for sign in part) for part in parts)
     return cache_dir() / f"engines-{name}.json"
@@ -93,9 +93,9 @@ def load_llama(
 ) -> LlamaLLM:
     """Load the embedded LLM by name or any decoder from a GGUF file; close it after use.
 
-    name: what it is called, by default the name of the file; cache: folder for the faster copy of the embedded
-    weights; threads: cores to use, None for all. Raises WeightsError if the weights are missing, damaged or of
-    another kind, InputError for an unknown name.
+    name: its display name, by default that of the file; cache: folder for the faster copy of the embedded weights;
+    threads: cores to use, None for all. Raises WeightsError if the weights are missing, damaged or of another kind,
+    InputError for an unknown name.
     """
     if name_or_path in BUILT_IN_LLMS:
         return LlamaLLM(fast_gguf(cache), name=name or name_or_path, threads=threads)
