@@ -1,13 +1,11 @@
-"""The statistics of the project: everything that is resampled, and the intervals that come of it.
+"""Correlations, agreement, and the bootstrap: arms are compared by resampling seeds and test items together.
 
-Arms are compared by a paired bootstrap over seeds and test items at once.
-
-One resample draws S of the S seeds with replacement and, within every task by itself, n of its n items with
-replacement. The same seeds and the same items are used for every arm of the resample: that is the pairing. An arm's
-value in a resample is the mean over the drawn seeds of its score on the drawn items; the average is the mean of the
-tasks' values. A difference of arms is taken inside each resample, and the interval is the middle 95 % of these
-differences (percentile bootstrap). So an interval covers both another draw of seeds and another draw of test items;
-with few seeds the part of the seeds is too narrow by a factor of sqrt((S - 1) / S).
+One resample draws S of the S seeds with replacement and, within each task, n of its n items with replacement. All
+arms of a resample use the same seeds and items; this makes the comparison paired. An arm's value in a resample is the
+mean over the drawn seeds of its score on the drawn items; the average is the mean of the tasks' values. Differences
+of arms are taken inside each resample, and the interval is the middle 95 % of them (percentile bootstrap). The
+interval covers the variation of both seeds and test items; with few seeds the seeds' part is too narrow by a factor
+of sqrt((S - 1) / S).
 """
 
 from collections import Counter
@@ -30,7 +28,7 @@ def spearman(predicted: np.ndarray, gold: np.ndarray) -> float:
         gold: float (n,).
 
     Returns:
-        The correlation; NaN where it is not defined (fewer than two pairs, or one side constant or not finite).
+        The correlation; NaN where it is undefined (fewer than two pairs, or one side constant or not finite).
 
     Raises:
         ValueError: if the shapes differ.
@@ -44,7 +42,7 @@ def spearman(predicted: np.ndarray, gold: np.ndarray) -> float:
 
 
 def why_undefined(predicted: np.ndarray, gold: np.ndarray) -> str:
-    """Say why `spearman` of these is NaN; empty when it is not. predicted, gold: float (n,)."""
+    """Return why `spearman` is NaN for these values, or "" if it is defined. predicted, gold: float (n,)."""
     if len(gold) < 2:
         return "it has fewer than two pairs"
     if not np.isfinite(predicted).all():
@@ -64,9 +62,9 @@ class Interval:
 
     @classmethod
     def of(cls, value: float, samples: np.ndarray, level: float = 0.95) -> "Interval":
-        """Take the middle of bootstrap samples, float (resamples,); those that are not finite do not count.
+        """Take the middle of the finite bootstrap samples, float (resamples,).
 
-        Both ends are NaN when no sample is finite.
+        Both ends are NaN if no sample is finite.
         """
         finite = samples[np.isfinite(samples)]
         tail = (1 - level) / 2
@@ -75,7 +73,7 @@ class Interval:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the interval excludes zero, so that the sign of the value is settled."""
+        """Whether the interval excludes zero, which settles the sign of the value."""
         return self.low > 0 or self.high < 0
 
     def times(self, factor: float) -> "Interval":
@@ -90,10 +88,10 @@ class Resampled:
     values: dict[str, dict[str, np.ndarray]]
     """arm -> task or `average` -> float64 (resamples,)."""
     scores: dict[str, dict[str, float]]
-    """arm -> task or `average` -> the score on the data as it is, mean over seeds."""
+    """arm -> task or `average` -> the score on the original data, mean over seeds."""
 
     def difference(self, plus: Sequence[str], minus: Sequence[str], *, level: float = 0.95) -> dict[str, Interval]:
-        """Mean of the arms `plus` less mean of the arms `minus`, per task and for the average."""
+        """Return the mean of the arms `plus` minus that of the arms `minus`, per task and for the average."""
         found = {}
         for task in self.scores[plus[0]]:
             value = _mean(self.scores, plus, task) - _mean(self.scores, minus, task)
@@ -109,14 +107,14 @@ def resample(
     seed: int = 0,
     resamples: int = 1000,
 ) -> Resampled:
-    """Score every arm in every resample of seeds and items; see the head of this module.
+    """Score every arm in every resample of seeds and items; see the module docstring.
 
     Args:
         predictions: arm -> one mapping per seed, in the same order of seeds for all arms -> task -> float (items,).
-            An arm with a single entry (an encoder without training) counts as the same for every seed.
+            An arm with a single entry (an untrained encoder) counts as the same for every seed.
         gold: task -> float (items,), or None where the score is the mean of the values themselves.
-        seed: of the resampling.
-        resamples: how many.
+        seed: for the resampling.
+        resamples: number of bootstrap samples.
 
     Raises:
         ValueError: if arms differ in their number of seeds.
@@ -145,7 +143,7 @@ def resample(
 
 
 def plain_score(values: np.ndarray, gold: np.ndarray | None) -> float:
-    """Score of one cell on one task: Spearman with gold, or the mean of hits."""
+    """Return one cell's score on one task: Spearman with gold, or the mean of hits. values, gold: float (items,)."""
     return float(np.mean(values)) if gold is None else spearman(values, gold)
 
 
@@ -158,19 +156,19 @@ def drawn_counts(generator: np.random.Generator, items: int, resamples: int) -> 
 
 
 def multinomial_counts(generator: np.random.Generator, items: int, resamples: int) -> np.ndarray:
-    """Draw what `drawn_counts` draws with fewer random numbers, int64 (resamples, items): for few items."""
+    """Draw the same as `drawn_counts` with fewer random numbers, int64 (resamples, items); suits few items."""
     return generator.multinomial(items, np.full(items, 1 / items), size=resamples)
 
 
 def blocks(resamples: int) -> list[slice]:
-    """Cut the resamples into blocks: what is computed per item for all of them at once would take gigabytes."""
+    """Split the resamples into blocks: arrays over all resamples and items at once would take gigabytes."""
     return [slice(start, start + _BLOCK) for start in range(0, resamples, _BLOCK)]
 
 
 def mean_interval(scores: Sequence[float], *, level: float = 0.95) -> tuple[float, float]:
     """Return the Student t interval of the mean over seeds; NaN ends when there are fewer than two scores.
 
-    scores: one value per seed, assumed independent draws of one arm. mean +- t(level, n - 1) * sd / sqrt(n).
+    scores: one value per seed of one arm, assumed independent. mean +- t(level, n - 1) * sd / sqrt(n).
     """
     if len(scores) < 2:
         return float("nan"), float("nan")
@@ -187,7 +185,7 @@ def _scored(values: np.ndarray, gold: "_CentredRanks | None", counts_bn: np.ndar
 
 
 class _CentredRanks:
-    """Average ranks of gold in every resample, less their mean; kept for all cells that are scored on it."""
+    """Centred average ranks of the gold scores in every resample, shared by all cells scored on them."""
 
     def __init__(self, gold_n: np.ndarray, counts_bn: np.ndarray) -> None:
         self.counts_bn = counts_bn
@@ -212,9 +210,9 @@ class _CentredRanks:
 
 
 def _centred_ranks(values_n: np.ndarray, counts_bn: np.ndarray) -> np.ndarray:
-    """Average rank of every item inside each resample, less the mean rank (n + 1) / 2: float64 (resamples, items).
+    """Average rank of every item in each resample minus the mean rank (n + 1) / 2: float64 (resamples, items).
 
-    Ranks follow from how often each item was drawn, so nothing is sorted per resample.
+    Ranks follow from how often each item was drawn; the items are sorted once and not per resample.
     """
     _, group_n = np.unique(values_n, return_inverse=True)
     order = np.argsort(group_n, kind="stable")
@@ -244,10 +242,10 @@ def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
         second: label per item by the other, (n,).
 
     Returns:
-        At most 1; 0 is chance. NaN without items, or when both gave one and the same label to everything.
+        At most 1; 0 is chance. NaN without items, or if both gave the same single label to every item.
     """
     if len(first) != len(second):
-        raise ValueError(f"expected as many labels of both annotators, got {len(first)} and {len(second)}")
+        raise ValueError(f"both annotators need the same number of labels, got {len(first)} and {len(second)}")
     n = len(first)
     if not n:
         return float("nan")
@@ -261,10 +259,10 @@ def krippendorff_alpha(items: Sequence[Sequence[Hashable]]) -> float:
     """Agreement of any number of annotators, 1 - D_o / D_e for nominal labels (Krippendorff 2011, section C).
 
     Args:
-        items: per item the labels it was given, one per annotator who saw it; items with one label do not count.
+        items: per item its labels, one per annotator who saw it; items with one label do not count.
 
     Returns:
-        At most 1; 0 is chance. NaN when nothing can be compared or only one label was ever used.
+        At most 1; 0 is chance. NaN if nothing can be compared or only one label occurs.
     """
     rated = [Counter(labels) for labels in items if len(labels) > 1]
     totals: Counter[Hashable] = sum(rated, Counter())

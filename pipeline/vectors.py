@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
 
 from pipeline.records import StorageError
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ class CachedEncoder:
     not change while it is in use.
     """
 
-    encoder: "SentenceTransformer"
+    encoder: SentenceTransformer
     folder: Path | None
     """Cache folder for all encoders; None disables the cache."""
     on_texts: Callable[[int, int], None] = _ignore
@@ -110,7 +109,7 @@ class CachedEncoder:
         keep: Callable[[list[int]], None],
     ) -> None:
         """Embed the texts of the missing rows into unit_ud, float32 (texts, d); each finished chunk is stored."""
-        # Longest first: batches are padded little, and running out of memory shows at once.
+        # Longest first: little padding per batch, and a lack of memory shows at once.
         order = sorted(missing, key=lambda row: len(texts[row]), reverse=True)
         for start in range(0, len(order), _CHUNK_TEXTS):
             self.on_texts(len(texts) - len(order) + start, len(texts))
@@ -153,7 +152,7 @@ class CorpusVectors:
 
 def corpus_vectors(
     texts: Iterable[str],
-    encoder: "SentenceTransformer",
+    encoder: SentenceTransformer,
     *,
     cache: Path | None,
     batch_size: int = 64,
@@ -167,7 +166,7 @@ def corpus_vectors(
     return CorpusVectors(unique, cached.encode(unique, batch_size=batch_size), cached.computed)
 
 
-def encoder_identity(encoder: "SentenceTransformer", route: Route = "", prompt: str | None = None) -> str:
+def encoder_identity(encoder: SentenceTransformer, route: Route = "", prompt: str | None = None) -> str:
     """Return 32 hex digits over everything except the text that determines an encoder's vectors.
 
     That is the weights with their dtypes, each module's configuration, the tokenizer, the maximum length, the
@@ -187,8 +186,6 @@ def encoder_identity(encoder: "SentenceTransformer", route: Route = "", prompt: 
         "route": route,
     }
     digest = blake2b(json.dumps(about, sort_keys=True, default=str).encode(), digest_size=16)
-    import torch
-
     for name, tensor in sorted(encoder.state_dict().items()):
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)

@@ -17,7 +17,7 @@ HELD_OUT_TASK = "held-out triplets"
 
 
 class Encoder(Protocol):
-    """What evaluation asks of an encoder; a SentenceTransformer is one."""
+    """What evaluation needs of an encoder; a SentenceTransformer has it."""
 
     @property
     def encode(self) -> Callable[..., Any]:
@@ -26,7 +26,7 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """Score of one task with what the pages need to look into it."""
+    """Score of one task with its predictions and pairs."""
 
     score: EvalScore
     predicted: np.ndarray
@@ -35,21 +35,21 @@ class TaskResult:
 
     @property
     def undefined(self) -> str:
-        """Why the task has no score; empty when it has one."""
+        """Why the task has no score; empty if it has one."""
         return why_undefined(self.predicted, self.task.gold)
 
 
 @dataclass(slots=True)
 class SentenceVectors:
-    """Vectors of the sentences seen so far: tasks share sentences, and each is encoded once."""
+    """Vectors of all sentences so far: tasks share sentences, and each is encoded once."""
 
     encoder: Encoder
     batch_size: int = 64
     _vectors: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __call__(self, sentences: Sequence[str]) -> np.ndarray:
-        """Return float32 (len(sentences), d), encoding only sentences not met before."""
-        # Longest first: batches are then padded little, and running out of memory shows at once.
+        """Return float32 (len(sentences), d), encoding only new sentences."""
+        # Longest first: little padding per batch, and a lack of memory shows at once.
         new = sorted(dict.fromkeys(s for s in sentences if s not in self._vectors), key=len, reverse=True)
         if new:
             encoded = self.encoder.encode(new, batch_size=self.batch_size, show_progress_bar=False)
@@ -67,8 +67,8 @@ def evaluate(
 ) -> Iterator[TaskResult]:
     """Score an encoder on each task: Spearman of the cosines with gold over all pairs ("all" protocol of SimCSE).
 
-    Texts are cut only at the encoder's own maximum length. `on_task` is called with a task's name before its work.
-    `vectors` answers sentences with vectors that were computed before; then nothing is encoded here.
+    Texts are truncated only at the encoder's own maximum length. `on_task` is called with each task's name before it
+    is scored. `vectors` returns vectors computed earlier, float (sentences, d); then nothing is encoded here.
     """
     vectors = vectors or SentenceVectors(encoder, batch_size)
     for task in tasks:
@@ -79,10 +79,10 @@ def evaluate(
 
 
 def summary(scores: Iterable[EvalScore]) -> dict[str, Any]:
-    """Gather scores into a table of JSON values with Spearman x 100, rounded to two digits as in published tables.
+    """Return scores as JSON values: Spearman x 100, rounded to two digits as in published tables.
 
     The average is the mean of the rounded scores over the standard tasks present, or over all tasks when none is
-    standard; a missing or undefined score is listed in `missing` and counts nowhere.
+    standard; missing and undefined scores are listed in `missing` and never averaged.
     """
     scores = list(scores)
     tasks = {
@@ -101,9 +101,9 @@ def summary(scores: Iterable[EvalScore]) -> dict[str, Any]:
 
 
 def notes(results: Iterable[TaskResult]) -> dict[str, dict[str, Any]]:
-    """Return what a table of scores leaves out, as JSON values.
+    """Return the notes to a table of scores, as JSON values.
 
-    `undefined`: task -> why it has no score. `rejected`: task -> its unusable lines, each with file, line and reason.
+    `undefined`: task -> why it has no score. `rejected`: task -> its unusable lines with file, line and reason.
     """
     found: dict[str, dict[str, Any]] = {"undefined": {}, "rejected": {}}
     for result in results:
@@ -137,5 +137,5 @@ def dev_score(task: StsTask) -> Callable[[Encoder], float]:
 
 
 def is_held_out(premise: str) -> bool:
-    """Whether this premise belongs to the held-out fifth: decided by its text, so the same in every arm and run."""
+    """Whether this premise is in the held-out fifth. Its text decides, hence it is the same in every arm and run."""
     return int(text_id(premise), 16) % HELD_OUT_ONE_IN == 0

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from scipy.stats import skew
 
 from pipeline.statistics import Interval, resample, spearman
 
@@ -75,18 +76,18 @@ class ScoredPairs:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Spearman of the second encoder less the first's."""
+    """Spearman of the second encoder minus that of the first."""
 
     tasks: dict[str, Interval]
     average: Interval | None
-    """Of the tasks' mean; None without a task that both encoders have."""
+    """For the mean of the tasks; None if the encoders share no task."""
 
 
 def compare(tasks: Mapping[str, ScoredPairs], *, seed: int, resamples: int = 1000, level: float = 0.95) -> Comparison:
     """Compare two encoders on the tasks that both were scored on.
 
-    Each task is resampled by itself, as its pairs are a sample of their own; a resample of the average is the mean of
-    one resample of each task. Tasks without a defined correlation are left out.
+    Each task is resampled separately, since its pairs are a separate sample; a resample of the average is the mean of
+    one resample per task. Tasks without a defined correlation are left out.
     """
     found: dict[str, Interval] = {}
     samples = []
@@ -109,7 +110,7 @@ class SpaceQuality:
 
     sentences: int
     positives: int
-    """Pairs whose gold score lies in the top fifth of the scale: the alignment is theirs."""
+    """Pairs whose gold score lies in the top fifth of the scale; alignment is measured on them."""
     alignment: float
     uniformity: float
     anisotropy: float
@@ -124,13 +125,13 @@ class SpaceQuality:
 def space_quality(
     unit_ud: np.ndarray, first_pd: np.ndarray, second_pd: np.ndarray, *, seed: int, sample: int = 2000
 ) -> SpaceQuality:
-    """Measure a space on up to `sample` different sentences and on its positive pairs.
+    """Measure a space on up to `sample` distinct sentences and on its positive pairs.
 
     Args:
-        unit_ud: float (u, d), vectors of different sentences.
+        unit_ud: float (u, d), vectors of distinct sentences.
         first_pd: float (p, d), first sentences of positive pairs.
         second_pd: float (p, d), second sentences.
-        seed: of the choice of sentences.
+        seed: for the choice of sentences.
         sample: most sentences used; hubness depends on it, so compare equal samples only.
     """
     rows = np.random.default_rng(seed).permutation(len(unit_ud))[:sample]
@@ -147,7 +148,7 @@ def space_quality(
 
 
 def is_positive(gold: np.ndarray) -> np.ndarray:
-    """Which pairs lie in the top fifth of the scale they span, bool (n,); none where all scores are equal."""
+    """Mark the pairs in the top fifth of the range of their scores, bool (n,); all False if the scores are equal."""
     gold = np.asarray(gold, dtype=np.float64)
     if len(gold) == 0 or np.ptp(gold) == 0:
         return np.zeros(len(gold), dtype=bool)
@@ -177,9 +178,7 @@ def hubness(vectors: np.ndarray, *, neighbours: int = 10) -> float:
         cosine[own, start + own] = -np.inf
         nearest = np.argpartition(-cosine, k - 1, axis=1)[:, :k]
         times += np.bincount(nearest.ravel(), minlength=len(unit))
-    centred = times - times.mean()
-    spread = times.std()
-    return float((centred**3).mean() / spread**3) if spread > 0 else 0.0
+    return float(skew(times)) if times.std() > 0 else 0.0
 
 
 def effective_rank(vectors: np.ndarray) -> float:

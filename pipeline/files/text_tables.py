@@ -134,7 +134,7 @@ def _separator(source: Source) -> tuple[str, bool]:
 
 
 def _fit(texts: list[str], separator: str) -> tuple[bool, float, int]:
-    """Rate a separator: header free of quotes, share of lines with as many cells as the header, cells in the header."""
+    """Rate a separator: header without quotes, share of lines with as many cells as the header, header cells."""
     rows: list[list[str]] = []
     with suppress(csv.Error):  # a line that is too long: what came before it decides
         rows.extend(row for row in csv.reader(texts, delimiter=separator) if row)

@@ -1,8 +1,8 @@
 """One reply token by token, with the log-probabilities of the likeliest candidates under both prompts.
 
 MultiCSR (arXiv 2310.10962), stage 1:  z_t = l_t - omega * l^_t . A record keeps l_t and l^_t of each step's
-candidates; the choice can then be repeated for another omega without the LLM. This is exact up to the first step where
-another token wins; from there on the LLM would have continued a different text, which takes a new record.
+candidates; the choice can then be repeated for another omega without the LLM. This is exact up to the first step
+where another token wins; from there on the LLM would have continued a different text, which takes a new record.
 """
 
 import math
@@ -127,7 +127,7 @@ def record_reply(
 
 
 def _kept(own_v: LogProbs, opposite_v: LogProbs, how: TokenChoice) -> list[int]:
-    """Return the tokens to keep, the likeliest under the wanted prompt first: the best of both, every possible winner.
+    """Return the tokens to keep, likeliest under the wanted prompt first: the best of both, every possible winner.
 
     own_v, opposite_v: float32 (vocabulary,), log-probabilities in nats.
     """

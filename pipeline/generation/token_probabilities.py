@@ -28,7 +28,7 @@ class Reader(Protocol):
 
 
 class LlamaReader:
-    """A row of a llama.cpp context. Readers of one context need different rows, and no generation may run beside them."""
+    """A row of a llama.cpp context. Readers of one context need different rows; no generation may run beside them."""
 
     def __init__(self, llm: Engine, prompt: Sequence[int], row: int = 0) -> None:
         self.prompt_tokens = len(prompt)

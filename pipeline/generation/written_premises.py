@@ -241,7 +241,7 @@ class WordDuplicates:
     """
 
     def __init__(self, threshold: float = 0.7) -> None:
-        """Two texts are near duplicates when the Jaccard similarity of their words is at least `threshold`, in (0, 1]."""
+        """threshold: least Jaccard similarity of the words of near duplicates, in (0, 1]."""
         if not 0 < threshold <= 1:
             raise ValueError(f"threshold must lie above 0 and at most 1, got {threshold}")
         self._threshold = threshold

@@ -10,18 +10,16 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import llama_cpp
 import numpy as np
 import torch
+from gguf import GGUFReader
+from gguf.quants import dequantize
 from numpy.typing import NDArray
 
 from pipeline.records import WeightsError
-
-if TYPE_CHECKING:
-    from gguf import GGUFReader
-
 
 _LAYER_PARTS = (
     *("attn_norm", "attn_q", "attn_k", "attn_v", "attn_output"),
@@ -69,8 +67,6 @@ class Weights:
 
 def read_weights(path: Path) -> Weights:
     """Dequantise a GGUF file of a Llama-shaped decoder; WeightsError if it is damaged or not plain."""
-    from gguf import GGUFReader
-
     try:
         reader = GGUFReader(path)
         shape = _shape(reader)
@@ -81,7 +77,7 @@ def read_weights(path: Path) -> Weights:
         raise WeightsError(f"The weights {path} cannot be computed in torch: {error}.") from error
 
 
-def _shape(reader: "GGUFReader") -> Shape:
+def _shape(reader: GGUFReader) -> Shape:
     architecture = reader.fields["general.architecture"].contents()
     if architecture != "llama":
         raise ValueError(f"architecture {architecture}, not llama")
@@ -121,8 +117,6 @@ def _check_names(found: set[str], layers: int) -> None:
 
 
 def _float32(tensor: Any) -> torch.Tensor:
-    from gguf.quants import dequantize
-
     return torch.from_numpy(np.array(dequantize(tensor.data, tensor.tensor_type), dtype=np.float32, copy=True))
 
 
