@@ -3,6 +3,7 @@
 What a notebook needs is offered here by name: `from pipeline import generate, train, evaluate`.
 """
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -31,11 +32,22 @@ _MODULES = {
     "summary": "evaluation.benchmark",
     "held_out_accuracy": "evaluation.benchmark",
 }
-__all__ = sorted(_MODULES)
 
 
-def __getattr__(name: str) -> Any:
-    """Import a name on first use: a notebook loads torch only when it needs it."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+def offered(package: str) -> tuple[Callable[[str], Any], list[str]]:
+    """Return `__getattr__` and `__all__` of this package or a stage's; a name is imported on first use.
+
+    A notebook therefore loads torch only when it needs it.
+    """
+    modules = {name: f"{__name__}.{module}" for name, module in _MODULES.items()}
+    own = {name: module for name, module in modules.items() if module.startswith(f"{package}.")}
+
+    def find(name: str) -> Any:
+        if name not in own:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(own[name]), name)
+
+    return find, sorted(own)
+
+
+__getattr__, __all__ = offered(__name__)
