@@ -1,4 +1,4 @@
-"""One pair explained: which tokens match which, and what each word does to the score."""
+"""Explain one pair: which tokens match, and how each word changes the score."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _MOST_TOKENS = 96
 
 @dataclass(frozen=True, slots=True)
 class TokenAlignment:
-    """Tokens of two sentences and the cosine of each with each."""
+    """Tokens of two sentences and all cosines between them."""
 
     first: list[str]
     second: list[str]
@@ -27,20 +27,20 @@ class TokenAlignment:
 
 @dataclass(frozen=True, slots=True)
 class WordEffect:
-    """What leaving one word out does."""
+    """The effect of leaving out one word."""
 
     side: int
     """0 for the first sentence, 1 for the second."""
     position: int
     word: str
     effect: float
-    """Cosine of the whole pair less the cosine without the word: above zero the word holds the pair together."""
+    """Cosine of the whole pair minus the cosine without the word: positive if the word adds to the similarity."""
 
 
 def word_effects(first: str, second: str, encoder: Any) -> tuple[float, list[WordEffect]]:
-    """Cosine of a pair, and the effect of every single word on it.
+    """Return the cosine of a pair and the effect of every word on it.
 
-    Words are split at white space. A sentence of one word cannot lose it and has no effects.
+    Words are split at white space. A sentence of one word has no effects.
     `encoder` has encode(sentences, batch_size=, show_progress_bar=) -> (n, d).
     """
     variants = [
@@ -59,9 +59,9 @@ def word_effects(first: str, second: str, encoder: Any) -> tuple[float, list[Wor
 
 
 def token_alignment(first: str, second: str, encoder: "SentenceTransformer") -> TokenAlignment:
-    """Cosine of every token of one sentence with every token of the other, before pooling.
+    """Return the cosines of all tokens of one sentence with all tokens of the other, before pooling.
 
-    Special tokens such as [CLS] are left out, and tokens after the first 96 of a sentence.
+    Special tokens such as [CLS] are left out, as are tokens after the first 96 of a sentence.
     """
     (tokens_a, vectors_a), (tokens_b, vectors_b) = (_tokens(text, encoder) for text in (first, second))
     cosine = (unit_rows(vectors_a) @ unit_rows(vectors_b).T).astype(np.float32)
@@ -91,12 +91,12 @@ def _tokens(text: str, encoder: "SentenceTransformer") -> tuple[list[str], np.nd
 
 
 def readable(token: str) -> str:
-    """A token as people read it: the byte-level mark of a leading space is dropped."""
+    """Return a token without the byte-level mark of a leading space."""
     return re.sub(r"^[ĠĊ▁]+", "", token) or token
 
 
 def strongest(alignment: TokenAlignment) -> list[tuple[str, str, float]]:
-    """For each token of the first sentence its best partner in the second."""
+    """Return for each token of the first sentence its best match in the second, with the cosine."""
     if not alignment.second:
         return []
     best: Sequence[int] = alignment.cosine.argmax(axis=1)

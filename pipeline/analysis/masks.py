@@ -1,4 +1,4 @@
-"""Which candidates a mask threshold phi would remove from the loss, for every phi at once, before training."""
+"""The candidates that a mask threshold phi would remove from the loss, for all phi at once, before training."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +9,7 @@ KINDS = ("in-batch positive", "in-batch hard negative", "own hard negative")
 BINS = 2000
 """Cosines are counted in steps of 0.001."""
 _PREVIEW_CELLS, _PAIR_CELLS = 1 << 22, 1 << 23
-"""Cosines held at a time."""
+"""Cosines held in memory at a time."""
 _BAND = 0.02
 _LOWEST = 0.3
 _PAIR_DTYPE = np.dtype([("premise", "i4"), ("candidate", "i4"), ("side", "u1"), ("cosine", "f4")])
@@ -24,7 +24,7 @@ class MaskPreview:
     random_pairs: np.ndarray
     """int64 (BINS,): the same for random pairs of texts."""
     premises: int
-    """Premises compared with all candidates; a sample of a large set."""
+    """Number of premises compared with all candidates; a sample if the set is large."""
     examples: list[dict[str, Any]] = field(default_factory=list)
     """kind, cosine, and the row numbers of premise and candidate."""
 
@@ -50,17 +50,17 @@ def preview_mask(
 ) -> MaskPreview:
     """Compare premises with the positives and hard negatives of the other rows, and with their own hard negative.
 
-    A mask at phi takes out the candidates with a cosine above phi (MultiCSR, arXiv 2310.10962, stage 3, m_ij); the
-    own positive never is a candidate. Rows meet in a batch at random, so the share of all pairs above phi is the
-    expected share masked in a batch.
+    A mask at phi removes the candidates with a cosine above phi (MultiCSR, arXiv 2310.10962, stage 3, m_ij); a row's
+    own positive is never a candidate. Batches are random, hence the share of all pairs above phi is the expected
+    masked share of a batch.
 
     Args:
-        premise_nd: float32 (n, d), guide vectors of length one; the next two alike.
+        premise_nd: float32 (n, d), unit guide vectors, as are the next two.
         positive_nd: float32 (n, d).
         hard_negative_nd: float32 (n, d).
-        random_cosines: cosines of random pairs of texts under the same guide.
-        seed: of the sample of premises and of the examples.
-        most_premises: premises that are compared; of more, so many are drawn.
+        random_cosines: float (pairs,), cosines of random pairs of texts under the same guide.
+        seed: for the samples of premises and examples.
+        most_premises: most premises compared; larger sets are sampled.
         per_band: examples kept per kind and band of 0.02.
     """
     generator = np.random.default_rng(seed)
@@ -84,7 +84,7 @@ def preview_mask(
 
 
 def shares_above(counts: np.ndarray) -> np.ndarray:
-    """Share of the counted cosines at or above each lower edge of a bin, float64 (bins,)."""
+    """Return the share of the counted cosines at or above the lower edge of each bin, float64 (bins,)."""
     total = counts.sum()
     return counts[::-1].cumsum()[::-1] / total if total else np.zeros(len(counts))
 
@@ -106,14 +106,18 @@ def _counted(cosines: np.ndarray) -> np.ndarray:
 
 
 class _Examples:
-    """A few candidates of every band of cosines, so that a page has some at any phi."""
+    """A few candidates from every band of cosines: any phi then has examples near it."""
 
     def __init__(self, generator: np.random.Generator, per_band: int) -> None:
         self._generator, self._per_band = generator, per_band
         self._kept: dict[tuple[str, int], list[tuple[float, int, int]]] = {}
 
     def add(self, kind: str, cosine: np.ndarray, rows: np.ndarray, columns: np.ndarray | None) -> None:
-        """Take candidates of a block: cosine (rows, candidates); `columns` names the candidates' rows if not 0..n."""
+        """Sample candidates of a block.
+
+        cosine: float32 (rows, candidates). columns: None if the candidates are all n rows, else they are the rows'
+        own.
+        """
         band = np.floor((cosine - _LOWEST) / _BAND).clip(-1, 127).astype(np.int8)
         for number in np.unique(band[band >= 0]).tolist():
             kept = self._kept.setdefault((kind, number), [])
@@ -126,7 +130,7 @@ class _Examples:
             del kept[self._per_band :]
 
     def listed(self) -> list[dict[str, Any]]:
-        """Return all examples, the highest cosine first."""
+        """Return all examples, highest cosine first."""
         found = [
             {"kind": kind, "cosine": cosine, "premise": premise, "candidate": candidate}
             for (kind, _), kept in self._kept.items()
@@ -137,20 +141,20 @@ class _Examples:
 
 @dataclass(frozen=True, slots=True)
 class MaskedPairs:
-    """The pairs of a premise and a candidate with the highest guide cosine, in falling order."""
+    """The pairs of a premise and a candidate with the highest guide cosines, in descending order."""
 
     premise: np.ndarray
-    """int32 (pairs,): number of the triplet the premise belongs to."""
+    """int32 (pairs,): index of the premise's triplet."""
     candidate: np.ndarray
-    """int32 (pairs,): number of the triplet the candidate belongs to."""
+    """int32 (pairs,): index of the candidate's triplet."""
     is_hard_negative: np.ndarray
-    """bool (pairs,): the candidate is that triplet's hard negative, else its positive."""
+    """bool (pairs,): whether the candidate is that triplet's hard negative and not its positive."""
     cosine: np.ndarray
     """float32 (pairs,)."""
     floor: float
-    """Every pair above this cosine is listed, so counts are exact from here up."""
+    """All pairs above this cosine are listed; counts are exact from here up."""
     candidates: int
-    """Number of all pairs that were compared."""
+    """Number of pairs compared."""
 
 
 def masked_pairs(
@@ -163,15 +167,16 @@ def masked_pairs(
 ) -> MaskedPairs:
     """Find every pair (premise i, candidate of triplet j) whose guide cosine exceeds a floor.
 
-    Candidates are all positives but the own one and all hard negatives, as in the loss (MultiCSR, arXiv 2310.10962,
-    stage 3, m_ij): phi masks exactly the pairs with a cosine above phi, whenever both triplets share a batch.
+    Candidates are all hard negatives and all positives except the row's own, as in the loss (MultiCSR, arXiv
+    2310.10962, stage 3, m_ij): phi masks exactly the pairs with a cosine above phi, whenever both triplets share a
+    batch.
 
     Args:
-        premise_nd: float32 (n, d), guide vectors of length one; the other two alike.
+        premise_nd: float32 (n, d), unit guide vectors, as are the other two.
         positive_nd: float32 (n, d).
         hard_negative_nd: float32 (n, d).
         floor: lowest cosine kept.
-        most: the floor rises until no more pairs than this remain.
+        most: the floor rises until at most this many pairs remain.
     """
     n = len(premise_nd)
     kept: list[np.ndarray] = []
@@ -203,7 +208,7 @@ def _records(premise: np.ndarray, candidate: np.ndarray, side: int, cosine: np.n
 
 
 def _strongest(kept: list[np.ndarray], most: int, floor: float) -> tuple[list[np.ndarray], float]:
-    """Keep at most this many; the new floor is the highest cosine left out, so that no listed pair ties with it."""
+    """Keep at most this many pairs; the new floor is the highest cosine left out, and no listed pair ties with it."""
     pairs = np.concatenate(kept) if kept else np.empty(0, dtype=_PAIR_DTYPE)
     if len(pairs) <= most:
         return [pairs], floor

@@ -8,12 +8,12 @@ _BLOCK_CELLS = 1 << 24
 
 
 def nearest(unit_ud: np.ndarray, query_d: np.ndarray, *, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rows with the highest cosine to one query, nearest first; ties in the order of the rows.
+    """Return the rows with the highest cosine to a query, nearest first; ties keep the order of the rows.
 
     Args:
-        unit_ud: float (u, d), rows of length one; may be a memory map of half floats, read in blocks.
-        query_d: float (d,), of length one.
-        count: how many; fewer when there are fewer rows.
+        unit_ud: float (u, d), unit rows; may be a float16 memory map, which is read in blocks.
+        query_d: float (d,), a unit vector.
+        count: most rows returned.
 
     Returns:
         Rows int64 (k,) and their cosines float32 (k,).
@@ -32,9 +32,10 @@ def nearest(unit_ud: np.ndarray, query_d: np.ndarray, *, count: int) -> tuple[np
 def neighbour_table(
     unit_nd: np.ndarray, *, count: int, on_block: Callable[[int], None] = lambda rows: None
 ) -> np.ndarray:
-    """The nearest other rows of every row by cosine, exact, in blocks: int32 (n, k), in no order within a row.
+    """Return the exact nearest other rows of every row by cosine: int32 (n, k), unordered within a row.
 
-    k is `count`, or n - 1 where there are fewer rows. `on_block` is told how many rows are done.
+    unit_nd: float (n, d), unit rows. k is `count`, or n - 1 if there are fewer rows. `on_block` is called with the
+    number of finished rows.
     """
     n = len(unit_nd)
     k = min(count, n - 1)
@@ -53,10 +54,10 @@ def neighbour_table(
 
 
 def neighbours_kept(before_nk: np.ndarray, after_nk: np.ndarray) -> np.ndarray:
-    """Share of each row's neighbours that are its neighbours in the other table too, float32 (n,) in [0, 1].
+    """Return the share of each row's neighbours that are also in the other table, float32 (n,) in [0, 1].
 
-    Computed in the full space. A map keeps about a fifth of the neighbours, so nothing should be measured on it.
-    Without neighbours (one row) nothing is lost: 1.
+    before_nk, after_nk: int32 (n, k) from `neighbour_table`, thus in the full space: a map keeps only about a fifth
+    of the neighbours and is no basis for measurement. Without neighbours (a single row) the share is 1.
     """
     if before_nk.shape != after_nk.shape:
         raise ValueError(f"expected tables of one shape, got {before_nk.shape} and {after_nk.shape}")
@@ -68,10 +69,10 @@ def neighbours_kept(before_nk: np.ndarray, after_nk: np.ndarray) -> np.ndarray:
 
 
 def closest_by_words(wanted: Sequence[str], among: Sequence[str], *, count: int) -> list[int]:
-    """Return the rows of up to `count` texts that share most with any of the wanted ones, best first.
+    """Return the indices of up to `count` texts most similar to any of the wanted ones, best first.
 
-    Cosine of tf-idf vectors of words, idf over `among`; the highest of the cosines with the wanted texts counts.
-    Texts that share no word with any of them are left out. Words are runs of letters or digits, in lower case.
+    A text's similarity is its highest cosine with a wanted text, between tf-idf vectors of words with idf over
+    `among`. Texts that share no word are left out. Words are lower-case runs of letters or digits.
     """
     if not wanted or not among or count < 1:
         return []

@@ -1,4 +1,4 @@
-"""Projections of sentence vectors to the plane, how far they can be trusted, and groups and selections in them."""
+"""Projections of sentence vectors to the plane, their quality, and groups and selections in them."""
 
 import re
 from collections import Counter
@@ -16,19 +16,19 @@ PCA_DIMENSIONS = 50
 UMAP_NEIGHBOURS = 15
 _LEAST_FOR_UMAP = 5
 LEAST_TO_ALIGN = 2 * UMAP_NEIGHBOURS
-"""Distinct sentences that an aligned projection needs."""
+"""Least number of distinct sentences for an aligned projection."""
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _FIT_ROWS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectionQuality:
-    """Measured on a sample of the points; both in [0, 1], higher is better."""
+    """Quality of a projection on a sample of its points; both measures lie in [0, 1], higher is better."""
 
     trustworthiness: float
-    """Whether neighbours in the drawing are neighbours among the vectors (Venna and Kaski 2001)."""
+    """How far neighbours in the plane are neighbours among the vectors (Venna and Kaski 2001)."""
     neighbour_recall: float
-    """Mean share of a point's nearest vectors that are also nearest in the drawing."""
+    """Mean share of a point's nearest vectors that are also nearest in the plane."""
     neighbours: int
     points: int
     """Size of the sample."""
@@ -38,13 +38,13 @@ def project(vectors: np.ndarray, *, method: Method = "umap", seed: int) -> np.nd
     """Project vectors to the plane.
 
     UMAP works on the distances of unit vectors after PCA to 50 dimensions; below five distinct points there is no
-    neighbourhood to learn, and PCA is used instead. Equal vectors get one place: UMAP would spread copies of a
-    sentence into a cloud.
+    neighbourhood to learn, and PCA is used instead. Equal vectors get the same position: UMAP would spread copies of
+    a sentence into a cloud.
 
     Args:
         vectors: float (n, d).
         method: "umap", or "pca" of the unit vectors.
-        seed: the same seed gives the same drawing on the same machine.
+        seed: the same seed gives the same projection on the same machine.
 
     Returns:
         float32 (n, 2).
@@ -74,12 +74,12 @@ def quality(
     Args:
         vectors: float (n, d), what was projected; compared by cosine.
         plane: float (n, 2), its projection.
-        seed: of the sample.
-        neighbours: size of the neighbourhoods; fewer where the sample is small.
+        seed: for the sample.
+        neighbours: size of the neighbourhoods; smaller for small samples.
         sample: most points measured, as the cost grows with its square.
 
     Returns:
-        NaN for both measures below four points, where neighbourhoods mean nothing.
+        NaN for both measures below four points.
     """
     rows = np.random.default_rng(seed).permutation(len(vectors))[:sample]
     unit, plane = unit_rows(np.asarray(vectors)[rows], np.float32), np.asarray(plane)[rows]
@@ -110,7 +110,7 @@ def _neighbour_recall(unit: np.ndarray, plane: np.ndarray, neighbours: int) -> f
 
 
 def principal_axes(unit: np.ndarray, dimensions: int, seed: int) -> np.ndarray:
-    """PCA scores float32 (n, dimensions) of float (n, d) vectors; axes the vectors do not have are flat."""
+    """Return PCA scores, float32 (n, dimensions), of float (n, d) vectors; axes beyond their rank are zero."""
     from sklearn.decomposition import PCA
 
     possible = min(dimensions, *unit.shape)
@@ -126,12 +126,12 @@ def _umap(points: np.ndarray, seed: int) -> np.ndarray:
     reducer = UMAP(
         n_components=2,
         n_neighbors=min(UMAP_NEIGHBOURS, len(points) - 1),
-        # Distances of unit vectors survive PCA's shift of the origin and order pairs as cosine does; cosines do not.
+        # Distances of unit vectors order pairs as cosine does and, unlike cosines, survive PCA's shift of the origin.
         metric="euclidean",
         # The spectral start needs more points than its matrix has eigenvectors.
         init="spectral" if len(points) > UMAP_NEIGHBOURS else "random",
         random_state=seed,
-        n_jobs=1,  # a seed forces one thread; saying so avoids a warning
+        n_jobs=1,  # a seed forces one thread; naming it avoids a warning
     )
     return np.asarray(reducer.fit_transform(points), dtype=np.float32)
 

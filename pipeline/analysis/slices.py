@@ -1,10 +1,10 @@
-"""Automatic slices of a task's pairs: where an encoder's rank errors gather, with how sure that is.
+"""Automatic slices of a task's pairs: where an encoder's rank errors concentrate, with confidence intervals.
 
 With z the ranks standardised to mean 0 and variance 1, Spearman's rho is 1 - mean((z_predicted - z_gold)^2) / 2,
-exactly. So every pair has a share in the loss 1 - rho, shares of disjoint slices add up, and a slice needs no
-correlation of its own, which would be low wherever the gold scores lie close together.
+exactly. Every pair thus has a share in the loss 1 - rho, and the shares of disjoint slices add up. A slice needs no
+correlation of its own, which would be low wherever its gold scores are close together.
 
-The rules are English, cheap and visible on purpose: anyone who sees a slice can say why a pair is in it.
+The rules are for English and deliberately simple: anyone who sees a slice can tell why a pair is in it.
 """
 
 import re
@@ -38,7 +38,7 @@ _QUESTION_WORDS = frozenset("who what when where why how which whose do does did
 
 @dataclass(frozen=True)
 class Sentence:
-    """One sentence with what the rules see in it."""
+    """One sentence with its properties for the rules."""
 
     text: str
 
@@ -69,7 +69,7 @@ class Sentence:
         capitalised = [word for word in later if word[0].isupper() and word != "I" and not word.startswith("I'")]
         letters = [word for word in later if word[0].isalpha()]
         if len(letters) > 2 and len(capitalised) > 0.6 * len(letters):
-            return frozenset()  # a headline: its capitals say nothing
+            return frozenset()  # a headline: its capitals carry no information
         return frozenset(word.lower() for word in capitalised)
 
     @cached_property
@@ -79,7 +79,7 @@ class Sentence:
 
     @cached_property
     def is_question(self) -> bool:
-        """Whether it ends in a question mark, or begins as a question does and ends in no mark at all."""
+        """Whether it ends in a question mark, or begins like a question and ends without punctuation."""
         text = self.text.rstrip()
         starts = bool(self.words) and self.words[0] in _QUESTION_WORDS
         return text.endswith("?") or (starts and text[-1:].isalnum())
@@ -107,9 +107,9 @@ def slice_members(
     *,
     source: Sequence[str] | None = None,
 ) -> dict[tuple[str, str], np.ndarray]:
-    """Members of every automatic slice: (group, name) -> bool (n,). Pairs may be in many slices.
+    """Return the members of every automatic slice: (group, name) -> bool (n,). A pair may be in many slices.
 
-    gold may be empty, and then there are no gold bands. source: where each pair comes from; an empty one is none.
+    gold: float (n,), or empty for no gold bands. source: where each pair comes from; empty if unknown.
     """
     first = [Sentence(text) for text in sentence1]
     second = [Sentence(text) for text in sentence2]
@@ -165,7 +165,7 @@ def _overlap_slices(overlap: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
 
 
 def _gold_bands(gold: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
-    """Five equal steps of the task's own scale, from its lowest to its highest gold score."""
+    """Five equal bands of the task's own scale, from its lowest to its highest gold score."""
     if len(gold) == 0 or np.ptp(gold) == 0:
         return {}
     edges = np.linspace(gold.min(), gold.max(), 6)
@@ -187,18 +187,18 @@ class SliceScore:
     score: float
     """1 - mean loss of its pairs; the mean over all pairs of the task is the task's Spearman."""
     difference: Interval
-    """Score less the score of all other pairs."""
+    """Score minus the score of all other pairs."""
     cost: float
-    """What the task's Spearman would gain if these pairs were as good as the others; below zero they are better."""
+    """Gain in the task's Spearman if these pairs scored like the others; negative if they score better."""
 
 
 def rank_losses(predicted: np.ndarray, gold: np.ndarray) -> np.ndarray:
-    """Each pair's share in 1 - Spearman, float64 (n,), at least 0: its mean is 1 - rho, ties included.
+    """Return each pair's share in 1 - Spearman, float64 (n,), at least 0; the mean is 1 - rho, ties included.
 
-    NaN everywhere when one side is constant or there are fewer than two pairs: rho is not defined then.
+    predicted, gold: float (n,). All NaN where rho is undefined: fewer than two pairs, or one side constant.
     """
     if len(predicted) != len(gold):
-        raise ValueError(f"expected as many predictions as gold scores, got {len(predicted)} and {len(gold)}")
+        raise ValueError(f"expected equally many predictions and gold scores, got {len(predicted)} and {len(gold)}")
     if len(gold) < 2 or np.ptp(predicted) == 0 or np.ptp(gold) == 0:
         return np.full(len(gold), np.nan)
     return (_standard_ranks(predicted) - _standard_ranks(gold)) ** 2 / 2
@@ -212,15 +212,15 @@ def score_slices(
     resamples: int = 1000,
     level: float = 0.95,
 ) -> list[SliceScore]:
-    """Score slices against the rest of the task, what costs most first.
+    """Score slices against the rest of the task, the most costly first.
 
-    The interval resamples the task's pairs with replacement, the same resamples for every slice; ranks stay those of
-    the whole task. Slices with fewer than LEAST_PAIRS pairs, inside or outside, are left out.
+    The interval resamples the task's pairs with replacement, with the same resamples for every slice; ranks remain
+    those of the whole task. Slices with fewer than LEAST_PAIRS pairs inside or outside are left out.
 
     Args:
         members: (group, name) -> bool (n,).
         losses: float (n,), from `rank_losses`; all finite.
-        seed: of the resampling.
+        seed: for the resampling.
         resamples: number of bootstrap samples.
         level: coverage of the interval.
     """
@@ -269,7 +269,10 @@ def slice_changes(
     resamples: int = 1000,
     level: float = 0.95,
 ) -> list[SliceChange]:
-    """How each slice's score changes between two encoders, with a paired bootstrap interval; most changed first."""
+    """Return the change of each slice's score between two encoders with a paired bootstrap interval, largest first.
+
+    losses_before, losses_after: float (n,), from `rank_losses`; members and the rest as in `score_slices`.
+    """
     gained = losses_before - losses_after
     kept = {key: inside for key, inside in members.items() if inside.sum() >= LEAST_PAIRS}
     if not kept or not np.isfinite(gained).all():
@@ -292,9 +295,9 @@ def slice_changes(
 
 
 def _drawn_means(inside_ns: np.ndarray, values: np.ndarray, counts_bn: np.ndarray) -> np.ndarray:
-    """Mean of the values inside each slice in every resample, float64 (resamples, slices).
+    """Return the mean of values, float (n,), in each slice and resample, float64 (resamples, slices).
 
-    NaN where a resample misses a small slice altogether: it then says nothing about it.
+    NaN where a resample contains no pair of a small slice.
     """
     parts = []
     for block in blocks(len(counts_bn)):

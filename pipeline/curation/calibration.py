@@ -1,4 +1,4 @@
-"""From a judge's raw value to the scale 0..5: a monotone curve fitted on gold pairs, kept with its provenance."""
+"""Calibration of judges: a monotone curve from raw values to 0..5, fitted on gold pairs, with its provenance."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from pipeline.statistics import spearman
 LOWEST, HIGHEST = 0.0, 5.0
 MIN_PAIRS = 20
 SAME, OTHER = 5.0, 0.0
-"""Gold of a pair that a decision confirms to mean the same, and of one that it confirms not to."""
+"""Gold score of a pair that a decision confirms as equal in meaning, and of one that it confirms as different."""
 
 _KNOTS = 8
 _HELD_OUT_SHARE = 0.2
@@ -31,15 +31,15 @@ class Calibration:
 
     judge_id: str
     version: str
-    """Hash of the knots: judgements made with another curve carry another version."""
+    """Hash of the knots: judgements made with another curve have another version."""
     raw: tuple[float, ...]
     """Knots, strictly rising."""
     score: tuple[float, ...]
     """Scores at the knots, never falling, within 0..5."""
     spearman: float
-    """Of the raw values with gold, on pairs held out of the fit."""
+    """Of raw values and gold, on held-out pairs."""
     mean_absolute_error: float
-    """Of the calibrated scores, on pairs held out of the fit, on the scale 0..5."""
+    """Of the calibrated scores (0..5), on held-out pairs."""
     fitted_on: str
     """Name of the gold pairs."""
     pairs_fit: int
@@ -50,15 +50,15 @@ class Calibration:
         never_falls = all(x <= y for x, y in zip(self.score, self.score[1:], strict=False))
         inside = all(LOWEST <= value <= HIGHEST for value in self.score)
         if not (len(self.raw) == len(self.score) >= 1 and rises and never_falls and inside):
-            raise InputError(f"The calibration of {self.judge_id} is no monotone curve to 0..5; fit it again.")
+            raise InputError(f"The calibration of {self.judge_id} is not a monotone curve to 0..5; fit it again.")
 
     @property
     def is_worse_than_chance(self) -> bool:
-        """Whether the raw values rank pairs no better than a coin would, or the wrong way round."""
+        """Whether the raw values rank pairs no better than chance, or in reverse."""
         return not self.spearman > 0
 
     def apply(self, raw: np.ndarray) -> np.ndarray:
-        """Map raw values to scores, float64 in 0..5 of the same shape; level outside the knots, NaN stays NaN."""
+        """Map raw values to scores, float64 in 0..5 of the same shape; constant outside the knots, NaN stays NaN."""
         return np.interp(np.asarray(raw, dtype=np.float64), self.raw, self.score)
 
     def to_json(self) -> dict[str, Any]:
@@ -88,10 +88,10 @@ def fit_calibration(
 
     Args:
         judge_id: the judge whose raw values these are.
-        raw: float (n,), raw values; pairs whose raw value or gold is not finite are left out.
+        raw: float (n,); pairs whose raw value or gold is not finite are left out.
         gold: float (n,), human scores on the scale 0..5 (see `gold_pairs`).
         fitted_on: name of the gold pairs, kept as provenance.
-        seed: of the split.
+        seed: for the split.
 
     Raises:
         InputError: for fewer than MIN_PAIRS usable pairs or raw values that are all the same.
@@ -114,19 +114,19 @@ def fit_calibration(
 
 
 def split(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places of the pairs that are fitted on and of the fifth that is held out, int64 each."""
+    """Return the indices of the pairs to fit on and of the held-out fifth, int64 each."""
     order = np.random.default_rng(seed).permutation(count)
     held_out, fitted = np.split(order, [int(count * _HELD_OUT_SHARE)])
     return fitted, held_out
 
 
 def default_calibration(judge_id: str, folder: Path) -> Calibration | None:
-    """The calibration of a judge shipped in `folder`/calibrations.json; None if that judge has none."""
+    """Return a judge's calibration from `folder`/calibrations.json; None if it has none."""
     return next((c for c in read_calibrations(folder) if c.judge_id == judge_id), None)
 
 
 def read_calibrations(folder: Path) -> list[Calibration]:
-    """Read `folder`/calibrations.json; no file is no calibration. InputError if it is damaged."""
+    """Read `folder`/calibrations.json; empty without the file, InputError if it is damaged."""
     path = folder / _FILE
     if not path.is_file():
         return []
@@ -138,7 +138,10 @@ def read_calibrations(folder: Path) -> list[Calibration]:
 
 
 def usable_pairs(judge_id: str, raw: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pairs that have both values, gold clipped to 0..5; InputError for too few or raw all the same."""
+    """Return the pairs with both values finite, gold clipped to 0..5.
+
+    raw, gold: float (n,); returns float64 (pairs,) each. InputError for too few pairs or constant raw values.
+    """
     raw, gold = np.asarray(raw, dtype=np.float64), np.asarray(gold, dtype=np.float64)
     if raw.shape != gold.shape or raw.ndim != 1:
         raise ValueError(f"expected raw and gold of one length, got shapes {raw.shape} and {gold.shape}")
@@ -154,14 +157,14 @@ def usable_pairs(judge_id: str, raw: np.ndarray, gold: np.ndarray) -> tuple[np.n
 
 
 def _knots(raw: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Fit isotonic steps and thin them to means over groups of like size: (knots,), (knots,)."""
+    """Fit isotonic steps and reduce them to means over groups of equal size: float64 (knots,), (knots,)."""
     from sklearn.isotonic import IsotonicRegression
 
     curve = IsotonicRegression(y_min=LOWEST, y_max=HIGHEST, out_of_bounds="clip").fit(raw, gold)
     groups = np.array_split(np.sort(raw), min(_KNOTS, len(raw) // 5))
     centres = np.array([group.mean() for group in groups])
     scores = np.array([curve.predict(group).mean() for group in groups])
-    # Means stop short of the ends: without end knots the best and the worst pairs would be levelled.
+    # Group means do not reach the extremes; the end knots keep the best and worst pairs apart.
     centres = np.concatenate([[raw.min()], centres, [raw.max()]])
     scores = np.concatenate([curve.predict([raw.min()]), scores, curve.predict([raw.max()])])
     centres, first = np.unique(centres.round(4), return_index=True)
@@ -180,8 +183,8 @@ def decision_targets(
 
     Args:
         actions: accept, reject, swap or edit per triplet, (n,).
-        reasons: why it was rejected, (n,).
-        a_raw: float (n,), the judge's raw values of (premise, positive) as they were judged.
+        reasons: reason of each rejection, (n,).
+        a_raw: float (n,), the judge's raw values of (premise, positive).
         b_raw: float (n,), those of (premise, hard negative).
     """
     raw: list[float] = []
@@ -201,7 +204,7 @@ def decision_targets(
 
 
 GOLD_PAIRS = 500
-"""Gold pairs scored for a calibration: enough for an isotonic curve, seconds with the embedded LLM."""
+"""Gold pairs scored for a calibration: enough for an isotonic curve, and seconds of work for the embedded LLM."""
 _SCALES = ((0.0, 1.0), (1.0, 5.0), (0.0, 4.0), (0.0, 5.0))
 """Scales of published similarity scores; the first that holds every score of a file is its scale."""
 
@@ -213,7 +216,7 @@ class GoldPairs:
     name: str
     pairs: list[tuple[str, str]]
     gold: np.ndarray
-    """float64 (pairs,), on the scale 0..5 whatever the file's own."""
+    """float64 (pairs,), converted to the scale 0..5."""
 
 
 def tuning_tasks(folder: Path) -> dict[str, Path]:
@@ -233,9 +236,9 @@ def tuning_tasks(folder: Path) -> dict[str, Path]:
 
 
 def gold_pairs(folder: Path, *, task: str = "", count: int = GOLD_PAIRS) -> GoldPairs:
-    """Return some pairs of a task of the folder, the same ones each time; by default of the first of its tasks.
+    """Return a fixed sample of pairs of one of the folder's tasks, by default the first.
 
-    Raises InputError for a task that is not there, and for scores on no known scale.
+    Raises InputError for a task that does not exist, and for scores on an unknown scale.
     """
     tasks = tuning_tasks(folder)
     name = task or next(iter(tasks))
@@ -249,13 +252,10 @@ def gold_pairs(folder: Path, *, task: str = "", count: int = GOLD_PAIRS) -> Gold
 
 
 def gold_scale(task: StsTask) -> tuple[float, float]:
-    """Return the lowest and the highest score the task's pairs could have.
+    """Return the ends of the task's scale: the first of 0..1, 1..5, 0..4 and 0..5 that contains all of its scores.
 
-    The scale is read off all scores of the file: 0..1, 1..5, 0..4 or 0..5, the first that holds them all. SemEval's
-    tasks (STS12 to STS16, STSB) are known to use 0..5 and keep it even when no pair is below 1 or above 4.
-
-    Raises:
-        InputError: for scores on another scale.
+    SemEval's tasks (STS12 to STS16, STSB) use 0..5 even if no pair is below 1 or above 4. Raises InputError for
+    scores on another scale.
     """
     lowest, highest = float(task.gold.min()), float(task.gold.max())
     fitting = [(low, high) for low, high in _SCALES if low <= lowest and highest <= high]

@@ -1,11 +1,11 @@
-"""The judge that asks for a number, as the paper does: the value the model expects to write, not the one it writes.
+"""The paper's judge, which asks for a number; the score is the expected digit and not the one the model writes.
 
-With p(d) the probability of the next token being the digit d, after a prompt that asks how alike two sentences are,
+With p(d) the probability that the next token is the digit d, after a prompt that asks how similar two sentences are,
 
     digit(a, b) = sum_d d * p(d) / sum_d p(d),   d = 0 .. 5        (softmax over the six digit tokens alone)
 
-and the raw value is the mean over both orders of the pair. A written number would be one of six values at best; the
-expected value also separates a hesitant 3 from a sure one. The few-shot part of the prompt is decoded once.
+and the raw value is the mean over both orders of the pair. A written digit has only six values; the expected value
+also distinguishes a hesitant 3 from a certain one. The few-shot part of the prompt is decoded once.
 """
 
 from abc import ABC, abstractmethod
@@ -24,7 +24,7 @@ DIGITS = "012345"
 
 
 class DigitJudge(PairJudge):
-    """Expected value over the digit tokens 0..5; raw values lie in 0..5, which makes them no calibrated scores."""
+    """Expected value over the digit tokens 0..5; raw values lie in 0..5 but are not calibrated."""
 
     kind = "digit"
 
@@ -41,7 +41,7 @@ class DigitJudge(PairJudge):
         return np.array([(expected[a, b] + expected[b, a]) / 2 for a, b in pairs])
 
     def _tail(self, a: str, b: str) -> list[int]:
-        """Return the tokens of one pair's question up to where the digit comes."""
+        """Return the tokens of one pair's question up to the digit."""
         text = self._prompt.tail(shortened(self._llm, a), shortened(self._llm, b))
         return self._llm.tokenize(f"{text} {DIGITS[0]}")[:-1]
 
@@ -68,10 +68,10 @@ def expected_digit(logits_nd: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def digit_tokens(llm: Engine | DecoderLLM, prompt: DigitPrompt) -> list[int]:
-    """Return the token that each digit is after the prompt.
+    """Return the token of each digit after the prompt.
 
-    Some vocabularies write " 3" as a blank and a digit (SmolLM2), others as one token: the digit's token is the last
-    one, and all before it must be the same for each digit. InputError for a vocabulary where that does not hold.
+    Some vocabularies write " 3" as a space and a digit (SmolLM2), others as one token: the digit's token is the last
+    one, and all before it must be equal for all digits. InputError for a vocabulary where this does not hold.
     """
     written = [llm.tokenize(f"{prompt.tail('', '')} {digit}") for digit in DIGITS]
     if len({tuple(tokens[:-1]) for tokens in written}) > 1 or len({tokens[-1] for tokens in written}) < len(DIGITS):

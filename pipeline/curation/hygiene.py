@@ -21,7 +21,7 @@ from pipeline.records import Triplet
 SIDES: Final = ("premise", "positive", "hard_negative")
 EXACT, NEAR = "exact", "near"
 NEAR_COPY: Final = 0.9
-"""Least similarity of letter sequences at which a positive counts as a near copy of its premise."""
+"""Least Jaccard similarity of letter sequences at which a positive is a near copy of its premise."""
 COPIES: Final = {
     "positive_copy": "positive equals the premise",
     "positive_near_copy": "positive nearly equals the premise",
@@ -40,17 +40,17 @@ class Leak:
     task: str
     sentence: str
     similarity: float
-    """1 for equal up to case, punctuation and spaces; below it the share of letter sequences in common."""
+    """1 for equal up to case, punctuation and spaces; otherwise the Jaccard similarity of letter sequences."""
 
 
 def duplicate_groups(
     triplets: Sequence[Triplet], *, threshold: float = 0.8, on_texts: Callable[[int], None] = lambda done: None
 ) -> pd.DataFrame:
-    """Find groups of triplets that say the same.
+    """Find groups of equal and nearly equal triplets.
 
     Returns:
         Columns group (number), kind (exact: equal up to case, punctuation and spaces; near: similar letter sequences
-        over all three sentences, chained), triplet (place), similarity (to the group's most similar other member).
+        over all three sentences, chained), triplet (index), similarity (to the group's most similar other member).
         A near group holds at least two triplets that are not exact duplicates of each other.
     """
     keys = [tuple(normalised(getattr(triplet, side)) for side in SIDES) for triplet in triplets]
@@ -70,7 +70,7 @@ def duplicate_groups(
 
 
 def leaks(triplets: Sequence[Triplet], tasks: Sequence[StsTask], *, threshold: float = 0.8) -> list[Leak]:
-    """Find sentences that occur in evaluation tasks: any side that is equal, and premises that are nearly so."""
+    """Find sentences that occur in evaluation tasks: equal ones on any side, and nearly equal premises."""
     tested: dict[str, tuple[str, str]] = {}
     for task in tasks:
         for sentence in (*task.sentence1, *task.sentence2):
@@ -95,7 +95,7 @@ def leaks(triplets: Sequence[Triplet], tasks: Sequence[StsTask], *, threshold: f
 
 
 def copies(triplets: Sequence[Triplet]) -> list[tuple[int, str]]:
-    """Return (place, finding of COPIES) of each triplet with sides that repeat each other; a triplet may have two."""
+    """Return (index, finding of COPIES) for triplets whose sides repeat each other; a triplet may have two."""
     found: list[tuple[int, str]] = []
     for place, triplet in enumerate(triplets):
         premise, positive, hard_negative = (normalised(getattr(triplet, side)) for side in SIDES)
@@ -121,17 +121,17 @@ _FEATURES = 1 << 20
 _BANDS, _ROWS = 20, 4
 """A pair of similarity s becomes a candidate with probability 1 - (1 - s^4)^20: 0.99996 at 0.8, 0.12 at 0.3."""
 _ALL_PAIRS_BELOW = 64
-"""In a larger bucket every member is compared with the first one only; its other bands give it further chances."""
+"""In a larger bucket every member is compared only with the first; other bands give it further chances."""
 _CHUNK = 20_000
 
 
 def normalised(text: str) -> str:
-    """Return lower-case words with single blanks: case, punctuation and spaces do not count."""
+    """Return the lower-case words separated by single spaces: case, punctuation and spacing do not count."""
     return " ".join(_WORD.findall(normalize("NFC", text).casefold()))
 
 
 def equal_groups(keys: Sequence[Hashable]) -> list[list[int]]:
-    """Return the places of keys that occur more than once, group by group in order of first occurrence."""
+    """Return the indices of keys that occur more than once, in groups by first occurrence."""
     places: dict[Hashable, list[int]] = {}
     for place, key in enumerate(keys):
         places.setdefault(key, []).append(place)
@@ -141,15 +141,15 @@ def equal_groups(keys: Sequence[Hashable]) -> list[list[int]]:
 def near_pairs(
     texts: Sequence[str], *, threshold: float = 0.8, on_texts: Callable[[int], None] = lambda done: None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return pairs of places (i < j), int64 (pairs, 2), of texts at least this similar, and the similarities.
+    """Return index pairs (i < j) of texts at least this similar, int64 (pairs, 2), and the similarities.
 
     Args:
-        texts: normalised texts; one without a letter sequence is near to nothing.
+        texts: normalised texts; texts of fewer than four characters have no near pairs.
         threshold: least Jaccard similarity, in (0, 1].
         on_texts: called with the number of texts read so far.
 
     Returns:
-        Pairs in rising order and float64 (pairs,). Pairs near the threshold may be missed with the probability above.
+        Pairs in ascending order and float64 (pairs,). Pairs are missed with the probability given at _BANDS.
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"the threshold must lie in (0, 1], got {threshold}")
@@ -163,7 +163,7 @@ def near_pairs(
 
 
 def joined_groups(pairs: np.ndarray, count: int) -> list[list[int]]:
-    """Return groups of places, out of `count`, that chains of pairs connect; pairs int64 (pairs, 2)."""
+    """Return the groups of indices below `count` that chains of pairs connect; pairs: int64 (pairs, 2)."""
     if not len(pairs):
         return []
     links = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
@@ -212,11 +212,12 @@ def _minima(sets: "csr_matrix", factor: np.ndarray, offset: np.ndarray) -> np.nd
 
 
 def _candidates(signatures: np.ndarray) -> np.ndarray:
-    """Pairs that share a band of their signatures, int64 (pairs, 2), each once, in rising order."""
+    """Return the pairs that share a band of their signatures, int64 (pairs, 2), each once, in ascending order."""
     found: list[np.ndarray] = []
     usable = np.flatnonzero((signatures != np.iinfo(np.uint32).max).any(axis=1))
     for band in range(_BANDS):
         rows = np.ascontiguousarray(signatures[usable, band * _ROWS : (band + 1) * _ROWS])
+        # Each row of a band as one opaque value: equal bands can then be found by sorting.
         keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * _ROWS))).ravel()
         order = np.argsort(keys, kind="stable")
         edges = np.flatnonzero(keys[order][1:] != keys[order][:-1]) + 1

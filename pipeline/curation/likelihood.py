@@ -91,11 +91,11 @@ def packed(jobs: Iterable[T], *, size: Callable[[T], int], tokens_a_call: int) -
         yield batch
 
 
-Scored = tuple[str, str]  # (context, reply); the context "" asks for a reply to nothing
+Scored = tuple[str, str]  # (context, reply); "" as context measures the reply alone
 
 
 class Costs(Protocol):
-    """Measures replies under a prompt."""
+    """Measures how unlikely replies are under a prompt."""
 
     def of(self, prompt: SidePrompt, wanted: Iterable[Scored]) -> dict[Scored, float]:
         """Return the nats per token of each (context, reply) after prompt and context."""
@@ -109,12 +109,12 @@ class _Job:
     reply: list[int]
 
     def tokens(self) -> int:
-        """Return how many tokens the call takes."""
+        """Return the number of tokens in the call."""
         return len(self.context) + len(self.reply)
 
 
 class EngineCosts:
-    """Costs under a GGUF file, many texts read together behind the shared prompt."""
+    """Costs under a GGUF model; many texts are read together after the shared prompt."""
 
     def __init__(self, llm: Engine) -> None:
         self._llm = llm
@@ -146,7 +146,7 @@ class EngineCosts:
 class FolderCosts:
     """Costs under a transformers folder, decoder or encoder-decoder, on a CPU or a GPU.
 
-    Raises InputError where the longest question would not fit the model's window.
+    Raises InputError if the longest question would not fit the model's window.
     """
 
     def __init__(self, llm: "TorchLLM") -> None:
@@ -173,7 +173,10 @@ class FolderCosts:
 
 
 def _nats_per_token(logits_nv: NDArray[np.float32], replies: Sequence[Sequence[int]]) -> list[float]:
-    """Return the mean of -log softmax over each reply's tokens; the rows of all replies follow each other."""
+    """Return the mean of -log softmax over each reply's tokens.
+
+    logits_nv: float32 (tokens of all replies in order, vocabulary).
+    """
     token_n = np.concatenate([np.asarray(reply) for reply in replies])
     top_n = logits_nv.max(axis=1)
     chosen_n = logits_nv[np.arange(len(token_n)), token_n] - top_n
@@ -184,12 +187,12 @@ def _nats_per_token(logits_nv: NDArray[np.float32], replies: Sequence[Sequence[i
 
 @dataclass(frozen=True, slots=True)
 class DigitPrompt:
-    """Instruction and scored examples of the judge that asks for a number; version as in a prompt set."""
+    """Instruction and scored examples of the digit judge; version as in a prompt set."""
 
     version: int
     instruction: str
     labels: tuple[str, str, str]
-    """In front of the first sentence, the second one and the number."""
+    """Labels of the first sentence, the second one and the number."""
     examples: tuple[tuple[str, str, int], ...]
 
     def prefix(self) -> str:
@@ -198,7 +201,7 @@ class DigitPrompt:
         return f"{self.instruction}\n{shots}"
 
     def tail(self, first: str, second: str) -> str:
-        """Return the part of one pair, which a blank and the digit follow; line breaks in it become spaces."""
+        """Return the part of one pair, to be followed by a space and the digit; line breaks become spaces."""
         one, two, number = self.labels
         return f"{one}: {' '.join(first.split())}\n{two}: {' '.join(second.split())}\n{number}:"
 
@@ -214,11 +217,11 @@ DIGIT_PROMPT = DigitPrompt(
         ("A man drives a red car.", "A man is driving a car.", 4),
     ),
 )
-"""What the digit judge asks."""
+"""Prompt of the digit judge."""
 
 
 class _LikelihoodBased(PairJudge):
-    """What both judges share: the cost of each reply under a prompt, computed once."""
+    """Base of both judges: the cost of each reply under a prompt, computed once."""
 
     def __init__(self, costs: Costs, *, name: str, prompts: PromptSet = JUDGE_PROMPTS, chunk_pairs: int = 32) -> None:
         super().__init__(name, chunk_pairs=chunk_pairs)
@@ -248,7 +251,7 @@ class LikelihoodJudge(_LikelihoodBased):
 
 
 class EntailmentJudge(_LikelihoodBased):
-    """Paraphrase against contradiction prompt: entailments score above contradictions on the average."""
+    """Paraphrase prompt against contradiction prompt: on average, entailments score above contradictions."""
 
     kind = "entailment"
 

@@ -1,4 +1,4 @@
-"""The curation rule of stage 2: which triplets are kept, and what each condition costs."""
+"""The curation rule of stage 2: which triplets it keeps, and how many each condition removes."""
 
 from dataclasses import dataclass
 
@@ -10,25 +10,25 @@ from pipeline.statistics import Interval, multinomial_counts
 
 MIN_DECISIONS = 20
 MAX_DECISIONS = 2_000
-"""More decisions than these are sampled: the search holds one row per rule and one column per decision."""
+"""Most decisions used, by sampling: the search holds one row per rule and one column per decision."""
 _GRID = np.arange(0, 5.01, 0.25)
 _GAPS = np.arange(-1, 3.01, 0.25)
 
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
-    """Counts of one rule over judged triplets; the three losses overlap, since each condition is counted alone."""
+    """Counts of one rule over judged triplets; the three losses overlap, as each condition is counted separately."""
 
     judged: int
     kept: int
     lost_by_alpha: int
-    """a below alpha: the positive is too far."""
+    """a below alpha: the positive is too far away."""
     lost_by_beta: int
-    """b above beta: the hard negative is too near."""
+    """b above beta: the hard negative is too close."""
     lost_by_gamma: int
-    """a - b below gamma: the two are not far enough apart."""
+    """a - b below gamma: the gap is too small."""
     unjudged: int
-    """A score is missing (NaN): neither kept nor lost."""
+    """A score is missing (NaN): counted as neither kept nor lost."""
 
 
 def keeps(rule: CurationRule, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -48,7 +48,7 @@ def keeps(rule: CurationRule, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def funnel(rule: CurationRule, a: np.ndarray, b: np.ndarray) -> Funnel:
-    """Count what a rule keeps and what each condition by itself would lose; a, b as in `keeps`."""
+    """Count what a rule keeps and what each condition alone would lose; a, b as in `keeps`."""
     a, b = _scores(a, b)
     judged = np.isfinite(a) & np.isfinite(b)
     return Funnel(
@@ -62,26 +62,26 @@ def funnel(rule: CurationRule, a: np.ndarray, b: np.ndarray) -> Funnel:
 
 
 def _gap_holds(rule: CurationRule, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    # The sum as it is written in the paper: SQL and this function must agree in the last bit.
+    # b + gamma as in the paper: SQL and this function must agree to the last bit.
     return a >= b + rule.gamma
 
 
 def _scores(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if a.shape != b.shape:
-        raise ValueError(f"expected as many scores a as b, got shapes {a.shape} and {b.shape}")
+        raise ValueError(f"expected a and b of the same shape, got {a.shape} and {b.shape}")
     return a, b
 
 
 @dataclass(frozen=True, slots=True)
 class RuleFit:
-    """How a rule does against people's decisions."""
+    """How well a rule agrees with people's decisions."""
 
     rule: CurationRule
     precision: Interval
-    """Share of the kept that people accepted."""
+    """Share of the kept triplets that people accepted."""
     recall: Interval
-    """Share of the accepted that is kept."""
+    """Share of the accepted triplets that the rule keeps."""
     f1: Interval
     """Harmonic mean of both."""
     decisions: int
@@ -90,7 +90,7 @@ class RuleFit:
 
 @dataclass(frozen=True, slots=True)
 class BestRule:
-    """The grid's rule of highest F1, with how far each threshold moves when the decisions are drawn again."""
+    """The rule with the highest F1 on the grid, and a bootstrap interval for each threshold."""
 
     fit: RuleFit
     alpha: Interval
@@ -101,7 +101,7 @@ class BestRule:
 def measure_rule(
     rule: CurationRule, a: np.ndarray, b: np.ndarray, accepted: np.ndarray, *, seed: int = 0, draws: int = 200
 ) -> RuleFit:
-    """Measure a rule against decisions: a, b float (n,), scores as in `keeps`; accepted bool (n,)."""
+    """Compare a rule with decisions: a, b float (n,), scores as in `keeps`; accepted bool (n,)."""
     a, b, accepted = _sampled(a, b, accepted, seed)
     return _fit(rule, a, b, accepted, _weights(len(a), seed, draws))
 
@@ -109,8 +109,8 @@ def measure_rule(
 def best_rule(a: np.ndarray, b: np.ndarray, accepted: np.ndarray, *, seed: int = 0, draws: int = 200) -> BestRule:
     """Search the grid of thresholds (steps of 0.25) for the highest F1; arguments as in `measure_rule`.
 
-    The interval of a threshold is the middle 95 % of the best ones over bootstrap draws of the decisions. Of equal
-    rules the loosest is chosen.
+    The interval of a threshold is the middle 95 % of its best values over bootstrap draws of the decisions. Ties go
+    to the loosest rule.
 
     Raises:
         InputError: for fewer than MIN_DECISIONS decisions, or when all or none were accepted.
