@@ -1,7 +1,7 @@
 """Behavioural tests for pairs of sentences: what an encoder should do, one capability at a time.
 
-Three kinds, after CheckList (Ribeiro et al. 2020, arXiv 2005.04118), carried over from labels to similarities.
-Cosines of different encoders do not share a scale, so nothing is compared with a fixed cosine: relative similarity is
+Three kinds, after CheckList (Ribeiro et al. 2020, arXiv 2005.04118), adapted from labels to similarities. Cosines of
+different encoders have different scales; results therefore use relative similarity instead of fixed cosines:
 (cosine - u) / (1 - u), with u the encoder's mean cosine over the suite's unrelated pairs. 0 is unrelated, 1 is equal.
 """
 
@@ -20,9 +20,9 @@ from pipeline.records import InputError, text_id
 Kind = Literal["same", "different", "invariance", "directional"]
 
 SAME_AT_LEAST = 0.5
-"""Least relative similarity of a pair that means the same; a pair that means something else must stay below."""
+"""Least relative similarity of a pair with the same meaning; pairs with different meanings must stay below."""
 INVARIANCE = 0.1
-"""Most that a change without meaning may move the relative similarity."""
+"""Largest shift of the relative similarity by a change that does not affect the meaning."""
 REFERENCE = "unrelated"
 """Capability whose pairs are the zero of the relative similarity."""
 
@@ -48,7 +48,7 @@ class Case:
 
     @classmethod
     def of(cls, capability: str, kind: Kind, sentence: str, other: str, third: str | None) -> "Case":
-        """Build a case whose id is a hash of what it says. Raises InputError for a kind that lacks its sentences."""
+        """Build a case whose id is a hash of its content. InputError for an unknown kind or missing sentences."""
         if kind not in KIND_WORDS:
             raise InputError(f"There is no kind of test {kind!r}; choose one of {', '.join(KIND_WORDS)}.")
         texts = [capability, sentence, other] + ([third or ""] if kind in ("invariance", "directional") else [])
@@ -60,7 +60,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """What an encoder did with one case."""
+    """Result of an encoder on one case."""
 
     case: Case
     similarity: float
@@ -69,7 +69,7 @@ class CaseResult:
     """Relative similarity of the third sentence: to the first (directional), to the other one (invariance)."""
     passed: bool
     margin: float
-    """How far from failing: above zero passed. In units of the relative similarity."""
+    """Distance from failing in relative similarity; positive if passed."""
 
 
 _CAPABILITIES: tuple[tuple[str, Kind, Callable[[], Iterator[templates.Texts]]], ...] = (
@@ -93,7 +93,7 @@ CAPABILITIES = tuple(name for name, *_ in _CAPABILITIES)
 
 
 def built_in_cases() -> list[Case]:
-    """Fill the templates: always the same cases in the same order."""
+    """Fill the templates; always gives the same cases in the same order."""
     return [
         Case.of(capability, kind, sentence, other, third)
         for capability, kind, texts in _CAPABILITIES
@@ -102,7 +102,7 @@ def built_in_cases() -> list[Case]:
 
 
 def read_cases(path: Path) -> list[Case]:
-    """Read cases of JSON lines. Raises InputError that names the line that is not a case."""
+    """Read cases from JSON lines. Raises InputError with the number of the first invalid line."""
     cases = []
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
         if line.strip():
@@ -114,7 +114,7 @@ def read_cases(path: Path) -> list[Case]:
 
 
 def pairs_of(cases: Iterable[Case]) -> list[tuple[str, str]]:
-    """The sentence pairs whose similarity the cases ask for: one each, and a second where there is a third text."""
+    """Return the sentence pairs whose similarity the cases need: one each, and a second if there is a third text."""
     pairs = []
     for case in cases:
         pairs.append((case.sentence, case.other))
@@ -126,8 +126,7 @@ def pairs_of(cases: Iterable[Case]) -> list[tuple[str, str]]:
 def run_cases(cases: Sequence[Case], encoder: Any) -> list[CaseResult]:
     """Run cases on an encoder, which has encode(sentences, batch_size=, show_progress_bar=) -> (n, d).
 
-    The built-in unrelated pairs are the zero of the similarities; they are encoded whether they are among the cases
-    or not.
+    The built-in unrelated pairs define the zero of the similarities and are always encoded.
     """
     reference = [Case.of(REFERENCE, "different", *texts) for texts in templates.unrelated()]
     pairs = list(dict.fromkeys(pairs_of([*reference, *cases])))
@@ -157,7 +156,7 @@ class CapabilityScore:
 
 
 def by_capability(results: Iterable[CaseResult]) -> list[CapabilityScore]:
-    """Count passes per capability and kind, in the order in which they come."""
+    """Count passes per capability and kind, in order of first occurrence."""
     groups: dict[tuple[str, Kind], list[bool]] = {}
     for result in results:
         groups.setdefault((result.case.capability, result.case.kind), []).append(result.passed)
@@ -185,5 +184,5 @@ def _third_pair(case: Case, third: str) -> tuple[str, str]:
 
 
 def case_of(fields: dict[str, Any]) -> Case:
-    """Build a case of plain values, as `asdict` gives them; its id is computed again. Raises KeyError, InputError."""
+    """Build a case from `asdict`'s values, computing its id anew. Raises KeyError or InputError."""
     return Case.of(fields["capability"], fields["kind"], fields["sentence"], fields["other"], fields.get("third"))

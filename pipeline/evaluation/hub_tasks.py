@@ -1,7 +1,7 @@
-"""STS and retrieval tasks fetched from the Hugging Face Hub at pinned revisions, into folders the readers know.
+"""STS and retrieval tasks from the Hugging Face Hub at pinned revisions, written in the layouts that are read here.
 
-The revisions are those that mteb pins. A task is written whole or not at all, with a record of where it came from,
-and refused when its count of pairs is not the published one.
+The revisions are those that mteb pins. A task is written atomically with a record of its source, and rejected if its
+number of pairs is not the published one.
 """
 
 import json
@@ -18,18 +18,18 @@ from pipeline.records import InputError, UnreachableError
 
 Row = Mapping[str, Any]
 Load = Callable[[str, str | None, str], Iterable[Row]]
-"""Takes a repository, the name of a configuration and a revision; gives the rows of its evaluated split."""
+"""Takes a repository, a configuration's name and a revision; returns the rows of the evaluated split."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubTask:
-    """Where a task lies on the hub."""
+    """A task's source on the hub."""
 
     repository: str
     revision: str
-    """Commit of the repository, so that a task stays the same."""
+    """Commit of the repository, which keeps the task unchanged."""
     rows: int
-    """Pairs of an STS task, documents of a retrieval task; another count is refused."""
+    """Expected number of pairs (STS) or documents (retrieval)."""
 
 
 STS_ON_HUB: dict[str, HubTask] = {
@@ -51,20 +51,20 @@ RETRIEVAL_ON_HUB: dict[str, HubTask] = {
     "NFCorpus": HubTask("mteb/nfcorpus", "ec0fa4fe99da2ff19ca1214b7966684033a58814", 3633),
     "SciFact": HubTask("mteb/scifact", "d56462d0e63a25450459c4f213e49ffdb866f7f9", 5183),
 }
-"""Small enough for two cores: NanoBEIR's are 50 queries each, the last two are BEIR's own."""
+"""Small enough for two cores: NanoBEIR's tasks have 50 queries each; the last two are BEIR's own."""
 
 ON_HUB = {"sts": STS_ON_HUB, "retrieval": RETRIEVAL_ON_HUB}
 
 _SICK_BLOCKS = (4500, 500)
-"""Sizes of SICK's train and trial sets: the hub's copy holds them beside the test pairs, in no stated order."""
+"""Sizes of SICK's train and trial sets, which the hub's copy mixes with the test pairs in an unstated order."""
 _SICK_TEST_DIGEST = "caefc946e31bd4eb0302932cf0bef347"
-"""Of the test pairs in any order, white space aside: what tells them from the other 5,000."""
+"""Digest of the test pairs in any order, ignoring white space; it tells them from the other 5,000."""
 
 
 def fetch_sts(name: str, folder: Path, load: Load) -> int:
-    """Write FOLDER/NAME.tsv and return its count of pairs.
+    """Write FOLDER/NAME.tsv and return its number of pairs.
 
-    Raises InputError for an unknown task, a count that is not the published one, and what `load` raises.
+    Raises InputError for an unknown task or an unexpected number of pairs, and whatever `load` raises.
     """
     task = _known(name, STS_ON_HUB)
     pairs = [
@@ -81,10 +81,10 @@ def fetch_sts(name: str, folder: Path, load: Load) -> int:
 
 
 def sick_test_pairs(pairs: Sequence[ScoredPair]) -> list[ScoredPair]:
-    """Return SICK's 4,927 test pairs out of a copy that holds train, trial and test one after the other.
+    """Return SICK's 4,927 test pairs from a copy that holds train, trial and test one after the other.
 
-    mteb evaluates all 9,927 of them, so its SICK-R is another task than the published one. Raises InputError when
-    no stretch of the copy is the test set.
+    mteb evaluates all 9,927, hence its SICK-R is not the published task. Raises InputError if the test set is not
+    found in the copy.
     """
     wanted = STS_ON_HUB["SICKR-test"].rows
     train, trial = _SICK_BLOCKS
@@ -99,13 +99,13 @@ def sick_test_pairs(pairs: Sequence[ScoredPair]) -> list[ScoredPair]:
 
 
 def pairs_digest(pairs: Iterable[ScoredPair]) -> str:
-    """Hash of pairs of texts, whatever their order and white space."""
+    """Return a hash of pairs of texts that ignores their order and white space."""
     lines = sorted(f"{_spaced(pair.first)}\t{_spaced(pair.second)}" for pair in pairs)
     return blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
 
 
 def fetch_retrieval(name: str, folder: Path, load: Load) -> int:
-    """Write FOLDER/NAME in BEIR's layout and return its count of documents; errors as in `fetch_sts`."""
+    """Write FOLDER/NAME in BEIR's layout and return its number of documents; errors as in `fetch_sts`."""
     task = _known(name, RETRIEVAL_ON_HUB)
     folder.mkdir(parents=True, exist_ok=True)
     with whole_folder(folder / name, over=True) as target:
@@ -123,7 +123,7 @@ def fetch_retrieval(name: str, folder: Path, load: Load) -> int:
 
 
 def fetched(folder: Path) -> dict[str, dict[str, Any]]:
-    """Task -> repository, revision and rows, of the tasks that were fetched into this folder and are still there."""
+    """Return task -> repository, revision and rows for the downloaded tasks that are still in this folder."""
     path = folder / "sources.json"
     records = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return {
@@ -163,11 +163,11 @@ def _spaced(text: str) -> str:
 
 
 _SPLITS = ("test", "train")
-"""The evaluated split is the first of these; a configuration with another single split is taken whole."""
+"""The evaluated split is the first of these that exists, or else the configuration's first split."""
 
 
 def hub_rows(cache: Path) -> Load:
-    """Return the function that loads rows; downloads go to `cache`, and no code of a data set is run."""
+    """Return a function that loads rows; downloads go to `cache`, and no code of a data set is run."""
 
     def load(repository: str, configuration: str | None, revision: str) -> Iterable[Row]:
         from datasets import get_dataset_config_names, get_dataset_split_names, load_dataset
@@ -185,7 +185,7 @@ def hub_rows(cache: Path) -> Load:
 
 @contextmanager
 def one_sentence(repository: str) -> Iterator[None]:
-    """Turn what an absent or broken data set raises into an InputError, no network into an UnreachableError."""
+    """Turn errors of a missing or broken data set into InputError, and network errors into UnreachableError."""
     from huggingface_hub.errors import HfHubHTTPError
 
     try:

@@ -1,4 +1,4 @@
-"""A table of encoders x tasks for a paper: Markdown, LaTeX or CSV, with missing cells as missing."""
+"""A table of encoders x tasks for a paper, as Markdown, LaTeX or CSV; missing scores stay missing."""
 
 import csv
 import io
@@ -17,13 +17,13 @@ class Published:
     name: str
     base: str
     scores: tuple[float | None, ...]
-    """Per standard task; None where the source gives no number."""
+    """Per standard task; None if the source gives no number."""
     average: float | None
-    """As the source gives it, or the mean of the seven rounded scores."""
+    """As given by the source, or the mean of the seven rounded scores."""
     source: str
 
     def by_task(self) -> dict[str, float]:
-        """Return the scores there are, by task."""
+        """Return the available scores by task."""
         return {task: value for task, value in zip(STANDARD_TASKS, self.scores, strict=True) if value is not None}
 
 
@@ -80,7 +80,7 @@ _LATEX = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One encoder: Spearman x 100 per task, its mean, over how many tasks, and where published numbers come from."""
+    """One encoder: Spearman x 100 per task, their mean, its number of tasks, and the source of published numbers."""
 
     name: str
     scores: dict[str, float]
@@ -90,10 +90,10 @@ class Entry:
 
 
 def measured(name: str, spearman: dict[str, float]) -> Entry:
-    """Build the row of an encoder scored here from fractions.
+    """Build the row of an encoder from its Spearman correlations, fractions.
 
-    The mean is over the standard tasks, each rounded to two digits as in published tables; over all tasks when none
-    is standard. What is missing or undefined counts nowhere.
+    The mean is over the standard tasks, each rounded to two digits as in published tables, or over all tasks if none
+    is standard. Missing and undefined scores are not averaged.
     """
     scores = {task: round(100 * value, 2) for task, value in spearman.items() if isfinite(value)}
     counted = [task for task in STANDARD_TASKS if task in scores] or list(scores)
@@ -109,13 +109,13 @@ def published(row: Published) -> Entry:
 
 
 def columns(entries: Sequence[Entry]) -> list[str]:
-    """The standard tasks, then any other task that occurs."""
+    """Return the standard tasks, then all other tasks that occur."""
     found = {task for entry in entries for task in entry.scores}
     return [*STANDARD_TASKS, *sorted(found - set(STANDARD_TASKS))]
 
 
 def as_markdown(entries: Sequence[Entry]) -> str:
-    """Table for Markdown; the best measured score of a task in bold."""
+    """Return a Markdown table with the best measured score of each task in bold."""
     tasks = columns(entries)
     head = ["Encoder", *tasks, "Average", "Tasks", "Source"]
     best = _best(entries, tasks)
@@ -128,7 +128,7 @@ def as_markdown(entries: Sequence[Entry]) -> str:
 
 
 def as_latex(entries: Sequence[Entry]) -> str:
-    """Tabular for LaTeX with booktabs; the best measured score of a task in bold."""
+    """Return a LaTeX tabular (booktabs) with the best measured score of each task in bold."""
     tasks = columns(entries)
     best = _best(entries, tasks)
     head = ["Encoder", *tasks, "Average", "Tasks"]
@@ -146,7 +146,7 @@ def as_latex(entries: Sequence[Entry]) -> str:
 
 
 def as_csv(entries: Sequence[Entry]) -> str:
-    """Comma-separated table; a missing score is an empty cell, and no cell is read as a formula by a spreadsheet."""
+    """Return a CSV table; missing scores are empty cells, and no cell is a formula to a spreadsheet."""
     tasks = columns(entries)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -181,7 +181,7 @@ def _number(value: float | None) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Return a text as it is inside a cell of a Markdown table."""
+    """Escape a text for a cell of a Markdown table."""
     one_line = " ".join(text.split())
     return "".join(f"\\{mark}" if mark in "\\|*_`<>[]" else mark for mark in one_line)
 

@@ -1,4 +1,4 @@
-"""One's own scored pairs: any csv, tsv, jsonl or parquet file with two texts and a score becomes a task file."""
+"""A user's own scored pairs: any csv, tsv, jsonl or parquet file with two texts and a score becomes an STS task."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from pipeline.files.source import Source, make_source
 from pipeline.records import InputError
 
 PAIR_KINDS = ("csv", "tsv", "jsonl", "parquet")
-"""Kinds of files that have columns to choose from."""
+"""Kinds of files with columns to choose from."""
 _FIRST = ("sentence1", "text1", "sentence_a", "sent1", "s1", "first", "premise")
 _SECOND = ("sentence2", "text2", "sentence_b", "sent2", "s2", "second", "hypothesis")
 _SCORE = ("score", "gold", "similarity", "label", "relatedness_score", "rating")
@@ -21,7 +21,7 @@ _SCORE = ("score", "gold", "similarity", "label", "relatedness_score", "rating")
 
 @dataclass(frozen=True, slots=True)
 class ScoredPair:
-    """Two texts and what people say of their similarity, on any scale."""
+    """Two texts and their human similarity score, on any scale."""
 
     first: str
     second: str
@@ -30,7 +30,7 @@ class ScoredPair:
 
 @dataclass(frozen=True, slots=True)
 class PairFile:
-    """What a file gave; len(pairs) + len(rejected) is its number of rows."""
+    """Contents of a file; len(pairs) + len(rejected) is its number of rows."""
 
     pairs: list[ScoredPair]
     rejected: list[Rejected]
@@ -41,9 +41,9 @@ class PairFile:
 
 
 def pair_columns(content: Path | bytes, name: str, encoding: str = "") -> list[str]:
-    """Names of the columns to choose the two texts and the score from.
+    """Return the columns to choose the two texts and the score from.
 
-    Raises InputError for a file that cannot be read, or has fewer than three columns.
+    Raises InputError for a file that cannot be read or has fewer than three columns.
     """
     source = _table(content, name, encoding)
     offered = column_names(source)
@@ -55,7 +55,7 @@ def pair_columns(content: Path | bytes, name: str, encoding: str = "") -> list[s
 
 
 def guess_columns(content: Path | bytes, name: str, encoding: str = "") -> tuple[str | None, str | None, str | None]:
-    """Columns that are likely the two texts and the score, None where no name tells."""
+    """Return the likely columns of the two texts and the score; None where no name is a usual one."""
     offered = pair_columns(content, name, encoding)
     lower = {column.lower(): column for column in reversed(offered)}
 
@@ -68,7 +68,7 @@ def guess_columns(content: Path | bytes, name: str, encoding: str = "") -> tuple
 def read_pairs(
     content: Path | bytes, *, name: str, first: str, second: str, score: str, encoding: str = ""
 ) -> PairFile:
-    """Read scored pairs from a file of PAIR_KINDS; a row that cannot be used is rejected with its reason.
+    """Read scored pairs from a file of PAIR_KINDS; unusable rows are rejected with their reason.
 
     Raises InputError for another type of file, a missing column, and a file in which no row can be used.
     """

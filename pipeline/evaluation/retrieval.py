@@ -13,27 +13,27 @@ from pipeline.files.source import text_lines
 from pipeline.records import InputError
 
 _SPLITS = ("test", "dev", "train")
-"""Which qrels are read where there are several, the first that exists."""
+"""The first of these whose qrels exist is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievalTask:
-    """A corpus, queries, and which documents answer each of them."""
+    """A corpus, queries, and the relevant documents of each query."""
 
     name: str
     split: str
     corpus: dict[str, str]
-    """Document id -> title and text in one, as BEIR's own encoders are given them."""
+    """Document id -> title and text as one string, as BEIR encodes them."""
     queries: dict[str, str]
-    """Query id -> text, of the queries that the qrels name."""
+    """Query id -> text, for the queries in the qrels."""
     relevant: dict[str, dict[str, int]]
-    """Query id -> document id -> grade above zero; empty for a query whose every grade is zero, which scores 0."""
+    """Query id -> document id -> grade above zero; empty if all grades are zero, and then the query scores 0."""
 
 
 def find_retrieval(folder: Path) -> dict[str, Path]:
     """Find the retrieval tasks in a folder: the folder itself, else its subfolders, by name.
 
-    Raises InputError for a folder that is absent or holds none.
+    Raises InputError if the folder is missing or contains none.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -51,9 +51,9 @@ def find_retrieval(folder: Path) -> dict[str, Path]:
 def read_retrieval(name: str, folder: Path) -> RetrievalTask:
     """Read one task found by `find_retrieval`.
 
-    Raises InputError, naming file and line, for a row that is not in BEIR's layout, an id that occurs twice, a query
-    of the qrels that is not there, and a task without a relevant document. Documents that only the qrels name stay:
-    they cannot be found, and count as missed.
+    Raises InputError with file and line for a row that is not in BEIR's layout, a duplicate id, a query of the qrels
+    that does not exist, and a task without relevant documents. Documents that occur only in the qrels are kept and
+    count as missed.
     """
     split, qrels = _qrels_file(folder)
     graded: dict[str, dict[str, int]] = {}
@@ -120,9 +120,9 @@ def _whole(text: str) -> int | None:
 
 
 _SHOWN, _DEPTH = 10, 100
-"""How many ranks nDCG, MRR and recall look at, and average precision."""
+"""Ranks considered by nDCG, MRR and recall, and by average precision."""
 _BLOCK_SCORES = 50_000_000
-"""Scores held at a time."""
+"""Scores held in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +212,7 @@ def _ranked(queries_qd: np.ndarray, documents_nd: np.ndarray, ids: list[str], de
     block = max(1, _BLOCK_SCORES // max(1, len(ids)))
     for start in range(0, len(queries_qd), block):
         for scores_n in queries_qd[start : start + block] @ documents_nd.T:
-            # Documents that tie with the last place all take part: which of them are in is decided by their ids.
+            # All documents that tie with the last rank are candidates; their ids decide which are included.
             least = np.partition(scores_n, -depth)[-depth] if depth < len(ids) else -np.inf
             places = np.flatnonzero(scores_n >= least)
             yield places[np.lexsort((later_first[places], -scores_n[places]))][:depth]

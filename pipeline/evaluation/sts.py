@@ -18,7 +18,7 @@ _SICK_COLUMNS = ("relatedness_score", "sentence_A", "sentence_B")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line that was split, its score as it is written."""
+    """One line split into cells, with its score as text."""
 
     file: str
     line: int
@@ -54,7 +54,7 @@ def read_csv(path: Path) -> list[Line | RowError]:
 
 
 def read_table(path: Path) -> list[Line | RowError]:
-    """Read a csv, JSON or Parquet file whose columns are called like two sentences and a score, perhaps subset."""
+    """Read a csv, JSON or Parquet file with the usual column names of two sentences and a score, perhaps subset."""
     columns = guess_columns(path, path.name)
     if None in columns:
         raise InputError(f"{path} has no columns called like two sentences and a score: sentence1, sentence2, score.")
@@ -72,7 +72,7 @@ def read_table(path: Path) -> list[Line | RowError]:
 
 
 def is_table(path: Path) -> bool:
-    """Whether the file is a table of scored pairs by the names of its columns."""
+    """Whether the names of the file's columns make it a table of scored pairs."""
     try:
         return path.suffix.lower() in TABLE_ENDINGS and None not in guess_columns(path, path.name)
     except InputError:
@@ -94,7 +94,7 @@ def read_benchmark_csv(path: Path) -> list[Line | RowError]:
 def read_year_folder(folder: Path) -> list[Line | RowError]:
     """Read a SemEval year: `STS.input.NAME.txt` beside `STS.gs.NAME.txt`; pairs with an empty gold line are skipped.
 
-    Raises InputError when a gold file is missing or has another number of lines than its input.
+    Raises InputError when a gold file is missing or its number of lines differs from its input's.
     """
     inputs = sorted(folder.glob("STS.input.*.txt"))
     if not inputs:
@@ -155,7 +155,7 @@ TABLE_ENDINGS = (".csv", ".jsonl", ".ndjson", ".json", ".parquet")
 
 
 STANDARD_TASKS = ("STS12", "STS13", "STS14", "STS15", "STS16", "STSB-test", "SICKR-test")
-"""The seven tasks of SentEval whose mean is published; an average names how many of them it covers."""
+"""The seven SentEval tasks whose mean is published; every average states how many of them it covers."""
 
 _SENTEVAL_FILES = {
     "STSBenchmark/sts-train.csv": "STSB-train",
@@ -179,19 +179,19 @@ class StsTask:
     """float64 (pairs,), in the task's own scale."""
     subset: list[str]
     rejected: list[RowError] = field(default_factory=list)
-    """Lines that could not be used, each with its reason; they are counted, never filled in."""
+    """Unusable lines with their reasons; they are counted and never filled in."""
 
     def __len__(self) -> int:
         return len(self.gold)
 
 
 def find_tasks(folder: Path, *, for_tuning: bool = False) -> dict[str, Path]:
-    """Find the STS tasks in a folder: every `*.tsv` (file name = task) and SentEval's files and folders.
+    """Find the STS tasks in a folder: every `*.tsv` (named after the task) and SentEval's files and folders.
 
-    csv, JSON and Parquet files count where their columns are called like two sentences and a score.
+    csv, JSON and Parquet files count if their columns have the usual names of two sentences and a score.
 
-    Names ending in `-train` and `-dev` belong to calibration and model choice and are left out unless
-    `for_tuning` asks for them. Raises InputError for a folder that is absent or holds no task.
+    Names ending in `-train` and `-dev` are for calibration and model selection and are left out unless `for_tuning`
+    is set. Raises InputError if the folder is missing or contains no task.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -209,7 +209,7 @@ def find_tasks(folder: Path, *, for_tuning: bool = False) -> dict[str, Path]:
 def read_task(name: str, path: Path) -> StsTask:
     """Read one task found by `find_tasks`.
 
-    A single unusable line is listed in `rejected` and the rest is used. Raises InputError, naming file and line,
+    Unusable lines are listed in `rejected` and the rest is used. Raises InputError, naming file and line,
     when columns are missing, nothing is usable, or more than 5 % of the lines are unusable.
     """
     path = Path(path)
@@ -294,6 +294,6 @@ _SOURCE_OF = {subset: source for source, subsets in _SOURCES.items() for subset 
 
 
 def source_of(subset: str) -> str:
-    """Return the source of a subset by its name, "" for one that is not known; `main-news/MSRpar` is news."""
+    """Return the source of a subset by its name, "" if unknown; `main-news/MSRpar` is news."""
     parts = [part.strip().lower() for part in subset.split("/")]
     return next((_SOURCE_OF[part] for part in parts if part in _SOURCE_OF), "")

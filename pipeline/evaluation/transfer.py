@@ -1,4 +1,4 @@
-"""Transfer tasks scored as SentEval does: a logistic regression on frozen embeddings, its strength chosen inside."""
+"""Transfer tasks as in SentEval: logistic regression on frozen embeddings, with its regularisation chosen inside."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class LabelledTexts:
 
 @dataclass(frozen=True, slots=True)
 class TransferTask:
-    """One task: either one part called "all", to be split into folds, or "train" and "test", perhaps "dev"."""
+    """One task: a single part "all", to be split into folds, or "train" and "test" and perhaps "dev"."""
 
     name: str
     parts: dict[str, LabelledTexts]
@@ -63,7 +63,7 @@ class TransferTask:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """What the classes are called, by number."""
+        """Names of the classes, by number."""
         return _CLASSES.get(self.name, _POLARITY)
 
     def texts(self) -> list[str]:
@@ -75,7 +75,7 @@ class TransferTask:
 def find_transfer(folder: Path) -> dict[str, Path]:
     """Find the transfer tasks in SentEval's data folder, or in its `downstream`: name -> folder to read from.
 
-    Raises InputError for a folder that is absent or holds none.
+    Raises InputError if the folder is missing or contains none.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -97,7 +97,7 @@ def find_transfer(folder: Path) -> dict[str, Path]:
 def read_transfer(name: str, root: Path) -> TransferTask:
     """Read one task found by `find_transfer`.
 
-    Raises InputError, naming file and line, when more than 5 % of a file's lines cannot be used or none can.
+    Raises InputError with file and line if more than 5 % or all of a file's lines are unusable.
     """
     if name in _BY_CLASS:
         files = [(root / file, _plain(label)) for label, file in enumerate(_BY_CLASS[name])]
@@ -144,7 +144,7 @@ def _spaced(text: str) -> str:
 
 
 def _read(path: Path, parse: Callable[[str], Example], *, skip: int = 0) -> tuple[list[Example], int]:
-    """Return the usable examples of a file and how many lines were not."""
+    """Return the usable examples of a file and the number of unusable lines."""
     examples: list[Example] = []
     bad: list[int] = []
     for number, line in enumerate(_lines(path), start=1):

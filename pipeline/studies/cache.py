@@ -1,4 +1,4 @@
-"""Where the parts of studies lie: lines appended as work goes on, read back after a kill, shared by all studies."""
+"""Cache of the parts of studies: lines appended during the work, read back after a kill, shared by all studies."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from pipeline.records import Triplet
 
 _MODEL_SUFFIXES = (".safetensors", ".json", ".txt", ".model")
 Progress = Callable[[str, int, int], None]
-"""progress(what is being done, how many are done, of how many)."""
+"""progress(current task, number done, total)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,19 +21,19 @@ class StudyCache:
 
     root: Path
     vectors: Path
-    """Where the vectors of texts are kept: the folder of the workspace, or one of the cache's own."""
+    """Folder of text vectors: the workspace's, or the cache's own."""
 
     def cell(self, cell_id: str) -> Path:
         """Folder of one cell."""
         return self.root / "cells" / cell_id
 
     def lines(self, kind: str, key: str) -> "Lines":
-        """Lines of one kind of work, for example the triplets that one generation setting gave."""
+        """Return the lines of one kind of work, such as the triplets of one generation setting."""
         return Lines(self.root / kind / f"{key}.jsonl")
 
 
 class Lines:
-    """A JSON-lines file that only grows; a line cut short by a kill is dropped when the next one is appended."""
+    """An append-only JSON-lines file; a line cut short by a kill is dropped at the next append."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -59,14 +59,14 @@ class Lines:
 
 
 def content_key(*parts: Any) -> str:
-    """Hash of JSON values: equal content, equal key."""
+    """Return a hash of JSON values; equal content has an equal key."""
     return blake2b(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode(), digest_size=12).hexdigest()
 
 
 def model_key(name: str) -> str:
-    """Return what tells a model from another of the same name.
+    """Return a key that identifies a model beyond its name.
 
-    It is the hash of its files where it is local: of the weights and of all settings, such as prompts.
+    For a local model it is a hash of its weights and settings files, such as prompts; otherwise the name.
     """
     path = Path(name)
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix in _MODEL_SUFFIXES)

@@ -1,4 +1,4 @@
-"""A cell of a study: one arm with one seed, trained and scored once and then kept under the hash of its content."""
+"""A cell of a study: one arm with one seed, trained and scored once and cached under a hash of its content."""
 
 import json
 import shutil
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 STS_METRIC = "Spearman x100"
 HELD_OUT_METRIC = "held-out triplets with the positive nearer than the hard negative, %"
 _FORMAT = 1
-"""Raised when a change of the code makes kept cells wrong."""
+"""Increased when a change of the code invalidates cached cells."""
 _RECORD, _PREDICTIONS = "cell.json", "predictions.npz"
 UNTRAINED = "untrained"
 NOT_IN_A_CELL = (*NOT_LEARNED, "dev_metric")
-"""Settings that change no cell: a cell has no dev score, so what is done with one does not matter."""
+"""Settings that do not affect a cell; cells have no dev score, hence `dev_metric` is one of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class StudyTasks:
-    """The evaluation of a study: either STS tasks or triplets."""
+    """Evaluation data of a study: either STS tasks or triplets."""
 
     sts: tuple[StsTask, ...] = ()
     triplets: tuple[Triplet, ...] = ()
     key: str = ""
-    """Hash of the data that is scored."""
+    """Hash of the evaluation data."""
 
     @property
     def metric(self) -> str:
@@ -82,7 +82,7 @@ class StudyTasks:
         return cls(triplets=chosen, key=triplets_key(chosen))
 
     def predict(self, encoder: "Encoder") -> dict[str, np.ndarray]:
-        """Return one value per item and task: cosines of pairs, or 1 and 0 for a triplet in and out of order."""
+        """Return float64 (items,) per task: cosines of pairs, or 1 for a triplet in the right order, else 0."""
         if self.sts:
             return {result.score.task: result.predicted for result in evaluate(encoder, self.sts)}
         near, far = held_out_cosines(encoder, self.triplets)
@@ -99,7 +99,7 @@ def _file_key(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One training run of a study, or (with no triplets) its encoder before training."""
+    """One training run of a study, or without triplets its untrained encoder."""
 
     arm: str
     seed: int
@@ -109,20 +109,20 @@ class Cell:
 
     @property
     def is_untrained(self) -> bool:
-        """Whether the encoder is scored as it comes."""
+        """Whether the encoder is scored without training."""
         return not self.triplets
 
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """What a finished cell keeps."""
+    """Result of a finished cell."""
 
     arm: str
     seed: int
     cell_id: str
     triplets: int
     batch: int
-    """Triplets per step: the batch size, or all triplets when there are fewer."""
+    """Triplets per step: the batch size, or the number of triplets if that is smaller."""
     train_s: float
     evaluate_s: float
     masked_share: float | None
@@ -130,7 +130,7 @@ class CellResult:
     loss: float | None
     """Of the last step."""
     predictions: dict[str, np.ndarray]
-    """One value per item of each task."""
+    """float64 (items,) per task."""
 
 
 def trained_cell(arm: Arm, seed: int, data: ArmData, tasks: StudyTasks) -> Cell:
@@ -160,13 +160,13 @@ def _cell(arm: str, seed: int, config: TrainConfig, triplets: Sequence[Triplet],
 
 
 def read_cell(cell: Cell, cache: StudyCache) -> CellResult | None:
-    """Return the result of a finished cell, or None; a damaged one counts as not finished."""
+    """Return the result of a finished cell, or None; a damaged cell counts as unfinished."""
     folder = cache.cell(cell.cell_id)
     try:
         record: dict[str, Any] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
         with np.load(folder / _PREDICTIONS, allow_pickle=False) as arrays:
             predictions = {name: arrays[f"task{number}"] for number, name in enumerate(record.pop("tasks"))}
-        # The same content may belong to arms of different names in different studies.
+        # The same content may belong to differently named arms of different studies.
         return CellResult(**{**record, "arm": cell.arm, "seed": cell.seed}, predictions=predictions)
     except (OSError, ValueError, KeyError, TypeError, BadZipFile):
         return None
@@ -180,7 +180,7 @@ def run_cell(
     keep_encoder: bool = False,
     on_step: Callable[[int, int], None] = lambda step, steps: None,
 ) -> CellResult:
-    """Train and score one cell; one that was killed goes on from its newest checkpoint."""
+    """Train and score one cell, resuming from its newest checkpoint."""
     from pipeline.encoders import load_encoder
     from pipeline.training.progress import StepEvent
     from pipeline.training.run import train

@@ -25,15 +25,15 @@ _PICKLE = "pytorch_model.bin"
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """Turns names on the hub into local paths."""
+    """Resolves hub names to local paths."""
 
     folder: Path
-    """Where converted copies are kept; downloads stay in the hub library's own cache."""
+    """Folder of converted copies; downloads stay in the hub library's own cache."""
     download: bool = False
-    """Whether what is not on this machine may be fetched."""
+    """Whether missing files may be downloaded."""
 
     def path(self, name: str) -> str:
-        """Return the local path behind a name; other names come back as they are. Raises InputError."""
+        """Return the local path of a hub name; other names are returned unchanged. Raises InputError."""
         if name.startswith(DATA):
             return str(self._file(name))
         return str(self._model(name)) if name.startswith(MODEL) else name
@@ -73,7 +73,7 @@ class Hub:
 
 
 def hub_names(study: Study) -> list[str]:
-    """Return every name of the hub that a study uses, each once."""
+    """Return the distinct hub names in a study."""
     names = [study.premises_name, *(name for arm in study.arms for name in arm_names(arm))]
     return list(dict.fromkeys(name for name in names if name.startswith((MODEL, DATA))))
 
@@ -91,9 +91,9 @@ def arm_names(arm: Arm) -> list[str]:
 
 
 def localised(study: Study, hub: Hub) -> Study:
-    """Return the study with every encoder, guide and file of the hub as a local path.
+    """Return the study with all encoders, guides and files of the hub as local paths.
 
-    LLMs keep their names: they are looked up when they are loaded, so that judgements stay under those names.
+    LLMs keep their names, under which their judgements are cached, and are resolved when they are loaded.
     """
     arms = []
     for arm in study.arms:
@@ -104,7 +104,7 @@ def localised(study: Study, hub: Hub) -> Study:
 
 
 def safetensors_copy(snapshot: Path, target: Path) -> Path:
-    """Copy a model whose weights are a pickle to a folder with safetensors; only tensors are read from the pickle."""
+    """Convert a model with pickled weights to safetensors in a new folder; only tensors are read from the pickle."""
     if (target / "model.safetensors").is_file():
         return target
     import torch
@@ -125,7 +125,7 @@ def safetensors_copy(snapshot: Path, target: Path) -> Path:
 
 
 def pooled_copy(snapshot: Path, target: Path, pooling: str) -> Path:
-    """Save an encoder with its pooling stored in it, so that it is the same encoder wherever it is loaded."""
+    """Save an encoder with its pooling, which makes it the same encoder wherever it is loaded."""
     if (target / "modules.json").is_file():
         return target
     from pipeline.encoders import load_encoder

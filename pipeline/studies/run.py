@@ -31,7 +31,7 @@ class Candidate:
 
 @dataclass(slots=True)
 class StudyRun:
-    """Everything a report is made from: the arms' data and the results of all cells."""
+    """Everything a report needs: the arms' data and the results of all cells."""
 
     study: Study
     tasks: StudyTasks
@@ -40,11 +40,11 @@ class StudyRun:
     cells: dict[str, list[CellResult]] = field(default_factory=dict)
     """Per arm, in the order of the study's seeds."""
     candidates: tuple[Candidate, ...] = ()
-    """What a search chose from, best first."""
+    """Candidates of a search, best first."""
 
 
 Watch = Callable[[Cell, CellResult | None, StudyTasks], None]
-"""watch(cell, its result or None while it begins, what it is scored on)."""
+"""watch(cell, its result or None at its start, the evaluation data)."""
 
 
 def run_study(
@@ -55,7 +55,7 @@ def run_study(
     progress: Progress,
     watch: Watch = lambda cell, result, tasks: None,
 ) -> StudyRun:
-    """Run what is missing of a study and return all of it; stopped at any moment, it goes on where it was."""
+    """Run the missing cells of a study and return all results; an interrupted study resumes where it stopped."""
     source.progress = progress
     data = {arm.name: source.of(arm) for arm in study.arms}
     tasks = study_tasks(study, source)
@@ -84,7 +84,7 @@ def run_study(
 
 
 def study_tasks(study: Study, source: DataSource) -> StudyTasks:
-    """Return what the study is scored on."""
+    """Return the evaluation data of the study."""
     if study.evaluation.sts_dir is not None:
         return StudyTasks.of_sts(study.evaluation)
     if study.evaluation.tasks:
@@ -95,7 +95,7 @@ def study_tasks(study: Study, source: DataSource) -> StudyTasks:
 
 
 def study_cells(study: Study, data: dict[str, ArmData], tasks: StudyTasks) -> Iterator[Cell]:
-    """Yield the cells, all arms of a seed before the next seed: stopped early, a study has whole seeds to compare."""
+    """Yield the cells, all arms of a seed before the next seed: a study stopped early then has complete seeds."""
     for seed in study.seeds:
         for arm in study.arms:
             yield trained_cell(arm, seed, data[arm.name], tasks)
@@ -106,12 +106,12 @@ GRID_FILE = "grid.json"
 
 @dataclass(slots=True)
 class StudyGrid:
-    """Keeps `grid.json` of a study's folder: which cells are done, with what score, and which one is at work."""
+    """Maintains `grid.json` in a study's folder: the state and score of every cell."""
 
     study: Study
     folder: Path
     origin: dict[str, Any] = field(default_factory=dict)
-    """Where the study came from, kept in the file as it is."""
+    """Origin of the study, copied to the file unchanged."""
     _cells: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
 
     def begin(self) -> None:
@@ -122,7 +122,7 @@ class StudyGrid:
         self._write()
 
     def __call__(self, cell: Cell, result: CellResult | None, tasks: StudyTasks) -> None:
-        """Take note of a cell that begins (no result yet) or is done."""
+        """Record that a cell begins (no result yet) or is done."""
         if cell.is_untrained:
             return
         kept = self._cells[cell.arm, cell.seed]
@@ -168,7 +168,7 @@ def run_search(study: Study, source: DataSource, cache: StudyCache, *, progress:
 
 
 def ranking(run: StudyRun) -> tuple[Candidate, ...]:
-    """Return the arms with their dev scores, best mean first; the first named wins a tie."""
+    """Return the arms with their dev scores, best mean first; ties keep the study's order."""
     found = []
     for arm, cells in run.cells.items():
         scores = [cell_score(cell, run.tasks) for cell in cells]
@@ -183,7 +183,7 @@ _WIDTH = 32
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One part that was tried: what it is, and how it went in a few words."""
+    """One part that was tried, with its result in a few words."""
 
     part: str
     told: str
@@ -217,10 +217,10 @@ def dry_run(study: Study, sample: Path) -> Iterator[Check]:
 
 @dataclass(frozen=True, slots=True)
 class StandInHub(Hub):
-    """Answers every name of the hub with a tiny random model: an encoder-decoder for LLMs, else an encoder."""
+    """Resolves every hub name to a tiny random model: an encoder-decoder for LLMs, otherwise an encoder."""
 
     def path(self, name: str) -> str:
-        """Return the folder of the stand-in; other names come back as they are."""
+        """Return the folder of the stand-in; other names are returned unchanged."""
         if not name.startswith(MODEL):
             return name
         return str(tiny_t5(self.folder / "t5") if "t5" in name.lower() else tiny_bert(self.folder / "bert"))
