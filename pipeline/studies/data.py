@@ -26,17 +26,17 @@ from pipeline.studies.spec import SAMPLE, Arm, Curation, Study
 RECIPE = GenerationConfig(
     llm="smollm2-135m", prompt_set="default", plausibility=0.1, temperature=0.0, max_new_tokens=48
 )
-"""How the corpus was written, omega aside."""
+"""Settings of the sample corpus, except omega."""
 JUDGE = "likelihood:smollm2-135m"
 _GREEDY_IGNORES = (*SAMPLED_ONLY, *NOT_SENT, "batch_size")
-"""Settings that change no word of a reply of the embedded LLM at temperature 0."""
+"""Settings that do not change the embedded LLM's replies at temperature 0."""
 _KEEP_EVERY_S = 2.0
 _JUDGED_TOGETHER = 32
 
 
 @dataclass(frozen=True, slots=True)
 class SampleResults:
-    """Triplets and judgements that come with the sample corpus, as lines of the cache; they cost no time here."""
+    """Triplets and judgements shipped with the sample corpus, as cache lines that cost no time."""
 
     triplets: Mapping[float, Mapping[str, dict[str, Any]]] = field(default_factory=dict)
     """omega -> premise id -> line."""
@@ -44,7 +44,7 @@ class SampleResults:
     """Pair id -> line with the judge's raw value."""
 
     def generated(self, config: GenerationConfig) -> dict[str, dict[str, Any]]:
-        """Return the lines for these settings, by premise id; empty for settings other than the recipe's."""
+        """Return the lines for these settings by premise id; empty unless they match the recipe."""
         same = {name: getattr(RECIPE, name) for name in (*_GREEDY_IGNORES, "omega")}
         if replace(config, **same) != RECIPE:
             return {}
@@ -56,7 +56,7 @@ class SampleResults:
 
 
 def read_sample(corpus: Path) -> SampleResults:
-    """Read the sample corpus; empty for a file that holds premises alone."""
+    """Read the sample corpus; empty for a file with premises only."""
     if corpus.suffix != ".parquet":
         return SampleResults()
     triplets: dict[float, dict[str, dict[str, Any]]] = {}
@@ -73,14 +73,14 @@ def read_sample(corpus: Path) -> SampleResults:
             "s": 0.0,
         }
         for side, column in (("positive", "a_raw"), ("hard_negative", "b_raw")):
-            if row[column] == row[column]:  # NaN where nobody judged
+            if row[column] == row[column]:  # NaN if not judged
                 pair = pair_id((row["premise"], row[side]))
                 raw[pair] = {"pair": pair, "raw": float(row[column]), "s": 0.0}
     return SampleResults(triplets, raw)
 
 
 def pair_id(pair: tuple[str, str]) -> str:
-    """Name of a pair of sentences."""
+    """Return the id of a pair of sentences."""
     return text_id("\x00".join(pair))
 
 
@@ -93,10 +93,10 @@ def generated_lines(
     hub: Hub | None,
     progress: Progress,
 ) -> dict[str, dict[str, Any]]:
-    """Return a line per premise, by its id; the LLM is loaded only for premises without one."""
+    """Return one line per premise, by its id; the LLM is loaded only if lines are missing."""
     done = sample.generated(config)
     if all(premise.premise_id in done for premise in premises):
-        return done  # no LLM is asked for, not even its weights
+        return done  # without touching the LLM, whose weights may be missing
     lines = _cached_lines(cache, config, hub)
     done = {line["id"]: line for line in lines.read()} | done
     waiting = [premise for premise in premises if premise.premise_id not in done]
@@ -123,9 +123,9 @@ def generated_lines(
 def generated(
     premises: Sequence[Premise], config: GenerationConfig, hub: Hub | None, *, for_many: bool = True
 ) -> Iterator[GeneratedTriplet]:
-    """Yield the triplets that the LLM of the configuration writes for these premises.
+    """Yield the triplets that the configuration's LLM generates for these premises.
 
-    With `for_many` the fastest engine of the embedded LLM is found out first.
+    With `for_many` the fastest engine of the embedded LLM is determined first.
     """
     from pipeline.generation.llms.loading import open_llm
     from pipeline.generation.triplets import generate
@@ -147,7 +147,7 @@ def llm_entry(name: str, hub: Hub | None) -> LLMEntry:
 
 
 def _cached_lines(cache: StudyCache, config: GenerationConfig, hub: Hub | None) -> Lines:
-    """Return the lines of all settings that give the same texts; see `text_key`."""
+    """Return the cache lines shared by all settings that give the same texts; see `text_key`."""
     return cache.lines("generated", text_key(config, prompt_set(config.prompt_set), llm_entry(config.llm, hub)))
 
 
@@ -171,7 +171,7 @@ def judged_lines(
     hub: Hub | None,
     progress: Progress,
 ) -> dict[str, dict[str, Any]]:
-    """Return a line with the raw value per pair, by pair id; the judge is loaded only for pairs without one."""
+    """Return one line with the raw value per pair, by pair id; the judge is loaded only if lines are missing."""
     lines = cache.lines("judged", content_key(judge_id, model_key(judge_id.partition(":")[2])))
     done = {line["pair"]: line for line in lines.read()} | sample.judged(judge_id)
     waiting = [pair for pair in dict.fromkeys(pairs) if pair_id(pair) not in done]
@@ -193,21 +193,21 @@ def judged_lines(
 
 
 def judge_named(judge_id: str, hub: Hub | None, vectors: Path | None = None) -> Judge:
-    """Load a judge; its LLM may be a model of the hub. `vectors` is the folder that keeps a guide's vectors."""
+    """Load a judge, whose LLM may be on the hub. `vectors`: cache folder of a guide's vectors."""
     kind, _, model = judge_id.partition(":")
     return load_judge(judge_id, llm_entry(model, hub) if kind in LLM_KINDS else None, vectors=vectors)
 
 
 @dataclass(frozen=True, slots=True)
 class ArmData:
-    """An arm's triplets, and the seconds they took to make (counted in full for every arm that uses them)."""
+    """An arm's triplets and the seconds spent on them (counted in full for every arm that uses them)."""
 
     triplets: list[Triplet]
     generation_s: float = 0.0
     judging_s: float = 0.0
 
     def drawn(self, size: int | None, seed: int) -> list[Triplet]:
-        """Return the triplets of one cell: all, or `size` of them drawn without replacement by this seed."""
+        """Return the triplets of one cell: all, or `size` of them drawn without replacement."""
         if size is None or size >= len(self.triplets):
             return self.triplets
         chosen = np.sort(np.random.default_rng(seed).choice(len(self.triplets), size, replace=False))
@@ -216,16 +216,16 @@ class ArmData:
 
 @dataclass(slots=True)
 class DataSource:
-    """Makes the data of a study's arms; models are loaded only when something is missing."""
+    """Makes the data of a study's arms; models are loaded only for missing parts."""
 
     study: Study
     cache: StudyCache
     calibrations: Sequence[Calibration] = ()
-    """Curves shipped for known judges."""
+    """Shipped calibrations."""
     snapshot: Callable[[str], list[Triplet]] | None = None
-    """Reads a snapshot of a workspace by name; None where there is no workspace."""
+    """Reads a workspace's snapshot by name; None without a workspace."""
     hub: Hub | None = None
-    """Finds models on the hub; None where only built-in names and folders are used."""
+    """Resolves hub names; None if only built-in names and folders are used."""
     progress: Progress = lambda what, done, total: None
     _sample: SampleResults | None = None
 
@@ -240,7 +240,7 @@ class DataSource:
         return ArmData(self.snapshot(arm.snapshot or ""))
 
     def of(self, arm: Arm) -> ArmData:
-        """Return the arm's triplets after curation. Raises InputError when none is left."""
+        """Return the arm's triplets after curation. Raises InputError if none remain."""
         data = self.before_curation(arm)
         if arm.curation is not None:
             data = self._curated(data, arm.curation)
@@ -256,7 +256,7 @@ class DataSource:
         return read.premises[: self.study.limit]
 
     def sample(self) -> SampleResults:
-        """Return the triplets and judgements that come with the study's corpus."""
+        """Return the triplets and judgements shipped with the study's corpus."""
         if self._sample is None:
             corpus = self.study.premises if self.study.premises_name == SAMPLE else None
             self._sample = SampleResults() if corpus is None else read_sample(corpus)
@@ -279,13 +279,13 @@ class DataSource:
         return ArmData(triplets, generation_s=data.generation_s, judging_s=seconds)
 
     def _judged(self, pairs: list[tuple[str, str]], judge_id: str) -> tuple[np.ndarray, float]:
-        """Return raw values, float64 (pairs,), and the seconds they cost when they were made."""
+        """Return raw values, float64 (pairs,), and the seconds that computing them took."""
         lines = judged_lines(pairs, judge_id, self.sample(), self.cache, hub=self.hub, progress=self.progress)
         found = [lines[pair_id(pair)] for pair in pairs]
         return np.array([line["raw"] for line in found]), sum(line["s"] for line in found)
 
     def calibration(self, curation: Curation) -> Calibration:
-        """Return the judge's curve to 0..5: fitted on the arm's gold folder, else the shipped one."""
+        """Return the judge's calibration: fitted on the arm's gold folder, or else the shipped one."""
         if curation.gold_dir is not None:
             return self._fitted(curation.judge, curation.gold_dir)
         found = next((curve for curve in self.calibrations if curve.judge_id == curation.judge), None)

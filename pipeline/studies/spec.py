@@ -18,7 +18,7 @@ class Curation:
     judge: str
     rule: CurationRule
     gold_dir: Path | None = None
-    """Folder with gold pairs to calibrate the judge on; None takes the calibration shipped for it."""
+    """Folder with gold pairs to calibrate the judge on; None takes the shipped calibration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Arm:
 
     name: str
     train: TrainConfig
-    """With seed 0; each cell takes it with its own seed."""
+    """Has seed 0; each cell replaces it by its own."""
     generation: GenerationConfig | None = None
     file: Path | None = None
     """Triplets in csv, jsonl or parquet."""
@@ -40,7 +40,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """A difference of means over arms: mean of `plus` less mean of `minus`."""
+    """A difference of means over arms: mean of `plus` minus mean of `minus`."""
 
     name: str
     plus: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Read a study from YAML; whatever cannot be used is one sentence that names the place in the file."""
+"""Read a study from YAML; every error is one sentence that names the place in the file."""
 
 import re
 from collections.abc import Hashable, Mapping
@@ -17,12 +17,12 @@ from pipeline.train_config import TrainConfig
 
 
 def read_yaml(text: str) -> Any:
-    """Read YAML (JSON is some). Raises yaml.YAMLError, also where a key is written twice."""
+    """Read YAML, of which JSON is a part. Raises yaml.YAMLError, also for duplicate keys."""
     return yaml.load(text, Loader=_Loader)
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key written twice: the later one would silently win."""
+    """Safe YAML without duplicate keys, of which the last would silently win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -33,13 +33,13 @@ class _Loader(yaml.SafeLoader):
 
 
 class FileFields:
-    """One reading of one file: where paths start, and how errors name the place."""
+    """Typed access to a file's fields: resolves relative paths and names the place in errors."""
 
     def __init__(self, where: str, folder: Path) -> None:
         self.where, self.folder = where, folder
 
     def mapping(self, value: Any, known: tuple[str, ...], place: str) -> dict[str, Any]:
-        """Return a block of settings that has no unknown one."""
+        """Return a block of settings; InputError if one is unknown."""
         if not isinstance(value, Mapping):
             self.refuse(place or "the file", f"must be a block of settings, got {value!r}")
         unknown = [str(key) for key in value if key not in known]
@@ -48,7 +48,7 @@ class FileFields:
         return dict(value)
 
     def list_of(self, fields: dict[str, Any], key: str, place: str = "") -> list[Any]:
-        """Return a list; empty where the field is left out."""
+        """Return a list, empty if the field is missing."""
         value = fields.get(key)
         if value is None:
             return []
@@ -57,22 +57,22 @@ class FileFields:
         return value
 
     def text(self, fields: dict[str, Any], key: str, default: str, place: str = "") -> str:
-        """Return a text on one line."""
-        # A name such as 1 or 1.5 is read as a number by YAML and meant as text.
+        """Return a text as one line."""
+        # YAML reads a name such as 1 or 1.5 as a number.
         value = fields.get(key, default)
         if not isinstance(value, str | int | float) or isinstance(value, bool):
             self.refuse(", ".join(filter(None, (place, key))), f"must be text, got {value!r}; put it in quotes")
         return " ".join(str(value).split())
 
     def optional(self, fields: dict[str, Any], key: str, kind: type, place: str = "") -> Any:
-        """Return a value of exactly this type, or None where the field is left out."""
+        """Return a value of exactly this type, or None if the field is missing."""
         value = fields.get(key)
         if value is not None and type(value) is not kind:
             self.refuse(", ".join(filter(None, (place, key))), f"must be {kind.__name__}, got {value!r}")
         return value
 
     def path(self, text: str) -> Path:
-        """Return a path, relative ones from the folder of the file."""
+        """Return an absolute path; relative ones start at the file's folder."""
         return (self.folder / Path(text).expanduser()).resolve()
 
     def refuse(self, place: str, why: str) -> Any:
@@ -98,8 +98,8 @@ Config = TypeVar("Config", GenerationConfig, TrainConfig, CurationRule)
 def read_study(path: Path, *, sample: Path | None = None, sts_dir: Path | None = None) -> Study:
     """Read a study file.
 
-    Paths in it are relative to its own folder. `sample` is the file behind the word "sample"; `sts_dir`, when given,
-    takes the place of the file's own STS folder. Raises InputError in one sentence: what, where, what to do.
+    Paths in it are relative to its own folder. `sample` is the file behind the word "sample"; `sts_dir`, if given,
+    replaces the file's own STS folder. Raises InputError with one sentence: what, where, what to do.
     """
     where = path.name
     try:
@@ -149,7 +149,7 @@ class _Reader(FileFields):
         )
 
     def arm_items(self, fields: dict[str, Any]) -> list[Any]:
-        """Arms as written, then one arm per value of the sweep and per combination of the search's grid."""
+        """Return the listed arms, then one arm per value of the sweep and per combination of the search's grid."""
         items = list(self.list_of(fields, "arms"))
         if fields.get("sweep") is not None:
             sweep = self.mapping(fields["sweep"], SWEEP_FIELDS, "sweep")
@@ -170,7 +170,7 @@ class _Reader(FileFields):
     def combinations(
         self, grid: dict[str, list[Any]], block: dict[str, Any], place: str, setting_place: str
     ) -> list[dict[str, Any]]:
-        """Make one arm per combination of values, upon the arm of the block."""
+        """Return one arm per combination of values, based on the block's own arm."""
         base = self.mapping(block.get("arm") or {}, ARM_FIELDS, f"{place}, arm")
         for setting in grid:
             if setting != "size" and setting.rpartition(".")[0] not in ("generation", "curation", "train"):
@@ -178,7 +178,7 @@ class _Reader(FileFields):
         return [with_settings(base, dict(zip(grid, values, strict=True))) for values in product(*grid.values())]
 
     def search_on(self, fields: dict[str, Any]) -> tuple[str, ...]:
-        """Dev tasks of the search; empty where there is none."""
+        """Return the dev tasks of the search; empty without a search."""
         if fields.get("search") is None:
             return ()
         tasks = tuple(map(str, self.list_of(fields["search"], "dev", place="search")))
@@ -212,7 +212,7 @@ class _Reader(FileFields):
         )
 
     def curation(self, place: str, common: Any, own: Any) -> Curation | None:
-        """False leaves stage 2 out, true takes the study's settings, a mapping overrides them."""
+        """Read an arm's curation: False skips stage 2, True takes the study's settings, a mapping overrides them."""
         place = f"{place}, curation"
         if own is None or own is False:
             return None
@@ -229,7 +229,7 @@ class _Reader(FileFields):
         )
 
     def config(self, kind: type[Config], place: str, *layers: Any) -> Config:
-        """Build a settings object from layers of fields, later ones over earlier ones."""
+        """Build a config from layers of fields, where later layers override earlier ones."""
         group = {GenerationConfig: "generation", TrainConfig: "train"}.get(kind)
         place = f"{place}, {group}" if group else place
         fields: dict[str, Any] = {}
@@ -270,11 +270,11 @@ class _Reader(FileFields):
         if named is None:
             return None
         if named.startswith("hub-data:"):
-            return Path(named)  # stands for the file until the hub module has found it
+            return Path(named)  # a placeholder until `hub.localised` resolves it
         return self.sample if named == SAMPLE and self.sample is not None else self.path(named)
 
     def rows(self, fields: dict[str, Any], key: str, place: str = "") -> int | None:
-        """Return a number of rows, or None where the field is left out."""
+        """Return a number of rows, or None if the field is missing."""
         found: int | None = self.optional(fields, key, int, place)
         if found is not None and not 1 <= found <= MOST:
             self.refuse(", ".join(filter(None, (place, key))), f"must be from 1 to {MOST:,}, got {shown(found)}")
@@ -292,7 +292,7 @@ class _Reader(FileFields):
 
 
 def with_settings(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Return an arm with these settings, by dotted name, and a name that tells them."""
+    """Return an arm with these settings, by dotted name, and a name that lists them."""
     arm, words = dict(base), [str(base["name"])] if "name" in base else []
     for setting, value in values.items():
         group, _, field = setting.rpartition(".")

@@ -1,4 +1,4 @@
-"""What computes next-token logits for many rows, llama.cpp or torch: the interface, and what both engines share."""
+"""Engines that compute next-token logits for many rows: the interface, and what llama.cpp and torch share."""
 
 import os
 from abc import ABC, abstractmethod
@@ -15,7 +15,7 @@ from pipeline.records import WeightsError
 SEQUENCES = 256
 """Sequences of one context (llama.cpp's own maximum)."""
 PREFIXES = 8
-"""The first sequences, kept for shared prompt prefixes; rows use the others."""
+"""Number of sequences reserved for shared prompt prefixes, the first ones; rows use the others."""
 WINDOW = 1024
 """Longest sequence in tokens: prefix, premise and reply."""
 _FIRST_PROBE_CALLS = 4
@@ -29,12 +29,12 @@ class CacheFullError(Exception):
 
 
 class DecodeError(Exception):
-    """llama.cpp could not decode a batch for another reason than a full cache."""
+    """llama.cpp could not decode a batch, for a reason other than a full cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Tokens to append to one sequence at a position; logits come back for the last `outputs` of them."""
+    """Tokens to append to one sequence at a position; logits are returned for the last `outputs` of them."""
 
     sequence: int
     position: int
@@ -47,24 +47,24 @@ class Engine(Protocol):
 
     name: str
     kind: str
-    """What computes and in which numbers, for people."""
+    """Backend and number format, for display."""
     vocabulary: int
     window: int
     cells: int
     rows: int
-    """Rows that are written fastest side by side."""
+    """Number of rows with the highest throughput."""
     tokens_a_call: int
-    """Tokens that are worth computing together when texts are read rather than written."""
+    """Tokens per call with the highest throughput when texts are scored rather than generated."""
     ends: NDArray[np.bool_]
-    """Which tokens end a reply."""
+    """bool (vocabulary,): the tokens that end a reply."""
 
     @property
     def prefix_cells(self) -> int:
-        """Cells that shared prompts take of `cells`."""
+        """Number of `cells` taken by shared prompts."""
         ...
 
     def tokenize(self, text: str) -> list[int]:
-        """Return the tokens of a text; special tokens written in the text stay plain text."""
+        """Return the tokens of a text; special tokens spelt out in it are plain text."""
         ...
 
     def detokenize(self, tokens: Sequence[int]) -> str:
@@ -72,11 +72,11 @@ class Engine(Protocol):
         ...
 
     def prefix(self, tokens: Sequence[int]) -> int:
-        """Return the sequence that holds these shared tokens, computing them the first time."""
+        """Return the sequence that holds these shared tokens, computing them on first use."""
         ...
 
     def share(self, source: int, target: int) -> None:
-        """Let a target row begin with all that a source sequence holds."""
+        """Start a target row with the whole content of a source sequence."""
         ...
 
     def forget(self, sequence: int) -> None:
@@ -84,11 +84,11 @@ class Engine(Protocol):
         ...
 
     def decode(self, pieces: Sequence[Piece]) -> NDArray[np.float32]:
-        """Append pieces to rows and return the wanted logits (outputs, vocabulary) in their order."""
+        """Append pieces to rows and return their logits, float32 (outputs, vocabulary), in order."""
         ...
 
     def close(self) -> None:
-        """Free what it holds; calling it twice is harmless."""
+        """Release all memory; may be called twice."""
         ...
 
 
@@ -105,9 +105,9 @@ class GgufEngine(ABC):
         self._prefixes: dict[tuple[int, ...], int] = {}
 
     def prefix(self, tokens: Sequence[int]) -> int:
-        """Return the sequence that holds these shared tokens, computing them the first time.
+        """Return the sequence that holds these shared tokens, computing them on first use.
 
-        The oldest prefix gives way when all PREFIXES sequences are taken.
+        When all PREFIXES sequences are taken, the oldest prefix is replaced.
         """
         key = tuple(tokens)
         if key not in self._prefixes:
@@ -120,11 +120,11 @@ class GgufEngine(ABC):
 
     @abstractmethod
     def _fill_prefix(self, sequence: int, tokens: tuple[int, ...]) -> None:
-        """Compute shared tokens into a sequence, in place of what it held."""
+        """Compute shared tokens into a sequence, replacing its content."""
 
     @abstractmethod
     def decode(self, pieces: Sequence[Piece]) -> NDArray[np.float32]:
-        """Append pieces to rows and return the wanted logits; see Engine."""
+        """Append pieces to rows and return their logits; see Engine."""
 
     @abstractmethod
     def forget(self, sequence: int) -> None:
@@ -132,7 +132,7 @@ class GgufEngine(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Free what it holds; calling it twice is harmless."""
+        """Release all memory; may be called twice."""
 
     def __enter__(self) -> Self:
         return self
@@ -141,7 +141,7 @@ class GgufEngine(ABC):
         self.close()
 
     def _check_weights(self, sequence: int) -> None:
-        """Compute one token in a row: weights damaged beyond the header show as logits that are not finite."""
+        """Compute one token: with damaged weights the logits are not finite or all equal."""
         logits = self.decode([Piece(sequence, 0, [0])])
         is_sound = bool(np.isfinite(logits).all()) and float(np.ptp(logits)) > 0
         self.forget(sequence)
@@ -151,7 +151,7 @@ class GgufEngine(ABC):
 
 
 class ThreadChoice:
-    """Chooses between all threads and half of them from the rates seen so far."""
+    """Chooses between all threads and half of them by the rates measured so far."""
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
@@ -161,12 +161,12 @@ class ThreadChoice:
         self._probe_after = _FIRST_PROBE_CALLS
 
     def next(self) -> int:
-        """Return the number of threads for the next call; now and then it is the one not in use, as a probe."""
+        """Return the number of threads for the next call; occasionally the other number, as a probe."""
         self._calls += 1
         return self._other if self._calls > self._probe_after else self.threads
 
     def record(self, threads: int, tokens: int, seconds: float) -> None:
-        """Note what a call with this many threads took, and switch when the probe was clearly faster."""
+        """Record the time of a call with this many threads, and switch if the probe was clearly faster."""
         rate = tokens / max(seconds, 1e-9)
         if threads == self.threads:
             self._rate[threads] = _MEMORY * self._rate.get(threads, rate) + (1 - _MEMORY) * rate
@@ -181,9 +181,9 @@ class ThreadChoice:
 
 
 def check_gguf(path: Path) -> None:
-    """Raise a WeightsError with a clear sentence when a path is not a readable GGUF file.
+    """Raise a WeightsError if a path is not a readable GGUF file.
 
-    Truncated and garbled headers are llama.cpp's to refuse: of 60 randomly damaged files none brought it down.
+    Truncated and garbled headers are left to llama.cpp: none of 60 randomly damaged files crashed it.
     """
     try:
         with path.open("rb") as stream:

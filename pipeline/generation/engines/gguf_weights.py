@@ -1,7 +1,7 @@
 """The weights of a GGUF file as float32 tensors, for the engine that computes in torch, and its vocabulary.
 
-Only plain Llama-shaped decoders (SmolLM2, Llama 1 and 2, TinyLlama): whatever else a file asks for is refused, so
-no weight is ever left out silently.
+Only plain Llama-shaped decoders (SmolLM2, Llama 1 and 2, TinyLlama) are accepted; a file that needs anything else is
+rejected, and no weight is ever ignored silently.
 """
 
 import ctypes
@@ -35,7 +35,7 @@ class Shape:
     heads: int
     key_heads: int
     width: int
-    """Numbers per head."""
+    """Values per head."""
     window: int
     """Longest sequence it was trained on, in tokens."""
     epsilon: float
@@ -56,7 +56,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A whole decoder; head is the embedding itself where the file ties the two."""
+    """A whole decoder; head is the embedding itself if the file ties the two."""
 
     shape: Shape
     embedding: torch.Tensor
@@ -66,7 +66,7 @@ class Weights:
 
 
 def read_weights(path: Path) -> Weights:
-    """Dequantise a GGUF file of a Llama-shaped decoder; WeightsError if it is damaged or not plain."""
+    """Dequantise a GGUF file of a Llama-shaped decoder; WeightsError if it is damaged or of another architecture."""
     try:
         reader = GGUFReader(path)
         shape = _shape(reader)
@@ -146,11 +146,11 @@ def _layer(tensors: dict[str, torch.Tensor], where: str) -> Layer:
 
 
 class TokenizeError(Exception):
-    """llama.cpp needed more tokens for a text than the text can have."""
+    """llama.cpp needs more tokens for a text than it can have."""
 
 
 class Vocabulary:
-    """Tokens and their texts. Borrows the model it is given; `of_file` loads the tokens alone and owns them."""
+    """Tokens and their texts. Borrows the given model; `of_file` loads only the tokens and owns them."""
 
     def __init__(self, model: ctypes.c_void_p, *, owned: bool = False) -> None:
         self._model: ctypes.c_void_p | None = model if owned else None
@@ -160,8 +160,8 @@ class Vocabulary:
 
     @classmethod
     def of_file(cls, path: Path) -> "Vocabulary":
-        """Read the tokens of a GGUF file without its weights; WeightsError when llama.cpp cannot."""
-        logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)  # its callback prints every line otherwise
+        """Read the tokens of a GGUF file without its weights; WeightsError if llama.cpp cannot."""
+        logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)  # or it prints every line
         settings = llama_cpp.llama_model_default_params()
         settings.vocab_only = True
         model = llama_cpp.llama_model_load_from_file(os.fsencode(path), settings)
@@ -172,7 +172,7 @@ class Vocabulary:
     def tokenize(self, text: str) -> list[int]:
         """Return the tokens of a text; special tokens written in the text stay plain text."""
         data = text.encode("utf-8", errors="replace")
-        room = len(data) + 8  # a token stands for a byte or more, so the text cannot have more tokens than this
+        room = len(data) + 8  # every token stands for at least one byte
         tokens = (llama_cpp.llama_token * room)()
         count = llama_cpp.llama_tokenize(self._vocab, data, len(data), tokens, room, False, False)
         if count < 0:
@@ -190,12 +190,12 @@ class Vocabulary:
             self._model = None
 
     def _piece(self, token: int) -> bytes:
-        buffer = ctypes.create_string_buffer(256)  # longer than any token; not closed by a NUL, hence the length
+        buffer = ctypes.create_string_buffer(256)  # longer than any token; not NUL-terminated, hence the length
         length = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
         return buffer.raw[: max(length, 0)]
 
     def _ends(self) -> NDArray[np.bool_]:
-        """Return which tokens end a reply: the model's own end tokens and all that hold a line break."""
+        """Return bool (vocabulary,): the model's end tokens and all tokens that contain a line break."""
         return np.array(
             [
                 llama_cpp.llama_vocab_is_eog(self._vocab, token) or b"\n" in self._piece(token)

@@ -1,8 +1,8 @@
-"""Many replies decoded side by side: the scheduler that keeps the batch full.
+"""The scheduler that decodes many replies in parallel and keeps the batch full.
 
 Each reply owns one row (own prompt) or, under contrast, two (own and opposite prompt) that always hold the same
-reply tokens. A premise's two sides are opened together, because a side's opposite prompt may be the other side's own:
-every prompt is decoded once and copied. A finished reply leaves its rows to a waiting premise at the next step.
+reply tokens. A premise's two sides are opened together, as one side's opposite prompt may be the other side's own;
+each prompt is decoded once and copied. A finished reply frees its rows for a waiting premise at the next step.
 """
 
 from collections import deque
@@ -21,7 +21,7 @@ OTHER = {Side.POSITIVE: Side.HARD_NEGATIVE, Side.HARD_NEGATIVE: Side.POSITIVE}
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One premise to reply to: its tokens under each prompt (after the shared prefix) and the sides wanted."""
+    """One premise to generate for: its tokens under each prompt (after the shared prefix) and the requested sides."""
 
     key: int
     tails: Mapping[str, Sequence[int]]
@@ -31,7 +31,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class RawReply:
-    """A reply as tokens, without its end token; cut: it reached the limit; problem: what kept it from ending."""
+    """A reply as tokens, without its end token; cut: it reached the token limit; problem: why it did not finish."""
 
     key: int
     side: Side
@@ -49,7 +49,7 @@ class _Row:
 
 @dataclass(slots=True)
 class _Reply:
-    """A reply in the batch; without tokens it still has to be opened by decoding its premise."""
+    """A reply in the batch; without tokens its premise has not been decoded yet."""
 
     request: Request
     side: Side
@@ -59,7 +59,7 @@ class _Reply:
 
 
 class Lockstep:
-    """Decodes replies to requests; `run` yields them in the order in which they end."""
+    """Decodes replies to requests; `run` yields them in order of completion."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Lockstep:
         max_new_tokens: int,
         opposites: Mapping[Side, str] = OTHER,
     ) -> None:
-        """Prompts are named by a key: a side's own prompt by the side, its opposite as `opposites` says."""
+        """Prompts have keys: a side's own prompt has the side's name, its opposite the key in `opposites`."""
         self._llm = llm
         self._opposites = opposites
         self._how = how
@@ -87,12 +87,12 @@ class Lockstep:
         self._waiting: deque[Request] = deque()
 
     def fits(self, request: Request) -> bool:
-        """Say whether a request, with its longest reply, fits the model's window and the cache."""
+        """Whether a request with its longest reply fits the model's window and the cache."""
         longest = max(self._prefix[key][1] + len(tail) for key, tail in request.tails.items())
         return longest + self._max_new_tokens <= self._llm.window and self._need(request) <= self._cells
 
     def run(self, source: Iterator[Request], should_stop: Callable[[], bool]) -> Iterator[RawReply]:
-        """Yield every side of every request once, as it ends; stops early, between two steps, when asked to."""
+        """Yield every side of every request when it finishes; stops between two steps if `should_stop` says so."""
         try:
             while not should_stop():
                 self._admit(source)
@@ -105,13 +105,13 @@ class Lockstep:
             self._active.clear()
 
     def _need(self, request: Request) -> int:
-        """Return the cells that a request takes at most: its tails once, its replies once per row."""
+        """Return the most cells that a request can take: its tails once, its replies once per row."""
         replies = len(request.sides) * self._rows_each * self._max_new_tokens
         return sum(len(tail) for tail in request.tails.values()) + replies
 
     def _admit(self, source: Iterator[Request]) -> None:
         """Put waiting requests into the batch while rows and cells are free."""
-        # Sides of one request share their tails; counting these per side errs on the safe side.
+        # Sides of one request share their tails; counting them per side overestimates, which is safe.
         used = sum(self._need(reply.request) // len(reply.request.sides) + 1 for reply in self._active)
         while request := (self._waiting.popleft() if self._waiting else next(source, None)):
             if len(request.sides) > self._slots:
@@ -129,7 +129,7 @@ class Lockstep:
         return _Reply(request, side, rows, draws)
 
     def _step(self) -> Iterator[RawReply]:
-        """Decode one token for every active reply, together with the premises of those not opened yet."""
+        """Decode one token for every active reply, and the premises of new ones."""
         pieces = self._continuations()
         copies = self._openings(pieces)
         try:
@@ -155,7 +155,7 @@ class Lockstep:
         return pieces
 
     def _openings(self, pieces: list[Piece]) -> list[tuple[int, int]]:
-        """Add each prompt of the new premises once; returns the (source, target) sequences to copy afterwards."""
+        """Add each prompt of the new premises once; return the (source, target) sequences to copy afterwards."""
         copies: list[tuple[int, int]] = []
         first: dict[tuple[int, str], _Row] = {}
         for reply in (reply for reply in self._active if not reply.tokens):

@@ -1,7 +1,7 @@
 """Keys and values of many rows that share a few prompt prefixes.
 
-A prefix is kept once, whoever sees it. What a row has of its own lies in a slot; slots in use are always the first
-ones, without gaps, so that one batched product over a plain slice of the cache serves all rows.
+A prefix is stored once for all rows. A row's own tokens are in a slot; the slots in use are always the first ones,
+without gaps, and one batched product over a plain slice of the cache serves all rows.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import torch
 from pipeline.generation.engines.engine import CacheFullError
 
 _STEP = 32
-"""Slots and tokens are added in steps of this many."""
+"""Slots and tokens are allocated in multiples of this."""
 
 
 @dataclass(slots=True)
@@ -23,12 +23,12 @@ class Prefix:
 
     @property
     def length(self) -> int:
-        """Tokens it holds."""
+        """Number of tokens."""
         return self.keys.shape[2]
 
 
 class RowCache:
-    """Slots of rows by sequence number; every row may stand behind a prefix."""
+    """Keys and values of rows, float32 (layers, slots, heads, tokens, width); any row may follow a prefix."""
 
     def __init__(self, *, layers: int, heads: int, width: int, cells: int) -> None:
         self._cells = cells
@@ -46,7 +46,7 @@ class RowCache:
         return self._slots[sequence]
 
     def open(self, sequence: int, prefix: Prefix | None) -> None:
-        """Give a sequence an empty slot behind a prefix."""
+        """Give a sequence an empty slot after a prefix."""
         self.close(sequence)
         self._slots[sequence] = len(self._sequences)
         self._sequences.append(sequence)
@@ -54,13 +54,13 @@ class RowCache:
         self.prefixes.append(prefix)
 
     def copy(self, source: int, target: int) -> None:
-        """Give a sequence all that another one has."""
+        """Copy the content of one sequence to another."""
         self.open(target, self.prefixes[self._slots[source]])
-        self._resize(len(self._sequences), 0)  # rows are opened between two steps, where nothing may fail
+        self._resize(len(self._sequences), 0)  # rows are opened between two steps, where no CacheFullError may occur
         self._move(self._slots[source], self._slots[target])
 
     def close(self, sequence: int) -> None:
-        """Free the slot of a sequence, if it has one; the last slot moves into its place."""
+        """Free the slot of a sequence, if any, and move the last slot into it."""
         slot = self._slots.pop(sequence, None)
         if slot is None:
             return
@@ -74,7 +74,7 @@ class RowCache:
             column.pop()
 
     def extend(self, slots: list[int], counts: list[int]) -> None:
-        """Make room for so many more tokens in these slots; CacheFullError when there is none."""
+        """Make room for `counts` more tokens in these slots; CacheFullError if there is none."""
         grown = max(self.lengths[slot] + count for slot, count in zip(slots, counts, strict=True))
         longest = max([grown, *self.lengths])
         if len(self._sequences) * longest > self._cells:

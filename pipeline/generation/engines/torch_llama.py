@@ -1,8 +1,8 @@
-"""A Llama-shaped decoder computed in torch, for many rows behind a few shared prompts.
+"""A Llama-shaped decoder in torch, for many rows that share a few prompts.
 
-llama.cpp reads the shared few-shot prefix anew for every row at every step. Here all rows behind a prefix attend to
-it in one product, so its length costs next to nothing, and the matrix products of a step see all rows together. The
-surface is that of LlamaLLM; the weights are those of the same GGUF file, in float32.
+llama.cpp reads the shared few-shot prefix again for every row at every step. Here all rows of a prefix attend to it
+in one product, which makes its length nearly free, and the matrix products of a step cover all rows together. The
+interface is that of LlamaLLM; the weights are those of the same GGUF file, in float32.
 """
 
 import time
@@ -20,17 +20,17 @@ from pipeline.generation.engines.gguf_weights import Layer, Vocabulary, read_wei
 from pipeline.generation.engines.row_cache import Prefix, RowCache
 
 CELLS = 24_576
-"""Tokens that rows may hold together, padded to the longest; 1.1 GB for SmolLM2-135M, taken as needed."""
+"""Total tokens of all rows, padded to the longest; 1.1 GB for SmolLM2-135M, allocated as needed."""
 
 
 class StepAttention:
-    """The tokens of one step in the order of computation, and where each looks."""
+    """The tokens of one step in order of computation, and what each attends to."""
 
     def __init__(self, cache: RowCache, pieces: Sequence[Piece]) -> None:
         slots = [cache.slot(piece.sequence) for piece in pieces]
         counts = [len(piece.tokens) for piece in pieces]
         cache.extend(slots, counts)
-        # Continued rows first, by slot, then prompts: the former are a plain slice of the cache.
+        # Continued rows first, by slot: they are a plain slice of the cache. Prompts follow.
         order = sorted(range(len(pieces)), key=lambda number: (counts[number] > 1, slots[number]))
         self._cache = cache
         self._pieces = [pieces[number] for number in order]
@@ -70,7 +70,7 @@ class StepAttention:
         return out.reshape(tokens, heads * width)
 
     def finish(self) -> None:
-        """Let the rows keep the tokens of this step."""
+        """Add this step's tokens to the lengths of their rows."""
         for slot, before, count in zip(self._slots, self._before, self._counts, strict=True):
             self._cache.lengths[slot] = before + count
 
@@ -103,7 +103,7 @@ class StepAttention:
 
 
 class _Block:
-    """Pieces padded to the longest of them, for one batched product with the cache."""
+    """Pieces padded to equal length, for one batched product with the cache."""
 
     def __init__(
         self, slots: list[int], counts: torch.Tensor, before: torch.Tensor, start: int, longest: int
@@ -112,7 +112,7 @@ class _Block:
         self._longest = longest
         self._is_token = steps < counts[:, None]  # (pieces, steps)
         self._token = start + ((counts.cumsum(0) - counts)[:, None] + steps).clamp_max(int(counts.sum()) - 1)
-        # Slots in use are the first ones, so that continued rows nearly always are a slice, which copies nothing.
+        # Slots in use are the first ones: continued rows are nearly always a slice, which copies nothing.
         self._slots = slice(len(slots)) if slots == list(range(len(slots))) else torch.tensor(slots)
         seen = torch.arange(longest) <= (before[:, None] + steps)[:, :, None]
         self._mask = torch.zeros(seen.shape).masked_fill_(~seen, -torch.inf)[:, None, :, None]
@@ -140,7 +140,7 @@ def _product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 
 def _by_prefix(prefixes: Sequence[Prefix | None]) -> list[tuple[Prefix, torch.Tensor]]:
-    """Return each prefix with the tokens behind it."""
+    """Return each prefix with the indices of the tokens that follow it, int64 (tokens,)."""
     members: dict[int, tuple[Prefix, list[int]]] = {}
     for token, prefix in enumerate(prefixes):
         if prefix is not None:
@@ -153,7 +153,7 @@ class TorchLlama(GgufEngine):
 
     kind = "torch, float32"
     rows = 124
-    """Half as many are a tenth slower, twice as many no faster."""
+    """Half as many are a tenth slower; twice as many are no faster."""
     tokens_a_call = 1024
     """Enough for products near their best rate; logits for all of them would take 200 MB."""
 
@@ -177,7 +177,7 @@ class TorchLlama(GgufEngine):
         return 0
 
     def share(self, source: int, target: int) -> None:
-        """Put a target row behind a prefix, or give it all that another row has."""
+        """Start a target row after a prefix, or copy another row into it."""
         if source < PREFIXES:
             self._cache.open(target, self._prefix_cells[source])
         else:
@@ -242,13 +242,13 @@ class TorchLlama(GgufEngine):
 
 
 def _rotations(positions: int, width: int, base: float) -> torch.Tensor:
-    """Return complex64 (positions, width / 2): the turn of each pair of numbers of a head at each position."""
+    """Return the rotation of each pair of a head's values at each position, complex64 (positions, width / 2)."""
     speeds = base ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
     angles = torch.arange(positions, dtype=torch.float64)[:, None] * speeds
     return torch.polar(torch.ones_like(angles), angles).to(torch.complex64)
 
 
 def _rotated(heads: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
-    """Turn neighbouring pairs of numbers, as llama.cpp lays them out; heads (tokens, heads, width)."""
+    """Rotate adjacent pairs of values, which is llama.cpp's layout; heads: float32 (tokens, heads, width)."""
     pairs = torch.view_as_complex(heads.reshape(*heads.shape[:-1], -1, 2))
     return torch.view_as_real(pairs * turns).flatten(-2)
