@@ -3,14 +3,12 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from sentence_transformers import SentenceTransformer
 
 from pipeline.evaluation.metrics import row_cosine, unit_rows
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 _MOST_TOKENS = 96
 
@@ -58,7 +56,7 @@ def word_effects(first: str, second: str, encoder: Any) -> tuple[float, list[Wor
     return whole, effects
 
 
-def token_alignment(first: str, second: str, encoder: "SentenceTransformer") -> TokenAlignment:
+def token_alignment(first: str, second: str, encoder: SentenceTransformer) -> TokenAlignment:
     """Return the cosines of all tokens of one sentence with all tokens of the other, before pooling.
 
     Special tokens such as [CLS] are left out, as are tokens after the first 96 of a sentence.
@@ -75,7 +73,7 @@ def _without(text: str) -> list[tuple[int, str, str]]:
     return [(place, word, " ".join(words[:place] + words[place + 1 :])) for place, word in enumerate(words)]
 
 
-def _tokens(text: str, encoder: "SentenceTransformer") -> tuple[list[str], np.ndarray]:
+def _tokens(text: str, encoder: SentenceTransformer) -> tuple[list[str], np.ndarray]:
     table = getattr(encoder[0], "embedding", None)
     if table is not None:  # a static encoder: a token's vector is its row of the table
         encoded = encoder.tokenizer.encode(text, add_special_tokens=False)

@@ -7,23 +7,19 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import file_digest
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
 from pipeline.durable import whole_file, write_json
-from pipeline.evaluation.benchmark import HELD_OUT_TASK, evaluate, held_out_cosines, is_held_out
+from pipeline.evaluation.benchmark import HELD_OUT_TASK, Encoder, evaluate, held_out_cosines, is_held_out
 from pipeline.evaluation.sts import StsTask, find_tasks, read_task
 from pipeline.records import InputError, Triplet
 from pipeline.studies.cache import StudyCache, content_key, model_key, triplets_key
 from pipeline.studies.data import ArmData
 from pipeline.studies.spec import Arm, Evaluation
 from pipeline.train_config import NOT_LEARNED, TrainConfig
-
-if TYPE_CHECKING:
-    from pipeline.evaluation.benchmark import Encoder
-
 
 STS_METRIC = "Spearman x100"
 HELD_OUT_METRIC = "held-out triplets with the positive nearer than the hard negative, %"
@@ -81,7 +77,7 @@ class StudyTasks:
             raise InputError("No triplet is held out for the evaluation: use more premises, or give an STS folder.")
         return cls(triplets=chosen, key=triplets_key(chosen))
 
-    def predict(self, encoder: "Encoder") -> dict[str, np.ndarray]:
+    def predict(self, encoder: Encoder) -> dict[str, np.ndarray]:
         """Return float64 (items,) per task: cosines of pairs, or 1 for a triplet in the right order, else 0."""
         if self.sts:
             return {result.score.task: result.predicted for result in evaluate(encoder, self.sts)}

@@ -14,7 +14,7 @@ from pipeline.records import InputError, Triplet
 from pipeline.statistics import plain_score
 from pipeline.studies.cache import Progress, StudyCache
 from pipeline.studies.cells import Cell, CellResult, StudyTasks, read_cell, run_cell, trained_cell, untrained_cell
-from pipeline.studies.data import ArmData, DataSource
+from pipeline.studies.data import ArmData, DataSource, generated, judge_named
 from pipeline.studies.hub import DATA, MODEL, Hub, hub_names, localised
 from pipeline.studies.spec import Arm, Study
 
@@ -274,8 +274,6 @@ def _tokenizer():  # noqa: ANN202  (of transformers)
 
 def _data_checks(study: Study, source: DataSource) -> Iterator[Check]:
     """Generate for a few premises with each setting, and judge the stand-in triplets with each judge."""
-    from pipeline.studies.data import generated, judge_named
-
     premises = source.premises()
     # Of settings that differ in omega alone the greatest is tried: it needs both prompts, 0 only one of them.
     configs = sorted((arm.generation for arm in study.arms if arm.generation is not None), key=lambda c: c.omega)
