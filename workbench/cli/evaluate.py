@@ -9,10 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from pipeline.encoders import load_encoder
+import pipeline
 from pipeline.evaluation import benchmark, retrieval, sts, transfer
 from pipeline.records import EvalScore
-from pipeline.vectors import corpus_vectors
 from workbench.cli.main import Answer, access, print_line, print_table, watch, write_json
 from workbench.workspace import workspace_root
 
@@ -52,7 +51,7 @@ def folder_tasks_in_workspace(options: argparse.Namespace, kind: str, folder: Pa
 
 def _search(encoder: str, folder: Path) -> dict[str, Any]:
     found = retrieval.find_retrieval(folder)
-    model = load_encoder(encoder)
+    model = pipeline.load_encoder(encoder)
     return {
         n: asdict(retrieval.evaluate_retrieval(retrieval.read_retrieval(n, path), model).score)
         for n, path in found.items()
@@ -60,8 +59,10 @@ def _search(encoder: str, folder: Path) -> dict[str, Any]:
 
 
 def _classify(encoder: str, folder: Path) -> dict[str, Any]:
+    from pipeline.vectors import corpus_vectors
+
     found = transfer.find_transfer(folder)
-    model = load_encoder(encoder)
+    model = pipeline.load_encoder(encoder)
     scores = {}
     for name, root in found.items():
         task = transfer.read_transfer(name, root)
@@ -98,7 +99,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
 def on_its_own(options: argparse.Namespace) -> Answer:
     """Load the encoder in this process and score every task of the folder."""
     tasks = sts.find_tasks(options.sts_dir)
-    encoder = load_encoder(options.encoder)
+    encoder = pipeline.load_encoder(options.encoder)
     results = []
     with Progress(console=Console(stderr=True)) as progress:
         bar = progress.add_task("Evaluating", total=len(tasks))
