@@ -126,7 +126,7 @@ def button_kind(primary: bool) -> Literal["primary", "secondary"]:
 
 def text_colour() -> str:
     """Return the page's text colour, for annotations that Plotly would draw in the grey of its axes."""
-    return "#E6E9ED" if st.context.theme.type == "dark" else "#1B1F24"
+    return "#E6E9ED" if st.context.theme.type == "dark" else "#12161B"
 
 
 def see_through(colour: str, opacity: float) -> str:

@@ -77,6 +77,16 @@ def test_failing_tests_of_a_capability_are_listed(draw, behaved):
     assert len(failing) == 1 and (failing[0]["margin"] < 0).all() and len(failing[0]) == 10
 
 
+def test_the_worst_capability_is_open_first_and_the_grid_counts_the_tests(draw, behaved):
+    app = draw("error_analysis", errors="Behavioural tests")
+    cases = pd.DataFrame([(case.capability, number % 3 != 0) for number, case in enumerate(built_in_cases())])
+    shares = cases.groupby(0, sort=False)[1].mean()
+    capability = next(box for box in app.selectbox if box.label == "Capability")
+    assert capability.value == shares.idxmin() != shares.index[0]
+    grid = next(frame.value for frame in app.dataframe if "negation (30)" in frame.value.index)
+    assert len(grid) == len(shares)
+
+
 def test_leaderboard_keeps_missing_cells_and_tells_published_rows_apart():
     frame = pd.DataFrame({"encoder_id": ["a", "a", "b"], "task": ["STS12", "STSB-test", "STS12"]})
     rows = entries_of(frame.assign(spearman=[0.5, 0.7, 0.6]), {"a": "first", "b": "second"})

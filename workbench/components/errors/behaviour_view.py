@@ -45,7 +45,7 @@ def behaviour_view(workspace: Workspace) -> None:
     tables = {key: read_table(run.path) for key, run in runs.items()}
     grid = passed_grid({scored_name(key, names): table for key, table in tables.items()})
     st.dataframe(
-        grid.style.format("{:.0%}", na_rep="–").map(_tint),
+        grid.rename(index=_sizes(tables)).style.format("{:.0%}", na_rep="–").map(_tint),
         height=38 * (len(grid) + 1),
         row_height=38,
         alt="Share of passed tests by capability and encoder",
@@ -57,6 +57,12 @@ def passed_grid(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Return the share of passed tests, capability x encoder; NaN where a capability was not tested."""
     shares = {name: table.groupby("capability", sort=False)["passed"].mean() for name, table in tables.items()}
     return pd.DataFrame(shares).reindex(list(dict.fromkeys(c for s in shares.values() for c in s.index)))
+
+
+def _sizes(tables: dict[str, pd.DataFrame]) -> dict[str, str]:
+    """Return capability -> its name with the number of tests, the largest of the encoders' runs."""
+    counts = pd.DataFrame([table["capability"].value_counts() for table in tables.values()]).max()
+    return {name: f"{name} ({count(size)})" for name, size in counts.items()}
 
 
 def _tint(share: float) -> str:
@@ -73,7 +79,8 @@ def _failing(workspace: Workspace, tables: dict[str, pd.DataFrame], names: dict[
         )
     table = tables[str(encoder_id)]
     counts = table.groupby("capability", sort=False)["passed"].agg(["size", "sum"])
-    titles = {name: f"{name}: {row['sum']} of {row['size']} pass" for name, row in counts.iterrows()}
+    worst_first = counts.loc[(counts["sum"] / counts["size"]).sort_values(kind="stable").index]
+    titles = {name: f"{name}: {row['sum']} of {row['size']} pass" for name, row in worst_first.iterrows()}
     with right:
         capability = state.pick("Capability", list(titles), name=state.CAPABILITY, names=titles)
     own = table[table["capability"] == capability]
