@@ -122,7 +122,7 @@ def test_the_lens_says_what_was_pushed_away_and_where_a_replay_leaves(draw: Draw
     assert not app.warning
     app.slider(key=f"lens_omega_{LENS_ID}").set_value(0.0).run()
     assert_healthy(app)
-    assert "leaves the record at token 1: **The** in place of **Wet**" in app.warning[0].value
+    assert "leaves the record at token 1: **The** instead of **Wet**" in app.warning[0].value
     assert "agree on **The**" in texts(app)
 
 

@@ -152,7 +152,7 @@ def clock(moment: datetime | str | None) -> str:
     """Return day and time in this machine's time zone, 25 Nov 09:08:21; empty for None and for pandas' NaT."""
     if moment is None or moment != moment:
         return ""
-    # Through seconds: a pandas Timestamp does not convert to the local time zone by itself.
+    # Through seconds: a pandas Timestamp does not convert to the local time zone.
     return f"{datetime.fromtimestamp(_utc(moment).timestamp(), UTC).astimezone():%-d %b %H:%M:%S}"
 
 

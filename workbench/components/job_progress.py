@@ -43,7 +43,7 @@ def is_live(job: JobView | None) -> bool:
 def while_live(
     draw: Callable[[], bool], *, live: bool, idle_every: float | None = None, every: float = REFRESH_SECONDS
 ) -> None:
-    """Draw a part of the page and redraw it by itself while something runs; rerun the page once when that ends.
+    """Draw a part of the page and redraw it automatically while something runs; rerun the page once when that ends.
 
     `draw` returns whether something still runs. With `idle_every` (seconds) it is also redrawn while nothing runs, to
     show what was started elsewhere.
@@ -58,7 +58,7 @@ def while_live(
 
 
 def follow(find: Callable[[], J], draw: Callable[[J], object], *, every: float = REFRESH_SECONDS) -> None:
-    """Draw the job that `find` returns, or what to show without one; again by itself while the job is live."""
+    """Draw the job that `find` returns, or what to show without one; redrawn while the job is live."""
 
     def part() -> bool:
         job = find()

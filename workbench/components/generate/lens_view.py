@@ -262,7 +262,7 @@ def _where_it_leaves(record: LensRecord, omega: float, leaves: int | None) -> No
         plain(token_name(one)) for one in (step.candidates[step.chosen], step.choice(omega, record.plausibility))
     )
     st.warning(
-        f"At ω {omega:g} the reply leaves the record at token {leaves + 1}: **{now}** in place of **{was}**. The "
+        f"At ω {omega:g} the reply leaves the record at token {leaves + 1}: **{now}** instead of **{was}**. The "
         "grey tokens after it belong to the recorded reply; the new one would continue differently. "
         f"Set ω on the left to {omega:g} and record again to see it.",
         icon=":material/alt_route:",
