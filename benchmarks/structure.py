@@ -49,7 +49,7 @@ class Tree:
             "lines": f"{total:,}",
             "lines per file, median": f"{median(rooms):.0f}",
             "lines per file, 90th percentile": f"{rooms[int(0.9 * len(rooms))]}",
-            "share of import lines": f"{100 * sum(map(self._import_lines, self.measured)) / total:.1f} %",
+            "share of import lines": f"{100 * sum(map(self._import_lines, self.measured)) / total:.2f} %",
             "modules with one importer": f"{sum(len(users) == 1 for users in self._importers().values())}",
             "`dict[str, Any]` in workbench": f"{untyped}",
             "reads of a job's settings by string key": f"{sum(keyed)} in {sum(map(bool, keyed))} files",
