@@ -59,7 +59,7 @@ class Sampling(Settings):
         0.0,
         "Tokens below this share of the best token's probability, after contrast and temperature, are not sampled. "
         "0 switches it off; no effect at temperature 0. A server gets it as min_p.",
-        label="Least share of the best (min p)",
+        label="Minimum share of the best token (min p)",
         unit="share",
         ge=0,
         le=1,
@@ -92,8 +92,8 @@ class Sampling(Settings):
     )
     token_budget: int = setting(
         0,
-        "Most tokens a server may charge for in one run, prompts and replies together. No call is made that could "
-        "exceed it. 0 sets no limit; no effect on LLMs that run here.",
+        "Maximum number of tokens that a server may charge for in one run, prompts and replies together. No call is "
+        "made that could exceed it. 0 sets no limit; no effect on LLMs that run here.",
         unit="tokens",
         ge=0,
         le=10**12,
@@ -102,7 +102,7 @@ class Sampling(Settings):
     )
     money_budget: float = setting(
         0.0,
-        "Most money a server may charge in one run, at the prices of the LLM's entry. 0 sets no limit.",
+        "Maximum amount that a server may charge in one run, at the prices of the LLM's entry. 0 sets no limit.",
         unit="money",
         ge=0,
         step=0.1,
@@ -124,7 +124,7 @@ class GenerationConfig(Sampling):
     omega: float = setting(
         0.6,
         "Weight of the opposite instruction in z = l - omega * l^. 0 is plain generation at half the rows, without "
-        "the opposite prompt; a greater one moves the sentence further away from what the opposite asks for.",
+        "the opposite prompt; a larger one moves the sentence further away from what the opposite asks for.",
         label="Contrast ω",
         ge=0,
         lt=1,
@@ -239,7 +239,7 @@ class ScratchConfig(Sampling):
     )
     near_duplicate: float = setting(
         0.7,
-        "A premise that shares this part of all words with an earlier one is a near duplicate and left out.",
+        "A premise that shares this fraction of all words with an earlier one is a near duplicate and left out.",
         label="Near duplicate from",
         unit="share",
         gt=0,
@@ -250,7 +250,7 @@ class ScratchConfig(Sampling):
     )
     tries: int = setting(
         3,
-        "Most attempts at a cell, in multiples of `per_cell`.",
+        "Maximum number of attempts at a cell, in multiples of `per_cell`.",
         label="Attempts per wanted premise",
         unit="multiple",
         ge=1,
@@ -259,7 +259,7 @@ class ScratchConfig(Sampling):
     )
 
     def check_together(self) -> None:
-        """Take names once and without spaces around them; refuse a topic that is no word or two."""
+        """Take names once and without spaces around them; refuse a topic that is longer than a word or two."""
         for name in ("topics", "genres", "lengths"):
             values = tuple(dict.fromkeys(" ".join(value.split()) for value in getattr(self, name)))
             object.__setattr__(self, name, tuple(value for value in values if value))
@@ -308,7 +308,7 @@ RULE_PRESETS: dict[str, CurationRule] = {
     "gap only": CurationRule(alpha=0.0, beta=5.0, gamma=0.1),
     "keep all": CurationRule(alpha=0.0, beta=5.0, gamma=-5.0),
 }
-"""Named starting points; the released code asks for a gap above zero, here the least visible step."""
+"""Named starting points; the released code asks for a gap above zero, which is one step of the slider here."""
 
 
 CONFIGS: tuple[type[Settings], ...] = (GenerationConfig, ScratchConfig, CurationRule, TrainConfig)

@@ -14,7 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from pipeline.records import InputError
 
 MOST = 10**9
-"""Greatest whole number where a setting names no other: more is a slip of the keyboard, and overflows further on."""
+"""Largest whole number where a setting names no other: more is a typing error, and would overflow later."""
 MOST_CHARACTERS = 4096
 LONGEST_NAME = 255
 """Characters in the name of a corpus, snapshot or the like: as many as a file name has."""
@@ -49,7 +49,7 @@ class Setting:
     lt: float | None = None
     step: float | None = None
     slider: tuple[float, float] | None = None
-    """The usual part of the range: a form draws a slider over it, and one that holds another value a longer one."""
+    """The usual part of the range: a form draws a slider over it, or a longer one for a value outside."""
     words: Mapping[str, str] = field(default_factory=dict)
     """Choices in words; one without an entry is shown as it is."""
     suggestions: tuple[str, ...] = ()
@@ -98,7 +98,7 @@ def seed_setting(help: str, **details: Any) -> Any:
 
 
 def redeclared(kind: type, name: str, default: Any, **changes: Any) -> Any:
-    """Declare an inherited field anew, with another default and what else differs."""
+    """Redeclare an inherited field with another default and other parts of its Setting."""
     return field(default=default, metadata={"setting": replace(setting_of(kind, name), **changes)})
 
 
@@ -199,9 +199,10 @@ def type_words(annotation: Any) -> str:
 
 
 def fits(value: Any, annotation: Any) -> bool:
-    """Whether a value is of a type: a list may stand for any sequence, a whole number for a float; true is no number.
+    """Whether a value is of a type: a list may stand for any sequence, a whole number for a float.
 
-    NaN and infinity fit no type, nor does a whole number too large for a float where a float is meant.
+    True and false are not numbers. NaN and infinity fit no type, nor does a whole number too large for a float where
+    a float is meant.
     """
     origin, parts = get_origin(annotation), get_args(annotation)
     if annotation is Any:

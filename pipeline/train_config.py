@@ -41,7 +41,7 @@ MASK_THRESHOLDS: Mapping[str, Setting] = MappingProxyType(
             step=0.0005,
         ),
         "gist_absolute": Setting(
-            "Candidates whose guide cosine exceeds that of the own positive less this margin are masked.",
+            "Candidates whose guide cosine exceeds that of the own positive minus this margin are masked.",
             label="Margin (cosine)",
             unit="cosine",
             ge=-1,
@@ -50,7 +50,7 @@ MASK_THRESHOLDS: Mapping[str, Setting] = MappingProxyType(
             slider=(-1.0, 1.0),
         ),
         "gist_relative": Setting(
-            "Candidates whose guide cosine exceeds that of the own positive less this share of it are masked.",
+            "Candidates whose guide cosine exceeds that of the own positive minus this share of it are masked.",
             label="Margin (share of the own positive's cosine)",
             unit="share",
             ge=-1,
@@ -134,8 +134,8 @@ class TrainConfig(Settings):
     mask_rule: MaskRule = setting(
         "phi",
         "Which candidates count as false negatives: `none`; `phi` (guide cosine above a constant); `gist_absolute` "
-        "and `gist_relative` (above the own positive's guide cosine less a margin); `released` (the published code's "
-        "loss).",
+        "and `gist_relative` (above the own positive's guide cosine minus a margin); `released` (the published "
+        "code's loss).",
         unit="name",
         group=MASK,
     )
@@ -209,8 +209,8 @@ class TrainConfig(Settings):
     dev_metric: DevMetric = setting(
         "auto",
         "What the dev score is: `sts-dev` (Spearman on STSB-dev of the STS folder), `held-out` (share of held-out "
-        "triplets whose positive is nearer than the hard negative), or `auto`, the first of them at hand. Named and "
-        "not at hand is refused.",
+        "triplets whose positive is nearer than the hard negative), or `auto`, the first that can be computed. A "
+        "metric that is named and cannot be computed is refused.",
         unit="name",
         group=MORE,
     )
