@@ -80,6 +80,16 @@ class Sampling(Settings):
         ge=1,
         group=SAMPLING,
     )
+    reasoning_tokens: int = setting(
+        512,
+        "Longest thought of a reasoning model, before its reply and not counted in it; one that is cut leaves the "
+        "outcome truncated. Where a model's chat template can switch thinking off, it is off. No effect on others.",
+        label="Longest thought (tokens)",
+        unit="tokens",
+        ge=0,
+        le=100_000,
+        group=SAMPLING,
+    )
     batch_size: int = setting(
         0,
         "Replies decoded together; each takes two rows of the batch while omega is above 0. 0 picks the fastest "

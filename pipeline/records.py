@@ -33,6 +33,8 @@ class Contrast(StrEnum):
     """How the opposite instruction was used: per token, by reranking whole sentences, or not at all."""
 
     TOKEN = "token"
+    TOKEN_TOP20 = "token-top20"
+    """Per token, among the best twenty that a server shows."""
     SEQUENCE = "sequence"
     NONE = "none"
 

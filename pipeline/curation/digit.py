@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.curation.likelihood import DIGIT_PROMPT, DigitPrompt, PairJudge, Pairs, packed, shortened
 from pipeline.generation.engines.engine import PREFIXES, Engine, Piece
+from pipeline.generation.forms import CompletionForm, Form
 from pipeline.generation.llms.torch_writing import Prompt
 from pipeline.generation.llms.transformers_llm import DecoderLLM, EncoderDecoderLLM
 from pipeline.records import InputError
@@ -28,12 +29,16 @@ class DigitJudge(PairJudge):
 
     kind = "digit"
 
-    def __init__(self, llm: Engine, *, prompt: DigitPrompt = DIGIT_PROMPT, chunk_pairs: int = 32) -> None:
+    def __init__(
+        self, llm: Engine, *, prompt: DigitPrompt = DIGIT_PROMPT, chunk_pairs: int = 32, form: Form | None = None
+    ) -> None:
+        """form: how the LLM is asked, by default with one text."""
         super().__init__(llm.name, chunk_pairs=chunk_pairs)
         self._llm = llm
         self._prompt = prompt
-        self._shared = llm.tokenize(prompt.prefix())
-        self._digits = digit_tokens(llm, prompt)
+        self._form = form or CompletionForm(llm)
+        self._shared = self._form.shared(prompt.few_shot, given=True)
+        self._digits = digit_tokens(llm, prompt, self._form)
 
     def _chunk_scores(self, pairs: Pairs) -> NDArray[np.float64]:
         asked = sorted({ordered for a, b in pairs for ordered in ((a, b), (b, a))})
@@ -41,9 +46,9 @@ class DigitJudge(PairJudge):
         return np.array([(expected[a, b] + expected[b, a]) / 2 for a, b in pairs])
 
     def _tail(self, a: str, b: str) -> list[int]:
-        """Return the tokens of one pair's question up to the digit."""
-        text = self._prompt.tail(shortened(self._llm, a), shortened(self._llm, b))
-        return self._llm.tokenize(f"{text} {DIGITS[0]}")[:-1]
+        """Return the tokens of one pair's question up to where the digit comes."""
+        pair = shortened(self._llm, a), shortened(self._llm, b)
+        return before_digit(self._llm, self._prompt, self._form, pair)
 
     def _expected(self, tails: Sequence[list[int]]) -> NDArray[np.float64]:
         """Return the expected digit after each question, float64 (questions,)."""
@@ -67,13 +72,22 @@ def expected_digit(logits_nd: NDArray[np.float32]) -> NDArray[np.float64]:
     return (weight_nd @ np.arange(len(DIGITS))) / weight_nd.sum(axis=1)
 
 
-def digit_tokens(llm: Engine | DecoderLLM, prompt: DigitPrompt) -> list[int]:
-    """Return the token of each digit after the prompt.
+def before_digit(llm: Engine | DecoderLLM, prompt: DigitPrompt, form: Form, pair: tuple[str, str]) -> list[int]:
+    """Return the tokens of one pair's question up to where the digit comes."""
+    if form.lead:  # the blank in front may be a token of its own, or part of the digit's
+        return llm.tokenize(f"{prompt.tail(*pair)}{form.lead}{DIGITS[0]}")[:-1]
+    return form.own(prompt.few_shot, prompt.question(*pair), given=True)
+
+
+def digit_tokens(llm: Engine | DecoderLLM, prompt: DigitPrompt, form: Form | None = None) -> list[int]:
+    """Return the token that each digit is after the prompt; form: by default one text.
 
     Some vocabularies write " 3" as a space and a digit (SmolLM2), others as one token: the digit's token is the last
     one, and all before it must be equal for all digits. InputError for a vocabulary where this does not hold.
     """
-    written = [llm.tokenize(f"{prompt.tail('', '')} {digit}") for digit in DIGITS]
+    lead = CompletionForm.lead if form is None else form.lead
+    before = f"{prompt.tail('', '')}{lead}" if lead else ""
+    written = [llm.tokenize(f"{before}{digit}") for digit in DIGITS]
     if len({tuple(tokens[:-1]) for tokens in written}) > 1 or len({tokens[-1] for tokens in written}) < len(DIGITS):
         raise InputError(f"{llm.name} does not write the digits 0 to 5 as single tokens: choose another judge.")
     return [tokens[-1] for tokens in written]
@@ -110,13 +124,13 @@ class FolderDigitJudge(_BatchedDigitJudge):
     ) -> None:
         super().__init__(judge_id, batch_size)
         self._llm, self._prompt = llm, prompt
-        self._prefix = llm.prompt(prompt.prefix(), "").prefix
-        self._digits = digit_tokens(llm, prompt)
+        self._prefix = llm.form.shared(prompt.few_shot, given=True)
+        self._digits = digit_tokens(llm, prompt, llm.form)
 
     def _expected(self, asked: Pairs) -> NDArray[np.float64]:
         import torch
 
-        tails = [self._llm.tokenize(f"{self._prompt.tail(*pair)} {DIGITS[0]}")[:-1] for pair in asked]
+        tails = [before_digit(self._llm, self._prompt, self._llm.form, pair) for pair in asked]
         with torch.inference_mode():
             logits = self._llm.begin([Prompt(self._prefix, tuple(tail)) for tail in tails]).first()
             return expected_digit(logits[:, self._digits].float().cpu().numpy())

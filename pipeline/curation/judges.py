@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.curation.calibration import MIN_PAIRS, Calibration, split
 from pipeline.evaluation.benchmark import Encoder
 from pipeline.evaluation.metrics import row_cosine
+from pipeline.generation.engines.engine import Engine
 from pipeline.generation.llms.registry import LLMEntry, entry_for
 from pipeline.records import InputError, Triplet
 
@@ -81,12 +82,14 @@ def _llama_judge(kind: str, model: str, entry: LLMEntry) -> Judge:
     from pipeline.curation.digit import DigitJudge
     from pipeline.curation.likelihood import EngineCosts, EntailmentJudge, LikelihoodJudge
     from pipeline.generation.engines.fastest import load_fastest, load_llama
+    from pipeline.generation.llms.templates import form_for
 
-    llm = load_fastest(model) if entry.kind == "embedded" else load_llama(entry.location, name=model)
+    llm: Engine = load_fastest(model) if entry.kind == "embedded" else load_llama(entry.location, name=model)
+    form = form_for(entry, llm, llm.start)
     if kind == "digit":
-        return DigitJudge(llm)
+        return DigitJudge(llm, form=form)
     made = LikelihoodJudge if kind == "likelihood" else EntailmentJudge
-    return made(EngineCosts(llm), name=model)
+    return made(EngineCosts(llm, form), name=model)
 
 
 def _remote_judge(judge_id: str, entry: LLMEntry) -> Judge:

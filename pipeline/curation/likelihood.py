@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.generation.engines.engine import PREFIXES, SEQUENCES, Engine, Piece
+from pipeline.generation.forms import CompletionForm, Form
 from pipeline.generation.prompt_sets import prompt_set
-from pipeline.generation.prompts import LINE_END, PromptSet, SidePrompt
+from pipeline.generation.prompts import LINE_END, FewShot, PromptSet, SidePrompt, one_line
 from pipeline.records import InputError
 
 if TYPE_CHECKING:
@@ -116,15 +117,18 @@ class _Job:
 class EngineCosts:
     """Costs under a GGUF model; many texts are read together after the shared prompt."""
 
-    def __init__(self, llm: Engine) -> None:
+    def __init__(self, llm: Engine, form: Form | None = None) -> None:
+        """form: how the LLM is asked, by default with one text."""
         self._llm = llm
+        self._form = form or CompletionForm(llm)
 
     def of(self, prompt: SidePrompt, wanted: Iterable[Scored]) -> dict[Scored, float]:
         """Return the nats per token of each (context, reply); see Costs."""
-        shared = self._llm.tokenize(prompt.prefix())
+        asked = prompt.few_shot
+        shared = self._form.shared(asked, given=True)
         source = self._llm.prefix(shared)
         costs: dict[Scored, float] = {}
-        jobs = [self._job(prompt, pair) for pair in wanted]
+        jobs = [self._job(asked, pair) for pair in wanted]
         for batch in packed(jobs, size=_Job.tokens, tokens_a_call=self._llm.tokens_a_call):
             pieces = []
             for sequence, job in enumerate(batch, start=PREFIXES):
@@ -137,10 +141,10 @@ class EngineCosts:
                 self._llm.forget(piece.sequence)
         return costs
 
-    def _job(self, prompt: SidePrompt, pair: Scored) -> _Job:
+    def _job(self, asked: FewShot, pair: Scored) -> _Job:
         context, reply = (shortened(self._llm, text) for text in pair)
-        words = self._llm.tokenize(f" {reply}") if reply else self._llm.tokenize(LINE_END)
-        return _Job(pair, self._llm.tokenize(prompt.tail(context)), words)
+        words = self._llm.tokenize(f"{self._form.lead}{reply}" if reply else LINE_END)
+        return _Job(pair, self._form.own(asked, context, given=True), words)
 
 
 class FolderCosts:
@@ -163,8 +167,8 @@ class FolderCosts:
         prompts, replies = [], []
         for pair in pairs:
             context, reply = (shortened(self._llm, text) for text in pair)
-            prompts.append(self._llm.prompt(prompt.prefix(), prompt.tail(context)))
-            replies.append(self._llm.tokenize(f" {reply}" if reply else LINE_END))
+            prompts.append(self._llm.prompt(prompt.few_shot, context, given=True))
+            replies.append(self._llm.tokenize(f"{self._llm.form.lead}{reply}" if reply else LINE_END))
         if not pairs:
             return {}
         found = reply_log_probabilities(self._llm, prompts, replies)
@@ -195,15 +199,24 @@ class DigitPrompt:
     """Labels of the first sentence, the second one and the number."""
     examples: tuple[tuple[str, str, int], ...]
 
+    @property
+    def few_shot(self) -> FewShot:
+        """The parts of the prompt, which `question` completes."""
+        examples = tuple((self.question(first, second), str(score)) for first, second, score in self.examples)
+        return FewShot(self.instruction, examples, after=f"\n{self.labels[2]}:")
+
+    def question(self, first: str, second: str) -> str:
+        """Return the words of one pair; line breaks in them become spaces."""
+        one, two, _ = self.labels
+        return f"{one}: {one_line(first)}\n{two}: {one_line(second)}"
+
     def prefix(self) -> str:
         """Return the part shared by all pairs: instruction and examples, ending in a line break."""
-        shots = "".join(f"{self.tail(first, second)} {score}\n" for first, second, score in self.examples)
-        return f"{self.instruction}\n{shots}"
+        return self.few_shot.prefix()
 
     def tail(self, first: str, second: str) -> str:
-        """Return the part of one pair, to be followed by a space and the digit; line breaks become spaces."""
-        one, two, number = self.labels
-        return f"{one}: {' '.join(first.split())}\n{two}: {' '.join(second.split())}\n{number}:"
+        """Return the part of one pair, which a blank and the digit follow."""
+        return self.few_shot.tail(self.question(first, second))
 
 
 DIGIT_PROMPT = DigitPrompt(

@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -19,11 +20,12 @@ from pipeline.config import GenerationConfig
 from pipeline.curation.likelihood import DIGIT_PROMPT, DigitPrompt
 from pipeline.curation.number_reading import number_in_words
 from pipeline.generation.llms.meter import Meter, Usage
-from pipeline.generation.llms.refused_settings import is_named, refusal_text, sent_settings
+from pipeline.generation.llms.refused_settings import is_named, refusal_text
 from pipeline.generation.llms.registry import LLMEntry
 from pipeline.generation.llms.remote import RemoteLLM
 from pipeline.generation.llms.responses import answer_text, first_choice, usage_of
 from pipeline.generation.llms.retries import CallError, Calls, Parsed, Patience, plain
+from pipeline.generation.prompts import FewShot
 
 _WAYS = ("log_p", "form", "plain")
 """How a server is asked, the best first: log-probabilities, JSON of a schema, a number."""
@@ -64,7 +66,8 @@ class RemoteDigitJudge:
             spent=Usage(),
         )
         self._calls = Calls(meter, patience=patience or Patience(), stop=Event(), secret=self._llm.secret)
-        self._way = _WAYS[0]
+        self._longest = self._llm.longest_reply(_FORM_TOKENS, none)
+        self._way = _WAYS[1] if entry.reasons else _WAYS[0]  # the first token of a thought is no digit
         self.unscored: Counter[str] = Counter()
         """Pairs without a value so far: unparsable (no number, or several) or failed (a call went wrong)."""
 
@@ -88,14 +91,15 @@ class RemoteDigitJudge:
 
     def _asked(self, pair: tuple[str, str]) -> float | str:
         """Return the digit of a pair in this order, or why there is none; asked in the best way not refused."""
-        text = f"{self._prompt.prefix()}{self._prompt.tail(*pair)}".encode(errors="replace").decode()
+        asked = self._prompt.few_shot, self._prompt.question(*pair)
+        text = "".join(self._llm.shown(*asked)).encode(errors="replace").decode()
         for way in _WAYS[_WAYS.index(self._way) :]:
             try:
                 value = self._calls.make(
-                    self._request(text, way),
+                    self._request(asked, way),
                     digit_in if way == _WAYS[0] else number_in,
                     prompt=text,
-                    reply_tokens=1 if way == _WAYS[0] else _FORM_TOKENS,
+                    reply_tokens=1 if way == _WAYS[0] else self._longest,
                 )
             except CallError as error:
                 told = refusal_text(error)
@@ -108,20 +112,15 @@ class RemoteDigitJudge:
             self._way = _WAYS[min(_WAYS.index(way) + 1, len(_WAYS) - 1)]
         return FAILED
 
-    def _request(self, text: str, way: str) -> Callable[[], Any]:
-        client = self._llm.client
-        settings: dict[str, Any] = {"model": self._entry.model, "temperature": 0, "max_tokens": _FORM_TOKENS}
+    def _request(self, asked: tuple[FewShot, str], way: str) -> Callable[[], Any]:
+        settings: dict[str, Any] = {"temperature": 0, "max_tokens": 1 if way == "log_p" else self._longest}
         if self._entry.api == "chat":
-            settings["messages"] = [{"role": "user", "content": text}]
-            extra = {
-                "log_p": {"logprobs": True, "top_logprobs": _TOP, "max_tokens": 1},
-                "form": {"response_format": _FORM},
-            }
-            settings |= extra.get(way, {})
-            return lambda: client.chat.completions.create(**sent_settings(self._entry, **settings))
-        settings |= {"prompt": text}
-        settings |= {"logprobs": _TOP, "max_tokens": 1} if way == "log_p" else {"stop": ["\n"]}
-        return lambda: client.completions.create(**sent_settings(self._entry, **settings))
+            settings["messages"] = self._llm.messages(*asked)
+            extra = {"log_p": {"logprobs": True, "top_logprobs": _TOP}, "form": {"response_format": _FORM}}
+            return partial(self._llm.create, "chat", **settings, **extra.get(way, {}))
+        settings["prompt"] = "".join(self._llm.shown(*asked)).encode(errors="replace").decode()
+        settings |= {"logprobs": _TOP} if way == "log_p" else {"stop": ["\n"]}
+        return partial(self._llm.create, "completions", **settings)
 
 
 def digit_in(answer: Any) -> Parsed:

@@ -84,6 +84,23 @@ def without_reasoning(text: str) -> tuple[str, bool]:
     return "".join(kept) if is_inside else "".join([*kept, text[place:]]), is_inside
 
 
+def is_template_token(text: str) -> bool:
+    """Whether a text is one special token of a chat template."""
+    return bool(_TOKEN.fullmatch(text.strip()))
+
+
+def thinks_aloud(text: str) -> bool:
+    """Whether a text holds any tag of a model's reasoning."""
+    return bool(_REASONING.search(text))
+
+
+def open_thought(text: str) -> str:
+    """Return the tag at the end of a text that opens a thought, with the blanks behind it; empty for none."""
+    marks = list(_REASONING.finditer(text))
+    is_open = bool(marks) and bool(marks[-1]["open"]) and not text[marks[-1].end() :].strip()
+    return text[marks[-1].start() :] if is_open else ""
+
+
 def without_template(text: str) -> tuple[str, bool]:
     """Return what the model says in its own first turn, and whether a token of its chat template ended that."""
     marks = list(_TOKEN.finditer(text))

@@ -7,6 +7,8 @@ length, and the reply follows it up to the line break.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pipeline.generation.prompts import FewShot
+
 
 class Length(StrEnum):
     """Length of a premise in words."""
@@ -34,14 +36,15 @@ class Genre:
     heading: str
     examples: tuple[tuple[str, str], ...]
 
-    def prefix(self) -> str:
-        """Return the part that all cells of the genre share."""
-        lines = (f"{self.tail(topic, Length.of(text))} {text}\n" for topic, text in self.examples)
-        return f"{self.heading}\n{''.join(lines)}"
+    @property
+    def few_shot(self) -> FewShot:
+        """The parts of the prompt, which `question` completes; all cells of the genre share them."""
+        examples = tuple((self.question(topic, Length.of(text)), text) for topic, text in self.examples)
+        return FewShot(self.heading, examples, after=":")
 
-    def tail(self, topic: str, length: Length) -> str:
-        """Return the line that the premise ends."""
-        return f"About {topic}, {length}:"
+    def question(self, topic: str, length: Length) -> str:
+        """Return the words that ask for the premise of one cell."""
+        return f"About {topic}, {length}"
 
 
 GENRES: tuple[Genre, ...] = (

@@ -34,6 +34,33 @@ class CleanUp:
 
 
 @dataclass(frozen=True, slots=True)
+class FewShot:
+    """What an LLM is asked, in parts that both forms of a prompt are made of (see forms).
+
+    As one text: the instruction, per example before + question + after + blank + reply, then the question alone.
+    As a chat: the instruction as the system's message, question and reply of each example as turns of user and
+    assistant, then the question.
+    """
+
+    instruction: str
+    examples: tuple[tuple[str, str], ...] = ()
+    before: str = ""
+    after: str = ""
+    prefill: str = ""
+    """Chat form: how the assistant's turn begins."""
+
+    def prefix(self) -> str:
+        """Return the part that all questions share, ending in a line break."""
+        shots = "".join(f"{self.tail(question)} {reply}\n" for question, reply in self.examples)
+        head = f"{self.instruction}\n" if self.instruction else ""
+        return f"{head}{shots}" or (LINE_END if self.after else "")
+
+    def tail(self, question: str) -> str:
+        """Return the part of one question, which the reply follows."""
+        return f"{self.before}{question}{self.after}"
+
+
+@dataclass(frozen=True, slots=True)
 class SidePrompt:
     """Instruction, labels, few-shot examples, further stop strings and clean-up of one prompt."""
 
@@ -43,6 +70,8 @@ class SidePrompt:
     examples: tuple[tuple[str, str], ...]
     stop: tuple[str, ...] = ()
     clean_up: CleanUp = field(default_factory=CleanUp)
+    prefill: str = ""
+    """Chat form: how the assistant's turn begins; it belongs to the reply."""
 
     def __post_init__(self) -> None:
         if not self.premise_label.strip() or not self.reply_label.strip():
@@ -57,15 +86,26 @@ class SidePrompt:
         if any(len(part) > MAX_PART_CHARS for part in _parts(self)):
             raise InputError(f"Every part of a prompt must stay below {MAX_PART_CHARS:,} characters.")
 
+    @property
+    def few_shot(self) -> FewShot:
+        """The parts of the prompt, which a premise on one line completes."""
+        examples = tuple((one_line(premise), reply) for premise, reply in self.examples)
+        return FewShot(
+            self.instruction, examples, f"{self.premise_label}: ", f"\n{self.reply_label}:", self.prefill.strip()
+        )
+
     def prefix(self) -> str:
         """Return the part shared by all premises: instruction and examples, ending in a line break."""
-        shots = "".join(f"{self.tail(premise)} {reply}\n" for premise, reply in self.examples)
-        head = f"{self.instruction}\n" if self.instruction else ""
-        return f"{head}{shots}" or LINE_END
+        return self.few_shot.prefix()
 
     def tail(self, premise: str) -> str:
         """Return the part of one premise, which the reply follows; line breaks in it become spaces."""
-        return f"{self.premise_label}: {' '.join(premise.split())}\n{self.reply_label}:"
+        return self.few_shot.tail(one_line(premise))
+
+
+def one_line(text: str) -> str:
+    """Return a text with every run of blanks and line breaks as one blank."""
+    return " ".join(text.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +196,6 @@ def _known(kind: type, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parts(prompt: SidePrompt) -> Iterator[str]:
-    yield from (prompt.instruction, prompt.premise_label, prompt.reply_label, *prompt.stop)
+    yield from (prompt.instruction, prompt.premise_label, prompt.reply_label, prompt.prefill, *prompt.stop)
     for premise, reply in prompt.examples:
         yield from (premise, reply)

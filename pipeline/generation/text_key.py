@@ -7,13 +7,17 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pipeline.config import NOT_SENT, GenerationConfig
+from pipeline.generation.forms import ChatForm
 from pipeline.generation.llms.registry import LLMEntry, digest_of
+from pipeline.generation.llms.templates import form_of, needed_template
 from pipeline.generation.prompts import PromptSet
 
 _NO_TEXT = ("llm", "prompt_set", *NOT_SENT)
 """Settings that are not in the key: what a run may cost, and names, whose weights and prompts are in it."""
 _NO_WORDS = ("prompt_set_id", "version", "about")
 """Parts of a prompt set that are not sent."""
+_CHAT_ONLY = ("reasoning_tokens", "prefill")
+"""What changes a text in the chat form alone."""
 
 
 def text_key(config: GenerationConfig, prompts: PromptSet, entry: LLMEntry) -> str:
@@ -22,15 +26,35 @@ def text_key(config: GenerationConfig, prompts: PromptSet, entry: LLMEntry) -> s
     The weights are those on the disk now, read once per process; a changed file gives another key. Raises
     WeightsError when they cannot be read.
     """
-    settings = {name: value for name, value in asdict(config).items() if name not in _NO_TEXT}
-    words = {name: value for name, value in prompts.to_json().items() if name not in _NO_WORDS}
+    is_chat = form_of(entry) == "chat"
+    left_out = _NO_TEXT if is_chat else (*_NO_TEXT, *_CHAT_ONLY)
+    settings = {name: value for name, value in asdict(config).items() if name not in left_out}
+    words = _without(prompts.to_json(), _NO_WORDS if is_chat else (*_NO_WORDS, *_CHAT_ONLY))
     parts: dict[str, Any] = {"settings": settings, "prompts": words, "weights": digest_of(entry)}
+    if is_chat:
+        parts["chat"] = _chat(prompts, entry)
     if entry.kind == "remote":
-        parts["server"] = [entry.api, entry.scores_prompts, *entry.left_out]
+        by_token = ["token-top20"] if entry.token_contrast and config.omega > 0 else []
+        parts["server"] = [entry.api, entry.scores_prompts, *entry.left_out, *by_token]
     else:
         parts["backend"] = _backend(entry)
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
     return blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+def _without(value: Any, names: tuple[str, ...]) -> Any:
+    """Return a JSON value without these names at any depth."""
+    if isinstance(value, dict):
+        return {name: _without(part, names) for name, part in value.items() if name not in names}
+    return value
+
+
+def _chat(prompts: PromptSet, entry: LLMEntry) -> Any:
+    """Return what the chat form makes of the prompts: rendered texts, or for a server which turns it is sent."""
+    if entry.kind == "remote":
+        return entry.turns
+    form = ChatForm(needed_template(entry))
+    return [form.texts(prompt.few_shot, "") for _, prompt in sorted(prompts.by_key().items())]
 
 
 def _backend(entry: LLMEntry) -> list[str | int]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.generation.contrast import TokenChoice, pick
 from pipeline.generation.engines.engine import PREFIXES, Engine, Piece
 from pipeline.generation.llms.gguf import GgufLLM
-from pipeline.generation.llms.protocol import LLM, TokenLLM, log_softmax
+from pipeline.generation.llms.protocol import LLM, Given, TokenLLM, log_softmax
 from pipeline.records import InputError
 
 
@@ -58,8 +58,8 @@ class LlamaReader:
 class RereadingReader:
     """Works with any LLM that returns log-probabilities by passing prompt and reply anew for every token; slow."""
 
-    def __init__(self, llm: TokenLLM, prompt: str) -> None:
-        self.prompt_tokens = len(llm.tokenize(prompt))
+    def __init__(self, llm: TokenLLM, prompt: Given) -> None:
+        self.prompt_tokens = len(llm.tokenize(prompt) if isinstance(prompt, str) else prompt)
         self._llm = llm
         self._prompt = prompt
         self._reply: list[int] = []
@@ -82,16 +82,16 @@ def token_llm(llm: LLM) -> TokenLLM:
     return llm
 
 
-def open_reader(llm: LLM, *parts: str, row: int = 0) -> Reader:
-    """Return a reader of a prompt given in parts, which are tokenized one by one as generation does it.
+def open_reader(llm: LLM, prompt: Given, *, row: int = 0) -> Reader:
+    """Return a reader of a prompt.
 
     row: different for readers that are open at the same time. InputError for an empty prompt, or a server.
     """
-    if not any(parts):
+    if not prompt:
         raise InputError("The prompt is empty; write at least one word.")
     if isinstance(llm, GgufLLM):
-        return LlamaReader(llm.llama, [token for part in parts for token in llm.tokenize(part)], row)
-    return RereadingReader(token_llm(llm), "".join(parts))
+        return LlamaReader(llm.llama, llm.tokenize(prompt) if isinstance(prompt, str) else prompt, row)
+    return RereadingReader(token_llm(llm), prompt)
 
 
 def answer(

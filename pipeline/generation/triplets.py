@@ -8,7 +8,7 @@ from pipeline.config import ChoiceRule, GenerationConfig
 from pipeline.generation.llms.protocol import LLM, Ask, Reply, ShouldStop
 from pipeline.generation.outcomes import classify, unlike
 from pipeline.generation.prompt_sets import prompt_set
-from pipeline.generation.prompts import PromptSet
+from pipeline.generation.prompts import PromptSet, one_line
 from pipeline.records import Contrast, GeneratedTriplet, Outcome, Premise, Side, SideResult, text_id
 
 _MEASURING_RULES = ("contrast", "contrast_per_token")
@@ -175,7 +175,7 @@ class _Run:
         prompts = self._prompts.own(side), self._prompts.opposite(side)
         own, opposite = (
             self._llm.log_probabilities(
-                [prompt.prefix() + prompt.tail(premise)] * len(open_ones), [one.result.raw for one in open_ones]
+                prompt.few_shot, [one_line(premise)] * len(open_ones), [one.result.raw for one in open_ones]
             )
             for prompt in prompts
         )

@@ -214,14 +214,14 @@ class _Writer:
         asked = [
             (cell, number) for cell in self._cells if cell.genre == genre.name for number in self._grid.wanted(cell)
         ]
-        replies = self._llm.continuations(genre.prefix(), self._asks(genre, asked), plain(self._config), should_stop)
+        replies = self._llm.continuations(genre.few_shot, self._asks(genre, asked), plain(self._config), should_stop)
         for reply in replies:
             yield self._attempt(*asked[reply.key], reply)
 
     def _asks(self, genre: Genre, asked: list[tuple[Cell, int]]) -> Iterator[Ask]:
         for key, (cell, number) in enumerate(asked):
             seed = int(text_id("\n".join([str(self._config.seed), *cell, str(number)])), 16)
-            yield Ask(key, genre.tail(cell.topic, cell.length), seed)
+            yield Ask(key, genre.question(cell.topic, cell.length), seed)
 
     def _attempt(self, cell: Cell, number: int, reply: Reply) -> Attempt:
         failed = reply.problem in (Outcome.FAILED, Outcome.TOO_LONG)

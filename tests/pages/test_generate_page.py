@@ -250,7 +250,7 @@ def test_what_cannot_be_saved_is_told_in_a_sentence(draw: Draw, corpus: str, wor
 
 def test_token_counts_in_words() -> None:
     assert token_words(None, 0, reply=9) == ":gray[counting tokens …]"
-    found = {"counts": [10, 5, 20, 71], "window": 100}
+    found = {"prompts": [{"counts": [10, 5]}, {"counts": [20, 71]}], "window": 100}
     assert token_words(found, 0, reply=9) == "**15 tokens**, 10 of them shared by all premises"
     assert "do not fit the context window of 100" in token_words(found, 1, reply=10)
     assert "do not fit" not in token_words(found, 1, reply=9)

@@ -135,6 +135,7 @@ def test_a_scripted_server_that_limits_fails_stalls_babbles_and_hangs_up(app: Ap
 
     with serving(script) as server:
         app.segmented_control(key="llms_where").set_value("Server").run()
+        app.toggle(key="llms_more").set_value(True).run()
         app.number_input(key="llms_timeout_s").set_value(1)
         app = added(app, workspace, "far", url=server.url, model="m")
         assert facts(app, "far")["contrast"] == "none: plain replies"

@@ -31,7 +31,7 @@ FULL = (
     kinds.GridSpec(*SHIPPED, ("A.", "B."), (0.0, 0.5)),
     kinds.LensSpec(*SHIPPED, "A.", Side.HARD_NEGATIVE),
     kinds.AskSpec(GenerationConfig(), EMBEDDED_ENTRY, "Say"),
-    kinds.TokensSpec(EMBEDDED_ENTRY, ("A.",)),
+    kinds.TokensSpec(EMBEDDED_ENTRY, prompt_set("default"), "A.", Side.POSITIVE),
     kinds.CheckSpec(EMBEDDED_ENTRY, kinds.HubModel("owner/name", "0" * 40)),
     kinds.FetchPremisesSpec("owner/name/file.txt", "0" * 40, None, "c", 5),
     kinds.JudgeSpec(("llm:x",), ("a",), None, {"x": EMBEDDED_ENTRY}, {"llm:x": CURVE}, {"ensemble:both": ENSEMBLE}),

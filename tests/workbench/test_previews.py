@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import InputError
 from workbench.actions import ACTIONS
 from workbench.jobs.kinds import AskSpec, GridSpec, LensSpec
@@ -11,10 +12,11 @@ LLM = "smollm2-135m"
 
 
 def test_tokens_are_counted_once_and_a_failed_count_is_not_tried_again_at_every_drawing(workspace: Workspace):
-    for texts, state in ((["One two.", "Three"], "finished"), (["unreadable"], "failed")):
-        job_id = ACTIONS["count_tokens"](workspace, llm=LLM, texts=texts)["job_id"]
+    for premise, state in (("One two.", "finished"), ("unreadable", "failed")):
+        asked = {"llm": LLM, "prompts": prompt_set("default").to_json(), "premise": premise, "side": "positive"}
+        job_id = ACTIONS["count_tokens"](workspace, **asked)["job_id"]
         assert workspace.wait(job_id, timeout_s=60).state == state
-        assert ACTIONS["count_tokens"](workspace, llm=LLM, texts=texts)["job_id"] == job_id
+        assert ACTIONS["count_tokens"](workspace, **asked)["job_id"] == job_id
     assert len(workspace.jobs.list()) == 2
 
 

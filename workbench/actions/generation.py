@@ -149,12 +149,13 @@ def start_ask(workspace: Workspace, *, prompt: str, config: dict[str, Any]) -> A
 
 
 @action
-def count_tokens(workspace: Workspace, *, llm: str, texts: Sequence[str]) -> Answer:
-    """Queue the counting of the tokens of these texts, or return a count made before, even a failed one.
+def count_tokens(workspace: Workspace, *, llm: str, prompts: dict[str, Any], premise: str, side: str) -> Answer:
+    """Queue both prompts of a premise as an LLM reads them, or return a count made before, even a failed one.
 
     Pages ask for counts on every redraw: a count that failed must not be repeated each time.
     """
-    spec = TokensSpec(resolve_llm(workspace, llm), tuple(texts))
+    given = PromptSet.from_json({"version": 0} | prompts)
+    spec = TokensSpec(resolve_llm(workspace, llm), given, premise, _side(side))
     return started_once(workspace, spec, "Token count", usable=USABLE | {"failed"})
 
 

@@ -6,7 +6,15 @@ from typing import Any
 
 from pipeline.encoder_folders import check_folder, model_folder
 from pipeline.generation.llms.endpoints import checked_key_variable, checked_url, origin_of
-from pipeline.generation.llms.registry import EMBEDDED, SERVER_SETTINGS, LLMEntry, entry_at, entry_for
+from pipeline.generation.llms.presets import preset_of
+from pipeline.generation.llms.registry import (
+    EMBEDDED,
+    LOCAL_SETTINGS,
+    SERVER_SETTINGS,
+    LLMEntry,
+    entry_at,
+    entry_for,
+)
 from pipeline.hub_files import HubName
 from pipeline.records import InputError
 from pipeline.settings import checked_name
@@ -71,26 +79,34 @@ def add_llm(
     url: str | None = None,
     hub: str | None = None,
     revision: str = "",
+    preset: str = "",
     settings: dict[str, Any] | None = None,
 ) -> Answer:
     """Queue the check of an LLM, which adds it to the registry under this name.
 
-    path: of a GGUF file or transformers folder; or url: of an OpenAI-compatible server, with settings model,
-    key_variable, concurrency, timeout_s, price_in, price_out; or hub: OWNER/NAME of a model with safetensors
-    weights or OWNER/NAME/FILE.gguf, fetched at the commit behind `revision`. Raises InputError for anything else.
+    path: of a GGUF file or transformers folder; or url: of an OpenAI-compatible server; or hub: OWNER/NAME of a
+    model with safetensors weights or OWNER/NAME/FILE.gguf, fetched at the commit behind `revision`. settings: form,
+    and of a server whatever else its entry declares. preset: a kind of server, whose address and settings hold where
+    none are given. Raises InputError for anything else.
     """
+    known = preset_of(preset)
+    if known and path is None and hub is None:
+        url, settings = url or known.url, known.settings | (settings or {})
     if sum(where is not None for where in (path, url, hub)) != 1:
         raise InputError("Name one of these: a path on this machine, the URL of a server, a model on the hub.")
+    given = settings or {}
+    if url is None and (unknown := sorted(set(given) - set(LOCAL_SETTINGS))):
+        raise InputError(f"A model of this machine has no setting {unknown[0]}: only {', '.join(LOCAL_SETTINGS)}.")
     if hub is not None:
         wanted = HubName.parse(hub, revision)
-        entry = LLMEntry(_free(name), "gguf" if wanted.file else "decoder", "", source=hub)
+        entry = LLMEntry(_free(name), "gguf" if wanted.file else "decoder", "", source=hub, **given)
         return _start(workspace, entry, hub=HubModel(hub.strip(), wanted.revision))
     if url is not None:
-        entry = _server(_free(name), url, settings or {})
+        entry = _server(_free(name), url, given)
         _check_key_is_free(workspace, entry)
         return _start(workspace, entry)
     assert path is not None
-    return _start(workspace, replace(entry_at(Path(path)), name=_free(name)))
+    return _start(workspace, replace(entry_at(Path(path)), name=_free(name), **given))
 
 
 def _server(name: str, url: str, settings: dict[str, Any]) -> LLMEntry:

@@ -102,6 +102,7 @@ def add_llm(options: argparse.Namespace) -> None:
     with access(options.workspace) as call:
         path = str(options.path.expanduser().resolve()) if options.path else None
         where = {"path": path, "url": options.url, "hub": options.hub, "revision": options.revision or ""}
+        where["preset"] = options.preset
         started = call("add_llm", name=options.name, settings=settings(options), **where)
         followed(call, started, options)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pipeline.config import CurationRule, GenerationConfig, ScratchConfig
+from pipeline.generation.llms.presets import PRESETS
 from pipeline.generation.llms.registry import LLMEntry
 from pipeline.settings import Setting, settings_of, shown
 from pipeline.train_config import TrainConfig
@@ -76,7 +77,8 @@ def add_llms(commands: Any) -> None:
     command(llms, "list", "generate:show_llms", "list the LLMs with the result of their last check")
     add = command(llms, "add", "generate:add_llm", "check an LLM and add it under a name")
     add.add_argument("name")
-    where = add.add_mutually_exclusive_group(required=True)
+    add.add_argument("--preset", choices=tuple(PRESETS), default="", help="kind of server, for its usual address")
+    where = add.add_mutually_exclusive_group()
     where.add_argument("--path", type=Path, help="GGUF file, or folder of a transformers model")
     where.add_argument("--url", help="base URL of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1")
     where.add_argument("--hub", help="OWNER/NAME of a model on the hub, or OWNER/NAME/FILE.gguf")

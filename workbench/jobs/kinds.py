@@ -90,10 +90,12 @@ class AskSpec(JobSpec):
 
 @dataclass(frozen=True, slots=True)
 class TokensSpec(JobSpec):
-    """The number of tokens of some texts."""
+    """Both prompts of a premise as an LLM reads them, with the number of their tokens."""
 
     llm: LLMEntry
-    texts: tuple[str, ...]
+    prompts: PromptSet | None = None  # in jobs of earlier versions, which counted the tokens of texts
+    premise: str = ""
+    side: Side = Side.POSITIVE
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,19 +56,23 @@ class Engine(Protocol):
     tokens_a_call: int
     """Tokens per call with the highest throughput when texts are scored rather than generated."""
     ends: NDArray[np.bool_]
-    """bool (vocabulary,): the tokens that end a reply."""
+    """Which tokens end a reply of one line."""
+    own_ends: NDArray[np.bool_]
+    """Which of them are the model's own end tokens."""
+    start: tuple[int, ...]
+    """Tokens that the model's texts begin with."""
 
     @property
     def prefix_cells(self) -> int:
         """Number of `cells` taken by shared prompts."""
         ...
 
-    def tokenize(self, text: str) -> list[int]:
-        """Return the tokens of a text; special tokens spelt out in it are plain text."""
+    def tokenize(self, text: str, *, marked: bool = False) -> list[int]:
+        """Return the tokens of a text; special tokens spelt out in it are plain text unless `marked`."""
         ...
 
-    def detokenize(self, tokens: Sequence[int]) -> str:
-        """Return the text of tokens."""
+    def detokenize(self, tokens: Sequence[int], *, marked: bool = False) -> str:
+        """Return the text of tokens; marked: special tokens are kept."""
         ...
 
     def prefix(self, tokens: Sequence[int]) -> int:

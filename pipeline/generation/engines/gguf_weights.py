@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,22 @@ class Vocabulary:
         self._model: ctypes.c_void_p | None = model if owned else None
         self._vocab = llama_cpp.llama_model_get_vocab(model)
         self.size: int = llama_cpp.llama_vocab_n_tokens(self._vocab)
-        self.ends = self._ends()
+        begin = llama_cpp.llama_vocab_bos(self._vocab)
+        self.start: tuple[int, ...] = (begin,) if llama_cpp.llama_vocab_get_add_bos(self._vocab) else ()
+        """Tokens that texts of this model begin with."""
+        source = llama_cpp.llama_model_chat_template(model, None)
+        self.chat_template: str = source.decode("utf-8", errors="replace") if source else ""
+        """The template in the file; empty for none."""
+
+    @cached_property
+    def own_ends(self) -> NDArray[np.bool_]:
+        """Which tokens are the model's own end tokens."""
+        return np.array([llama_cpp.llama_vocab_is_eog(self._vocab, token) for token in range(self.size)])
+
+    @cached_property
+    def ends(self) -> NDArray[np.bool_]:
+        """Which tokens end a reply of one line: the model's own end tokens and all that hold a line break."""
+        return self.own_ends | np.array([b"\n" in self._piece(token) for token in range(self.size)])
 
     @classmethod
     def of_file(cls, path: Path) -> "Vocabulary":
@@ -169,19 +185,32 @@ class Vocabulary:
             raise WeightsError(f"llama.cpp cannot read the tokens of {path}: the file is damaged.")
         return cls(model, owned=True)
 
-    def tokenize(self, text: str) -> list[int]:
-        """Return the tokens of a text; special tokens written in the text stay plain text."""
+    def names(self) -> dict[str, str]:
+        """Return the texts of the tokens that chat templates name: bos_token and so on."""
+        tokens = {
+            "bos_token": llama_cpp.llama_vocab_bos(self._vocab),
+            "eos_token": llama_cpp.llama_vocab_eos(self._vocab),
+            "pad_token": llama_cpp.llama_vocab_pad(self._vocab),
+        }
+        return {
+            name: llama_cpp.llama_vocab_get_text(self._vocab, token).decode("utf-8", errors="replace")
+            for name, token in tokens.items()
+            if token >= 0
+        }
+
+    def tokenize(self, text: str, *, marked: bool = False) -> list[int]:
+        """Return the tokens of a text; special tokens spelt out in it are plain text unless `marked`."""
         data = text.encode("utf-8", errors="replace")
         room = len(data) + 8  # every token stands for at least one byte
         tokens = (llama_cpp.llama_token * room)()
-        count = llama_cpp.llama_tokenize(self._vocab, data, len(data), tokens, room, False, False)
+        count = llama_cpp.llama_tokenize(self._vocab, data, len(data), tokens, room, False, marked)
         if count < 0:
             raise TokenizeError(f"tokenizing needs {-count} tokens where {room} were expected")
         return list(tokens[:count])
 
-    def detokenize(self, tokens: Sequence[int]) -> str:
-        """Return the text of tokens; bytes of a cut character become U+FFFD."""
-        return b"".join(self._piece(token) for token in tokens).decode("utf-8", errors="replace")
+    def detokenize(self, tokens: Sequence[int], *, marked: bool = False) -> str:
+        """Return the text of tokens; bytes of a cut character become U+FFFD. marked: special tokens are kept."""
+        return b"".join(self._piece(token, marked=marked) for token in tokens).decode("utf-8", errors="replace")
 
     def close(self) -> None:
         """Free the tokens if they were loaded here; calling it twice is harmless."""
@@ -189,16 +218,7 @@ class Vocabulary:
             llama_cpp.llama_model_free(self._model)
             self._model = None
 
-    def _piece(self, token: int) -> bytes:
-        buffer = ctypes.create_string_buffer(256)  # longer than any token; not NUL-terminated, hence the length
-        length = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
+    def _piece(self, token: int, *, marked: bool = False) -> bytes:
+        buffer = ctypes.create_string_buffer(256)  # longer than any token; not closed by a NUL, hence the length
+        length = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, marked)
         return buffer.raw[: max(length, 0)]
-
-    def _ends(self) -> NDArray[np.bool_]:
-        """Return bool (vocabulary,): the model's end tokens and all tokens that contain a line break."""
-        return np.array(
-            [
-                llama_cpp.llama_vocab_is_eog(self._vocab, token) or b"\n" in self._piece(token)
-                for token in range(self.size)
-            ]
-        )

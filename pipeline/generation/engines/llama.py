@@ -39,7 +39,8 @@ class LlamaLLM(GgufEngine):
         logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)  # its callback prints every line otherwise
         self._model: ctypes.c_void_p | None = _load_model(path)
         tokens = Vocabulary(self._model)
-        self.vocabulary, self.ends = tokens.size, tokens.ends
+        self.vocabulary, self.start = tokens.size, tokens.start
+        self.ends, self.own_ends = tokens.ends, tokens.own_ends
         self.tokenize, self.detokenize = tokens.tokenize, tokens.detokenize
         self.window = min(WINDOW, llama_cpp.llama_model_n_ctx_train(self._model), cells)
         self._context: ctypes.c_void_p | None = _new_context(

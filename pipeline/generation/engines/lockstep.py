@@ -70,8 +70,16 @@ class Lockstep:
         slots: int,
         max_new_tokens: int,
         opposites: Mapping[Side, str] = OTHER,
+        ends: NDArray[np.bool_] | None = None,
+        is_full: Callable[[Sequence[int]], bool] | None = None,
     ) -> None:
-        """Prompts have keys: a side's own prompt has the side's name, its opposite the key in `opposites`."""
+        """Prompts are named by a key: a side's own prompt by the side, its opposite as `opposites` says.
+
+        ends: which tokens end a reply, by default those that end one of a line; is_full: whether a reply is cut
+        behind these tokens, by default at max_new_tokens, which none exceeds.
+        """
+        self._ends = llm.ends if ends is None else ends
+        self._is_full = is_full or (lambda tokens: len(tokens) >= max_new_tokens)
         self._llm = llm
         self._opposites = opposites
         self._how = how
@@ -187,10 +195,10 @@ class Lockstep:
         still: list[_Reply] = []
         ended: list[RawReply] = []
         for reply, token in zip(self._active, tokens.tolist(), strict=True):
-            ends = bool(self._llm.ends[token])
+            ends = bool(self._ends[token])
             if not ends:
                 reply.tokens.append(token)
-            if ends or len(reply.tokens) >= self._max_new_tokens:
+            if ends or self._is_full(reply.tokens):
                 self._release(reply)
                 ended.append(RawReply(reply.request.key, reply.side, reply.tokens, cut=not ends))
             else:

@@ -161,8 +161,8 @@ class TorchLlama(GgufEngine):
         super().__init__(path, name=name, cells=cells, threads=threads)
         self._weights = read_weights(path)
         self._vocabulary = Vocabulary.of_file(path)
-        self.vocabulary = self._vocabulary.size
-        self.ends = self._vocabulary.ends
+        self.vocabulary, self.start = self._vocabulary.size, self._vocabulary.start
+        self.ends, self.own_ends = self._vocabulary.ends, self._vocabulary.own_ends
         self.tokenize, self.detokenize = self._vocabulary.tokenize, self._vocabulary.detokenize
         shape = self._weights.shape
         self.window = min(WINDOW, shape.window, cells)

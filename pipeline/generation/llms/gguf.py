@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from pipeline.config import GenerationConfig
 from pipeline.generation.contrast import TokenChoice
 from pipeline.generation.engines.engine import PREFIXES, WINDOW, Engine, Piece
-from pipeline.generation.engines.lockstep import Lockstep, RawReply, Request
-from pipeline.generation.llms.protocol import Ask, Reply, ShouldStop, log_probabilities_of, log_softmax
-from pipeline.generation.prompts import PromptSet, SidePrompt
+from pipeline.generation.engines.lockstep import OTHER, Lockstep, RawReply, Request
+from pipeline.generation.forms import CompletionForm, Form
+from pipeline.generation.llms.protocol import Ask, Given, Reply, ShouldStop, log_probabilities_of, log_softmax
+from pipeline.generation.prompts import FewShot, PromptSet, one_line
+from pipeline.generation.reply_limit import ReplyLimit
 from pipeline.records import Contrast, InputError, Outcome, Side
 
 _LONGEST_TOKEN_BYTES = 32
@@ -25,8 +27,12 @@ class GgufLLM:
 
     contrast = Contrast.TOKEN
 
-    def __init__(self, llama: Engine) -> None:
+    def __init__(self, llama: Engine, form: Form | None = None) -> None:
+        """form: how it is asked, by default with one text."""
         self.llama = llama
+        self.form = form or CompletionForm(llama)
+        self._ends = llama.ends if self.form.ends_at_line else llama.own_ends.copy()
+        self._ends[list(self.form.ends())] = True
         self.name = llama.name
         self.context_length: int | None = llama.window
 
@@ -35,51 +41,49 @@ class GgufLLM:
     ) -> Iterator[Reply]:
         """Yield both sides of each ask, many decoded side by side; see LLM.replies."""
         how = TokenChoice.of(config)
-        by_key = prompts.by_key() if config.omega > 0 else {str(side): prompts.own(side) for side in Side}
-        lockstep = Lockstep(
-            self.llama,
-            {key: self.tokenize(prompt.prefix()) for key, prompt in by_key.items()},
-            how,
-            slots=config.batch_size or self.llama.rows // (2 if config.omega > 0 else 1),
-            max_new_tokens=config.max_new_tokens,
-            opposites={side: prompts.opposite_key(side) for side in Side},
-        )
-        requests = ((ask, self._request(ask, by_key)) for ask in asks)
-        return self._answered(lockstep, requests, tuple(Side), should_stop)
+        asked = prompts.by_key() if config.omega > 0 else {str(side): prompts.own(side) for side in Side}
+        by_key = {key: prompt.few_shot for key, prompt in asked.items()}
+        slots = config.batch_size or self.llama.rows // (2 if config.omega > 0 else 1)
+        opposites = {side: prompts.opposite_key(side) for side in Side}
+        lockstep = self._lockstep(by_key, how, config, slots=slots, opposites=opposites)
+        requests = ((ask, self._request(one_line(ask.premise), ask, by_key, tuple(Side))) for ask in asks)
+        return self._answered(lockstep, requests, {side: by_key[str(side)] for side in Side}, should_stop)
 
     def continuations(
-        self, shared: str, asks: Iterator[Ask], config: GenerationConfig, should_stop: ShouldStop
+        self, asked: FewShot, asks: Iterator[Ask], config: GenerationConfig, should_stop: ShouldStop
     ) -> Iterator[Reply]:
-        """Yield how the LLM goes on from each text, many decoded side by side; see LLM.continuations."""
-        lockstep = Lockstep(
-            self.llama,
-            {Side.POSITIVE: self.tokenize(shared)},
-            replace(TokenChoice.of(config), omega=0.0),
-            slots=config.batch_size or self.llama.rows,
-            max_new_tokens=config.max_new_tokens,
-        )
-        requests = ((ask, self._continuation(ask)) for ask in asks)
-        return self._answered(lockstep, requests, (Side.POSITIVE,), should_stop)
+        """Yield how the LLM answers each question, many decoded side by side; see LLM.continuations."""
+        how = replace(TokenChoice.of(config), omega=0.0)
+        by_key = {str(Side.POSITIVE): asked}
+        lockstep = self._lockstep(by_key, how, config, slots=config.batch_size or self.llama.rows)
+        requests = ((ask, self._request(ask.premise, ask, by_key, (Side.POSITIVE,))) for ask in asks)
+        return self._answered(lockstep, requests, {Side.POSITIVE: asked}, should_stop)
 
-    def log_probabilities(self, prompts: Sequence[str], replies: Sequence[str]) -> NDArray[np.float64]:
-        """Return log p(reply | prompt) of each pair; nan for one that does not fit the window."""
-        return log_probabilities_of(self, prompts, replies)
+    def log_probabilities(
+        self, asked: FewShot, questions: Sequence[str], replies: Sequence[str]
+    ) -> NDArray[np.float64]:
+        """Return log p(reply | question) of each pair; nan for one that does not fit the window."""
+        return log_probabilities_of(self, asked, questions, replies)
 
-    def tokenize(self, text: str) -> list[int]:
-        """Return the tokens of a text; special tokens written in it stay plain text."""
-        return self.llama.tokenize(text)
+    def tokenize(self, text: str, *, marked: bool = False) -> list[int]:
+        """Return the tokens of a text; special tokens written in it stay plain text unless they are marked so."""
+        return self.llama.tokenize(text, marked=marked) if marked else self.llama.tokenize(text)
 
     def detokenize(self, tokens: Sequence[int]) -> str:
-        """Return the text of tokens; bytes of a cut character become U+FFFD."""
-        return self.llama.detokenize(tokens)
+        """Return the text of tokens; bytes of a cut character become U+FFFD. The tags of a thought are kept."""
+        return self.llama.detokenize(tokens, marked=True) if self.form.thinks else self.llama.detokenize(tokens)
+
+    def prompt_tokens(self, asked: FewShot, question: str) -> list[int]:
+        """Return the tokens of a whole prompt."""
+        return [*self.form.shared(asked), *self.form.own(asked, question)]
 
     def is_end(self, token: int) -> bool:
         """Whether this token ends a reply."""
-        return bool(self.llama.ends[token])
+        return bool(self._ends[token])
 
-    def next_log_probabilities(self, prompt: str, reply: Sequence[int]) -> NDArray[np.float32]:
+    def next_log_probabilities(self, prompt: Given, reply: Sequence[int]) -> NDArray[np.float32]:
         """Return log p of every next token after the prompt and each token of the reply; see TokenLLM."""
-        tokens = self.tokenize(prompt)
+        tokens = self.tokenize(prompt) if isinstance(prompt, str) else list(prompt)
         if not tokens:
             raise InputError("The prompt is empty; write at least one word.")
         if len(tokens) + len(reply) > self.llama.window:
@@ -103,11 +107,32 @@ class GgufLLM:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _lockstep(
+        self,
+        by_key: Mapping[str, FewShot],
+        how: TokenChoice,
+        config: GenerationConfig,
+        *,
+        slots: int,
+        opposites: Mapping[Side, str] = OTHER,
+    ) -> Lockstep:
+        limit = ReplyLimit(config, self.form, self)
+        return Lockstep(
+            self.llama,
+            {key: self.form.shared(asked) for key, asked in by_key.items()},
+            how,
+            slots=slots,
+            max_new_tokens=limit.longest,
+            opposites=opposites,
+            ends=self._ends,
+            is_full=limit.is_reached,
+        )
+
     def _answered(
         self,
         lockstep: Lockstep,
         requests: Iterator[tuple[Ask, Request | None]],
-        sides: tuple[Side, ...],
+        sides: Mapping[Side, FewShot],
         should_stop: ShouldStop,
     ) -> Iterator[Reply]:
         """Yield a reply per side of each ask; one that does not fit the window is answered with that."""
@@ -123,22 +148,19 @@ class GgufLLM:
         for raw in lockstep.run(fitting(), should_stop):
             while unfit:
                 yield unfit.popleft()
-            yield self._reply(raw)
+            yield self._reply(raw, self.form.began(sides[raw.side]))
         yield from unfit
 
-    def _request(self, ask: Ask, prompts: Mapping[str, SidePrompt]) -> Request | None:
+    def _request(
+        self, question: str, ask: Ask, by_key: Mapping[str, FewShot], sides: tuple[Side, ...]
+    ) -> Request | None:
         if not _may_fit(ask):
             return None
-        tails = {key: self.tokenize(prompt.tail(ask.premise)) for key, prompt in prompts.items()}
-        return Request(ask.key, tails, seed=ask.seed)
+        tails = {key: self.form.own(asked, question) for key, asked in by_key.items()}
+        return Request(ask.key, tails, seed=ask.seed, sides=sides)
 
-    def _continuation(self, ask: Ask) -> Request | None:
-        if not _may_fit(ask):
-            return None
-        return Request(ask.key, {Side.POSITIVE: self.tokenize(ask.premise)}, ask.seed, sides=(Side.POSITIVE,))
-
-    def _reply(self, raw: RawReply) -> Reply:
-        text = self.detokenize(raw.tokens)
+    def _reply(self, raw: RawReply, began: str) -> Reply:
+        text = began + self.detokenize(raw.tokens)
         return Reply(raw.key, raw.side, text, tokens=len(raw.tokens), cut=raw.cut, problem=raw.problem)
 
 

@@ -1,13 +1,19 @@
 """Opening an LLM of any kind: an engine of its own, a transformers folder, or a server."""
 
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.encoder_folders import check_tokenizer, resolve_device
 from pipeline.generation.llms.protocol import LLM
 from pipeline.generation.llms.registry import EMBEDDED, LLMEntry, architecture
+from pipeline.generation.llms.templates import form_for
 from pipeline.generation.llms.torch_llm import BatchLimits, TorchLLM, is_out_of_memory
 from pipeline.records import InputError, WeightsError
 from pipeline.weights import cache_dir
+
+if TYPE_CHECKING:
+    from pipeline.generation.engines.engine import Engine
 
 
 def open_llm(entry: LLMEntry, *, device: str = "auto", threads: int | None = None, for_many: bool = False) -> LLM:
@@ -25,9 +31,11 @@ def open_llm(entry: LLMEntry, *, device: str = "auto", threads: int | None = Non
         if for_many and entry.kind == "embedded":
             from pipeline.generation.engines.fastest import load_fastest
 
-            return GgufLLM(load_fastest(entry.name, threads))
-        where = EMBEDDED if entry.kind == "embedded" else entry.location
-        return GgufLLM(load_llama(where, name=entry.name, threads=threads))
+            engine: Engine = load_fastest(entry.name, threads)
+        else:
+            where = EMBEDDED if entry.kind == "embedded" else entry.location
+            engine = load_llama(where, name=entry.name, threads=threads)
+        return GgufLLM(engine, form_for(entry, engine, engine.start))
     if entry.kind in ("decoder", "encoder-decoder"):
         return _open_folder(entry, device=device, threads=threads)
     from pipeline.generation.llms.remote import RemoteLLM
@@ -47,7 +55,9 @@ def _open_folder(entry: LLMEntry, *, device: str = "auto", threads: int | None =
     if threads is not None:
         torch.set_num_threads(threads)
     try:
-        llm = kind.load(folder, name=entry.name, device=device, limits=BatchLimits(cache_dir(), f"{folder}|{device}"))
+        limits = BatchLimits(cache_dir(), f"{folder}|{device}")
+        form_of = partial(form_for, entry)
+        llm = kind.load(folder, name=entry.name, device=device, limits=limits, form_of=form_of)
     except InputError:
         raise
     except Exception as error:  # whatever transformers, tokenizers and safetensors say about a damaged folder

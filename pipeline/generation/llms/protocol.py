@@ -12,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
+from pipeline.generation.forms import Form
 from pipeline.generation.llms.meter import Usage
-from pipeline.generation.prompts import PromptSet
+from pipeline.generation.prompts import FewShot, PromptSet
 from pipeline.records import Contrast, InputError, Outcome, Side
 
 ShouldStop = Callable[[], bool]
+Given = str | Sequence[int]
+"""A prompt as plain text, or as the tokens that a form made of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +67,19 @@ class LLM(Protocol):
         ...
 
     def continuations(
-        self, shared: str, asks: Iterator[Ask], config: GenerationConfig, should_stop: ShouldStop
+        self, asked: FewShot, asks: Iterator[Ask], config: GenerationConfig, should_stop: ShouldStop
     ) -> Iterator[Reply]:
-        """Yield how the LLM goes on from `shared` and the text of each ask, up to a line break; see `replies`.
+        """Yield how the LLM answers `asked` with the text of each ask as its question; see `replies`.
 
         There is no opposite to contrast a text with: omega and candidates have no effect, and the only reply to an
         ask is given as its positive.
         """
         ...
 
-    def log_probabilities(self, prompts: Sequence[str], replies: Sequence[str]) -> NDArray[np.float64]:
-        """Return log p(reply | prompt) of each pair in nats, summed over the reply's tokens; nan where unknown."""
+    def log_probabilities(
+        self, asked: FewShot, questions: Sequence[str], replies: Sequence[str]
+    ) -> NDArray[np.float64]:
+        """Return log p(reply | question) of each pair in nats, summed over the reply's tokens; nan where unknown."""
         ...
 
     def close(self) -> None:
@@ -99,19 +104,25 @@ class Metered(Protocol):
 class TokenLLM(Protocol):
     """The part of an LLM that only those running in this process have."""
 
-    def tokenize(self, text: str) -> list[int]:
-        """Return the tokens of a text, without any that start or end a sequence."""
+    form: Form
+
+    def tokenize(self, text: str, *, marked: bool = False) -> list[int]:
+        """Return the tokens of a text, without any that start or end a sequence; see forms.Spelling."""
         ...
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """Return the text of tokens."""
         ...
 
+    def prompt_tokens(self, asked: FewShot, question: str) -> list[int]:
+        """Return the tokens of a whole prompt."""
+        ...
+
     def is_end(self, token: int) -> bool:
         """Whether this token ends a reply."""
         ...
 
-    def next_log_probabilities(self, prompt: str, reply: Sequence[int]) -> NDArray[np.float32]:
+    def next_log_probabilities(self, prompt: Given, reply: Sequence[int]) -> NDArray[np.float32]:
         """Return log p of every next token after the prompt and after each token of the reply.
 
         float32 (len(reply) + 1, vocabulary): row t is the l_t of the method after t tokens of the reply.
@@ -125,13 +136,18 @@ def log_softmax(logits_nv: NDArray[np.floating]) -> NDArray[np.float32]:
     return (shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))).astype(np.float32)
 
 
-def log_probabilities_of(llm: TokenLLM, prompts: Sequence[str], replies: Sequence[str]) -> NDArray[np.float64]:
-    """Return log p(reply | prompt) of each pair, read one by one; nan for one that does not fit the window."""
+def log_probabilities_of(
+    llm: TokenLLM, asked: FewShot, questions: Sequence[str], replies: Sequence[str]
+) -> NDArray[np.float64]:
+    """Return log p(reply | question) of each pair, read one by one; nan for one that does not fit the window.
+
+    What the prompt wrote of a reply itself, such as a prefill, is no part of what is measured.
+    """
     found = []
-    for prompt, reply in zip(prompts, replies, strict=True):
-        tokens = llm.tokenize(reply)
+    for question, reply in zip(questions, replies, strict=True):
+        tokens = llm.tokenize(reply.removeprefix(llm.form.began(asked)))
         try:
-            found.append(sum_of(llm.next_log_probabilities(prompt, tokens), tokens))
+            found.append(sum_of(llm.next_log_probabilities(llm.prompt_tokens(asked, question), tokens), tokens))
         except InputError:
             found.append(float("nan"))
     return np.array(found, dtype=np.float64)

@@ -9,7 +9,7 @@ import openai
 from pipeline.generation.llms.registry import LENGTH_FIELDS, LLMEntry
 from pipeline.generation.llms.retries import CallError
 
-_MAY_BE_LEFT_OUT: Final = ("temperature", "top_p", "seed", "stop")
+_MAY_BE_LEFT_OUT: Final = ("temperature", "top_p", "min_p", "seed", "stop")
 _REFUSED: Final = re.compile(
     r"unsupported|not (?:be )?(?:support|permit|allow|recogni|accept)|unrecogni[sz]ed|unknown|unexpected|extra|"
     r"forbidden|only the default|does not support|deprecated|invalid (?:field|parameter|argument)",

@@ -1,6 +1,8 @@
 """The entry of an LLM in the registry: where it is, how it is reached, what its check found."""
 
 import hashlib
+import json
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -10,10 +12,12 @@ from pipeline.settings import Settings, setting, settings_of, shown
 from pipeline.weights import BUILT_IN_LLMS, GGUF_SHA256, file_sha256
 
 LLMKind = Literal["embedded", "gguf", "decoder", "encoder-decoder", "remote"]
+FormChoice = Literal["auto", "completion", "chat"]
 EMBEDDED: Final = BUILT_IN_LLMS[0]
 """Name of the LLM that comes with the installation."""
 LENGTH_FIELDS: Final = ("max_tokens", "max_completion_tokens")
 _LONGEST_NAME = 80
+_SECRET_HEADER = re.compile(r"authori[sz]ation|key|token|secret|cookie|password", re.IGNORECASE)
 _WRITERS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 """Endings of the names that transformers gives to architectures that write."""
 
@@ -29,6 +33,16 @@ class LLMEntry(Settings):
     model: str = setting("", "The server's id of the model; empty takes its only one.", unit="name")
     api: str = ""
     """Remote: completions or chat; empty until a check has found out."""
+    form: FormChoice = setting(
+        "auto",
+        "How it is asked: completion, one text with the examples, which the reply goes on from; chat, turns in the "
+        "model's own template; auto, chat where there is a template and its name or its check says that it follows "
+        "instructions.",
+        label="Form of the prompt",
+        words={"auto": "found out", "completion": "one text", "chat": "turns of a chat"},
+    )
+    speaks: Literal["", "completion", "chat"] = ""
+    """What auto means here; empty before a check."""
     key_variable: str = setting(
         "",
         "Environment variable, or entry of Streamlit's secrets, that holds the server's key; its name ends in "
@@ -56,12 +70,51 @@ class LLMEntry(Settings):
         ge=0,
         le=1_000_000,
     )
+    extra_body: str = setting(
+        "",
+        "JSON object that every call carries, for what only this server knows, such as "
+        '{"chat_template_kwargs": {"enable_thinking": false}}.',
+        label="More of the body",
+        unit="JSON",
+    )
+    headers: str = setting(
+        "", "JSON object of headers that every call carries. None may hold a key.", label="Headers", unit="JSON"
+    )
+    replicas: tuple[str, ...] = setting(
+        (),
+        "More base URLs where the same model is served; each call goes to the least busy server.",
+        label="Replicas",
+        unit="URLs",
+        empty="none",
+    )
+    requests_per_minute: int = setting(
+        0, "Most calls that begin within a minute. 0 sets no limit.", unit="calls", ge=0, le=1_000_000
+    )
+    tokens_per_minute: int = setting(
+        0,
+        "Most tokens of calls that begin within a minute, prompts and replies together. 0 sets no limit.",
+        unit="tokens",
+        ge=0,
+        le=10**9,
+    )
+    token_contrast: bool = setting(
+        False,
+        "Contrast token by token over a server that shows its best next tokens: two calls for each token of a reply, "
+        "worth it only where the server keeps prompts in its cache.",
+        label="Contrast token by token",
+    )
     key_origin: str = ""
     """Remote: where the key may be sent, as scheme://host:port; empty before a check."""
     length_field: str = "max_tokens"
     """Remote: what the server calls the longest reply."""
     left_out: tuple[str, ...] = ()
     """Remote: settings that the server refuses, which are not sent: it then takes its own defaults."""
+    turns: int = 0
+    """Remote: which way of asking the server's chat template takes, of those that forms.turns yields."""
+    thinking: str = ""
+    """Remote: JSON of what switches thinking off, or as far down as the server allows."""
+    reasons: bool = False
+    """Remote: whether the model thinks before its reply nevertheless, which takes tokens of its own."""
     scores_prompts: bool = False
     """Remote: whether the server returns log-probabilities of prompts, which reranking needs."""
     source: str = ""
@@ -78,6 +131,11 @@ class LLMEntry(Settings):
         if self.length_field not in LENGTH_FIELDS:
             raise InputError(f"length_field is one of {', '.join(LENGTH_FIELDS)}, got {shown(self.length_field)}.")
 
+        json_object(self.extra_body, "More of the body")
+        for name in json_object(self.headers, "Headers"):
+            if _SECRET_HEADER.search(name):
+                raise InputError(f"The header {name} holds a key, which is never stored: name its variable instead.")
+
     def to_json(self) -> dict[str, Any]:
         """Return the entry as plain values."""
         return asdict(self)
@@ -87,11 +145,25 @@ class LLMEntry(Settings):
         """Return the entry behind stored values; fields of later versions are left out."""
         known = {field.name for field in fields(cls)}
         kept = {name: value for name, value in stored.items() if name in known}
-        return cls(**kept | {"left_out": tuple(kept.get("left_out", ()))})
+        lists = {name: tuple(kept.get(name, ())) for name in ("left_out", "replicas")}
+        return cls(**kept | lists)
+
+
+def json_object(text: str, name: str) -> dict[str, Any]:
+    """Return the JSON object in a text, empty for none; InputError for anything else."""
+    try:
+        found = json.loads(text) if text.strip() else {}
+    except ValueError as error:
+        raise InputError(f"{name} is a JSON object; this cannot be read ({error}).") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{name} is a JSON object, got {shown(text)}.")
+    return found
 
 
 SERVER_SETTINGS: Final = tuple(settings_of(LLMEntry))
 """What a person enters about a server; its check finds out the rest."""
+LOCAL_SETTINGS: Final = ("form",)
+"""What a person may enter about a model of this machine."""
 EMBEDDED_ENTRY: Final = LLMEntry(EMBEDDED, "embedded", "")
 
 
@@ -123,8 +195,6 @@ def entry_at(path: Path) -> LLMEntry:
 
 def architecture(folder: Path) -> LLMKind:
     """Return whether a transformers folder holds a decoder or an encoder-decoder; InputError for any other."""
-    import json
-
     from pipeline.encoder_folders import check_folder
 
     check_folder(folder)

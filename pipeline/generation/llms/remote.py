@@ -5,6 +5,7 @@ replies are compared instead: log p(reply | own prompt) - omega log p(reply | op
 are plain, and say so.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -17,14 +18,19 @@ import openai
 from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
+from pipeline.generation.contrast import TokenChoice
+from pipeline.generation.forms import turns
 from pipeline.generation.llms.endpoints import checked_url, http_client, key_for
 from pipeline.generation.llms.meter import BudgetError, Meter, Usage
+from pipeline.generation.llms.pace import Pace, Replicas
 from pipeline.generation.llms.protocol import Ask, Reply, ShouldStop
-from pipeline.generation.llms.refused_settings import sent_settings
-from pipeline.generation.llms.registry import LLMEntry
+from pipeline.generation.llms.refused_settings import sent_settings, without_refused
+from pipeline.generation.llms.registry import LLMEntry, json_object
 from pipeline.generation.llms.responses import Written, echoed_log_p, read_reply
 from pipeline.generation.llms.retries import CallError, Calls, Patience
-from pipeline.generation.prompts import PromptSet
+from pipeline.generation.llms.templates import form_of
+from pipeline.generation.llms.token_lists import LISTED, TokenList, chosen_from, token_list
+from pipeline.generation.prompts import FewShot, PromptSet, one_line
 from pipeline.records import Contrast, InputError, Outcome, Side, Stopped
 
 _POLL_S = 0.2
@@ -105,20 +111,36 @@ class RemoteLLM:
         self.name = entry.name
         self.entry = entry
         self.contrast = Contrast.SEQUENCE if entry.scores_prompts else Contrast.NONE
+        if entry.token_contrast:
+            self.contrast = Contrast.TOKEN_TOP20
+        self.steps = Counter[bool]()
+        """Tokens chosen from two lists so far, by whether a list was too short for certainty."""
         self.context_length = context_length
         self.spent = Usage()
         """What earlier parts of the run were charged for; counts towards its budget."""
         self._patience = patience or Patience()
-        url = checked_url(entry.location)
-        key = key_for(entry.key_variable, url, entry.key_origin)
-        self.secret = key if entry.key_variable else ""
+        urls = [checked_url(address) for address in (entry.location, *entry.replicas)]
+        keys = [key_for(entry.key_variable, url, entry.key_origin) for url in urls]
+        self.secret = keys[0] if entry.key_variable else ""
         """The key, to be masked wherever a server repeats it; empty for none."""
-        self.client = openai.OpenAI(
-            base_url=url,
-            api_key=key,
-            max_retries=0,  # tried again here, where it is metered
-            timeout=entry.timeout_s,
-            http_client=http_client(url, timeout_s=entry.timeout_s),
+        self._replicas = Replicas(
+            [
+                openai.OpenAI(
+                    base_url=url,
+                    api_key=key,
+                    max_retries=0,  # tried again here, where it is metered
+                    timeout=entry.timeout_s,
+                    default_headers=json_object(entry.headers, "Headers"),
+                    http_client=http_client(url, timeout_s=entry.timeout_s),
+                )
+                for url, key in zip(urls, keys, strict=True)
+            ]
+        )
+        self.client = self._replicas.clients[0]
+        self._pace = Pace(
+            at_once=entry.concurrency,
+            requests_per_minute=entry.requests_per_minute,
+            tokens_per_minute=entry.tokens_per_minute,
         )
         self._meter = self._new_meter(GenerationConfig())
 
@@ -139,21 +161,24 @@ class RemoteLLM:
         return self._written(jobs, config, should_stop, lambda writer, *job: writer.side(*job, prompts))
 
     def continuations(
-        self, shared: str, asks: Iterator[Ask], config: GenerationConfig, should_stop: ShouldStop
+        self, asked: FewShot, asks: Iterator[Ask], config: GenerationConfig, should_stop: ShouldStop
     ) -> Iterator[Reply]:
-        """Yield how the LLM goes on from each text as it comes; see LLM.continuations and `replies`."""
+        """Yield how the LLM answers each question as it comes; see LLM.continuations and `replies`."""
         # A run asks for one kind of text after the other: what the earlier ones cost counts towards its budget.
         self.spent = max(self.spent, self.usage, key=lambda usage: usage.calls)
         jobs = ((ask, Side.POSITIVE) for ask in asks)
         return self._written(
-            jobs, config, should_stop, lambda writer, ask, side: writer.reply(ask, side, shared + ask.premise)
+            jobs, config, should_stop, lambda writer, ask, side: writer.reply(ask, side, asked, ask.premise)
         )
 
-    def log_probabilities(self, prompts: Sequence[str], replies: Sequence[str]) -> NDArray[np.float64]:
-        """Return log p(reply | prompt) of each pair; nan where the server does not say."""
+    def log_probabilities(
+        self, asked: FewShot, questions: Sequence[str], replies: Sequence[str]
+    ) -> NDArray[np.float64]:
+        """Return log p(reply | question) of each pair; nan where the server does not say."""
         calls = self._calls(Event())
         found = []
-        for prompt, reply in zip(prompts, replies, strict=True):
+        for question, reply in zip(questions, replies, strict=True):
+            prompt = asked.prefix() + asked.tail(question)
             try:
                 value = self.reply_log_p(calls, prompt, reply) if self.contrast is Contrast.SEQUENCE else None
             except CallError:
@@ -164,43 +189,84 @@ class RemoteLLM:
     def answer(self, prompt: str, config: GenerationConfig) -> tuple[str, int, bool]:
         """Return how the server goes on from a prompt: text, tokens, whether it was cut at the limit. InputError."""
         try:
-            return self.write(self._calls(Event()), prompt, config, config.seed)[:3]
+            return self.write(self._calls(Event()), FewShot(""), prompt, config, config.seed)[:3]
         except CallError as error:
             raise InputError(str(error)) from error
 
     def close(self) -> None:
         """Close the connections."""
-        self.client.close()
+        for client in self._replicas.clients:
+            client.close()
 
-    def write(self, calls: Calls, prompt: str, config: GenerationConfig, seed: int) -> Written:
-        """Return one reply to a prompt."""
-        settings = sent_settings(
-            self.entry,
-            model=self.entry.model,
-            max_tokens=config.max_new_tokens,
-            temperature=config.temperature,
-            top_p=config.top_p,
-            seed=seed % 2**31,
-        )
+    def create(self, api: str, **settings: Any) -> Any:
+        """Make one call of the chat or the completions API, with all that the entry adds and leaves out."""
+        sent = sent_settings(self.entry, model=self.entry.model, **settings)
+        body = json_object(self.entry.extra_body, "More of the body") | json_object(self.entry.thinking, "thinking")
+        body = sent_settings(self.entry, **body | sent.pop("extra_body", {}))
+        if body:
+            sent["extra_body"] = body
+        with self._replicas.taken((openai.APIConnectionError,)) as client:
+            return (client.chat.completions if api == "chat" else client.completions).create(**sent)
+
+    def best_tokens(self, calls: Calls, prompt: str) -> TokenList:
+        """Return the best tokens after a text, with their log-probabilities."""
+        settings = {"max_tokens": 1, "logprobs": LISTED, "temperature": 0}
+        call = partial(self.create, "completions", prompt=prompt, **settings)
+        return calls.make(call, token_list, prompt=prompt, reply_tokens=1)
+
+    def longest_reply(self, tokens: int, config: GenerationConfig) -> int:
+        """Return the tokens that a reply of so many may take with the thought before it."""
+        return tokens + (config.reasoning_tokens if self.entry.reasons else 0)
+
+    def write(self, calls: Calls, asked: FewShot, question: str, config: GenerationConfig, seed: int) -> Written:
+        """Return one reply to a question, as the form of the entry asks it.
+
+        A setting that the server refuses is left out of the entry, and of all calls from then on.
+        """
+        prompt = _printable(asked.prefix() + asked.tail(question))
+        longest = self.longest_reply(config.max_new_tokens, config)
+        settings: dict[str, Any] = {
+            "max_tokens": longest,
+            "temperature": config.temperature,
+            "top_p": config.top_p,
+            "seed": seed % 2**31,
+        }
         if config.min_p > 0:  # no setting of OpenAI's own, so it is sent only where it is asked for
             settings["extra_body"] = {"min_p": config.min_p}
-        call: Callable[[], Any]
         if self.entry.api == "chat":
-            messages: list[Any] = [{"role": "user", "content": prompt}]
-            call = lambda: self.client.chat.completions.create(messages=messages, **settings)  # noqa: E731
+            settings["messages"] = self.messages(asked, question)
+            prompt = "".join(self.shown(asked, question))
         else:
-            settings |= sent_settings(self.entry, stop=["\n"])
-            call = lambda: self.client.completions.create(prompt=prompt, **settings)  # noqa: E731
-        return calls.make(call, read_reply, prompt=prompt, reply_tokens=config.max_new_tokens)
+            settings |= {"prompt": prompt, "stop": ["\n"]}
+        call = partial(self.create, self.entry.api, **settings)
+        while True:
+            known = self.entry
+            try:
+                return calls.make(call, read_reply, prompt=prompt, reply_tokens=longest)
+            except CallError as error:
+                entry = without_refused(known, error)
+                if entry is None:
+                    raise
+                if self.entry is known:  # else another thread was as far, or farther
+                    self.entry = entry
+
+    def shown(self, asked: FewShot, question: str) -> tuple[str, str]:
+        """Return what is sent, for people to read: the part that all questions share, and the rest."""
+        if self.entry.api != "chat":
+            return asked.prefix(), asked.tail(question)
+        *before, last = (f"[{turn['role']}]\n{turn['content']}\n" for turn in self.messages(asked, question))
+        return "".join(before), last
+
+    def messages(self, asked: FewShot, question: str) -> list[Any]:
+        """Return the turns that ask a question; in completion form a single one with the whole text."""
+        ways = list(turns(asked, _printable(question)))
+        return ways[-1] if form_of(self.entry) == "completion" else ways[min(self.entry.turns, len(ways) - 1)]
 
     def reply_log_p(self, calls: Calls, prompt: str, reply: str) -> float | None:
         """Return log p(reply | prompt) from the server's echo of both; None when it does not say."""
         return calls.make(
-            lambda: self.client.completions.create(
-                prompt=prompt + reply,
-                **sent_settings(
-                    self.entry, model=self.entry.model, max_tokens=1, echo=True, logprobs=1, temperature=0
-                ),
+            lambda: self.create(
+                "completions", prompt=prompt + reply, max_tokens=1, echo=True, logprobs=1, temperature=0
             ),
             lambda answer: echoed_log_p(answer, prompt, reply),
             prompt=prompt + reply,
@@ -217,7 +283,7 @@ class RemoteLLM:
         )
 
     def _calls(self, stop: Event) -> Calls:
-        return Calls(self._meter, patience=self._patience, stop=stop, secret=self.secret)
+        return Calls(self._meter, patience=self._patience, stop=stop, secret=self.secret, pace=self._pace)
 
     def _written(
         self,
@@ -243,26 +309,51 @@ class _Writer:
         own, opposite = (
             _printable(one.prefix() + one.tail(ask.premise)) for one in (prompts.own(side), prompts.opposite(side))
         )
-        reply = self.reply(ask, side, own)
+        if self._llm.contrast is Contrast.TOKEN_TOP20 and self._config.omega > 0:
+            return self._answered(ask, side, lambda: self._by_token(ask, side, own, opposite))
+        reply = self.reply(ask, side, prompts.own(side).few_shot, one_line(ask.premise))
         if reply.problem is not None:
             return reply
         scores = self._scores(own, opposite, reply.raw)
         return replace(reply, own_log_p=scores[0], opposite_log_p=scores[1])
 
-    def reply(self, ask: Ask, side: Side, prompt: str) -> Reply:
-        """Return the reply to a prompt, or what kept it from being written."""
+    def reply(self, ask: Ask, side: Side, asked: FewShot, question: str) -> Reply:
+        """Return the reply to a question, or what kept it from being written."""
+        return self._answered(ask, side, lambda: self._whole(ask, side, asked, question))
+
+    def _answered(self, ask: Ask, side: Side, write: Callable[[], Reply]) -> Reply:
         try:
-            found = self._llm.write(self._calls, _printable(prompt), self._config, ask.seed)
+            return write()
         except CallError as error:
             problem = Outcome.TOO_LONG if error.is_too_long else Outcome.FAILED
             problem = Outcome.REFUSED if error.is_filtered else problem
             return Reply(
                 ask.key, side, "", problem=problem, reason=str(error), is_servers_fault=error.is_servers_fault
             )
+
+    def _whole(self, ask: Ask, side: Side, asked: FewShot, question: str) -> Reply:
+        found = self._llm.write(self._calls, asked, question, self._config, ask.seed)
         if found.is_filtered:
             reason = "the server's content filter ended the reply"
             return Reply(ask.key, side, found.text, found.tokens, problem=Outcome.REFUSED, reason=reason)
         return Reply(ask.key, side, found.text, tokens=found.tokens, cut=found.cut)
+
+    def _by_token(self, ask: Ask, side: Side, own: str, opposite: str) -> Reply:
+        """Choose token after token from the lists of both prompts, each continued by the same text."""
+        how, draws = TokenChoice.of(self._config), np.random.default_rng([ask.seed, int(side is Side.POSITIVE)])
+        text, log_p = "", [0.0, 0.0]
+        for written in range(self._config.max_new_tokens):
+            best, other = (self._llm.best_tokens(self._calls, prompt + text) for prompt in (own, opposite))
+            token = chosen_from(best, other, how, draws.random() if how.temperature > 0 else None)
+            if token is None:
+                raise CallError("the server lists no token that can be continued as text", is_servers_fault=False)
+            self._llm.steps[token.is_short] += 1
+            if token.ends:
+                return Reply(ask.key, side, text, written, own_log_p=log_p[0], opposite_log_p=log_p[1])
+            text += token.text
+            log_p = [log_p[0] + token.own_log_p, log_p[1] + token.opposite_log_p]
+        tokens = self._config.max_new_tokens
+        return Reply(ask.key, side, text, tokens, cut=True, own_log_p=log_p[0], opposite_log_p=log_p[1])
 
     def _scores(self, own: str, opposite: str, text: str) -> tuple[float | None, float | None]:
         """Return log p under both prompts where candidates are to be compared; a reply is kept without them."""

@@ -3,6 +3,7 @@
 import math
 from typing import Any, NamedTuple
 
+from pipeline.generation.clean_up import thinks_aloud
 from pipeline.generation.llms.retries import ErrorBodyError, MalformedError, Parsed, plain
 
 
@@ -15,6 +16,8 @@ class Written(NamedTuple):
     """Whether it reached the token limit."""
     is_filtered: bool = False
     """Whether the server's content filter ended it."""
+    is_thought_over: bool = False
+    """Whether the model reasoned before it, or instead of it."""
 
 
 def read_reply(answer: Any) -> Parsed:
@@ -28,13 +31,23 @@ def read_reply(answer: Any) -> Parsed:
     text = answer_text(choice)
     prompt_tokens, reply_tokens = usage_of(found)
     tokens = reply_tokens if reply_tokens is not None else len(text.split())
-    return Parsed(Written(text, tokens, why == "length", why == "content_filter"), prompt_tokens, reply_tokens)
+    is_cut = why == "length"
+    thought = bool(_reasoning_tokens(found)) or thinks_aloud(text) or (is_cut and not text.strip())
+    return Parsed(Written(text, tokens, is_cut, why == "content_filter", thought), prompt_tokens, reply_tokens)
+
+
+def _reasoning_tokens(found: dict[str, Any]) -> int:
+    """Return the tokens of hidden reasoning, as OpenAI counts them."""
+    usage = found.get("usage")
+    details = usage.get("completion_tokens_details") if isinstance(usage, dict) else None
+    count = details.get("reasoning_tokens") if isinstance(details, dict) else None
+    return count if isinstance(count, int) else 0
 
 
 def answer_text(choice: dict[str, Any]) -> str:
-    """Return the text of a choice: a string, a list of parts, a refusal, or the thoughts that took its place.
+    """Return the text of a choice: a string, a list of parts or a refusal, behind the thoughts that came beside it.
 
-    Raises MalformedError where there is none of them.
+    Thoughts that took the place of a reply do not end. Raises MalformedError where there is none of all this.
     """
     message = choice.get("message")
     if not isinstance(message, dict):
@@ -45,10 +58,11 @@ def answer_text(choice: dict[str, Any]) -> str:
         content = _parts(content, ("text", "output_text")) or None
     else:
         thoughts = message.get("reasoning_content") or message.get("reasoning") or ""
-    if content or not thoughts:
-        return _string(message.get("refusal") or "" if content is None else content)
-    closing = "" if choice.get("finish_reason") == "length" else "</think>"
-    return f"<think>{thoughts}{closing}"
+    said = _string(message.get("refusal") or "" if content is None else content)
+    if not thoughts:
+        return said
+    closing = "</think>" if said or choice.get("finish_reason") != "length" else ""
+    return f"<think>{thoughts}{closing}{said}"
 
 
 def _string(text: Any) -> str:

@@ -14,10 +14,13 @@ import openai
 
 from pipeline.generation.llms.endpoints import EndpointError
 from pipeline.generation.llms.meter import Meter
+from pipeline.generation.llms.pace import Pace
 from pipeline.records import InputError, Stopped
 
 _TRIED_AGAIN = frozenset({408, 409, 425, 429})
 _THIS_PROMPT = frozenset({400, 413, 422})
+_CHARS_PER_TOKEN = 4
+"""For the limit of tokens per minute, before a server has counted them."""
 _SHOWN_CHARS = 160
 """Of what a server says."""
 _LEAST_KEY_CHARS = 5
@@ -71,8 +74,11 @@ Parse = Callable[[Any], Parsed]
 class Calls:
     """Makes calls for many threads; a 429 makes all of them wait."""
 
-    def __init__(self, meter: Meter, *, patience: Patience, stop: Event, secret: str = "") -> None:
+    def __init__(
+        self, meter: Meter, *, patience: Patience, stop: Event, secret: str = "", pace: Pace | None = None
+    ) -> None:
         self._meter = meter
+        self._pace = pace or Pace()
         self._patience = patience
         self._stop = stop
         self._secret = secret
@@ -91,9 +97,12 @@ class Calls:
             reserved = self._meter.reserve(prompt, reply_tokens)
             wait_s = self._patience.wait_s(attempt)
             try:
-                parsed = parse(call())
+                parsed = parse(self._paced(call, len(prompt) // _CHARS_PER_TOKEN + reply_tokens))
                 self._meter.settle(reserved, parsed.prompt_tokens, parsed.reply_tokens)
                 return parsed.value
+            except Stopped:
+                self._meter.release(reserved)
+                raise
             except openai.APIStatusError as error:
                 self._meter.release(reserved)  # refused calls are not charged for
                 message = self._message(error)
@@ -125,6 +134,18 @@ class Calls:
             if attempt < self._patience.attempts:
                 self._pause(wait_s)
         raise CallError(f"{message}, {self._patience.attempts} attempts") from last
+
+    def _paced(self, call: Callable[[], Any], tokens: int) -> Any:
+        """Make the call in its turn."""
+        begun = self._pace.begin(tokens, self._stop)
+        is_limited = False
+        try:
+            return call()
+        except openai.APIStatusError as error:
+            is_limited = error.status_code in (429, 503)
+            raise
+        finally:
+            self._pace.end(begun, is_limited=is_limited)
 
     def _raise_if_final(self, status: int | None, message: str, said: str, error: Exception) -> None:
         """Raise what a status means when trying again cannot help; said: all the server's words."""

@@ -5,7 +5,7 @@ When memory does not suffice a batch is halved and written again; the size that 
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from pipeline.config import GenerationConfig
 from pipeline.durable import write_json
 from pipeline.encoder_folders import check_loading
-from pipeline.generation.llms.protocol import Ask, Reply, ShouldStop, log_probabilities_of
+from pipeline.generation.forms import CompletionForm, Form, Spelling
+from pipeline.generation.llms.protocol import Ask, Given, Reply, ShouldStop, log_probabilities_of
 from pipeline.generation.llms.torch_writing import Job, Prompt, Steps, write_batch
-from pipeline.generation.prompts import PromptSet
+from pipeline.generation.prompts import FewShot, PromptSet, one_line
+from pipeline.generation.reply_limit import ReplyLimit
 from pipeline.records import Contrast, Outcome, Side
 
 _FILE = "batch-limits.json"
@@ -30,6 +32,8 @@ _BATCHES_SORTED = 8
 _LONGEST_TOKEN_CHARS = 32
 _SCORED_AT_ONCE = 64
 """Given replies whose log-probabilities are read together."""
+FormOf = Callable[[Spelling, tuple[int, ...]], Form]
+"""Makes the form of an LLM from its tokenizer and the tokens that its texts begin with."""
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 
@@ -69,7 +73,16 @@ class TorchLLM(ABC):
     auto_class: ClassVar[str]
     """The class of transformers that loads such a model."""
 
-    def __init__(self, model: Any, tokenizer: Any, *, name: str, limits: BatchLimits | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        name: str,
+        limits: BatchLimits | None = None,
+        form_of: FormOf = CompletionForm,
+    ) -> None:
+        """form_of: how it is asked, by default with one text."""
         self.name = name
         self.model = model
         self.tokenizer = tokenizer
@@ -77,9 +90,19 @@ class TorchLLM(ABC):
         self.limits = limits or BatchLimits()
         self._line_breaks: dict[int, bool] = {}
         self.context_length: int | None = self._window()
+        self.form = form_of(self, start_tokens(tokenizer))
+        self._ends = self._end_tokens() | self.form.ends()
 
     @classmethod
-    def load(cls, folder: Path, *, name: str, device: str, limits: BatchLimits | None = None) -> Self:
+    def load(
+        cls,
+        folder: Path,
+        *,
+        name: str,
+        device: str,
+        limits: BatchLimits | None = None,
+        form_of: FormOf = CompletionForm,
+    ) -> Self:
         """Load a folder with safetensors weights: nothing from the network, no code of its own, no pickle."""
         import torch
         import transformers
@@ -92,7 +115,7 @@ class TorchLLM(ABC):
             folder, output_loading_info=True, use_safetensors=True, dtype=dtype, **local
         )
         check_loading(model, info, folder)
-        return cls(model.to(device).eval(), tokenizer, name=name, limits=limits)
+        return cls(model.to(device).eval(), tokenizer, name=name, limits=limits, form_of=form_of)
 
     def replies(
         self, asks: Iterator[Ask], prompts: PromptSet, config: GenerationConfig, should_stop: ShouldStop
@@ -102,55 +125,66 @@ class TorchLLM(ABC):
         def jobs(ask: Ask) -> Iterator[Job]:
             for side in Side:
                 own, opposite = (
-                    self.prompt(one.prefix(), one.tail(ask.premise))
+                    self.prompt(one.few_shot, one_line(ask.premise))
                     for one in (prompts.own(side), prompts.opposite(side))
                 )
                 yield Job(ask.key, side, own, opposite, ask.seed)
 
-        return self._written(asks, tuple(Side), jobs, config, should_stop)
+        sides = {side: prompts.own(side).few_shot for side in Side}
+        return self._written(asks, sides, jobs, config, should_stop)
 
     def continuations(
-        self, shared: str, asks: Iterator[Ask], config: GenerationConfig, should_stop: ShouldStop
+        self, asked: FewShot, asks: Iterator[Ask], config: GenerationConfig, should_stop: ShouldStop
     ) -> Iterator[Reply]:
-        """Yield how the LLM goes on from each text, a batch at a time; see LLM.continuations."""
+        """Yield how the LLM answers each question, a batch at a time; see LLM.continuations."""
 
         def jobs(ask: Ask) -> Iterator[Job]:
-            prompt = self.prompt(shared, ask.premise)
+            prompt = self.prompt(asked, ask.premise)
             yield Job(ask.key, Side.POSITIVE, prompt, prompt, ask.seed)
 
         plain = replace(config, omega=0.0, candidates=1)
-        return self._written(asks, (Side.POSITIVE,), jobs, plain, should_stop)
+        return self._written(asks, {Side.POSITIVE: asked}, jobs, plain, should_stop)
 
     @abstractmethod
     def begin(self, prompts: Sequence[Prompt]) -> Steps:
         """Read these prompts, one per row."""
 
     @abstractmethod
-    def next_log_probabilities(self, prompt: str, reply: Sequence[int]) -> NDArray[np.float32]:
+    def next_log_probabilities(self, prompt: Given, reply: Sequence[int]) -> NDArray[np.float32]:
         """Return log p of every next token after the prompt and each token of the reply; see TokenLLM."""
 
     @abstractmethod
-    def prompt(self, shared: str, rest: str) -> Prompt:
-        """Return the tokens of a prompt, with whatever the model wants around them."""
+    def prompt(self, asked: FewShot, question: str, *, given: bool = False) -> Prompt:
+        """Return the tokens of a prompt, with whatever the model wants around them; given: see forms.Form."""
 
-    def log_probabilities(self, prompts: Sequence[str], replies: Sequence[str]) -> NDArray[np.float64]:
-        """Return log p(reply | prompt) of each pair; nan for one that does not fit the window."""
-        return log_probabilities_of(self, prompts, replies)
+    def log_probabilities(
+        self, asked: FewShot, questions: Sequence[str], replies: Sequence[str]
+    ) -> NDArray[np.float64]:
+        """Return log p(reply | question) of each pair; nan for one that does not fit the window."""
+        return log_probabilities_of(self, asked, questions, replies)
 
-    def tokenize(self, text: str) -> list[int]:
-        """Return the tokens of a text, without any that start or end a sequence."""
+    def tokenize(self, text: str, *, marked: bool = False) -> list[int]:
+        """Return the tokens of a text, without any that start or end a sequence; see forms.Spelling."""
         clean = text.encode("utf-8", errors="replace").decode()
-        return list(self.tokenizer(clean, add_special_tokens=False, verbose=False)["input_ids"])
+        plainly = {} if marked else {"split_special_tokens": True}
+        return list(self.tokenizer(clean, add_special_tokens=False, verbose=False, **plainly)["input_ids"])
 
     def detokenize(self, tokens: Sequence[int]) -> str:
-        """Return the text of tokens."""
-        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
+        """Return the text of tokens; the tags of a thought are kept."""
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=not self.form.thinks))
+
+    def prompt_tokens(self, asked: FewShot, question: str) -> list[int]:
+        """Return the tokens of a whole prompt."""
+        prompt = self.prompt(asked, question)
+        return [*prompt.prefix, *prompt.tail]
 
     def is_end(self, token: int) -> bool:
-        """Whether this token ends a reply: one of the model's own end tokens, or any that holds a line break."""
+        """Whether this token ends a reply: one of the model's own, or in a reply of one line any with a break."""
+        if token in self._ends or not self.form.ends_at_line:
+            return token in self._ends
         if token not in self._line_breaks:
             self._line_breaks[token] = "\n" in self.tokenizer.decode([token])
-        return token in self._end_tokens() or self._line_breaks[token]
+        return self._line_breaks[token]
 
     def close(self) -> None:
         """Free the weights."""
@@ -166,7 +200,7 @@ class TorchLLM(ABC):
     def _written(
         self,
         asks: Iterator[Ask],
-        sides: tuple[Side, ...],
+        sides: Mapping[Side, FewShot],
         jobs: Callable[[Ask], Iterator[Job]],
         config: GenerationConfig,
         should_stop: ShouldStop,
@@ -181,25 +215,33 @@ class TorchLLM(ABC):
                 else:
                     yield from (Reply(ask.key, side, "", problem=Outcome.TOO_LONG) for side in sides)
             waiting.sort(key=lambda job: len(job.own) + len(job.opposite))
-            yield from self._in_batches(waiting, config, should_stop)
+            for job, cut in self._in_batches(waiting, config, should_stop):
+                yield job if isinstance(job, Reply) else self._reply(job, self.form.began(sides[job.side]), cut=cut)
 
-    def _in_batches(self, waiting: list[Job], config: GenerationConfig, should_stop: ShouldStop) -> Iterator[Reply]:
+    def _in_batches(
+        self, waiting: list[Job], config: GenerationConfig, should_stop: ShouldStop
+    ) -> Iterator[tuple[Job | Reply, bool]]:
+        """Yield jobs that ended, with whether they were cut; a reply for one that memory has no room for."""
+        limit = ReplyLimit(config, self.form, self)
         while waiting and not should_stop():
             size = self._at_once(config)
             batch, waiting = waiting[:size], waiting[size:]
             try:
-                ended = write_batch(batch, self.begin, config, is_end=self.is_end, should_stop=should_stop)
+                ended = write_batch(
+                    batch, self.begin, config, is_end=self.is_end, is_full=limit.is_reached, should_stop=should_stop
+                )
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 if len(batch) == 1:
-                    yield Reply(batch[0].key, batch[0].side, "", problem=Outcome.FAILED, reason="out of memory")
+                    [job] = batch
+                    yield Reply(job.key, job.side, "", problem=Outcome.FAILED, reason="out of memory"), False
                     continue
                 self._release()
                 self.limits.shrink(len(batch))
                 waiting = [job.anew() for job in batch] + waiting
                 continue
-            yield from (self._reply(job, cut=cut) for job, cut in ended)
+            yield from ended
 
     def _at_once(self, config: GenerationConfig) -> int:
         """Return how many replies to try side by side."""
@@ -214,11 +256,11 @@ class TorchLLM(ABC):
         room = (self.context_length or LONGEST_WINDOW) - self._room(config)
         return all(max(len(job.own), len(job.opposite)) <= room for job in jobs)
 
-    def _reply(self, job: Job, *, cut: bool) -> Reply:
+    def _reply(self, job: Job, began: str, *, cut: bool) -> Reply:
         return Reply(
             job.key,
             job.side,
-            self.detokenize(job.tokens),
+            began + self.detokenize(job.tokens),
             tokens=len(job.tokens),
             cut=cut,
             own_log_p=job.own_log_p,
@@ -247,6 +289,13 @@ class TorchLLM(ABC):
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def start_tokens(tokenizer: Any) -> tuple[int, ...]:
+    """Return the token that this model's texts begin with, if its tokenizer puts one there."""
+    start = tokenizer.bos_token_id
+    first = tokenizer("a")["input_ids"][:1]
+    return (start,) if start is not None and first == [start] else ()
 
 
 def replies_at_once(device: str) -> int:

@@ -88,6 +88,7 @@ def write_batch(
     config: GenerationConfig,
     *,
     is_end: Callable[[int], bool],
+    is_full: Callable[[Sequence[int]], bool],
     should_stop: Callable[[], bool],
 ) -> list[tuple[Job, bool]]:
     """Return the jobs that ended, in that order, with whether each was cut at the limit; a stop leaves some out."""
@@ -108,7 +109,7 @@ def write_batch(
                 ends = is_end(token)
                 if not ends:
                     job.append(token, own[row], opposite[row] if opposite is not None else None, config)
-                if ends or len(job.tokens) >= config.max_new_tokens:
+                if ends or is_full(job.tokens):
                     job.is_ended = True
                     ended.append((job, not ends))
             still = np.flatnonzero([not job.is_ended for job in rows])

@@ -15,8 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
-from pipeline.generation.llms.torch_llm import LONGEST_WINDOW, BatchLimits, TorchLLM
+from pipeline.generation.forms import CompletionForm
+from pipeline.generation.llms.protocol import Given
+from pipeline.generation.llms.torch_llm import LONGEST_WINDOW, BatchLimits, FormOf, TorchLLM, start_tokens
 from pipeline.generation.llms.torch_writing import Prompt, Steps
+from pipeline.generation.prompts import FewShot
+from pipeline.generation.reply_limit import ReplyLimit
 from pipeline.records import InputError
 
 if TYPE_CHECKING:
@@ -28,27 +32,36 @@ class DecoderLLM(TorchLLM):
 
     auto_class = "AutoModelForCausalLM"
 
-    def __init__(self, model: Any, tokenizer: Any, *, name: str, limits: BatchLimits | None = None) -> None:
-        super().__init__(model, tokenizer, name=name, limits=limits)
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        name: str,
+        limits: BatchLimits | None = None,
+        form_of: FormOf = CompletionForm,
+    ) -> None:
+        super().__init__(model, tokenizer, name=name, limits=limits, form_of=form_of)
         known = signature(model.forward).parameters
         self._takes_positions = "position_ids" in known
         self._takes_last = "logits_to_keep" in known
-        self._start = _start_tokens(tokenizer)
+        self._start = start_tokens(tokenizer)
         self._shared: tuple[tuple[tuple[int, ...], ...], tuple[torch.Tensor, Any]] | None = None
 
-    def prompt(self, shared: str, rest: str) -> Prompt:
-        """Return the tokens of a prompt; the two parts are tokenized apart, as llama.cpp's rows are."""
-        return Prompt((*self._start, *self.tokenize(shared)), tuple(self.tokenize(rest)))
+    def prompt(self, asked: FewShot, question: str, *, given: bool = False) -> Prompt:
+        """Return the tokens of a prompt: what all questions share, and the rest."""
+        return Prompt(self.form.shared(asked, given=given), tuple(self.form.own(asked, question, given=given)))
 
     def begin(self, prompts: Sequence[Prompt]) -> Steps:
         """Read the shared prefixes once, then every row's own tail."""
         return _DecoderSteps(self, prompts)
 
-    def next_log_probabilities(self, prompt: str, reply: Sequence[int]) -> NDArray[np.float32]:
+    def next_log_probabilities(self, prompt: Given, reply: Sequence[int]) -> NDArray[np.float32]:
         """Return log p of every next token after the prompt and each token of the reply; see TokenLLM."""
         import torch
 
-        tokens = [*self._start, *self.tokenize(prompt), *reply]
+        asked = [*self._start, *self.tokenize(prompt)] if isinstance(prompt, str) else prompt
+        tokens = [*asked, *reply]
         if len(tokens) == len(reply):
             raise InputError("The prompt is empty; write at least one word.")
         _check_length(self, len(tokens))
@@ -77,7 +90,7 @@ class DecoderLLM(TorchLLM):
         return min(LONGEST_WINDOW, int(getattr(self.model.config, "max_position_embeddings", LONGEST_WINDOW)))
 
     def _room(self, config: GenerationConfig) -> int:
-        return config.max_new_tokens
+        return ReplyLimit(config, self.form, self).longest
 
     def _release(self) -> None:
         self._shared = None
@@ -152,13 +165,6 @@ def positions_of(mask: "torch.Tensor") -> "torch.Tensor":
     return (mask.cumsum(dim=1) - 1).clamp(min=0)
 
 
-def _start_tokens(tokenizer: Any) -> tuple[int, ...]:
-    """Return the token that this model's texts begin with, if its tokenizer puts one there."""
-    start = tokenizer.bos_token_id
-    first = tokenizer("a")["input_ids"][:1]
-    return (start,) if start is not None and first == [start] else ()
-
-
 def _check_length(llm: TorchLLM, tokens: int) -> None:
     if llm.context_length is not None and tokens > llm.context_length:
         raise InputError(
@@ -172,16 +178,28 @@ class EncoderDecoderLLM(TorchLLM):
 
     auto_class = "AutoModelForSeq2SeqLM"
 
-    def __init__(self, model: Any, tokenizer: Any, *, name: str, limits: BatchLimits | None = None) -> None:
-        super().__init__(model, tokenizer, name=name, limits=limits)
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        name: str,
+        limits: BatchLimits | None = None,
+        form_of: FormOf = CompletionForm,
+    ) -> None:
+        super().__init__(model, tokenizer, name=name, limits=limits, form_of=form_of)
         # Some releases keep it with the settings of generation, others with those of the model.
         start = getattr(model.config, "decoder_start_token_id", None)
         self.start = int(model.generation_config.decoder_start_token_id if start is None else start)
 
-    def prompt(self, shared: str, rest: str) -> Prompt:
+    def prompt(self, asked: FewShot, question: str, *, given: bool = False) -> Prompt:
         """Return the tokens of a prompt as the encoder wants them, end token included."""
-        clean = (shared + rest).encode("utf-8", errors="replace").decode()
-        return Prompt((), tuple(self.tokenizer(clean, verbose=False)["input_ids"]))
+        return Prompt((), self.encoder_tokens(asked.prefix() + asked.tail(question)))
+
+    def encoder_tokens(self, text: str) -> tuple[int, ...]:
+        """Return the tokens of a text as the encoder wants them."""
+        clean = text.encode("utf-8", errors="replace").decode()
+        return tuple(self.tokenizer(clean, verbose=False)["input_ids"])
 
     def begin(self, prompts: Sequence[Prompt]) -> Steps:
         """Encode the prompts, one per row."""
@@ -194,7 +212,7 @@ class EncoderDecoderLLM(TorchLLM):
         """
         import torch
 
-        tails = [self._cut(self.prompt(prompt, "").tail) for prompt in prompts]
+        tails = [self._cut(self.encoder_tokens(prompt)) for prompt in prompts]
         found = np.zeros((len(prompts), len(beginnings)))
         with torch.inference_mode():
             for shared in dict.fromkeys(tokens[:-1] for tokens in beginnings):
@@ -209,11 +227,11 @@ class EncoderDecoderLLM(TorchLLM):
                         found[:, place] = (so_far + log_p_nv[:, tokens[-1]]).cpu().numpy()
         return found
 
-    def next_log_probabilities(self, prompt: str, reply: Sequence[int]) -> NDArray[np.float32]:
+    def next_log_probabilities(self, prompt: Given, reply: Sequence[int]) -> NDArray[np.float32]:
         """Return log p of every next token after the prompt and each token of the reply; see TokenLLM."""
         import torch
 
-        tokens = self.prompt(prompt, "").tail
+        tokens = self.encoder_tokens(prompt) if isinstance(prompt, str) else tuple(prompt)
         if len(tokens) > (self.context_length or LONGEST_WINDOW):
             raise InputError(
                 f"The prompt has {len(tokens)} tokens and {self.name} reads at most {self.context_length}: "

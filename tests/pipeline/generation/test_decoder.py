@@ -12,6 +12,7 @@ from pipeline.generation.llms.protocol import Ask
 from pipeline.generation.llms.torch_llm import BatchLimits
 from pipeline.generation.llms.transformers_llm import DecoderLLM
 from pipeline.generation.prompt_sets import prompt_set
+from pipeline.generation.prompts import FewShot
 from pipeline.generation.triplets import generate
 from pipeline.records import Outcome, Premise, Side
 from pipeline.weights import smollm2_safetensors_folder
@@ -89,7 +90,8 @@ def test_continuations_of_any_text_equal_a_naive_loop_and_one_too_long_spoils_no
     shared = "Each line tells a story.\n"
     asks = [Ask(number, text, seed=number) for number, text in enumerate([*TEXTS, "word " * 400])]
     config = GenerationConfig(omega=0.9, plausibility=0.0, max_new_tokens=TOKENS, batch_size=2, candidates=1)
-    found = {reply.key: reply for reply in tiny.continuations(shared, iter(asks), config, lambda: False)}
+    made = tiny.continuations(FewShot(shared[:-1]), iter(asks), config, lambda: False)
+    found = {reply.key: reply for reply in made}
     assert sorted(found) == list(range(len(asks)))
     assert found[len(TEXTS)].problem is Outcome.TOO_LONG
     for ask in asks[:-1]:
@@ -136,7 +138,7 @@ def test_next_log_probabilities_are_those_of_one_plain_pass(tiny):
         ids = torch.tensor([[*tiny.tokenize(prompt), *reply]])
         wanted = tiny.model(input_ids=ids).logits[0, -len(reply) - 1 :].log_softmax(-1)
     np.testing.assert_allclose(found, wanted.numpy(), atol=1e-5)
-    [total] = tiny.log_probabilities([prompt], ["along the beach"])
+    [total] = tiny.log_probabilities(FewShot(""), [prompt], ["along the beach"])
     assert total == pytest.approx(sum(float(wanted[i, token]) for i, token in enumerate(reply)), abs=1e-3)
 
 
@@ -151,7 +153,7 @@ def test_candidates_are_measured_while_they_are_written(tiny):
         rows = tiny.next_log_probabilities(own.prefix() + own.tail(TEXTS[0]), [])
         assert np.isfinite(rows).all()
         assert reply.own_log_p < 0 and reply.opposite_log_p < 0
-        [whole] = tiny.log_probabilities([own.prefix() + own.tail(TEXTS[0])], [reply.raw])
+        [whole] = tiny.log_probabilities(own.few_shot, [TEXTS[0]], [reply.raw])
         if tiny.tokenize(reply.raw) and len(tiny.tokenize(reply.raw)) == reply.tokens:
             assert whole == pytest.approx(reply.own_log_p, abs=2e-2)
 

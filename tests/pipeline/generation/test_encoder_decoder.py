@@ -9,6 +9,7 @@ from pipeline.curation.digit import Seq2SeqDigitJudge, digit_prompt
 from pipeline.generation.llms.protocol import Ask
 from pipeline.generation.llms.transformers_llm import EncoderDecoderLLM
 from pipeline.generation.prompt_sets import prompt_set
+from pipeline.generation.prompts import FewShot
 from pipeline.generation.triplets import generate
 from pipeline.records import Contrast, Premise, Side
 from pipeline.studies.run import tiny_t5
@@ -96,7 +97,8 @@ def test_continuations_of_any_text_equal_a_naive_loop(llm):
     shared = "Each line tells a story.\n"
     asks = [Ask(number, text, seed=number) for number, text in enumerate(TEXTS)]
     config = GenerationConfig(omega=0.9, plausibility=0.0, max_new_tokens=6, batch_size=2)
-    found = {reply.key: reply for reply in llm.continuations(shared, iter(asks), config, lambda: False)}
+    made = llm.continuations(FewShot(shared[:-1]), iter(asks), config, lambda: False)
+    found = {reply.key: reply for reply in made}
     assert sorted(found) == list(range(len(asks)))
     for ask in asks:
         encoded = llm.tokenizer(shared + ask.premise, return_tensors="pt")

@@ -10,6 +10,7 @@ from pipeline.generation.llms.protocol import Ask
 from pipeline.generation.llms.registry import entry_for
 from pipeline.generation.outcomes import words
 from pipeline.generation.prompt_sets import prompt_set
+from pipeline.generation.prompts import FewShot
 from pipeline.generation.triplets import generate
 from pipeline.records import Contrast, InputError, Outcome, Premise, Side
 from tests.references.naive_pair import NaivePair
@@ -105,7 +106,8 @@ def test_continuations_are_the_likeliest_tokens_one_by_one(llm):
     tails = ["Place:", "Another place, by the sea:", "word " * 3000]
     config = GenerationConfig(omega=0.6, max_new_tokens=5, batch_size=2)
     asks = [Ask(number, tail, seed=0) for number, tail in enumerate(tails)]
-    found = {reply.key: reply for reply in spoken.continuations(shared, iter(asks), config, lambda: False)}
+    made = spoken.continuations(FewShot(shared[:-1]), iter(asks), config, lambda: False)
+    found = {reply.key: reply for reply in made}
     assert sorted(found) == [0, 1, 2] and found[2].problem is Outcome.TOO_LONG
     for ask in asks[:2]:
         tokens: list[int] = []

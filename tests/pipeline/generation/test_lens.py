@@ -162,8 +162,8 @@ def test_a_prompt_longer_than_the_window_is_told(llm):
 def test_any_llm_that_shows_its_probabilities_can_be_read(llm):
     """The plain reader, which asks for everything anew, against one that keeps a row; tolerance as above."""
     whole = GgufLLM(llm)
-    parts = ("Say it again.\n", f"Sentence: {PREMISE}\nAgain:")
-    kept, plain = open_reader(whole, *parts, row=1), RereadingReader(whole, "".join(parts))
+    prompt = f"Say it again.\nSentence: {PREMISE}\nAgain:"
+    kept, plain = open_reader(whole, prompt, row=1), RereadingReader(whole, prompt)
     assert isinstance(kept, LlamaReader) and kept.prompt_tokens == plain.prompt_tokens
     rows = [(reader.read(()), reader.read([llm.tokenize(" Two")[0]])) for reader in (kept, plain)]
     kept.close()
@@ -171,4 +171,4 @@ def test_any_llm_that_shows_its_probabilities_can_be_read(llm):
         best = np.argsort(-other)[:10]
         assert np.abs(one[best] - other[best]).mean() < 0.2
     with pytest.raises(InputError, match="empty"):
-        open_reader(whole, "", "")
+        open_reader(whole, "")

@@ -127,10 +127,12 @@ def test_a_reply_that_is_all_reasoning_fails_the_check_and_is_truncated(field):
         {"content": S, "reasoning_content": "Okay, the user wants"},
     ],
 )  # fmt: skip
-def test_content_in_parts_is_the_text_of_its_parts(message):
+def test_content_in_parts_is_the_text_of_its_parts_behind_the_thoughts(message):
     with serving(lambda *_: of(message)) as server:
-        assert [reply.raw for reply in replies(server)] == [S, S]
-        assert [reply.tokens for reply in replies(server)] == [6, 6], "without usage words are counted"
+        for reply in replies(server):
+            result = classify(reply.raw, PREMISE, reply.side, prompt_set("default"), cut=False, tokens=reply.tokens)
+            assert result.text == S and ("</think>" in reply.raw) == ("hm" in str(message) or "Okay" in str(message))
+            assert reply.tokens == len(reply.raw.split()), "without usage words are counted"
 
 
 def test_what_a_content_filter_ended_is_refused_and_says_so():

@@ -8,8 +8,12 @@ from workbench.jobs.kinds import TokensSpec
 
 
 def run_tokens(context: JobContext[TokensSpec]) -> None:
-    if any("unreadable" in text for text in context.spec.texts):
-        raise InputError("The LLM is a server, which shows no token probabilities.")
-    counts = [len(text.split()) for text in context.spec.texts]
-    (context.out / "tokens.json").write_text(json.dumps({"counts": counts, "window": 100}))
-    context.progress(len(counts), len(counts))
+    spec = context.spec
+    if "unreadable" in spec.premise:
+        raise InputError("The weights are damaged.")
+    prompts = []
+    for one in (spec.prompts.own(spec.side), spec.prompts.opposite(spec.side)):
+        shared, own = one.prefix(), one.tail(spec.premise)
+        prompts.append({"shared": shared, "own": own, "counts": [len(shared.split()), len(own.split())]})
+    (context.out / "tokens.json").write_text(json.dumps({"prompts": prompts, "window": 100}))
+    context.progress(1, 1)

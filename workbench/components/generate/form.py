@@ -13,7 +13,9 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
-from pipeline.config import BUDGET, SAMPLING, GenerationConfig
+from pipeline.config import BUDGET, SAMPLING, GenerationConfig, from_fields
+from pipeline.generation.llms.costs import expected_usage
+from pipeline.generation.llms.registry import LLMEntry
 from pipeline.generation.prompts import PromptSet
 from pipeline.records import Outcome, Side
 from workbench import state, theme
@@ -32,6 +34,8 @@ RUN: Final = "Run"
 """The view that a start opens."""
 _DEFAULT: Final = GenerationConfig()
 _ROWS: Final = 100
+_COST_SAMPLE: Final = 100
+"""Premises that a run's cost is estimated from."""
 _OMEGAS: Final = tuple(round(0.05 * step, 2) for step in range(20))
 _COLOURS: Final = {Side.POSITIVE: "green", Side.HARD_NEGATIVE: "orange"}
 
@@ -55,6 +59,8 @@ def llm_choice(workspace: Workspace) -> tuple[str, RegisteredLLM | None]:
     name, chosen = llm_picker(workspace, key="generate_llm")
     if chosen is not None and chosen.contrast == "sequence":
         st.caption("This server returns no token probabilities; with several candidates, ω reranks whole replies.")
+    elif chosen is not None and chosen.contrast == "token-top20":
+        st.caption("ω chooses among the best 20 tokens that the server shows, with two calls for each token.")
     elif chosen is not None and chosen.contrast == "none":
         st.caption("This server returns no log-probabilities of prompts: replies are plain and ω has no effect.")
     return name, chosen
@@ -113,7 +119,20 @@ def generation_form(workspace: Workspace) -> GenerationChoice:
             state.select(state.GENERATE_VIEW, RUN)
             st.rerun()
     st.caption(estimate(workspace.jobs.of(GenerateSpec), limit))
+    if known is not None and known.entry.kind == "remote":
+        with errors_shown():
+            st.caption(cost_words(workspace, known.entry, GenerationChoice(corpus_id, config, prompts), int(limit)))
     return GenerationChoice(corpus_id, config, prompts)
+
+
+def cost_words(workspace: Workspace, entry: LLMEntry, choice: GenerationChoice, limit: int) -> str:
+    """Return what a run will cost, from a sample of its premises."""
+    sample = workspace.store.premises.page(choice.corpus_id, limit=min(limit, _COST_SAMPLE))["text"].tolist()
+    usage = expected_usage(entry, from_fields(GenerationConfig, choice.config), choice.prompts, sample)
+    each = limit / max(1, len(sample))
+    tokens = f"{count(round(usage.prompt_tokens * each))} prompt and {count(round(usage.reply_tokens * each))} reply"
+    money = f", {usage.money * each:.2f} money" if usage.money else ""
+    return f"About {count(round(usage.calls * each))} calls: {tokens} tokens{money}."
 
 
 def side_switch(*, key: str) -> Side:

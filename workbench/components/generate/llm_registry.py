@@ -3,7 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from pipeline.generation.llms.registry import EMBEDDED, SERVER_SETTINGS, LLMEntry
+from pipeline.generation.llms.presets import PRESETS
+from pipeline.generation.llms.registry import EMBEDDED, LOCAL_SETTINGS, SERVER_SETTINGS, LLMEntry
 from workbench.actions.models import add_llm, check_llm, remove_llm
 from workbench.components.elements import ago, errors_shown, plain
 from workbench.components.job_progress import job_strip
@@ -16,6 +17,7 @@ LLMS = "LLMs"
 """The view of the page with the registry."""
 CONTRAST_WORDS = {
     "token": "token by token",
+    "token-top20": "token by token, best 20",
     "sequence": "whole replies, reranked",
     "none": "none: plain replies",
 }
@@ -27,6 +29,8 @@ KIND_WORDS = {
     "remote": "server",
 }
 _HERE, _SERVER, _HUB = "On this machine", "Server", "Hub"
+_FIRST = ("model", "form", "key_variable", "price_in", "price_out")
+"""Settings of a server that are shown at once."""
 
 
 def llm_registry(workspace: Workspace) -> None:
@@ -70,6 +74,7 @@ def llm_table(llms: list[RegisteredLLM]) -> None:
                 "contrast": CONTRAST_WORDS.get(llm.contrast, "unknown"),
                 "tokens_per_s": llm.tokens_per_s,
                 "context": llm.context_length,
+                "form": _form(llm),
                 "kind": KIND_WORDS[llm.entry.kind],
                 "weights": _weights(llm),
                 "checked": ago(llm.checked_at) if llm.checked_at else "not yet",
@@ -95,6 +100,9 @@ def llm_table(llms: list[RegisteredLLM]) -> None:
                 width=70,
                 help="Context window in tokens, for prompt and reply together.",
             ),
+            "form": st.column_config.TextColumn(
+                "Form", width=80, help="Form of its prompts: one text that it goes on from, or turns of a chat."
+            ),
             "kind": st.column_config.TextColumn("Kind", width=150),
             "weights": st.column_config.TextColumn(
                 "Weights or model", help="First 12 digits of the weights' sha256, or the server's name of the model."
@@ -116,8 +124,8 @@ def add_form(workspace: Workspace) -> None:
     where = st.segmented_control("Where it runs", places, default=_HERE, required=True, key="llms_where")
     name = st.text_input("Name", key="llms_name", max_chars=80, placeholder="flan-t5-small")
     path = url = hub = None
-    revision = ""
-    settings: dict[str, object] = {}
+    revision = preset = ""
+    declared: tuple[str, ...] = LOCAL_SETTINGS
     if where == _HERE:
         path = st.text_input(
             "Path of a GGUF file or of a transformers folder",
@@ -135,19 +143,44 @@ def add_form(workspace: Workspace) -> None:
             "Revision", key="llms_revision", placeholder="main", help="A branch is pinned to its current commit."
         )
     else:
+        preset = st.selectbox("Kind of server", ["", *PRESETS], format_func=_preset_words, key="llms_preset")
+        known = PRESETS.get(preset)
         url = st.text_input(
             "Base URL",
             key="llms_url",
-            placeholder="http://127.0.0.1:8000/v1",
-            help="Any OpenAI-compatible server: vLLM, llama.cpp, Ollama, OpenAI. Hosts other than this machine and "
-            "api.openai.com must be listed in MULTICSR_ENDPOINTS when the workbench starts.",
+            placeholder=known.url if known else "http://127.0.0.1:8000/v1",
+            help="Any OpenAI-compatible server; empty takes the usual address of its kind. Hosts other than this "
+            "machine and api.openai.com must be listed in MULTICSR_ENDPOINTS when the workbench starts.",
         )
-        values = settings_form(LLMEntry, SERVER_SETTINGS, {}, key="llms")
-        settings = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+        if known:
+            st.caption(plain(known.about))
+        is_all = st.toggle("All settings of the server", key="llms_more")
+        declared = SERVER_SETTINGS if is_all else _FIRST
+    base = PRESETS[preset].settings if preset else {}
+    values = base | settings_form(LLMEntry, declared, base, key=f"llms_{preset}" if preset else "llms")
+    settings = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
     if st.button("Check and add", type="primary", key="llms_add", icon=":material/add:"):
         with errors_shown():
-            add_llm(workspace, name=name, path=path, url=url, hub=hub, revision=revision, settings=settings)
+            add_llm(
+                workspace,
+                name=name,
+                path=path,
+                url=url,
+                hub=hub,
+                revision=revision,
+                preset=preset,
+                settings=settings,
+            )
             st.rerun()
+
+
+def _preset_words(name: str) -> str:
+    return PRESETS[name].title if name else "any other"
+
+
+def _form(llm: RegisteredLLM) -> str:
+    entry = llm.entry
+    return entry.form if entry.form != "auto" else entry.speaks or "completion"
 
 
 def _weights(llm: RegisteredLLM) -> str:

@@ -141,6 +141,12 @@ def _fields(kept: SidePrompt, *, key: str) -> SidePrompt:
             key=f"prompt_stop_{key}",
             help="A reply ends at its first line break, and before any of these.",
         )
+        prefill = st.text_input(
+            "Beginning of the reply in a chat",
+            kept.prefill,
+            key=f"prompt_prefill_{key}",
+            help="Chat form: the assistant's turn starts with these words, which belong to the reply.",
+        )
         off = st.multiselect(
             "Removed around the sentence",
             list(_CLEAN_UP),
@@ -155,6 +161,7 @@ def _fields(kept: SidePrompt, *, key: str) -> SidePrompt:
         _pairs(examples),
         tuple(stop.split()),
         CleanUp(**{name: name in off for name in _CLEAN_UP}),
+        prefill.strip(),
     )
 
 
@@ -180,20 +187,24 @@ def prompt_text(workspace: Workspace, prompts: PromptSet, choice: GenerationChoi
     )
     side = Side(str(chosen))
     pair = (("Own prompt, l", prompts.own(side)), ("Opposite prompt, l̂", prompts.opposite(side)))
-    asked: Prompts = [(title, prompt.prefix(), prompt.tail(str(premise or ""))) for title, prompt in pair]
+    text = str(premise or "")
+    asked: Prompts = [(title, prompt.prefix(), prompt.tail(text)) for title, prompt in pair]
     with errors_shown():
-        texts = [part for _, shared, own in asked for part in (shared, own)]
-        job_id = count_tokens(workspace, llm=choice.config["llm"], texts=texts)["job_id"]
+        llm = choice.config["llm"]
+        job_id = count_tokens(workspace, llm=llm, prompts=prompts.to_json(), premise=text, side=side)["job_id"]
         _texts(workspace, asked, job_id, reply=choice.config["max_new_tokens"])
 
 
 def _texts(workspace: Workspace, asked: Prompts, job_id: str, *, reply: int) -> None:
+    """Draw the prompts: as plain text until the job knows the form in which the LLM reads them."""
+
     def draw(job: JobView) -> None:
         found = read_json(workspace.jobs.output(job_id, "tokens.json"))
         for place, (column, (title, shared, own)) in enumerate(zip(st.columns(2), asked, strict=True)):
             with column:
                 st.markdown(f"{title} · {token_words(found, place, reply=reply)}")
-                st.code(shared + own, language=None, wrap_lines=True)
+                read = found["prompts"][place] if found else {"shared": shared, "own": own}
+                st.code(read["shared"] + read["own"], language=None, wrap_lines=True)
         if job.state == "failed":
             st.error(plain(job.message), icon=":material/error:")
 
@@ -204,7 +215,9 @@ def token_words(found: dict[str, Any] | None, place: int, *, reply: int) -> str:
     """Return the token count of a prompt in words, with a warning if prompt and reply exceed the context window."""
     if found is None:
         return ":gray[counting tokens …]"
-    shared, own = found["counts"][2 * place : 2 * place + 2]
+    if found["prompts"][place]["counts"] is None:
+        return ":gray[a server counts its own tokens]"
+    shared, own = found["prompts"][place]["counts"]
     words = f"**{shared + own} tokens**, {shared} of them shared by all premises"
     needed = shared + own + reply
     if found["window"] and needed > found["window"]:
@@ -219,7 +232,7 @@ def free_prompt(workspace: Workspace, choice: GenerationChoice) -> None:
         _EXAMPLE,
         height=180,
         key="free_prompt",
-        help="Sent to the LLM as is: no examples, template or clean-up.",
+        help="Sent to the LLM without examples or clean-up: as the text to go on from, or in chat form as one turn.",
     )
     left, right = st.columns(2, vertical_alignment="bottom")
     limit = left.number_input("Longest answer (tokens)", 1, 512, 64, key="free_prompt_tokens")

@@ -111,6 +111,7 @@ class _GenerateJob:
         self._reasons: Counter[str] = Counter()
         self._spent = Usage()
         self._engine = ""
+        self._of_server: dict[str, Any] = {}
         self._reused = 0
         self._done = CompactIds(self._recorded())
         self.finished = len(self._done)
@@ -149,6 +150,7 @@ class _GenerateJob:
         )  # fmt: skip
         for batch in in_batches(stream):
             self._spent = llm.usage if isinstance(llm, Metered) else self._spent
+            self._of_server = of_server(llm)
             rows = [
                 row(self._context.job_id, self._context.spec.origin, self._config, item, self._key) for item in batch
             ]
@@ -166,6 +168,7 @@ class _GenerateJob:
             details["engine"] = self._engine
         if self._reused:
             details["reused"] = self._reused
+        details |= self._of_server
         if self._spent.calls:
             details["usage"] = asdict(self._spent)
         self._context.progress(self.finished, self.total, message=message, **details)
@@ -227,6 +230,18 @@ def cleaned_again(known: Row, prompts: PromptSet) -> Row:
         sides[Side.HARD_NEGATIVE] = outcomes.unlike(sides[Side.HARD_NEGATIVE], sides[Side.POSITIVE])
     texts = {str(side): result.text for side, result in sides.items()}
     return known | texts | {f"{side}_outcome": str(result.outcome) for side, result in sides.items()}
+
+
+def of_server(llm: LLM) -> dict[str, Any]:
+    """Return what a run has to say of its server: settings that were refused, and how many lists were too short."""
+    from pipeline.generation.llms.remote import RemoteLLM
+
+    if not isinstance(llm, RemoteLLM):
+        return {}
+    said: dict[str, Any] = {"left_out": llm.entry.left_out} if llm.entry.left_out else {}
+    if steps := llm.steps.total():
+        said["token_lists"] = {"steps": steps, "short": llm.steps[True]}
+    return said
 
 
 def engine_of(llm: LLM) -> str:

@@ -12,6 +12,7 @@ from pipeline.generation.contrast import TokenChoice
 from pipeline.generation.llms import check, loading, registry
 from pipeline.generation.llms.protocol import LLM
 from pipeline.generation.llms.remote import RemoteLLM
+from pipeline.generation.prompts import FewShot, one_line
 from pipeline.generation.token_probabilities import answer, open_reader, token_llm
 from pipeline.hub_files import HubName, fetch_model
 from pipeline.records import GeneratedTriplet, InputError, Premise
@@ -93,11 +94,12 @@ class _Page:
 def _write(llm: LLM, prompt: str, config: GenerationConfig, page: _Page) -> None:
     """Write token by token; line breaks belong to the answer, so only the model's own end token ends it."""
     model = token_llm(llm)
-    reader = open_reader(llm, prompt)
+    is_chat = model.form.name == "chat"
+    reader = open_reader(llm, model.prompt_tokens(FewShot(""), prompt) if is_chat else prompt)
     page.prompt_tokens = reader.prompt_tokens
 
     def is_end(token: int) -> bool:
-        return model.is_end(token) and "\n" not in model.detokenize([token])
+        return model.is_end(token) and (is_chat or "\n" not in model.detokenize([token]))
 
     how = TokenChoice.of(config)
     tokens: list[int] = []
@@ -122,7 +124,7 @@ def run_lens(context: JobContext[LensSpec]) -> None:
         context.progress(0, limit, message="Writing", engine=engine_of(llm))
         model = token_llm(llm)
         own, opposite = (
-            open_reader(llm, prompt.prefix(), prompt.tail(spec.premise), row=row)
+            open_reader(llm, model.prompt_tokens(prompt.few_shot, one_line(spec.premise)), row=row)
             for row, prompt in enumerate((prompts.own(side), prompts.opposite(side)))
         )
         stream = lens.record_reply(
@@ -148,13 +150,29 @@ def run_lens(context: JobContext[LensSpec]) -> None:
 
 
 def run_tokens(context: JobContext[TokensSpec]) -> None:
-    """Write out/tokens.json: the tokens of each text of the spec, and the LLM's window (null where unknown)."""
-    texts = context.spec.texts
-    context.progress(0, len(texts), message="Loading the LLM")
-    with closing(loading.open_llm(context.spec.llm)) as llm:
-        found = {"counts": [len(token_llm(llm).tokenize(text)) for text in texts], "window": llm.context_length}
-    write_json(context.out / "tokens.json", found)
-    context.progress(len(texts), len(texts), message="Counted")
+    """Write out/tokens.json: both prompts as the LLM reads them, with their tokens, and its window.
+
+    Of each prompt `shared` and `own` text and the `counts` of their tokens, null where the LLM cannot count. The
+    window is null where it is not known.
+    """
+    spec = context.spec
+    context.progress(0, 1, message="Loading the LLM")
+    with closing(loading.open_llm(spec.llm)) as llm:
+        prompts = spec.prompts or prompt_sets.prompt_set("default")
+        pair = (prompts.own(spec.side), prompts.opposite(spec.side))
+        read = [_as_read(llm, prompt.few_shot, one_line(spec.premise)) for prompt in pair]
+        write_json(context.out / "tokens.json", {"prompts": read, "window": llm.context_length})
+    context.progress(1, 1, message="Counted")
+
+
+def _as_read(llm: LLM, asked: FewShot, question: str) -> dict[str, Any]:
+    if isinstance(llm, RemoteLLM):
+        shared, own = llm.shown(asked, question)
+        return {"shared": shared, "own": own, "counts": None}
+    model = token_llm(llm)
+    shared, own = model.form.texts(asked, question)
+    counts = [len(model.form.shared(asked)), len(model.form.own(asked, question))]
+    return {"shared": shared, "own": own, "counts": counts}
 
 
 def run_check(context: JobContext[CheckSpec]) -> None:

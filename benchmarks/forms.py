@@ -1,0 +1,77 @@
+"""The embedded LLM asked with one text and in its chat template: outcomes of both sides, and the scores of judges.
+
+    python -m benchmarks.forms PREMISES.txt [NUMBER]
+
+Premises are taken evenly from the file. Scores are those of the shipped judges with their shipped calibrations, over
+triplets whose two sides are ok; intervals are 95 % Student intervals of the mean over these triplets.
+"""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.config import CurationRule, GenerationConfig
+from pipeline.curation.calibration import default_calibration
+from pipeline.curation.judges import EMBEDDED_JUDGES, load_judge, score_triplets
+from pipeline.curation.rules import keeps
+from pipeline.generation.llms.loading import open_llm
+from pipeline.generation.llms.registry import EMBEDDED_ENTRY
+from pipeline.generation.triplets import generate
+from pipeline.records import GeneratedTriplet, Outcome, Premise, Triplet
+from pipeline.statistics import mean_interval
+from workbench.paths import ASSETS
+
+CONFIG = GenerationConfig(omega=0.6)
+
+
+def main(path: Path, number: int) -> None:
+    """Print both forms, one after the other."""
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    premises = [Premise.from_text(text) for text in lines[:: max(1, len(lines) // number)][:number]]
+    made = {form: written(form, premises) for form in ("completion", "chat")}
+    for judge_id in EMBEDDED_JUDGES:
+        judge, calibration = load_judge(judge_id), default_calibration(judge_id, ASSETS)
+        for form, triplets in made.items():
+            a, b = score_triplets(judge, triplets, calibration)
+            kept = keeps(CurationRule(), a, b).mean()
+            gap = f"{interval(a)}, {interval(b)}, gap {interval(a - b)}, kept {kept:.1%}"
+            show(f"{judge_id} on {form}: {len(triplets)} triplets, a and b {gap}")
+
+
+def written(form: str, premises: Sequence[Premise]) -> list[Triplet]:
+    """Write the triplets in one form, show their outcomes, return those that are whole."""
+    since, items = time.monotonic(), list[GeneratedTriplet]()
+    with closing(open_llm(replace(EMBEDDED_ENTRY, form=form), for_many=True)) as llm:  # type: ignore[arg-type]
+        for item in generate(premises, CONFIG, llm):
+            items.append(item)
+    for side in ("positive", "hard_negative"):
+        outcomes = Counter(str(getattr(item, side).outcome) for item in items)
+        show(f"{form}, {side}: {dict(outcomes.most_common())}")
+    tokens = sum(item.positive.tokens + item.hard_negative.tokens for item in items)
+    show(f"{form}: {tokens} tokens of replies, {time.monotonic() - since:.0f} s")
+    return [
+        Triplet(item.premise.text, item.positive.text, item.hard_negative.text)
+        for item in items
+        if item.positive.outcome is Outcome.OK and item.hard_negative.outcome is Outcome.OK
+    ]
+
+
+def interval(values: np.ndarray) -> str:
+    """Return the mean with its interval."""
+    low, high = mean_interval(values.tolist())
+    return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
+
+
+def show(text: str) -> None:
+    """Print a line at once."""
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 300)
