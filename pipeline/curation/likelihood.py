@@ -161,7 +161,7 @@ class FolderCosts:
 
     def of(self, prompt: SidePrompt, wanted: Iterable[Scored]) -> dict[Scored, float]:
         """Return the nats per token of each (context, reply); see Costs."""
-        from pipeline.generation.llms.torch_llm import reply_log_probabilities
+        from pipeline.generation.llms.torch_scoring import reply_log_probabilities
 
         pairs = list(wanted)
         prompts, replies = [], []

@@ -96,9 +96,8 @@ def thinks_aloud(text: str) -> bool:
 
 def open_thought(text: str) -> str:
     """Return the tag at the end of a text that opens a thought, with the blanks behind it; empty for none."""
-    marks = list(_REASONING.finditer(text))
-    is_open = bool(marks) and bool(marks[-1]["open"]) and not text[marks[-1].end() :].strip()
-    return text[marks[-1].start() :] if is_open else ""
+    last = next(reversed(list(_REASONING.finditer(text))), None)
+    return text[last.start() :] if last and last["open"] and not text[last.end() :].strip() else ""
 
 
 def without_template(text: str) -> tuple[str, bool]:

@@ -7,7 +7,8 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, T5Config,
 
 from pipeline import weights
 from pipeline.generation.llms.protocol import log_probabilities_of
-from pipeline.generation.llms.torch_llm import TorchLLM, reply_log_probabilities
+from pipeline.generation.llms.torch_llm import TorchLLM
+from pipeline.generation.llms.torch_scoring import reply_log_probabilities
 from pipeline.generation.llms.transformers_llm import DecoderLLM, EncoderDecoderLLM
 
 SHARED = "say it again: a cat sleeps, a cat is asleep\n"
