@@ -275,14 +275,14 @@ class _Writer:
         """Choose token after token from the lists of both prompts, each continued by the same text."""
         how, draws = TokenChoice.of(self._config), np.random.default_rng([ask.seed, int(side is Side.POSITIVE)])
         text, log_p = "", [0.0, 0.0]
-        for written in range(self._config.max_new_tokens):
+        for length in range(self._config.max_new_tokens):
             best, other = (self._llm.best_tokens(self._calls, prompt + text) for prompt in (own, opposite))
             token = chosen_from(best, other, how, draws.random() if how.temperature > 0 else None)
             if token is None:
                 raise CallError("the server lists no token that can be continued as text", is_servers_fault=False)
             self._llm.steps[token.is_short] += 1
             if token.ends:
-                return Reply(ask.key, side, text, written, own_log_p=log_p[0], opposite_log_p=log_p[1])
+                return Reply(ask.key, side, text, length, own_log_p=log_p[0], opposite_log_p=log_p[1])
             text += token.text
             log_p = [log_p[0] + token.own_log_p, log_p[1] + token.opposite_log_p]
         tokens = self._config.max_new_tokens
