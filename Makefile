@@ -1,4 +1,4 @@
-# `make demo` and `make test` are the two commands of the README; the rest is for daily work.
+# `make demo` and `make test` are the two commands of the README; `make help` lists the rest.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,6 +6,8 @@ SERVE ?= 1
 STS_DIR ?=
 WORKSPACE ?=
 PORT ?= 8501
+# Processes that share the tests; each computes with one thread.
+WORKERS ?= 2
 # Portable x86-64 build of llama.cpp: code for the exact CPU at hand (AMX above all) is killed in some virtual machines.
 # CUDA variant: make install LLAMA_FLAGS="-DGGML_CUDA=ON"
 LLAMA_FLAGS ?= $(if $(filter x86_64,$(shell uname -m)),-DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON)
@@ -15,7 +17,12 @@ BENCHMARKS := generation generation_memory judges curation training behaviour pa
 RUN := $(VENV)/bin/python
 WORKSPACE_FLAG := $(if $(WORKSPACE),--workspace "$(WORKSPACE)")
 
-.PHONY: demo run test install install-test check lint format docs bench bench-gpu clean
+PYTEST = OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(WORKERS) --dist worksteal $(if $(filter 1,$(BROWSER)),,-m "not browser")
+
+.PHONY: help demo run test drill install install-test lint format docs bench bench-gpu clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: install  ## install, run the main job on the embedded models, print its table, serve the result
 	$(RUN) -m workbench demo $(WORKSPACE_FLAG) $(if $(STS_DIR),--sts-dir "$(STS_DIR)")
@@ -24,7 +31,7 @@ demo: install  ## install, run the main job on the embedded models, print its ta
 run: install  ## serve an existing workspace
 	$(RUN) -m workbench serve $(WORKSPACE_FLAG) --port $(PORT)
 
-install: $(VENV)/.installed
+install: $(VENV)/.installed  ## the environment in .venv, llama.cpp compiled for this kind of processor
 
 # The requirements' text decides: an unchanged file installs nothing.
 $(VENV)/.installed: requirements.txt
@@ -34,7 +41,7 @@ $(VENV)/.installed: requirements.txt
 	CMAKE_ARGS="$(CMAKE_ARGS)" $(RUN) -m pip install --quiet --progress-bar off -r requirements.txt
 	@touch $@
 
-install-test: $(VENV)/.installed-test
+install-test: $(VENV)/.installed-test  ## the packages of the tests on top
 
 $(VENV)/.installed-test: $(VENV)/.installed tests/requirements.txt
 	$(RUN) -m pip install --quiet --progress-bar off -r tests/requirements.txt
@@ -42,14 +49,17 @@ $(VENV)/.installed-test: $(VENV)/.installed tests/requirements.txt
 
 test: install-test lint  ## its own set-up, then every test; BROWSER=1 installs chromium where it can
 	$(if $(filter 1,$(BROWSER)),bash tests/install_browser.sh)
-	$(RUN) -m pytest $(if $(filter 1,$(BROWSER)),,-m "not browser")
+	$(PYTEST)
 
-lint: install-test
+drill: install-test  ## the same tests at full length where `make test` runs a shorter version of them
+	DRILL=1 $(RUN) -m pytest -m drill
+
+lint: install-test  ## ruff, its formatter and mypy
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
-format: install-test
+format: install-test  ## sort imports and format
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
@@ -63,5 +73,5 @@ bench: install-test  ## every benchmark, each against its baseline in the same r
 bench-gpu: install-test  ## training on the first GPU against the released step
 	$(RUN) -m benchmarks.training_gpu
 
-clean:
+clean:  ## remove the environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

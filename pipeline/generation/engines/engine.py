@@ -24,6 +24,13 @@ _GAIN_TO_SWITCH = 1.1
 _MEMORY = 0.7
 
 
+def usable_threads() -> int:
+    """Return how many cores this process may use, at most OMP_NUM_THREADS where that is set, as torch does."""
+    cores = len(os.sched_getaffinity(0))
+    limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return min(cores, int(limit)) if limit.isdecimal() and int(limit) else cores
+
+
 class CacheFullError(Exception):
     """The key-value cache has no room for these tokens; nothing was decoded and the caller may try fewer."""
 
@@ -100,12 +107,12 @@ class GgufEngine(ABC):
     """A GGUF file in an engine of this process. Not thread-safe: one call at a time; close it after use."""
 
     def __init__(self, path: Path, *, name: str, cells: int, threads: int | None) -> None:
-        """Check that the file is a GGUF; threads: None takes all cores."""
+        """Check that the file is a GGUF; threads: None takes those of usable_threads."""
         check_gguf(path)
         self.path = path
         self.name = name
         self.cells = cells
-        self._choice = ThreadChoice(threads or len(os.sched_getaffinity(0)))
+        self._choice = ThreadChoice(threads or usable_threads())
         self._prefixes: dict[tuple[int, ...], int] = {}
 
     def prefix(self, tokens: Sequence[int]) -> int:

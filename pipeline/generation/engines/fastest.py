@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.durable import write_json
-from pipeline.generation.engines.engine import Engine
+from pipeline.generation.engines.engine import Engine, usable_threads
 from pipeline.generation.engines.llama import LlamaLLM
 from pipeline.generation.engines.torch_llama import TorchLlama
 from pipeline.records import InputError
@@ -46,7 +46,7 @@ def fastest(threads: int | None = None) -> str:
     forced = os.environ.get(FORCED, "")
     if forced in ENGINES:
         return forced
-    threads = threads or len(os.sched_getaffinity(0))
+    threads = threads or usable_threads()
     record = _record(threads)
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         known = json.loads(record.read_text(encoding="utf-8"))["sentences_per_processor_s"]

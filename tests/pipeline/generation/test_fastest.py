@@ -5,6 +5,8 @@ import json
 import pytest
 
 from pipeline.generation.engines import fastest
+from pipeline.generation.engines.engine import usable_threads
+from tests.conftest import DRILL
 
 
 @pytest.fixture
@@ -55,5 +57,13 @@ def test_an_engine_that_cannot_start_has_rate_zero():
     assert fastest.trial("abacus", 1) == 0.0
 
 
+@pytest.mark.drill
 def test_the_trial_measures_a_real_engine():
-    assert fastest.trial(fastest.TORCH, 1) > 0
+    assert fastest.trial(fastest.TORCH if DRILL else fastest.LLAMA, 1) > 0
+
+
+def test_a_limit_of_threads_that_torch_keeps_is_kept_by_every_engine(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1, 2, 3})
+    for limit, expected in (("", 4), ("1", 1), ("3,2", 3), ("64", 4), ("0", 4), ("many", 4)):
+        monkeypatch.setenv("OMP_NUM_THREADS", limit)
+        assert usable_threads() == expected, limit
