@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm
 from workbench.paths import PROJECT
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs the packages of tests/requirements.txt")
@@ -40,7 +41,7 @@ def served(folder: Path) -> Iterator[str]:
 def running(command: list[str], port: int, *, folder: Path, log: Path) -> Iterator[str]:
     """Start a server, answer with its address once it is healthy, stop it."""
     with log.open("wb") as written:
-        process = subprocess.Popen(command, cwd=folder, stdout=written, stderr=subprocess.STDOUT)
+        process = warm.start(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=written, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}"
     try:
         wait_until_healthy(address, process, log)

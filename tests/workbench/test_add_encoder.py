@@ -2,9 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -66,10 +63,7 @@ def test_a_name_that_is_taken_and_folders_that_are_no_model_are_refused(workspac
         add_encoder(workspace, folder=str(folder), name="new")
 
 
-def test_the_command_line_adds_and_lists_an_encoder_that_can_then_be_used_by_name(
-    own_workspace, command_environment, tmp_path
-):
-    project = Path(__file__).parents[2]
+def test_the_command_line_adds_and_lists_an_encoder_that_can_then_be_used_by_name(own_workspace, workbench, tmp_path):
     folder, tasks = tiny_bert(tmp_path / "tiny bert"), tmp_path / "tasks"
     tasks.mkdir()
     pairs = (
@@ -80,12 +74,9 @@ def test_the_command_line_adds_and_lists_an_encoder_that_can_then_be_used_by_nam
     (tasks / "mine.tsv").write_text("\n".join(("subset\tscore\tsentence1\tsentence2", *pairs)) + "\n")
 
     def run(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "workbench", *map(str, arguments)], env=command_environment | {"COLUMNS": "200"},
-            capture_output=True, text=True, check=False, cwd=project,
-        )  # fmt: skip
+        return workbench(*arguments, COLUMNS="200")
 
-    added = run("encoders", "add", os.path.relpath(folder, project), "--name", "theirs")
+    added = run("encoders", "add", os.path.relpath(folder), "--name", "theirs")
     assert added.returncode == 0, added.stderr
     assert "theirs is an encoder of the workspace" in added.stdout
     listed = run("encoders", "list", "--json", tmp_path / "found.json")

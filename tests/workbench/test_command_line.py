@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -17,23 +16,6 @@ CHECK_VALUES = {
     "STSB-test": (82.03, 1379),
     "SICKR-test": (77.15, 4927),
 }
-
-
-@pytest.fixture
-def workbench(command_environment: dict[str, str]):
-    """Run `python -m workbench ...` and return the finished process."""
-
-    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "workbench", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            env=command_environment,
-            timeout=300,
-            check=False,
-        )
-
-    return run
 
 
 def assert_one_sentence(done: subprocess.CompletedProcess[str], *parts: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pipeline.config import RULE_PRESETS
+from tests import warm
 from workbench.cli.main import main
 from workbench.paths import PROJECT
 from workbench.workspace import RemoteWorkspace, Workspace, close_current_workspace
@@ -159,10 +160,8 @@ def server(own_workspace: Path, command_environment: dict[str, str], tmp_path: P
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with (tmp_path / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "workbench", "serve", "--port", str(port)],
-            env=command_environment, stdout=log, stderr=log, cwd=PROJECT,
-        )  # fmt: skip
+        command = [sys.executable, "-m", "workbench", "serve", "--port", str(port)]
+        process = warm.start(command, env=command_environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     deadline = time.monotonic() + 120
     while RemoteWorkspace.find(own_workspace) is None:
         assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "server.log").read_text()
@@ -179,23 +178,18 @@ def test_thirty_triplets_by_commands_through_a_server(boats, own_workspace, serv
     assert state_of(own_workspace) == expected()
 
 
-def test_undo_reaches_over_processes(boats, own_workspace, command_environment, tmp_path):
+def test_undo_reaches_over_processes(boats, own_workspace, workbench):
     """Each step is a process of its own; what can be undone stands in the journal, per annotator."""
-
-    def command(*words: str) -> subprocess.CompletedProcess[str]:
-        line = [sys.executable, "-m", "workbench", *words]
-        return subprocess.run(line, env=command_environment, capture_output=True, text=True, check=False)
-
     run("import", boats)
     first, second = (row["triplet_id"] for row in run("curate", "list", "--limit", 2)["triplets"])
-    assert command("curate", "decide", first, "--accept", "--by", "ann").returncode == 0
-    assert command("curate", "decide", second, "--swap", "--by", "bob").returncode == 0
-    assert "Undone" in command("curate", "undo", "--by", "ann").stdout
-    assert "ann has no decision to undo" in command("curate", "undo", "--by", "ann").stdout
+    assert workbench("curate", "decide", first, "--accept", "--by", "ann").returncode == 0
+    assert workbench("curate", "decide", second, "--swap", "--by", "bob").returncode == 0
+    assert "Undone" in workbench("curate", "undo", "--by", "ann").stdout
+    assert "ann has no decision to undo" in workbench("curate", "undo", "--by", "ann").stdout
     assert [row["step"] for row in run("curate", "history", first)["history"]] == ["decision", "undo"]
     decided = run("curate", "list", "--where", "decision=decided")["triplets"]
     assert [(row["triplet_id"], row["positive"]) for row in decided] == [(second, "Boat 1 stays.")]
-    assert command("curate", "redo", "--by", "ann").returncode == 0
+    assert workbench("curate", "redo", "--by", "ann").returncode == 0
     assert run("curate", "list", "--where", "decision=decided")["total"] == 2
 
 

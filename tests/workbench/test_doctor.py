@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.records import WeightsError
 from pipeline.weights import WeightFile
-from workbench.doctor import Finding, checks, examine
+from workbench.doctor import Finding, checks
 from workbench.doctor import checks as machine
 from workbench.doctor.probe import PROJECT, ProbeResult, run_probe
 
@@ -182,4 +182,4 @@ def test_root_that_is_a_file(tmp_path):
     path.touch()
     assert_says_what_to_do(examine_folder := checks.folder(path))
     assert "not a folder" in examine_folder.detail
-    assert examine(tmp_path)[-1].name == "Jobs"
+    assert checks.examine_workspace(tmp_path)[-1].name == "Jobs"

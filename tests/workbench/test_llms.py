@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -95,16 +93,13 @@ def test_a_failed_check_says_why_and_its_llm_is_not_used(real, tmp_path):
         ACTIONS["start_generate"](real, corpus_id=corpus, config={"llm": "damaged"})
 
 
-def test_the_command_line_adds_lists_and_checks(tmp_path, command_environment):
+def test_the_command_line_adds_lists_and_checks(tmp_path, workbench):
     folder = tiny_t5(tmp_path / "t5")
 
     def run(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "workbench", "llms", *arguments], env=command_environment | {"COLUMNS": "200"},
-            capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2],
-        )  # fmt: skip
+        return workbench("llms", *arguments, COLUMNS="200")
 
-    added = run("add", "small", "--path", os.path.relpath(folder, Path(__file__).parents[2]))
+    added = run("add", "small", "--path", os.path.relpath(folder))
     assert added.returncode == 0, added.stderr
     assert "encoder-decoder" in added.stdout
     assert run("check", "small", "--json", str(tmp_path / "found.json")).returncode == 0

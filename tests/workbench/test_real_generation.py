@@ -18,7 +18,7 @@ PREMISES = 12
 
 
 def test_a_killed_server_and_a_killed_worker_lose_and_double_nothing(
-    own_workspace: Path, tmp_path: Path, command_environment
+    own_workspace: Path, tmp_path: Path, command_environment, cold_start
 ):
     premises = tmp_path / "premises.txt"
     lines = SAMPLE_PREMISES.read_text(encoding="utf-8").splitlines()[:PREMISES]

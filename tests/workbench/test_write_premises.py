@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +41,7 @@ def rows_of(workspace, job_id, table="premise_attempts"):
     return [row for row in map(json.loads, whole.splitlines()) if row["table"] == table]
 
 
-def test_a_killed_and_resumed_run_fills_cells_with_every_attempt_counted_once(real):
+def test_a_killed_and_resumed_run_fills_cells_with_every_attempt_counted_once(cold_start, real):
     started = ACTIONS["start_write_premises"](real, config=TINY | {"batch_size": 4}, name="mine")
     job_id = started["job_id"]
     assert started["wanted"] == CELLS * 2
@@ -159,7 +157,7 @@ def test_what_cannot_be_meant_is_refused_before_a_job_begins(real, config, told)
     assert real.jobs.list() == []
 
 
-def test_the_command_writes_a_corpus_and_says_how_to_go_on(command_environment, tmp_path: Path):
+def test_the_command_writes_a_corpus_and_says_how_to_go_on(workbench, tmp_path: Path):
     answer = tmp_path / "answer.json"
     settings = [
         "--topics",
@@ -171,26 +169,12 @@ def test_the_command_writes_a_corpus_and_says_how_to_go_on(command_environment, 
         "--per-cell",
         "1",
     ]
-    done = subprocess.run(
-        [sys.executable, "-m", "workbench", "write-premises", "--name", "a few", *settings, "--json", str(answer)],
-        env=command_environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = workbench("write-premises", "--name", "a few", *settings, "--json", answer)
     assert done.returncode == 0, done.stderr
     told = json.loads(answer.read_text())
     assert (told["wanted"], told["cells"]) == (4, 4) and told["premises"] == told["outcomes"]["ok"] > 0
     assert "of 4 cells are full" in done.stdout and "generate --corpus 'a few'" in done.stdout
-    refused = subprocess.run(
-        [sys.executable, "-m", "workbench", "write-premises", "--genres", "poem"],
-        env=command_environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    refused = workbench("write-premises", "--genres", "poem")
     assert refused.returncode == 2 and "poem" in refused.stderr and "Traceback" not in refused.stderr
 
 

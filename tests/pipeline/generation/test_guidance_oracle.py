@@ -12,9 +12,11 @@ from pipeline.generation.contrast import TokenChoice, choose
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import Side
 from pipeline.weights import smollm2_safetensors_folder
+from tests.conftest import DRILL
 
 HOW = TokenChoice(omega=0.5, plausibility=0.0)
-TOKENS = 12
+PREMISES = ("Two dogs chase a ball across the beach.", "How tall is the new bridge?")[: 2 if DRILL else 1]
+TOKENS = 12 if DRILL else 6
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +43,17 @@ def contrasted(model, own: torch.Tensor, opposite: torch.Tensor) -> list[int]:
     return tokens
 
 
+@pytest.mark.drill
 @torch.inference_mode()
 def test_greedy_contrast_equals_guidance(model_and_tokenizer):
     changed = 0
-    for premise in ("Two dogs chase a ball across the beach.", "How tall is the new bridge?"):
+    for premise in PREMISES:
         for side in Side:
             ours, guided, plain = continuations(*model_and_tokenizer, premise, side)
             assert ours == guided
             assert len(ours) >= 4
             changed += guided != plain
-    assert changed >= 2, "guidance must have had something to change"
+    assert changed >= len(PREMISES), "guidance must have had something to change"
 
 
 def continuations(model, tokenizer, premise: str, side: Side) -> tuple[list[int], list[int], list[int]]:
