@@ -1,8 +1,10 @@
-"""`python -m workbench`: the workbench without a browser."""
+"""`multicsr` or `python -m workbench`: the workbench without a browser."""
 
 import sys
 
-if __name__ == "__main__":
+
+def run() -> int:
+    """Run the command of sys.argv and return its exit status; without the packages one sentence says what to do."""
     try:
         from workbench.cli.main import main
     except ModuleNotFoundError as error:
@@ -12,5 +14,9 @@ if __name__ == "__main__":
             f"{sys.executable} lacks the package {error.name}: run `make install`, then "
             "`source .venv/bin/activate` in the project's folder.\n"
         )
-        sys.exit(2)
-    sys.exit(main())
+        return 2
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(run())

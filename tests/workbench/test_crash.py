@@ -1,4 +1,4 @@
-"""kill -9, twenty times each: of the worker, and of the process that owns the workspace."""
+"""kill -9 again and again, twenty times in a drill: of the worker, and of the process that owns the workspace."""
 
 import os
 import signal
@@ -7,14 +7,17 @@ import sys
 import time
 from random import Random
 
+import pytest
 from stand_ins import generating
 
+from tests.conftest import DRILL
 from tests.workbench.processes import wait_for, worker_of
 from workbench.jobs.folder import JobFolder
 from workbench.store.connection import run
 from workbench.workspace import Workspace
 
-KILLS = 20
+KILLS = 20 if DRILL else 5
+ROWS = 60 * KILLS
 OWNER = """
 import sys, time
 from pathlib import Path
@@ -25,9 +28,10 @@ time.sleep(600)
 """
 
 
-def test_worker_killed_twenty_times(workspace):
+@pytest.mark.drill
+def test_worker_killed_again_and_again(workspace):
     random = Random(1)
-    job_id = workspace.jobs.submit(generating(delay_s=0.03, batch=4, count=1200))
+    job_id = workspace.jobs.submit(generating(delay_s=0.03, batch=4, count=ROWS))
     folder = JobFolder(workspace.root / "jobs" / job_id)
     for kill in range(KILLS):
         pid, known = wait_for(lambda: worker_of(workspace.root, job_id)), len(acknowledged(folder))
@@ -38,15 +42,16 @@ def test_worker_killed_twenty_times(workspace):
         state = workspace.wait(job_id, timeout_s=10).state
         assert state == "interrupted" or (kill % 4 == 0 and state == "failed")  # failed: killed before it began
         workspace.jobs.resume(job_id)
-    assert 40 < len(acknowledged(folder)) < 1200  # the kills came in the middle of the work
+    assert 2 * KILLS < len(acknowledged(folder)) < ROWS  # the kills came in the middle of the work
     assert workspace.wait(job_id, timeout_s=60).state == "finished"
-    assert_complete(workspace, job_id, 1200)
+    assert_complete(workspace, job_id, ROWS)
 
 
-def test_owner_killed_twenty_times(tmp_path, stand_in):
+@pytest.mark.drill
+def test_owner_killed_again_and_again(tmp_path, stand_in):
     root, random = tmp_path / "ws", Random(2)
     with Workspace(root) as workspace:
-        job_id = workspace.jobs.submit(generating(delay_s=0.02, batch=4, count=4000))
+        job_id = workspace.jobs.submit(generating(delay_s=0.05, batch=4, count=200 * KILLS))
         pid = wait_for(lambda: worker_of(root, job_id))
     folder = JobFolder(root / "jobs" / job_id)
     in_the_middle = 0
@@ -59,12 +64,12 @@ def test_owner_killed_twenty_times(tmp_path, stand_in):
             in_the_middle += folder.status().state == "running"
             owner.kill()
             owner.communicate()
-    assert in_the_middle >= KILLS // 2
+    assert in_the_middle >= KILLS // 4  # a busy machine opens more slowly than the worker writes
     with Workspace(root) as workspace:
         if in_the_middle == KILLS:
             assert worker_of(root, job_id) in (pid, None)  # one worker lived through all of it
         assert workspace.wait(job_id, timeout_s=60).state == "finished"
-        assert_complete(workspace, job_id, 4000)
+        assert_complete(workspace, job_id, 200 * KILLS)
 
 
 def assert_complete(workspace: Workspace, job_id: str, count: int) -> None:

