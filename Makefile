@@ -19,7 +19,7 @@ WORKSPACE_FLAG := $(if $(WORKSPACE),--workspace "$(WORKSPACE)")
 
 PYTEST = OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(WORKERS) --dist worksteal $(if $(filter 1,$(BROWSER)),,-m "not browser")
 
-.PHONY: help demo run test drill install install-test lint format docs bench bench-gpu clean
+.PHONY: help demo run test drill install install-test lint format lock docs bench bench-gpu clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,18 +33,25 @@ run: install  ## serve an existing workspace
 
 install: $(VENV)/.installed  ## the environment in .venv, llama.cpp compiled for this kind of processor
 
-# The requirements' text decides: an unchanged file installs nothing.
-$(VENV)/.installed: requirements.txt
+# The lock has every package with its hashes, so that two machines get the same ones. torch alone is not in it: its CPU
+# and CUDA builds share a version and not a file. llama.cpp comes last and tells what it compiles.
+$(VENV)/.installed: requirements.txt requirements.lock
 	@$(PYTHON) workbench/preflight.py "$(CURDIR)"
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --upgrade pip
-	CMAKE_ARGS="$(CMAKE_ARGS)" $(RUN) -m pip install --quiet --progress-bar off -r requirements.txt
+	$(RUN) -m pip install --upgrade pip
+	@awk '/^[^ ]/ {keep = !/^llama-cpp-python==/} keep' requirements.lock > $(VENV)/lock-wheels.txt
+	@awk '/^[^ ]/ {keep = /^llama-cpp-python==/} keep' requirements.lock > $(VENV)/lock-compiled.txt
+	$(RUN) -m pip install --no-deps --require-hashes -r $(VENV)/lock-wheels.txt
+	$(RUN) -m pip install $$(grep ^torch== requirements.txt)
+	@echo "llama.cpp is compiled now: one to eight minutes."
+	CMAKE_ARGS="$(CMAKE_ARGS)" $(RUN) -m pip install --verbose --no-deps --require-hashes -r $(VENV)/lock-compiled.txt
+	$(RUN) -m pip install --no-deps --editable .
 	@touch $@
 
 install-test: $(VENV)/.installed-test  ## the packages of the tests on top
 
 $(VENV)/.installed-test: $(VENV)/.installed tests/requirements.txt
-	$(RUN) -m pip install --quiet --progress-bar off -r tests/requirements.txt
+	$(RUN) -m pip install -r tests/requirements.txt -c requirements.txt
 	@touch $@
 
 test: install-test lint  ## its own set-up, then every test; BROWSER=1 installs chromium where it can
@@ -62,6 +69,10 @@ lint: install-test  ## ruff, its formatter and mypy
 format: install-test  ## sort imports and format
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
+
+lock:  ## write requirements.lock anew from requirements.txt; needs uv
+	uv pip compile requirements.txt --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet \
+	  | awk '/^[^ ]/ {keep = !/^(torch==|triton==|nvidia-|cuda-)/} keep' > requirements.lock
 
 docs: install  ## write the tables of docs/settings.md from the configs
 	$(RUN) -m docs.make_settings

@@ -63,6 +63,19 @@ def test_everything_imported_is_pinned_and_everything_pinned_is_used():
     assert pins().keys() - used.keys() == NOT_IMPORTED
 
 
+def test_the_lock_has_every_pin_with_hashes_and_only_torch_is_left_to_the_machine():
+    entries = re.split(r"\n(?=\S)", (PROJECT / "requirements.lock").read_text(encoding="utf-8").strip())
+    locked = {}
+    for entry in entries:
+        name, version = re.match(r"([\w.-]+)==(\S+)", entry).groups()
+        assert "--hash=sha256:" in entry, name
+        locked[canonicalize_name(name)] = version
+    assert {name: locked.get(name) for name in pins() if name != "torch"} == {
+        name: version for name, version in pins().items() if name != "torch"
+    }
+    assert "torch" not in locked and len(locked) > 80
+
+
 @pytest.fixture(scope="module")
 def wheel_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with nothing but the wheel installed; the other packages are those of this environment."""
