@@ -1,41 +1,49 @@
-"""The demo with a few premises written live and one seed: every stage for real."""
+"""The demo with few premises written live and one seed: every stage for real, in processes of their own."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+from pipeline.studies.spec_file import read_study
+from workbench.paths import SAMPLE_CORPUS
+from workbench.study_runs import study_file
 from workbench.workspace import Workspace
 
-ARMS = ["untrained", "plain generation", "+ stage 1", "+ stage 2", "+ stage 3", "stages 1 and 3, without curation"]
+LIVE = 4
+LARGEST_MB = 300
 
 
-def test_the_demo_without_sts_data_says_so_and_compares_arms_on_held_out_triplets(
-    own_workspace: Path, tmp_path: Path, command_environment: dict[str, str]
+def test_the_demo_writes_a_few_triplets_runs_the_study_stages_and_keeps_one_encoder(
+    own_workspace: Path, tmp_path: Path, workbench, cold_start
 ):
     answer = tmp_path / "answer.json"
-    done = subprocess.run(
-        [sys.executable, "-m", "workbench", "demo", "--limit", "8", "--seeds", "1", "--json", str(answer)],
-        capture_output=True,
-        text=True,
-        env=command_environment,
-        check=False,
-    )
+    done = workbench("demo", "--limit", LIVE, "--seeds", 1, "--json", answer)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "held-out triplets" in done.stdout
-    assert (
-        "Written just now for 8 premises:" in done.stdout and "plain generation is at a disadvantage" in done.stdout
+    assert "held-out triplets" in done.stdout and "arms without it are at a disadvantage" in " ".join(
+        done.stdout.split()
     )
-    assert all(len(line) <= 80 for line in done.stdout.splitlines() if line[:1] in "┃│"), "the table fits a terminal"
-    result = json.loads(answer.read_text())
-    assert [row["arm"].split(" (")[0] for row in result["arms"]] == ARMS
-    assert all(0 <= score <= 100 for row in result["arms"] for score in row["scores"])
+    assert f"Written just now for {LIVE} premises:" in done.stdout
+    study = read_study(study_file(Path("stages")), sample=SAMPLE_CORPUS)
+    report = json.loads(answer.read_text())
+    assert [row["arm"] for row in report["rows"]] == ["untrained", *(arm.name for arm in study.arms)]
+    assert all(0 <= row["scores"]["held-out triplets"]["mean"] <= 100 for row in report["rows"])
+    assert report == json.loads((own_workspace / "studies" / "stages" / "report.json").read_text())
+    grid = json.loads((own_workspace / "studies" / "stages" / "grid.json").read_text())
+    assert {cell["state"] for cell in grid["cells"]} == {"done"} and len(grid["cells"]) == len(study.arms)
+    for told in ("Stage 1: writing triplets", "Stage 2: judging", "Stage 3: training one encoder", "of 800"):
+        assert told in done.stderr, "every part says that it is at work"
     with Workspace(own_workspace) as workspace:
+        for job in workspace.jobs.list():
+            assert workspace.wait(job.job_id, timeout_s=120).state == "finished"
+        kinds = sorted(job.kind for job in workspace.jobs.list())
         attempts = workspace.store.triplets.attempts()
-        states = {view.kind: view.state for view in workspace.jobs.list() if view.kind != "project"}
         snapshots = {snapshot.name: snapshot.rows for snapshot in workspace.store.snapshots.list()}
-    assert sorted(attempts["rows"])[0] == 8 and sorted(attempts["rows"])[1] == sorted(attempts["rows"])[2] >= 3_000
-    assert sorted(attempts["omega"]) == [0.0, 0.6, 0.6]
-    assert set(states.values()) == {"finished"}
-    assert snapshots["stages 1 and 2"] < snapshots["stage 1"] < sorted(attempts["rows"])[1]
+        scores = workspace.store.scores.held_out()
+    assert kinds == ["evaluate", "generate", "judge", "project", "train"]
+    assert sorted(attempts["rows"])[0] == LIVE and sorted(attempts["omega"]) == [0.0, 0.6, 0.6]
+    assert snapshots["stages 1 and 2"] < snapshots["stage 1"]
+    # The run that is kept is the study's cell of the same arm and seed.
+    [row] = [row for row in report["rows"] if row["arm"] == "1+2+3"]
+    assert round(100 * max(scores["accuracy"]), 2) == round(row["scores"]["held-out triplets"]["mean"], 2)
+    size = sum(path.stat().st_size for path in own_workspace.rglob("*") if path.is_file()) / 1e6
+    assert size < LARGEST_MB, f"the workspace takes {size:.0f} MB"

@@ -24,6 +24,8 @@ Answer = dict[str, Any]
 Call = Callable[..., Answer]
 """call(action_name, **arguments) -> the action's answer."""
 POLL_SECONDS = 0.3
+SECONDS_BETWEEN_LINES = 10.0
+"""Where progress is told in lines."""
 ENDED = ("finished", "failed", "cancelled", "paused", "interrupted")
 OK, BAD_INPUT, JOB_FAILED, INTERRUPTED = 0, 2, 3, 130
 """Exit statuses: done; something given cannot be used; a job ended without its result; stopped by the user."""
@@ -122,21 +124,12 @@ def watch(call: Call, job_id: str, *, label: str) -> Answer:
 
     Raises InputError with the job's own sentence when it failed, JobFailedError when it was stopped elsewhere.
     """
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task(label, total=None, rate="")
+    with following(label) as progress:
         try:
-            view = follow(call, job_id, progress, bar)
+            view = follow(call, job_id, label, progress)
         except KeyboardInterrupt:
             call("pause", job_id=job_id)
-            progress.console.print(f"Paused. Resume with: python -m workbench resume {job_id}")
+            progress.say(f"Paused. Resume with: python -m workbench resume {job_id}")
             raise
     if view["state"] == "failed":
         raise JobFailedError(f"{label} failed: {view['message']}")
@@ -145,15 +138,57 @@ def watch(call: Call, job_id: str, *, label: str) -> Answer:
     return view
 
 
-def follow(call: Call, job_id: str, progress: Progress, bar: Any) -> Answer:
-    """Poll until the job ends, moving the bar."""
+def follow(call: Call, job_id: str, label: str, progress: "Following") -> Answer:
+    """Poll until the job ends, showing how far it is."""
     while True:
         view = call("job", job_id=job_id)
-        rate = f"{view['rate']:.1f}/s" if view.get("rate") else ""
-        progress.update(bar, completed=view["done"], total=view["total"] or None, rate=rate)
+        progress.show(label, view["done"], view["total"], rate=f"{view['rate']:.1f}/s" if view.get("rate") else "")
         if view["state"] in ENDED and view["settled"]:
             return view
         time.sleep(POLL_SECONDS)
+
+
+class Following:
+    """How far something is: a bar in a terminal, elsewhere (a log, a pipe) a line every few seconds."""
+
+    def __init__(self, progress: Progress, label: str) -> None:
+        self._progress = progress
+        self._bar = progress.add_task(label, total=None, rate="")
+        self._said, self._last_line = "", time.monotonic()
+        if not progress.console.is_terminal:
+            self.say(f"{label}: starting")
+
+    def show(self, what: str, done: int, total: int, rate: str = "") -> None:
+        """Show this state; total 0 stands for a length that is not known yet."""
+        if self._progress.console.is_terminal:
+            self._progress.update(self._bar, description=what, completed=done, total=total or None, rate=rate)
+            return
+        is_due = time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES
+        if is_due or (total and done == total):
+            line = f"{what}: {done:,} of {total:,} {rate}".rstrip() if total else f"{what}: preparing"
+            if is_due or line != self._said:
+                self.say(line)
+                self._said, self._last_line = line, time.monotonic()
+
+    def say(self, line: str) -> None:
+        """Print a line beside the bar."""
+        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def following(label: str) -> Iterator[Following]:
+    """Show progress on standard error until the block ends."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        yield Following(progress, label)
 
 
 def require_file(path: Path, *, or_folder: bool = False) -> Path:

@@ -6,20 +6,18 @@ from collections.abc import Sequence
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, get_args
 
 import shtab
 
 from pipeline.config import CurationRule, GenerationConfig, ScratchConfig
 from pipeline.generation.llms.presets import PRESETS
 from pipeline.generation.llms.registry import LLMEntry
-from pipeline.settings import Setting, settings_of, shown
 from pipeline.train_config import TrainConfig
 from workbench import __version__
+from workbench.cli.options import add_settings, at_least_one, complete_files
 from workbench.store.decisions import BULK_ACTIONS
 from workbench.store.filters import Order, TripletFilter
-
-OPTION_ALIASES = {"mask_threshold": ("--mask-phi",)}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -39,16 +37,6 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def complete_files(parser: argparse.ArgumentParser) -> None:
-    """Let the shell complete file names for every option that takes a path."""
-    for action in parser._actions:
-        if action.type is Path:
-            action.complete = shtab.FILE  # type: ignore[attr-defined]
-        if isinstance(action, argparse._SubParsersAction):
-            for command in action.choices.values():
-                complete_files(command)
-
-
 def add_application(commands: Any) -> None:
     """Commands about the application itself."""
     demo = command(commands, "demo", "demo:run", "run the main job on the embedded models and print its table")
@@ -56,7 +44,8 @@ def add_application(commands: Any) -> None:
     demo.add_argument(
         "--limit", type=at_least_one, default=None, help="premises to write triplets for live (default: 12)"
     )
-    demo.add_argument("--seeds", type=at_least_one, default=3, help="training runs per arm")
+    demo.add_argument("--seeds", type=at_least_one, default=3, help="seeds of the study (default: 3)")
+    demo.set_defaults(file=Path("stages"), out=None, dry_run=False, download=False)  # those of the command study
     serve = command(commands, "serve", "workspace:serve", "serve the app on this workspace")
     serve.add_argument("--port", type=int, default=8501)
     serve.add_argument(
@@ -171,6 +160,7 @@ def add_stages(commands: Any) -> None:
     )
     study.add_argument("file", type=Path, help="study file, or the name of a shipped study (stages, paper)")
     study.add_argument("--sts-dir", type=Path, help="folder of STS tasks, in place of the file's own")
+    study.add_argument("--seeds", type=at_least_one, help="so many seeds, in place of the file's own")
     study.add_argument("--out", type=Path, help="folder of studies (default: studies in the workspace)")
     study.add_argument("--dry-run", action="store_true", help="print the plan and try every part on small stand-ins")
     study.add_argument("--download", action="store_true", help="fetch what the file names on the hub")
@@ -314,47 +304,3 @@ def command(commands: Any, name: str, target: str, help: str) -> argparse.Argume
 
     parser.set_defaults(run=run)
     return parser
-
-
-def add_settings(parser: argparse.ArgumentParser, kind: type) -> None:
-    """Add one option per declared setting of a config; options left out keep the config's defaults."""
-    declared = settings_of(kind)
-    for field in fields(kind):
-        if field.name not in declared:
-            continue
-        names = [f"--{field.name.replace('_', '-')}", *OPTION_ALIASES.get(field.name, ())]
-        help = option_help(declared[field.name], field.default).replace("%", "%%")
-        options: dict[str, Any] = {"dest": f"setting_{field.name}", "default": None, "help": help}
-        if field.type is bool:
-            parser.add_argument(*names, action=argparse.BooleanOptionalAction, **options)
-        elif get_origin(field.type) is tuple:
-            parser.add_argument(*names, type=words_between_commas, metavar="A,B", **options)
-        elif get_origin(field.type) is Literal:
-            parser.add_argument(*names, choices=get_args(field.type), **options)
-        else:
-            parser.add_argument(*names, type=plain_type(field.type), metavar=field.name.upper(), **options)
-
-
-def option_help(declared: Setting, default: Any) -> str:
-    """Return the help of a setting with its unit, range and default, as docs/settings.md has them."""
-    facts = [part for part in (declared.unit, declared.range()) if part]
-    shown = declared.empty if default in (None, ()) else default
-    return f"{declared.help} ({', '.join(facts)}{'; ' if facts else ''}default: {shown!s})"
-
-
-def at_least_one(text: str) -> int:
-    """Return a number of rows or runs; argparse turns the error into a sentence."""
-    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 999,999,999, got {shown(text)}")
-    return int(text)
-
-
-def words_between_commas(text: str) -> tuple[str, ...]:
-    """Return the parts of a list that is typed as one option."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def plain_type(annotation: Any) -> type:
-    """Return the type that parses an option: of a union, the first that is not None."""
-    choices = [kind for kind in get_args(annotation) if kind is not type(None)]
-    return choices[0] if choices else annotation

@@ -3,11 +3,11 @@
 import argparse
 import os
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from pipeline.analysis.worst_pairs import validation
 from pipeline.config import from_fields
@@ -18,7 +18,18 @@ from pipeline.studies.run import dry_run
 from pipeline.studies.spec import Study, curation_text, mask_text, source_text
 from pipeline.studies.spec_file import read_study
 from pipeline.train_config import TrainConfig
-from workbench.cli.main import Answer, access, ask, print_line, print_table, require_file, settings, watch, write_json
+from workbench.cli.main import (
+    Answer,
+    access,
+    ask,
+    following,
+    print_line,
+    print_table,
+    require_file,
+    settings,
+    watch,
+    write_json,
+)
 from workbench.paths import SAMPLE_CORPUS, SAMPLE_PREMISES
 from workbench.study_runs import alone_in, run_in, study_command, study_file, write_report
 from workbench.workspace import workspace_root
@@ -148,6 +159,8 @@ def run_study(options: argparse.Namespace) -> None:
     """Run what is missing of a study, print its tables, write its report."""
     sts_dir = options.sts_dir.resolve() if options.sts_dir else None
     study = read_study(study_file(options.file), sample=SAMPLE_CORPUS, sts_dir=sts_dir)
+    if options.seeds:
+        study = replace(study, seeds=tuple(range(options.seeds)))
     if options.dry_run:
         print_plan(study)
         checks = [(check.part, check.told) for check in dry_run(study, SAMPLE_PREMISES)]
@@ -158,7 +171,7 @@ def run_study(options: argparse.Namespace) -> None:
     with alone_in(folder):
         report = follow(folder, study, root, options)
     print_report(report)
-    command = study_command(options.file, str(options.sts_dir) if options.sts_dir else None)
+    command = study_command(options.file, str(options.sts_dir) if options.sts_dir else None, options.seeds)
     written = write_report(report, folder / study.name, command=command)
     print_line("Report: " + ", ".join(str(path) for path in written))
     write_json(options.json, report.to_json())
@@ -166,20 +179,14 @@ def run_study(options: argparse.Namespace) -> None:
 
 def follow(folder: Path, study: Study, root: Path, options: argparse.Namespace) -> Report:
     """Run the study with its parts in this folder, drawing its progress, and return its report."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task(study.title, total=None)
-
-        def show(what: str, done: int, total: int) -> None:
-            progress.update(bar, description=what, completed=done, total=total)
-
+    with following(f"Study: {study.title}") as progress:
         origin = {"file": str(study_file(options.file)), "sts_dir": str(study.evaluation.sts_dir or "")}
         return run_in(
             folder,
             study,
             vectors=None if options.out else root / "vectors",
             snapshot=lambda name: snapshot(root, name),
-            progress=show,
+            progress=progress.show,
             download=options.download,
             origin=origin,
         )

@@ -1,0 +1,66 @@
+"""Options of commands: one for each declared setting of a config, checked words and numbers, files in the shell."""
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import shtab
+
+from pipeline.settings import Setting, settings_of, shown
+
+OPTION_ALIASES = {"mask_threshold": ("--mask-phi",)}
+
+
+def add_settings(parser: argparse.ArgumentParser, kind: type) -> None:
+    """Add one option per declared setting of a config; options left out keep the config's defaults."""
+    declared = settings_of(kind)
+    for field in fields(kind):
+        if field.name not in declared:
+            continue
+        names = [f"--{field.name.replace('_', '-')}", *OPTION_ALIASES.get(field.name, ())]
+        help = option_help(declared[field.name], field.default).replace("%", "%%")
+        options: dict[str, Any] = {"dest": f"setting_{field.name}", "default": None, "help": help}
+        if field.type is bool:
+            parser.add_argument(*names, action=argparse.BooleanOptionalAction, **options)
+        elif get_origin(field.type) is tuple:
+            parser.add_argument(*names, type=words_between_commas, metavar="A,B", **options)
+        elif get_origin(field.type) is Literal:
+            parser.add_argument(*names, choices=get_args(field.type), **options)
+        else:
+            parser.add_argument(*names, type=plain_type(field.type), metavar=field.name.upper(), **options)
+
+
+def option_help(declared: Setting, default: Any) -> str:
+    """Return the help of a setting with its unit, range and default, as docs/settings.md has them."""
+    facts = [part for part in (declared.unit, declared.range()) if part]
+    shown = declared.empty if default in (None, ()) else default
+    return f"{declared.help} ({', '.join(facts)}{'; ' if facts else ''}default: {shown!s})"
+
+
+def at_least_one(text: str) -> int:
+    """Return a number of rows or runs; argparse turns the error into a sentence."""
+    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 999,999,999, got {shown(text)}")
+    return int(text)
+
+
+def words_between_commas(text: str) -> tuple[str, ...]:
+    """Return the parts of a list that is typed as one option."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def plain_type(annotation: Any) -> type:
+    """Return the type that parses an option: of a union, the first that is not None."""
+    choices = [kind for kind in get_args(annotation) if kind is not type(None)]
+    return choices[0] if choices else annotation
+
+
+def complete_files(parser: argparse.ArgumentParser) -> None:
+    """Let the shell complete file names for every option that takes a path."""
+    for action in parser._actions:
+        if action.type is Path:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                complete_files(command)
