@@ -9,6 +9,9 @@ import pandas as pd
 import pytest
 
 from pipeline.analysis.masks import KINDS
+from pipeline.records import InputError
+from workbench.actions.evaluation import start_evaluate
+from workbench.actions.models import delete_weights, encoders
 from workbench.actions.training import start_preview, start_train
 from workbench.workspace import Workspace
 
@@ -93,6 +96,32 @@ def test_a_preview_then_a_run(workspace: Workspace, snapshot: str) -> None:
     assert [row["cos_positive"] - row["cos_hard_negative"] for row in dev["rows"]] == pytest.approx(errors)
     cost = json.loads((out / "cost.json").read_bytes())
     assert cost["guide_s"] == 0 and "embedded_texts" not in cost, "the vectors were on disk"
+
+
+def test_a_run_deletes_its_weights_and_keeps_its_figures(workspace: Workspace, snapshot: str) -> None:
+    config = {"encoder": "static-minilm", "steps": 2, "batch_size": 8, "mask_rule": "none", "keep_every": 1}
+    run = start_train(workspace, snapshot_id=snapshot, config=config, held_out=snapshot, title="small one")["job_id"]
+    assert workspace.wait(run, timeout_s=120).state == "finished", workspace.jobs.log(run)
+    before = workspace.store.scores.held_out(), workspace.store.runs.curve(run)
+    scoring = start_evaluate(workspace, encoder=run, held_out=snapshot)["job_id"]
+    assert workspace.wait(scoring, timeout_s=120).state == "finished"
+    with pytest.raises(InputError, match="no training run"):
+        delete_weights(workspace, run_id=scoring)
+
+    freed = delete_weights(workspace, run_id=run)["freed_bytes"]
+
+    out = workspace.jobs.output(run, "")
+    assert freed > 2 * 40e6, "the encoder and its copy after a step"
+    assert sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) < 5e6
+    assert (out / "model" / "README.md").is_file()
+    for old, new in zip(before, (workspace.store.scores.held_out(), workspace.store.runs.curve(run)), strict=True):
+        pd.testing.assert_frame_equal(old, new)
+    origins = {row["encoder_id"]: row["origin"] for row in encoders(workspace)["encoders"]}
+    assert origins[run] == "trained here, weights deleted"
+    for name in (run, "small one"):
+        with pytest.raises(InputError, match="weights of small one were deleted"):
+            start_evaluate(workspace, encoder=name, held_out=snapshot)
+    assert delete_weights(workspace, run_id=run)["freed_bytes"] == 0
 
 
 def test_a_run_that_embeds_its_texts_keeps_how_long_the_guide_took(workspace: Workspace, snapshot: str) -> None:

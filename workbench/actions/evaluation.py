@@ -14,6 +14,7 @@ from pipeline.weights import BUILT_IN_ENCODERS
 from workbench.actions.call import Answer, action
 from workbench.jobs.kinds import EvaluateSpec, FetchSpec
 from workbench.store.curation import Snapshot
+from workbench.store.models import StoredEncoder
 from workbench.workspace import Workspace
 
 
@@ -32,11 +33,26 @@ def find_encoder(workspace: Workspace, encoder: str) -> EncoderRef:
     known = workspace.store.encoders.list()
     for stored in known:
         if encoder in (stored.encoder_id, stored.name):
+            if not has_weights(stored):
+                raise InputError(
+                    f"The weights of {stored.name} were deleted, and only its figures are left: train it again, or "
+                    "choose another encoder."
+                )
             return EncoderRef(stored.encoder_id, stored.folder)
     if Path(encoder).is_dir():
         return EncoderRef(encoder, encoder)
     names = ", ".join([*BUILT_IN_ENCODERS, *(stored.name for stored in known)])
     raise InputError(f"There is no encoder {encoder!r}: choose one of {names}, or name a folder.")
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the files of weights in and below a folder."""
+    return sorted(folder.rglob("*.safetensors"))
+
+
+def has_weights(encoder: StoredEncoder) -> bool:
+    """Return whether an encoder that was trained here can still be loaded; one from elsewhere is not looked at."""
+    return encoder.run_id is None or bool(weight_files(Path(encoder.folder)))
 
 
 def checked_folder(sts_dir: str) -> Path:

@@ -20,8 +20,10 @@ from pipeline.records import InputError
 from pipeline.settings import checked_name
 from pipeline.weights import BUILT_IN_ENCODERS
 from workbench.actions.call import Answer, action
+from workbench.actions.evaluation import has_weights, weight_files
 from workbench.jobs.kinds import CheckSpec, HubModel
 from workbench.journal import new_id, now
+from workbench.store.models import StoredEncoder
 from workbench.workspace import Workspace
 
 LONGEST_NAME = 80
@@ -31,11 +33,32 @@ LONGEST_NAME = 80
 def encoders(workspace: Workspace) -> Answer:
     """Return every encoder with a name: the built-in ones, then the workspace's, newest first."""
     built_in = [{"encoder_id": name, "name": name, "origin": "built in"} for name in BUILT_IN_ENCODERS]
-    stored = [
-        asdict(encoder) | {"origin": "trained here" if encoder.run_id else "added"}
-        for encoder in workspace.store.encoders.list()
-    ]
+    stored = [asdict(encoder) | {"origin": _origin(encoder)} for encoder in workspace.store.encoders.list()]
     return {"encoders": [*built_in, *stored]}
+
+
+def _origin(encoder: StoredEncoder) -> str:
+    if not encoder.run_id:
+        return "added"
+    return "trained here" if has_weights(encoder) else "trained here, weights deleted"
+
+
+@action
+def delete_weights(workspace: Workspace, *, run_id: str) -> Answer:
+    """Delete the weights of a run's encoders for good; curve, scores, predictions, model card and settings stay.
+
+    Answers with the bytes that this frees. Raises InputError for a run that could still go on, and for other jobs.
+    """
+    job = workspace.jobs.get(run_id)
+    if job.kind != "train":
+        raise InputError(f"{run_id} is no training run; only the weights of a run can be deleted.")
+    if job.state not in ("finished", "cancelled"):
+        raise InputError(f"The run {run_id} is {job.state}; end it before you delete its weights.")
+    freed = 0
+    for path in weight_files(workspace.jobs.output(run_id, "")):
+        freed += path.stat().st_size
+        path.unlink()
+    return {"run_id": run_id, "freed_bytes": freed}
 
 
 @action

@@ -101,9 +101,9 @@ def add_llms(commands: Any) -> None:
 
 def add_encoders(commands: Any) -> None:
     """Commands about the encoders and the prompt sets of a workspace."""
-    encoders = commands.add_parser("encoders", help="the encoders of the workspace: list, add").add_subparsers(
-        required=True, metavar="COMMAND"
-    )
+    encoders = commands.add_parser(
+        "encoders", help="the encoders of the workspace: list, add, delete their weights"
+    ).add_subparsers(required=True, metavar="COMMAND")
     prompts = commands.add_parser("prompts", help="the prompt sets of the workspace: list, save").add_subparsers(
         required=True, metavar="COMMAND"
     )
@@ -116,6 +116,10 @@ def add_encoders(commands: Any) -> None:
     add = command(
         encoders, "add", "train:add_encoder", "add an encoder that was trained elsewhere; its files stay there"
     )
+    deletion = command(
+        encoders, "delete-weights", "train:delete_weights", "delete the weights of a run for good; its figures stay"
+    )
+    deletion.add_argument("run", help="id of the run; `encoders list --json FILE` and `jobs` show it")
     add.add_argument("folder", help="folder of sentence-transformers or transformers with safetensors")
     add.add_argument("--name", default="", help="name of the encoder (default: the folder's)")
 

@@ -133,6 +133,13 @@ def add_encoder(options: argparse.Namespace) -> None:
     write_json(options.json, answer)
 
 
+def delete_weights(options: argparse.Namespace) -> None:
+    """Delete the weights of a run; its figures stay."""
+    answer = ask(options, "delete_weights", run_id=options.run)
+    print_line(f"{answer['freed_bytes'] / 1e6:,.1f} MB freed; curve, scores and settings of {options.run} are kept.")
+    write_json(options.json, answer)
+
+
 def print_plan(study: Study) -> None:
     """Print the arms and the size of the study."""
     rows = [

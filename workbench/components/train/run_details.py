@@ -11,6 +11,8 @@ import streamlit as st
 
 from pipeline.records import InputError
 from workbench import state, theme
+from workbench.actions.evaluation import weight_files
+from workbench.actions.models import delete_weights
 from workbench.components import elements
 from workbench.components.elements import count, counted, no_chart, percent, plain, shorten, spearman, text_columns
 from workbench.components.encoder_comparison import comparison_of
@@ -148,8 +150,24 @@ def model_card_view(workspace: Workspace, run_id: str) -> None:
         alt="Files of the encoder",
         column_config={"Size": st.column_config.NumberColumn(format="bytes")},
     )
+    if not (weights := weight_files(workspace.jobs.output(run_id, ""))):
+        st.caption("The weights of this run were deleted; its figures are kept.")
+        return
     st.code(f"hf upload YOUR-NAME/YOUR-MODEL {folder}", language="bash", wrap_lines=True)
     st.caption("SentenceTransformer and transformers load this folder as it is; it includes the pooling.")
+    size = sum(path.stat().st_size for path in weights) / 1e6
+    with st.popover("Delete the weights", icon=":material/delete:", type="tertiary"):
+        st.markdown(
+            f"This frees {size:,.0f} MB and cannot be taken back. Curve, scores, predictions and settings stay; for "
+            "a map, another evaluation or a download the run has to be trained again."
+        )
+        st.button(
+            f"Delete {size:,.0f} MB for good",
+            key="delete_weights",
+            on_click=elements.press,
+            args=(delete_weights, workspace),
+            kwargs={"run_id": run_id},
+        )
 
 
 def card_body(card: str) -> str:
