@@ -19,9 +19,7 @@ def test_the_demo_writes_a_few_triplets_runs_the_study_stages_and_keeps_one_enco
     done = workbench("demo", "--limit", LIVE, "--seeds", 1, "--json", answer)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "held-out triplets" in done.stdout and "without it are at a disadvantage" in " ".join(
-        done.stdout.split()
-    )
+    assert "held-out triplets" in done.stdout and "without it are at a disadvantage" in " ".join(done.stdout.split())
     assert f"Written just now for {LIVE} premises:" in done.stdout
     study = read_study(study_file(Path("stages")), sample=SAMPLE_CORPUS)
     report = json.loads(answer.read_text())

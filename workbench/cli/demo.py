@@ -52,7 +52,7 @@ def open_sample(call: Call) -> tuple[str, str]:
 
 def write_live(call: Call, corpus_id: str, *, limit: int) -> None:
     """Write triplets for a few premises and judge them."""
-    started = call("start_generate", corpus_id=corpus_id, limit=limit, title="sample, written live")
+    started = call("start_generate", corpus_id=corpus_id, config={}, limit=limit, title="sample, written live")
     view = watch(call, started["job_id"], label="Stage 1: writing triplets")
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(view["details"]["outcomes"].items()))
     print_line(f"Written just now for {started['premises']} premises: {outcomes}.")
