@@ -1,4 +1,4 @@
-"""Rows of txt, csv, tsv, jsonl, parquet and arrow files: every row is either read or rejected with a reason."""
+"""Rows of files of every kind: every row is either read or rejected with a reason."""
 
 import json
 import unicodedata
@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.files.cells import EXPORT_COLUMNS, MISSING, formula_restored
 from pipeline.files.parquet import arrow_columns, arrow_records, parquet_columns, parquet_records
 from pipeline.files.source import Source, lines, require_text
+from pipeline.files.spreadsheet import xlsx_columns, xlsx_records
 from pipeline.files.text_tables import Broken, delimited_header, delimited_records, json_fields, json_records
 from pipeline.records import InputError, Outcome
 
@@ -64,6 +65,8 @@ def column_names(source: Source) -> list[str]:
         return parquet_columns(source)
     if kind == "arrow":
         return arrow_columns(source)
+    if kind == "xlsx":
+        return xlsx_columns(source)
     require_text(source)
     if kind == "txt":
         return [TEXT_COLUMN]
@@ -131,6 +134,8 @@ def _records(
         yield from parquet_records(source, columns, numbers=numbers, lists=lists)
     elif kind == "arrow":
         yield from arrow_records(source, columns, numbers=numbers, lists=lists)
+    elif kind == "xlsx":
+        yield from xlsx_records(source)
     elif kind in ("csv", "tsv"):
         for start, cells, broken in delimited_records(source):
             yield start, Broken(broken, b"|".join(cells.values())) if broken else cells

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from pipeline.records import InputError
 
-Kind = Literal["txt", "csv", "tsv", "jsonl", "parquet", "arrow"]
+Kind = Literal["txt", "csv", "tsv", "jsonl", "parquet", "arrow", "xlsx"]
 
 MAX_LINE_BYTES = 131_072
 """Longest line (or csv record) read; the csv library's own limit for one cell."""
@@ -34,11 +34,13 @@ KINDS: dict[str, Kind] = {
     ".parquet": "parquet",
     ".pq": "parquet",
     ".arrow": "arrow",
+    ".xlsx": "xlsx",
 }
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 """Endings that may follow that of a text format: premises.csv.gz is read like premises.csv."""
-_SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
+_SPREADSHEETS = (".xls", ".ods", ".numbers")
+_PACKED_ITSELF = ("parquet", "arrow", "xlsx")
 
 _BOM = b"\xef\xbb\xbf"
 _HEAD_BYTES = 65_536
@@ -71,12 +73,12 @@ class Source:
         path = PurePath(self.name)
         suffix = PurePath(path.stem if self.compression else path.name).suffix.lower()
         if suffix in _SPREADSHEETS:
-            raise InputError(f"{self.name} is a spreadsheet; save its table as csv (UTF-8) and import that.")
+            raise InputError(f"{self.name} is a spreadsheet; save its table as xlsx or csv (UTF-8) and import that.")
         if suffix not in KINDS:
             known = ", ".join(ending for ending in KINDS if ending)
             raise InputError(f"{self.name} is of a type that cannot be read ({suffix}); save it as one of {known}.")
         kind = KINDS[suffix]
-        if self.compression and kind in ("parquet", "arrow"):
+        if self.compression and kind in _PACKED_ITSELF:
             raise InputError(f"{self.name} is a compressed {kind} file; unpack it and import what is in it.")
         return kind
 
@@ -134,7 +136,7 @@ def encoding_offer(source: Source) -> tuple[str, str] | None:
 
     Programs in western Europe and America that do not write UTF-8 write Windows-1252.
     """
-    if source.kind in ("parquet", "arrow") or source.encoding != "utf-8":
+    if source.kind in _PACKED_ITSELF or source.encoding != "utf-8":
         return None
     for line in lines(source):
         try:

@@ -201,6 +201,8 @@ def _parsed(data: bytes) -> dict[str, Any] | Broken:
 
 
 def _checked_json_rows(record: Any) -> dict[str, Any] | Broken:
+    if isinstance(record, dict) and isinstance(record.get("fields"), dict):  # a record of Argilla
+        return record | record["fields"]
     return record if isinstance(record, dict) else Broken("not a JSON object", repr(record)[:200].encode())
 
 

@@ -109,7 +109,7 @@ def test_whole_file_errors():
     with pytest.raises(InputError, match=r"holds no triplets \(columns: sent0, sent1\)"):
         read_triplets(b"sent0,sent1\na,b\n", name="t.csv")
     with pytest.raises(InputError, match="names no export format"):
-        write_triplets(Path("t.xlsx"), [])
+        write_triplets(Path("t.ods"), [])
 
 
 def test_a_failed_export_leaves_the_old_file_alone(tmp_path):

@@ -156,7 +156,7 @@ def test_packed_files_are_unpacked_as_they_are_read(ending, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("x.xlsx", "spreadsheet; save its table as csv"), ("x.parquet.gz", "unpack it")]
+    ("name", "says"), [("x.ods", "spreadsheet; save its table as xlsx or csv"), ("x.parquet.gz", "unpack it")]
 )
 def test_what_is_not_read_says_what_to_do(name, says):
     with pytest.raises(InputError, match=says):

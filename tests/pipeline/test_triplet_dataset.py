@@ -6,7 +6,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.exchange import DatasetCard, TripletReading, read_triplets, write_dataset
+from pipeline.dataset_folder import DatasetCard, write_dataset
+from pipeline.exchange import TripletReading, read_triplets
 from pipeline.records import InputError, Triplet
 
 ROWS = [Triplet("=A dog, barks.", '\'-5 "degrees"', "line\nbreak"), Triplet("b", "c <i>", "d|e")]
@@ -23,7 +24,7 @@ def as_triplets(dataset):
 
 
 def test_datasets_loads_the_folder_and_its_card(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.exchange._ROWS_A_FILE", 2)
+    monkeypatch.setattr("pipeline.dataset_folder._ROWS_A_FILE", 2)
     rows = [*ROWS, *(Triplet(f"p{n}", f"q{n}", f"r{n}") for n in range(3))]
     folder = tmp_path / "mine"
     card = DatasetCard('Nice: "set"', {"Written by": [("run | 1", "smollm2 <b>")], "Nothing": []})
@@ -41,7 +42,7 @@ def test_datasets_loads_the_folder_and_its_card(tmp_path, monkeypatch):
 
 
 def test_a_full_last_part_gets_no_empty_one_after_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.exchange._ROWS_A_FILE", 1)
+    monkeypatch.setattr("pipeline.dataset_folder._ROWS_A_FILE", 1)
     assert write_dataset(tmp_path / "two", ROWS, DatasetCard("two")) == 2
     assert len(list((tmp_path / "two" / "data").iterdir())) == 2
 

@@ -18,7 +18,8 @@ def test_the_demo_writes_a_few_triplets_runs_the_study_stages_and_keeps_one_enco
     answer = tmp_path / "answer.json"
     done = workbench("demo", "--limit", LIVE, "--seeds", 1, "--json", answer)
 
-    assert done.returncode == 0, done.stdout + done.stderr
+    logs = [log.read_text() for log in own_workspace.glob("jobs/*/log")]
+    assert done.returncode == 0, "\n".join([done.stdout, done.stderr, *logs])
     assert "held-out triplets" in done.stdout and "without it are at a disadvantage" in " ".join(done.stdout.split())
     assert f"Written just now for {LIVE} premises:" in done.stdout
     study = read_study(study_file(Path("stages")), sample=SAMPLE_CORPUS)

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from pipeline.config import ScratchConfig, from_fields
-from pipeline.exchange import DatasetCard, TripletReading, write_dataset, write_triplets
+from pipeline.dataset_folder import DatasetCard, write_dataset
+from pipeline.exchange import TripletReading, write_triplets
 from pipeline.files.rows import LISTED_ROWS
 from pipeline.files.source import Source, encoding_offer, make_source
 from pipeline.generation.written_premises import cells
@@ -139,14 +140,20 @@ def offered_encoding(source: Source, reasons: Mapping[str, int]) -> dict[str, st
 
 @action
 def import_triplets(
-    workspace: Workspace, *, path: str, name: str | None = None, encoding: str | None = None
+    workspace: Workspace,
+    *,
+    path: str,
+    name: str | None = None,
+    encoding: str | None = None,
+    columns: list[str] | None = None,
 ) -> Answer:
     """Import triplets made elsewhere (a file or a datasets folder), to be judged, curated and trained on.
 
-    The answer lists the first rejected rows with line and reason. `encoding` is that of text which is not UTF-8.
+    The answer lists the first rejected rows with line and reason. `encoding` is that of text which is not UTF-8,
+    `columns` are those of premise, positive and each hard negative where their names do not say so.
     """
     source = Path(path).expanduser()
-    reading = TripletReading(source, encoding=encoding or "")
+    reading = TripletReading(source, encoding=encoding or "", columns=columns or ())
     return keep_triplets(workspace, reading, source.name, name=source.stem if name is None else name)
 
 
@@ -177,11 +184,17 @@ def keep_triplets(workspace: Workspace, reading: TripletReading, filename: str, 
 
 @action
 def export_triplets(
-    workspace: Workspace, *, path: str, snapshot_id: str | None = None, attempt_ids: list[str] | None = None
+    workspace: Workspace,
+    *,
+    path: str,
+    snapshot_id: str | None = None,
+    attempt_ids: list[str] | None = None,
+    form: str = "",
 ) -> Answer:
     """Write a snapshot, or the ok triplets of generation runs with people's decisions applied.
 
-    The extension sets the format: csv, jsonl or parquet; without one a datasets folder is written.
+    The extension sets the format: csv, jsonl, json, parquet or xlsx; without one a datasets folder is written.
+    `form` says whose names the columns have: simcse, sentence-transformers, flagembedding or argilla.
     """
     if snapshot_id:
         snapshot = find_snapshot(workspace, snapshot_id)
@@ -196,7 +209,9 @@ def export_triplets(
         raise InputError("There is nothing to export: no triplet has both sides ok, or people rejected them all.")
     target = Path(path).expanduser()
     rows = triplets_of(frame)
-    written = write_triplets(target, rows) if target.suffix else write_dataset(target, rows, card)
+    if form and not target.suffix:
+        raise InputError("A datasets folder has one form; end the name with .jsonl or another format.")
+    written = write_triplets(target, rows, form=form) if target.suffix else write_dataset(target, rows, card)
     return {"path": str(target), "triplets": written}
 
 

@@ -11,11 +11,12 @@ from typing import Any, get_args
 import shtab
 
 from pipeline.config import CurationRule, GenerationConfig, ScratchConfig
+from pipeline.exchange import FORMS
 from pipeline.generation.llms.presets import PRESETS
 from pipeline.generation.llms.registry import LLMEntry
 from pipeline.train_config import TrainConfig
 from workbench import __version__
-from workbench.cli.options import add_settings, at_least_one, complete_files
+from workbench.cli.options import add_settings, at_least_one, complete_files, words_between_commas
 from workbench.store.decisions import BULK_ACTIONS
 from workbench.store.filters import Order, TripletFilter
 
@@ -279,7 +280,13 @@ def add_exchange(commands: Any) -> None:
     premises.add_argument("--name", help="name of the corpus (default: the file's)")
     premises.add_argument("--encoding", help="encoding of text that is not UTF-8, such as cp1252")
     triplets = command(commands, "import", "workspace:import_triplets", "import triplets (sent0, sent1, hard_neg)")
-    triplets.add_argument("file", type=Path, help="csv, tsv, jsonl, parquet, or a datasets folder")
+    triplets.add_argument("file", type=Path, help="csv, tsv, jsonl, json, parquet, xlsx, or a datasets folder")
+    triplets.add_argument(
+        "--columns",
+        type=words_between_commas,
+        metavar="A,B,C",
+        help="columns of premise, positive and each hard negative, where their names do not say so",
+    )
     triplets.add_argument("--name", help="name of the import (default: the file's)")
     triplets.add_argument("--encoding", help="encoding of text that is not UTF-8, such as cp1252")
     pairs = command(commands, "import-pairs", "workspace:import_pairs", "make a task of a file of scored pairs")
@@ -291,7 +298,10 @@ def add_exchange(commands: Any) -> None:
     export = command(
         commands, "export", "workspace:export", "write a snapshot or generation runs to a file or folder"
     )
-    export.add_argument("file", type=Path, help="name.csv, .jsonl or .parquet; with no extension a datasets folder")
+    export.add_argument(
+        "file", type=Path, help="name.csv, .jsonl, .json (also .gz, .zst), .parquet, .xlsx; else a datasets folder"
+    )
+    export.add_argument("--form", choices=[form for form in FORMS if form], help="whose names the columns have")
     export.add_argument("--snapshot", help="snapshot of the workspace")
     export.add_argument("--attempt", action="append", help="generation run, repeatable")
 

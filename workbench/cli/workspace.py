@@ -122,7 +122,14 @@ def fetch_premises(options: argparse.Namespace) -> None:
 def import_triplets(options: argparse.Namespace) -> None:
     """Import triplets."""
     path = str(require_file(options.file, or_folder=True))
-    answer = ask(options, "import_triplets", path=path, name=options.name, encoding=options.encoding)
+    answer = ask(
+        options,
+        "import_triplets",
+        path=path,
+        name=options.name,
+        encoding=options.encoding,
+        columns=list(options.columns or ()),
+    )
     print_line(
         f"{answer['attempt_id']}: {answer['triplets']} triplets of {answer['lines']} lines, "
         f"{answer['duplicates']} duplicates, {answer['rejected']} rejected"
@@ -148,6 +155,7 @@ def export(options: argparse.Namespace) -> None:
         path=str(options.file.resolve()),
         snapshot_id=options.snapshot,
         attempt_ids=options.attempt,
+        form=options.form or "",
     )
     print_line(f"{answer['triplets']} triplets written to {answer['path']}")
     write_json(options.json, answer)

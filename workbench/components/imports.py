@@ -6,10 +6,11 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from pipeline.exchange import TripletReading
+from pipeline.exchange import TripletReading, triplet_columns
 from pipeline.files.rows import LISTED_ROWS, column_names
-from pipeline.files.source import encoding_offer, make_source
+from pipeline.files.source import Source, encoding_offer, make_source
 from pipeline.premises import PremiseFile, read_premises, usual_column
+from pipeline.records import InputError
 from workbench import state
 from workbench.actions import data as data_actions
 from workbench.components.elements import GENERATE, count, counted, errors_shown, plain
@@ -17,9 +18,10 @@ from workbench.workspace import Workspace
 
 PACKED = ["gz", "bz2", "xz", "zst"]
 """Endings of compressed files, for the uploaders."""
-_PREMISE_FILES = ["txt", "csv", "tsv", "jsonl", "json", "parquet", *PACKED]
-_TRIPLET_FILES = ["csv", "tsv", "jsonl", "json", "parquet", "arrow", *PACKED]
+_PREMISE_FILES = ["txt", "csv", "tsv", "jsonl", "json", "parquet", "xlsx", *PACKED]
+_TRIPLET_FILES = ["csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx", *PACKED]
 _PREMISES_SHOWN, _TRIPLETS_SHOWN = 8, 6
+_SIDES = {"premise": "Premise", "positive": "Positive", "hard_negative": "Hard negative"}
 
 
 def welcome(workspace: Workspace) -> None:
@@ -150,7 +152,7 @@ def import_triplets_dialog(workspace: Workspace) -> None:
     with upload:
         file = st.file_uploader(
             "Columns sent0, sent1, hard_neg (SimCSE, SynCSE, MultiCSR), premise, positive, hard_negative, "
-            "anchor, positive, negative or query, pos, neg",
+            "anchor, positive, negative or query, pos, neg; of other names you choose",
             type=_TRIPLET_FILES,
             key="triplets_file",
         )
@@ -169,7 +171,8 @@ def import_triplets_dialog(workspace: Workspace) -> None:
 
 def _offer_upload(workspace: Workspace, data: bytes, filename: str) -> None:
     encoding = encoding_of(data, filename)
-    read = _read_triplets(data, filename, encoding)
+    columns = chosen_columns(make_source(data, name=filename, encoding=encoding))
+    read = _read_triplets(data, filename, encoding, columns)
     read_badges(read["kept"], read["duplicates"], read["rejected"])
     st.dataframe(read["first"], hide_index=True, alt="First triplets of the file")
     if read["rejected"]:
@@ -178,8 +181,25 @@ def _offer_upload(workspace: Workspace, data: bytes, filename: str) -> None:
     label = f"Import {counted(read['kept'], 'triplet')}"
     if st.button(label, type="primary", disabled=not read["kept"], key="triplets_import"):
         with errors_shown():
-            reading = TripletReading(data, name=filename, encoding=encoding)
+            reading = TripletReading(data, name=filename, encoding=encoding, columns=columns)
             _opened(data_actions.keep_triplets(workspace, reading, filename, name=name.strip() or filename))
+
+
+def chosen_columns(source: Source) -> tuple[str, ...]:
+    """Let a person say which columns hold the sides of a file whose names do not tell; empty where they do."""
+    try:
+        triplet_columns(source)
+        return ()
+    except InputError:
+        offered = column_names(source)
+        if len(offered) < len(_SIDES):
+            raise
+    st.caption("The names of these columns do not say which side they hold: choose. The preview follows your choice.")
+    with st.container(horizontal=True):
+        return tuple(
+            st.selectbox(label, offered, index=place, key=f"side_{side}_{source.name}")
+            for place, (side, label) in enumerate(_SIDES.items())
+        )
 
 
 def _offer_path(workspace: Workspace, path: str) -> None:
@@ -194,8 +214,8 @@ def _offer_path(workspace: Workspace, path: str) -> None:
 
 
 @st.cache_data(max_entries=2, show_spinner="Reading the file …")
-def _read_triplets(data: bytes, filename: str, encoding: str) -> dict:
-    reading = TripletReading(data, name=filename, encoding=encoding)
+def _read_triplets(data: bytes, filename: str, encoding: str, columns: tuple[str, ...]) -> dict:
+    reading = TripletReading(data, name=filename, encoding=encoding, columns=columns)
     stream = iter(reading)
     first = pd.DataFrame([_row(triplet) for triplet in islice(stream, _TRIPLETS_SHOWN)])
     for _ in stream:
@@ -211,8 +231,7 @@ def _read_triplets(data: bytes, filename: str, encoding: str) -> dict:
 
 
 def _row(triplet: object) -> dict[str, str]:
-    names = {"premise": "Premise", "positive": "Positive", "hard_negative": "Hard negative"}
-    return {label: getattr(triplet, side) for side, label in names.items()}
+    return {label: getattr(triplet, side) for side, label in _SIDES.items()}
 
 
 def _opened(made: dict) -> None:
