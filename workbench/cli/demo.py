@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.curation.judges import EMBEDDED_JUDGES
-from pipeline.records import InputError
+from pipeline.studies.spec import Arm
 from pipeline.studies.spec_file import read_study
 from workbench.cli import train
 from workbench.cli.main import Call, access, print_line, watch
@@ -18,9 +18,8 @@ from workbench.paths import SAMPLE_CORPUS
 from workbench.study_runs import study_file
 from workbench.workspace import workspace_root
 
-STUDY = Path("stages")
-ARM, HELD_OUT_FROM = "1+2+3", "stage 1"
-"""The arm whose encoder is kept, and the snapshot whose held-out premises it is scored on without STS tasks."""
+HELD_OUT_FROM = "stage 1"
+"""Snapshot whose held-out premises the kept encoder is scored on without STS tasks."""
 LIVE = 12
 """Number of premises that triplets are generated for live."""
 
@@ -32,7 +31,8 @@ def run(options: argparse.Namespace) -> None:
     with access(options.workspace) as call:
         corpus_id, refined = open_sample(call)
         write_live(call, corpus_id, limit=options.limit or LIVE)
-        keep_one(call, refined, options.sts_dir)
+        study = read_study(study_file(options.file), sample=SAMPLE_CORPUS)
+        keep_one(call, study.arms[-1], refined, options.sts_dir)
     train.run_study(options)
     if options.sts_dir is None:
         print_line(
@@ -60,23 +60,15 @@ def write_live(call: Call, corpus_id: str, *, limit: int) -> None:
     watch(call, judging["job_id"], label="Stage 2: judging what was just written")
 
 
-def keep_one(call: Call, attempt_id: str, sts_dir: Path | None) -> None:
+def keep_one(call: Call, arm: Arm, attempt_id: str, sts_dir: Path | None) -> None:
     """Train the study's last arm once as a run of the workspace, score it and the encoder before, draw its map."""
-    arm = read_study(study_file(STUDY), sample=SAMPLE_CORPUS).arm(ARM)
-    if arm.curation is None:
-        raise InputError(f"The arm {ARM} of the study {STUDY} must curate: the demo shows its rule.")
     before = call("curate", attempt_ids=[attempt_id], name=HELD_OUT_FROM)
-    curated = call(
-        "curate",
-        attempt_ids=[attempt_id],
-        name="stages 1 and 2",
-        judge_id=arm.curation.judge,
-        rule=asdict(arm.curation.rule),
-    )
+    rule = {"judge_id": arm.curation.judge, "rule": asdict(arm.curation.rule)} if arm.curation else {}
+    curated = call("curate", attempt_ids=[attempt_id], name=f"stages {arm.name}", **rule)
     goal = {"sts_dir": str(sts_dir.resolve())} if sts_dir else {"held_out": before["snapshot_id"]}
     scored = call("start_evaluate", encoder=arm.train.encoder, **goal)
     watch(call, scored["job_id"], label=f"Scoring {arm.train.encoder}, untrained")
-    title = f"{arm.train.encoder}, stages {ARM}"
+    title = f"{arm.train.encoder}, stages {arm.name}"
     started = call("start_train", snapshot_id=curated["snapshot_id"], config=asdict(arm.train), title=title, **goal)
     watch(call, started["job_id"], label="Stage 3: training one encoder that is kept")
     call("start_projection", encoder=started["run_id"], snapshot_id=before["snapshot_id"])
