@@ -101,7 +101,7 @@ def test_own_tests_survive_a_torn_line_and_a_rebuild_and_can_be_taken_back(works
         assert [case.case_id for case in OwnTests(again.root).list()] == [first, second]
         ACTIONS["retract_behaviour_test"](again, case_id=first)
         assert [case.other for case in OwnTests(again.root).list()] == ["5 kilograms"]
-        with pytest.raises(InputError, match="taken back already"):
+        with pytest.raises(InputError, match="removed already"):
             ACTIONS["retract_behaviour_test"](again, case_id=first)
         assert tests.path.read_bytes().startswith(before), "the file is only ever appended to"
         assert ACTIONS["add_behaviour_test"](again, **test)["added"], "a test that was taken back can come again"
