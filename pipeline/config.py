@@ -127,7 +127,7 @@ class GenerationConfig(Sampling):
     prompt_set: str = setting(
         "default",
         "The prompt set: instructions, examples, opposites, stop strings, clean-up. Shipped: `default`, `against "
-        "copying`, `strict`, `questions`, `short`, `no examples`; a workspace adds its own.",
+        "copying`, `strict`, `questions`, `short`, `no examples`, `dino`; a workspace adds its own.",
         label="Prompts",
         unit="name or name@version",
     )
@@ -140,6 +140,17 @@ class GenerationConfig(Sampling):
         lt=1,
         step=0.05,
         slider=(0.0, 0.95),
+    )
+    damping: float = setting(
+        0.0,
+        "λ of the contrast of DINO (2021): above 0 a token that the opposite prompt makes likelier is damped by "
+        "exp(-λ (p^ - p)), at most a hundredfold, instead of z = l - omega * l^; omega above 0 then only switches it "
+        "on. DINO takes 100.",
+        label="Damping λ (DINO)",
+        ge=0,
+        le=10_000,
+        step=10.0,
+        group=SAMPLING,
     )
     candidates: int = setting(
         1,

@@ -25,14 +25,16 @@ class TokenChoice:
     temperature: float = 0.0
     top_p: float = 1.0
     min_p: float = 0.0
+    damping: float = 0.0
 
     @classmethod
     def of(cls, config: Sampling) -> "TokenChoice":
         """Take a config's share in the choice of tokens; one without omega has no opposite prompt."""
-        return cls(omega=getattr(config, "omega", 0.0), **{name: getattr(config, name) for name in _SAMPLING})
+        return cls(**{item.name: getattr(config, item.name) for item in fields(cls) if hasattr(config, item.name)})
 
 
-_SAMPLING = tuple(item.name for item in fields(TokenChoice) if item.name != "omega")
+MOST_DAMPED = 0.01
+"""The least share that DINO's rule leaves of a probability."""
 
 
 def contrast(own_nv: Logits, opposite_nv: Logits | None, *, omega: float, plausibility: float = 0.0) -> Logits:
@@ -50,6 +52,22 @@ def contrast(own_nv: Logits, opposite_nv: Logits | None, *, omega: float, plausi
     return z_nv
 
 
+def damped(own_nv: Logits, opposite_nv: Logits, *, damping: float) -> Logits:
+    """Combine rows of logits as DINO does: a token that the opposite prompt makes likelier loses probability.
+
+    z = l + log max(exp(-damping * max(0, p^ - p)), 0.01) with p and p^ the probabilities under the own and the
+    opposite prompt: self-debiasing (Schick, Udupa, Schuetze, arXiv 2103.00453, eq. 3) as Schick and Schuetze (arXiv
+    2104.07540) write sentence pairs with it. Takes and returns float32 (n, vocabulary).
+    """
+    more_nv = np.maximum(_softmax(opposite_nv) - _softmax(own_nv), 0)
+    return own_nv - np.minimum(np.float32(damping) * more_nv, np.float32(-np.log(MOST_DAMPED)))
+
+
+def _softmax(logits_nv: Logits) -> Logits:
+    mass_nv = np.exp(logits_nv - logits_nv.max(axis=1, keepdims=True))
+    return mass_nv / mass_nv.sum(axis=1, keepdims=True)
+
+
 def choose(
     own_nv: Logits, opposite_nv: Logits | None, how: TokenChoice, draws_n: NDArray[np.float64] | None = None
 ) -> NDArray[np.int64]:
@@ -61,7 +79,7 @@ def choose(
     continued by the same token.
     """
     _check(how.omega, opposite_nv)
-    if how.plausibility <= 0:
+    if how.plausibility <= 0 or (how.damping > 0 and how.omega > 0):
         return _choose_dense(own_nv, opposite_nv, how, draws_n)
     # With the cut a handful of tokens per row survive: the contrast is taken on those alone.
     rows_c, tokens_c = np.nonzero(own_nv >= _floor(own_nv, how.plausibility))
@@ -97,7 +115,12 @@ def pick(z_v: Logits, how: TokenChoice, draw: float | None) -> int:
 def _choose_dense(
     own_nv: Logits, opposite_nv: Logits | None, how: TokenChoice, draws_n: NDArray[np.float64] | None
 ) -> NDArray[np.int64]:
-    z_nv = contrast(own_nv, opposite_nv, omega=how.omega)
+    if how.damping > 0 and how.omega > 0 and opposite_nv is not None:
+        z_nv = damped(own_nv, opposite_nv, damping=how.damping)
+        if how.plausibility > 0:
+            z_nv[own_nv < _floor(own_nv, how.plausibility)] = -np.inf
+    else:
+        z_nv = contrast(own_nv, opposite_nv, omega=how.omega)
     if how.temperature == 0:
         return z_nv.argmax(axis=1)
     draws = [None] * len(z_nv) if draws_n is None else list(draws_n)

@@ -216,6 +216,16 @@ SHIPPED: Final[tuple[PromptSet, ...]] = (
         ),
         about="Instructions alone, as in the paper; for larger models that follow them.",
     ),
+    PromptSet(
+        "dino",
+        1,
+        SidePrompt("Task: Write two sentences that mean the same thing.", "Sentence 1", "Sentence 2", ()),
+        SidePrompt(
+            "Task: Write two sentences that are on completely different topics.", "Sentence 1", "Sentence 2", ()
+        ),
+        about="The instructions of DINO (2021), for a study of its damping (λ 100) beside MultiCSR; its positives "
+        "had no opposite.",
+    ),
     *targeted_sets(_SAME),
 )
 """In the order in which they are offered."""

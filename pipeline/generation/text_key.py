@@ -27,7 +27,8 @@ def text_key(config: GenerationConfig, prompts: PromptSet, entry: LLMEntry) -> s
     WeightsError when they cannot be read.
     """
     is_chat = form_of(entry) == "chat"
-    left_out = _NO_TEXT if is_chat else (*_NO_TEXT, *_CHAT_ONLY)
+    is_damped = config.damping > 0 and config.omega > 0
+    left_out = (*_NO_TEXT, *(() if is_chat else _CHAT_ONLY), *(() if is_damped else ("damping",)))
     settings = {name: value for name, value in asdict(config).items() if name not in left_out}
     words = _without(prompts.to_json(), _NO_WORDS if is_chat else (*_NO_WORDS, *_CHAT_ONLY))
     parts: dict[str, Any] = {"settings": settings, "prompts": words, "weights": digest_of(entry)}

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from pipeline.generation.clean_up import is_template_token
-from pipeline.generation.contrast import TokenChoice, pick
+from pipeline.generation.contrast import MOST_DAMPED, TokenChoice, pick
 from pipeline.generation.llms.responses import first_choice, usage_of
 from pipeline.generation.llms.retries import MalformedError, Parsed, plain
 
@@ -50,11 +50,18 @@ def chosen_from(own: TokenList, opposite: TokenList, how: TokenChoice, draw: flo
         return None
     known, least = dict(opposite), min(log_p for _, log_p in opposite)
     values = [known.get(text, least) for text, _ in usable]
-    z = np.array([log_p - how.omega * other for (_, log_p), other in zip(usable, values, strict=True)])
+    z = np.array([_z(log_p, other, how) for (_, log_p), other in zip(usable, values, strict=True)])
     place = pick(z.astype(np.float32), how, draw)
     unknown = {text for text, _ in usable if text not in known} - {usable[place][0]}
     is_short = own[-1][1] >= floor or bool(unknown)
     return Chosen(*usable[place], values[place], is_short)
+
+
+def _z(own: float, opposite: float, how: TokenChoice) -> float:
+    if how.damping > 0:
+        more = max(0.0, math.exp(opposite) - math.exp(own))
+        return own - min(how.damping * more, -math.log(MOST_DAMPED))
+    return own - how.omega * opposite
 
 
 def token_list(answer: Any) -> Parsed:

@@ -5,6 +5,7 @@ replies; both are continued by the same token, chosen from z = l - omega * l^ (M
 Finished replies leave the batch once they are half of it.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
-from pipeline.generation.contrast import TokenChoice, choose
+from pipeline.generation.contrast import MOST_DAMPED, TokenChoice, choose
 from pipeline.records import Side
 
 if TYPE_CHECKING:
@@ -137,7 +138,13 @@ def _choose_greedy(own: "torch.Tensor", opposite: "torch.Tensor | None", how: To
     import torch
 
     own = own.float()
-    z = own if opposite is None else own - how.omega * opposite.float()
+    if opposite is None:
+        z = own
+    elif how.damping > 0:
+        more = (opposite.float().softmax(-1) - own.softmax(-1)).clamp(min=0)
+        z = own - (how.damping * more).clamp(max=-math.log(MOST_DAMPED))
+    else:
+        z = own - how.omega * opposite.float()
     if how.plausibility > 0:
         floor = own.max(dim=1, keepdim=True).values + float(np.log(how.plausibility))
         z = torch.where(own < floor, -torch.inf, z)

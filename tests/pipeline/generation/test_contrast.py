@@ -1,12 +1,16 @@
 """The contrast against its formula written out, against classifier-free guidance, and as properties."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pipeline.generation.contrast import TokenChoice, choose, contrast, pick
+from pipeline.generation.llms.torch_writing import _choose_greedy
 
 ROWS, WORDS = 4, 17
 logits = arrays(np.float32, (ROWS, WORDS), elements=st.floats(-20, 20, width=32))
@@ -116,3 +120,22 @@ def test_what_cannot_be_chosen_is_refused():
         choose(row, row, TokenChoice(omega=1.0))
     with pytest.raises(ValueError, match="draw"):
         choose(row, row, TokenChoice(temperature=1.0))
+
+
+@pytest.mark.parametrize("plausibility", [0.0, 0.1])
+def test_damping_is_what_dino_does(plausibility: float) -> None:
+    """Self-debiasing: probabilities times max(exp(-decay * max(0, p^ - p)), 0.01), written as its authors do."""
+    rng = np.random.default_rng(0)
+    own, opposite = (rng.normal(0, 3, (40, 50)).astype(np.float32) for _ in range(2))
+    p, q = (np.exp(rows) / np.exp(rows).sum(axis=1, keepdims=True) for rows in (own, opposite))
+    masked = p * np.maximum(np.exp(-100 * np.maximum(q - p, 0)), 0.01)
+    masked[p < plausibility * p.max(axis=1, keepdims=True)] = 0
+    how = TokenChoice(omega=0.5, plausibility=plausibility, damping=100)
+    wanted = masked.argmax(axis=1)
+    np.testing.assert_array_equal(choose(own, opposite, how), wanted)
+    np.testing.assert_array_equal(_choose_greedy(torch.from_numpy(own), torch.from_numpy(opposite), how), wanted)
+    assert (wanted != p.argmax(axis=1)).any() and (wanted != choose(own, opposite, replace(how, damping=0))).any()
+    drawn = choose(
+        own[:1].repeat(4000, 0), opposite[:1].repeat(4000, 0), replace(how, temperature=1.0), np.arange(4000) / 4000
+    )
+    np.testing.assert_allclose(np.bincount(drawn, minlength=50) / 4000, masked[0] / masked[0].sum(), atol=1e-3)
