@@ -137,13 +137,14 @@ def print_llms(llms: list[dict[str, Any]]) -> None:
             llm["entry"]["kind"],
             llm["state"],
             llm["contrast"] or None,
+            llm["entry"]["speaks"] or None,
             llm["context_length"],
             None if llm["tokens_per_s"] is None else f"{llm['tokens_per_s']:.0f}",
             llm["entry"]["digest"][:19] or None,
         )
         for llm in llms
     ]
-    print_table("LLMs", ("name", "kind", "state", "contrast", "context", "tokens/s", "weights"), rows)
+    print_table("LLMs", ("name", "kind", "state", "contrast", "form", "context", "tokens/s", "weights"), rows)
 
 
 def write_premises(options: argparse.Namespace) -> None:

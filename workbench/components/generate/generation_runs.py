@@ -88,11 +88,16 @@ def _growing(workspace: Workspace, attempt_id: str) -> None:
 
 
 def _facts(job: JobView) -> None:
-    """Say what the server charged, which engine wrote, how many rows were reused, and why sides failed."""
+    """Say what the server charged and refused, which engine wrote, how many rows were reused, why sides failed."""
     show_charges(job)
     show_engine(job)
     if reused := job.details.get("reused"):
         st.caption(f"{counted(reused, 'row')} reused from an earlier run with the same settings.")
+    if lists := job.details.get("token_lists"):
+        share = f"{lists['short'] / lists['steps']:.1%}"
+        st.caption(f"The server's best 20 tokens did not suffice in {share} of {counted(lists['steps'], 'step')}.")
+    if left_out := job.details.get("left_out"):
+        st.caption(f"The server rejects {', '.join(left_out)}; its own defaults were used.")
     for reason, sides in (job.details.get("reasons") or {}).items():
         st.caption(plain(f"{counted(sides, 'side')} failed: {reason}"))
 

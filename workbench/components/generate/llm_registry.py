@@ -116,6 +116,8 @@ def llm_table(llms: list[RegisteredLLM]) -> None:
         elif llm.entry.left_out:
             names = ", ".join(llm.entry.left_out)
             st.caption(plain(f"The server of {llm.entry.name} rejects {names} and uses its own defaults."))
+        if llm.entry.reasons:
+            st.caption(plain(f"{llm.entry.name} thinks before each reply, within the longest thought of the run."))
 
 
 def add_form(workspace: Workspace) -> None:
