@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import encoders
+from pipeline import encoder_folders
 from pipeline.config import GenerationConfig
 from pipeline.generation.engines.llama import LlamaLLM
 from pipeline.generation.engines.torch_llama import TorchLlama
@@ -59,7 +59,7 @@ def test_a_folder_writes_something_else_on_a_gpu(folder: LLMEntry, monkeypatch: 
     """Its batch and its numbers differ there; which GPU it is plays no part."""
     found = []
     for device in ("cpu", "cuda:0", "cuda:1"):
-        monkeypatch.setattr(encoders, "resolve_device", lambda wanted, device=device: device)
+        monkeypatch.setattr(encoder_folders, "resolve_device", lambda wanted, device=device: device)
         found.append(key(folder))
     assert found[0] != found[1] == found[2]
 
