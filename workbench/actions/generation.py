@@ -7,6 +7,8 @@ from typing import Any, Final
 import pandas as pd
 
 from pipeline.config import NOT_SENT, GenerationConfig, from_fields, plain
+from pipeline.generation.llms.costs import expected_usage
+from pipeline.generation.llms.meter import Usage
 from pipeline.generation.llms.registry import LLMEntry
 from pipeline.generation.prompts import PromptSet
 from pipeline.records import InputError, Outcome, Side
@@ -20,6 +22,8 @@ from workbench.store.premises import Corpus
 from workbench.workspace import Workspace
 
 _EARLIER_ATTEMPTS = 20
+_COST_SAMPLE: Final = 100
+"""Premises that a run's cost is estimated from."""
 _NAMED = 5
 PREVIEW_PREMISES: Final = 5
 PREVIEW_OMEGAS: Final = 4
@@ -51,6 +55,25 @@ def start_generate(
     spec = GenerateSpec(*resolved(workspace, settings), corpus=corpus.name, corpus_id=corpus.corpus_id, origin=origin)
     job_id = workspace.jobs.submit(replace(spec, earlier=_earlier(workspace, spec)), frame, title=title)
     return {"job_id": job_id, "attempt_id": job_id, "premises": len(frame)}
+
+
+@action
+def generation_cost(
+    workspace: Workspace, *, corpus_id: str, config: dict[str, Any], limit: int | None = None
+) -> Answer:
+    """Return the calls, tokens and money that a run over a server will take, from a sample of its premises.
+
+    All are 0 for an LLM of this machine.
+    """
+    settings, prompts, entry = resolved(workspace, from_fields(GenerationConfig, config))
+    corpus = find_corpus(workspace, corpus_id)
+    number = min(corpus.premises, limit or corpus.premises)
+    if entry.kind != "remote":
+        return asdict(Usage())
+    sample = workspace.store.premises.page(corpus.corpus_id, limit=min(number, _COST_SAMPLE))["text"].tolist()
+    usage, each = expected_usage(entry, settings, prompts, sample), number / max(1, len(sample))
+    counts = {name: round(value * each) for name, value in asdict(usage).items() if name != "money"}
+    return counts | {"money": usage.money * each}
 
 
 def _earlier(workspace: Workspace, spec: GenerateSpec) -> tuple[str, ...]:

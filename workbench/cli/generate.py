@@ -35,7 +35,11 @@ def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
             corpus = call("import_premises", path=path, column=options.column)["corpus_id"]
         if corpus is None:
             raise InputError("generate needs --corpus NAME of the workspace, or --premises FILE.")
-        started = call("start_generate", corpus_id=corpus, config=settings(options), limit=options.limit)
+        asked = {"corpus_id": corpus, "config": settings(options), "limit": options.limit}
+        if (cost := call("generation_cost", **asked))["calls"]:
+            tokens = f"{cost['prompt_tokens']:,} prompt and {cost['reply_tokens']:,} reply tokens"
+            print_line(f"About {cost['calls']:,} calls: {tokens}, {cost['money']:.2f} money.")
+        started = call("start_generate", **asked)
         view = watch(call, started["job_id"], label="Generating")
     print_outcomes(view["details"].get("outcomes", {}))
     return {**started, "outcomes": view["details"].get("outcomes", {})}

@@ -5,18 +5,21 @@ own guidance on the rendered prompts is the oracle of the contrast.
 """
 
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from chat_templates import TEMPLATES
 from tiny_models import folder_of, gguf_of
 
 from pipeline.config import GenerationConfig, ScratchConfig
 from pipeline.curation.digit import DigitJudge, FolderDigitJudge
 from pipeline.curation.likelihood import EngineCosts, EntailmentJudge, FolderCosts, LikelihoodJudge
 from pipeline.generation.engines.torch_llama import TorchLlama
-from pipeline.generation.forms import ChatForm
+from pipeline.generation.forms import ChatForm, ChatTemplate
 from pipeline.generation.llms.gguf import GgufLLM
 from pipeline.generation.llms.loading import open_llm
 from pipeline.generation.llms.protocol import Ask
@@ -24,10 +27,11 @@ from pipeline.generation.llms.registry import LLMEntry
 from pipeline.generation.llms.templates import form_for, form_of, template_of
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.prompts import FewShot
+from pipeline.generation.reply_limit import ReplyLimit
 from pipeline.generation.text_key import text_key
 from pipeline.generation.triplets import generate
 from pipeline.generation.written_premises import write_premises
-from pipeline.records import Contrast, InputError, Premise, Side
+from pipeline.records import Contrast, InputError, Outcome, Premise, Side
 
 PREMISES = [Premise.from_text(text) for text in ("Two dogs bark.", "How far is it?")]
 PAIRS = [("Two dogs bark.", "Dogs are barking."), ("A cat sleeps.", "He is late.")]
@@ -141,8 +145,6 @@ def test_auto_takes_the_chat_form_by_name_and_the_key_holds_the_rendered_prompts
     entries: dict[str, LLMEntry], tmp_path: Path
 ) -> None:
     prompts, config = prompt_set("default"), GenerationConfig()
-    from dataclasses import replace
-
     for entry in entries.values():
         assert form_of(entry) == "chat" and template_of(entry) is not None
         base = replace(entry, form="completion")
@@ -154,3 +156,47 @@ def test_auto_takes_the_chat_form_by_name_and_the_key_holds_the_rendered_prompts
     with pytest.raises(InputError, match="no chat template"):
         form_for(nothing, None)
     assert form_of(replace(nothing, form="auto")) == "completion"
+
+
+class Letters:
+    """A token per letter."""
+
+    def tokenize(self, text: str, *, marked: bool = False) -> list[int]:
+        return list(map(ord, text))
+
+    def detokenize(self, tokens: list[int]) -> str:
+        return "".join(map(chr, tokens))
+
+
+@pytest.mark.parametrize(
+    ("family", "text", "is_reached"),
+    [
+        ("chatml", "abcd", False),
+        ("chatml", "abcde", True),
+        ("r1", "x" * 19, False),
+        ("r1", "x" * 20, True),
+        ("r1", "hm, so it is</think>abcd", False),
+        ("r1", "hm, so it is</think>abcde", True),
+        ("r1", "x" * 10 + "</think>" + "\n" * 7, True),
+    ],
+)
+def test_a_thought_has_a_budget_of_its_own(family: str, text: str, is_reached: bool) -> None:
+    form = ChatForm(ChatTemplate(TEMPLATES[family], {"bos_token": "", "eos_token": ""}))
+    limit = ReplyLimit(GenerationConfig(max_new_tokens=5, reasoning_tokens=20), form, Letters())
+    assert limit.is_reached(Letters().tokenize(text)) is is_reached
+
+
+def test_an_unfinished_thought_is_truncated_in_every_engine(tmp_path: Path) -> None:
+    folder = folder_of("r1", tmp_path / "tiny-r1")
+    entries = (
+        LLMEntry("tiny-r1", "decoder", str(folder)),
+        LLMEntry("tiny-r1", "gguf", str(gguf_of("r1", folder))),
+    )
+    for entry in entries:
+        with closing(open_llm(entry, threads=1)) as llm:
+            assert llm.form.thinks
+            config = GenerationConfig(omega=0.5, max_new_tokens=3, reasoning_tokens=8)
+            for item in generate(PREMISES, config, llm):
+                for side in (item.positive, item.hard_negative):
+                    assert side.raw.startswith("<think>\n") and side.outcome is Outcome.TRUNCATED
+                    assert 0 < side.tokens <= 8 and side.text == ""

@@ -13,13 +13,17 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
-from pipeline.config import BUDGET, SAMPLING, GenerationConfig, from_fields
-from pipeline.generation.llms.costs import expected_usage
-from pipeline.generation.llms.registry import LLMEntry
+from pipeline.config import BUDGET, SAMPLING, GenerationConfig
 from pipeline.generation.prompts import PromptSet
 from pipeline.records import Outcome, Side
 from workbench import state, theme
-from workbench.actions.generation import PREVIEW_OMEGAS, PREVIEW_PREMISES, start_generate, start_grid
+from workbench.actions.generation import (
+    PREVIEW_OMEGAS,
+    PREVIEW_PREMISES,
+    generation_cost,
+    start_generate,
+    start_grid,
+)
 from workbench.actions.jobs import cancel
 from workbench.components.elements import count, counted, duration, empty_state, errors_shown, plain, press, read_json
 from workbench.components.job_progress import follow, is_live, job_card, show_engine
@@ -34,8 +38,6 @@ RUN: Final = "Run"
 """The view that a start opens."""
 _DEFAULT: Final = GenerationConfig()
 _ROWS: Final = 100
-_COST_SAMPLE: Final = 100
-"""Premises that a run's cost is estimated from."""
 _OMEGAS: Final = tuple(round(0.05 * step, 2) for step in range(20))
 _COLOURS: Final = {Side.POSITIVE: "green", Side.HARD_NEGATIVE: "orange"}
 
@@ -121,18 +123,11 @@ def generation_form(workspace: Workspace) -> GenerationChoice:
     st.caption(estimate(workspace.jobs.of(GenerateSpec), limit))
     if known is not None and known.entry.kind == "remote":
         with errors_shown():
-            st.caption(cost_words(workspace, known.entry, GenerationChoice(corpus_id, config, prompts), int(limit)))
+            cost = generation_cost(workspace, corpus_id=corpus_id, config=config, limit=int(limit))
+            tokens = f"{count(cost['prompt_tokens'])} prompt and {count(cost['reply_tokens'])} reply tokens"
+            money = f", {cost['money']:.2f} money" if cost["money"] else ""
+            st.caption(f"About {count(cost['calls'])} calls: {tokens}{money}.")
     return GenerationChoice(corpus_id, config, prompts)
-
-
-def cost_words(workspace: Workspace, entry: LLMEntry, choice: GenerationChoice, limit: int) -> str:
-    """Return what a run will cost, from a sample of its premises."""
-    sample = workspace.store.premises.page(choice.corpus_id, limit=min(limit, _COST_SAMPLE))["text"].tolist()
-    usage = expected_usage(entry, from_fields(GenerationConfig, choice.config), choice.prompts, sample)
-    each = limit / max(1, len(sample))
-    tokens = f"{count(round(usage.prompt_tokens * each))} prompt and {count(round(usage.reply_tokens * each))} reply"
-    money = f", {usage.money * each:.2f} money" if usage.money else ""
-    return f"About {count(round(usage.calls * each))} calls: {tokens} tokens{money}."
 
 
 def side_switch(*, key: str) -> Side:
