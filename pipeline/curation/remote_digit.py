@@ -65,7 +65,9 @@ class RemoteDigitJudge:
             money_budget=none.money_budget,
             spent=Usage(),
         )
-        self._calls = Calls(meter, patience=patience or Patience(), stop=Event(), secret=self._llm.secret)
+        self._calls = Calls(
+            meter, patience=patience or Patience(), stop=Event(), secret=self._llm.secret, pace=self._llm.pace
+        )
         self._longest = self._llm.longest_reply(_FORM_TOKENS, none)
         self._way = _WAYS[1] if entry.reasons else _WAYS[0]  # the first token of a thought is no digit
         self.unscored: Counter[str] = Counter()

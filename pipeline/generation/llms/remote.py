@@ -70,7 +70,7 @@ class RemoteLLM:
             ]
         )
         self.client = self._replicas.clients[0]
-        self._pace = Pace(
+        self.pace = Pace(
             at_once=entry.concurrency,
             requests_per_minute=entry.requests_per_minute,
             tokens_per_minute=entry.tokens_per_minute,
@@ -216,7 +216,7 @@ class RemoteLLM:
         )
 
     def _calls(self, stop: Event) -> Calls:
-        return Calls(self._meter, patience=self._patience, stop=stop, secret=self.secret, pace=self._pace)
+        return Calls(self._meter, patience=self._patience, stop=stop, secret=self.secret, pace=self.pace)
 
     def _written(
         self,

@@ -71,3 +71,12 @@ def test_a_changed_file_changes_the_key(tmp_path: Path) -> None:
         path.write_bytes(content)
         keys.append(key(LLMEntry(name="own", kind="gguf", location=str(path))))
     assert keys[0] != keys[1]
+
+
+def test_what_a_server_is_sent_beside_the_settings_is_in_the_key() -> None:
+    far = LLMEntry("far", "remote", "http://127.0.0.1:1/v1", model="m", api="completions")
+    changes = ({"extra_body": '{"top_k": 5}'}, {"thinking": '{"reasoning_effort": "low"}'}, {"token_contrast": True})
+    assert len({key(far), *(key(replace(far, **change)) for change in changes)}) == 1 + len(changes)
+    limits = {"concurrency": 2, "requests_per_minute": 5, "replicas": ("http://127.0.0.1:2/v1",), "headers": "{}"}
+    assert key(replace(far, **limits)) == key(far), "how fast it is called changes no text"
+    assert key(replace(far, token_contrast=True), omega=0.0) == key(far, omega=0.0)
