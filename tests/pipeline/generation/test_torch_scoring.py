@@ -10,8 +10,9 @@ from pipeline.generation.llms.protocol import log_probabilities_of
 from pipeline.generation.llms.torch_llm import TorchLLM
 from pipeline.generation.llms.torch_scoring import reply_log_probabilities
 from pipeline.generation.llms.transformers_llm import DecoderLLM, EncoderDecoderLLM
+from pipeline.generation.prompts import FewShot
 
-SHARED = "say it again: a cat sleeps, a cat is asleep\n"
+ASKED = FewShot("say it again: a cat sleeps, a cat is asleep")
 RESTS = ["a man plays", "it rains on the old stone bridge in the morning", "go"]
 REPLIES = ["somebody plays the piano", "rain", "they leave the house before the others wake up"]
 
@@ -36,8 +37,8 @@ def llm(request: pytest.FixtureRequest) -> TorchLLM:
 
 @pytest.mark.parametrize("batch_size", [1, 2, 64])
 def test_batches_give_what_single_passes_give(llm: TorchLLM, batch_size: int) -> None:
-    expected = log_probabilities_of(llm, [SHARED + rest for rest in RESTS], REPLIES)
-    prompts = [llm.prompt(SHARED, rest) for rest in RESTS]
+    expected = log_probabilities_of(llm, ASKED, RESTS, REPLIES)
+    prompts = [llm.prompt(ASKED, rest) for rest in RESTS]
     replies = [llm.tokenize(reply) for reply in REPLIES]
     found = reply_log_probabilities(llm, prompts, replies, batch_size=batch_size)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
@@ -53,7 +54,7 @@ def test_a_batch_that_does_not_fit_is_halved(llm: TorchLLM, monkeypatch: pytest.
             raise RuntimeError("not enough memory: you tried to allocate 1 byte")
         return begin(prompts)
 
-    prompts, replies = [llm.prompt(SHARED, rest) for rest in RESTS], [llm.tokenize(reply) for reply in REPLIES]
+    prompts, replies = [llm.prompt(ASKED, rest) for rest in RESTS], [llm.tokenize(reply) for reply in REPLIES]
     expected = reply_log_probabilities(llm, prompts, replies)
     monkeypatch.setattr(llm, "begin", narrow)
     np.testing.assert_allclose(reply_log_probabilities(llm, prompts, replies), expected, rtol=1e-4)
@@ -64,7 +65,7 @@ def test_a_pair_that_never_fits_is_unknown_and_spoils_no_other(
     llm: TorchLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin = llm.begin
-    prompts, replies = [llm.prompt(SHARED, rest) for rest in RESTS], [llm.tokenize(reply) for reply in REPLIES]
+    prompts, replies = [llm.prompt(ASKED, rest) for rest in RESTS], [llm.tokenize(reply) for reply in REPLIES]
     expected = reply_log_probabilities(llm, prompts, replies)
 
     def full(asked):
