@@ -70,7 +70,7 @@ class Scripted:
                 yield Reply(ask.key, side, f" Quite {kind} words, {ask.key % 3}.", tokens=3, own_log_p=values[0],
                             opposite_log_p=values[1])  # fmt: skip
 
-    def log_probabilities(self, prompts, replies):
+    def log_probabilities(self, asked, questions, replies):
         return np.array([-10.0 if "1." in reply else -20.0 for reply in replies])
 
     def close(self):
