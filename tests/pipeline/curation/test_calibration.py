@@ -88,7 +88,7 @@ def test_damaged_file_is_refused(tmp_path, text):
 
 def test_a_falling_curve_is_refused():
     fields = fit(*sample()).to_json()
-    with pytest.raises(InputError, match="no monotone curve"):
+    with pytest.raises(InputError, match="not a monotone curve"):
         Calibration.from_json(fields | {"score": fields["score"][::-1]})
 
 

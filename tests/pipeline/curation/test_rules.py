@@ -43,5 +43,5 @@ def test_keep_all_keeps_all_that_was_judged():
 
 def test_empty_and_unequal_input():
     assert keeps(CurationRule(), np.array([]), np.array([])).shape == (0,)
-    with pytest.raises(ValueError, match="as many"):
+    with pytest.raises(ValueError, match="same shape"):
         keeps(CurationRule(), np.zeros(2), np.zeros(3))
