@@ -18,7 +18,7 @@ from pipeline.records import Triplet
 PROJECT = Path(__file__).parents[2]
 MOVES = {
     "pipeline.durable": "the writer itself",
-    "pipeline.exchange": "numbers the parts inside a draft",
+    "pipeline.dataset_folder": "numbers the parts inside a draft",
     "workbench.workspace": "puts the old database aside",
 }
 """Modules that may rename a file, each with its reason."""

@@ -116,8 +116,7 @@ def test_every_end_has_its_word_and_sentence(workspace, how, state, words):
 
 
 def test_worker_that_cannot_begin_fails_instead_of_starting_for_ever(workspace, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", "")
-    monkeypatch.setattr("workbench.jobs.runner._PROJECT", Path("/"))
+    monkeypatch.setattr("workbench.jobs.runner.sys.executable", "/bin/false")
     view = workspace.wait(workspace.jobs.submit(judging("input")), timeout_s=15)
     deadline = time.monotonic() + 10
     while view.state != "failed" and time.monotonic() < deadline:

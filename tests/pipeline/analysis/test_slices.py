@@ -29,7 +29,7 @@ def test_undefined_correlation_gives_no_loss_and_no_slice():
     losses = rank_losses(np.ones(30), np.arange(30.0))
     assert np.isnan(losses).all()
     assert score_slices({("a", "b"): np.arange(30) < 15}, losses, seed=0) == []
-    with pytest.raises(ValueError, match="as many"):
+    with pytest.raises(ValueError, match="equally many"):
         rank_losses(np.ones(3), np.ones(2))
 
 
