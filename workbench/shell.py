@@ -68,6 +68,7 @@ PAGES: Final[tuple[PageEntry, ...]] = (
         "Find the sentence pairs that an encoder ranks most differently from people.",
     ),
 )
+_SIDEBAR_PX: Final = 210
 _BY_TITLE: Final = {page.title: page for page in PAGES}
 
 
@@ -89,7 +90,13 @@ def begin(title: str) -> Workspace:
     If the workspace cannot be opened, the page shows why and stops.
     """
     page = _BY_TITLE[title]
-    st.set_page_config(page_title=f"{title} · MultiCSR", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+    st.set_page_config(
+        page_title=f"{title} · MultiCSR",
+        page_icon=str(ASSETS / "icon.svg"),
+        layout="wide",
+        initial_sidebar_state=_SIDEBAR_PX,
+    )
+    st.html(ASSETS / "app.css")
     navigation()
     dark = st.context.theme.type == "dark"
     st.logo(ASSETS / ("logo-dark.svg" if dark else "logo.svg"), icon_image=ASSETS / "icon.svg", size="large")

@@ -55,20 +55,34 @@ OUTCOME_COLOURS: Final[dict[str, str]] = {
 SERIES: Final = ("#0A7FC2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#6B7480", "#8C6BB1")
 """Colours of runs and encoders, which have no meaning of their own."""
 
-_MODEBAR: Final[dict[str, Any]] = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
+_MODEBAR: Final = ["zoomIn2d", "zoomOut2d", "autoScale2d"]
+_AREAS: Final = ["select2d", "lasso2d"]
+_BAR_ROOM, _LEGEND_ROOM = 32, 28
+"""Height in pixels of Plotly's tool bar, and of a line of the legend below it."""
 
 
-def draw(figure: Figure, *, key: str, alt: str, **more: Any) -> None:
-    """Draw a figure with the tool bar of all charts but those in which an area can be selected."""
-    st.plotly_chart(figure, key=key, config=_MODEBAR, alt=alt, **more)
+def draw(figure: Figure, *, key: str, alt: str, **more: Any) -> Any:
+    """Draw a figure under its title; return what was selected in it, with `on_select`.
+
+    The title is text of the page: Plotly would neither break it into lines nor keep its tool bar off it, which touch
+    screens always show.
+    """
+    if title := figure.layout.title.text:
+        st.markdown(f"**{title}**")
+        named = sum(bool(trace.name) for trace in figure.data) > 1 and figure.layout.showlegend is not False
+        below = figure.layout.legend.yref == "container"
+        figure.update_layout(title_text="", margin_t=_BAR_ROOM + (_LEGEND_ROOM if named and not below else 0))
+    off = _MODEBAR + ([] if "box" in more.get("selection_mode", ()) else _AREAS)
+    config = {"displaylogo": False, "modeBarButtonsToRemove": off}
+    return st.plotly_chart(figure, key=key, config=config, alt=alt, **more)
 
 
 def chart(title: str, *, x: str, y: str, height: int = 340) -> Figure:
-    """Start a figure with its title and axis titles, which name their units."""
-    figure = bare(Figure(), height=height, top=56)
+    """Start a figure with its title, which is Markdown, and axis titles, which name their units."""
+    figure = bare(Figure(), height=height, top=_BAR_ROOM + _LEGEND_ROOM)
     figure.update_layout(
-        title={"text": title, "font": {"size": 16}, "x": 0, "xanchor": "left"},
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1, "xanchor": "right", "title": None},
+        title={"text": title},
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left", "title": None},
         # A constant revision keeps the reader's zoom when a live chart is redrawn.
         uirevision=title,
     )

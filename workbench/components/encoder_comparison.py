@@ -204,7 +204,7 @@ def gold_scatter(workspace: Workspace, scores: pd.DataFrame, encoder_id: str, ta
     if pairs is None:
         st.caption(GONE)
         return
-    figure = gold_figure(pairs, f"{counted(len(pairs), 'pair')}, {name}")
+    figure = gold_figure(pairs, f"{counted(len(pairs), 'pair')}, {plain(name)}")
     theme.draw(figure, key="gold_scatter", alt=f"Gold against predicted, {task}")
 
 

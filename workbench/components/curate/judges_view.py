@@ -122,7 +122,7 @@ def _curve(workspace: Workspace, judge_id: str, versions: list[str], known: dict
 
 def curve_figure(calibration: Calibration, points: list[tuple[float, float]], name: str) -> theme.Figure:
     """Draw the score over the raw value, with the held-out pairs used to measure the fit."""
-    figure = theme.chart(f"{name}: raw value to score", x="raw value", y="score, 0 to 5", height=340)
+    figure = theme.chart(f"{plain(name)}: raw value to score", x="raw value", y="score, 0 to 5", height=340)
     if points:
         raw, gold = zip(*points, strict=True)
         figure.add_scatter(

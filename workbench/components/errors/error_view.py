@@ -215,12 +215,11 @@ def residual_view(pairs: pd.DataFrame, *, name: str) -> tuple[pd.DataFrame, pd.S
 
     name: identifies the set of pairs, as a selection in one set means nothing in another.
     """
-    drawn = st.plotly_chart(
+    drawn = theme.draw(
         residual_figure(pairs),
         key=f"residuals_{name}",
         on_select="rerun",
         selection_mode=("points", "box", "lasso"),
-        config={"displaylogo": False},
         alt="Rank error of every pair",
     )
     marked = [place for place in drawn.selection.point_indices if place < len(pairs)]

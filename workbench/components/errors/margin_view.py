@@ -238,12 +238,11 @@ def margin_plane(triplets: pd.DataFrame, margin: float, *, name: str) -> list[in
     if triplets.empty:
         return []
     figure = margin_figure(triplets, margin)
-    drawn = st.plotly_chart(
+    drawn = theme.draw(
         figure,
         key=f"margins_{name}",
         on_select="rerun",
         selection_mode=("points", "box", "lasso"),
-        config={"displaylogo": False},
         alt="Cosine with the positive against cosine with the hard negative",
     )
     if len(triplets) == _MOST_POINTS:

@@ -187,6 +187,6 @@ def space_figure(frame: pd.DataFrame) -> theme.Figure:
                 col=column,
             )
     figure.update_yaxes(visible=False, autorange="reversed")
-    return theme.bare(figure, height=170 + 30 * len(frame), top=40).update_layout(
+    return theme.bare(figure, height=170 + 30 * len(frame), top=72).update_layout(
         legend={"orientation": "h", "y": -0.35}
     )

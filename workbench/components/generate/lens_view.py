@@ -74,7 +74,7 @@ def lens_figure(step: LensStep, *, omega: float, plausibility: float, colour: st
     named = [(one, for_chart(token_name(one))) for one in rows]
     labels = [f"<b>{name}</b>" if one in heads else name for one, name in named]
     figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=labels, autorange="reversed", tickfont={"size": 15})
-    return theme.bare(figure, height=height, top=44).update_layout(showlegend=False, bargap=0.25)
+    return theme.bare(figure, height=height, top=76).update_layout(showlegend=False, bargap=0.25)
 
 
 def token_name(candidate: Candidate) -> str:

@@ -258,7 +258,7 @@ def effect_figure(effects: list[dict[str, Any]], task: str, baseline: str) -> th
     """Draw an interval per arm and contrast."""
     rows = [(for_chart(shorten(effect["name"], 40)), _effect(effect, task)) for effect in effects]
     x = f"difference x 100 (arms: to {shorten(baseline, 30)})"
-    return theme.interval_chart(f"Effect on {task_words(task)}", x=x, rows=rows)
+    return theme.interval_chart(f"Effect on {plain(task_words(task))}", x=x, rows=rows)
 
 
 def _effect(effect: dict[str, Any], task: str) -> Interval:

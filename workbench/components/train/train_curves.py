@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from workbench import theme
-from workbench.components.elements import count, counted, no_chart, spearman
+from workbench.components.elements import count, counted, no_chart, plain, spearman
 from workbench.components.job_progress import LIVE_STATES
 
 _LEGEND_LINE, _AXIS_ROOM = 22, 52
@@ -93,7 +93,7 @@ def not_finite(curve: pd.DataFrame) -> pd.DataFrame:
 
 def dev_figure(scored: pd.DataFrame, name: str) -> theme.Figure:
     """Dev score by step, the best one marked."""
-    figure = theme.chart(f"Dev score: {name}", x="optimizer step", y=dev_unit(name), height=320)
+    figure = theme.chart(f"Dev score: {plain(name)}", x="optimizer step", y=dev_unit(name), height=320)
     _add(figure, scored, Series("dev_score", "dev score", theme.HUMAN, 100))
     best = scored.loc[scored["dev_score"].idxmax()]
     figure.add_scatter(
