@@ -118,7 +118,7 @@ def main() -> None:
     dev = read_task("STSB-dev", find_tasks(sts_dir, for_tuning=True)["STSB-dev"])
     any_texts = list(dict.fromkeys(dev.sentence1))[:600]
     print(f"{len(groups)} groups, {sum(map(len, groups))} texts")
-    for name in ("all-MiniLM-L6-v2", "static-minilm"):
+    for name in ("all-MiniLM-L6-v2", "static-minilm-unweighted"):
         guide = load_encoder(name, device="cpu")
         vectors = [guide.encode(texts, normalize_embeddings=True, show_progress_bar=False) for texts in groups]
         unit_ud = guide.encode(any_texts, normalize_embeddings=True, show_progress_bar=False)

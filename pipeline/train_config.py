@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from pipeline.settings import Setting, Settings, require, seed_setting, setting
-from pipeline.weights import BUILT_IN_ENCODERS
+from pipeline.weights import BUILT_IN_ENCODERS, STATIC_ENCODERS
 
 MaskRule = Literal["none", "phi", "gist_absolute", "gist_relative", "released"]
 Positives = Literal["written", "dropout", "word_deletion"]
@@ -78,9 +78,9 @@ class TrainConfig(Settings):
 
     encoder: str = setting(
         "static-minilm",
-        "What is trained: a built-in name (`all-MiniLM-L6-v2`, `static-minilm`, `smollm2-135m`) or the folder of a "
-        "sentence-transformers or transformers model with safetensors weights. The static encoder trains in seconds "
-        "on a CPU.",
+        "What is trained: a built-in name (`all-MiniLM-L6-v2`, `static-minilm`, `smollm2-135m`, "
+        "`static-minilm-unweighted`) or the folder of a sentence-transformers or transformers model with safetensors "
+        "weights. The static encoders train in seconds on a CPU.",
         unit="name or folder",
         suggestions=BUILT_IN_ENCODERS,
     )
@@ -248,7 +248,7 @@ class TrainConfig(Settings):
             f"patience {self.patience} counts dev scores, but eval_every is {self.eval_every}; set eval_every too.",
         )
         require(
-            self.positives != "dropout" or self.encoder != "static-minilm",
+            self.positives != "dropout" or self.encoder not in STATIC_ENCODERS,
             "A static encoder has no dropout, so both views of a premise would be one vector; "
             "choose a transformer, or positives word_deletion.",
         )

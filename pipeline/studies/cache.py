@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.records import Triplet
+from pipeline.weights import REMADE
 
 _MODEL_SUFFIXES = (".safetensors", ".json", ".txt", ".model")
 Progress = Callable[[str, int, int], None]
@@ -66,8 +67,11 @@ def content_key(*parts: Any) -> str:
 def model_key(name: str) -> str:
     """Return a key that identifies a model beyond its name.
 
-    For a local model it is a hash of its weights and settings files, such as prompts; otherwise the name.
+    For a local model it is a hash of its weights and settings files, such as prompts; otherwise the name, with the
+    version of a built-in one.
     """
+    if name in REMADE:
+        return f"{name} {REMADE[name]}"
     path = Path(name)
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix in _MODEL_SUFFIXES)
     digests = []

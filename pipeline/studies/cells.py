@@ -18,7 +18,7 @@ from pipeline.evaluation.sts import StsTask, find_tasks, read_task
 from pipeline.records import InputError, Triplet
 from pipeline.studies.cache import StudyCache, content_key, model_key, triplets_key
 from pipeline.studies.data import ArmData
-from pipeline.studies.spec import Arm, Evaluation
+from pipeline.studies.spec import Arm, Evaluation, Study
 from pipeline.train_config import NOT_LEARNED, TrainConfig
 
 STS_METRIC = "Spearman x100"
@@ -136,9 +136,14 @@ def trained_cell(arm: Arm, seed: int, data: ArmData, tasks: StudyTasks) -> Cell:
     return _cell(arm.name, seed, config, rows.drawn(arm.size, seed), tasks)
 
 
-def untrained_cell(arm: Arm, tasks: StudyTasks) -> Cell:
-    """Describe the scoring of the arm's encoder before training."""
-    return _cell(UNTRAINED, 0, arm.train, [], tasks)
+def untrained_cells(study: Study, tasks: StudyTasks) -> list[Cell]:
+    """Describe the scoring of the arms' encoders before training, each once and the baseline's first."""
+    first = study.arm(study.baseline).train
+    configs = {(config.encoder, config.pooling): config for config in (first, *(arm.train for arm in study.arms))}
+    names = [UNTRAINED if encoder == first.encoder else f"{UNTRAINED}, {Path(encoder).name}" for encoder, _ in configs]
+    found = zip(names, configs, strict=True)
+    names = [name if names.count(name) == 1 else f"{name}, {pooling}" for name, (_, pooling) in found]
+    return [_cell(name, 0, config, [], tasks) for name, config in zip(names, configs.values(), strict=True)]
 
 
 def _cell(arm: str, seed: int, config: TrainConfig, triplets: Sequence[Triplet], tasks: StudyTasks) -> Cell:

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.evaluation.leaderboard import escape_markdown
 from pipeline.statistics import AVERAGE, Interval, Resampled, plain_score, resample
-from pipeline.studies.cells import UNTRAINED, CellResult
+from pipeline.studies.cells import CellResult
 from pipeline.studies.data import ArmData
 from pipeline.studies.run import Candidate, StudyRun
 from pipeline.studies.spec import Contrast
@@ -97,7 +97,7 @@ def make_report(run: StudyRun, *, resamples: int = RESAMPLES, seed: int = 0) -> 
     """Build the report of a finished study; the bootstrap takes a quarter of a second per cell and 5,000 items."""
     study, tasks = run.study, run.tasks
     gold = {name: tasks.gold(name) for name in tasks.names}
-    cells: dict[str, list[CellResult]] = {UNTRAINED: [run.untrained], **run.cells}
+    cells: dict[str, list[CellResult]] = {cell.arm: [cell] for cell in run.untrained} | run.cells
     drawn = resample(
         {arm: [cell.predictions for cell in found] for arm, found in cells.items()},
         gold,
@@ -114,7 +114,7 @@ def make_report(run: StudyRun, *, resamples: int = RESAMPLES, seed: int = 0) -> 
         encoder=study.arm(study.baseline).train.encoder,
         steps=study.steps,
         seeds=list(study.seeds),
-        items={name: len(run.untrained.predictions[name]) for name in gold},
+        items={name: len(run.untrained[0].predictions[name]) for name in gold},
         rows=[_row(arm, found, run.data.get(arm), gold) for arm, found in cells.items()],
         against_baseline=[effect(drawn, Contrast(arm, (arm,), (study.baseline,))) for arm in others],
         contrasts=[effect(drawn, contrast) for contrast in study.contrasts],

@@ -13,7 +13,7 @@ from pipeline.durable import write_json
 from pipeline.records import InputError, Triplet
 from pipeline.statistics import plain_score
 from pipeline.studies.cache import Progress, StudyCache
-from pipeline.studies.cells import Cell, CellResult, StudyTasks, read_cell, run_cell, trained_cell, untrained_cell
+from pipeline.studies.cells import Cell, CellResult, StudyTasks, read_cell, run_cell, trained_cell, untrained_cells
 from pipeline.studies.data import ArmData, DataSource, generated, judge_named
 from pipeline.studies.hub import DATA, MODEL, Hub, hub_names, localised
 from pipeline.studies.spec import Arm, Study
@@ -36,7 +36,8 @@ class StudyRun:
     study: Study
     tasks: StudyTasks
     data: dict[str, ArmData]
-    untrained: CellResult
+    untrained: list[CellResult]
+    """One per encoder that an arm trains, the baseline's first."""
     cells: dict[str, list[CellResult]] = field(default_factory=dict)
     """Per arm, in the order of the study's seeds."""
     candidates: tuple[Candidate, ...] = ()
@@ -76,8 +77,7 @@ def run_study(
         progress(what, (number + 1) * study.steps, total)
         return done
 
-    before = untrained_cell(study.arm(study.baseline), tasks)
-    run = StudyRun(study, tasks, data, finish(-1, before))
+    run = StudyRun(study, tasks, data, [finish(-1, cell) for cell in untrained_cells(study, tasks)])
     for number, cell in enumerate(cells):
         run.cells.setdefault(cell.arm, []).append(finish(number, cell))
     return run

@@ -86,6 +86,7 @@ def test_the_command_line_adds_and_lists_an_encoder_that_can_then_be_used_by_nam
         "all-MiniLM-L6-v2": "built in",
         "static-minilm": "built in",
         "smollm2-135m": "built in",
+        "static-minilm-unweighted": "built in",
         "theirs": "added",
     }
     assert found["theirs"]["folder"] == str(folder)

@@ -43,7 +43,7 @@ def run():
     cells = {"base": 1.0, SLY: 0.3, "alike": 1.0}
     data = {arm.name: ArmData([], generation_s=12.0, judging_s=3.0) for arm in arms}
     results = {name: [cell(name, seed, noise) for seed in (0, 1)] for name, noise in cells.items()}
-    return StudyRun(study, tasks, data, cell("untrained", 0, 3.0), results)
+    return StudyRun(study, tasks, data, [cell("untrained", 0, 3.0)], results)
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import json
+import math
 import shutil
 
 import numpy as np
@@ -6,20 +7,38 @@ import pytest
 import torch
 
 from pipeline import weights
-from pipeline.encoders import BUILT_IN, is_static, load_encoder
+from pipeline.encoders import is_static, load_encoder, piece_weights
 from pipeline.records import InputError, WeightsError
 
 
-def test_static_encoder_is_the_mean_of_word_piece_vectors():
+@pytest.mark.parametrize("name", weights.STATIC_ENCODERS)
+def test_static_encoder_is_the_mean_of_its_weighted_word_piece_vectors(name, tmp_path):
     from safetensors.torch import load_file
+    from sentence_transformers import SentenceTransformer
 
-    encoder = load_encoder("static-minilm")
+    encoder = load_encoder(name)
     table = load_file(weights.minilm_folder() / "model.safetensors")["embeddings.word_embeddings.weight"]
     text = "A quick test, unbelievably simple."
     ids = encoder[0].tokenizer.encode(text, add_special_tokens=False).ids
-    np.testing.assert_allclose(encoder.encode(text), table[ids].mean(0).numpy(), atol=1e-6)
+    rank = [max(1, piece - 1996 + 1) for piece in ids]  # "the", the most frequent word, is piece 1996
+    weight = [3e-4 / (3e-4 + 1 / (r * math.log(30522))) if name == "static-minilm" else 1.0 for r in rank]
+    expected = sum(w * table[piece].numpy() for w, piece in zip(weight, ids, strict=True)) / len(ids)
+    np.testing.assert_allclose(encoder.encode(text), expected, atol=1e-6)
     assert is_static(encoder)
+    encoder.save_pretrained(str(tmp_path))
+    np.testing.assert_allclose(SentenceTransformer(str(tmp_path)).encode(text), expected, atol=1e-6)
+
+
+def test_a_transformer_is_not_static():
     assert not is_static(load_encoder("all-MiniLM-L6-v2"))
+
+
+def test_frequent_word_pieces_weigh_less():
+    encoder = load_encoder("static-minilm")
+    vocabulary = encoder[0].tokenizer.get_vocab()
+    found = piece_weights(encoder[0].tokenizer)
+    weight = [float(found[vocabulary[piece]]) for piece in (".", "the", "of", "dog", "accordion")]
+    assert weight[0] == weight[1] and sorted(weight) == weight and 0 < weight[0] < 0.01 and 0.9 < weight[-1] < 1
 
 
 def test_static_encoder_reads_texts_beyond_the_transformers_limit():
@@ -67,7 +86,7 @@ def test_decoder_gives_a_text_the_same_vector_alone_and_padded(tmp_path):
 def test_unknown_name_is_answered_with_the_choices():
     with pytest.raises(InputError) as error:
         load_encoder("bert-of-somebody")
-    assert all(name in str(error.value) for name in BUILT_IN)
+    assert all(name in str(error.value) for name in weights.BUILT_IN_ENCODERS)
 
 
 def test_folder_without_a_model(tmp_path):
