@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -131,3 +132,28 @@ def test_the_readme_and_the_script_of_the_package_name_the_same_command():
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     [script] = project["scripts"]
     assert re.search(rf"`{script}\b", (PROJECT / "README.md").read_text(encoding="utf-8"))
+
+
+def test_the_dockerfile_has_no_findings():
+    program = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which("hadolint")
+    if program is None:
+        pytest.skip("hadolint has no wheel for this kind of processor")
+    found = subprocess.run(
+        [program, "--no-color", "Dockerfile"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert (found.returncode, found.stdout) == (0, "")
+
+
+@pytest.mark.timeout(3600)
+def test_the_image_answers_doctor_as_a_user_without_rights():
+    if (
+        shutil.which("docker") is None
+        or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("no docker engine runs here")
+    subprocess.run(["docker", "build", "--tag", "multicsr-test", "."], cwd=PROJECT, check=True)
+    run = ["docker", "run", "--rm", "multicsr-test"]
+    done = subprocess.run([*run, "doctor", "--workspace", "/workspace"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "checked" in done.stdout, done.stdout + done.stderr
+    who = subprocess.run([*run[:3], "--entrypoint", "id", run[3], "-u"], capture_output=True, text=True, check=True)
+    assert who.stdout.strip() == "10001"
