@@ -1,18 +1,18 @@
 # docker build -t multicsr .
 # docker run --rm -p 127.0.0.1:8501:8501 -v multicsr:/workspace multicsr
-# With CUDA: docker build -t multicsr --build-arg BASE=nvidia/cuda:12.8.1-devel-ubuntu24.04 --build-arg LLAMA_FLAGS=-DGGML_CUDA=ON .
+# With CUDA: docker build -t multicsr --build-arg BASE=nvidia/cuda:13.0.1-devel-ubuntu24.04 --build-arg CUDA=1 .
 # and docker run --gpus all ...
 ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS build
-ARG LLAMA_FLAGS
+ARG CUDA
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends build-essential ca-certificates python3 python3-dev python3-venv \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/multicsr
 COPY . .
-RUN make install ${LLAMA_FLAGS:+LLAMA_FLAGS="${LLAMA_FLAGS}"}
+RUN make install CUDA="${CUDA}"
 
 FROM ${BASE}
 # hadolint ignore=DL3008

@@ -9,8 +9,9 @@ PORT ?= 8501
 # Processes that share the tests; each computes with one thread.
 WORKERS ?= 2
 # Portable x86-64 build of llama.cpp: code for the exact CPU at hand (AMX above all) is killed in some virtual machines.
-# CUDA variant: make install LLAMA_FLAGS="-DGGML_CUDA=ON"
-LLAMA_FLAGS ?= $(if $(filter x86_64,$(shell uname -m)),-DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON)
+LLAMA_FLAGS ?= $(if $(filter x86_64,$(shell uname -m)),-DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON) $(if $(CUDA),-DGGML_CUDA=ON)
+# CUDA=1: llama.cpp compiled for NVIDIA GPUs (needs nvcc), and the CUDA build of torch from its own lock.
+CUDA ?=
 CMAKE_ARGS := -DGGML_NATIVE=OFF $(LLAMA_FLAGS) -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAVA_BUILD=OFF
 # Without sample_corpus, which writes the shipped corpus anew.
 BENCHMARKS := generation generation_memory judges curation training behaviour pages embedding_map
@@ -34,7 +35,8 @@ run: install  ## serve an existing workspace
 install: $(VENV)/.installed  ## the environment in .venv, llama.cpp compiled for this kind of processor
 
 # The lock has every package with its hashes, so that two machines get the same ones. torch alone is not in it: its CPU
-# and CUDA builds share a version and not a file. llama.cpp comes last and tells what it compiles.
+# and CUDA builds share a version and not a file; the CUDA build has a lock of its own. llama.cpp comes last and tells
+# what it compiles.
 $(VENV)/.installed: requirements.txt requirements.lock
 	@$(PYTHON) workbench/preflight.py "$(CURDIR)"
 	$(PYTHON) -m venv $(VENV)
@@ -42,7 +44,7 @@ $(VENV)/.installed: requirements.txt requirements.lock
 	@awk '/^[^ ]/ {keep = !/^llama-cpp-python==/} keep' requirements.lock > $(VENV)/lock-wheels.txt
 	@awk '/^[^ ]/ {keep = /^llama-cpp-python==/} keep' requirements.lock > $(VENV)/lock-compiled.txt
 	$(RUN) -m pip install --no-deps --require-hashes -r $(VENV)/lock-wheels.txt
-	$(RUN) -m pip install $$(grep ^torch== requirements.txt)
+	$(RUN) -m pip install $(if $(CUDA),--no-deps --require-hashes -r requirements-cuda.lock,$$(grep ^torch== requirements.txt))
 	@echo "llama.cpp is compiled now: one to eight minutes."
 	CMAKE_ARGS="$(CMAKE_ARGS)" $(RUN) -m pip install --verbose --no-deps --require-hashes -r $(VENV)/lock-compiled.txt
 	$(RUN) -m pip install --no-deps --editable .
@@ -70,9 +72,9 @@ format: install-test  ## sort imports and format
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
-lock:  ## write requirements.lock anew from requirements.txt; needs uv
+lock:  ## write requirements.lock and requirements-cuda.lock anew from requirements.txt; needs uv
 	uv pip compile requirements.txt --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet \
-	  | awk '/^[^ ]/ {keep = !/^(torch==|triton==|nvidia-|cuda-)/} keep' > requirements.lock
+	  | awk '/^[^ ]/ {file = "requirements" (/^(torch==|triton==|nvidia-|cuda-)/ ? "-cuda" : "") ".lock"} {print > file}'
 
 docs: install  ## write the tables of docs/settings.md from the configs
 	$(RUN) -m docs.make_settings

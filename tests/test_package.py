@@ -64,17 +64,23 @@ def test_everything_imported_is_pinned_and_everything_pinned_is_used():
     assert pins().keys() - used.keys() == NOT_IMPORTED
 
 
-def test_the_lock_has_every_pin_with_hashes_and_only_torch_is_left_to_the_machine():
-    entries = re.split(r"\n(?=\S)", (PROJECT / "requirements.lock").read_text(encoding="utf-8").strip())
-    locked = {}
+def locked(name: str) -> dict[str, str]:
+    """Name -> version, as this lock has them; every entry has its hashes."""
+    entries = re.split(r"\n(?=\S)", (PROJECT / name).read_text(encoding="utf-8").strip())
+    found = {}
     for entry in entries:
-        name, version = re.match(r"([\w.-]+)==(\S+)", entry).groups()
-        assert "--hash=sha256:" in entry, name
-        locked[canonicalize_name(name)] = version
-    assert {name: locked.get(name) for name in pins() if name != "torch"} == {
-        name: version for name, version in pins().items() if name != "torch"
-    }
-    assert "torch" not in locked and len(locked) > 80
+        package, version = re.match(r"([\w.-]+)==(\S+)", entry).groups()
+        assert "--hash=sha256:" in entry, package
+        found[canonicalize_name(package)] = version
+    return found
+
+
+def test_the_locks_have_every_pin_with_hashes_and_torch_apart():
+    """The CPU and the CUDA build of torch are two files of one version, so it stands in the CUDA lock alone."""
+    common, cuda = locked("requirements.lock"), locked("requirements-cuda.lock")
+    assert not common.keys() & cuda.keys() and len(common) > 80
+    assert {name: (common | cuda).get(name) for name in pins()} == pins()
+    assert pins().keys() & cuda.keys() == {"torch"} and "nvidia-cudnn-cu13" in cuda
 
 
 @pytest.fixture(scope="module")
