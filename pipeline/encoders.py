@@ -40,8 +40,8 @@ def load_encoder(
     """Load a sentence encoder.
 
     Args:
-        name_or_folder: one of BUILT_IN_ENCODERS, or the folder of a sentence-transformers, transformers or model2vec model;
-            the output folder of an earlier training, with the model in `model`, is accepted too.
+        name_or_folder: one of BUILT_IN_ENCODERS, or the folder of a sentence-transformers, transformers or model2vec
+            model; the output folder of an earlier training, with the model in `model`, is accepted too.
         pooling: used where the folder does not define it (a plain transformers model and smollm2-135m).
         device: torch device, or `auto` for the first GPU if there is one.
         max_seq_length: longest text in tokens; None keeps the encoder's own; no effect on static encoders.
@@ -59,7 +59,8 @@ def load_encoder(
         encoder = _load_folder(encoder_folders.model_folder(Path(name_or_folder)), pooling, device)
     else:
         raise InputError(
-            f"There is no encoder {str(name_or_folder)!r}; choose {', '.join(weights.BUILT_IN_ENCODERS)} or a local model's folder."
+            f"There is no encoder {str(name_or_folder)!r}; choose {', '.join(weights.BUILT_IN_ENCODERS)} or a local "
+            "model's folder."
         )
     if max_seq_length is not None and not is_static(encoder):
         check_length(encoder, max_seq_length, str(name_or_folder))
@@ -138,12 +139,13 @@ def _static(device: str, *, weighted: bool) -> SentenceTransformer:
 def piece_weights(tokenizer: Tokenizer) -> torch.Tensor:
     """Return the weight of every word piece in a mean of vectors, float32 (pieces,) in (0, 1): a / (a + p), a = 3e-4.
 
-    Smooth inverse frequency (Arora, Liang and Ma 2017, "A simple but tough-to-beat baseline for sentence embeddings").
+    Smooth inverse frequency (Arora, Liang and Ma 2017: A simple but tough-to-beat baseline for sentence embeddings).
     The frequency is Zipf's, p = 1 / (rank ln V), rank being the place in BERT's vocabulary of V pieces from "the" on;
     what comes before, such as punctuation, counts as frequent as "the".
     """
     ids = torch.arange(tokenizer.get_vocab_size(), dtype=torch.float64)
-    rank = (ids - tokenizer.token_to_id(_MOST_FREQUENT) + 1).clamp(min=1)
+    first = tokenizer.token_to_id(_MOST_FREQUENT) or 0  # without it: from the beginning
+    rank = (ids - first + 1).clamp(min=1)
     frequency = 1 / (rank * math.log(len(ids)))
     return (_SMOOTHING / (_SMOOTHING + frequency)).float()
 

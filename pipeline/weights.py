@@ -21,7 +21,7 @@ BUILT_IN_ENCODERS = ("all-MiniLM-L6-v2", "static-minilm", "smollm2-135m", "stati
 STATIC_ENCODERS = ("static-minilm", "static-minilm-unweighted")
 """Those that are a table of word-piece vectors."""
 REMADE = {"static-minilm": 2}
-"""Version of what a built-in name means, where it has changed: what was computed with an earlier one is not reused."""
+"""Version of what a built-in name means, where that has changed: what an earlier one computed is not reused."""
 BUILT_IN_LLMS = ("smollm2-135m",)
 GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"

@@ -140,7 +140,9 @@ def untrained_cells(study: Study, tasks: StudyTasks) -> list[Cell]:
     """Describe the scoring of the arms' encoders before training, each once and the baseline's first."""
     first = study.arm(study.baseline).train
     configs = {(config.encoder, config.pooling): config for config in (first, *(arm.train for arm in study.arms))}
-    names = [UNTRAINED if encoder == first.encoder else f"{UNTRAINED}, {Path(encoder).name}" for encoder, _ in configs]
+    names = [
+        UNTRAINED if encoder == first.encoder else f"{UNTRAINED}, {Path(encoder).name}" for encoder, _ in configs
+    ]
     found = zip(names, configs, strict=True)
     names = [name if names.count(name) == 1 else f"{name}, {pooling}" for name, (_, pooling) in found]
     return [_cell(name, 0, config, [], tasks) for name, config in zip(names, configs.values(), strict=True)]
