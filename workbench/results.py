@@ -1,4 +1,4 @@
-"""Results of finished hygiene, behaviour and margin jobs, read from the folders of the jobs."""
+"""Results of finished jobs, read from their folders: hygiene, behavioural tests, margins, and slices of tasks."""
 
 import json
 from collections.abc import Sequence
@@ -11,8 +11,13 @@ import numpy as np
 import pandas as pd
 
 from pipeline.analysis.neighbours import nearest
+from pipeline.analysis.slices import SliceScore, score_slices, slice_members
+from pipeline.evaluation.sts import source_of
 from workbench.jobs.kinds import BehaviourSpec, HygieneSpec, MarginsSpec
+from workbench.store.files import PairSlice, pair_ids
 from workbench.workspace import Workspace
+
+_SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +114,40 @@ def latest_margins(workspace: Workspace, *, encoder_id: str, corpus: str) -> Mar
         if job.state == "finished" and path.exists():
             return MarginRun(job.job_id, path, job.finished_at)
     return None
+
+
+def title_of(group: str, name: str) -> str:
+    """Return the name of a slice on screen and in the URL."""
+    return f"{group} {name}" if group in ("subset", "source", "saved") else name
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSlices:
+    """Members and scores of every slice of a task; members are keyed by the slice's title."""
+
+    members: dict[str, np.ndarray]
+    scores: list[SliceScore]
+
+
+def slices_of(members: dict[tuple[str, str], np.ndarray], losses: np.ndarray) -> TaskSlices:
+    """Score slices by the loss of each of their pairs."""
+    titles = {title_of(*key): inside for key, inside in members.items()}
+    return TaskSlices(titles, score_slices(members, losses, seed=_SEED))
+
+
+def members_of(pairs: pd.DataFrame, saved: tuple[PairSlice, ...] = ()) -> dict[tuple[str, str], np.ndarray]:
+    """Return the members of automatic and saved slices, without sources that equal a subset."""
+    first, second, subset = (pairs[name].tolist() for name in ("sentence1", "sentence2", "subset"))
+    members = slice_members(
+        first, second, pairs["gold"].to_numpy(), subset, source=[source_of(name) for name in subset]
+    )
+    subsets = {inside.tobytes() for (group, _), inside in members.items() if group == "subset"}
+    members = {
+        key: inside for key, inside in members.items() if key[0] != "source" or inside.tobytes() not in subsets
+    }
+    ids = pair_ids(zip(first, second, strict=True))
+    return members | {
+        ("saved", item.name): np.array([pair in wanted for pair in ids], dtype=bool)
+        for item in saved
+        for wanted in [set(item.pair_ids)]
+    }

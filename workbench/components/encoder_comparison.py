@@ -13,7 +13,8 @@ from pipeline.statistics import Interval
 from pipeline.weights import BUILT_IN_ENCODERS
 from workbench import state, theme
 from workbench.components.elements import counted, for_chart, plain, read_table, spearman
-from workbench.components.slice_view import ALL, members_of, title_of
+from workbench.components.slice_view import ALL
+from workbench.results import members_of, title_of
 from workbench.store.files import PairSlice
 from workbench.workspace import Workspace
 

@@ -1,27 +1,18 @@
 """Slices of a task's pairs under an encoder, most costly first, with the interval of each difference to the rest."""
 
-from dataclasses import dataclass
-
-import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pipeline.analysis.slices import SliceScore, rank_losses, score_slices, slice_members
-from pipeline.evaluation.sts import source_of
+from pipeline.analysis.slices import SliceScore, rank_losses
 from workbench import state, theme
 from workbench.components.elements import count, counted, plain
-from workbench.store.files import PairSlice, pair_ids
+from workbench.results import TaskSlices, members_of, slices_of, title_of
+from workbench.store.files import PairSlice
 
 ALL = "All pairs"
 _SHOWN = 14
-_SEED = 0
 _ENOUGH_PAIRS = 50
 _NO_SLICE = "No slice of this task has at least ten pairs inside and outside."
-
-
-def title_of(group: str, name: str) -> str:
-    """Return the name of a slice on screen and in the URL."""
-    return f"{group} {name}" if group in ("subset", "source", "saved") else name
 
 
 def interval_figure(rows: list[SliceScore]) -> theme.Figure:
@@ -77,14 +68,6 @@ def slice_colour(row: SliceScore) -> str:
     return theme.change_colour(row.difference)
 
 
-@dataclass(frozen=True, slots=True)
-class TaskSlices:
-    """Members and scores of every slice of a task; members are keyed by the slice's title."""
-
-    members: dict[str, np.ndarray]
-    scores: list[SliceScore]
-
-
 @st.cache_data(max_entries=16, show_spinner="Looking for slices …")
 def task_slices(path: str, modified: float, _pairs: pd.DataFrame, saved: tuple[PairSlice, ...] = ()) -> TaskSlices:
     """Score the slices of a task; cached by the file, its time and the saved slices."""
@@ -92,30 +75,6 @@ def task_slices(path: str, modified: float, _pairs: pd.DataFrame, saved: tuple[P
     return slices_of(
         members_of(_pairs, saved), rank_losses(_pairs["predicted"].to_numpy(), _pairs["gold"].to_numpy())
     )
-
-
-def slices_of(members: dict[tuple[str, str], np.ndarray], losses: np.ndarray) -> TaskSlices:
-    """Score slices by the loss of each of their pairs."""
-    titles = {title_of(*key): inside for key, inside in members.items()}
-    return TaskSlices(titles, score_slices(members, losses, seed=_SEED))
-
-
-def members_of(pairs: pd.DataFrame, saved: tuple[PairSlice, ...] = ()) -> dict[tuple[str, str], np.ndarray]:
-    """Return the members of automatic and saved slices, without sources that equal a subset."""
-    first, second, subset = (pairs[name].tolist() for name in ("sentence1", "sentence2", "subset"))
-    members = slice_members(
-        first, second, pairs["gold"].to_numpy(), subset, source=[source_of(name) for name in subset]
-    )
-    subsets = {inside.tobytes() for (group, _), inside in members.items() if group == "subset"}
-    members = {
-        key: inside for key, inside in members.items() if key[0] != "source" or inside.tobytes() not in subsets
-    }
-    ids = pair_ids(zip(first, second, strict=True))
-    return members | {
-        ("saved", item.name): np.array([pair in wanted for pair in ids], dtype=bool)
-        for item in saved
-        for wanted in [set(item.pair_ids)]
-    }
 
 
 def slice_picker(found: TaskSlices, *, no_slice: str = _NO_SLICE) -> str:

@@ -12,7 +12,8 @@ from workbench.components.elements import changes_marked, count, errors_shown, f
 from workbench.components.encoder_comparison import GONE, add_pairs, encoder_change, load_pairs, pairs_path
 from workbench.components.errors.slice_actions import slice_actions
 from workbench.components.job_progress import is_live
-from workbench.components.slice_view import ALL, TaskSlices, chosen_score, slice_picker, slice_summary, task_slices
+from workbench.components.slice_view import ALL, chosen_score, slice_picker, slice_summary, task_slices
+from workbench.results import TaskSlices
 from workbench.store.files import PairSlices
 from workbench.workspace import Workspace
 

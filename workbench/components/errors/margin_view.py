@@ -12,9 +12,9 @@ from workbench.components.elements import count, counted, empty_state, errors_sh
 from workbench.components.encoder_comparison import encoder_names
 from workbench.components.errors.slice_actions import triplet_actions
 from workbench.components.job_progress import job_strip
-from workbench.components.slice_view import TaskSlices, slice_picker, slices_of
+from workbench.components.slice_view import slice_picker
 from workbench.jobs.kinds import MarginsSpec
-from workbench.results import MarginRun, latest_margins
+from workbench.results import MarginRun, TaskSlices, latest_margins, slices_of
 from workbench.workspace import Workspace
 
 _MOST_POINTS = 20_000

@@ -8,9 +8,9 @@ from pipeline.generation.prompt_sets import fitting_set
 from workbench import state
 from workbench.actions.analysis import add_note, generate_like, save_pair_slice, save_slice
 from workbench.components.elements import CURATE, ago, counted, errors_shown, plain
-from workbench.components.slice_view import members_of, title_of
 from workbench.components.triplet_card import to_curation
 from workbench.jobs.kinds import GenerateSpec
+from workbench.results import members_of, title_of
 from workbench.store.files import Notes, PromptSets
 from workbench.store.filters import TripletFilter
 from workbench.workspace import Workspace
