@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 from streamlit import config
 
 from pipeline.durable import is_full_disk, os_error_sentence
@@ -60,6 +61,27 @@ async def call(request: Request) -> Response:
     except (ValueError, TypeError, KeyError, AttributeError):
         return _answer(400, {"error": 'The request must be JSON: {"action": name, "arguments": {...}}.'})
     return await run_in_threadpool(_run, name, arguments)
+
+
+class AgentsEndpoint:
+    """What agents reach under /mcp, with the same token; the packages of MCP are loaded by the first request."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request of an agent."""
+        if not _is_authorised(Request(scope)):
+            refusal = _answer(401, {"error": "The token is missing or wrong; it is in owner.token in the workspace."})
+            return await refusal(scope, receive, send)
+        try:
+            from workbench.agents import answer_http
+        except ModuleNotFoundError as error:
+            advice = f"Agents need the package {error.name}: pip install 'multicsr-workbench[agents]'."
+            return await _answer(501, {"error": advice})(scope, receive, send)
+        workspace = current_workspace()
+
+        def call(name: str, /, **arguments: Any) -> dict[str, Any]:
+            return call_action(workspace, name, ACTIONS[name], arguments)
+
+        await answer_http(call, workspace.root, scope, receive, send)
 
 
 def _run(name: str, arguments: dict[str, Any]) -> Response:
@@ -124,7 +146,11 @@ def application() -> st.App:
     return st.App(
         str(ENTRY_PAGE),
         lifespan=_lifespan,
-        routes=[Route("/api/health", health, methods=["GET"]), Route("/api/call", call, methods=["POST"])],
+        routes=[
+            Route("/api/health", health, methods=["GET"]),
+            Route("/api/call", call, methods=["POST"]),
+            Route("/mcp", AgentsEndpoint()),
+        ],
     )
 
 

@@ -204,7 +204,7 @@ class RemoteWorkspace:
 
     def __init__(self, found: Owner) -> None:
         host = f"[{found.address}]" if ":" in found.address else found.address
-        self._address = f"http://{host}:{found.port}"
+        self.address = f"http://{host}:{found.port}"
         self._token = found.token
         # A proxy from the environment must not see the token of a server on this machine.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -231,12 +231,12 @@ class RemoteWorkspace:
             raise _failure(error) from error
         except urllib.error.URLError as error:
             raise InputError(
-                f"The server at {self._address} went away ({error.reason}); start it again and repeat the command."
+                f"The server at {self.address} went away ({error.reason}); start it again and repeat the command."
             ) from error
 
     def _send(self, path: str, body: bytes | None, timeout_s: float) -> dict[str, Any]:
         request = urllib.request.Request(
-            self._address + path,
+            self.address + path,
             data=body,
             headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
         )

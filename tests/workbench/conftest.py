@@ -1,13 +1,17 @@
 """Stores, workspaces with stand-in workers, and small tables."""
 
 import os
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from workbench.store import Store
-from workbench.workspace import Workspace
+from workbench.workspace import RemoteWorkspace, Workspace
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[1]
@@ -32,3 +36,33 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def workspace(tmp_path: Path, stand_in: dict[str, str]) -> Iterator[Workspace]:
     with Workspace(tmp_path / "ws") as opened:
         yield opened
+
+
+SERVE = """
+import sys
+from pathlib import Path
+from workbench.server import serve
+serve(Path(sys.argv[1]), port=int(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def served(tmp_path, stand_in):
+    """The real server on a free port; gives the workspace folder, the port and the process."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    root = tmp_path / "served"
+    log = (tmp_path / "server.log").open("wb")
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(root), str(port)], env=stand_in, stdout=log, stderr=log, cwd=tmp_path
+    )
+    deadline = time.monotonic() + 60
+    while RemoteWorkspace.find(root) is None:
+        assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "server.log").read_text()
+        time.sleep(0.1)
+    yield root, port, process
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    log.close()

@@ -5,9 +5,6 @@ import os
 import signal
 import socket
 import stat
-import subprocess
-import sys
-import time
 import urllib.request
 
 import pytest
@@ -113,36 +110,6 @@ def test_announcement_is_private_and_a_dead_server_is_no_server(tmp_path):
     assert RemoteWorkspace.find(tmp_path) is None
     withdraw(tmp_path)
     assert list(tmp_path.iterdir()) == []
-
-
-SERVE = """
-import sys
-from pathlib import Path
-from workbench.server import serve
-serve(Path(sys.argv[1]), port=int(sys.argv[2]))
-"""
-
-
-@pytest.fixture
-def served(tmp_path, stand_in):
-    """The real server on a free port; gives the workspace folder, the port and the process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    root = tmp_path / "served"
-    log = (tmp_path / "server.log").open("wb")
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(root), str(port)], env=stand_in, stdout=log, stderr=log, cwd=tmp_path
-    )
-    deadline = time.monotonic() + 60
-    while RemoteWorkspace.find(root) is None:
-        assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "server.log").read_text()
-        time.sleep(0.1)
-    yield root, port, process
-    if process.poll() is None:
-        process.kill()
-    process.wait()
-    log.close()
 
 
 def test_server_owns_the_workspace_and_serves_page_and_calls(served, monkeypatch):

@@ -5,11 +5,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 
 from pipeline.analysis.projection import LEAST_TO_ALIGN
+from pipeline.config import GenerationConfig
 from pipeline.evaluation.behaviour import Case
 from pipeline.records import InputError, text_id
 from pipeline.train_config import TrainConfig
@@ -69,7 +70,12 @@ def retract_behaviour_test(workspace: Workspace, *, case_id: str) -> Answer:
 
 @action
 def generate_like(
-    workspace: Workspace, *, texts: Sequence[str], origin: str, config: dict[str, Any], limit: int | None = None
+    workspace: Workspace,
+    *,
+    texts: Sequence[str],
+    origin: str,
+    config: Annotated[dict[str, Any], GenerationConfig],
+    limit: int | None = None,
 ) -> Answer:
     """Make a corpus of these sentences and queue triplets for them; corpus, job and triplets keep the origin."""
     unique = list(dict.fromkeys(" ".join(text.split()) for text in texts if text.strip()))[:limit]

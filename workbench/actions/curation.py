@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Annotated, Any
 
 from pipeline.config import RULE_PRESETS, CurationRule, from_fields
 from pipeline.curation.calibration import Calibration, read_calibrations, tuning_tasks
@@ -38,7 +38,7 @@ def curate(
     attempt_ids: list[str],
     name: str,
     judge_id: str | None = None,
-    rule: dict[str, Any] | None = None,
+    rule: Annotated[dict[str, Any] | None, CurationRule] = None,
 ) -> Answer:
     """Freeze the triplets that the rule keeps and people did not reject; without a judge every ok triplet is kept."""
     name = checked_name(name, "a snapshot")
@@ -82,7 +82,7 @@ def save_guidelines(workspace: Workspace, *, guidelines: str | None = None, shar
 
 
 @action
-def save_rule(workspace: Workspace, *, name: str, rule: dict[str, Any]) -> Answer:
+def save_rule(workspace: Workspace, *, name: str, rule: Annotated[dict[str, Any], CurationRule]) -> Answer:
     """Save a rule under a name; a saved rule of that name is replaced, a preset cannot be."""
     called = name.strip()
     if not 1 <= len(called) <= MOST_RULE_NAME_CHARS or called in RULE_PRESETS:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 
@@ -86,7 +86,10 @@ def start_fetch_premises(
 
 @action
 def start_write_premises(
-    workspace: Workspace, *, config: dict[str, Any] | None = None, name: str = "from scratch"
+    workspace: Workspace,
+    *,
+    config: Annotated[dict[str, Any] | None, ScratchConfig] = None,
+    name: str = "from scratch",
 ) -> Answer:
     """Queue the writing of premises from scratch, with the fields of a ScratchConfig; the corpus gets the job's id.
 

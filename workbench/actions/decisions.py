@@ -6,7 +6,7 @@ Every decision carries the name of its annotator; undo and redo go by it, in wha
 import json
 from collections.abc import Sequence
 from dataclasses import astuple
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 
@@ -60,7 +60,7 @@ def decide(
 def decide_all(
     workspace: Workspace,
     *,
-    filter: dict[str, Any],
+    filter: Annotated[dict[str, Any], TripletFilter],
     action: Action,
     annotator: str,
     reason: str = "",
@@ -101,7 +101,7 @@ def queue(
     attempt_ids: Sequence[str] = (),
     order: Order = "arrival",
     judge_id: str = "",
-    rule: dict[str, Any] | None = None,
+    rule: Annotated[dict[str, Any] | None, CurationRule] = None,
     disputed: bool = False,
     triplet_ids: Sequence[str] | None = None,
     skipped: Sequence[str] = (),
@@ -136,9 +136,9 @@ def queue(
 def list_triplets(
     workspace: Workspace,
     *,
-    filter: dict[str, Any] | None = None,
+    filter: Annotated[dict[str, Any] | None, TripletFilter] = None,
     order: Order = "arrival",
-    rule: dict[str, Any] | None = None,
+    rule: Annotated[dict[str, Any] | None, CurationRule] = None,
     limit: int = 50,
     after: Sequence[float] | None = None,
 ) -> Answer:

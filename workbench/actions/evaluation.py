@@ -139,7 +139,7 @@ def keep_pairs(
             f"A task cannot be called {name[:60]!r}: use letters, digits, spaces, - and ., and no known task's name."
         )
     read = own_pairs.read_pairs(content, name=filename, first=first, second=second, score=score, encoding=encoding)
-    folder = own_pairs_folder(workspace)
+    folder = own_pairs_folder(workspace.root)
     folder.mkdir(parents=True, exist_ok=True)
     own_pairs.write_task(read.pairs, folder / f"{name}.tsv")
     return {
@@ -151,9 +151,9 @@ def keep_pairs(
     }
 
 
-def own_pairs_folder(workspace: Workspace) -> Path:
+def own_pairs_folder(root: Path) -> Path:
     """Return the folder of the tasks made from your own pairs."""
-    return workspace.root / "pairs"
+    return root / "pairs"
 
 
 @action

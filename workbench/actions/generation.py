@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import pandas as pd
 
@@ -37,7 +37,7 @@ def start_generate(
     workspace: Workspace,
     *,
     corpus_id: str,
-    config: dict[str, Any],
+    config: Annotated[dict[str, Any], GenerationConfig],
     limit: int | None = None,
     title: str = "",
     origin: str = "",
@@ -59,7 +59,11 @@ def start_generate(
 
 @action
 def generation_cost(
-    workspace: Workspace, *, corpus_id: str, config: dict[str, Any], limit: int | None = None
+    workspace: Workspace,
+    *,
+    corpus_id: str,
+    config: Annotated[dict[str, Any], GenerationConfig],
+    limit: int | None = None,
 ) -> Answer:
     """Return the calls, tokens and money that a run over a server will take, from a sample of its premises.
 
@@ -91,7 +95,9 @@ def _asks(spec: GenerateSpec) -> tuple[Any, ...]:
 
 
 @action
-def start_retry(workspace: Workspace, *, attempt_id: str, outcome: str, config: dict[str, Any]) -> Answer:
+def start_retry(
+    workspace: Workspace, *, attempt_id: str, outcome: str, config: Annotated[dict[str, Any], GenerationConfig]
+) -> Answer:
     """Queue, as a new generation run, the premises with this outcome on at least one side; the first run stays."""
     if outcome not in set(Outcome) - {Outcome.OK}:
         raise InputError(f"{outcome!r} cannot be retried; name an outcome other than ok.")
@@ -140,7 +146,11 @@ def find_corpus(workspace: Workspace, corpus_id: str) -> Corpus:
 
 @action
 def start_grid(
-    workspace: Workspace, *, premises: Sequence[str], omegas: Sequence[float], config: dict[str, Any]
+    workspace: Workspace,
+    *,
+    premises: Sequence[str],
+    omegas: Sequence[float],
+    config: Annotated[dict[str, Any], GenerationConfig],
 ) -> Answer:
     """Queue a few premises at several values of omega, or return a preview made before with the same settings."""
     texts, values = _texts(premises)[:PREVIEW_PREMISES], sorted(set(omegas))[:PREVIEW_OMEGAS]
@@ -154,7 +164,9 @@ def start_grid(
 
 
 @action
-def start_lens(workspace: Workspace, *, premise: str, side: str, config: dict[str, Any]) -> Answer:
+def start_lens(
+    workspace: Workspace, *, premise: str, side: str, config: Annotated[dict[str, Any], GenerationConfig]
+) -> Answer:
     """Queue the contrast lens on one side of a premise, or return one recorded before with the same settings."""
     [text] = _texts([premise])
     spec = LensSpec(*resolved(workspace, from_fields(GenerationConfig, config)), text, _side(side))
@@ -162,7 +174,7 @@ def start_lens(workspace: Workspace, *, premise: str, side: str, config: dict[st
 
 
 @action
-def start_ask(workspace: Workspace, *, prompt: str, config: dict[str, Any]) -> Answer:
+def start_ask(workspace: Workspace, *, prompt: str, config: Annotated[dict[str, Any], GenerationConfig]) -> Answer:
     """Queue a raw prompt, to see how an LLM continues it; the settings of the contrast are ignored."""
     if not prompt.strip():
         raise InputError("The prompt is empty: write what the LLM should continue.")

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pipeline.encoder_folders import check_folder, model_folder
 from pipeline.generation.llms.endpoints import checked_key_variable, checked_url, origin_of
@@ -103,7 +103,7 @@ def add_llm(
     hub: str | None = None,
     revision: str = "",
     preset: str = "",
-    settings: dict[str, Any] | None = None,
+    settings: Annotated[dict[str, Any] | None, LLMEntry] = None,
 ) -> Answer:
     """Queue the check of an LLM, which adds it to the registry under this name.
 

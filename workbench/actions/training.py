@@ -1,7 +1,7 @@
 """Stage 3: training runs, previews of the mask, studies."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 
@@ -28,7 +28,7 @@ def start_train(
     workspace: Workspace,
     *,
     snapshot_id: str,
-    config: dict[str, Any],
+    config: Annotated[dict[str, Any], TrainConfig],
     sts_dir: str | None = None,
     held_out: str | None = None,
     title: str = "",

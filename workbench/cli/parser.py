@@ -52,6 +52,9 @@ def add_application(commands: Any) -> None:
     serve.add_argument(
         "--address", default="127.0.0.1", help="address to listen on; beyond loopback there is no login"
     )
+    command(
+        commands, "mcp", "workspace:serve_agents", "serve the actions to an agent: MCP on standard input and output"
+    )
     command(commands, "doctor", "workspace:doctor", "check Python, CPU, GPU, disk, weights and the workspace")
     add_llms(commands)
     add_encoders(commands)

@@ -182,3 +182,15 @@ def serve(options: argparse.Namespace) -> int | None:
     from workbench.server import serve
 
     return serve(workspace_root(options.workspace), port=options.port, address=options.address)
+
+
+def serve_agents(options: argparse.Namespace) -> None:
+    """Serve an agent until it closes standard input; through the server of the workspace where one owns it."""
+    try:
+        from workbench.agents import serve_stdio
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"Agents need the package {error.name}: pip install 'multicsr-workbench[agents]'."
+        ) from error
+    with access(options.workspace) as call:
+        serve_stdio(call, workspace_root(options.workspace))
