@@ -5,32 +5,34 @@ pages and commands do, and check the same arguments. Nothing that exists is remo
 people, and everything else can be undone, repeated or left alone.
 """
 
+import asyncio
 import inspect
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, is_dataclass
+import mimetypes
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
-import anyio
-import mcp_types as protocol
 import pandas as pd
+from mcp import types as protocol
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.exceptions import MCPError
 from mcp.shared.uri_template import UriTemplate
-from pydantic import TypeAdapter
 from starlette.types import Receive, Scope, Send
 
 from pipeline.durable import os_error_sentence
 from pipeline.records import InputError, StorageError
-from pipeline.settings import Setting, settings_of
 from workbench import __version__
 from workbench.actions import ACTIONS
+from workbench.actions.call import argument_schema
 from workbench.actions.evaluation import own_pairs_folder
 from workbench.jobs.folder import ENDED
+from workbench.paths import SKILL
 from workbench.workspace import RemoteFailure
 
 Answer = dict[str, Any]
@@ -45,29 +47,35 @@ FOR_PEOPLE = {
 """Actions that no tool offers: each removes or replaces something, and no action brings it back."""
 READING = frozenset(
     "attempts curation_notes decision_history encoders generation_cost job jobs list_triplets llms overview "
-    "prompt_sets queue scores".split()
+    "prompt_sets queue score_intervals scores worst_slices".split()
 )
 """Actions that change nothing."""
 MOST_ROWS = 1000
 """Rows that one resource holds; tools page further."""
+TEMPLATES = {
+    "triplets": (
+        "attempts/{attempt_id}/triplets",
+        f"The first {MOST_ROWS:,} triplets of a generation run or import, a JSON object per line.",
+    ),
+    "triplet": ("triplets/{triplet_id}", "A triplet with its scores and every decision on it."),
+    "job": ("jobs/{job_id}", "A job, and the addresses of the files that it left."),
+    "result": (
+        "jobs/{job_id}/{+file}",
+        f"A file that a job left; of a table the first {MOST_ROWS:,} rows, a JSON object per line.",
+    ),
+    "report": ("studies/{study}/{+file}", "A report of a study, such as report.md or report.json."),
+}
+"""Resources that are read by name: address and what it is."""
 _POLL_S = 0.5
 _INSTRUCTIONS = (
     "Write sentence triplets with an LLM, judge and curate them, train a sentence encoder on them and measure it. A "
     "tool whose name begins with start_ queues a job: pass its job_id to wait_for_job, then read the rows. "
-    "Decisions on triplets carry your name as annotator, and undo takes back your last step."
+    "Decisions on triplets carry your name as annotator, and undo takes back your last step. "
+    "The resource multicsr://skill teaches the whole loop: read it first."
 )
 _SCHEME = "multicsr://"
-_TEXT_TYPES = {
-    ".csv": "text/csv",
-    ".html": "text/html",
-    ".json": "application/json",
-    ".jsonl": "application/jsonl",
-    ".md": "text/markdown",
-    ".parquet": "application/jsonl",
-    ".tex": "text/x-tex",
-    ".txt": "text/plain",
-    ".yaml": "application/yaml",
-}
+_READABLE = frozenset(".csv .html .json .jsonl .md .parquet .tex .txt .yaml".split())
+"""Endings of the results that are text, or tables that can be shown as text."""
 _WAIT = protocol.Tool(
     name="wait_for_job",
     description="Wait until a job has stopped and its rows are stored, at most `timeout_s` seconds, and return it as "
@@ -92,52 +100,14 @@ def tools() -> list[protocol.Tool]:
 
 def _tool(name: str) -> protocol.Tool:
     called = ACTIONS[name]
-    hints = get_type_hints(called, include_extras=True)
-    properties, required = {}, []
-    for argument, parameter in list(inspect.signature(called).parameters.items())[1:]:
-        properties[argument] = _schema(hints[argument])
-        if parameter.default is parameter.empty:
-            required.append(argument)
-        elif parameter.default not in (None, ""):
-            properties[argument] |= {"default": parameter.default}
     return protocol.Tool(
         name=name,
         description=inspect.getdoc(called),
-        input_schema={
-            "type": "object",
-            "properties": properties,
-            "required": required,
-            "additionalProperties": False,
-        },
+        input_schema=argument_schema(called),
         annotations=protocol.ToolAnnotations(
             read_only_hint=name in READING, destructive_hint=False, open_world_hint=False
         ),
     )
-
-
-def _schema(annotation: Any) -> dict[str, Any]:
-    """Return the JSON Schema of an argument: of its type, or of the fields of the config that it names."""
-    kind: type | None = next(filter(is_dataclass, getattr(annotation, "__metadata__", ())), None)  # type: ignore[arg-type]
-    if kind is None:
-        return TypeAdapter(annotation).json_schema()
-    declared, hints = settings_of(kind), get_type_hints(kind)
-    if not declared:
-        return TypeAdapter(kind).json_schema()
-    fields = {
-        name: TypeAdapter(hints[name]).json_schema() | _bounds(one) | {"description": one.help}
-        for name, one in declared.items()
-    }
-    return {"type": "object", "properties": fields, "additionalProperties": False}
-
-
-def _bounds(declared: Setting) -> dict[str, float]:
-    named = {
-        "minimum": declared.ge,
-        "exclusiveMinimum": declared.gt,
-        "maximum": declared.le,
-        "exclusiveMaximum": declared.lt,
-    }
-    return {name: bound for name, bound in named.items() if bound is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +152,7 @@ class Agents:
         )
 
     async def _run(self, name: str, arguments: Mapping[str, Any]) -> Answer:
-        return await anyio.to_thread.run_sync(self._run_here, name, arguments)
+        return await asyncio.to_thread(self._run_here, name, arguments)
 
     def _run_here(self, name: str, arguments: Mapping[str, Any]) -> Answer:
         if name in FOR_PEOPLE:
@@ -214,16 +184,17 @@ class Agents:
             raise InputError(f"There is a rule {called} already, and tools replace nothing: choose another name.")
 
     async def _wait(self, context: Any, job_id: str, timeout_s: float) -> Answer:
-        view = await self._run("job", {"job_id": job_id})
-        with anyio.move_on_after(timeout_s):
-            while not (view["settled"] and view["state"] in {*ENDED, "paused", "interrupted"}):
-                await context.session.report_progress(view["done"], view["total"] or None, view["message"] or None)
-                await anyio.sleep(_POLL_S)
-                view = await self._run("job", {"job_id": job_id})
-        return view
+        until = time.monotonic() + timeout_s
+        while True:
+            view = await self._run("job", {"job_id": job_id})
+            is_over = view["settled"] and view["state"] in {*ENDED, "paused", "interrupted"}
+            if is_over or time.monotonic() >= until:
+                return view
+            await context.session.report_progress(view["done"], view["total"] or None, view["message"] or None)
+            await asyncio.sleep(_POLL_S)
 
     async def list_resources(self, _context: Any, _parameters: Any) -> protocol.ListResourcesResult:
-        """Answer with what needs no name: every reading action without arguments."""
+        """Answer with what needs no name: the skill, and every reading action without arguments."""
         plain = [name for name in sorted(READING) if not _tool(name).input_schema["required"]]
         listed = [
             protocol.Resource(
@@ -234,46 +205,17 @@ class Agents:
             )
             for name in plain
         ]
-        return protocol.ListResourcesResult(resources=listed)
+        about = "How to go from premises to an encoder whose gain is known with its interval."
+        skill = protocol.Resource(uri=f"{_SCHEME}skill", name="skill", description=about, mime_type="text/markdown")
+        return protocol.ListResourcesResult(resources=[skill, *listed])
 
     async def list_templates(self, _context: Any, _parameters: Any) -> protocol.ListResourceTemplatesResult:
         """Answer with the rows and reports that are read by name."""
         templates = [
-            protocol.ResourceTemplate(uri_template=str(template), name=name, description=about)
-            for name, (template, about, _) in self._templates().items()
+            protocol.ResourceTemplate(uri_template=f"{_SCHEME}{template}", name=name, description=about)
+            for name, (template, about) in TEMPLATES.items()
         ]
         return protocol.ListResourceTemplatesResult(resource_templates=templates)
-
-    def _templates(self) -> dict[str, tuple[UriTemplate, str, Callable[..., Awaitable[tuple[str, str]]]]]:
-        """Name -> template, what it is, and what reads it: (text, media type)."""
-        of = UriTemplate.parse
-        return {
-            "triplets": (
-                of(f"{_SCHEME}attempts/{{attempt_id}}/triplets"),
-                f"The first {MOST_ROWS:,} triplets of a generation run or import, a JSON object per line.",
-                self._triplets,
-            ),
-            "triplet": (
-                of(f"{_SCHEME}triplets/{{triplet_id}}"),
-                "A triplet with its scores and every decision on it.",
-                self._triplet,
-            ),
-            "results": (
-                of(f"{_SCHEME}jobs/{{job_id}}"),
-                "A job, and the addresses of the files that it left.",
-                self._results,
-            ),
-            "result": (
-                of(f"{_SCHEME}jobs/{{job_id}}/{{+file}}"),
-                f"A file that a job left; of a table the first {MOST_ROWS:,} rows, a JSON object per line.",
-                self._result,
-            ),
-            "report": (
-                of(f"{_SCHEME}studies/{{study}}/{{+file}}"),
-                "A report of a study, such as report.md or report.json.",
-                self._report,
-            ),
-        }
 
     async def read(self, _context: Any, asked: protocol.ReadResourceRequestParams) -> protocol.ReadResourceResult:
         """Answer with the text of a resource."""
@@ -285,11 +227,14 @@ class Agents:
     async def _read(self, uri: str) -> tuple[str, str]:
         name = uri.removeprefix(_SCHEME)
         try:
+            if name == "skill":
+                return SKILL.read_text(encoding="utf-8"), "text/markdown"
             if name in READING:
                 return _json(await self._run(name, {}))
-            for template, _, reader in self._templates().values():
-                if (named := template.match(uri)) is not None:
-                    return await reader(**named)
+            readers = (self._triplets, self._triplet, self._job, self._result, self._report)
+            for (template, _), reader in zip(TEMPLATES.values(), readers, strict=True):
+                if (named := UriTemplate.parse(f"{_SCHEME}{template}").match(uri)) is not None:
+                    return await reader(**named)  # type: ignore[arg-type]
             raise _Refusal(f"There is no resource {uri}; list the resources and their templates.")
         except _Refusal as refusal:
             raise MCPError(protocol.INVALID_PARAMS, str(refusal)) from refusal
@@ -302,19 +247,19 @@ class Agents:
     async def _triplet(self, triplet_id: str) -> tuple[str, str]:
         return _json(await self._run("decision_history", {"triplet_id": triplet_id}))
 
-    async def _results(self, job_id: str) -> tuple[str, str]:
+    async def _job(self, job_id: str) -> tuple[str, str]:
         view = await self._run("job", {"job_id": job_id})
         out = self.root / "jobs" / job_id / "out"
-        files = [path for path in sorted(out.rglob("*")) if path.is_file() and path.suffix in _TEXT_TYPES]
+        files = [path for path in sorted(out.rglob("*")) if path.is_file() and path.suffix in _READABLE]
         uris = [f"{_SCHEME}jobs/{job_id}/{path.relative_to(out).as_posix()}" for path in files]
         return _json(view | {"files": uris})
 
     async def _result(self, job_id: str, file: str) -> tuple[str, str]:
         await self._run("job", {"job_id": job_id})  # refuses what is no job
-        return await anyio.to_thread.run_sync(_file, self.root / "jobs" / job_id / "out", file)
+        return await asyncio.to_thread(_file, self.root / "jobs" / job_id / "out", file)
 
     async def _report(self, study: str, file: str) -> tuple[str, str]:
-        return await anyio.to_thread.run_sync(_file, self.root / "studies", f"{study}/{file}")
+        return await asyncio.to_thread(_file, self.root / "studies", f"{study}/{file}")
 
 
 class _Refusal(Exception):
@@ -332,10 +277,10 @@ def _wait_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
 def _file(folder: Path, name: str) -> tuple[str, str]:
     """Return text and media type of a file of results. Raises _Refusal for one outside, or without text."""
     path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()) or not path.is_file() or path.suffix not in _TEXT_TYPES:
+    if not path.is_relative_to(folder.resolve()) or not path.is_file() or path.suffix not in _READABLE:
         raise _Refusal(f"There is no result {name} here; the resource of its job lists what there is.")
     if path.suffix != ".parquet":
-        return path.read_text(encoding="utf-8"), _TEXT_TYPES[path.suffix]
+        return path.read_text(encoding="utf-8"), mimetypes.guess_type(path.name)[0] or "text/plain"
     return _lines(json.loads(pd.read_parquet(path).head(MOST_ROWS).to_json(orient="records", double_precision=15)))
 
 
@@ -363,7 +308,7 @@ async def _over_stdio(server: Server[Any]) -> None:
 
 def serve_stdio(call: Call, root: Path) -> None:
     """Serve an agent on standard input and output until it closes them."""
-    anyio.run(_over_stdio, Agents(call, root).server())
+    asyncio.run(_over_stdio(Agents(call, root).server()))
 
 
 async def answer_http(call: Call, root: Path, scope: Scope, receive: Receive, send: Send) -> None:

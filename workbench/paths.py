@@ -10,6 +10,8 @@ REQUIREMENTS = PROJECT / "requirements.txt"
 ASSETS = PROJECT / "assets"
 SAMPLE_CORPUS = ASSETS / "sample_corpus.parquet"
 SAMPLE_PREMISES = ASSETS / "premises.txt"
+SKILL = ASSETS / "skill" / "SKILL.md"
+"""What agents are taught."""
 ENTRY_PAGE = PROJECT / "streamlit_app.py"
 
 

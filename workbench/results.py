@@ -151,3 +151,9 @@ def members_of(pairs: pd.DataFrame, saved: tuple[PairSlice, ...] = ()) -> dict[t
         for item in saved
         for wanted in [set(item.pair_ids)]
     }
+
+
+def same_pairs(before: pd.DataFrame, after: pd.DataFrame) -> bool:
+    """Whether two evaluations used the same pairs in the same order."""
+    names = ["sentence1", "sentence2", "gold"]
+    return len(before) == len(after) and before[names].equals(after[names])

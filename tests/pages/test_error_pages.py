@@ -11,13 +11,13 @@ from pipeline.evaluation.leaderboard import PUBLISHED
 from pipeline.records import InputError
 from tests.pages.conftest import texts
 from tests.pages.filled import finished_job
-from workbench.components.encoder_comparison import moved_pairs, same_pairs
+from workbench.components.encoder_comparison import moved_pairs
 from workbench.components.errors.behaviour_view import passed_grid
 from workbench.components.errors.slice_actions import triplets_by_words, triplets_of_kind
 from workbench.components.evaluate.evaluate_form import TRANSFER, task_table
 from workbench.components.evaluate.leaderboard_view import entries_of, leaderboard_style
 from workbench.components.slice_view import interval_figure, slice_colour, task_slices
-from workbench.results import members_of
+from workbench.results import members_of, same_pairs
 from workbench.store.files import OwnTests, PairSlices
 
 FARTHER = "The sentence that is farther"

@@ -142,7 +142,8 @@ def test_rows_and_results_are_resources_and_nothing_outside_them_is(workspace, t
         run = (await done(client, "import_triplets", path=str(triplets)))["attempt_id"]
         listed = {resource.name for resource in (await client.list_resources()).resources}
         assert {"overview", "scores", "attempts", "curation_notes"} <= listed and "queue" not in listed
-        for name in listed:
+        assert (await text(client, "skill")).startswith("---\nname: multicsr\n")
+        for name in listed - {"skill"}:
             assert isinstance(json.loads(await text(client, name)), dict)
         [row] = [json.loads(line) for line in (await text(client, f"attempts/{run}/triplets")).splitlines()]
         assert row["hard_negative"] == 'Nobody says "é😀".'
@@ -150,7 +151,7 @@ def test_rows_and_results_are_resources_and_nothing_outside_them_is(workspace, t
         assert known["triplet"]["premise"] == "A cat naps."
         assert await text(client, "studies/mine/report.md") == "# Mine\n"
         templates = (await client.list_resource_templates()).resource_templates
-        assert {item.name for item in templates} == {"triplets", "triplet", "results", "result", "report"}
+        assert {item.name for item in templates} == {"triplets", "triplet", "job", "result", "report"}
         for uri in (
             "nothing",
             "jobs/none",
@@ -198,6 +199,8 @@ def test_an_agent_goes_the_whole_loop_on_standard_input_and_output(tmp_path: Pat
             task = await done(client, "import_pairs", path=str(pairs), first="first", second="second", score="gold")
             await finished(client, "start_evaluate", encoder=trained["run_id"], sts_dir=task["folder"])
             [score] = (await done(client, "scores"))["scores"]
+            measured = (await done(client, "score_intervals", encoder=trained["run_id"]))["tasks"]["pairs"]
+            assert measured["value"] == score["spearman"] and measured["low"] < measured["value"] < measured["high"]
             assert score["task"] == "pairs" and score["pairs"] == PAIRS and -1 <= score["spearman"] <= 1
             [job] = (await client.read_resource(f"multicsr://jobs/{score['job_id']}")).contents
             [table] = [uri for uri in json.loads(job.text)["files"] if uri.endswith("pairs-pairs.parquet")]
@@ -231,7 +234,7 @@ def test_the_server_of_a_workspace_answers_agents_that_have_its_token(served):
 
     token = (root / "owner.token").read_text()
     assert over_http(root, token, script) == 2
-    for wrong in ("", "wrong", f"{token}x"):
+    for wrong in ("wrong", token[:-1], f"{token}x"):
         with pytest.raises(BaseException) as refusal:
             over_http(root, wrong, script)
         assert "401" in repr(refusal.value) or "Unauthorized" in repr(refusal.value)

@@ -10,22 +10,25 @@ from typing import Annotated, Any
 import pandas as pd
 
 from pipeline.analysis.projection import LEAST_TO_ALIGN
+from pipeline.analysis.slices import rank_losses
 from pipeline.config import GenerationConfig
 from pipeline.evaluation.behaviour import Case
 from pipeline.records import InputError, text_id
 from pipeline.train_config import TrainConfig
 from workbench.actions.call import Answer, action
-from workbench.actions.evaluation import find_encoder, find_snapshot
+from workbench.actions.evaluation import find_encoder, find_snapshot, scored_encoder, scored_pairs
 from workbench.actions.generation import start_generate, started_once
 from workbench.jobs.folder import USABLE, State
 from workbench.jobs.kinds import BehaviourSpec, ExplainSpec, JobSpec, MapEncoder, MarginsSpec, ProjectSpec, SearchSpec
 from workbench.maps import OUTCOMES, PAIR_COLUMNS, PAIR_ROLES, TRIPLET_ROLES, MapFiles, long_form, task_corpus
+from workbench.results import members_of, slices_of, title_of
 from workbench.store.files import Notes, OwnTests, PairSlices, Slices, pair_ids
 from workbench.store.filters import TripletFilter
 from workbench.store.premises import Corpus
 from workbench.workspace import Workspace
 
 _NEIGHBOURS = 5
+_MOST_SHOWN = 1000
 _MOST_TO_ALIGN = 10_000
 """Aligning takes minutes for ten thousand sentences, and its neighbour tables grow with the square."""
 _USABLE: frozenset[State] = USABLE | {"paused"}
@@ -173,18 +176,34 @@ def pair_sentences(workspace: Workspace, *, task: str, encoder_id: str) -> tuple
 
     Raises InputError when the encoder has no score on the task, or its predictions are gone.
     """
-    scores = workspace.store.scores.matrix()
-    found = scores[(scores["encoder_id"] == encoder_id) & (scores["task"] == task)]
-    path = Path()
-    if len(found):
-        path = workspace.jobs.output(found.iloc[0]["job_id"], f"pairs-{task}.parquet")
-    if not path.is_file():
-        raise InputError(f"{encoder_id} has no predictions on {task}: evaluate it on the task first.")
-    pairs = pd.read_parquet(path)
-    pairs["error"] = pairs["predicted"].rank(pct=True) - pairs["gold"].rank(pct=True)
+    pairs = scored_pairs(workspace, encoder_id=encoder_id, task=task)
     pairs["triplet_id"] = pair_ids(zip(pairs["sentence1"], pairs["sentence2"], strict=True))
     frame = pairs.drop_duplicates("triplet_id")
     return frame[["triplet_id", *PAIR_ROLES, *PAIR_COLUMNS]], task_corpus(task)
+
+
+@action
+def worst_slices(workspace: Workspace, *, encoder: str, task: str, slices: int = 10, pairs: int = 5) -> Answer:
+    """Return the slices of a task under an encoder, the most costly first, each with its worst pairs.
+
+    `difference`: score of the slice minus that of all other pairs, with its 95 % interval; `cost`: what the task's
+    Spearman would gain if the slice were like the rest. Both are fractions. A slice whose interval covers 0 differs
+    by chance perhaps, and so does 1 in 20 of the others.
+    """
+    if min(slices, pairs) < 0 or max(slices, pairs) > _MOST_SHOWN:
+        raise InputError(f"The numbers of slices and pairs must lie between 0 and {_MOST_SHOWN}.")
+    encoder_id = scored_encoder(workspace, encoder)
+    frame = scored_pairs(workspace, encoder_id=encoder_id, task=task)
+    losses = rank_losses(frame["predicted"].to_numpy(), frame["gold"].to_numpy())
+    found = slices_of(members_of(frame, tuple(PairSlices(workspace.root).list(task))), losses)
+    frame = frame.assign(loss=losses).sort_values("loss", ascending=False, kind="stable")
+    listed = []
+    for row in found.scores[:slices]:
+        title = title_of(row.group, row.name)
+        inside = frame[found.members[title][frame.index]].head(pairs)
+        worst = inside[["sentence1", "sentence2", "gold", "predicted", "error"]].to_dict("records")
+        listed.append(asdict(row) | {"title": title, "worst": worst})
+    return {"encoder_id": encoder_id, "task": task, "pairs": len(frame), "slices": listed}
 
 
 @action

@@ -4,10 +4,11 @@ import inspect
 import json
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import is_dataclass
+from typing import Any, TypeVar, get_type_hints
 
 from pipeline.records import InputError
-from pipeline.settings import check_types
+from pipeline.settings import Setting, check_types, settings_of
 from workbench.workspace import Workspace
 
 Answer = dict[str, Any]
@@ -50,3 +51,36 @@ def _refuse_non_finite(values: dict[str, Any]) -> None:
             _refuse_non_finite(value)
         elif isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"{name} must be a number, got {value}.")
+
+
+def argument_schema(called: Action) -> dict[str, Any]:
+    """Return the JSON Schema of an action's arguments: of their types, or of the fields of the config they name."""
+    hints = get_type_hints(called, include_extras=True)
+    parameters = {name: one for name, one in inspect.signature(called).parameters.items() if name != "workspace"}
+    properties = {
+        name: _schema(hints[name]) | ({} if one.default in (one.empty, None, "") else {"default": one.default})
+        for name, one in parameters.items()
+    }
+    required = [name for name, one in parameters.items() if one.default is one.empty]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _schema(annotation: Any) -> dict[str, Any]:
+    from pydantic import TypeAdapter  # takes a moment, and only agents ask for schemas
+
+    kind = next((part for part in getattr(annotation, "__metadata__", ()) if is_dataclass(part)), None)
+    if kind is None:
+        return TypeAdapter(annotation).json_schema()
+    declared, hints = settings_of(kind), get_type_hints(kind)  # type: ignore[arg-type]
+    if not declared:
+        return TypeAdapter(kind).json_schema()
+    fields = {
+        name: TypeAdapter(hints[name]).json_schema() | _bounds(one) | {"description": one.help}
+        for name, one in declared.items()
+    }
+    return {"type": "object", "properties": fields, "additionalProperties": False}
+
+
+def _bounds(declared: Setting) -> dict[str, float]:
+    words = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+    return {word: bound for name, word in words.items() if (bound := getattr(declared, name)) is not None}

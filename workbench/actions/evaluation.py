@@ -1,18 +1,22 @@
 """Evaluation of encoders: on folders of tasks, on held-out triplets, on tasks made from your own pairs."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 
 from pipeline.evaluation import benchmark, hub_tasks, own_pairs, retrieval, sts, transfer
 from pipeline.files.rows import LISTED_ROWS
 from pipeline.records import InputError
+from pipeline.statistics import Interval, resample
 from pipeline.weights import BUILT_IN_ENCODERS
 from workbench.actions.call import Answer, action
 from workbench.jobs.kinds import EvaluateSpec, FetchSpec
+from workbench.results import same_pairs
 from workbench.store.curation import Snapshot
 from workbench.store.models import StoredEncoder
 from workbench.workspace import Workspace
@@ -96,6 +100,79 @@ def start_evaluate(
         )
     job_id = workspace.jobs.submit(spec, frame, title=title or f"{encoder} on {where}")
     return {"job_id": job_id, "encoder_id": found.encoder_id}
+
+
+@action
+def score_intervals(workspace: Workspace, *, encoder: str, against: str | None = None) -> Answer:
+    """Return an encoder's Spearman on each task with its 95 % interval, and the gain over the encoder `against`.
+
+    Intervals come from resampling a task's pairs, the same pairs for both encoders; what another training seed would
+    change is not in them. All values are fractions; `average` is the mean of the tasks. Tasks whose predictions are
+    gone, or whose pairs differ, are left out. The accuracy on held-out triplets has Wilson's interval.
+    """
+    encoder_id, other_id = (scored_encoder(workspace, name) if name else "" for name in (encoder, against))
+    scores = workspace.store.scores.matrix()
+    gold: dict[str, np.ndarray | None] = {}
+    predicted: dict[str, dict[str, np.ndarray]] = {key: {} for key in (encoder_id, other_id) if key}
+    left_out = []
+    for task in scores[scores["encoder_id"] == encoder_id]["task"]:
+        try:
+            tables = {key: scored_pairs(workspace, encoder_id=key, task=task) for key in predicted}
+        except InputError:
+            left_out.append(task)
+            continue
+        if other_id and not same_pairs(tables[encoder_id], tables[other_id]):
+            left_out.append(task)
+            continue
+        gold[task] = tables[encoder_id]["gold"].to_numpy()
+        for key, table in tables.items():
+            predicted[key][task] = table["predicted"].to_numpy()
+    answer: Answer = {"encoder_id": encoder_id, "left_out": left_out, "tasks": {}, "gains": {}}
+    if gold:
+        drawn = resample({key: [cell] for key, cell in predicted.items()}, gold)
+        own, samples = drawn.scores[encoder_id], drawn.values[encoder_id]
+        answer["tasks"] = {task: asdict(Interval.of(own[task], samples[task])) for task in own}
+        if other_id:
+            gains = drawn.difference([encoder_id], [other_id])
+            answer["gains"] = {task: asdict(gain) for task, gain in gains.items()}
+    held_out = workspace.store.scores.held_out().set_index("encoder_id")
+    if encoder_id in held_out.index:
+        answer["held_out"] = _accuracy(*held_out.loc[encoder_id, ["accuracy", "triplets"]])
+    return answer
+
+
+def _accuracy(accuracy: float, triplets: float) -> dict[str, float]:
+    found = binomtest(round(accuracy * triplets), int(triplets)).proportion_ci(method="wilson")
+    return {"value": accuracy, "low": found.low, "high": found.high, "triplets": int(triplets)}
+
+
+def scored_encoder(workspace: Workspace, encoder: str) -> str:
+    """Return the id of an encoder with scores by its id, name or folder; one without weights has scores, too."""
+    names = {stored.name: stored.encoder_id for stored in workspace.store.encoders.list()}
+    table = workspace.store.scores
+    known = dict.fromkeys([*table.matrix()["encoder_id"], *table.held_out()["encoder_id"]])
+    wanted = encoder if encoder in known else names.get(encoder, encoder)
+    if wanted not in known:
+        shown = ", ".join(known) or "none yet"
+        raise InputError(f"The encoder {encoder!r} has no scores (there are scores of {shown}): evaluate it first.")
+    return wanted
+
+
+def scored_pairs(workspace: Workspace, *, encoder_id: str, task: str) -> pd.DataFrame:
+    """Return sentence1, sentence2, subset, gold, predicted and error of a task's pairs.
+
+    The error is the predicted rank minus the gold rank, both as a share of all pairs. Raises InputError when the
+    encoder has no score on the task, or its predictions are gone.
+    """
+    scores = workspace.store.scores.matrix()
+    found = scores[(scores["encoder_id"] == encoder_id) & (scores["task"] == task)]
+    path = Path()
+    if len(found):
+        path = workspace.jobs.output(found.iloc[0]["job_id"], f"pairs-{task}.parquet")
+    if not path.is_file():
+        raise InputError(f"{encoder_id} has no predictions on {task}: evaluate it on the task first.")
+    pairs = pd.read_parquet(path)
+    return pairs.assign(error=pairs["predicted"].rank(pct=True) - pairs["gold"].rank(pct=True))
 
 
 @action

@@ -10,12 +10,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 import pipeline
+from pipeline.durable import write_text
 from pipeline.evaluation import benchmark, retrieval, sts, transfer
-from pipeline.records import EvalScore
-from workbench.cli.main import Answer, access, print_line, print_table, watch, write_json
+from pipeline.records import EvalScore, InputError
+from workbench.cli.main import Answer, access, ask, print_line, print_table, watch, write_json
 from workbench.workspace import workspace_root
 
 KINDS = ("retrieval", "transfer")
+_SLICES = 10
 _COLUMNS = {
     "retrieval": {
         "ndcg_at_10": "nDCG@10",
@@ -149,3 +151,50 @@ def fetch(options: argparse.Namespace) -> None:
         job = watch(call, started["job_id"], label="Fetching")
     print_line(f"{job['message']} They are in {started['folder']}.")
     write_json(options.json, started | {"message": job["message"]})
+
+
+def show_scores(options: argparse.Namespace) -> None:
+    """Print the scores of all encoders, or those of one with their intervals."""
+    if not options.encoder:
+        answer = ask(options, "scores")
+        columns = ("encoder_id", "task", "spearman", "pairs")
+        cells = [[row[name] for name in columns] for row in answer["scores"]]
+        rows: list[tuple[Any, ...]] = [(*names, f"{100 * score:.2f}", pairs) for *names, score, pairs in cells]
+        print_table("Spearman x100", ("encoder", "task", "score", "pairs"), rows)
+        write_json(options.json, answer)
+        return
+    answer = ask(options, "score_intervals", encoder=options.encoder, against=options.against)
+    gains = answer["gains"]
+    scored = answer["tasks"].items()
+    rows = [(task, _interval(score), _interval(gains[task]) if gains else None) for task, score in scored]
+    if "held_out" in answer:
+        rows.append(("held-out triplets", _interval(answer["held_out"]), None))
+    print_table(f"{options.encoder}, x100, with 95 % intervals", ("task", "score", "gain"), rows)
+    if answer["left_out"]:
+        print_line(f"Left out, because predictions are gone or pairs differ: {', '.join(answer['left_out'])}")
+    write_json(options.json, answer)
+
+
+def _interval(found: Answer) -> str:
+    value, low, high = (100 * found[name] for name in ("value", "low", "high"))
+    return f"{value:.2f} ({low:.2f} to {high:.2f})"
+
+
+def show_slices(options: argparse.Namespace) -> None:
+    """Print what costs an encoder most on a task, and write the sentences of the worst slice for a new corpus."""
+    answer = ask(
+        options, "worst_slices", encoder=options.encoder, task=options.task, slices=1000, pairs=options.pairs
+    )
+    titles = [row["title"] for row in answer["slices"]]
+    if options.slice and options.slice not in titles:
+        raise InputError(f"{options.task} has no slice {options.slice!r}; it has {', '.join(titles) or 'none'}.")
+    chosen = [row for row in answer["slices"] if options.slice in (None, row["title"])][:_SLICES]
+    rows = [(row["title"], row["pairs"], _interval(row["difference"]), f"{100 * row['cost']:+.2f}") for row in chosen]
+    print_table(f"{options.encoder} on {options.task}, x100", ("slice", "pairs", "to the rest", "costs"), rows)
+    for row in chosen[:1]:
+        shown = [(pair["sentence1"], pair["sentence2"], f"{pair['error']:+.2f}") for pair in row["worst"]]
+        print_table(f"Worst pairs of: {row['title']}", ("sentence 1", "sentence 2", "rank error"), shown)
+        if options.premises:
+            texts = dict.fromkeys(pair[side] for pair in row["worst"] for side in ("sentence1", "sentence2"))
+            write_text(options.premises, "".join(f"{' '.join(text.split())}\n" for text in texts))
+    write_json(options.json, answer | {"slices": chosen})

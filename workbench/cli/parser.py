@@ -52,9 +52,8 @@ def add_application(commands: Any) -> None:
     serve.add_argument(
         "--address", default="127.0.0.1", help="address to listen on; beyond loopback there is no login"
     )
-    command(
-        commands, "mcp", "workspace:serve_agents", "serve the actions to an agent: MCP on standard input and output"
-    )
+    agents = command(commands, "mcp", "workspace:serve_agents", "serve an agent: MCP on standard input and output")
+    agents.add_argument("--print-skill", action="store_true", help="print the SKILL.md that teaches the loop")
     command(commands, "doctor", "workspace:doctor", "check Python, CPU, GPU, disk, weights and the workspace")
     add_llms(commands)
     add_encoders(commands)
@@ -187,6 +186,18 @@ def add_stages(commands: Any) -> None:
     folder.add_argument("--sts-dir", type=Path, help="folder of TSV files or in SentEval's layout")
     folder.add_argument("--retrieval-dir", type=Path, help="folder of retrieval tasks in BEIR's layout")
     folder.add_argument("--transfer-dir", type=Path, help="SentEval's data folder, for its transfer tasks")
+
+    scores = command(commands, "scores", "evaluate:show_scores", "show scores, those of one encoder with intervals")
+    scores.add_argument("--encoder", help="an encoder with scores: its name, id or folder")
+    scores.add_argument("--against", metavar="ENCODER", help="another one, for what the first gains over it")
+    slices = command(
+        commands, "slices", "evaluate:show_slices", "show the kinds of pairs that cost an encoder most on a task"
+    )
+    slices.add_argument("--encoder", required=True, help="an encoder with a score on the task")
+    slices.add_argument("--task", required=True)
+    slices.add_argument("--slice", metavar="TITLE", help="only this one (default: the ten most costly)")
+    slices.add_argument("--pairs", type=at_least_one, default=5, help="worst pairs shown of each (default: 5)")
+    slices.add_argument("--premises", type=Path, help="file that receives the sentences of the first slice's pairs")
 
 
 def add_curation(commands: Any) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.records import InputError
 from workbench.cli.main import Answer, access, ask, print_line, print_table, require_file, watch, write_json
 from workbench.doctor import examine
+from workbench.paths import SKILL
 from workbench.workspace import rebuild as rebuild_database
 from workbench.workspace import workspace_root
 
@@ -186,6 +187,9 @@ def serve(options: argparse.Namespace) -> int | None:
 
 def serve_agents(options: argparse.Namespace) -> None:
     """Serve an agent until it closes standard input; through the server of the workspace where one owns it."""
+    if options.print_skill:
+        sys.stdout.write(SKILL.read_text(encoding="utf-8"))
+        return
     try:
         from workbench.agents import serve_stdio
     except ModuleNotFoundError as error:

@@ -14,7 +14,7 @@ from pipeline.weights import BUILT_IN_ENCODERS
 from workbench import state, theme
 from workbench.components.elements import counted, for_chart, plain, read_table, spearman
 from workbench.components.slice_view import ALL
-from workbench.results import members_of, title_of
+from workbench.results import members_of, same_pairs, title_of
 from workbench.store.files import PairSlice
 from workbench.workspace import Workspace
 
@@ -44,12 +44,6 @@ def difference(key: tuple[str, float, str, float], _before: pd.DataFrame, _after
     columns = [frame["predicted"].to_numpy() for frame in (_before, _after)]
     found = compare({"task": ScoredPairs(_before["gold"].to_numpy(), *columns)}, seed=0).average
     return found or Interval(float("nan"), float("nan"), float("nan"))
-
-
-def same_pairs(before: pd.DataFrame, after: pd.DataFrame) -> bool:
-    """Whether both evaluations used the same pairs in the same order."""
-    names = ["sentence1", "sentence2", "gold"]
-    return len(before) == len(after) and before[names].equals(after[names])
 
 
 def encoder_change(
