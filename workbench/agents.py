@@ -231,10 +231,10 @@ class Agents:
                 return SKILL.read_text(encoding="utf-8"), "text/markdown"
             if name in READING:
                 return _json(await self._run(name, {}))
-            readers = (self._triplets, self._triplet, self._job, self._result, self._report)
+            readers: list[Callable[..., Any]] = [self._triplets, self._triplet, self._job, self._result, self._report]
             for (template, _), reader in zip(TEMPLATES.values(), readers, strict=True):
                 if (named := UriTemplate.parse(f"{_SCHEME}{template}").match(uri)) is not None:
-                    return await reader(**named)  # type: ignore[arg-type]
+                    return await reader(**named)
             raise _Refusal(f"There is no resource {uri}; list the resources and their templates.")
         except _Refusal as refusal:
             raise MCPError(protocol.INVALID_PARAMS, str(refusal)) from refusal

@@ -68,10 +68,10 @@ def argument_schema(called: Action) -> dict[str, Any]:
 def _schema(annotation: Any) -> dict[str, Any]:
     from pydantic import TypeAdapter  # takes a moment, and only agents ask for schemas
 
-    kind = next((part for part in getattr(annotation, "__metadata__", ()) if is_dataclass(part)), None)
+    kind: Any = next((part for part in getattr(annotation, "__metadata__", ()) if is_dataclass(part)), None)
     if kind is None:
         return TypeAdapter(annotation).json_schema()
-    declared, hints = settings_of(kind), get_type_hints(kind)  # type: ignore[arg-type]
+    declared, hints = settings_of(kind), get_type_hints(kind)
     if not declared:
         return TypeAdapter(kind).json_schema()
     fields = {
