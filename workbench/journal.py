@@ -127,6 +127,12 @@ def parse_lines(chunk: bytes) -> tuple[list[Row], int]:
     return rows, damaged
 
 
+def damaged_lines(path: Path) -> list[int]:
+    """Return the numbers, from 1, of the whole lines that are no JSON or name no table."""
+    with path.open("rb") as file:
+        return [number for number, line in enumerate(file, 1) if parse_lines(line)[1]]
+
+
 def read_rows(path: Path) -> Iterable[Row]:
     """Yield every whole row of a journal in order, a chunk in memory at a time."""
     position = 0

@@ -195,7 +195,8 @@ def _require_free(address: str, port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or str(error)
             raise InputError(
-                f"Port {port} of {address} cannot be used ({error.strerror}); choose another with --port."
+                f"Port {port} of {address[:100]} cannot be used ({why}); choose another with --port or --address."
             ) from error

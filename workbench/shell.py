@@ -9,7 +9,7 @@ from typing import Final
 
 import streamlit as st
 
-from pipeline.records import InputError
+from pipeline.records import InputError, StorageError
 from workbench.components import elements
 from workbench.components.elements import plain
 from workbench.components.job_progress import running_now
@@ -102,7 +102,7 @@ def begin(title: str) -> Workspace:
     st.logo(ASSETS / ("logo-dark.svg" if dark else "logo.svg"), icon_image=ASSETS / "icon.svg", size="large")
     try:
         workspace = current_workspace()
-    except (InputError, OSError) as error:
+    except (InputError, StorageError, OSError) as error:
         st.title(title)
         st.error(plain(str(error)), icon=":material/lock:", title="The workspace could not be opened")
         st.stop()

@@ -21,7 +21,7 @@ from pipeline.records import InputError, StorageError
 from workbench.jobs.folder import ENDED, JobFolder, JobView, read_jobs
 from workbench.jobs.ingest import Ingester
 from workbench.jobs.runner import JobRunner
-from workbench.journal import FileLock, new_id
+from workbench.journal import FileLock, damaged_lines, new_id, whole_bytes
 from workbench.store.store import Store
 
 _POLL_S = 0.3
@@ -46,6 +46,7 @@ class Workspace:
         self.root.mkdir(parents=True, exist_ok=True)
         self._lock.take_or_explain()
         try:
+            self._remove_drafts()
             self.store = Store(self.root / "state.duckdb")
             folder = self.root / "jobs"
             folder.mkdir(exist_ok=True)
@@ -58,6 +59,12 @@ class Workspace:
         self._thread = Thread(target=self._look_after, name="workspace", daemon=True)
         self._thread.start()
         return self
+
+    def _remove_drafts(self) -> None:
+        """Remove what a killed backup or rebuild left; while we own the folder nobody is at work on them."""
+        for pattern in (".backup-*.duckdb*", "state.rebuilt.duckdb*"):
+            for path in self.root.glob(pattern):
+                path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Stop the thread and close the database; workers go on and are found again by the next owner."""
@@ -113,6 +120,14 @@ def workspace_root(named: Path | None = None) -> Path:
     if not chosen:
         chosen = Path(platformdirs.user_data_dir("multicsr")) / "default"
     return Path(chosen).expanduser().resolve()
+
+
+def require_workspace(root: Path) -> None:
+    """Raise InputError unless this folder is a workspace, whatever of it may be damaged or lost."""
+    if not root.is_dir():
+        raise InputError(f"There is no workspace {root}: check the name; `serve` and imports create one.")
+    if not any((root / name).exists() for name in ("state.duckdb", "owner.lock", "decisions.jsonl")):
+        raise InputError(f"The folder {root} is no workspace: name an existing one with --workspace.")
 
 
 _current: Workspace | None = None
@@ -254,27 +269,37 @@ def _failure(error: urllib.error.HTTPError) -> Exception:
     return RemoteFailure(sentence) if error.code >= 500 else InputError(sentence)
 
 
-def rebuild(root: Path) -> dict[str, int]:
-    """Replace the database by a fresh one with the same rows; return the number of rows per table.
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a rebuild made."""
 
-    The old file is kept beside the new one under another name. A workspace in use is an InputError.
+    rows: dict[str, int]
+    """Rows per table."""
+    left_out: list[str]
+    """A sentence for each file with something that could not be used."""
+
+
+def rebuild(root: Path) -> Rebuilt:
+    """Replace the database by a fresh one with the same rows; return what was made and what had to be left out.
+
+    The old file is kept beside the new one under another name, in place of an earlier one. A folder that is no
+    workspace, and one in use, is an InputError.
     """
     root = root.expanduser().resolve()
-    if not root.is_dir():
-        raise InputError(f"There is no workspace {root}; name an existing one with --workspace.")
+    require_workspace(root)
     lock = FileLock(root / "owner.lock")
     lock.take_or_explain()
     try:
         draft = root / "state.rebuilt.duckdb"
         _remove_draft(draft)
-        counts = _fill_database(root, draft)
+        rebuilt = _fill_database(root, draft)
         _swap_database(root / "state.duckdb", draft)
     finally:
         lock.release()
-    return counts
+    return rebuilt
 
 
-def _fill_database(root: Path, draft: Path) -> dict[str, int]:
+def _fill_database(root: Path, draft: Path) -> Rebuilt:
     with Store(draft, root=root) as store:  # opening reads imports, decisions and snapshots
         jobs = root / "jobs"
         records, set_aside = read_jobs(jobs) if jobs.is_dir() else ({}, {})
@@ -284,17 +309,38 @@ def _fill_database(root: Path, draft: Path) -> dict[str, int]:
                 store.journals.ingest_all(f"jobs/{job_id}", journal)
         views = [record.view(JobFolder(jobs / job_id).true_status()) for job_id, record in records.items()]
         store.jobs.mirror([view.row() for view in views])
-        return store.counts()
+        left_out = [*set_aside.values(), *store.snapshots.set_aside().values()]
+        journals = {"decisions": root / "decisions.jsonl"}
+        journals |= {f"imports/{path.stem}": path for path in sorted((root / "imports").glob("*.jsonl"))}
+        journals |= {f"jobs/{job_id}": JobFolder(jobs / job_id).journal for job_id in sorted([*records, *set_aside])}
+        for source, path in journals.items():
+            if path.exists() and (sentence := _left_out(path, store.journals.reading(source).rejected)):
+                left_out.append(sentence)
+        return Rebuilt(store.counts(), left_out)
+
+
+def _left_out(path: Path, rejected: int) -> str:
+    """Say which lines of a journal are damaged, and how many rows in whole lines were unusable; empty for none."""
+    lines = damaged_lines(path)
+    unusable, torn = rejected - len(lines), path.stat().st_size - whole_bytes(path)
+    listed = ", ".join(map(str, lines[:10])) + (f" and {len(lines) - 10} more" if len(lines) > 10 else "")
+    parts = [f"line {listed}"] if lines else []
+    parts += [f"{unusable} rows that lack a value or hold one of another type"] if unusable > 0 else []
+    parts += [f"{torn} bytes after the last line end"] if torn else []
+    return f"{path}: {'; '.join(parts)}." if parts else ""
 
 
 def _swap_database(database: Path, draft: Path) -> None:
     """Put the new file in place of the old one, whose log moves away with it."""
+    earlier = list(database.parent.glob("*-replaced-*.duckdb*"))
     kept = database.with_name(f"{new_id('replaced')}.duckdb")
     for suffix in (".wal", ""):  # the log first: a new file must never meet an old log
         old = Path(f"{database}{suffix}")
         if old.exists():
             old.replace(f"{kept}{suffix}")
     move_file(draft, database)
+    for path in earlier:
+        path.unlink(missing_ok=True)
 
 
 def _remove_draft(draft: Path) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,20 +16,51 @@ from pipeline.settings import MOST, setting_of, shown
 from pipeline.studies.spec import SAMPLE, Arm, Contrast, Curation, Evaluation, Study
 from pipeline.train_config import TrainConfig
 
+MOST_DEPTH, MOST_NODES = 30, 20_000
+"""Levels and values of a file, with every alias written out: nine nested aliases can stand for a billion values."""
+
 
 def read_yaml(text: str) -> Any:
-    """Read YAML, of which JSON is a part. Raises yaml.YAMLError, also for duplicate keys."""
-    return yaml.load(text, Loader=_Loader)
+    """Read YAML, of which JSON is a part; its size is checked before anything is built.
+
+    Raises yaml.YAMLError, also for duplicate keys and for numbers and dates that Python cannot hold.
+    """
+    _check_size(text)
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise yaml.YAMLError(str(error)) from error
+
+
+def _check_size(text: str) -> None:
+    sizes: dict[str, int] = {}
+    open_blocks: list[tuple[str | None, int]] = []  # anchor, and the values before the block
+    values = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        anchor = getattr(event, "anchor", None)
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_blocks.pop()
+            sizes[anchor or ""] = values - before
+        elif isinstance(event, yaml.NodeEvent):
+            values += sizes.get(anchor or "", 1) if isinstance(event, yaml.AliasEvent) else 1
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_blocks.append((anchor, values - 1))
+        if len(open_blocks) > MOST_DEPTH or values > MOST_NODES:
+            raise yaml.YAMLError(f"more than {MOST_DEPTH} levels or {MOST_NODES:,} values, aliases written out")
 
 
 class _Loader(yaml.SafeLoader):
     """Safe YAML without duplicate keys, of which the last would silently win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = next((key for key in keys if keys.count(key) > 1), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"{twice!r} is written twice", node.start_mark)
+        seen: set[Hashable] = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if isinstance(name, Hashable) and name in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{shown(name)} is written twice", node.start_mark
+                )
+            seen |= {name} if isinstance(name, Hashable) else set()  # one that is not is refused below
         return super().construct_mapping(node, deep)
 
 
@@ -41,10 +73,11 @@ class FileFields:
     def mapping(self, value: Any, known: tuple[str, ...], place: str) -> dict[str, Any]:
         """Return a block of settings; InputError if one is unknown."""
         if not isinstance(value, Mapping):
-            self.refuse(place or "the file", f"must be a block of settings, got {value!r}")
-        unknown = [str(key) for key in value if key not in known]
+            self.refuse(place or "the file", f"must be a block of settings, got {shown(value)}")
+        unknown = [shown(key).strip("'") for key in value if key not in known]
         if unknown:
-            self.refuse(place, f"has no setting {', '.join(unknown)}; it has {', '.join(known)}")
+            some = f"{', '.join(unknown[:5])}{' and others' * (len(unknown) > 5)}"
+            self.refuse(place, f"has no setting {some}; it has {', '.join(known)}")
         return dict(value)
 
     def list_of(self, fields: dict[str, Any], key: str, place: str = "") -> list[Any]:
@@ -53,7 +86,7 @@ class FileFields:
         if value is None:
             return []
         if not isinstance(value, list):
-            self.refuse(", ".join(filter(None, (place, key))), f"must be a list, got {value!r}")
+            self.refuse(", ".join(filter(None, (place, key))), f"must be a list, got {shown(value)}")
         return value
 
     def text(self, fields: dict[str, Any], key: str, default: str, place: str = "") -> str:
@@ -61,14 +94,14 @@ class FileFields:
         # YAML reads a name such as 1 or 1.5 as a number.
         value = fields.get(key, default)
         if not isinstance(value, str | int | float) or isinstance(value, bool):
-            self.refuse(", ".join(filter(None, (place, key))), f"must be text, got {value!r}; put it in quotes")
+            self.refuse(", ".join(filter(None, (place, key))), f"must be text, got {shown(value)}; put it in quotes")
         return " ".join(str(value).split())
 
     def optional(self, fields: dict[str, Any], key: str, kind: type, place: str = "") -> Any:
         """Return a value of exactly this type, or None if the field is missing."""
         value = fields.get(key)
         if value is not None and type(value) is not kind:
-            self.refuse(", ".join(filter(None, (place, key))), f"must be {kind.__name__}, got {value!r}")
+            self.refuse(", ".join(filter(None, (place, key))), f"must be {kind.__name__}, got {shown(value)}")
         return value
 
     def path(self, text: str) -> Path:
@@ -89,7 +122,7 @@ EVALUATION_FIELDS = ("sts_dir", "tasks", "held_out_from")
 CURATION_FIELDS = ("judge", "gold_dir", "alpha", "beta", "gamma")
 SWEEP_FIELDS = ("setting", "values", "arm")
 SEARCH_FIELDS = ("dev", "grid", "arm")
-MOST_SEEDS = 10_000
+MOST_SEEDS, MOST_ARMS, MOST_CELLS, LARGEST_STUDY_BYTES = 10_000, 1_000, 10_000, 256 << 10
 CONTRAST_FIELDS = ("name", "plus", "minus")
 
 Config = TypeVar("Config", GenerationConfig, TrainConfig, CurationRule)
@@ -103,19 +136,21 @@ def read_study(path: Path, *, sample: Path | None = None, sts_dir: Path | None =
     """
     where = path.name
     try:
+        if not path.is_file():  # a FIFO would be waited for
+            raise InputError(f"There is no study file {path}: check the name.")
+        if path.stat().st_size > LARGEST_STUDY_BYTES:
+            raise InputError(f"A study file has at most {LARGEST_STUDY_BYTES >> 10} KB; {where} is larger.")
         fields = read_yaml(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"There is no study file {path}: check the name.") from error
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise InputError(
-            f"{where} is no readable YAML ({' '.join(str(error).split())}); correct it there."
-        ) from error
+        why = " ".join(str(error).split())[:200]
+        raise InputError(f"{where} is no readable YAML ({why}); correct it there.") from error
     reader = _Reader(where, path.parent, sample)
     try:
         return reader.study(fields, sts_dir)
     except InputError as error:
-        message = str(error)
-        raise error if message.startswith(where) else InputError(f"{where}: {message}") from error
+        message = str(error) if str(error).startswith(where) else f"{where}: {error}"
+        cut = f"{message[:400]}…" if len(message) > 400 else message
+        raise InputError(cut) from error
 
 
 class _Reader(FileFields):
@@ -129,8 +164,13 @@ class _Reader(FileFields):
         fields = self.mapping(fields, STUDY_FIELDS, "")
         name = self.text(fields, "study", "")
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,59}", name):
-            self.refuse("study", f"must be small letters, digits and dashes, got {name!r}")
-        arms = [self.arm(fields, item, f"arm {number}") for number, item in enumerate(self.arm_items(fields), 1)]
+            self.refuse("study", f"must be small letters, digits and dashes, got {shown(name)}")
+        items = self.arm_items(fields)
+        seeds = self.seeds(fields.get("seeds", 5))
+        if len(items) > MOST_ARMS or len(items) * len(seeds) > MOST_CELLS:
+            limits = f"a study has at most {MOST_ARMS:,} arms and {MOST_CELLS:,} training runs"
+            self.refuse("arms", f"there are {len(items):,}, with {len(seeds):,} seeds; {limits}")
+        arms = [self.arm(fields, item, f"arm {number}") for number, item in enumerate(items, 1)]
         return Study(
             name=name,
             title=self.text(fields, "title", name),
@@ -139,7 +179,7 @@ class _Reader(FileFields):
             premises_name=self.optional(fields, "premises", str) or "",
             column=self.optional(fields, "column", str),
             limit=self.rows(fields, "limit"),
-            seeds=self.seeds(fields.get("seeds", 5)),
+            seeds=seeds,
             baseline=self.text(fields, "baseline", arms[0].name if arms else ""),
             evaluation=self.evaluation(fields.get("evaluation") or {}, sts_dir),
             arms=tuple(arms),
@@ -161,7 +201,7 @@ class _Reader(FileFields):
             named: Any = search.get("grid")
             if not isinstance(named, Mapping) or not named:
                 self.refuse(
-                    "search, grid", f"must be a block such as train.mask_threshold: [0.8, 0.9], got {named!r}"
+                    "search, grid", f"must be a block such as train.mask_threshold: [0.8, 0.9], got {shown(named)}"
                 )
             grid = {str(setting): self.list_of(dict(named), setting, place="search, grid") for setting in named}
             items += self.combinations(grid, search, "search", "search, grid")
@@ -174,7 +214,12 @@ class _Reader(FileFields):
         base = self.mapping(block.get("arm") or {}, ARM_FIELDS, f"{place}, arm")
         for setting in grid:
             if setting != "size" and setting.rpartition(".")[0] not in ("generation", "curation", "train"):
-                self.refuse(setting_place, f"must be size or generation., curation. or train.FIELD, got {setting!r}")
+                self.refuse(
+                    setting_place, f"must be size or generation., curation. or train.FIELD, got {shown(setting)}"
+                )
+        arms = prod(map(len, grid.values()))
+        if arms > MOST_ARMS:
+            self.refuse(place, f"makes {shown(arms)} arms, and a study has at most {MOST_ARMS:,}")
         return [with_settings(base, dict(zip(grid, values, strict=True))) for values in product(*grid.values())]
 
     def search_on(self, fields: dict[str, Any]) -> tuple[str, ...]:
@@ -191,7 +236,7 @@ class _Reader(FileFields):
         name = self.text(fields, "name", "", place=place)
         if not name:
             self.refuse(place, "has no name; give it one")
-        place = f"arm {name!r}"
+        place = f"arm {shown(name)}"
         file, snapshot = self.optional(fields, "triplets", str, place), self.optional(fields, "snapshot", str, place)
         if file is not None and snapshot is not None:
             self.refuse(place, "names both triplets and a snapshot; keep one")
@@ -258,7 +303,7 @@ class _Reader(FileFields):
     def contrast(self, item: Any) -> Contrast:
         fields = self.mapping(item, CONTRAST_FIELDS, "contrasts")
         name = self.text(fields, "name", "", place="contrasts")
-        place = f"contrast {name!r}"
+        place = f"contrast {shown(name)}"
         plus = tuple(map(str, self.list_of(fields, "plus", place=place)))
         minus = tuple(map(str, self.list_of(fields, "minus", place=place)))
         if not (name and plus and minus):

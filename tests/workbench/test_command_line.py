@@ -101,6 +101,10 @@ def test_bad_settings_and_missing_folders_are_refused_in_one_sentence(workbench,
         ("llms add a --url http://127.0.0.1:1 --price-in nan", "price_in must be a number, got nan."),
         (f"import-premises PREMISES --name {'x' * 100_000}", "The name of a corpus must have 1 to 255"),
         ("import-premises PREMISES --name=", "The name of a corpus must have 1 to 255"),
+        ("jobs", "There is no workspace"),
+        ("export x.jsonl --snapshot s", "There is no workspace"),
+        ("serve --address a.name.of.no.machine.example", "cannot be used"),
+        (f"serve --address {'x' * 300}", "cannot be used"),
     ],
 )
 def test_what_no_setting_can_be_is_one_sentence(capsys, tmp_path, arguments, told):
@@ -110,6 +114,41 @@ def test_what_no_setting_can_be_is_one_sentence(capsys, tmp_path, arguments, tol
     assert main([*words, "--workspace", str(tmp_path / "workspace")]) == 2
     error = " ".join(capsys.readouterr().err.split())
     assert told in error and error.endswith(".") and len(error) < 400
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("serve --port 99999", "must be a port from 1 to 65,535, got '99999'"),
+        ("serve --port 0", "must be a port"),
+        (f"serve --port {'9' * 5000}", "must be a port"),
+        ("curate list --limit -1", "must be a whole number from 1"),
+        ("curate next --by A --limit 0", "must be a whole number from 1"),
+        ("move job --up -1", "must be a whole number from 1"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_by_the_parser(capsys, arguments, told):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments.split())
+    assert ended.value.code == 2
+    assert told in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_mistyped_workspace_is_not_created(capsys, tmp_path):
+    (tmp_path / "papers").mkdir()
+    for name in ("mistyped", "papers"):
+        for command in ("jobs", "rebuild", "curate list", "llms list", "call overview", "backup copy.duckdb"):
+            assert main([*command.split(), "--workspace", str(tmp_path / name)]) == 2
+            assert str(tmp_path / name) in capsys.readouterr().err.replace("\n", "")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "papers"]
+
+
+@pytest.mark.parametrize("order", ["call overview {} --workspace W", "call --workspace W overview {}",
+                                   "call overview --workspace W {}"])  # fmt: skip
+def test_options_may_stand_between_the_words_of_a_command(capsys, tmp_path, order):
+    Workspace(tmp_path).open().close()
+    assert main(order.replace("W", str(tmp_path)).split()) == 0
+    assert json.loads(capsys.readouterr().out)["premises"] == 0
 
 
 def test_a_corrupted_gguf_is_refused_in_one_sentence(workbench, tmp_path: Path):

@@ -8,6 +8,8 @@ import pytest
 from stand_ins import generating
 
 from pipeline.records import StorageError
+from tests.workbench.processes import wait_for
+from workbench.actions import ACTIONS
 from workbench.jobs.folder import JobFolder
 from workbench.journal import read_rows
 from workbench.store.decisions import Decision
@@ -71,3 +73,34 @@ def test_decision_on_a_full_disk_is_refused_with_a_sentence(small_disk, stand_in
         filler.unlink()
         workspace.store.decisions.append([Decision(f"{job_id}-p0", "reject")])
         assert workspace.store.decisions.latest()["action"].tolist() == ["reject"]
+
+
+def fill(folder):
+    if (folder / "filler").exists():
+        return
+    with pytest.raises(OSError, match="No space left"), (folder / "filler").open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+
+
+@pytest.mark.parametrize("kind", ["premises", "triplets"])
+def test_an_import_cut_between_journal_and_commit_comes_by_itself_and_once(small_disk, tmp_path, monkeypatch, kind):
+    lines = [f"Sentence number {i} of a corpus." for i in range(5000)]
+    file = tmp_path / f"{kind}.csv"
+    triplets = ["sent0,sent1,hard_neg", *(f"{line},So {line},Not {line}" for line in lines)]
+    file.write_text("\n".join(["premise", *lines] if kind == "premises" else triplets))
+    run = ACTIONS["import_premises" if kind == "premises" else "import_triplets"]
+    with Workspace(small_disk / "ws") as workspace:
+        ingest_all = workspace.store.journals.ingest_all
+        monkeypatch.setattr(workspace.store.journals, "ingest_all", lambda *a: (fill(small_disk), ingest_all(*a))[1])
+        with pytest.raises(StorageError, match="is full"):
+            run(workspace, path=str(file))
+        monkeypatch.undo()
+        (small_disk / "filler").unlink()
+        enlarge(small_disk)
+        wait_for(lambda: workspace.store.overview()[kind] == 5000)
+        again = run(workspace, path=str(file))
+        assert again[kind] == 5000 and workspace.store.overview()[kind] == 5000
+        assert len(list((small_disk / "ws" / "imports").iterdir())) == 1
+    with Workspace(small_disk / "ws") as workspace:
+        assert workspace.store.overview()[kind] == 5000

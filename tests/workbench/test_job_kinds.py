@@ -127,7 +127,7 @@ def test_a_rebuild_keeps_the_rows_of_a_job_whose_spec_is_damaged(workspace):
     workspace.close()
     (root / "jobs" / job_id / "spec.json").write_bytes(b"")
     spoil(root / "jobs")
-    assert rebuild(root)["triplets"] == 4
+    assert rebuild(root).rows["triplets"] == 4
     assert list(read_jobs(root / "jobs")[0]) == []
     with Workspace(root) as again:
         assert again.store.counts()["triplets"] == 4

@@ -1,4 +1,5 @@
 import threading
+from random import Random
 
 import duckdb
 import pandas as pd
@@ -9,6 +10,9 @@ from store_samples import add_import, dump, premises, triplet_row
 from pipeline.config import CurationRule
 from pipeline.curation.calibration import Calibration
 from pipeline.records import InputError
+from workbench.cli.main import main
+from workbench.doctor.checks import database
+from workbench.doctor.probe import ProbeResult, probe_database
 from workbench.store import Store
 from workbench.store.connection import run
 from workbench.store.decisions import Decision
@@ -66,11 +70,82 @@ def test_rebuilt_database_is_equal_row_for_row(workspace, filled):
     (root / "state.duckdb").write_bytes(b"overwritten by accident " * 1000)
     with pytest.raises(InputError, match="rebuild"):
         Workspace(root).open()
-    counts = rebuild(root)
-    assert counts == {name: len(rows) for name, rows in filled.items()}
+    rebuilt = rebuild(root)
+    assert rebuilt.rows == {name: len(rows) for name, rows in filled.items()}
+    assert rebuilt.left_out == []
     with Store(root / "state.duckdb") as store:
         assert dump(store) == filled
     assert list(root.glob("*replaced*.duckdb"))  # the old file is kept
+
+
+def test_a_rebuild_says_what_it_left_out(workspace, filled):
+    root, before = workspace.root, workspace.store.counts()
+    workspace.close()
+    log = root / "decisions.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(lines[0] + lines[1][:40] + b"\n" + b"".join(lines[2:]) + b'{"table": "decis')
+    imported = next(path for path in (root / "imports").glob("*.jsonl") if b"corpus" in path.read_bytes())
+    imported.write_bytes(b"\0" * 30 + b"\n" + imported.read_bytes())
+    (root / "snapshots" / "zz.json").write_bytes(b"")
+    rebuilt = rebuild(root)
+    told = {sentence.split(": ")[0]: sentence for sentence in rebuilt.left_out}
+    assert told[str(log)] == f"{log}: line 2; 16 bytes after the last line end."
+    assert told[str(imported)] == f"{imported}: line 1."
+    assert any("zz.json" in sentence for sentence in rebuilt.left_out) and len(rebuilt.left_out) == 3
+    assert rebuilt.rows["premises"] == before["premises"]
+    assert rebuilt.rows["decision_batches"] == before["decision_batches"] - 1
+
+
+def test_what_a_killed_backup_or_rebuild_left_is_removed(workspace):
+    root = workspace.root
+    workspace.close()
+    for name in (".backup-0a.duckdb", ".backup-0a.duckdb.wal", "state.rebuilt.duckdb"):
+        (root / name).write_bytes(b"x")
+    for _ in range(3):
+        rebuild(root)
+    Workspace(root).open().close()
+    assert not list(root.glob(".backup-*")) and not list(root.glob("state.rebuilt*"))
+    assert len(list(root.glob("*-replaced-*.duckdb"))) == 1
+
+
+@pytest.mark.parametrize("folder", ["absent", "", "other"])
+def test_only_a_workspace_is_rebuilt(tmp_path, folder):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("x")
+    with pytest.raises(InputError, match="workspace"):
+        rebuild(tmp_path / folder)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["other", "thesis.txt"]
+
+
+def damage(path, kind):
+    """Spoil the file behind its header (three blocks of 4 KiB)."""
+    data = bytearray(path.read_bytes())
+    if kind == "short":
+        data = data[: 12_288 + (len(data) - 12_288) // 2]
+    else:
+        numbers = Random(kind)
+        for _ in range(60):
+            data[numbers.randrange(12_288, len(data))] ^= 0xFF
+    path.write_bytes(data)
+
+
+def test_damage_behind_the_header_is_one_sentence_and_rebuild_helps(workspace, filled, capfd):
+    root = workspace.root
+    workspace.close()
+    whole, refused = (root / "state.duckdb").read_bytes(), 0
+    for kind in ("short", 1, 2, 3):
+        (root / "state.duckdb").write_bytes(whole)
+        damage(root / "state.duckdb", kind)
+        answer = probe_database(str(root / "state.duckdb"))
+        assert database(root, ProbeResult(answer)).state == "error"
+        for command in (["curate", "list"], ["backup", str(root.parent / f"copy-{kind}")]):
+            status = main([*command, "--workspace", str(root)])
+            told = capfd.readouterr().err
+            assert status in (0, 2) and "Traceback" not in told, told
+            refused += status == 2
+            assert status == 0 or ("rebuild" in told and "state.duckdb" in told), told
+    assert refused >= 4
+    assert rebuild(root).rows == {name: len(rows) for name, rows in filled.items()}
 
 
 def test_work_goes_on_after_a_rebuild(workspace, filled):

@@ -51,6 +51,33 @@ def test_an_import_written_but_not_stored_is_stored_at_the_next_start(tmp_path, 
         assert not list((tmp_path / "imports").glob(DRAFTS))
 
 
+def test_the_same_import_under_the_same_name_is_one(store):
+    frame = pd.DataFrame({"premise_id": ["b"], "premise": ["B"], "positive": ["p"], "hard_negative": ["n"]})
+    assert add_import(store, "mine", "mine.jsonl", frame) == add_import(store, "mine", "mine.jsonl", frame)
+    other = (
+        add_import(store, "theirs", "mine.jsonl", frame),
+        add_import(store, "mine", "mine.jsonl", frame.assign(positive="q")),
+    )
+    assert len({*other, *store.triplets.attempts()["attempt_id"]}) == 3
+    corpora = [store.premises.add_corpus(name, "a.txt", premises(3), {}, 0) for name in ("a", "a", "b")]
+    assert corpora[0] == corpora[1] != corpora[2]
+    assert store.counts()["premises"] == 6
+
+
+def test_descriptions_that_are_no_snapshots_are_set_aside(tmp_path):
+    (tmp_path / "snapshots").mkdir()
+    odd = {"empty": b"", "torn": b'{"snapshot_id": "torn", "name"', "list": b"[]", "poor": b'{"snapshot_id": "poor"}'}
+    for name, content in odd.items():
+        (tmp_path / "snapshots" / f"{name}.json").write_bytes(content)
+    (tmp_path / "snapshots" / "folder.json").mkdir()
+    with Store(tmp_path / "state.duckdb") as store:
+        made = store.snapshots.create("frozen", [], None, None, pd.DataFrame([triplet_row("t")]))
+        assert store.snapshots.list() == [made]
+        aside = store.snapshots.set_aside()
+        assert set(aside) == {*(f"{name}.json" for name in odd), "folder.json"}
+        assert all(sentence.endswith(".") and "\n" not in sentence for sentence in aside.values())
+
+
 def test_a_snapshot_described_but_not_stored_is_stored_at_the_next_start(tmp_path, monkeypatch):
     path = tmp_path / "state.duckdb"
     with Store(path) as store:

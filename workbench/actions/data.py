@@ -260,8 +260,8 @@ def open_sample(workspace: Workspace) -> Answer:
     frame = pd.read_parquet(SAMPLE_CORPUS)
     corpus_id = new_id("corpus")
     header = {"kind": "corpus", "name": NAME, "origin": SAMPLE_CORPUS.name, "duplicates": 0, "rejected": {}}
-    workspace.store.imports.add(corpus_id, lambda: header, _rows(corpus_id, frame))
-    return _answer(workspace, corpus_id)
+    kept = workspace.store.imports.add(corpus_id, lambda: header, _rows(corpus_id, frame), digest=lambda: NAME)
+    return _answer(workspace, kept)
 
 
 def attempt_of(corpus_id: str, omega: float) -> str:

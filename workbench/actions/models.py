@@ -83,8 +83,8 @@ def add_encoder(workspace: Workspace, *, folder: str, name: str = "") -> Answer:
     encoder_id = new_id("encoder")
     row = {"table": "encoders", "encoder_id": encoder_id, "name": called, "folder": str(path), "created_at": now()}
     header = {"kind": "encoder", "name": called, "origin": str(path), "duplicates": 0, "rejected": {}}
-    workspace.store.imports.add(encoder_id, lambda: header, [row])
-    return {"encoder_id": encoder_id, "name": called}
+    kept = workspace.store.imports.add(encoder_id, lambda: header, [row], digest=lambda: str(path))
+    return {"encoder_id": kept, "name": called}
 
 
 @action

@@ -10,7 +10,7 @@ from pipeline.durable import write_bytes
 from pipeline.evaluation.benchmark import is_held_out
 from pipeline.records import InputError
 from pipeline.studies.spec import Study
-from pipeline.studies.spec_file import read_study
+from pipeline.studies.spec_file import LARGEST_STUDY_BYTES, read_study
 from pipeline.train_config import TrainConfig
 from workbench.actions.call import Answer, action
 from workbench.actions.evaluation import checked_folder, find_encoder, find_snapshot, held_out_rows
@@ -19,8 +19,6 @@ from workbench.jobs.kinds import PreviewSpec, StudySpec, TrainSpec
 from workbench.paths import SAMPLE_CORPUS
 from workbench.study_runs import study_command, study_file
 from workbench.workspace import Workspace
-
-LARGEST_STUDY_BYTES = 1 << 20
 
 
 @action

@@ -17,7 +17,7 @@ _SENTENCES = ("premise", "positive", "hard_negative")
 def judge(options: argparse.Namespace) -> None:
     """Score the triplets of the chosen generation runs."""
     gold_dir = str(options.gold_dir.resolve()) if options.gold_dir else None
-    with access(options.workspace) as call:
+    with access(options) as call:
         attempts = options.attempt or all_runs(call)
         started = call("start_judge", attempt_ids=attempts, judges=options.judge, gold_dir=gold_dir)
         watch(call, started["job_id"], label="Judging")
@@ -55,7 +55,7 @@ def decide(options: argparse.Namespace) -> None:
 def bulk(options: argparse.Namespace) -> None:
     """Decide all triplets that match a filter as one step, or with --dry-run print how many match."""
     chosen = filter_fields(options)
-    with access(options.workspace) as call:
+    with access(options) as call:
         total = call("list_triplets", filter=chosen, limit=1)["total"]
         if options.dry_run:
             print_line(f"{total} triplets match; nothing was decided.")
@@ -87,7 +87,7 @@ def step(options: argparse.Namespace) -> None:
 
 def show_next(options: argparse.Namespace) -> None:
     """Show the next triplets of an annotator's queue."""
-    with access(options.workspace) as call:
+    with access(options) as call:
         answer = call(
             "queue",
             annotator=options.by,
@@ -130,7 +130,7 @@ def history(options: argparse.Namespace) -> None:
 
 def regenerate(options: argparse.Namespace) -> None:
     """Regenerate one side of a triplet and show the result."""
-    with access(options.workspace) as call:
+    with access(options) as call:
         started = call("start_regenerate", triplet_id=options.triplet, side=options.side)
         watch(call, started["job_id"], label="Regenerating")
         [made] = call("list_triplets", filter={"attempt_ids": [started["job_id"]]})["triplets"]
@@ -156,7 +156,7 @@ def save_rule(options: argparse.Namespace) -> None:
 def guidelines(options: argparse.Namespace) -> None:
     """Show the guidelines and the share that every annotator decides, or change them."""
     text = None if options.file is None else require_file(options.file).read_text(encoding="utf-8")
-    with access(options.workspace) as call:
+    with access(options) as call:
         if text is None and options.shared is None:
             answer = call("curation_notes")
         else:
@@ -169,7 +169,7 @@ def guidelines(options: argparse.Namespace) -> None:
 def freeze(options: argparse.Namespace) -> None:
     """Apply the rule and people's decisions, and freeze the result under a name."""
     from_fields(CurationRule, settings(options))
-    with access(options.workspace) as call:
+    with access(options) as call:
         attempts = options.attempt or all_runs(call)
         rule = chosen_rule(call, options)
         answer = call("curate", attempt_ids=attempts, judge_id=options.judge, rule=rule, name=options.name)

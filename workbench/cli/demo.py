@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> None:
     """Write and judge a few triplets, keep one encoder and its map, run the study and print its tables."""
     if options.sts_dir is None:
         print_line("No folder of STS tasks was named (STS_DIR=folder): encoders are compared on held-out triplets.")
-    with access(options.workspace) as call:
+    with access(options) as call:
         corpus_id, refined = open_sample(call)
         write_live(call, corpus_id, limit=options.limit or LIVE)
         study = read_study(study_file(options.file), sample=SAMPLE_CORPUS)

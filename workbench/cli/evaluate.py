@@ -146,7 +146,7 @@ def print_summary(answer: Answer) -> None:
 
 def fetch(options: argparse.Namespace) -> None:
     """Fetch tasks and print their folder."""
-    with access(options.workspace) as call:
+    with access(options) as call:
         started = call("start_fetch", kind=options.kind, tasks=options.task)
         job = watch(call, started["job_id"], label="Fetching")
     print_line(f"{job['message']} They are in {started['folder']}.")

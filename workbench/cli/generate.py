@@ -28,7 +28,7 @@ def run_generate(options: argparse.Namespace) -> None:
 
 def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
     """Queue the job, follow it, print its outcomes."""
-    with access(options.workspace) as call:
+    with access(options) as call:
         corpus = options.corpus
         if options.premises is not None:
             path = str(require_file(options.premises))
@@ -103,7 +103,7 @@ def show_llms(options: argparse.Namespace) -> None:
 
 def add_llm(options: argparse.Namespace) -> None:
     """Check an LLM and add it."""
-    with access(options.workspace) as call:
+    with access(options) as call:
         path = str(options.path.expanduser().resolve()) if options.path else None
         where = {"path": path, "url": options.url, "hub": options.hub, "revision": options.revision or ""}
         where["preset"] = options.preset
@@ -113,7 +113,7 @@ def add_llm(options: argparse.Namespace) -> None:
 
 def check_llm(options: argparse.Namespace) -> None:
     """Check an LLM again."""
-    with access(options.workspace) as call:
+    with access(options) as call:
         followed(call, call("check_llm", name=options.name), options)
 
 
@@ -153,7 +153,7 @@ def print_llms(llms: list[dict[str, Any]]) -> None:
 
 def write_premises(options: argparse.Namespace) -> None:
     """Queue the job, follow it, print how many sentences were kept, and the name of the corpus."""
-    with access(options.workspace) as call:
+    with access(options) as call:
         started = call("start_write_premises", config=settings(options), name=options.name)
         view = watch(call, started["job_id"], label="Writing premises")
     details = view["details"]

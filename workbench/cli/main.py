@@ -17,7 +17,7 @@ from rich.table import Table
 from pipeline.durable import os_error_sentence, write_text
 from pipeline.records import InputError, StorageError, TrainingError
 from workbench.cli.parser import build_parser, with_freeze
-from workbench.workspace import RemoteFailure, RemoteWorkspace, Workspace, workspace_root
+from workbench.workspace import RemoteFailure, RemoteWorkspace, Workspace, require_workspace, workspace_root
 
 Answer = dict[str, Any]
 """What an action returns: names and JSON values."""
@@ -86,9 +86,14 @@ def print_line(text: str) -> None:
 
 
 @contextmanager
-def access(named: Path | None) -> Iterator[Call]:
-    """Yield a function that runs an action on the named or default workspace: through its server when one owns it."""
-    root = workspace_root(named)
+def access(named: Namespace | Path) -> Iterator[Call]:
+    """Yield a function that runs an action on a workspace or that of the options: through its server if one owns it.
+
+    A workspace that --workspace names is created only by commands that bring something in.
+    """
+    root = named if isinstance(named, Path) else workspace_root(named.workspace)
+    if isinstance(named, Namespace) and named.workspace is not None and named.needs_workspace:
+        require_workspace(root)
     remote = RemoteWorkspace.find(root)
     if remote is not None:
         yield remote.call
@@ -101,7 +106,7 @@ def access(named: Path | None) -> Iterator[Call]:
 
 def ask(options: Namespace, action: str, /, **arguments: Any) -> Answer:
     """Run one action on the workspace of the options and return its answer."""
-    with access(options.workspace) as call:
+    with access(options) as call:
         return call(action, **arguments)
 
 

@@ -45,6 +45,29 @@ def at_least_one(text: str) -> int:
     return int(text)
 
 
+def port_number(text: str) -> int:
+    """Return a port; argparse turns the error into a sentence."""
+    if not text.isdecimal() or len(text) > 5 or not 1 <= int(text) <= 65_535:
+        raise argparse.ArgumentTypeError(f"must be a port from 1 to 65,535, got {shown(text)}")
+    return int(text)
+
+
+class Words(argparse.ArgumentParser):
+    """A parser that takes options before, between and after the other words of a command."""
+
+    _is_nested = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse as parse_known_intermixed_args does; a parser of commands, which cannot, parses as usual."""
+        if self._is_nested or self._subparsers is not None:
+            return super().parse_known_args(args, namespace)
+        self._is_nested = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_nested = False
+
+
 def words_between_commas(text: str) -> tuple[str, ...]:
     """Return the parts of a list that is typed as one option."""
     return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -16,15 +16,23 @@ from pipeline.generation.llms.presets import PRESETS
 from pipeline.generation.llms.registry import LLMEntry
 from pipeline.train_config import TrainConfig
 from workbench import __version__
-from workbench.cli.options import add_settings, at_least_one, complete_files, words_between_commas
+from workbench.cli.options import Words, add_settings, at_least_one, complete_files, port_number, words_between_commas
 from workbench.store.decisions import BULK_ACTIONS
 from workbench.store.filters import Order, TripletFilter
+
+CREATING = frozenset(
+    (
+        *("demo", "serve", "doctor", "study", "fetch", "import", "import-premises", "import-pairs"),
+        *("write-premises", "generate", "evaluate", "add", "save"),
+    )
+)
+"""Commands that bring something in and so may create the workspace that --workspace names."""
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser; each command carries `run`, a function of the parsed options."""
     is_script = Path(sys.argv[0]).name == "multicsr"
-    parser = argparse.ArgumentParser(
+    parser = Words(
         prog="multicsr" if is_script else "python -m workbench",
         description="The MultiCSR workbench without a browser.",
     )
@@ -48,7 +56,7 @@ def add_application(commands: Any) -> None:
     demo.add_argument("--seeds", type=at_least_one, default=3, help="seeds of the study (default: 3)")
     demo.set_defaults(file=Path("stages"), out=None, dry_run=False, download=False)  # those of the command study
     serve = command(commands, "serve", "workspace:serve", "serve the app on this workspace")
-    serve.add_argument("--port", type=int, default=8501)
+    serve.add_argument("--port", type=port_number, default=8501)
     serve.add_argument(
         "--address", default="127.0.0.1", help="address to listen on; beyond loopback there is no login"
     )
@@ -70,8 +78,8 @@ def add_application(commands: Any) -> None:
     move = command(commands, "move", "workspace:move", "move a waiting job up or down its queue")
     move.add_argument("job_id")
     places = move.add_mutually_exclusive_group(required=True)
-    places.add_argument("--up", type=int, metavar="N", help="N places up")
-    places.add_argument("--down", type=int, metavar="N", help="N places down")
+    places.add_argument("--up", type=at_least_one, metavar="N", help="N places up")
+    places.add_argument("--down", type=at_least_one, metavar="N", help="N places down")
     call = command(commands, "call", "workspace:call_action", "call any action by name, as the HTTP interface does")
     call.add_argument("action", help="name of the action; a wrong one lists them all")
     call.add_argument("arguments", nargs="?", default="{}", help="JSON object, or - to read it from standard input")
@@ -240,7 +248,7 @@ def add_curation(commands: Any) -> None:
     for parser, rows in ((queue, 1), (listed, 50)):
         parser.add_argument("--order", choices=get_args(Order), default="arrival", help="(default: arrival)")
         parser.add_argument(
-            "--limit", type=int, default=rows, metavar="N", help=f"triplets to show (default: {rows})"
+            "--limit", type=at_least_one, default=rows, metavar="N", help=f"triplets to show (default: {rows})"
         )
 
     freeze = command(curate, "freeze", "curate:freeze", "apply rule and decisions, freeze a snapshot")
@@ -330,5 +338,5 @@ def command(commands: Any, name: str, target: str, help: str) -> argparse.Argume
     def run(options: argparse.Namespace) -> int | None:
         return getattr(import_module(f"workbench.cli.{module}"), function)(options)
 
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, needs_workspace=name not in CREATING)
     return parser

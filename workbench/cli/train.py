@@ -48,7 +48,7 @@ def in_workspace(options: argparse.Namespace) -> Answer:
     if options.snapshot is None:
         raise InputError("train needs --snapshot NAME of the workspace, or --triplets FILE with --out DIR.")
     sts_dir = str(options.sts_dir.resolve()) if options.sts_dir else None
-    with access(options.workspace) as call:
+    with access(options) as call:
         held_out = options.snapshot if options.hold_out else None
         started = call(
             "start_train", snapshot_id=options.snapshot, config=settings(options), sts_dir=sts_dir, held_out=held_out

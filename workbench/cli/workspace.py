@@ -35,7 +35,7 @@ def move(options: argparse.Namespace) -> None:
 
 def resume(options: argparse.Namespace) -> None:
     """Resume a job and follow it to its end."""
-    with access(options.workspace) as call:
+    with access(options) as call:
         call("resume", job_id=options.job_id)
         view = watch(call, options.job_id, label="Resumed")
     write_json(options.json, view)
@@ -106,7 +106,7 @@ def print_rejected(answer: Answer) -> None:
 
 def fetch_premises(options: argparse.Namespace) -> None:
     """Fetch a corpus from the hub and follow its job."""
-    with access(options.workspace) as call:
+    with access(options) as call:
         started = call(
             "start_fetch_premises",
             hub=options.file,
@@ -173,9 +173,11 @@ def backup(options: argparse.Namespace) -> None:
 
 def rebuild(options: argparse.Namespace) -> None:
     """Replay journals, imports and decisions into a fresh database; the old file is kept beside it."""
-    counts = rebuild_database(workspace_root(options.workspace))
-    print_table("Rebuilt", ("table", "rows"), sorted(counts.items()))
-    write_json(options.json, counts)
+    rebuilt = rebuild_database(workspace_root(options.workspace))
+    print_table("Rebuilt", ("table", "rows"), sorted(rebuilt.rows.items()))
+    if rebuilt.left_out:
+        print_line("Left out, because it is damaged:\n" + "\n".join(rebuilt.left_out))
+    write_json(options.json, rebuilt.rows | {"left_out": rebuilt.left_out})
 
 
 def serve(options: argparse.Namespace) -> int | None:

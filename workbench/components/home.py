@@ -143,8 +143,11 @@ def _action(box: Box, on_import: Callable[[], None], *, stands_out: bool) -> Non
 
 def job_list(workspace: Workspace) -> None:
     """Draw running, stopped and past jobs; redraws itself while one runs."""
-    if aside := workspace.jobs.set_aside():
-        st.warning(plain(f"Unreadable jobs were skipped: {' '.join(aside.values())}"), icon=":material/folder_off:")
+    for what, aside in (("jobs", workspace.jobs.set_aside()), ("snapshots", workspace.store.snapshots.set_aside())):
+        if aside:
+            st.warning(
+                plain(f"Unreadable {what} were skipped: {' '.join(aside.values())}"), icon=":material/folder_off:"
+            )
     jobs = _listed(workspace)
     if not jobs:
         return

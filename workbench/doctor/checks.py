@@ -209,7 +209,10 @@ def examine_workspace(root: Path) -> list[Finding]:
     database_file = root / "state.duckdb"
     if database_file.exists():
         findings.append(database(root, run_probe("database", str(database_file))))
-    return [*findings, jobs(root)]
+    findings.append(jobs(root))
+    if any((root / "snapshots").glob("*.json")):
+        findings.append(snapshots(run_probe("snapshots", str(root / "snapshots"))))
+    return findings
 
 
 def folder(root: Path) -> Finding:
@@ -259,6 +262,17 @@ def jobs(root: Path) -> Finding:
         advice = "Resume them on the Home page or with `python -m workbench jobs`; no saved row was lost."
         return Finding("Jobs", "warning", f"{detail}; interrupted: {', '.join(interrupted)}", advice)
     return Finding("Jobs", "ok", detail)
+
+
+def snapshots(result: ProbeResult) -> Finding:
+    """How many snapshots can be read, and whether their files are there."""
+    if result.failure:
+        return Finding("Snapshots", "error", result.failure, f"{install_advice()} again: the store does not load.")
+    detail = f"{result.answer['snapshots']} in all"
+    if not (wrong := result.answer["wrong"]):
+        return Finding("Snapshots", "ok", detail)
+    advice = "Other snapshots are not affected; restore these files from a backup, or remove them and freeze again."
+    return Finding("Snapshots", "warning", f"{detail}; set aside: {' '.join(wrong)}", advice)
 
 
 def _job_state(folder: JobFolder) -> str:

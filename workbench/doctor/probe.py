@@ -68,22 +68,36 @@ def probe_llama(path: str) -> dict[str, Any]:
 
 
 def probe_database(path: str) -> dict[str, Any]:
-    """Open a DuckDB file for reading alone; never in a process that might own it (closing drops its lock)."""
+    """Read all tables of a DuckDB file; never in a process that might own it (closing drops its lock)."""
     import duckdb
 
+    table = ""
     try:
         with duckdb.connect(path, read_only=True) as connection:
-            tables = connection.execute("select count(*) from duckdb_tables()").fetchall()[0][0]
-    except duckdb.Error as error:
-        return {"error": str(error)}
-    return {"tables": tables}
+            tables = [name for (name,) in connection.execute("select table_name from duckdb_tables()").fetchall()]
+            for table in tables:  # damage behind the header shows only where the blocks are read
+                rows = connection.execute(f'select * from "{table}"')
+                while rows.fetchmany(10_000):
+                    pass
+    except (duckdb.Error, UnicodeDecodeError) as error:
+        return {"error": f"the table {table} cannot be read: {error}" if table else str(error)}
+    return {"tables": len(tables)}
+
+
+def probe_snapshots(path: str) -> dict[str, Any]:
+    """Read the descriptions in a folder of snapshots."""
+    from workbench.store.curation import read_descriptions
+
+    found, set_aside = read_descriptions(Path(path))
+    lost = [f"{path}/{row['file']} is missing." for row in found if not (Path(path) / row["file"]).is_file()]
+    return {"snapshots": len(found), "wrong": [*set_aside.values(), *lost]}
 
 
 def main(arguments: list[str]) -> int:
     """Run the named probe and print its answer."""
     name, argument = arguments
     alone = {"torch": probe_torch, "bfloat16": probe_bfloat16}
-    on_file = {"llama": probe_llama, "database": probe_database}
+    on_file = {"llama": probe_llama, "database": probe_database, "snapshots": probe_snapshots}
     answer = alone[name]() if name in alone else on_file[name](argument)
     sys.stdout.write(json.dumps(answer) + "\n")
     return 0

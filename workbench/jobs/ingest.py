@@ -26,7 +26,7 @@ class Ingester:
         for path in self._jobs.iterdir():
             if not path.name.startswith(".") and self._may_try(path.name):
                 lines += self._ingest(path.name)
-        self._store.decisions.catch_up()
+        self._store.catch_up()
         return lines
 
     def is_behind(self, job_id: str) -> bool:

@@ -22,6 +22,8 @@ else:
 
 Cursor = duckdb.DuckDBPyConnection
 Parameters = Sequence[Any] | dict[str, Any]
+_DAMAGE = (duckdb.IOException, duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException)
+"""What DuckDB raises for a block that it cannot read or that holds something else."""
 _SETTINGS = {
     "memory_limit": "1GB",  # DuckDB would take 80 % of the machine; with Python beside it: below 2 GB
     "autoinstall_known_extensions": "false",
@@ -49,6 +51,10 @@ class Database:
         try:
             cursor.execute("BEGIN TRANSACTION READ ONLY").fetchall()
             yield cursor
+        except (duckdb.Error, UnicodeDecodeError) as error:
+            if is_damage(error):
+                raise self._explained(error) from error
+            raise
         finally:
             cursor.close()
 
@@ -78,6 +84,8 @@ class Database:
                 cursor.execute("COMMIT").fetchall()
             except duckdb.Error as error:
                 self._recover(cursor, error)
+                if is_damage(error):
+                    raise self._explained(error) from error
                 raise
             except BaseException:
                 cursor.execute("ROLLBACK").fetchall()
@@ -92,6 +100,10 @@ class Database:
             cursor = self._new_cursor()
             try:
                 yield cursor
+            except duckdb.Error as error:
+                if is_damage(error):
+                    raise self._explained(error) from error
+                raise
             finally:
                 cursor.close()
 
@@ -129,9 +141,19 @@ class Database:
             )
         if is_full_disk(error) or is_disk_full(self.path.parent):
             return StorageError(full_disk_message(self.path.parent, "free space and open the workspace again"))
-        return InputError(
-            f"The database {self.path} cannot be opened ({text.splitlines()[0]}); "
-            "`python -m workbench rebuild` rebuilds it from the journals."
+        return InputError(self._damaged("cannot be opened", error))
+
+    def _explained(self, error: Exception) -> Exception:
+        """Return what to raise for a block that cannot be read: a full disk, an error of our own, or the damage."""
+        if is_full_disk(error) or is_disk_full(self.path.parent):
+            return StorageError(full_disk_message(self.path.parent, "free space and try again"))
+        return StorageError(self._damaged("is damaged", error))
+
+    def _damaged(self, what: str, error: Exception) -> str:
+        why = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        return (
+            f"The database {self.path} {what} ({why}); `python -m workbench rebuild` rebuilds it from the journals, "
+            "decisions and imports beside it."
         )
 
     def _new_cursor(self) -> Cursor:
@@ -163,6 +185,15 @@ class Database:
             self._root.close()
         self._root = None
         self._root = self._connect()
+
+
+def is_damage(error: BaseException | None) -> bool:
+    """Whether this error, or one that it followed, means that a block of the file could not be read."""
+    while error is not None:
+        if isinstance(error, (*_DAMAGE, UnicodeDecodeError)) or "Corrupt database" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def run(cursor: Cursor, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:

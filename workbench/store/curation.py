@@ -16,6 +16,7 @@ from pipeline.records import InputError, StorageError
 from workbench.journal import Row, new_id, now
 from workbench.store.connection import Database, Frame
 from workbench.store.decisions import IN_FORCE
+from workbench.store.files import SNAPSHOT_SCHEMA, flat_description, read_descriptions
 from workbench.store.filters import KEPT_BY_RULE, Rule, attempts_clause
 from workbench.store.journals import Table, schema_of
 
@@ -217,15 +218,12 @@ SnapshotList = list[Snapshot]
 class Snapshots(Table):
     """The folder of snapshot files and the table of their descriptions."""
 
-    name, key = "snapshots", ("snapshot_id",)
-    schema = schema_of(
-        ("snapshot_id", "name", "attempt_ids", "judge_id", "rule", "file", "sha256", "created_at", "details"),
-        counts=("rows",),
-    )
+    name, schema, key = "snapshots", SNAPSHOT_SCHEMA, ("snapshot_id",)
 
     def __init__(self, database: Database, folder: Path) -> None:
         super().__init__(database)
         self.folder = folder
+        self._set_aside: dict[str, str] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     def create(
@@ -295,20 +293,20 @@ class Snapshots(Table):
 
     def flat(self, row: Row) -> Row:
         """Return a description with its lists and dicts as JSON."""
-        return row | {
-            "attempt_ids": json.dumps(row["attempt_ids"]),
-            "rule": None if row["rule"] is None else json.dumps(row["rule"], sort_keys=True),
-            "details": json.dumps(row.get("details") or {}, sort_keys=True),
-        }
+        return flat_description(row)
 
     def catch_up(self) -> int:
         """Store descriptions that lie in the folder and not in the table; return how many."""
         known = {snapshot_id for (snapshot_id,) in self._database.rows("SELECT snapshot_id FROM snapshots")}
-        missing = [path for path in sorted(self.folder.glob("*.json")) if path.stem not in known]
-        if missing:
+        found, self._set_aside = read_descriptions(self.folder, known)
+        if found:
             with self._database.write() as cursor:
-                self.insert(cursor, [json.loads(path.read_bytes()) for path in missing])
-        return len(missing)
+                self.insert(cursor, found)
+        return len(found)
+
+    def set_aside(self) -> dict[str, str]:
+        """Return what cannot be read as a snapshot in the folder of snapshots: name -> why, as a sentence."""
+        return dict(self._set_aside)
 
 
 def _parquet(frame: Frame) -> bytes:

@@ -2,11 +2,13 @@
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar
+
+import pyarrow as pa
 
 from pipeline.config import CurationRule, from_fields
 from pipeline.durable import write_json, write_text
@@ -15,7 +17,8 @@ from pipeline.generation.prompt_sets import PROMPT_SETS, SHIPPED, prompt_set
 from pipeline.generation.prompts import PromptSet
 from pipeline.records import InputError, text_id
 from pipeline.settings import checked_name
-from workbench.journal import append_rows, new_id, now, read_rows
+from workbench.journal import Row, Rows, append_rows, new_id, now, read_rows
+from workbench.store.journals import schema_of
 
 MAX_GUIDELINES_CHARS = 50_000
 MOST_RULE_NAME_CHARS = 40
@@ -269,3 +272,40 @@ class PromptSets:
             saved = replace(prompts, version=max(versions, default=0) + 1)
             append_rows(self.path, [{"table": "prompt_sets", "created_at": now(), "prompts": saved.to_json()}])
         return saved
+
+
+SNAPSHOT_SCHEMA = schema_of(
+    ("snapshot_id", "name", "attempt_ids", "judge_id", "rule", "file", "sha256", "created_at", "details"),
+    counts=("rows",),
+)
+_NEEDED = ("name", "rows", "file", "sha256", "created_at")
+
+
+def read_descriptions(folder: Path, known: Collection[str] = ()) -> tuple[Rows, dict[str, str]]:
+    """Return the descriptions of snapshots that are not `known`, and why others cannot be read: a sentence each."""
+    found: Rows = []
+    set_aside: dict[str, str] = {}
+    for path in sorted(folder.glob("*.json")):
+        if path.stem in known:
+            continue
+        try:
+            row = json.loads(path.read_bytes())
+            table = pa.Table.from_pylist([flat_description(row)], schema=SNAPSHOT_SCHEMA)
+            if row["snapshot_id"] != path.stem or any(table[name].null_count for name in _NEEDED):
+                raise ValueError("its name, its number of rows or its file is missing or of another snapshot")
+        except OSError as error:
+            set_aside[path.name] = f"{path} cannot be read ({error.strerror or error})."
+        except (ValueError, TypeError, KeyError, AttributeError, pa.ArrowException) as error:
+            set_aside[path.name] = f"{path} is no description of a snapshot ({type(error).__name__}: {error})."
+        else:
+            found.append(row)
+    return found, set_aside
+
+
+def flat_description(row: Row) -> Row:
+    """Return the description of a snapshot with its lists and dicts as JSON."""
+    return row | {
+        "attempt_ids": json.dumps(list(row["attempt_ids"])),
+        "rule": None if row["rule"] is None else json.dumps(dict(row["rule"]), sort_keys=True),
+        "details": json.dumps(dict(row.get("details") or {}), sort_keys=True),
+    }

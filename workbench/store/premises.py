@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from pipeline.durable import DRAFTS, full_disk_message, is_full_disk, whole_path
@@ -21,12 +23,15 @@ class Imports(Table):
     """The folder of import journals and the table of their headers."""
 
     name, key = "imports", ("import_id",)
-    schema = schema_of(("import_id", "kind", "name", "source", "rejected", "created_at"), counts=("duplicates",))
+    schema = schema_of(
+        ("import_id", "kind", "name", "source", "rejected", "created_at", "digest"), counts=("duplicates",)
+    )
 
     def __init__(self, database: Database, folder: Path, journals: Journals) -> None:
         super().__init__(database)
         self.folder = folder
         self._journals = journals
+        self._lock = Lock()
         folder.mkdir(parents=True, exist_ok=True)
         for abandoned in folder.glob(DRAFTS):  # an import cut short was never announced
             abandoned.unlink()
@@ -36,14 +41,47 @@ class Imports(Table):
         return row | {"source": row.get("origin"), "rejected": json.dumps(row.get("rejected", {}))}
 
     def add(
-        self, import_id: str, header: Callable[[], Row], rows: Iterable[Row], *, batch_rows: int = _BATCH_ROWS
-    ) -> None:
-        """Keep an import as a journal, then store its rows; the header is asked for after the last row."""
-        path = self._write(import_id, header, rows, batch_rows)
-        self._journals.ingest_all(f"imports/{path.stem}", path)
+        self,
+        import_id: str,
+        header: Callable[[], Row],
+        rows: Iterable[Row],
+        *,
+        digest: Callable[[], str | None] = lambda: None,
+        batch_rows: int = _BATCH_ROWS,
+    ) -> str:
+        """Keep an import as a journal, then store its rows; return its id.
+
+        The header and the digest of what is imported are asked for after the last row. If the same was imported
+        before under the same name, nothing is kept and the id is that of the earlier import. Raises StorageError on
+        a full disk; what the journal holds by then is stored as soon as there is room.
+        """
+        path = self.folder / f"{import_id}.jsonl"
+        try:
+            with ExitStack() as held, whole_path(path) as draft, closing(Journal(draft)) as journal:
+                stream = iter(rows)
+                while batch := list(islice(stream, batch_rows)):
+                    journal.append(batch)
+                row = {"table": "imports", "created_at": now(), "import_id": import_id, "digest": digest()} | header()
+                journal.append([row])
+                held.enter_context(self._lock)  # until the file has its name: the same may be imported side by side
+                self._catch_up()
+                if known := self._earlier(row):
+                    raise _KnownImport(known)
+        except _KnownImport as known:
+            return str(known)
+        except OSError as error:
+            if is_full_disk(error):
+                raise StorageError(full_disk_message(self.folder, "free space and import again")) from error
+            raise
+        self.catch_up()
+        return import_id
 
     def catch_up(self) -> int:
-        """Store the lines of every import not read yet; return how many."""
+        """Store the lines of every import not read yet, after a full disk or a kill; return how many."""
+        with self._lock:
+            return self._catch_up()
+
+    def _catch_up(self) -> int:
         total = 0
         for path in sorted(self.folder.glob("*.jsonl")):
             source = f"imports/{path.stem}"
@@ -51,20 +89,23 @@ class Imports(Table):
                 total += self._journals.ingest_all(source, path)
         return total
 
-    def _write(self, import_id: str, header: Callable[[], Row], rows: Iterable[Row], batch_rows: int) -> Path:
-        """Write a whole import as one journal file that appears only when it is complete and on the disk."""
-        path = self.folder / f"{import_id}.jsonl"
-        try:
-            with whole_path(path) as draft, closing(Journal(draft)) as journal:
-                stream = iter(rows)
-                while batch := list(islice(stream, batch_rows)):
-                    journal.append(batch)
-                journal.append([{"table": "imports", "created_at": now(), "import_id": import_id} | header()])
-        except OSError as error:
-            if is_full_disk(error):
-                raise StorageError(full_disk_message(self.folder, "free space and import again")) from error
-            raise
-        return path
+    def _earlier(self, row: Row) -> str | None:
+        found = self._database.rows(
+            "SELECT min(import_id) FROM imports WHERE digest = ? AND kind = ? AND name = ?",
+            [row["digest"], row["kind"], row["name"]],
+        )
+        return found[0][0]
+
+
+class _KnownImport(Exception):
+    """Leaves the writing of an import that was there before; its text is the id of that one."""
+
+
+def fed(digest: blake2b, rows: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """Yield these rows of texts and feed each to the digest."""
+    for row in rows:
+        digest.update(json.dumps(row).encode())
+        yield row
 
 
 _CORPORA = """
@@ -98,7 +139,10 @@ class Premises(Table):
         self._imports = imports
 
     def add_corpus(self, name: str, source: str, frame: Frame, rejected: dict[str, int], duplicates: int) -> Corpus:
-        """Store a corpus: premise_id and text per row of the frame, in this order."""
+        """Store a corpus: premise_id and text per row of the frame, in this order.
+
+        The same texts from the same source under the same name are one corpus, however often they are imported.
+        """
         corpus_id = new_id("corpus")
         header = {
             "kind": "corpus",
@@ -107,8 +151,10 @@ class Premises(Table):
             "duplicates": int(duplicates),
             "rejected": {reason: int(count) for reason, count in rejected.items()},
         }
-        self._imports.add(corpus_id, lambda: header, _rows(corpus_id, frame))
-        return self.corpus(corpus_id)
+        digest = blake2b(json.dumps([source, *frame["text"]]).encode(), digest_size=16).hexdigest()
+        return self.corpus(
+            self._imports.add(corpus_id, lambda: header, _rows(corpus_id, frame), digest=lambda: digest)
+        )
 
     def corpora(self) -> list[Corpus]:
         """Return every corpus, newest first."""

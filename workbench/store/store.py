@@ -98,9 +98,9 @@ class Store:
         self.catch_up()
 
     def catch_up(self) -> None:
-        """Store imports, decisions and snapshots that reached the disk but not the database."""
-        self.imports.catch_up()
+        """Store decisions, imports and snapshots that reached the disk but not the database."""
         self.decisions.catch_up()
+        self.imports.catch_up()
         self.snapshots.catch_up()
 
     def overview(self) -> dict[str, int]:
@@ -245,6 +245,7 @@ MIGRATIONS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
                 PRIMARY KEY (corpus_id, topic, genre, asked, number))""",
         ),
     ),
+    ("what an import holds, to know it again", ("ALTER TABLE imports ADD COLUMN digest VARCHAR",)),
 )
 
 

@@ -1,6 +1,7 @@
 """Triplets of every generation run and import, as generated and as decided."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import blake2b
 from itertools import islice
 from typing import Any
 
@@ -13,7 +14,7 @@ from workbench.journal import Row, Rows, new_id
 from workbench.store.connection import Cursor, Database, Frame, records, run
 from workbench.store.filters import Sorting, TripletFilter, attempts_clause, checked_pattern, source_and_conditions
 from workbench.store.journals import TEXT, Table, checked, insert, schema_of
-from workbench.store.premises import Imports
+from workbench.store.premises import Imports, fed
 
 _TEXTS = (
     *("triplet_id", "attempt_id", "premise_id", "premise", "positive", "hard_negative"),
@@ -139,12 +140,19 @@ class Triplets(Table):
     ) -> str:
         """Store (premise_id, premise, positive, hard_negative) of a stream of triplets, a block in memory at a time.
 
-        counts: asked at the end for `rejected` (reason -> rows) and `duplicates`. Returns the attempt id.
+        counts: asked at the end for `rejected` (reason -> rows) and `duplicates`. Returns the attempt id: that of the
+        earlier import where the same triplets of the same source and name are there already.
         """
         attempt_id = new_id("import")
         about = {"kind": "triplets", "name": name, "origin": source}
-        self._imports.add(attempt_id, lambda: about | counts(), import_blocks(attempt_id, rows), batch_rows=1)
-        return attempt_id
+        digest = blake2b(source.encode(), digest_size=16)
+        return self._imports.add(
+            attempt_id,
+            lambda: about | counts(),
+            import_blocks(attempt_id, fed(digest, rows)),
+            digest=digest.hexdigest,
+            batch_rows=1,
+        )
 
     def attempts(self) -> Frame:
         """Return attempt_id, title, llm, omega, seed, rows, ok, created_at of every run and import, newest first."""

@@ -1,5 +1,7 @@
 """Study files: what they say, and one clear sentence for whatever cannot be used."""
 
+from time import process_time
+
 import pytest
 
 from pipeline.records import InputError
@@ -101,6 +103,52 @@ def test_what_cannot_be_used_is_one_sentence_that_names_the_place(tmp_path, text
         read(tmp_path, text)
     message = str(caught.value)
     assert message.startswith("s.yaml") and told in message and "\n" not in message
+
+
+NESTED = "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 10)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (NESTED, "or 20,000 values, aliases written out"),
+        ("a: &a [*a, *a]\n", "s.yaml"),
+        ("study: " + "[" * 20_000, "more than 30 levels or"),
+        ("study: " + "{a: " * 20_000, "more than 30 levels or"),
+        (ARMS + f"limit: {'9' * 5000}\n", "no readable YAML"),
+        (ARMS + f"limit: {'9' * 4000}\n", "a number of many digits"),
+        (ARMS + f"seeds: [{', '.join(map(str, range(20_001)))}]\n", "or 20,000 values"),
+        (HEAD + f"sweep: {{setting: size, values: [{', '.join(map(str, range(1, 15_000)))}]}}\n", "makes 14999 arms"),
+        (HEAD + "search: {dev: [d], grid: {" + ", ".join(f"train.a{i}: [1, 2, 3]" for i in range(99)) + "}}", "arms"),
+        (
+            HEAD + f"arms: [{', '.join(f'{{name: a{i}}}' for i in range(200))}]\nseeds: 200\n",
+            "200 seeds; a study has",
+        ),
+        (ARMS + f"title: {'x' * 300_000}\n", "at most 256 KB"),
+        (ARMS + "".join(f"{'k' * 20}{i}: 1\n" for i in range(2000)), "and others"),
+        (ARMS + f"{'y' * 100_000}: 1\n", "no readable YAML"),
+        (ARMS + f"? {'y' * 100_000}\n: 1\n", "has no setting yyy"),
+        (ARMS + "limit: 2001-99-99\n", "no readable YAML"),
+        (ARMS + "? [a]\n: 1\n", "no readable YAML"),
+        (ARMS + "limit: !!python/object/apply:os.system [ls]\n", "no readable YAML"),
+    ],
+)
+def test_a_file_made_to_be_large_is_refused_at_once(tmp_path, text, told):
+    start = process_time()
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, text)
+    message = str(caught.value)
+    assert told in message and len(message) < 700 and "\n" not in message
+    assert process_time() - start < 5
+
+
+def test_aliases_are_read(tmp_path):
+    study = read(
+        tmp_path, "study: s\npremises: p.txt\ntrain: &t {steps: 10}\narms: [{name: a, train: *t}, {name: b}]\n"
+    )
+    assert [arm.train.steps for arm in study.arms] == [10, 10]
 
 
 def test_a_missing_file_is_named(tmp_path):
