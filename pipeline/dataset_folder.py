@@ -6,31 +6,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import DatasetCardData
+
 from pipeline.durable import whole_folder
 from pipeline.exchange import RECORD_COLUMNS, write_triplets
 from pipeline.records import InputError, StorageError, Triplet
 
 _ROWS_A_FILE = 500_000
-_CARD = """---
-pretty_name: {title}
-task_categories:
-- sentence-similarity
-tags:
-- sentence-embeddings
-- triplets
-configs:
-- config_name: default
-  data_files:
-  - split: train
-    path: data/train-*.parquet
-dataset_info:
-  features:
-{features}
-  splits:
-  - name: train
-    num_examples: {rows}
----
-# {heading}
+_CARD = """# {heading}
 
 {rows:,} triplets for training sentence encoders: a premise, a positive that it entails, a hard negative that it
 contradicts.
@@ -62,14 +45,25 @@ class DatasetCard:
     title: str
     facts: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     """Heading -> rows of a two-column table."""
+    licence: str = ""
+    """As hubs name it, such as cc-by-4.0; empty if nobody has said so."""
 
     def text(self, rows: int) -> str:
         """Return the README of a set with this many rows."""
-        features = "\n".join(f"  - name: {name}\n    dtype: string" for name in RECORD_COLUMNS)
         title = " ".join(self.title.split()) or "Triplets"
+        front = DatasetCardData(
+            pretty_name=title,
+            license=self.licence or None,
+            task_categories=["sentence-similarity"],
+            tags=["sentence-embeddings", "triplets"],
+            configs=[{"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*.parquet"}]}],
+            dataset_info={
+                "features": [{"name": name, "dtype": "string"} for name in RECORD_COLUMNS],
+                "splits": [{"name": "train", "num_examples": rows}],
+            },
+        )
         facts = "".join(f"\n## {heading}\n\n{_table(table)}" for heading, table in self.facts.items() if table)
-        quoted = '"' + title.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        return _CARD.format(title=quoted, heading=_cell(title), features=features, rows=rows, facts=facts)
+        return f"---\n{front.to_yaml()}\n---\n" + _CARD.format(heading=_cell(title), rows=rows, facts=facts)
 
 
 def write_dataset(folder: Path, triplets: Iterable[Triplet], card: DatasetCard) -> int:

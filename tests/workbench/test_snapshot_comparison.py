@@ -58,4 +58,4 @@ def test_a_download_holds_the_snapshot(tmp_path, ending):
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         archive.extractall(tmp_path / "set")
     assert read_triplets(tmp_path / "set").triplets == expected
-    assert 'pretty_name: "mine"' in (tmp_path / "set" / "README.md").read_text()
+    assert "pretty_name: mine\n" in (tmp_path / "set" / "README.md").read_text()
