@@ -1,4 +1,4 @@
-"""Load a sentence encoder by built-in name or local folder: safetensors only, no remote code, no network.
+"""Load a sentence encoder by built-in name, local folder or name on the hub: safetensors only, no remote code.
 
 Whatever the folder, the encoder is in float32, all its weights come from the folder, and it has encoded a sentence.
 """
@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers.utils import logging as transformers_logging
 
-from pipeline import encoder_folders, weights
+from pipeline import encoder_folders, hub, weights
 from pipeline.records import InputError, WeightsError
 
 Pooling = Literal["mean", "cls"]
@@ -41,14 +41,15 @@ def load_encoder(
 
     Args:
         name_or_folder: one of BUILT_IN_ENCODERS, or the folder of a sentence-transformers, transformers or model2vec
-            model; the output folder of an earlier training, with the model in `model`, is accepted too.
+            model; the output folder of an earlier training, with the model in `model`, is accepted too. OWNER/NAME is
+            a model of the hub, fetched where the hub's cache lacks it (see pipeline.hub).
         pooling: used where the folder does not define it (a plain transformers model and smollm2-135m).
         device: torch device, or `auto` for the first GPU if there is one.
         max_seq_length: longest text in tokens; None keeps the encoder's own; no effect on static encoders.
 
     Raises:
-        InputError: for an unknown name, for a folder that is not a model, needs its own code or keeps its weights in
-            a pickle file, and for a max_seq_length beyond the encoder's positions.
+        InputError: for an unknown name, also on the hub, for a folder that is not a model, needs its own code or
+            keeps its weights in a pickle file, and for a max_seq_length beyond the encoder's positions.
         WeightsError: for weights that are damaged, not finite or not those of the folder's config.
     """
     build = _BUILDERS.get(str(name_or_folder))
@@ -57,10 +58,13 @@ def load_encoder(
         encoder = build(pooling, device)
     elif Path(name_or_folder).is_dir():
         encoder = _load_folder(encoder_folders.model_folder(Path(name_or_folder)), pooling, device)
+    elif hub.is_hub_name(str(name_or_folder)):
+        name = hub.HubName.parse(str(name_or_folder))
+        encoder = _load_folder(hub.fetch(name).path, name.pooling or pooling, device)
     else:
         raise InputError(
-            f"There is no encoder {str(name_or_folder)!r}; choose {', '.join(weights.BUILT_IN_ENCODERS)} or a local "
-            "model's folder."
+            f"There is no encoder {str(name_or_folder)!r}; choose {', '.join(weights.BUILT_IN_ENCODERS)}, a local "
+            "model's folder, or OWNER/NAME on the hub."
         )
     if max_seq_length is not None and not is_static(encoder):
         check_length(encoder, max_seq_length, str(name_or_folder))

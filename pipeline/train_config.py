@@ -79,8 +79,8 @@ class TrainConfig(Settings):
     encoder: str = setting(
         "static-minilm",
         "What is trained: a built-in name (`all-MiniLM-L6-v2`, `static-minilm`, `smollm2-135m`, "
-        "`static-minilm-unweighted`) or the folder of a sentence-transformers or transformers model with safetensors "
-        "weights. The static encoders train in seconds on a CPU.",
+        "`static-minilm-unweighted`), the folder of a sentence-transformers or transformers model with safetensors "
+        "weights, or OWNER/NAME on the hub. The static encoders train in seconds on a CPU.",
         unit="name or folder",
         suggestions=BUILT_IN_ENCODERS,
     )

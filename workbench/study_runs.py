@@ -9,10 +9,10 @@ from typing import Any
 
 from pipeline.curation.calibration import read_calibrations
 from pipeline.durable import write_text
+from pipeline.hub import Hub
 from pipeline.records import InputError, Triplet
 from pipeline.studies import data, html_report, run, spec
 from pipeline.studies.cache import Progress, StudyCache
-from pipeline.studies.hub import Hub, localised
 from pipeline.studies.report import Report, as_markdown, make_report
 from workbench.journal import FileLock
 from workbench.paths import ASSETS
@@ -72,8 +72,8 @@ def run_in(
     cache = StudyCache(folder / SHARED, vectors or folder / SHARED / "vectors")
     grid = run.StudyGrid(study, folder / study.name, origin or {})
     grid.begin()
-    hub = Hub(cache.root / "hub", download=download)
-    study = localised(study, hub)
+    hub = Hub(download)
+    study = spec.localised(study, hub)
     source = data.DataSource(study, cache, read_calibrations(ASSETS), snapshot=snapshot, hub=hub)
     finished = (run.run_search if study.search_on else run.run_study)(
         study, source, cache, progress=progress, watch=grid

@@ -17,10 +17,10 @@ from pipeline.exchange import read_triplets
 from pipeline.generation.llms.registry import LLMEntry, entry_for
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.text_key import text_key
+from pipeline.hub import Hub
 from pipeline.premises import read_premises
 from pipeline.records import GeneratedTriplet, InputError, Outcome, Premise, Triplet, text_id
 from pipeline.studies.cache import Lines, Progress, StudyCache, content_key, model_key
-from pipeline.studies.hub import MODEL, Hub
 from pipeline.studies.spec import SAMPLE, Arm, Curation, Study
 
 RECIPE = GenerationConfig(
@@ -139,11 +139,7 @@ def generated(
 
 def llm_entry(name: str, hub: Hub | None) -> LLMEntry:
     """Return the entry of a study's LLM: a built-in name, a path, or a model of the hub. Raises InputError."""
-    if name.startswith(MODEL):
-        if hub is None:
-            raise InputError(f"{name} is a model of the hub, and this run does not use the hub.")
-        name = hub.path(name)
-    return entry_for(name)
+    return entry_for((hub or Hub()).path(name))
 
 
 def _cached_lines(cache: StudyCache, config: GenerationConfig, hub: Hub | None) -> Lines:
@@ -172,7 +168,7 @@ def judged_lines(
     progress: Progress,
 ) -> dict[str, dict[str, Any]]:
     """Return one line with the raw value per pair, by pair id; the judge is loaded only if lines are missing."""
-    lines = cache.lines("judged", content_key(judge_id, model_key(judge_id.partition(":")[2])))
+    lines = cache.lines("judged", content_key(judge_id, model_key((hub or Hub()).pinned(judge_id.partition(":")[2]))))
     done = {line["pair"]: line for line in lines.read()} | sample.judged(judge_id)
     waiting = [pair for pair in dict.fromkeys(pairs) if pair_id(pair) not in done]
     if not waiting:
@@ -195,7 +191,9 @@ def judged_lines(
 def judge_named(judge_id: str, hub: Hub | None, vectors: Path | None = None) -> Judge:
     """Load a judge, whose LLM may be on the hub. `vectors`: cache folder of a guide's vectors."""
     kind, _, model = judge_id.partition(":")
-    return load_judge(judge_id, llm_entry(model, hub) if kind in LLM_KINDS else None, vectors=vectors)
+    if kind in LLM_KINDS:
+        return load_judge(judge_id, llm_entry(model, hub))
+    return load_judge(f"{kind}:{(hub or Hub()).pinned(model)}", vectors=vectors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +223,7 @@ class DataSource:
     snapshot: Callable[[str], list[Triplet]] | None = None
     """Reads a workspace's snapshot by name; None without a workspace."""
     hub: Hub | None = None
-    """Resolves hub names; None if only built-in names and folders are used."""
+    """Resolves hub names; None takes what is on this machine."""
     progress: Progress = lambda what, done, total: None
     _sample: SampleResults | None = None
 

@@ -10,13 +10,13 @@ import numpy as np
 
 from pipeline import weights
 from pipeline.durable import write_json
+from pipeline.hub import DATA, MODEL, Hub
 from pipeline.records import InputError, Triplet
 from pipeline.statistics import plain_score
 from pipeline.studies.cache import Progress, StudyCache
 from pipeline.studies.cells import Cell, CellResult, StudyTasks, read_cell, run_cell, trained_cell, untrained_cells
 from pipeline.studies.data import ArmData, DataSource, generated, judge_named
-from pipeline.studies.hub import DATA, MODEL, Hub, hub_names, localised
-from pipeline.studies.spec import Arm, Study
+from pipeline.studies.spec import Arm, Study, hub_names, localised
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +196,7 @@ def dry_run(study: Study, sample: Path) -> Iterator[Check]:
     is not touched. It cannot show that the real weights load, or what they score.
     """
     with tempfile.TemporaryDirectory() as folder:
-        hub = StandInHub(Path(folder) / "models")
+        hub = StandInHub(folder=Path(folder) / "models")
         tiny = replace(
             localised(replace(study, premises_name=""), hub), premises=sample, column=None, limit=_PREMISES
         )
@@ -219,11 +219,15 @@ def dry_run(study: Study, sample: Path) -> Iterator[Check]:
 class StandInHub(Hub):
     """Resolves every hub name to a tiny random model: an encoder-decoder for LLMs, otherwise an encoder."""
 
+    folder: Path = Path()
+
+    def pinned(self, name: str) -> str:
+        """Return the folder of the stand-in for an encoder; other names are returned unchanged."""
+        return str(tiny_bert(self.folder / "bert")) if name.startswith(MODEL) else name
+
     def path(self, name: str) -> str:
-        """Return the folder of the stand-in; other names are returned unchanged."""
-        if not name.startswith(MODEL):
-            return name
-        return str(tiny_t5(self.folder / "t5") if "t5" in name.lower() else tiny_bert(self.folder / "bert"))
+        """Return the folder of the stand-in for an LLM; other names are returned unchanged."""
+        return str(tiny_t5(self.folder / "t5")) if name.startswith(MODEL) else name
 
 
 def tiny_bert(folder: Path) -> Path:

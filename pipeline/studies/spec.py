@@ -1,9 +1,10 @@
 """A study as a frozen value: arms, seeds, data, evaluation; `spec_file` reads it from YAML."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.config import CurationRule, GenerationConfig
+from pipeline.hub import DATA, MODEL, Hub
 from pipeline.records import InputError
 from pipeline.train_config import TrainConfig
 
@@ -164,3 +165,34 @@ def mask_text(arm: Arm) -> str:
         return "-"
     own = ", own kept" if arm.train.protect_own_hard_negative else ""
     return f"{arm.train.mask_rule} {arm.train.mask_threshold:g}{own}"
+
+
+def hub_names(study: Study) -> list[str]:
+    """Return the distinct hub names in a study."""
+    names = [study.premises_name, *(name for arm in study.arms for name in _models(arm))]
+    return list(dict.fromkeys(name for name in names if name.startswith((MODEL, DATA))))
+
+
+def _models(arm: Arm) -> list[str]:
+    """Return the models that an arm uses; the guide only where it masks."""
+    names = [arm.train.encoder]
+    if arm.train.mask_rule != "none":
+        names.append(arm.train.guide)
+    if arm.generation is not None:
+        names.append(arm.generation.llm)
+    if arm.curation is not None:
+        names.append(arm.curation.judge.partition(":")[2])
+    return names
+
+
+def localised(study: Study, hub: Hub) -> Study:
+    """Return the study with its encoders and guides of the hub at commits, and its premises as a file.
+
+    LLMs keep their names, which reports show, and are resolved when they are loaded.
+    """
+    arms = []
+    for arm in study.arms:
+        guide = hub.pinned(arm.train.guide) if arm.train.mask_rule != "none" else arm.train.guide
+        arms.append(replace(arm, train=replace(arm.train, encoder=hub.pinned(arm.train.encoder), guide=guide)))
+    premises = Path(hub.path(study.premises_name)) if study.premises_name.startswith(DATA) else study.premises
+    return replace(study, arms=tuple(arms), premises=premises)

@@ -315,7 +315,7 @@ class _Reader(FileFields):
         if named is None:
             return None
         if named.startswith("hub-data:"):
-            return Path(named)  # a placeholder until `hub.localised` resolves it
+            return Path(named)  # a placeholder until `localised` resolves it
         return self.sample if named == SAMPLE and self.sample is not None else self.path(named)
 
     def rows(self, fields: dict[str, Any], key: str, place: str = "") -> int | None:

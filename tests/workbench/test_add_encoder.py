@@ -7,8 +7,7 @@ import pytest
 
 from pipeline.records import InputError, WeightsError
 from pipeline.studies.run import tiny_bert
-from workbench.actions.evaluation import find_encoder
-from workbench.actions.models import add_encoder
+from workbench.actions.models import add_encoder, find_encoder
 from workbench.workspace import Workspace
 
 

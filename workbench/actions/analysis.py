@@ -16,8 +16,9 @@ from pipeline.evaluation.behaviour import Case
 from pipeline.records import InputError, text_id
 from pipeline.train_config import TrainConfig
 from workbench.actions.call import Answer, action
-from workbench.actions.evaluation import find_encoder, find_snapshot, scored_encoder, scored_pairs
+from workbench.actions.evaluation import find_snapshot, scored_encoder, scored_pairs
 from workbench.actions.generation import start_generate, started_once
+from workbench.actions.models import find_encoder
 from workbench.jobs.folder import USABLE, State
 from workbench.jobs.kinds import BehaviourSpec, ExplainSpec, JobSpec, MapEncoder, MarginsSpec, ProjectSpec, SearchSpec
 from workbench.maps import OUTCOMES, PAIR_COLUMNS, PAIR_ROLES, TRIPLET_ROLES, MapFiles, long_form, task_corpus

@@ -15,9 +15,9 @@ from pipeline.records import InputError
 from pipeline.settings import checked_name
 from workbench.actions.call import Answer, action
 from workbench.actions.decisions import annotator_name, decide
-from workbench.actions.evaluation import checked_folder, find_encoder
+from workbench.actions.evaluation import checked_folder
 from workbench.actions.generation import checked_runs
-from workbench.actions.models import resolve_llm
+from workbench.actions.models import at_commit, find_encoder, resolve_llm
 from workbench.jobs.kinds import CalibrateSpec, HygieneSpec, JudgeSpec
 from workbench.paths import ASSETS
 from workbench.store.decisions import Decision
@@ -172,7 +172,7 @@ def start_judge(
     Raw values become scores by the newest calibration of the workspace, else by the shipped one; with `gold_dir` by
     one fitted first.
     """
-    chosen = list(judges or EMBEDDED_JUDGES)
+    chosen = _at_commits(workspace, judges or EMBEDDED_JUDGES)
     spec = JudgeSpec(tuple(chosen), tuple(attempt_ids), gold_dir, *_known(workspace, chosen))
     if not gold_dir:
         _require_calibrations(workspace, chosen)
@@ -181,6 +181,15 @@ def start_judge(
         raise InputError("These generation runs hold no triplet with both sides ok: generate some first.")
     job_id = workspace.jobs.submit(spec, frame, title=title or f"{len(frame)} triplets, {', '.join(chosen)}")
     return {"job_id": job_id, "triplets": len(frame)}
+
+
+def _at_commits(workspace: Workspace, judges: Sequence[str]) -> list[str]:
+    """Return the judges, those whose guide is on the hub with its commit."""
+    split = [judge.partition(":") for judge in judges]
+    return [
+        f"{kind}:{at_commit(workspace, model)}" if kind == "guide" else f"{kind}{colon}{model}"
+        for kind, colon, model in split
+    ]
 
 
 @action
@@ -207,6 +216,7 @@ def start_calibrate(
         raise InputError("An ensemble is fitted from its members: choose those.")
     if gold_dir and pairs < _LEAST_PAIRS:
         raise InputError(f"A calibration needs at least {_LEAST_PAIRS} gold pairs, got {pairs}.")
+    judges = _at_commits(workspace, judges)
     spec = CalibrateSpec(
         tuple(judges),
         tuple(attempt_ids),

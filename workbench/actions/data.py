@@ -13,7 +13,7 @@ from pipeline.exchange import TripletReading, write_triplets
 from pipeline.files.rows import LISTED_ROWS
 from pipeline.files.source import Source, encoding_offer, make_source
 from pipeline.generation.written_premises import cells
-from pipeline.hub_files import HubName
+from pipeline.hub import HubName
 from pipeline.premises import read_premises
 from pipeline.records import InputError, Triplet, text_id
 from pipeline.settings import checked_name
@@ -72,14 +72,12 @@ def start_fetch_premises(
 ) -> Answer:
     """Queue the fetch of a corpus from the hub: a name of KNOWN_CORPORA, or OWNER/NAME/FILE of a data set."""
     file, usual = KNOWN_CORPORA.get(hub, (hub, None))
-    wanted = HubName.parse(file, revision)
-    if not wanted.file:
-        raise InputError(f"{hub} names no file of a data set: write OWNER/NAME/FILE, or {', '.join(KNOWN_CORPORA)}.")
+    wanted = HubName.parse(file, revision, "dataset")
     if limit is not None and limit < 1:
         raise InputError(f"The number of premises must be at least 1, got {limit}.")
     usual_name = hub if hub in KNOWN_CORPORA else Path(wanted.file).stem
     corpus = checked_name(usual_name if name is None else name, "a corpus")
-    spec = FetchPremisesSpec(file, wanted.revision, column or usual, corpus, limit)
+    spec = FetchPremisesSpec(wanted.plain, wanted.revision, column or usual, corpus, limit)
     job_id = workspace.jobs.submit(spec, title=f"Premises of {corpus}")
     return {"job_id": job_id, "corpus_id": job_id, "name": corpus}
 

@@ -1,7 +1,7 @@
 """Evaluation of encoders: on folders of tasks, on held-out triplets, on tasks made from your own pairs."""
 
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,50 +13,12 @@ from pipeline.evaluation import benchmark, hub_tasks, own_pairs, retrieval, sts,
 from pipeline.files.rows import LISTED_ROWS
 from pipeline.records import InputError
 from pipeline.statistics import Interval, resample
-from pipeline.weights import BUILT_IN_ENCODERS
 from workbench.actions.call import Answer, action
+from workbench.actions.models import find_encoder
 from workbench.jobs.kinds import EvaluateSpec, FetchSpec
 from workbench.results import same_pairs
 from workbench.store.curation import Snapshot
-from workbench.store.models import StoredEncoder
 from workbench.workspace import Workspace
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderRef:
-    """What a job needs to load an encoder, and the id its scores are stored under."""
-
-    encoder_id: str
-    folder: str
-
-
-def find_encoder(workspace: Workspace, encoder: str) -> EncoderRef:
-    """Return an encoder by id, name or folder. Raises InputError that lists the known ones."""
-    if encoder in BUILT_IN_ENCODERS:
-        return EncoderRef(encoder, encoder)
-    known = workspace.store.encoders.list()
-    for stored in known:
-        if encoder in (stored.encoder_id, stored.name):
-            if not has_weights(stored):
-                raise InputError(
-                    f"The weights of {stored.name} were deleted, and only its figures are left: train it again, or "
-                    "choose another encoder."
-                )
-            return EncoderRef(stored.encoder_id, stored.folder)
-    if Path(encoder).is_dir():
-        return EncoderRef(encoder, encoder)
-    names = ", ".join([*BUILT_IN_ENCODERS, *(stored.name for stored in known)])
-    raise InputError(f"There is no encoder {encoder!r}: choose one of {names}, or name a folder.")
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """Return the files of weights in and below a folder."""
-    return sorted(folder.rglob("*.safetensors"))
-
-
-def has_weights(encoder: StoredEncoder) -> bool:
-    """Return whether an encoder that was trained here can still be loaded; one from elsewhere is not looked at."""
-    return encoder.run_id is None or bool(weight_files(Path(encoder.folder)))
 
 
 def checked_folder(sts_dir: str) -> Path:

@@ -1,6 +1,6 @@
 """The encoders and LLMs of a workspace: listing them, adding those made elsewhere, checking and removing LLMs."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,18 +15,61 @@ from pipeline.generation.llms.registry import (
     entry_at,
     entry_for,
 )
-from pipeline.hub_files import HubName
+from pipeline.hub import MODEL, HubName, is_hub_name, pinned
 from pipeline.records import InputError
 from pipeline.settings import checked_name
 from pipeline.weights import BUILT_IN_ENCODERS
 from workbench.actions.call import Answer, action
-from workbench.actions.evaluation import has_weights, weight_files
 from workbench.jobs.kinds import CheckSpec, HubModel
 from workbench.journal import new_id, now
 from workbench.store.models import StoredEncoder
 from workbench.workspace import Workspace
 
 LONGEST_NAME = 80
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderRef:
+    """What a job needs to load an encoder, and the id its scores are stored under."""
+
+    encoder_id: str
+    folder: str
+
+
+def find_encoder(workspace: Workspace, encoder: str) -> EncoderRef:
+    """Return an encoder by id, name, folder or name on the hub; one of the hub is added to the workspace.
+
+    Raises InputError that lists the known ones.
+    """
+    if encoder in BUILT_IN_ENCODERS:
+        return EncoderRef(encoder, encoder)
+    known = workspace.store.encoders.list()
+    for stored in known:
+        if encoder in (stored.encoder_id, stored.name):
+            if not has_weights(stored):
+                raise InputError(
+                    f"The weights of {stored.name} were deleted, and only its figures are left: train it again, or "
+                    "choose another encoder."
+                )
+            return EncoderRef(stored.encoder_id, stored.folder)
+    if Path(encoder).is_dir():
+        return EncoderRef(encoder, encoder)
+    if is_hub_name(encoder):
+        return find_encoder(workspace, add_encoder(workspace, folder=encoder)["encoder_id"])
+    names = ", ".join([*BUILT_IN_ENCODERS, *(stored.name for stored in known)])
+    raise InputError(
+        f"There is no encoder {encoder!r}: choose one of {names}, or name a folder, or OWNER/NAME on the hub."
+    )
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the files of weights in and below a folder."""
+    return sorted(folder.rglob("*.safetensors"))
+
+
+def has_weights(encoder: StoredEncoder) -> bool:
+    """Return whether an encoder that was trained here can still be loaded; one from elsewhere is not looked at."""
+    return encoder.run_id is None or bool(weight_files(Path(encoder.folder)))
 
 
 @action
@@ -63,28 +106,47 @@ def delete_weights(workspace: Workspace, *, run_id: str) -> Answer:
 
 @action
 def add_encoder(workspace: Workspace, *, folder: str, name: str = "") -> Answer:
-    """Add a local folder of sentence-transformers or transformers as an encoder; its files stay where they are.
+    """Add a model of sentence-transformers or transformers as an encoder: a folder, or OWNER/NAME on the hub.
 
-    The folder is checked, not loaded. Raises InputError or WeightsError if it holds no model, code of its own or a
-    pickle, and for a name that is taken.
+    A folder is checked, not loaded, and its files stay where they are. A name on the hub is pinned at the commit that
+    its revision is at, and fetched where it is first used. Raises InputError or WeightsError if there is no model,
+    code of its own or a pickle, and for a name that is taken.
     """
+    path, usual = _of_hub(folder) if is_hub_name(folder.strip()) else _of_folder(folder)
+    known = workspace.store.encoders.list()
+    for encoder in known:
+        if encoder.folder == path:
+            return {"encoder_id": encoder.encoder_id, "name": encoder.name}
+    called = checked_name(name or usual, "an encoder")[:LONGEST_NAME]
+    if called in BUILT_IN_ENCODERS or called in {encoder.name for encoder in known}:
+        raise InputError(f"There is an encoder called {called} already; give this one another name.")
+    encoder_id = new_id("encoder")
+    row = {"table": "encoders", "encoder_id": encoder_id, "name": called, "folder": path, "created_at": now()}
+    header = {"kind": "encoder", "name": called, "origin": path, "duplicates": 0, "rejected": {}}
+    kept = workspace.store.imports.add(encoder_id, lambda: header, [row], digest=lambda: path)
+    return {"encoder_id": kept, "name": called}
+
+
+def _of_hub(name: str) -> tuple[str, str]:
+    """Return what an encoder of the hub is loaded by, and its usual name."""
+    wanted = HubName.parse(name)
+    if wanted.file:
+        raise InputError(f"{name} is a file; an encoder on the hub is OWNER/NAME.")
+    return f"{MODEL}{pinned(wanted)}", name.strip().removeprefix(MODEL)
+
+
+def _of_folder(folder: str) -> tuple[str, str]:
     named = Path(folder).expanduser().resolve()
     if not folder.strip() or not named.is_dir():
         raise InputError(f"There is no folder {folder or '(empty)'}; name the folder that holds the model's files.")
     path = model_folder(named)
     check_folder(path)
-    known = workspace.store.encoders.list()
-    for encoder in known:
-        if encoder.folder == str(path):
-            return {"encoder_id": encoder.encoder_id, "name": encoder.name}
-    called = checked_name(name or named.name, "an encoder")[:LONGEST_NAME]
-    if called in BUILT_IN_ENCODERS or called in {encoder.name for encoder in known}:
-        raise InputError(f"There is an encoder called {called} already; give this one another name.")
-    encoder_id = new_id("encoder")
-    row = {"table": "encoders", "encoder_id": encoder_id, "name": called, "folder": str(path), "created_at": now()}
-    header = {"kind": "encoder", "name": called, "origin": str(path), "duplicates": 0, "rejected": {}}
-    kept = workspace.store.imports.add(encoder_id, lambda: header, [row], digest=lambda: str(path))
-    return {"encoder_id": kept, "name": called}
+    return str(path), named.name
+
+
+def at_commit(workspace: Workspace, name: str) -> str:
+    """Return what an encoder of the hub is loaded by, which is then one of the workspace; other names unchanged."""
+    return find_encoder(workspace, name).folder if is_hub_name(name) else name
 
 
 @action
@@ -123,7 +185,7 @@ def add_llm(
     if hub is not None:
         wanted = HubName.parse(hub, revision)
         entry = LLMEntry(_free(name), "gguf" if wanted.file else "decoder", "", source=hub, **given)
-        return _start(workspace, entry, hub=HubModel(hub.strip(), wanted.revision))
+        return _start(workspace, entry, hub=HubModel(wanted.plain, wanted.revision))
     if url is not None:
         entry = _server(_free(name), url, given)
         _check_key_is_free(workspace, entry)

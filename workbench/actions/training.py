@@ -1,5 +1,6 @@
 """Stage 3: training runs, previews of the mask, studies."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,8 @@ from pipeline.studies.spec import Study
 from pipeline.studies.spec_file import LARGEST_STUDY_BYTES, read_study
 from pipeline.train_config import TrainConfig
 from workbench.actions.call import Answer, action
-from workbench.actions.evaluation import checked_folder, find_encoder, find_snapshot, held_out_rows
+from workbench.actions.evaluation import checked_folder, find_snapshot, held_out_rows
+from workbench.actions.models import at_commit, find_encoder
 from workbench.jobs.folder import USABLE
 from workbench.jobs.kinds import PreviewSpec, StudySpec, TrainSpec
 from workbench.paths import SAMPLE_CORPUS
@@ -39,6 +41,9 @@ def start_train(
     snapshot = find_snapshot(workspace, snapshot_id)
     frame = training_rows(workspace, snapshot.snapshot_id, held_out)
     title = title or f"{settings.encoder} on {snapshot.name}, mask {settings.mask_rule}, seed {settings.seed}"
+    settings = replace(settings, encoder=at_commit(workspace, settings.encoder))
+    if settings.mask_rule != "none":
+        settings = replace(settings, guide=at_commit(workspace, settings.guide))
     spec = TrainSpec(
         config=settings,
         name=title,

@@ -125,14 +125,16 @@ def add_encoders(commands: Any) -> None:
         encoders, "list", "train:show_encoders", "list the encoders that can be trained, evaluated and mapped by name"
     )
     add = command(
-        encoders, "add", "train:add_encoder", "add an encoder that was trained elsewhere; its files stay there"
+        encoders, "add", "train:add_encoder", "add an encoder that was trained elsewhere, from a folder or the hub"
     )
     deletion = command(
         encoders, "delete-weights", "train:delete_weights", "delete the weights of a run for good; its figures stay"
     )
     deletion.add_argument("run", help="id of the run; `encoders list --json FILE` and `jobs` show it")
-    add.add_argument("folder", help="folder of sentence-transformers or transformers with safetensors")
-    add.add_argument("--name", default="", help="name of the encoder (default: the folder's)")
+    add.add_argument(
+        "folder", help="folder of sentence-transformers or transformers with safetensors, or OWNER/NAME on the hub"
+    )
+    add.add_argument("--name", default="", help="name of the encoder (default: that of the folder or on the hub)")
 
 
 def add_stages(commands: Any) -> None:
@@ -189,7 +191,9 @@ def add_stages(commands: Any) -> None:
     evaluate = command(
         commands, "evaluate", "evaluate:run_evaluate", "score an encoder on STS, retrieval or transfer tasks"
     )
-    evaluate.add_argument("--encoder", required=True, help="built-in name, encoder of the workspace, or folder")
+    evaluate.add_argument(
+        "--encoder", required=True, help="built-in name, encoder of the workspace, folder, or OWNER/NAME on the hub"
+    )
     folder = evaluate.add_mutually_exclusive_group(required=True)
     folder.add_argument("--sts-dir", type=Path, help="folder of TSV files or in SentEval's layout")
     folder.add_argument("--retrieval-dir", type=Path, help="folder of retrieval tasks in BEIR's layout")

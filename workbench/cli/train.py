@@ -12,6 +12,7 @@ from rich.progress import Progress
 from pipeline.analysis.worst_pairs import validation
 from pipeline.config import from_fields
 from pipeline.exchange import read_triplets
+from pipeline.hub import is_hub_name
 from pipeline.records import InputError, Triplet
 from pipeline.studies.report import Report, score_text, setting_line, verdict_line
 from pipeline.studies.run import dry_run
@@ -125,11 +126,13 @@ def show_encoders(options: argparse.Namespace) -> None:
 
 
 def add_encoder(options: argparse.Namespace) -> None:
-    """Add the encoder of a folder; one added before is printed again."""
-    # Made absolute here: the server that owns the workspace runs in another folder.
-    folder = str(Path(options.folder).expanduser().resolve()) if options.folder.strip() else ""
+    """Add the encoder of a folder or of the hub; one added before is printed again."""
+    folder = options.folder.strip()
+    if folder and not is_hub_name(folder):
+        # Made absolute here: the server that owns the workspace runs in another folder.
+        folder = str(Path(folder).expanduser().resolve())
     answer = ask(options, "add_encoder", folder=folder, name=options.name)
-    print_line(f"{answer['name']} is an encoder of the workspace; its files stay in {folder}.")
+    print_line(f"{answer['name']} is an encoder of the workspace, from {folder}.")
     write_json(options.json, answer)
 
 

@@ -170,11 +170,12 @@ def in_batches(stream: Iterator[Item]) -> Iterator[list[Item]]:
         yield batch
 
 
-def download_progress(context: JobContext, message: str) -> Callable[[int, int], None]:
-    """Return a callback for a download: it reports progress in MB and raises Stopped when the job should stop."""
+def download_progress(context: JobContext) -> Callable[[str, int, int], None]:
+    """Return a callback for downloads: it reports progress in MB and raises Stopped when the job should stop."""
 
-    def report(done: int, total: int) -> None:
+    def report(name: str, done: int, total: int) -> None:
         context.stop_if_asked()
-        context.progress(done // 1_000_000, max(1, total // 1_000_000), message=f"{message}, MB")
+        where = name.partition("@")[0]
+        context.progress(done // 1_000_000, max(1, total // 1_000_000), message=f"Fetching {where}, MB")
 
     return report

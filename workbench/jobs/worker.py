@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.durable import full_disk_message, is_disk_full, is_full_disk
+from pipeline.hub import telling
 from pipeline.records import InputError, Stopped, StorageError
-from workbench.jobs.context import JobContext
+from workbench.jobs.context import JobContext, download_progress
 from workbench.jobs.folder import JobFolder, State, Stop
 from workbench.jobs.kinds import JobSpec, kind_named
 
@@ -36,7 +37,8 @@ def main(arguments: list[str]) -> int:
 def _run(context: JobContext[JobSpec]) -> int:
     try:
         context.begin()
-        handler_of(context.kind)(context)
+        with telling(download_progress(context)):
+            handler_of(context.kind)(context)
     except Stopped:
         pass
     except InputError as error:

@@ -185,7 +185,7 @@ def entry_for(name_or_path: str) -> LLMEntry:
 
 def entry_at(path: Path) -> LLMEntry:
     """Return the entry of a GGUF file or transformers folder, named after it; InputError for any other path."""
-    where = path.expanduser().resolve()
+    where = path.expanduser().absolute()  # not resolved: in the hub's cache a file is a link to one without its name
     if where.is_dir():
         return LLMEntry(where.name[:_LONGEST_NAME], architecture(where), str(where))
     if where.is_file() and where.suffix.lower() == ".gguf":

@@ -202,12 +202,14 @@ def add_encoder_popover(workspace: Workspace) -> None:
     """Draw the form for a model folder; a new encoder becomes the selected one."""
     with st.popover("Add an encoder", icon=":material/add:", type="tertiary"):
         folder = st.text_input(
-            "Folder of the model",
+            "Folder, or name on the Hub",
             key="add_encoder_folder",
-            help="A sentence-transformers or transformers folder on this machine, with safetensors weights.",
+            placeholder="BAAI/bge-small-en-v1.5",
+            help="A sentence-transformers or transformers folder on this machine, or OWNER/NAME on the Hub, pinned "
+            "at its commit and fetched where it is first used; safetensors weights. @REVISION may follow a name.",
         )
         name = st.text_input(
-            "Name (optional)", key="add_encoder_name", max_chars=LONGEST_NAME, placeholder="the folder's own name"
+            "Name (optional)", key="add_encoder_name", max_chars=LONGEST_NAME, placeholder="as above"
         )
         st.caption("The encoder can then be evaluated, compared, mapped, and selected in new runs.")
         if st.button("Add", type="primary", key="add_encoder_start", disabled=not folder.strip()):

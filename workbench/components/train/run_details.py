@@ -11,8 +11,7 @@ import streamlit as st
 
 from pipeline.records import InputError
 from workbench import state, theme
-from workbench.actions.evaluation import weight_files
-from workbench.actions.models import delete_weights
+from workbench.actions.models import delete_weights, weight_files
 from workbench.components import elements
 from workbench.components.elements import count, counted, no_chart, percent, plain, shorten, spearman, text_columns
 from workbench.components.encoder_comparison import comparison_of

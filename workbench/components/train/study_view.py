@@ -10,8 +10,7 @@ import streamlit as st
 
 from pipeline.records import InputError
 from pipeline.statistics import Interval
-from pipeline.studies.hub import hub_names
-from pipeline.studies.spec import Study, curation_text, mask_text, source_text
+from pipeline.studies.spec import Study, curation_text, hub_names, mask_text, source_text
 from pipeline.studies.spec_file import read_study
 from workbench import state, theme
 from workbench.actions.training import keep_study_file, start_study, study_files

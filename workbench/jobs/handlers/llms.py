@@ -14,10 +14,9 @@ from pipeline.generation.llms.protocol import LLM
 from pipeline.generation.llms.remote import RemoteLLM
 from pipeline.generation.prompts import FewShot, one_line
 from pipeline.generation.token_probabilities import answer, open_reader, token_llm
-from pipeline.hub_files import HubName, fetch_model
+from pipeline.hub import HubName, fetch
 from pipeline.records import GeneratedTriplet, InputError, Premise
-from pipeline.weights import cache_dir
-from workbench.jobs.context import JobContext, download_progress
+from workbench.jobs.context import JobContext
 from workbench.jobs.handlers.generation import engine_of
 from workbench.jobs.kinds import AskSpec, CheckSpec, GridSpec, HubModel, LensSpec, TokensSpec
 from workbench.journal import Row, now
@@ -201,10 +200,10 @@ def run_check(context: JobContext[CheckSpec]) -> None:
 
 def _fetched_model(context: JobContext[CheckSpec], entry: registry.LLMEntry, hub: HubModel) -> registry.LLMEntry:
     """Fetch the model of the hub that the job names; returns the entry of its local copy."""
-    wanted = HubName.parse(hub.name, hub.revision)
-    found = fetch_model(wanted, cache_dir() / "hub", tell=download_progress(context, f"Fetching {wanted.repository}"))
+    context.progress(0, 1, message="Asking the hub")
+    found = fetch(HubName.parse(hub.name, hub.revision))
     local = registry.entry_for(str(found.path))
-    return replace(entry, kind=local.kind, location=local.location, source=found.name)
+    return replace(entry, kind=local.kind, location=local.location, source=str(found.name))
 
 
 def _check_row(context: JobContext, entry: registry.LLMEntry, **facts: Any) -> Row:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from pipeline.config import ScratchConfig
@@ -14,10 +13,10 @@ from pipeline.generation.llms.meter import Usage
 from pipeline.generation.llms.protocol import LLM, Metered
 from pipeline.generation.premise_prompts import Length
 from pipeline.generation.written_premises import Attempt, Cell, PremiseOutcome, cells, write_premises
-from pipeline.hub_files import HubName, fetch_file
+from pipeline.hub import HubName, fetch
 from pipeline.premises import PremiseFile, read_premises
 from pipeline.records import InputError, text_id
-from workbench.jobs.context import JobContext, download_progress, in_batches
+from workbench.jobs.context import JobContext, in_batches
 from workbench.jobs.handlers.generation import usage_of, usage_rows
 from workbench.jobs.kinds import FetchPremisesSpec, WritePremisesSpec
 from workbench.journal import Row, now, read_rows
@@ -187,17 +186,17 @@ _PREMISES_A_WRITE = 5_000
 def run_fetch_premises(context: JobContext[FetchPremisesSpec]) -> None:
     """Fetch the file, read its premises, write them as the rows of a corpus whose id is the job's."""
     spec = context.spec
-    wanted = HubName.parse(spec.name, spec.revision)
-    fetched = fetch_file(wanted, context.out, tell=download_progress(context, f"Fetching {wanted.file}"))
+    context.progress(0, 1, message="Asking the hub")
+    fetched = fetch(HubName.parse(spec.name, spec.revision, "dataset"))
     if context.stop_requested():
         return
     context.progress(0, 1, message="Reading the premises")
-    read = read_premises(Path(fetched.path), name=fetched.path.name, column=spec.column)
+    read = read_premises(fetched.path, name=fetched.path.name, column=spec.column)
     if not read.premises:
         raise InputError(f"{fetched.name} holds no usable premise: choose another file or column.")
     limit = spec.limit or len(read.premises)
     rows = _premise_rows(context.job_id, read, limit)
-    context.write([_import_row(context, spec.corpus, fetched.name, read)])
+    context.write([_import_row(context, spec.corpus, str(fetched.name), read)])
     total, done = min(limit, len(read.premises)), 0
     while batch := list(islice(rows, _PREMISES_A_WRITE)):
         context.write(batch)
