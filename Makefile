@@ -8,6 +8,8 @@ WORKSPACE ?=
 PORT ?= 8501
 # Processes that share the tests; each computes with one thread.
 WORKERS ?= 2
+# Minutes of each drill of kills and inputs.
+MINUTES ?= 5
 # Portable x86-64 build of llama.cpp: code for the exact CPU at hand (AMX above all) is killed in some virtual machines.
 LLAMA_FLAGS ?= $(if $(filter x86_64,$(shell uname -m)),-DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON) $(if $(CUDA),-DGGML_CUDA=ON)
 # CUDA=1: llama.cpp compiled for NVIDIA GPUs (needs nvcc), and the CUDA build of torch from its own lock.
@@ -61,7 +63,7 @@ test: install-test lint  ## its own set-up, then every test; BROWSER=1 installs 
 	$(PYTEST)
 
 drill: install-test  ## the same tests at full length where `make test` runs a shorter version of them
-	DRILL=1 $(RUN) -m pytest -m drill
+	DRILL=1 DRILL_MINUTES=$(MINUTES) $(RUN) -m pytest -m drill
 
 lint: install-test  ## ruff, its formatter and mypy
 	$(RUN) -m ruff check .

@@ -198,5 +198,5 @@ def serve_agents(options: argparse.Namespace) -> None:
         raise InputError(
             f"Agents need the package {error.name}: pip install 'multicsr-workbench[agents]'."
         ) from error
-    with access(options.workspace) as call:
+    with access(options) as call:
         serve_stdio(call, workspace_root(options.workspace))

@@ -1,0 +1,20 @@
+"""Short versions of the drills; `make drill MINUTES=30` runs them for so many minutes each."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import DRILL, PROJECT
+
+MINUTES = os.environ.get("DRILL_MINUTES", "5")
+
+
+@pytest.mark.drill
+def test_nothing_acknowledged_is_lost_by_kills():
+    much = ["--minutes", MINUTES] if DRILL else ["--kills", "5"]
+    command = [sys.executable, "-m", "tests.drills.kills", *much]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "| lost |" in done.stdout
