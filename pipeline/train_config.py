@@ -13,6 +13,7 @@ Positives = Literal["written", "dropout", "word_deletion"]
 ThresholdUnit = Literal["cosine", "random_pairs"]
 Precision = Literal["fp32", "bf16", "fp16"]
 DevMetric = Literal["auto", "sts-dev", "held-out"]
+Tracker = Literal["none", "tensorboard", "wandb", "trackio"]
 
 NEARLY_ALL = 0.9
 """Masked share of a batch's candidates from which a run gets a warning."""
@@ -237,6 +238,15 @@ class TrainConfig(Settings):
         group=MORE,
     )
 
+    report_to: Tracker = setting(
+        "none",
+        "Where losses and dev scores go beside this workbench: `tensorboard` writes files into the run's folder, "
+        "`wandb` and `trackio` send them to the project multicsr of your own account. Needs the extra `track`.",
+        label="Also report to",
+        unit="name",
+        group=MORE,
+    )
+
     def check_together(self) -> None:
         """Refuse settings that contradict each other, and a threshold that its rule cannot have."""
         require(
@@ -262,7 +272,7 @@ class TrainConfig(Settings):
         MASK_THRESHOLDS[meaning].check(f"mask_threshold of the rule {self.mask_rule}", self.mask_threshold)
 
 
-NOT_LEARNED = ("device", "eval_every", "keep", "patience", "keep_every")
+NOT_LEARNED = ("device", "eval_every", "keep", "patience", "keep_every", "report_to")
 """Settings of training that change where a run happens and what is kept of it, but no step."""
 
 TRAIN_PRESETS: dict[str, TrainConfig] = {

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ class AgentsEndpoint:
             refusal = _answer(401, {"error": "The token is missing or wrong; it is in owner.token in the workspace."})
             return await refusal(scope, receive, send)
         try:
-            from workbench.agents import answer_http
+            agents = await run_in_threadpool(import_module, "workbench.agents")
         except ModuleNotFoundError as error:
             advice = f"Agents need the package {error.name}: pip install 'multicsr-workbench[agents]'."
             return await _answer(501, {"error": advice})(scope, receive, send)
@@ -81,7 +82,7 @@ class AgentsEndpoint:
         def call(name: str, /, **arguments: Any) -> dict[str, Any]:
             return call_action(workspace, name, ACTIONS[name], arguments)
 
-        await answer_http(call, workspace.root, scope, receive, send)
+        await agents.answer_http(call, workspace.root, scope, receive, send)
 
 
 def _run(name: str, arguments: dict[str, Any]) -> Response:

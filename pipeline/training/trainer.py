@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from hashlib import blake2b
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,11 @@ def check_machine(config: TrainConfig, device: str, *, rows: int, processes: int
         raise InputError(
             f"A batch of {batch} triplets cannot be shared evenly by {processes} processes; choose another."
         )
+    if config.report_to != "none" and find_spec(config.report_to) is None:
+        raise InputError(
+            f"Reporting to {config.report_to} needs the package {config.report_to}: pip install "
+            "'multicsr-workbench[track]', or choose report_to none."
+        )
 
 
 def check_encoder(encoder: "SentenceTransformer", config: TrainConfig) -> None:
@@ -92,6 +98,12 @@ def run_trainer(
     """Take the optimizer steps of a configuration, from a checkpoint if one is given; changes the loss's encoder."""
     encoder = loss.model
     arguments = _arguments(config, config.learning_rate or default_learning_rate(encoder), checkpoints)
+    if config.report_to == "tensorboard":
+        from torch.utils.tensorboard import SummaryWriter
+        from transformers.integrations import TensorBoardCallback
+
+        # Beside the checkpoints, which go with the end of the run.
+        callbacks = [*callbacks, TensorBoardCallback(SummaryWriter(str(checkpoints.parent / "tensorboard")))]
     arguments.batch_sampler = lambda _dataset, **_: sampler  # type: ignore[assignment]  # any BatchSampler serves
     trainer = StageThreeTrainer(
         model=encoder,
@@ -125,18 +137,26 @@ def _arguments(config: TrainConfig, learning_rate: float, checkpoints: Path) -> 
         accelerator_config={"split_batches": False, "even_batches": False, "dispatch_batches": False},
         dataloader_pin_memory=not is_on_cpu,
         dataloader_drop_last=True,
-        logging_strategy="no",
+        logging_strategy="no" if config.report_to == "none" else "steps",
+        logging_steps=1,
         logging_nan_inf_filter=False,
         save_strategy="no",  # the callback asks for checkpoints
         save_total_limit=2,  # the older one stays until the newer is marked complete
         eval_strategy="no",
-        report_to="none",
+        report_to="none" if config.report_to == "tensorboard" else config.report_to,
+        project="multicsr",
+        run_name=_run_name(checkpoints.parent.resolve()),
         push_to_hub=False,
         disable_tqdm=True,
     )
     # With several GPUs visible the trainer would split each batch, and with it the negatives every premise sees.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
+
+
+def _run_name(folder: Path) -> str:
+    """Return what a tracker calls a run: the job, whose results lie in `out`, or else the folder."""
+    return folder.parent.name if folder.name == "out" else folder.name
 
 
 class StageThreeTrainer(SentenceTransformerTrainer):
@@ -157,6 +177,13 @@ class StageThreeTrainer(SentenceTransformerTrainer):
         loss: Tensor = super().training_step(*arguments, **options)
         distributed.average_gradients(self.loss.parameters())  # type: ignore[attr-defined]
         return loss
+
+    def log(self, logs: dict[str, float], *arguments: Any, **options: Any) -> None:
+        """Report what the workbench shows of this step as well: the dev score, and what was masked."""
+        for callback in self.callback_handler.callbacks:
+            if "loss" in logs and (event := getattr(callback, "last_event", None)) is not None:
+                logs = logs | {name: value for name, value in asdict(event).items() if value is not None}
+        super().log(logs, *arguments, **options)
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Leave out the callback that collects data for the generated model card."""

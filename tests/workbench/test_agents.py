@@ -215,7 +215,9 @@ def over_http(root: Path, token: str, script):
     assert remote is not None
 
     async def run():
-        async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, trust_env=False) as http:
+        async with httpx2.AsyncClient(
+            headers={"Authorization": f"Bearer {token}"}, trust_env=False, timeout=120
+        ) as http:
             async with Client(streamable_http_client(f"{remote.address}/mcp", http_client=http)) as client:
                 return await script(client)
 

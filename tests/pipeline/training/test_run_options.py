@@ -209,3 +209,26 @@ def test_copies_on_the_way_are_the_weights_of_their_step_and_change_nothing(stat
     assert not torch.equal(shown[0], shown[1])
     plain = train(triplets, replace(config, keep_every=0), output_dir=tmp_path / "plain", dev=scripted(0, 0, 0)[0])
     assert torch.equal(weights_of(result.encoder_folder), weights_of(plain.encoder_folder))
+
+
+def test_a_tracker_that_is_not_installed_is_refused_in_one_sentence(static, triplets, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.training.trainer.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="Reporting to wandb needs the package wandb"):
+        train(triplets, replace(static, report_to="wandb"), output_dir=tmp_path)
+
+
+def test_tensorboard_reads_every_step_with_the_values_of_the_events(static, triplets, tmp_path):
+    """By TensorBoard's own reader, through the callback of transformers; the weights are those of a plain run."""
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    events = []
+    config = replace(static, eval_every=3, report_to="tensorboard")
+    result = train(triplets, config, output_dir=tmp_path / "run", dev=scripted(0.5, 0.75)[0], on_event=events.append)
+    read = accumulator.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    read.Reload()
+    scalars = {
+        name: [(item.step, item.value) for item in read.Scalars(f"train/{name}")] for name in ("loss", "dev_score")
+    }
+    assert scalars["loss"] == [(event.step, pytest.approx(event.loss)) for event in events]
+    assert scalars["dev_score"] == [(3, 0.5), (6, 0.75)]
+    plain = train(triplets, replace(config, report_to="none"), output_dir=tmp_path / "no", dev=scripted(0.5, 0.75)[0])
+    assert torch.equal(weights_of(result.encoder_folder), weights_of(plain.encoder_folder))
