@@ -1,5 +1,6 @@
 """The documentation against the code: a setting that is not described, or described wrongly, fails here."""
 
+import ast
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -77,3 +78,23 @@ def test_every_module_that_a_page_names_is_there(name):
     named = re.findall(r"`((?:pipeline|workbench|pages|tests|benchmarks)/[\w/.]+)`", page(name))
     assert len(named) > 5
     assert [path for path in named if not (DOCS.parent / path).exists()] == []
+
+
+def sentences_of_the_code() -> list[str]:
+    """All string literals of the shipped code, as one reads them; a placeholder is an ellipsis."""
+    found = []
+    for path in [path for top in ("pipeline", "workbench") for path in (DOCS.parent / top).rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = [part.value if isinstance(part, ast.Constant) else "…" for part in node.values]
+                found.append("".join(map(str, parts)))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return found
+
+
+def test_the_messages_of_the_troubleshooting_page_are_those_of_the_code():
+    told = re.findall(r"^\| `(.+?)` \| ", page("troubleshooting.md"), flags=re.MULTILINE)
+    known = sentences_of_the_code()
+    assert len(told) >= 14
+    assert [message for message in told if not any(message.removesuffix(" …") in text for text in known)] == []
