@@ -1,7 +1,11 @@
 """The documentation against the code: a setting that is not described, or described wrongly, fails here."""
 
 import ast
+import os
 import re
+import shlex
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import get_args
@@ -16,8 +20,10 @@ from pipeline.files.source import COMPRESSED, KINDS, MAX_LINE_BYTES
 from pipeline.premises import MAX_PREMISE_CHARS, USUAL_COLUMNS
 from pipeline.records import Outcome
 from pipeline.settings import settings_of
+from pipeline.studies.spec_file import read_study
 from pipeline.train_config import TRAIN_PRESETS, MaskRule
-from workbench.cli.parser import build_parser
+from workbench.cli.parser import build_parser, with_freeze
+from workbench.paths import SAMPLE_CORPUS
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -98,3 +104,25 @@ def test_the_messages_of_the_troubleshooting_page_are_those_of_the_code():
     known = sentences_of_the_code()
     assert len(told) >= 14
     assert [message for message in told if not any(message.removesuffix(" …") in text for text in known)] == []
+
+
+@pytest.mark.drill
+@pytest.mark.timeout(1200)
+def test_the_tutorial_can_be_followed(tmp_path):
+    """Short: its commands are known and its study file is read. At full length everything is run as printed."""
+    script = "\n".join(re.findall(r"^```\n(.*?)^```", page("tutorial.md"), flags=re.DOTALL | re.MULTILINE))
+    commands = [shlex.split(line)[3:] for line in script.splitlines() if line.startswith("python -m workbench ")]
+    assert len(commands) >= 10
+    for command in commands:
+        build_parser().parse_args(with_freeze(command))
+    study = tmp_path / "mine.yaml"
+    study.write_text(script.split("> mine.yaml <<'END'\n")[1].split("END\n")[0], encoding="utf-8")
+    assert len(read_study(study, sample=SAMPLE_CORPUS).arms) == 3
+    if os.environ.get("DRILL"):
+        paths = {"HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+        environment = os.environ | paths | {"PYTHONPATH": str(DOCS.parent)}
+        done = subprocess.run(
+            ["bash", "-ec", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "refined and curated" in done.stdout and "report" in done.stdout

@@ -10,7 +10,6 @@ from pipeline.records import InputError
 from workbench.cli.main import Call, access, ask, print_line, print_table, require_file, settings, watch, write_json
 from workbench.store.filters import TripletFilter, filter_from
 
-_SHOWN_CHARS = 60
 _SENTENCES = ("premise", "positive", "hard_negative")
 
 
@@ -108,12 +107,9 @@ def show_next(options: argparse.Namespace) -> None:
 def show_list(options: argparse.Namespace) -> None:
     """List the triplets that match a filter."""
     answer = ask(options, "list_triplets", filter=filter_fields(options), order=options.order, limit=options.limit)
-    rows = [
-        (row["triplet_id"], row["decision"], *((row[side] or "")[:_SHOWN_CHARS] for side in _SENTENCES))
-        for row in answer["triplets"]
-    ]
-    print_table("Triplets", ("id", "decision", "premise", "positive", "hard negative"), rows)
-    print_line(f"{len(rows)} of {answer['total']} matching triplets.")
+    for triplet in answer["triplets"]:
+        _print_triplet(triplet)
+    print_line(f"{len(answer['triplets'])} of {answer['total']} matching triplets.")
     write_json(options.json, answer)
 
 
@@ -231,10 +227,10 @@ def _number(text: str) -> float | str:
 
 
 def _print_triplet(triplet: dict[str, Any]) -> None:
-    print_line(triplet["triplet_id"])
+    print_line(f"{triplet['triplet_id']}{', ' + triplet['decision'] if triplet.get('decision') else ''}")
     for side in _SENTENCES:
-        print_line(f"  {side.replace('_', ' ')}: {triplet[side]}")
-    for judge_id, scores in triplet["scores"].items():
+        print_line(f"  {side.replace('_', ' ')}: {triplet[side] or ''}")
+    for judge_id, scores in triplet.get("scores", {}).items():
         print_line(
             f"  {judge_id}: "
             + ", ".join(f"{name} {value:.2f}" for name, value in scores.items() if value is not None)
