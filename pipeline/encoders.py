@@ -141,7 +141,7 @@ def _static(device: str, *, weighted: bool) -> SentenceTransformer:
 
 
 def piece_weights(tokenizer: Tokenizer) -> torch.Tensor:
-    """Return the weight of every word piece in a mean of vectors, float32 (pieces,) in (0, 1): a / (a + p), a = 3e-4.
+    """Return the weight of every word piece in a mean of vectors, float32 (pieces,) in (0, 1): a / (a + p).
 
     Smooth inverse frequency (Arora, Liang and Ma 2017: A simple but tough-to-beat baseline for sentence embeddings).
     The frequency is Zipf's, p = 1 / (rank ln V), rank being the place in BERT's vocabulary of V pieces from "the" on;

@@ -1,23 +1,30 @@
-"""Correlations, agreement, and the bootstrap: arms are compared by resampling seeds and test items together.
+"""Correlations, agreement, and every interval and verdict: three sources of variation, each by its own means.
 
-One resample draws S of the S seeds with replacement and, within each task, n of its n items with replacement. All
-arms of a resample use the same seeds and items; this makes the comparison paired. An arm's value in a resample is the
-mean over the drawn seeds of its score on the drawn items; the average is the mean of the tasks' values. Differences
-of arms are taken inside each resample, and the interval is the middle 95 % of them (percentile bootstrap). The
-interval covers the variation of both seeds and test items; with few seeds the seeds' part is too narrow by a factor
-of sqrt((S - 1) / S).
+*Test items.* Pairs that share a sentence are not independent: within every task whole clusters of such pairs
+(`clusters`) are drawn with replacement. All arms are scored on the same draw, which makes the comparison paired.
+*Seeds.* They are few, so they are not resampled: the mean over S seeds is uncertain by their standard deviation
+divided by sqrt(S), times Student's t with S - 1 degrees of freedom.
+*Corpus.* Arms trained on H random halves of the premises vary around the whole corpus as much as it varies around
+the population it was drawn from (half-sample replication, McCarthy 1969): the halves' standard deviation, without the
+part of their seeds, times Student's t with H - 1 degrees of freedom.
+
+A sample of a difference is its mean over the seeds on one draw of the items, plus one draw from each of the other two
+distributions. The interval is the middle 95 % of the samples, and p the share of them on the far side of zero, twice.
+Where several differences are judged together, p is adjusted by Holm's method (`holm`) and the verdict follows it.
 """
 
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import spearmanr, t
+
+# scipy.stats takes a second to import and is needed where something is computed only.
 
 _BLOCK = 100
 AVERAGE = "average"
+LEVEL = 0.95
+BETTER, WORSE, OPEN = "better", "worse", "no clear difference"
 
 
 def spearman(predicted: np.ndarray, gold: np.ndarray) -> float:
@@ -38,6 +45,8 @@ def spearman(predicted: np.ndarray, gold: np.ndarray) -> float:
         return float("nan")
     if np.ptp(predicted) == 0 or np.ptp(gold) == 0:
         return float("nan")
+    from scipy.stats import spearmanr
+
     return float(spearmanr(predicted, gold).statistic)
 
 
@@ -59,87 +68,172 @@ class Interval:
     value: float
     low: float
     high: float
+    p: float = float("nan")
+    """Two-sided p value of no difference, after `holm` adjusted for the others of its table; NaN if not known."""
 
     @classmethod
-    def of(cls, value: float, samples: np.ndarray, level: float = 0.95) -> "Interval":
+    def of(cls, value: float, samples: np.ndarray, level: float = LEVEL) -> "Interval":
         """Take the middle of the finite bootstrap samples, float (resamples,).
 
-        Both ends are NaN if no sample is finite.
+        Both ends and p are NaN if no sample is finite.
         """
         finite = samples[np.isfinite(samples)]
+        if not len(finite):
+            return cls(float(value), float("nan"), float("nan"))
         tail = (1 - level) / 2
-        low, high = np.quantile(finite, [tail, 1 - tail]) if len(finite) else (float("nan"), float("nan"))
-        return cls(float(value), float(low), float(high))
+        low, high = np.quantile(finite, [tail, 1 - tail])
+        beyond = min((finite <= 0).sum(), (finite >= 0).sum())
+        return cls(float(value), float(low), float(high), min(1.0, 2 * float(beyond + 1) / (len(finite) + 1)))
 
     @property
     def is_settled(self) -> bool:
-        """Whether the interval excludes zero, which settles the sign of the value."""
-        return self.low > 0 or self.high < 0
+        """Whether the sign of the value is settled: the interval excludes zero, and p, if known, is below 0.05."""
+        return (self.low > 0 or self.high < 0) and not self.p >= 1 - LEVEL
+
+    @property
+    def verdict(self) -> str:
+        """Better, worse or no clear difference."""
+        return (BETTER if self.value > 0 else WORSE) if self.is_settled else OPEN
+
+    def ends(self) -> dict[str, float]:
+        """Return value, low and high: what there is to say of a score, which is compared with nothing."""
+        return {"value": self.value, "low": self.low, "high": self.high}
 
     def times(self, factor: float) -> "Interval":
         """Return the interval in another unit."""
-        return Interval(factor * self.value, factor * self.low, factor * self.high)
+        return Interval(factor * self.value, factor * self.low, factor * self.high, self.p)
+
+
+def holm(intervals: Sequence[Interval]) -> list[Interval]:
+    """Adjust the p values of differences that are judged together (Holm 1979): one error in 20 tables, not rows.
+
+    The k-th smallest of m is multiplied by m - k + 1, and none is smaller than the one before. The intervals' ends
+    stay those of each difference alone. Intervals without p are returned unchanged and do not count.
+    """
+    known = sorted((i for i, item in enumerate(intervals) if item.p == item.p), key=lambda i: intervals[i].p)
+    adjusted, least = list(intervals), 0.0
+    for place, i in enumerate(known):
+        least = max(least, min(1.0, (len(known) - place) * intervals[i].p))
+        adjusted[i] = replace(intervals[i], p=least)
+    return adjusted
+
+
+def clusters(first: Sequence[str], second: Sequence[str]) -> np.ndarray:
+    """Return the cluster of every pair, int64 (n,) from 0: pairs linked by shared sentences belong together.
+
+    first, second: the sentences of the pairs, (n,) each.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    sentences = np.unique(np.asarray([*first, *second], dtype=object), return_inverse=True)[1]
+    one, other = sentences[: len(first)], sentences[len(first) :]
+    count = int(sentences.max(initial=-1)) + 1
+    links = coo_array((np.ones(len(one)), (one, other)), shape=(count, count))
+    found = connected_components(links, directed=False)[1] if count else np.empty(0, dtype=np.int64)
+    return np.unique(found[one], return_inverse=True)[1].astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class Resampled:
-    """Scores of every arm in every resample."""
+    """Scores of every arm in every draw of the items, with those of its seeds and halves on all items."""
 
     values: dict[str, dict[str, np.ndarray]]
-    """arm -> task or `average` -> float64 (resamples,)."""
-    scores: dict[str, dict[str, float]]
-    """arm -> task or `average` -> the score on the original data, mean over seeds."""
+    """arm -> task or `average` -> mean over seeds, float64 (resamples,)."""
+    scores: dict[str, dict[str, np.ndarray]]
+    """arm -> task or `average` -> score of every seed, float64 (seeds,), or (1,) for an arm without seeds."""
+    halves: dict[str, dict[str, np.ndarray]]
+    """The same of the runs on halves of the corpus, float64 (halves,); empty without them."""
+    seeds_t: np.ndarray
+    """Draws from Student's t for the seeds, float64 (resamples,); zeros with one seed."""
+    halves_t: np.ndarray
+    """Draws from Student's t for the halves."""
 
-    def difference(self, plus: Sequence[str], minus: Sequence[str], *, level: float = 0.95) -> dict[str, Interval]:
+    def difference(self, plus: Sequence[str], minus: Sequence[str], *, level: float = LEVEL) -> dict[str, Interval]:
         """Return the mean of the arms `plus` minus that of the arms `minus`, per task and for the average."""
         found = {}
         for task in self.scores[plus[0]]:
-            value = _mean(self.scores, plus, task) - _mean(self.scores, minus, task)
+            per_seed = _mean(self.scores, plus, task) - _mean(self.scores, minus, task)
             samples = _mean(self.values, plus, task) - _mean(self.values, minus, task)
-            found[task] = Interval.of(float(value), samples, level)
+            samples = samples + self.seeds_t * _sd(per_seed) / np.sqrt(len(per_seed))
+            if self.halves:
+                per_half = _mean(self.halves, plus, task) - _mean(self.halves, minus, task)
+                # Each half has a seed of its own, whose part is not the corpus's.
+                samples = samples + self.halves_t * np.sqrt(max(0.0, _sd(per_half) ** 2 - _sd(per_seed) ** 2))
+            found[task] = Interval.of(float(per_seed.mean()), samples, level)
         return found
 
 
+Cells = Mapping[str, Sequence[Mapping[str, np.ndarray]]]
+
+
 def resample(
-    predictions: Mapping[str, Sequence[Mapping[str, np.ndarray]]],
+    predictions: Cells,
     gold: Mapping[str, np.ndarray | None],
     *,
+    linked: Mapping[str, np.ndarray] | None = None,
+    halves: Cells | None = None,
     seed: int = 0,
     resamples: int = 1000,
 ) -> Resampled:
-    """Score every arm in every resample of seeds and items; see the module docstring.
+    """Score every arm in every draw of the items; see the module docstring.
 
     Args:
         predictions: arm -> one mapping per seed, in the same order of seeds for all arms -> task -> float (items,).
             An arm with a single entry (an untrained encoder) counts as the same for every seed.
         gold: task -> float (items,), or None where the score is the mean of the values themselves.
+        linked: task -> cluster of every item, int (items,), from `clusters`; a task left out has independent items.
+        halves: as `predictions`, of arms trained on halves of the corpus, in the same order of halves for all arms.
         seed: for the resampling.
         resamples: number of bootstrap samples.
 
     Raises:
-        ValueError: if arms differ in their number of seeds.
+        ValueError: if arms differ in their number of seeds or halves.
     """
-    runs = sorted({len(cells) for cells in predictions.values()} - {1})
-    if len(runs) > 1:
-        raise ValueError(f"every arm needs the same seeds, got {runs} of them")
     generator = np.random.default_rng(seed)
-    seeds = runs[0] if runs else 1
-    weight_bs = multinomial_counts(generator, seeds, resamples) / seeds
     values: dict[str, dict[str, np.ndarray]] = {arm: {} for arm in predictions}
-    scores: dict[str, dict[str, float]] = {arm: {} for arm in predictions}
     for task, gold_n in gold.items():
         items = len(next(iter(predictions.values()))[0][task])
-        counts_bn = drawn_counts(generator, items, resamples)
+        counts_bn = drawn_counts(generator, (linked or {}).get(task, np.arange(items)), resamples)
         gold_ranks = None if gold_n is None else _CentredRanks(np.asarray(gold_n), counts_bn)
         for arm, cells in predictions.items():
-            drawn_sb = np.stack([_scored(cell[task], gold_ranks, counts_bn) for cell in cells])
-            weights = weight_bs if len(cells) > 1 else np.ones((resamples, 1))
-            values[arm][task] = np.einsum("bs,sb->b", weights, drawn_sb)
-            scores[arm][task] = float(np.mean([plain_score(cell[task], gold_n) for cell in cells]))
+            values[arm][task] = np.mean([_scored(cell[task], gold_ranks, counts_bn) for cell in cells], axis=0)
     for arm in predictions:
         values[arm][AVERAGE] = np.mean([values[arm][task] for task in gold], axis=0)
-        scores[arm][AVERAGE] = float(np.mean([scores[arm][task] for task in gold]))
-    return Resampled(values, scores)
+    return Resampled(
+        values=values,
+        scores=_plain_scores(predictions, gold),
+        halves=_plain_scores(halves or {}, gold),
+        seeds_t=_students(generator, _runs(predictions, "seeds"), resamples),
+        halves_t=_students(generator, _runs(halves or {}, "halves"), resamples),
+    )
+
+
+def _runs(cells: Cells, what: str) -> int:
+    """Return how many runs every arm has; an arm with one run counts for any number."""
+    found = sorted({len(runs) for runs in cells.values()} - {1})
+    if len(found) > 1:
+        raise ValueError(f"every arm needs the same {what}, got {found} of them")
+    return found[0] if found else 1
+
+
+def _students(generator: np.random.Generator, runs: int, resamples: int) -> np.ndarray:
+    return generator.standard_t(runs - 1, resamples) if runs > 1 else np.zeros(resamples)
+
+
+def _plain_scores(cells: Cells, gold: Mapping[str, np.ndarray | None]) -> dict[str, dict[str, np.ndarray]]:
+    """Return arm -> task and `average` -> score of every run on all items, float64 (runs,)."""
+    found = {}
+    for arm, runs in cells.items():
+        per_task = {
+            task: np.array([plain_score(cell[task], values) for cell in runs]) for task, values in gold.items()
+        }
+        found[arm] = per_task | {AVERAGE: np.mean(list(per_task.values()), axis=0)}
+    return found
+
+
+def _sd(values: np.ndarray) -> float:
+    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 
 def plain_score(values: np.ndarray, gold: np.ndarray | None) -> float:
@@ -147,16 +241,20 @@ def plain_score(values: np.ndarray, gold: np.ndarray | None) -> float:
     return float(np.mean(values)) if gold is None else spearman(values, gold)
 
 
-def drawn_counts(generator: np.random.Generator, items: int, resamples: int) -> np.ndarray:
-    """How often each item is drawn with replacement, int32 (resamples, items); every row sums to items."""
-    counts = np.empty((resamples, items), dtype=np.int32)
+def drawn_counts(generator: np.random.Generator, clusters_n: np.ndarray, resamples: int) -> np.ndarray:
+    """How often each item is drawn when clusters are drawn with replacement, int32 (resamples, items).
+
+    clusters_n: int (items,), the cluster of each item from 0; every resample has as many clusters as there are.
+    """
+    count = int(clusters_n.max(initial=-1)) + 1
+    counts = np.empty((resamples, len(clusters_n)), dtype=np.int32)
     for row in counts:
-        row[:] = np.bincount(generator.integers(0, items, size=items), minlength=items)
+        row[:] = np.bincount(generator.integers(0, count, size=count), minlength=count)[clusters_n]
     return counts
 
 
 def multinomial_counts(generator: np.random.Generator, items: int, resamples: int) -> np.ndarray:
-    """Draw the same as `drawn_counts` with fewer random numbers, int64 (resamples, items); suits few items."""
+    """Draw single items as `drawn_counts` does, with fewer random numbers, int64 (resamples, items); suits few."""
     return generator.multinomial(items, np.full(items, 1 / items), size=resamples)
 
 
@@ -170,6 +268,8 @@ def mean_interval(scores: Sequence[float], *, level: float = 0.95) -> tuple[floa
 
     scores: one value per seed of one arm, assumed independent. mean +- t(level, n - 1) * sd / sqrt(n).
     """
+    from scipy.stats import t
+
     if len(scores) < 2:
         return float("nan"), float("nan")
     values = np.asarray(scores, dtype=np.float64)
@@ -180,7 +280,7 @@ def mean_interval(scores: Sequence[float], *, level: float = 0.95) -> tuple[floa
 def _scored(values: np.ndarray, gold: "_CentredRanks | None", counts_bn: np.ndarray) -> np.ndarray:
     """Score of one cell in every resample, float64 (resamples,)."""
     if gold is None:
-        return counts_bn @ np.asarray(values, dtype=np.float64) / counts_bn.shape[1]
+        return counts_bn @ np.asarray(values, dtype=np.float64) / counts_bn.sum(axis=1)
     return gold.correlation(np.asarray(values))
 
 
@@ -210,7 +310,7 @@ class _CentredRanks:
 
 
 def _centred_ranks(values_n: np.ndarray, counts_bn: np.ndarray) -> np.ndarray:
-    """Average rank of every item in each resample minus the mean rank (n + 1) / 2: float64 (resamples, items).
+    """Return average ranks in each resample of n items minus their mean (n + 1) / 2: float64 (resamples, items).
 
     Ranks follow from how often each item was drawn; the items are sorted once and not per resample.
     """
@@ -220,11 +320,12 @@ def _centred_ranks(values_n: np.ndarray, counts_bn: np.ndarray) -> np.ndarray:
     in_group = np.add.reduceat(counts_bn[:, order], starts, axis=1)
     before = np.cumsum(in_group, axis=1) - in_group
     ranks = before + (in_group + 1) / 2.0
-    return ranks[:, group_n] - (counts_bn.shape[1] + 1) / 2.0
+    return ranks[:, group_n] - (counts_bn.sum(axis=1, keepdims=True) + 1) / 2.0
 
 
-def _mean(of: Mapping[str, Mapping[str, Any]], arms: Sequence[str], task: str) -> np.ndarray:
-    return np.asarray(np.mean([of[arm][task] for arm in arms], axis=0))
+def _mean(of: Mapping[str, Mapping[str, np.ndarray]], arms: Sequence[str], task: str) -> np.ndarray:
+    # Arms without seeds have one value, which counts for every seed of the others.
+    return np.asarray(sum(of[arm][task] for arm in arms) / len(arms))
 
 
 def _paired(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

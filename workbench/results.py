@@ -13,6 +13,7 @@ import pandas as pd
 from pipeline.analysis.neighbours import nearest
 from pipeline.analysis.slices import SliceScore, score_slices, slice_members
 from pipeline.evaluation.sts import source_of
+from pipeline.statistics import clusters
 from workbench.jobs.kinds import BehaviourSpec, HygieneSpec, MarginsSpec
 from workbench.store.files import PairSlice, pair_ids
 from workbench.workspace import Workspace
@@ -129,10 +130,15 @@ class TaskSlices:
     scores: list[SliceScore]
 
 
-def slices_of(members: dict[tuple[str, str], np.ndarray], losses: np.ndarray) -> TaskSlices:
-    """Score slices by the loss of each of their pairs."""
+def linked_pairs(pairs: pd.DataFrame) -> np.ndarray:
+    """Return the cluster of every pair, int64 (pairs,); see `pipeline.statistics.clusters`."""
+    return clusters(pairs["sentence1"].tolist(), pairs["sentence2"].tolist())
+
+
+def slices_of(members: dict[tuple[str, str], np.ndarray], losses: np.ndarray, linked: np.ndarray) -> TaskSlices:
+    """Score slices by the loss of each of their pairs; linked: int (pairs,), see `linked_pairs`."""
     titles = {title_of(*key): inside for key, inside in members.items()}
-    return TaskSlices(titles, score_slices(members, losses, seed=_SEED))
+    return TaskSlices(titles, score_slices(members, losses, linked=linked, seed=_SEED))
 
 
 def members_of(pairs: pd.DataFrame, saved: tuple[PairSlice, ...] = ()) -> dict[tuple[str, str], np.ndarray]:

@@ -33,12 +33,13 @@ def study_file(named: Path) -> Path:
     raise InputError(f"There is no study file {named}: check the name, or use a shipped study ({names}).")
 
 
-def study_command(path: Path, sts_dir: str | None, seeds: int | None = None) -> str:
-    """Return the command that runs this study, with file, folder and number of seeds as they were given."""
+def study_command(path: Path, sts_dir: str | None, seeds: int | None = None, halves: int | None = None) -> str:
+    """Return the command that runs this study, with file, folder, seeds and halves as they were given."""
     named = path.stem if path.parent == SHIPPED else str(path)
     words = ["python -m workbench study", shlex.quote(named)]
     words += ["--sts-dir", shlex.quote(sts_dir)] if sts_dir else []
-    return " ".join([*words, "--seeds", str(seeds)] if seeds else words)
+    words += ["--seeds", str(seeds)] if seeds else []
+    return " ".join([*words, "--halves", str(halves)] if halves is not None else words)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ BadgeColour = Literal["red", "orange", "yellow", "blue", "green", "violet", "gra
 
 INK: Final = "#6B7480"
 GREY: Final = "#A9B1BC"
-"""What is unknown or undecided: no value, or an interval that covers zero."""
+"""What is unknown or undecided: no value, or no clear difference."""
 POSITIVE: Final = "#009E73"
 HARD_NEGATIVE: Final = "#D55E00"
 MASKED: Final = "#CC79A7"
@@ -103,7 +103,7 @@ def bare(figure: Figure, *, height: int, top: int) -> Figure:
 
 
 def change_colour(change: Interval) -> str:
-    """Grey where the interval covers zero, else blue for a gain and amber for a loss."""
+    """Grey without a clear difference, else blue for a gain and amber for a loss."""
     return GREY if not change.is_settled else HUMAN if change.value > 0 else WARNING
 
 

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from scipy.stats import rankdata
 
-from pipeline.statistics import Interval, blocks, drawn_counts
+from pipeline.statistics import Interval, blocks, drawn_counts, holm
 
 _WORD = re.compile(r"[A-Za-z]+(?:['’][A-Za-z]+)?|\d+(?:[.,]\d+)*")
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
@@ -208,18 +208,21 @@ def score_slices(
     members: dict[tuple[str, str], np.ndarray],
     losses: np.ndarray,
     *,
+    linked: np.ndarray,
     seed: int,
     resamples: int = 1000,
     level: float = 0.95,
 ) -> list[SliceScore]:
     """Score slices against the rest of the task, the most costly first.
 
-    The interval resamples the task's pairs with replacement, with the same resamples for every slice; ranks remain
-    those of the whole task. Slices with fewer than LEAST_PAIRS pairs inside or outside are left out.
+    The interval resamples clusters of the task's pairs, with the same resamples for every slice; ranks remain those
+    of the whole task. The slices are judged together (`statistics.holm`). Slices with fewer than LEAST_PAIRS pairs
+    inside or outside are left out.
 
     Args:
         members: (group, name) -> bool (n,).
         losses: float (n,), from `rank_losses`; all finite.
+        linked: int (n,), from `statistics.clusters`: pairs that share a sentence are drawn together.
         seed: for the resampling.
         resamples: number of bootstrap samples.
         level: coverage of the interval.
@@ -229,19 +232,19 @@ def score_slices(
     if not kept or not np.isfinite(losses).all():
         return []
     inside_ns = np.stack(list(kept.values()), axis=1).astype(np.float64)
-    counts_bn = drawn_counts(np.random.default_rng(seed), n, resamples)
+    counts_bn = drawn_counts(np.random.default_rng(seed), linked, resamples)
     drawn_bs = _drawn_means(1 - inside_ns, losses, counts_bn) - _drawn_means(inside_ns, losses, counts_bn)
+    means = [(float(losses[inside].mean()), float(losses[~inside].mean())) for inside in kept.values()]
+    found = holm([Interval.of(rest - own, drawn_bs[:, i], level) for i, (own, rest) in enumerate(means)])
     rows = []
-    for column, ((group, name), inside) in enumerate(kept.items()):
-        own, rest = float(losses[inside].mean()), float(losses[~inside].mean())
-        found = Interval.of(rest - own, drawn_bs[:, column], level)
+    for ((group, name), inside), (own, rest), difference in zip(kept.items(), means, found, strict=True):
         rows.append(
             SliceScore(
                 name=name,
                 group=group,
                 pairs=int(inside.sum()),
                 score=1 - own,
-                difference=found,
+                difference=difference,
                 cost=float(inside.mean()) * (own - rest),
             )
         )
@@ -265,21 +268,23 @@ def slice_changes(
     losses_before: np.ndarray,
     losses_after: np.ndarray,
     *,
+    linked: np.ndarray,
     seed: int,
     resamples: int = 1000,
     level: float = 0.95,
 ) -> list[SliceChange]:
     """Return the change of each slice's score between two encoders with a paired bootstrap interval, largest first.
 
-    losses_before, losses_after: float (n,), from `rank_losses`; members and the rest as in `score_slices`.
+    losses_before, losses_after: float (n,), from `rank_losses`; members, linked and the rest as in `score_slices`.
     """
     gained = losses_before - losses_after
     kept = {key: inside for key, inside in members.items() if inside.sum() >= LEAST_PAIRS}
     if not kept or not np.isfinite(gained).all():
         return []
     inside_ns = np.stack(list(kept.values()), axis=1).astype(np.float64)
-    counts_bn = drawn_counts(np.random.default_rng(seed), len(gained), resamples)
+    counts_bn = drawn_counts(np.random.default_rng(seed), linked, resamples)
     drawn_bs = _drawn_means(inside_ns, gained, counts_bn)
+    changes = holm([Interval.of(gained[o].mean(), drawn_bs[:, i], level) for i, o in enumerate(kept.values())])
     rows = [
         SliceChange(
             name=name,
@@ -287,9 +292,9 @@ def slice_changes(
             pairs=int(inside.sum()),
             before=1 - float(losses_before[inside].mean()),
             after=1 - float(losses_after[inside].mean()),
-            change=Interval.of(gained[inside].mean(), drawn_bs[:, column], level),
+            change=change,
         )
-        for column, ((group, name), inside) in enumerate(kept.items())
+        for ((group, name), inside), change in zip(kept.items(), changes, strict=True)
     ]
     return sorted(rows, key=lambda row: (not row.change.is_settled, -abs(row.change.value)))
 

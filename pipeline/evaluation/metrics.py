@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy.stats import skew
 
-from pipeline.statistics import Interval, resample, spearman
+from pipeline.statistics import Interval, holm, resample, spearman
 
 _BLOCK_ROWS = 1024
 _POSITIVE_SHARE = 0.8
@@ -72,6 +72,8 @@ class ScoredPairs:
     gold: np.ndarray
     first: np.ndarray
     second: np.ndarray
+    linked: np.ndarray
+    """int (n,), from `statistics.clusters`: pairs that share a sentence are drawn together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,8 @@ def compare(tasks: Mapping[str, ScoredPairs], *, seed: int, resamples: int = 100
     """Compare two encoders on the tasks that both were scored on.
 
     Each task is resampled separately, since its pairs are a separate sample; a resample of the average is the mean of
-    one resample per task. Tasks without a defined correlation are left out.
+    one resample per task. Tasks without a defined correlation are left out. The tasks are judged together (`holm`),
+    the average by itself.
     """
     found: dict[str, Interval] = {}
     samples = []
@@ -95,13 +98,15 @@ def compare(tasks: Mapping[str, ScoredPairs], *, seed: int, resamples: int = 100
         if not np.isfinite(spearman(pairs.first, pairs.gold) + spearman(pairs.second, pairs.gold)):
             continue
         arms = {"first": [{name: pairs.first}], "second": [{name: pairs.second}]}
-        drawn = resample(arms, {name: pairs.gold}, seed=seed + number, resamples=resamples)
+        linked = {name: pairs.linked}
+        drawn = resample(arms, {name: pairs.gold}, linked=linked, seed=seed + number, resamples=resamples)
         found[name] = drawn.difference(["second"], ["first"], level=level)[name]
         samples.append(drawn.values["second"][name] - drawn.values["first"][name])
     if not found:
         return Comparison({}, None)
     mean = float(np.mean([item.value for item in found.values()]))
-    return Comparison(found, Interval.of(mean, np.mean(samples, axis=0), level))
+    adjusted = dict(zip(found, holm(list(found.values())), strict=True))
+    return Comparison(adjusted, Interval.of(mean, np.mean(samples, axis=0), level))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Semantic textual similarity tasks read from a local folder, as TSV files or in SentEval's layout."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +183,16 @@ class StsTask:
 
     def __len__(self) -> int:
         return len(self.gold)
+
+    def apart_from(self, others: "Iterable[StsTask]") -> "StsTask":
+        """Return the pairs that share no sentence with these tasks. Raises InputError if none remain."""
+        taken = {sentence for task in others for sentence in (*task.sentence1, *task.sentence2)}
+        pairs = enumerate(zip(self.sentence1, self.sentence2, strict=True))
+        rows = [row for row, pair in pairs if taken.isdisjoint(pair)]
+        if not rows:
+            raise InputError(f"Every pair of {self.name} shares a sentence with a test task; name another dev task.")
+        first, second, subset = ([of[row] for row in rows] for of in (self.sentence1, self.sentence2, self.subset))
+        return replace(self, sentence1=first, sentence2=second, gold=self.gold[rows], subset=subset)
 
 
 def find_tasks(folder: Path, *, for_tuning: bool = False) -> dict[str, Path]:

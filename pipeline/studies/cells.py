@@ -3,11 +3,11 @@
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import file_digest
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -16,10 +16,14 @@ from pipeline.durable import whole_file, write_json
 from pipeline.evaluation.benchmark import HELD_OUT_TASK, Encoder, evaluate, held_out_cosines, is_held_out
 from pipeline.evaluation.sts import StsTask, find_tasks, read_task
 from pipeline.records import InputError, Triplet
+from pipeline.statistics import clusters
 from pipeline.studies.cache import StudyCache, content_key, model_key, triplets_key
-from pipeline.studies.data import ArmData
+from pipeline.studies.data import ArmData, in_half
 from pipeline.studies.spec import Arm, Evaluation, Study
 from pipeline.train_config import NOT_LEARNED, TrainConfig
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 STS_METRIC = "Spearman x100"
 HELD_OUT_METRIC = "held-out triplets with the positive nearer than the hard negative, %"
@@ -39,6 +43,10 @@ class StudyTasks:
     triplets: tuple[Triplet, ...] = ()
     key: str = ""
     """Hash of the evaluation data."""
+    dev: tuple[StsTask, ...] = ()
+    """Tasks whose mean score chooses a run's best step; empty without early stop."""
+    every: int = 0
+    """Steps between dev scores."""
 
     @property
     def metric(self) -> str:
@@ -68,6 +76,27 @@ class StudyTasks:
             )
         tasks = tuple(read_task(name, found[name]) for name in names)
         return cls(sts=tasks, key=content_key({name: _file_key(found[name]) for name in names}))
+
+    def stopping(self, study: Study) -> "StudyTasks":
+        """Return these tasks with the dev tasks of the study's early stop, if it has one and an STS folder."""
+        stop = study.early_stop
+        if stop is None or study.evaluation.sts_dir is None:
+            return self
+        found = StudyTasks.of_sts(replace(study.evaluation, tasks=stop.dev))
+        dev = tuple(task.apart_from(self.sts) for task in found.sts) if stop.apart else found.sts
+        return replace(self, dev=dev, every=stop.every, key=content_key(self.key, found.key, stop.every, stop.apart))
+
+    def dev_score(self, encoder: Encoder) -> float:
+        """Return the mean Spearman over the dev tasks."""
+        return float(np.mean([result.score.spearman for result in evaluate(encoder, self.dev)]))
+
+    def linked(self, name: str) -> np.ndarray:
+        """Return the cluster of every item, int64 (items,): items that share a sentence or a premise are in one."""
+        task = next((task for task in self.sts if task.name == name), None)
+        if task is not None:
+            return clusters(task.sentence1, task.sentence2)
+        premises = [triplet.premise for triplet in self.triplets]
+        return clusters(premises, premises)
 
     @classmethod
     def held_out(cls, triplets: Sequence[Triplet]) -> "StudyTasks":
@@ -102,6 +131,8 @@ class Cell:
     config: TrainConfig
     triplets: tuple[Triplet, ...]
     cell_id: str
+    half: int | None = None
+    """Number of the half of the premises it is trained on; None for all of them."""
 
     @property
     def is_untrained(self) -> bool:
@@ -127,13 +158,28 @@ class CellResult:
     """Of the last step."""
     predictions: dict[str, np.ndarray]
     """float64 (items,) per task."""
+    best: dict[str, np.ndarray] = field(default_factory=dict)
+    """The same at the step with the best dev score; empty without early stop."""
+    best_step: int | None = None
+    dev_scores: list[list[float]] = field(default_factory=list)
+    """Step and mean Spearman on the dev tasks; those of before an interruption are missing."""
 
 
-def trained_cell(arm: Arm, seed: int, data: ArmData, tasks: StudyTasks) -> Cell:
-    """Describe the cell of an arm and a seed; held-out premises take no part in training."""
+def trained_cell(arm: Arm, seed: int, data: ArmData, tasks: StudyTasks, half: int | None = None) -> Cell:
+    """Describe the cell of an arm and a seed; held-out premises take no part in training.
+
+    half: trains on this half of the premises, an arm that draws its triplets on half as many.
+    """
     config = replace(arm.train, seed=seed)
-    rows = data if tasks.sts else ArmData([t for t in data.triplets if not is_held_out(t.premise)])
-    return _cell(arm.name, seed, config, rows.drawn(arm.size, seed), tasks)
+    triplets, size = data.triplets, arm.size
+    if not tasks.sts:
+        triplets = [triplet for triplet in triplets if not is_held_out(triplet.premise)]
+    if half is not None:
+        triplets = [triplet for triplet in triplets if in_half(triplet.premise, half)]
+        size = None if size is None else max(1, size // 2)
+    if not triplets:
+        raise InputError(f"Arm {arm.name!r} has no triplet left in half {half}; take out halves, or more premises.")
+    return replace(_cell(arm.name, seed, config, ArmData(triplets).drawn(size, seed), tasks), half=half)
 
 
 def untrained_cells(study: Study, tasks: StudyTasks) -> list[Cell]:
@@ -168,9 +214,11 @@ def read_cell(cell: Cell, cache: StudyCache) -> CellResult | None:
     try:
         record: dict[str, Any] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
         with np.load(folder / _PREDICTIONS, allow_pickle=False) as arrays:
-            predictions = {name: arrays[f"task{number}"] for number, name in enumerate(record.pop("tasks"))}
+            names = list(enumerate(record.pop("tasks")))
+            predictions = {name: arrays[f"task{number}"] for number, name in names}
+            best = {name: arrays[f"best{number}"] for number, name in names if f"best{number}" in arrays}
         # The same content may belong to differently named arms of different studies.
-        return CellResult(**{**record, "arm": cell.arm, "seed": cell.seed}, predictions=predictions)
+        return CellResult(**{**record, "arm": cell.arm, "seed": cell.seed}, predictions=predictions, best=best)
     except (OSError, ValueError, KeyError, TypeError, BadZipFile):
         return None
 
@@ -183,25 +231,48 @@ def run_cell(
     keep_encoder: bool = False,
     on_step: Callable[[int, int], None] = lambda step, steps: None,
 ) -> CellResult:
-    """Train and score one cell, resuming from its newest checkpoint."""
+    """Train and score one cell, resuming from its newest checkpoint.
+
+    With an early stop the last step is scored as well as the one with the best dev score, whose weights are saved.
+    """
     from pipeline.encoders import load_encoder
     from pipeline.training.progress import StepEvent
     from pipeline.training.run import train
 
     folder = cache.cell(cell.cell_id)
     shares: list[float] = []
+    scored: list[list[float]] = []
+    last: dict[str, Any] = {}
 
     def follow(event: StepEvent) -> None:
         shares.append(event.masked_share)
+        if event.dev_score is not None:
+            scored.append([event.step, event.dev_score])
         on_step(event.step, event.steps)
 
-    source, loss, train_s = cell.config.encoder, None, 0.0
+    def dev(encoder: "SentenceTransformer") -> float:
+        # The last of these calls comes after the last step.
+        last.update({name: values.detach().clone() for name, values in encoder.state_dict().items()})
+        return tasks.dev_score(encoder)
+
+    source, loss, train_s, best_step = cell.config.encoder, None, 0.0, None
     if not cell.is_untrained:
-        trained = train(cell.triplets, cell.config, output_dir=folder, on_event=follow, cache=cache.vectors)
-        source, loss, train_s = str(trained.encoder_folder), trained.loss, trained.seconds
+        config = replace(cell.config, eval_every=tasks.every, keep="best", patience=0)
+        trained = train(
+            *(cell.triplets, config),
+            output_dir=folder,
+            dev=dev if tasks.dev else None,
+            on_event=follow,
+            cache=cache.vectors,
+        )
+        source, loss, train_s = str(trained.encoder_folder), trained.loss, trained.seconds - trained.dev_s
+        best_step = trained.kept_step if tasks.dev else None
     since = perf_counter()
     encoder = load_encoder(source, pooling=cell.config.pooling, device=cell.config.device)
-    predictions = tasks.predict(encoder)
+    predictions = best = tasks.predict(encoder)
+    if last and best_step != cell.config.steps:
+        encoder.load_state_dict(last)
+        predictions = tasks.predict(encoder)
     result = CellResult(
         arm=cell.arm,
         seed=cell.seed,
@@ -213,6 +284,9 @@ def run_cell(
         masked_share=float(np.mean(shares)) if shares else None,
         loss=loss,
         predictions=predictions,
+        best=best if tasks.dev else {},
+        best_step=best_step,
+        dev_scores=scored,
     )
     _keep(result, folder)
     if not keep_encoder:
@@ -222,10 +296,11 @@ def run_cell(
 
 def _keep(result: CellResult, folder: Path) -> None:
     arrays: dict[str, Any] = {f"task{number}": values for number, values in enumerate(result.predictions.values())}
+    arrays |= {f"best{number}": values for number, values in enumerate(result.best.values())}
     folder.mkdir(parents=True, exist_ok=True)
     with whole_file(folder / _PREDICTIONS) as stream:
         np.savez_compressed(stream, **arrays)
-    record = {name: getattr(result, name) for name in CellResult.__slots__ if name != "predictions"}
+    record = {name: getattr(result, name) for name in CellResult.__slots__ if name not in ("predictions", "best")}
     record["tasks"] = list(result.predictions)
     # Written last: a cell with this file is finished.
     write_json(folder / _RECORD, record, indent=2)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -210,6 +211,11 @@ class ArmData:
             return self.triplets
         chosen = np.sort(np.random.default_rng(seed).choice(len(self.triplets), size, replace=False))
         return [self.triplets[row] for row in chosen]
+
+
+def in_half(premise: str, half: int) -> bool:
+    """Whether this premise is in the random half of this number; its text decides, so all arms have the same."""
+    return blake2b(f"{half}\x00{premise}".encode(), digest_size=1).digest()[0] % 2 == 0
 
 
 @dataclass(slots=True)

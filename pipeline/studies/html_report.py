@@ -6,6 +6,7 @@ from math import ceil, floor, log10
 from typing import Any
 
 from pipeline.evaluation.leaderboard import PUBLISHED, Published
+from pipeline.statistics import BETTER, WORSE
 from pipeline.studies import report as wording
 from pipeline.studies.report import Effect, Report
 
@@ -59,7 +60,7 @@ def _tick(value: float, step: float) -> str:
 
 def settled_class(effect: Effect, task: str) -> str:
     """Return the style class of a difference: better, worse or open."""
-    return {"better": "better", "worse": "worse"}.get(effect.verdict(task), "open")
+    return {BETTER: "better", WORSE: "worse"}.get(effect.verdict(task), "open")
 
 
 def _line(effect: Effect, task: str, y: float, x, left: float) -> str:  # noqa: ANN001  (a function of a float)
@@ -100,12 +101,9 @@ svg circle { fill: currentColor; } svg .figures { font-variant-numeric: tabular-
 details { margin: .6rem 0; } summary { cursor: pointer; color: var(--quiet); } code { font-size: .9em; }
 """
 
-_HOW = """One resample draws as many seeds as there are, with replacement, and within each task as many test items as
-it has, with replacement; every arm is scored on the same seeds and the same items. An arm's value is the mean over
-the drawn seeds, the average the mean over tasks. The interval is the middle 95 % of {resamples:,} such differences.
-A verdict stands only where it excludes zero; each difference is looked at by itself, so of twenty that are nothing
-one may still seem settled. An arm with no more triplets than a batch holds takes them all in every step: then seeds
-change next to nothing, and its spread over seeds says nothing about another draw of data."""
+_SMALL_ARMS = (
+    "An arm with no more triplets than a batch holds takes them all in every step: then seeds change next to nothing."
+)
 
 
 def as_page(report: Report, *, command: str = "") -> str:
@@ -126,7 +124,8 @@ def as_page(report: Report, *, command: str = "") -> str:
         _score_table(report),
         f"<h2>Differences to {escape(report.baseline)}</h2>",
         _effect_table(report, [*report.against_baseline, *report.contrasts]),
-        f'<p class="quiet">{_HOW.format(resamples=report.resamples)}</p>',
+        _best_step(report, last),
+        f'<p class="quiet">{escape(wording.interval_line(report))} {_SMALL_ARMS}</p>',
         "<h2>Cost</h2>",
         _cost_table(report),
         _published(report),
@@ -148,7 +147,7 @@ def findings(report: Report) -> list[tuple[str, str]]:
     found = []
     for item in [*report.contrasts, *report.against_baseline]:
         against = report.baseline if item.minus == [report.baseline] else "its absence"
-        word = {"better": "is better than", "worse": "is worse than"}.get(item.verdict(last), "cannot be told from")
+        word = {BETTER: "is better than", WORSE: "is worse than"}.get(item.verdict(last), "cannot be told from")
         found.append(
             (settled_class(item, last), f"{item.name} {word} {against}: {wording.verdict_line(item, last)}.")
         )
@@ -166,6 +165,19 @@ def _search(report: Report) -> str:
     rows = [f"<tr>{''.join(_td(cell) for cell in row)}</tr>" for row in wording.candidate_rows(report)]
     table = _table(["arm", "dev score", "per seed"], rows)
     return f"<h2>Search</h2><p>{escape(wording.search_line(report))}</p>{table}"
+
+
+def _best_step(report: Report, last: str) -> str:
+    best = report.best_step
+    if best is None:
+        return ""
+    rows = [f"<tr>{''.join(_td(cell) for cell in row)}</tr>" for row in wording.best_rows(report)]
+    return (
+        f"<h2>At each run's best step</h2><p>{escape(wording.best_line(report))}</p>"
+        + _table(["arm", "step", "dev", *report.tasks], rows)
+        + (effect_plot(best.against_baseline, last, zero=report.baseline) if best.against_baseline else "")
+        + _effect_table(report, [*best.against_baseline, *best.contrasts])
+    )
 
 
 def _more_plots(report: Report) -> str:

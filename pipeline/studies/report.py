@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from pipeline.evaluation.leaderboard import escape_markdown
-from pipeline.statistics import AVERAGE, Interval, Resampled, plain_score, resample
+from pipeline.statistics import AVERAGE, Interval, Resampled, holm, plain_score, resample
 from pipeline.studies.cells import CellResult
 from pipeline.studies.data import ArmData
 from pipeline.studies.run import Candidate, StudyRun
 from pipeline.studies.spec import Contrast
 
-RESAMPLES = 1000
+RESAMPLES = 2000
 COST_HEAD = ["arm", "triplets", "batch", "generation s", "judging s", "training s per seed", "masked %"]
 
 
@@ -55,9 +55,26 @@ class Effect:
     tasks: dict[str, Interval]
 
     def verdict(self, task: str = AVERAGE) -> str:
-        """Say better or worse only where the interval excludes zero."""
-        found = self.tasks[task]
-        return ("better" if found.value > 0 else "worse") if found.is_settled else "no clear difference"
+        """Say better or worse only where that is settled among all differences of the table."""
+        return self.tasks[task].verdict
+
+
+@dataclass(frozen=True, slots=True)
+class BestStep:
+    """The same table with every run at the step with its best dev score."""
+
+    dev: dict[str, int]
+    """Pairs per dev task."""
+    apart: bool
+    """Whether dev pairs that share a sentence with a test task were left out."""
+    every: int
+    rows: list["ArmRow"]
+    against_baseline: list[Effect]
+    contrasts: list[Effect]
+    steps: dict[str, list[int]]
+    """arm -> best step per seed."""
+    scores: dict[str, list[float]]
+    """arm -> dev score of the best step per seed, x100."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +99,9 @@ class Report:
     resamples: int = RESAMPLES
     candidates: tuple[Candidate, ...] = ()
     """What a search chose its arm from, best dev score first."""
+    halves: int = 0
+    """Runs of every arm on a random half of the corpus."""
+    best_step: BestStep | None = None
 
     @property
     def tasks(self) -> list[str]:
@@ -96,15 +116,7 @@ class Report:
 def make_report(run: StudyRun, *, resamples: int = RESAMPLES, seed: int = 0) -> Report:
     """Build the report of a finished study; the bootstrap takes a quarter of a second per cell and 5,000 items."""
     study, tasks = run.study, run.tasks
-    gold = {name: tasks.gold(name) for name in tasks.names}
-    cells: dict[str, list[CellResult]] = {cell.arm: [cell] for cell in run.untrained} | run.cells
-    drawn = resample(
-        {arm: [cell.predictions for cell in found] for arm, found in cells.items()},
-        gold,
-        seed=seed,
-        resamples=resamples,
-    )
-    others = [arm for arm in cells if arm != study.baseline]
+    rows, against, contrasts = _table_of(run, at_best=False, resamples=resamples, seed=seed)
     return Report(
         study=study.name,
         title=study.title,
@@ -114,26 +126,83 @@ def make_report(run: StudyRun, *, resamples: int = RESAMPLES, seed: int = 0) -> 
         encoder=study.arm(study.baseline).train.encoder,
         steps=study.steps,
         seeds=list(study.seeds),
-        items={name: len(run.untrained[0].predictions[name]) for name in gold},
-        rows=[_row(arm, found, run.data.get(arm), gold) for arm, found in cells.items()],
-        against_baseline=[effect(drawn, Contrast(arm, (arm,), (study.baseline,))) for arm in others],
-        contrasts=[effect(drawn, contrast) for contrast in study.contrasts],
+        items={name: len(run.untrained[0].predictions[name]) for name in tasks.names},
+        rows=rows,
+        against_baseline=against,
+        contrasts=contrasts,
         settings={arm.name: _differences(asdict(study.arm(study.baseline)), asdict(arm)) for arm in study.arms},
         resamples=resamples,
         candidates=run.candidates,
+        halves=study.halves,
+        best_step=_best_step(run, resamples=resamples, seed=seed) if tasks.dev else None,
     )
 
 
-def effect(drawn: Resampled, contrast: Contrast) -> Effect:
-    """Return a contrast of arms with its intervals, x100."""
-    found = drawn.difference(contrast.plus, contrast.minus)
-    tasks = {task: difference.times(100) for task, difference in found.items()}
-    return Effect(contrast.name, list(contrast.plus), list(contrast.minus), tasks)
+def _best_step(run: StudyRun, *, resamples: int, seed: int) -> BestStep:
+    rows, against, contrasts = _table_of(run, at_best=True, resamples=resamples, seed=seed)
+    return BestStep(
+        dev={task.name: len(task) for task in run.tasks.dev},
+        apart=run.study.early_stop is not None and run.study.early_stop.apart,
+        every=run.tasks.every,
+        rows=rows,
+        against_baseline=against,
+        contrasts=contrasts,
+        steps={arm: [cell.best_step or 0 for cell in cells] for arm, cells in run.cells.items()},
+        scores={
+            arm: [100 * max((score for _, score in cell.dev_scores), default=float("nan")) for cell in cells]
+            for arm, cells in run.cells.items()
+        },
+    )
 
 
-def _row(arm: str, cells: Sequence[CellResult], data: ArmData | None, gold: dict[str, np.ndarray | None]) -> ArmRow:
+def _table_of(
+    run: StudyRun, *, at_best: bool, resamples: int, seed: int
+) -> tuple[list[ArmRow], list[Effect], list[Effect]]:
+    """Return the rows, the differences to the baseline and the contrasts, at the last or at each run's best step."""
+    study, gold = run.study, {name: run.tasks.gold(name) for name in run.tasks.names}
+
+    def predictions(cells: Sequence[CellResult]) -> list[dict[str, np.ndarray]]:
+        return [cell.best if at_best else cell.predictions for cell in cells]
+
+    cells = {cell.arm: [cell] for cell in run.untrained} | run.cells
+    halves = {cell.arm: [cell] for cell in run.untrained} | run.halves if run.halves else {}
+    drawn = resample(
+        {arm: predictions(found) for arm, found in cells.items()},
+        gold,
+        linked={name: run.tasks.linked(name) for name in gold},
+        halves={arm: predictions(found) for arm, found in halves.items()},
+        seed=seed,
+        resamples=resamples,
+    )
+    rows = [_row(arm, found, predictions(found), run.data.get(arm), gold) for arm, found in cells.items()]
+    against = [Contrast(arm, (arm,), (study.baseline,)) for arm in cells if arm != study.baseline]
+    return rows, effects(drawn, against), effects(drawn, study.contrasts)
+
+
+def effects(drawn: Resampled, contrasts: Sequence[Contrast]) -> list[Effect]:
+    """Return contrasts of arms with their intervals, x100; those of a task are judged together."""
+    found = [drawn.difference(contrast.plus, contrast.minus) for contrast in contrasts]
+    per_task = {task: holm([tasks[task].times(100) for tasks in found]) for task in (found[0] if found else {})}
+    return [
+        Effect(
+            contrast.name,
+            list(contrast.plus),
+            list(contrast.minus),
+            {task: intervals[number] for task, intervals in per_task.items()},
+        )
+        for number, contrast in enumerate(contrasts)
+    ]
+
+
+def _row(
+    arm: str,
+    cells: Sequence[CellResult],
+    predictions: Sequence[dict[str, np.ndarray]],
+    data: ArmData | None,
+    gold: dict[str, np.ndarray | None],
+) -> ArmRow:
     per_task = {
-        task: [100 * plain_score(cell.predictions[task], values) for cell in cells] for task, values in gold.items()
+        task: [100 * plain_score(found[task], values) for found in predictions] for task, values in gold.items()
     }
     per_task[AVERAGE] = np.mean(list(per_task.values()), axis=0).tolist()
     shares = [cell.masked_share for cell in cells if cell.masked_share is not None]
@@ -182,10 +251,19 @@ def as_markdown(report: Report) -> str:
     ]
     if report.contrasts:
         parts += ["## Contrasts", _effects(report, report.contrasts)]
+    if report.best_step is not None:
+        best = report.best_step
+        parts += [
+            "## Scores at each run's best step",
+            best_line(report),
+            _table(["arm", "step", "dev", *report.tasks], best_rows(report)),
+            f"### Against {escape_markdown(report.baseline)}",
+            _effects(report, best.against_baseline),
+        ]
+        if best.contrasts:
+            parts += ["### Contrasts", _effects(report, best.contrasts)]
     parts += [
-        "An interval is the middle 95 % of a paired bootstrap "
-        f"({report.resamples:,} resamples of seeds and test items, the same for every arm). "
-        "A verdict stands only where it excludes zero; each difference is looked at by itself.",
+        interval_line(report),
         "## Cost",
         _table(COST_HEAD, cost_rows(report)),
     ]
@@ -210,6 +288,42 @@ def setting_line(report: Report) -> str:
         f"{report.encoder}, {report.steps} steps in every arm, {len(report.seeds)} seeds; "
         f"scores are {report.metric}, mean ± standard deviation over seeds; test items: {items}."
     )
+
+
+def interval_line(report: Report) -> str:
+    """Say what the intervals and verdicts rest on."""
+    halves = (
+        f"the spread over {report.halves} runs on random halves of the corpus (Student's t)"
+        if report.halves
+        else "nothing for another corpus, because the study has no halves: a verdict is about this one"
+    )
+    seeds = "the spread over seeds (Student's t)" if len(report.seeds) > 1 else "nothing for another seed"
+    return (
+        f"An interval is the middle 95 % of {report.resamples:,} draws of each difference. A draw has the test items "
+        "that share sentences drawn together with replacement, the same ones for every arm, and on top of it "
+        f"{seeds} and {halves}. Verdicts take the arms, or the contrasts, of a table together (Holm): "
+        "of twenty tables in which nothing differs one shows a difference."
+    )
+
+
+def best_line(report: Report) -> str:
+    """Say how the best steps were chosen."""
+    best = report.best_step
+    if best is None:
+        return ""
+    dev = ", ".join(f"{name} {count:,} pairs" for name, count in best.dev.items())
+    apart = "; pairs that share a sentence with a test task are left out" if best.apart else ""
+    return f"Each run as it was at its best dev score, taken every {best.every} steps ({dev}{apart})."
+
+
+def best_rows(report: Report) -> list[list[str]]:
+    """Return arm, mean best step, mean dev score and test scores of every arm at its best steps."""
+    best, rows = report.best_step, []
+    for row in best.rows if best else []:
+        steps, dev = (of.get(row.arm) for of in (best.steps, best.scores)) if best else (None, None)
+        chosen = [f"{np.mean(steps):.0f}", f"{np.mean(dev):.2f}"] if steps and dev else ["", ""]
+        rows.append([row.arm, *chosen, *(score_text(row.scores[task]) for task in report.tasks)])
+    return rows
 
 
 def search_line(report: Report) -> str:

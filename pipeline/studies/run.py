@@ -40,6 +40,8 @@ class StudyRun:
     """One per encoder that an arm trains, the baseline's first."""
     cells: dict[str, list[CellResult]] = field(default_factory=dict)
     """Per arm, in the order of the study's seeds."""
+    halves: dict[str, list[CellResult]] = field(default_factory=dict)
+    """Per arm, its runs on halves of the premises; empty for a study without them."""
     candidates: tuple[Candidate, ...] = ()
     """Candidates of a search, best first."""
 
@@ -64,7 +66,7 @@ def run_study(
     total = len(cells) * study.steps
 
     def finish(number: int, cell: Cell) -> CellResult:
-        what = f"{cell.arm}, seed {cell.seed}"
+        what = f"{cell.arm}, seed {cell.seed}" if cell.half is None else f"{cell.arm}, half {cell.half + 1}"
         done = read_cell(cell, cache)
         if done is None:
             watch(cell, None, tasks)
@@ -79,26 +81,33 @@ def run_study(
 
     run = StudyRun(study, tasks, data, [finish(-1, cell) for cell in untrained_cells(study, tasks)])
     for number, cell in enumerate(cells):
-        run.cells.setdefault(cell.arm, []).append(finish(number, cell))
+        results = run.cells if cell.half is None else run.halves
+        results.setdefault(cell.arm, []).append(finish(number, cell))
     return run
 
 
 def study_tasks(study: Study, source: DataSource) -> StudyTasks:
     """Return the evaluation data of the study."""
     if study.evaluation.sts_dir is not None:
-        return StudyTasks.of_sts(study.evaluation)
+        return StudyTasks.of_sts(study.evaluation).stopping(study)
     if study.evaluation.tasks:
         raise InputError(f"Study {study.name} names STS tasks but no folder of them; add --sts-dir FOLDER.")
     named = study.evaluation.held_out_from
     arm: Arm = study.arm(named) if named else study.arms[0]
-    return StudyTasks.held_out(source.before_curation(arm).triplets)
+    return StudyTasks.held_out(source.before_curation(arm).triplets).stopping(study)
 
 
 def study_cells(study: Study, data: dict[str, ArmData], tasks: StudyTasks) -> Iterator[Cell]:
-    """Yield the cells, all arms of a seed before the next seed: a study stopped early then has complete seeds."""
+    """Yield the cells, all arms of a seed before the next seed: a study stopped early then has complete seeds.
+
+    The halves of the premises come last; each has a seed of its own.
+    """
     for seed in study.seeds:
         for arm in study.arms:
             yield trained_cell(arm, seed, data[arm.name], tasks)
+    for half in range(study.halves):
+        for arm in study.arms:
+            yield trained_cell(arm, half, data[arm.name], tasks, half)
 
 
 GRID_FILE = "grid.json"
@@ -123,7 +132,7 @@ class StudyGrid:
 
     def __call__(self, cell: Cell, result: CellResult | None, tasks: StudyTasks) -> None:
         """Record that a cell begins (no result yet) or is done."""
-        if cell.is_untrained:
+        if cell.is_untrained or cell.half is not None:
             return
         kept = self._cells[cell.arm, cell.seed]
         kept["state"] = "running" if result is None else "done"
@@ -158,6 +167,7 @@ def run_search(study: Study, source: DataSource, cache: StudyCache, *, progress:
     if study.evaluation.sts_dir is None:
         raise InputError(f"Study {study.name} searches on {', '.join(study.search_on)}; name an STS folder.")
     on_dev = replace(study, evaluation=replace(study.evaluation, tasks=study.search_on), search_on=())
+    on_dev = replace(on_dev, halves=0, early_stop=None)
     ranked = ranking(run_study(on_dev, source, cache, progress=progress, watch=watch))
     chosen = next(candidate.arm for candidate in ranked if candidate.arm != study.baseline)
     kept = (study.arm(study.baseline), study.arm(chosen))

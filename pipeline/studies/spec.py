@@ -10,6 +10,7 @@ from pipeline.train_config import TrainConfig
 
 SAMPLE = "sample"
 """Word for the sample corpus in place of a file of premises."""
+MOST_HALVES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,18 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlyStop:
+    """Dev scores along the way: each run's best step is reported beside the last one, which all arms share."""
+
+    dev: tuple[str, ...]
+    """Tasks of the STS folder; their mean decides."""
+    every: int
+    """Steps between dev scores."""
+    apart: bool = False
+    """Whether pairs that share a sentence with a task of the evaluation are left out of the dev tasks."""
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
     """Arms x seeds at equal steps on one evaluation."""
 
@@ -78,6 +91,9 @@ class Study:
     limit: int | None = None
     contrasts: tuple[Contrast, ...] = ()
     keep_encoders: bool = False
+    halves: int = 0
+    """Runs of every arm on a random half of the premises, to see how much depends on the corpus."""
+    early_stop: EarlyStop | None = None
     search_on: tuple[str, ...] = ()
     """Dev tasks whose mean picks one arm; only it and the baseline are then scored on the evaluation's tasks."""
 
@@ -88,8 +104,13 @@ class Study:
         _require(not twice, f"Study {self.name} has two arms called {', '.join(twice)}; give each its own name.")
         _require(bool(self.seeds), f"Study {self.name} has no seeds; write seeds: 5, or a list of numbers.")
         _require(len(set(self.seeds)) == len(self.seeds), f"Study {self.name} names a seed twice; list each once.")
+        _require(
+            self.halves == 0 or 2 <= self.halves <= MOST_HALVES,
+            f"Study {self.name} has {self.halves} halves; write 0, or from 2 to {MOST_HALVES}.",
+        )
         self._check_names("baseline", [self.baseline])
         self._check_search()
+        self._check_early_stop()
         if self.evaluation.held_out_from:
             self._check_names("evaluation, held_out_from", [self.evaluation.held_out_from])
         for contrast in self.contrasts:
@@ -113,6 +134,11 @@ class Study:
         return next(arm for arm in self.arms if arm.name == name)
 
     @property
+    def runs(self) -> int:
+        """Number of training runs: every arm with every seed, and on every half."""
+        return len(self.arms) * (len(self.seeds) + self.halves)
+
+    @property
     def steps(self) -> int:
         """Optimizer steps of every cell."""
         return self.arms[0].train.steps
@@ -130,6 +156,19 @@ class Study:
         _require(
             not (self.search_on and self.contrasts),
             f"Study {self.name} searches, so its report has two arms; take out the contrasts.",
+        )
+
+    def _check_early_stop(self) -> None:
+        if self.early_stop is None:
+            return
+        both = sorted(set(self.early_stop.dev) & set(self.evaluation.tasks))
+        _require(
+            not both, f"Study {self.name} stops by {', '.join(both)} and reports on it; keep it out of one of them."
+        )
+        _require(
+            self.early_stop.every <= self.steps,
+            f"Study {self.name} takes {self.steps} steps, so a dev score every {self.early_stop.every} never comes; "
+            "lower every under early_stop.",
         )
 
     def _check_names(self, where: str, names: list[str]) -> None:

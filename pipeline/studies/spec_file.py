@@ -13,7 +13,7 @@ import yaml
 from pipeline.config import CurationRule, GenerationConfig
 from pipeline.records import InputError
 from pipeline.settings import MOST, setting_of, shown
-from pipeline.studies.spec import SAMPLE, Arm, Contrast, Curation, Evaluation, Study
+from pipeline.studies.spec import SAMPLE, Arm, Contrast, Curation, EarlyStop, Evaluation, Study
 from pipeline.train_config import TrainConfig
 
 MOST_DEPTH, MOST_NODES = 30, 20_000
@@ -116,12 +116,14 @@ class FileFields:
 STUDY_FIELDS = (
     *("study", "title", "about", "premises", "column", "limit", "seeds", "baseline"),
     *("generation", "curation", "train", "evaluation", "arms", "sweep", "search", "contrasts", "keep_encoders"),
+    *("halves", "early_stop"),
 )
 ARM_FIELDS = ("name", "generation", "triplets", "snapshot", "curation", "size", "train")
 EVALUATION_FIELDS = ("sts_dir", "tasks", "held_out_from")
 CURATION_FIELDS = ("judge", "gold_dir", "alpha", "beta", "gamma")
 SWEEP_FIELDS = ("setting", "values", "arm")
 SEARCH_FIELDS = ("dev", "grid", "arm")
+EARLY_STOP_FIELDS = ("dev", "every", "apart")
 MOST_SEEDS, MOST_ARMS, MOST_CELLS, LARGEST_STUDY_BYTES = 10_000, 1_000, 10_000, 256 << 10
 CONTRAST_FIELDS = ("name", "plus", "minus")
 
@@ -185,6 +187,8 @@ class _Reader(FileFields):
             arms=tuple(arms),
             contrasts=tuple(self.contrast(item) for item in self.list_of(fields, "contrasts")),
             keep_encoders=self.optional(fields, "keep_encoders", bool) or False,
+            halves=self.optional(fields, "halves", int) or 0,
+            early_stop=self.early_stop(fields),
             search_on=self.search_on(fields),
         )
 
@@ -230,6 +234,16 @@ class _Reader(FileFields):
         if not tasks:
             self.refuse("search, dev", "names no task; write dev: [STSB-dev]")
         return tasks
+
+    def early_stop(self, fields: dict[str, Any]) -> EarlyStop | None:
+        if fields.get("early_stop") is None:
+            return None
+        block = self.mapping(fields["early_stop"], EARLY_STOP_FIELDS, "early_stop")
+        tasks = tuple(map(str, self.list_of(block, "dev", place="early_stop")))
+        every = self.rows(block, "every", "early_stop")
+        if not tasks or every is None:
+            self.refuse("early_stop", "needs dev tasks and every; write {dev: [STSB-dev], every: 20}")
+        return EarlyStop(tasks, every or 1, self.optional(block, "apart", bool, "early_stop") or False)
 
     def arm(self, study: dict[str, Any], item: Any, place: str) -> Arm:
         fields = self.mapping(item, ARM_FIELDS, place)

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap, spearmanr
 
-from pipeline.statistics import AVERAGE, Interval, mean_interval, multinomial_counts, plain_score, resample, spearman
+from pipeline.statistics import (
+    AVERAGE,
+    Interval,
+    clusters,
+    holm,
+    mean_interval,
+    multinomial_counts,
+    plain_score,
+    resample,
+    spearman,
+)
 
 SEEDS, ITEMS = 3, 40
 
@@ -33,31 +43,30 @@ def predictions(gold):
     }
 
 
-def naive(predictions, gold, *, seed, resamples):
-    """The head of the module word by word: draw, score each cell on the drawn items, average, one at a time.
+def naive(predictions, gold, linked, *, seed, resamples):
+    """The head of the module word by word: draw clusters, score each seed on their items, average, one at a time.
 
     Random numbers are taken in the order in which the module takes them.
     """
     generator = np.random.default_rng(seed)
-    weights = generator.multinomial(SEEDS, np.full(SEEDS, 1 / SEEDS), size=resamples)
-    drawn_seeds = [[s for s, times in enumerate(row) for _ in range(times)] for row in weights]
     values = {arm: {task: [] for task in gold} for arm in predictions}
     for task, truth in gold.items():
-        items = len(predictions["a"][0][task])
-        for b in range(resamples):
-            chosen = generator.integers(0, items, size=items)
+        members = [np.flatnonzero(linked[task] == cluster) for cluster in range(linked[task].max() + 1)]
+        for _ in range(resamples):
+            chosen = np.concatenate([members[c] for c in generator.integers(0, len(members), size=len(members))])
             for arm, cells in predictions.items():
                 scores = []
-                for s in drawn_seeds[b]:
-                    drawn = cells[s if len(cells) > 1 else 0][task][chosen]
+                for cell in cells:
+                    drawn = cell[task][chosen]
                     scores.append(drawn.mean() if truth is None else spearmanr(drawn, truth[chosen]).statistic)
                 values[arm][task].append(np.mean(scores))
-    return values
+    return values, generator.standard_t(SEEDS - 1, resamples)
 
 
 def test_every_resample_equals_a_naive_loop(predictions, gold):
-    found = resample(predictions, gold, seed=5, resamples=60)
-    wanted = naive(predictions, gold, seed=5, resamples=60)
+    linked = {"one": np.arange(ITEMS) // 2, "two": np.arange(ITEMS - 10) % 12}
+    found = resample(predictions, gold, linked=linked, seed=5, resamples=60)
+    wanted, of_seeds = naive(predictions, gold, linked, seed=5, resamples=60)
     assert np.std(wanted["a"]["one"]) > 0.01
     for arm in predictions:
         for task in gold:
@@ -65,10 +74,104 @@ def test_every_resample_equals_a_naive_loop(predictions, gold):
         average = np.mean([wanted[arm][task] for task in gold], axis=0)
         np.testing.assert_allclose(found.values[arm][AVERAGE], average, atol=1e-12)
     difference = found.difference(["a"], ["b", "before"])["one"]
+    scores = {arm: np.array([plain_score(c["one"], gold["one"]) for c in predictions[arm]]) for arm in predictions}
+    per_seed = scores["a"] - (scores["b"] + scores["before"]) / 2
     samples = np.array(wanted["a"]["one"]) - (np.array(wanted["b"]["one"]) + wanted["before"]["one"]) / 2
+    samples += of_seeds * per_seed.std(ddof=1) / np.sqrt(SEEDS)
     np.testing.assert_allclose([difference.low, difference.high], np.quantile(samples, [0.025, 0.975]), atol=1e-12)
-    scores = [np.mean([plain_score(c["one"], gold["one"]) for c in predictions[arm]]) for arm in ("a", "b", "before")]
-    assert difference.value == pytest.approx(scores[0] - (scores[1] + scores[2]) / 2)
+    assert difference.value == pytest.approx(per_seed.mean())
+    beyond = min((samples <= 0).sum(), (samples >= 0).sum())
+    assert difference.p == min(1, 2 * (beyond + 1) / 61)
+
+
+def test_without_spread_over_items_the_interval_over_seeds_is_students():
+    """All items alike, so that only the seeds vary: 2, 4, 6 gives 4 +- 4.3027 * 2 / sqrt 3 (`mean_interval`)."""
+    arm = [{"t": np.full(10, value)} for value in (2.0, 4.0, 6.0)]
+    found = resample({"arm": arm, "base": [{"t": np.zeros(10)}]}, {"t": None}, resamples=40_000)
+    difference = found.difference(["arm"], ["base"])["t"]
+    assert difference.value == 4
+    assert (difference.low, difference.high) == pytest.approx(mean_interval([2, 4, 6]), abs=0.15)
+
+
+def simulated(generator, *, items, per_cluster, seeds, halves):
+    """Scores of an arm whose true gain over nothing is 0, with variation of clusters, seeds and corpora, all at once.
+
+    A corpus deviates by 1, and each of its random halves once more by as much, as half-samples do; a seed by 1.
+    """
+    linked = np.repeat(np.arange(items // per_cluster), per_cluster)
+    of_items = generator.normal(size=items // per_cluster)[linked] * np.sqrt(items / per_cluster)
+    corpus = generator.normal()
+
+    def cell(deviation):
+        return {"t": of_items + corpus + deviation}
+
+    arm = [cell(generator.normal()) for _ in range(seeds)]
+    return linked, arm, [cell(generator.normal() + generator.normal()) for _ in range(halves)]
+
+
+def test_intervals_cover_the_truth_under_all_three_sources_and_would_not_without_one_of_them():
+    """Items, seeds and corpus deviate by 1, 1 / sqrt(3) and 1; 95 of 100 intervals must hold the truth, 0."""
+    generator = np.random.default_rng(11)
+    trials, covered = 300, {"all": 0, "no clusters": 0, "no halves": 0, "one seed": 0}
+    for trial in range(trials):
+        linked, arm, halves = simulated(generator, items=400, per_cluster=10, seeds=3, halves=5)
+        zero = {"base": [{"t": np.zeros(400)}]}
+        options = {
+            "all": ({"arm": arm}, {"t": linked}, {"arm": halves} | zero),
+            "no clusters": ({"arm": arm}, {}, {"arm": halves} | zero),
+            "no halves": ({"arm": arm}, {"t": linked}, {}),
+            "one seed": ({"arm": arm[:1]}, {"t": linked}, {}),
+        }
+        for name, (arms, clustered, on_halves) in options.items():
+            drawn = resample(arms | zero, {"t": None}, linked=clustered, halves=on_halves, seed=trial, resamples=200)
+            found = drawn.difference(["arm"], ["base"])["t"]
+            covered[name] += found.low <= 0 <= found.high
+    shares = {name: count / trials for name, count in covered.items()}
+    assert 0.93 <= shares["all"] <= 0.99
+    assert shares["one seed"] < 0.85
+    assert shares["no clusters"] < shares["all"] - 0.02 and shares["no halves"] < shares["all"] - 0.02
+
+
+def test_clusters_are_pairs_linked_by_shared_sentences():
+    first, second = ["a", "b", "x", "c", "y"], ["b", "c", "y", "d", "y"]
+    assert clusters(first, second).tolist() == [0, 0, 1, 0, 1]
+    assert clusters(["a", "b"], ["c", "d"]).tolist() == [0, 1] and clusters([], []).tolist() == []
+
+
+def test_clusters_equal_a_search_through_the_graph():
+    generator = np.random.default_rng(4)
+    first, second = ([f"s{n}" for n in generator.integers(0, 200, 80)] for _ in range(2))
+    found = clusters(first, second)
+    for start in range(80):
+        reached, words = set(), {first[start], second[start]}
+        while True:
+            more = {row for row in range(80) if {first[row], second[row]} & words} - reached
+            if not more:
+                break
+            reached |= more
+            words |= {sentence for row in reached for sentence in (first[row], second[row])}
+        assert set(np.flatnonzero(found == found[start])) == reached
+    assert 5 < found.max() < 60
+
+
+def test_holm_worked_by_hand():
+    """0.01, 0.04, 0.03 of three: 3 x 0.01, then 2 x 0.03, then 1 x 0.04, which may not be below the one before."""
+    given = [Interval(1, 0.5, 2, p) for p in (0.01, 0.04, 0.03)] + [Interval(1, 0.5, 2)]
+    found = holm(given)
+    assert [item.p for item in found[:3]] == pytest.approx([0.03, 0.06, 0.06]) and math.isnan(found[3].p)
+    assert [item.verdict for item in found] == ["better", "no clear difference", "no clear difference", "better"]
+    assert holm([]) == []
+
+
+def test_of_twenty_tables_in_which_nothing_differs_about_one_shows_a_difference():
+    generator = np.random.default_rng(5)
+    tables = 200
+    wrong = {"holm": 0, "each alone": 0}
+    for _ in range(tables):
+        found = [Interval.of(z, z + generator.normal(size=400)) for z in generator.normal(size=8)]
+        wrong["each alone"] += any(item.is_settled for item in found)
+        wrong["holm"] += any(item.is_settled for item in holm(found))
+    assert wrong["holm"] / tables <= 0.10 < 0.2 < wrong["each alone"] / tables
 
 
 def test_with_one_seed_the_interval_is_scipys_paired_bootstrap(gold):
@@ -99,17 +202,6 @@ def test_an_arm_against_itself_differs_by_nothing_and_a_clear_gain_is_settled(pr
     assert 0 < clear.low < clear.value < clear.high and clear.is_settled
     worse = found.difference(["before"], ["a"])["one"]
     assert worse.is_settled and worse.value < 0
-
-
-def test_the_interval_covers_another_draw_of_seeds():
-    """Seeds far apart and test items all alike: only resampling the seeds can see the spread."""
-    gold = np.tile(np.arange(2.0), 50)
-    good, bad = gold.copy(), gold.copy()
-    bad[:40] = 1 - bad[:40]
-    arm = [{"t": good}, {"t": bad}, {"t": good}, {"t": bad}]
-    base = [{"t": bad}] * 4
-    found = resample({"arm": arm, "base": base}, {"t": gold}, resamples=500).difference(["arm"], ["base"])["t"]
-    assert found.low < 0.2 and found.high > 0.6
 
 
 def test_arms_with_other_numbers_of_seeds_are_refused(predictions, gold):

@@ -22,7 +22,7 @@ from workbench.actions.models import find_encoder
 from workbench.jobs.folder import USABLE, State
 from workbench.jobs.kinds import BehaviourSpec, ExplainSpec, JobSpec, MapEncoder, MarginsSpec, ProjectSpec, SearchSpec
 from workbench.maps import OUTCOMES, PAIR_COLUMNS, PAIR_ROLES, TRIPLET_ROLES, MapFiles, long_form, task_corpus
-from workbench.results import members_of, slices_of, title_of
+from workbench.results import linked_pairs, members_of, slices_of, title_of
 from workbench.store.files import Notes, OwnTests, PairSlices, Slices, pair_ids
 from workbench.store.filters import TripletFilter
 from workbench.store.premises import Corpus
@@ -188,15 +188,16 @@ def worst_slices(workspace: Workspace, *, encoder: str, task: str, slices: int =
     """Return the slices of a task under an encoder, the most costly first, each with its worst pairs.
 
     `difference`: score of the slice minus that of all other pairs, with its 95 % interval; `cost`: what the task's
-    Spearman would gain if the slice were like the rest. Both are fractions. A slice whose interval covers 0 differs
-    by chance perhaps, and so does 1 in 20 of the others.
+    Spearman would gain if the slice were like the rest. Both are fractions. `p` takes all slices of the task together
+    (Holm): from 0.05 on a slice may differ by chance.
     """
     if min(slices, pairs) < 0 or max(slices, pairs) > _MOST_SHOWN:
         raise InputError(f"The numbers of slices and pairs must lie between 0 and {_MOST_SHOWN}.")
     encoder_id = scored_encoder(workspace, encoder)
     frame = scored_pairs(workspace, encoder_id=encoder_id, task=task)
     losses = rank_losses(frame["predicted"].to_numpy(), frame["gold"].to_numpy())
-    found = slices_of(members_of(frame, tuple(PairSlices(workspace.root).list(task))), losses)
+    members = members_of(frame, tuple(PairSlices(workspace.root).list(task)))
+    found = slices_of(members, losses, linked_pairs(frame))
     frame = frame.assign(loss=losses).sort_values("loss", ascending=False, kind="stable")
     listed = []
     for row in found.scores[:slices]:

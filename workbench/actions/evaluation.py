@@ -12,11 +12,11 @@ from scipy.stats import binomtest
 from pipeline.evaluation import benchmark, hub_tasks, own_pairs, retrieval, sts, transfer
 from pipeline.files.rows import LISTED_ROWS
 from pipeline.records import InputError
-from pipeline.statistics import Interval, resample
+from pipeline.statistics import AVERAGE, Interval, holm, resample
 from workbench.actions.call import Answer, action
 from workbench.actions.models import find_encoder
 from workbench.jobs.kinds import EvaluateSpec, FetchSpec
-from workbench.results import same_pairs
+from workbench.results import linked_pairs, same_pairs
 from workbench.store.curation import Snapshot
 from workbench.workspace import Workspace
 
@@ -68,13 +68,15 @@ def start_evaluate(
 def score_intervals(workspace: Workspace, *, encoder: str, against: str | None = None) -> Answer:
     """Return an encoder's Spearman on each task with its 95 % interval, and the gain over the encoder `against`.
 
-    Intervals come from resampling a task's pairs, the same pairs for both encoders; what another training seed would
-    change is not in them. All values are fractions; `average` is the mean of the tasks. Tasks whose predictions are
-    gone, or whose pairs differ, are left out. The accuracy on held-out triplets has Wilson's interval.
+    Intervals come from resampling groups of pairs that share sentences, the same ones for both encoders; what another
+    training seed or another corpus would change is not in them. Verdicts take the tasks together (Holm), the
+    average by itself. All values are fractions; `average` is the mean of the tasks. Tasks whose predictions are gone,
+    or whose pairs differ, are left out. The accuracy on held-out triplets has Wilson's interval.
     """
     encoder_id, other_id = (scored_encoder(workspace, name) if name else "" for name in (encoder, against))
     scores = workspace.store.scores.matrix()
     gold: dict[str, np.ndarray | None] = {}
+    linked: dict[str, np.ndarray] = {}
     predicted: dict[str, dict[str, np.ndarray]] = {key: {} for key in (encoder_id, other_id) if key}
     left_out = []
     for task in scores[scores["encoder_id"] == encoder_id]["task"]:
@@ -87,16 +89,19 @@ def score_intervals(workspace: Workspace, *, encoder: str, against: str | None =
             left_out.append(task)
             continue
         gold[task] = tables[encoder_id]["gold"].to_numpy()
+        linked[task] = linked_pairs(tables[encoder_id])
         for key, table in tables.items():
             predicted[key][task] = table["predicted"].to_numpy()
     answer: Answer = {"encoder_id": encoder_id, "left_out": left_out, "tasks": {}, "gains": {}}
     if gold:
-        drawn = resample({key: [cell] for key, cell in predicted.items()}, gold)
+        drawn = resample({key: [cell] for key, cell in predicted.items()}, gold, linked=linked)
         own, samples = drawn.scores[encoder_id], drawn.values[encoder_id]
-        answer["tasks"] = {task: asdict(Interval.of(own[task], samples[task])) for task in own}
+        answer["tasks"] = {task: Interval.of(own[task][0], samples[task]).ends() for task in own}
         if other_id:
             gains = drawn.difference([encoder_id], [other_id])
-            answer["gains"] = {task: asdict(gain) for task, gain in gains.items()}
+            average = {AVERAGE: gains.pop(AVERAGE)}
+            gains = dict(zip(gains, holm(list(gains.values())), strict=True)) | average
+            answer["gains"] = {task: asdict(gain) | {"verdict": gain.verdict} for task, gain in gains.items()}
     held_out = workspace.store.scores.held_out().set_index("encoder_id")
     if encoder_id in held_out.index:
         answer["held_out"] = _accuracy(*held_out.loc[encoder_id, ["accuracy", "triplets"]])

@@ -166,7 +166,8 @@ def show_scores(options: argparse.Namespace) -> None:
     answer = ask(options, "score_intervals", encoder=options.encoder, against=options.against)
     gains = answer["gains"]
     scored = answer["tasks"].items()
-    rows = [(task, _interval(score), _interval(gains[task]) if gains else None) for task, score in scored]
+    words = {task: f"{_interval(gain)}, {gain['verdict']}" for task, gain in gains.items()}
+    rows = [(task, _interval(score), words.get(task)) for task, score in scored]
     if "held_out" in answer:
         rows.append(("held-out triplets", _interval(answer["held_out"]), None))
     print_table(f"{options.encoder}, x100, with 95 % intervals", ("task", "score", "gain"), rows)

@@ -54,7 +54,8 @@ def add_application(commands: Any) -> None:
         "--limit", type=at_least_one, default=None, help="premises to write triplets for live (default: 12)"
     )
     demo.add_argument("--seeds", type=at_least_one, default=3, help="seeds of the study (default: 3)")
-    demo.set_defaults(file=Path("stages"), out=None, dry_run=False, download=False)  # those of the command study
+    # Options of the command study; halves would triple the demo's time.
+    demo.set_defaults(file=Path("stages"), out=None, halves=0, dry_run=False, download=False)
     serve = command(commands, "serve", "workspace:serve", "serve the app on this workspace")
     serve.add_argument("--port", type=port_number, default=8501)
     serve.add_argument(
@@ -178,6 +179,9 @@ def add_stages(commands: Any) -> None:
     study.add_argument("file", type=Path, help="study file, or the name of a shipped study (stages, paper)")
     study.add_argument("--sts-dir", type=Path, help="folder of STS tasks, in place of the file's own")
     study.add_argument("--seeds", type=at_least_one, help="so many seeds, in place of the file's own")
+    study.add_argument(
+        "--halves", type=int, help="so many random halves of the corpus, 0 for none, in place of the file's own"
+    )
     study.add_argument("--out", type=Path, help="folder of studies (default: studies in the workspace)")
     study.add_argument("--dry-run", action="store_true", help="print the plan and try every part on small stand-ins")
     study.add_argument("--download", action="store_true", help="fetch what the file names on the hub")

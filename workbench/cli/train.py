@@ -149,10 +149,11 @@ def print_plan(study: Study) -> None:
         (arm.name, source_text(arm), curation_text(arm), mask_text(arm), arm.train.batch_size) for arm in study.arms
     ]
     print_table(study.title, ("arm", "triplets", "curation", "mask", "batch"), rows)
-    cells = len(study.arms) * len(study.seeds)
     batch = max(arm.train.batch_size for arm in study.arms)
+    halves = f" and {study.halves} halves of the corpus" if study.halves else ""
     print_line(
-        f"{len(study.arms)} arms x {len(study.seeds)} seeds = {cells} training runs of {study.steps:,} steps; "
+        f"{len(study.arms)} arms x {len(study.seeds)} seeds{halves} = {study.runs} training runs of "
+        f"{study.steps:,} steps; "
         f"up to {2 * batch - 1} negatives per premise; encoder {study.arm(study.baseline).train.encoder}; "
         f"baseline {study.baseline}."
     )
@@ -171,6 +172,8 @@ def run_study(options: argparse.Namespace) -> None:
     study = read_study(study_file(options.file), sample=SAMPLE_CORPUS, sts_dir=sts_dir)
     if options.seeds:
         study = replace(study, seeds=tuple(range(options.seeds)))
+    if options.halves is not None:
+        study = replace(study, halves=options.halves)
     if options.dry_run:
         print_plan(study)
         checks = [(check.part, check.told) for check in dry_run(study, SAMPLE_PREMISES)]
@@ -181,7 +184,9 @@ def run_study(options: argparse.Namespace) -> None:
     with alone_in(folder):
         report = follow(folder, study, root, options)
     print_report(report)
-    command = study_command(options.file, str(options.sts_dir) if options.sts_dir else None, options.seeds)
+    command = study_command(
+        options.file, str(options.sts_dir) if options.sts_dir else None, options.seeds, options.halves
+    )
     written = write_report(report, folder / study.name, command=command)
     print_line("Report: " + ", ".join(str(path) for path in written))
     write_json(options.json, report.to_json())

@@ -14,7 +14,7 @@ from pipeline.weights import BUILT_IN_ENCODERS
 from workbench import state, theme
 from workbench.components.elements import counted, for_chart, plain, read_table, spearman
 from workbench.components.slice_view import ALL
-from workbench.results import members_of, same_pairs, title_of
+from workbench.results import linked_pairs, members_of, same_pairs, title_of
 from workbench.store.files import PairSlice
 from workbench.workspace import Workspace
 
@@ -34,7 +34,8 @@ def changes(
     gold = _before["gold"].to_numpy()
     losses = [rank_losses(frame["predicted"].to_numpy(), gold) for frame in (_before, _after)]
     members = members_of(_before, saved)
-    return slice_changes(members, *losses, seed=0), {title_of(*name): inside for name, inside in members.items()}
+    found = slice_changes(members, *losses, linked=linked_pairs(_before), seed=0)
+    return found, {title_of(*name): inside for name, inside in members.items()}
 
 
 @st.cache_data(max_entries=16, show_spinner="Resampling the pairs …")
@@ -42,7 +43,8 @@ def difference(key: tuple[str, float, str, float], _before: pd.DataFrame, _after
     """Return the difference in Spearman, after minus before, with its paired bootstrap interval."""
     del key
     columns = [frame["predicted"].to_numpy() for frame in (_before, _after)]
-    found = compare({"task": ScoredPairs(_before["gold"].to_numpy(), *columns)}, seed=0).average
+    pairs = ScoredPairs(_before["gold"].to_numpy(), *columns, linked=linked_pairs(_before))
+    found = compare({"task": pairs}, seed=0).average
     return found or Interval(float("nan"), float("nan"), float("nan"))
 
 
@@ -75,7 +77,7 @@ def encoder_change(
 
 
 def slope_figure(rows: list[SliceChange], names: tuple[str, str]) -> theme.Figure:
-    """Draw a line per slice from the first encoder's score to the second's; grey where the interval covers zero."""
+    """Draw a line per slice from the first encoder's score to the second's; grey without a clear difference."""
     figure = theme.chart("Score per slice", x="", y="score x 100", height=460)
     for row in rows:
         colour = theme.change_colour(row.change)
@@ -129,7 +131,7 @@ def _moved(before: pd.DataFrame, after: pd.DataFrame, mask: object) -> None:
 
 
 def _metric(label: str, change: Interval) -> None:
-    note = "" if change.is_settled else ", no clear difference"
+    note = "" if change.is_settled else f", {change.verdict}"
     interval = f"95%: {100 * change.low:+.2f} to {100 * change.high:+.2f}{note}"
     st.metric(label, f"{100 * change.value:+.2f}", delta=interval, delta_color="off", delta_arrow="off")
 
@@ -220,12 +222,12 @@ def encoder_comparison(workspace: Workspace, scores: pd.DataFrame, names: dict[s
         st.caption("These two have no task in common whose predictions are still in the workspace.")
         return
     theme.draw(difference_figure(found), key="differences", alt="Difference per task with interval")
-    verdict = "the interval excludes zero" if found.average.is_settled else "no clear difference"
     st.caption(
         f"Average over {counted(len(found.tasks), 'task')}: {100 * found.average.value:+.2f} "
-        f"({100 * found.average.low:+.2f} to {100 * found.average.high:+.2f}), {verdict}. Intervals come "
-        "from resampling the pairs, the same for both encoders; grey ones cover zero. They leave out the "
-        "variation between training seeds."
+        f"({100 * found.average.low:+.2f} to {100 * found.average.high:+.2f}), {found.average.verdict}. "
+        "Intervals come from resampling groups of pairs that share sentences, the same for both encoders; a grey one "
+        "is no clear difference, the tasks being judged together (Holm). They are about these two encoders, not "
+        "about another training seed or another corpus."
         + (f" Left out, because the pairs differ or are missing: {', '.join(left_out)}." if left_out else "")
     )
 
@@ -265,6 +267,7 @@ def _compared(files: tuple, _workspace: Workspace) -> tuple[Comparison, list[str
             left_out.append(task)
             continue
         tasks[task] = ScoredPairs(
-            *(frame.to_numpy() for frame in (first["gold"], first["predicted"], second["predicted"]))
+            *(frame.to_numpy() for frame in (first["gold"], first["predicted"], second["predicted"])),
+            linked=linked_pairs(first),
         )
     return compare(tasks, seed=0), left_out

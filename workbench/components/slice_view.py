@@ -6,7 +6,7 @@ import streamlit as st
 from pipeline.analysis.slices import SliceScore, rank_losses
 from workbench import state, theme
 from workbench.components.elements import count, counted, plain
-from workbench.results import TaskSlices, members_of, slices_of, title_of
+from workbench.results import TaskSlices, linked_pairs, members_of, slices_of, title_of
 from workbench.store.files import PairSlice
 
 ALL = "All pairs"
@@ -64,7 +64,7 @@ def _symbol(row: SliceScore, reach: float) -> str:
 
 
 def slice_colour(row: SliceScore) -> str:
-    """Return grey where the interval covers zero, amber for pairs worse than the rest, blue for better ones."""
+    """Return grey without a clear difference, amber for pairs worse than the rest, blue for better ones."""
     return theme.change_colour(row.difference)
 
 
@@ -72,9 +72,8 @@ def slice_colour(row: SliceScore) -> str:
 def task_slices(path: str, modified: float, _pairs: pd.DataFrame, saved: tuple[PairSlice, ...] = ()) -> TaskSlices:
     """Score the slices of a task; cached by the file, its time and the saved slices."""
     del path, modified
-    return slices_of(
-        members_of(_pairs, saved), rank_losses(_pairs["predicted"].to_numpy(), _pairs["gold"].to_numpy())
-    )
+    losses = rank_losses(_pairs["predicted"].to_numpy(), _pairs["gold"].to_numpy())
+    return slices_of(members_of(_pairs, saved), losses, linked_pairs(_pairs))
 
 
 def slice_picker(found: TaskSlices, *, no_slice: str = _NO_SLICE) -> str:
@@ -97,9 +96,8 @@ def slice_picker(found: TaskSlices, *, no_slice: str = _NO_SLICE) -> str:
     )
     open_ones = sum(not row.difference.is_settled for row in found.scores)
     st.caption(
-        f"{counted(len(found.scores), 'slice')}; {count(open_ones)} without a clear difference (grey: the 95% "
-        "interval covers zero). "
-        "With many slices, about 1 in 20 is significant by chance."
+        f"{counted(len(found.scores), 'slice')}; {count(open_ones)} without a clear difference (grey). "
+        "Slices are judged together (Holm): one such table in 20 has a false one."
     )
     with st.expander("All slices as a table"):
         _table(found.scores)
@@ -117,13 +115,10 @@ def slice_summary(row: SliceScore | None, pairs: int) -> None:
         st.caption(f"All {counted(pairs, 'pair')} of the task.")
         return
     found = row.difference
-    certainty = (
-        "no clear difference" if not found.is_settled else "better than the rest" if found.value > 0 else "worse"
-    )
     st.caption(
         plain(
             f"{counted(row.pairs, 'pair')}; score {row.score * 100:.1f}, {found.value * 100:+.1f} to the rest "
-            f"(95%: {found.low * 100:+.1f} to {found.high * 100:+.1f}, {certainty}). "
+            f"(95%: {found.low * 100:+.1f} to {found.high * 100:+.1f}, {found.verdict}). "
             f"If it were like the rest, the task's Spearman would change by {row.cost * 100:+.2f}."
         )
     )

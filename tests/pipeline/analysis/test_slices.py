@@ -28,7 +28,7 @@ def test_losses_average_to_spearman_with_ties():
 def test_undefined_correlation_gives_no_loss_and_no_slice():
     losses = rank_losses(np.ones(30), np.arange(30.0))
     assert np.isnan(losses).all()
-    assert score_slices({("a", "b"): np.arange(30) < 15}, losses, seed=0) == []
+    assert score_slices({("a", "b"): np.arange(30) < 15}, losses, linked=np.arange(len(losses)), seed=0) == []
     with pytest.raises(ValueError, match="equally many"):
         rank_losses(np.ones(3), np.ones(2))
 
@@ -49,7 +49,7 @@ def test_scores_agree_with_plain_loops():
     losses = generator.exponential(size=120)
     inside = generator.random(120) < 0.3
     losses[inside] += 1
-    [found] = score_slices({("group", "name"): inside}, losses, seed=7, resamples=100)
+    [found] = score_slices({("group", "name"): inside}, losses, linked=np.arange(len(losses)), seed=7, resamples=100)
     own = sum(losses[i] for i in range(120) if inside[i]) / inside.sum()
     rest = sum(losses[i] for i in range(120) if not inside[i]) / (~inside).sum()
     assert found.score == pytest.approx(1 - own)
@@ -61,10 +61,25 @@ def test_scores_agree_with_plain_loops():
     assert found.difference.is_settled
 
 
+def test_pairs_that_share_a_sentence_count_as_little_as_they_are_independent():
+    """Every loss five times over: drawn one by one the interval is sqrt(5) too narrow, in clusters it is not."""
+    generator = np.random.default_rng(6)
+    once = generator.exponential(size=200)
+    inside, five = np.arange(200) < 60, np.repeat(np.arange(200), 5)
+
+    def width(losses, members, linked):
+        [found] = score_slices({("g", "s"): members}, losses, linked=linked, seed=1)
+        return found.difference.high - found.difference.low
+
+    wanted = width(once, inside, np.arange(200))
+    assert width(once[five], inside[five], five) == pytest.approx(wanted, rel=0.02)
+    assert width(once[five], inside[five], np.arange(1000)) < 0.6 * wanted
+
+
 def test_cost_is_what_the_total_gains_when_the_slice_becomes_like_the_rest():
     losses = np.concatenate([np.full(20, 0.9), np.full(60, 0.1)])
     inside = np.arange(80) < 20
-    [found] = score_slices({("g", "s"): inside}, losses, seed=0, resamples=50)
+    [found] = score_slices({("g", "s"): inside}, losses, linked=np.arange(len(losses)), seed=0, resamples=50)
     repaired = np.full(80, 0.1)
     assert found.cost == pytest.approx((1 - repaired.mean()) - (1 - losses.mean()))
 
@@ -77,7 +92,7 @@ def test_what_costs_most_comes_first_and_what_says_nothing_last():
     losses[members["g", "worse"]] += 0.5
     members["g", "tiny"] = np.arange(300) < LEAST_PAIRS - 1
     members["g", "noise"] = generator.permutation(300) < 100
-    found = score_slices(members, losses, seed=0)
+    found = score_slices(members, losses, linked=np.arange(len(losses)), seed=0)
     assert found[0].name == "worse"
     assert "tiny" not in [row.name for row in found]
     flags = [not row.difference.is_settled for row in found]
@@ -92,7 +107,9 @@ def test_intervals_cover_the_true_difference_at_the_stated_rate(share):
     for trial in range(300):
         inside = np.arange(200) < round(200 * share)
         losses = generator.gamma(2.0, 0.2, size=200) + 0.2 * inside
-        [found] = score_slices({("g", "s"): inside}, losses, seed=trial, resamples=300, level=0.9)
+        [found] = score_slices(
+            {("g", "s"): inside}, losses, linked=np.arange(len(losses)), seed=trial, resamples=300, level=0.9
+        )
         held += found.difference.low <= -0.2 <= found.difference.high
     assert 0.85 <= held / 300 <= 0.95
 
@@ -102,7 +119,9 @@ def test_two_encoders_are_compared_on_the_same_pairs():
     before = generator.exponential(0.5, size=200)
     inside = np.arange(200) < 50
     after = before - 0.1 * inside + generator.normal(0, 0.01, size=200)
-    changed, same = slice_changes({("g", "in"): inside, ("g", "out"): ~inside}, before, after, seed=0)
+    changed, same = slice_changes(
+        {("g", "in"): inside, ("g", "out"): ~inside}, before, after, linked=np.arange(200), seed=0
+    )
     assert changed.name == "in" and changed.change.value == pytest.approx(0.1, abs=0.01)
     assert changed.change.is_settled and changed.change.low > 0.09
     assert not same.change.is_settled

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,7 +70,8 @@ def test_best_is_marked_among_own_encoders_only():
 
 def encoders(n, generator, noise=(0.9, 0.5)):
     gold = generator.normal(size=n)
-    return ScoredPairs(gold, *(gold + level * generator.normal(size=n) for level in noise))
+    first, second = (gold + level * generator.normal(size=n) for level in noise)
+    return ScoredPairs(gold, first, second, linked=np.arange(n))
 
 
 def test_comparison_of_the_average_is_the_mean_of_the_tasks():
@@ -86,10 +88,8 @@ def test_comparison_of_the_average_is_the_mean_of_the_tasks():
 def test_same_encoder_twice_differs_by_nothing_and_undefined_tasks_are_left_out():
     generator = np.random.default_rng(1)
     pairs = encoders(100, generator)
-    constant = ScoredPairs(pairs.gold, np.ones(100), pairs.second)
-    found = compare(
-        {"same": ScoredPairs(pairs.gold, pairs.first, pairs.first), "flat": constant}, seed=0, resamples=50
-    )
+    constant = replace(pairs, first=np.ones(100))
+    found = compare({"same": replace(pairs, second=pairs.first), "flat": constant}, seed=0, resamples=50)
     assert list(found.tasks) == ["same"]
     assert found.average.value == found.average.low == found.average.high == 0.0
     assert compare({}, seed=0).average is None

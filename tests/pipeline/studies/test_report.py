@@ -21,12 +21,13 @@ ITEMS = 200
 
 
 def task(name, gold):
-    return StsTask(name, [""] * ITEMS, [""] * ITEMS, gold, [""] * ITEMS)
+    first, second = ([f"{name} {side} {row}" for row in range(ITEMS)] for side in ("first", "second"))
+    return StsTask(name, first, second, gold, [""] * ITEMS)
 
 
 @pytest.fixture
 def run():
-    """Two seeds of a base arm, one that is better by far, and one that is the base arm with other noise."""
+    """Five seeds of a base arm, one that is better by far, and one that is the base arm with other noise."""
     generator = np.random.default_rng(0)
     tasks = StudyTasks(sts=tuple(task(name, generator.normal(size=ITEMS)) for name in ("STS12", "STSB-test")))
 
@@ -37,12 +38,12 @@ def run():
 
     arms = tuple(Arm(name, TrainConfig(steps=7)) for name in ("base", SLY, "alike"))
     study = Study(
-        name="s", title=f"Title {SLY}", about="About.", arms=arms, seeds=(0, 1), baseline="base",
+        name="s", title=f"Title {SLY}", about="About.", arms=arms, seeds=tuple(range(5)), baseline="base",
         evaluation=Evaluation(), contrasts=(Contrast("both", (SLY, "alike"), ("base",)),),
     )  # fmt: skip
     cells = {"base": 1.0, SLY: 0.3, "alike": 1.0}
     data = {arm.name: ArmData([], generation_s=12.0, judging_s=3.0) for arm in arms}
-    results = {name: [cell(name, seed, noise) for seed in (0, 1)] for name, noise in cells.items()}
+    results = {name: [cell(name, seed, noise) for seed in range(5)] for name, noise in cells.items()}
     return StudyRun(study, tasks, data, [cell("untrained", 0, 3.0)], results)
 
 
@@ -61,12 +62,12 @@ def test_means_and_spreads_are_over_seeds_and_the_average_is_over_tasks_first(re
     assert row.scores["STS12"].per_seed == pytest.approx(scores[:, 0])
     assert row.scores["average"].mean == pytest.approx(scores.mean())
     assert row.scores["average"].sd == pytest.approx(scores.mean(axis=1).std(ddof=1))
-    assert (row.triplets, row.train_s, row.generation_s, row.masked_share) == (100, 2.5, 12.0, 0.125)
+    assert (row.triplets, row.train_s, row.generation_s, row.masked_share) == (100, 4.0, 12.0, 0.125)
     assert report.rows[0].arm == "untrained" and report.rows[0].triplets is None
     assert report.rows[0].scores["average"].sd is None
 
 
-def test_a_verdict_stands_only_where_the_interval_excludes_zero(report):
+def test_a_verdict_stands_only_where_it_is_settled(report):
     verdicts = {effect.name: effect.verdict() for effect in report.against_baseline}
     assert verdicts == {"untrained": "worse", SLY: "better", "alike": "no clear difference"}
     told = dict(zip([text.split(" ")[0] for _, text in findings(report)], findings(report), strict=True))

@@ -1,6 +1,7 @@
 """Running studies: every cell once, whatever stops them, and what is shared is made once."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -9,15 +10,17 @@ import pytest
 from pipeline.config import GenerationConfig
 from pipeline.curation.calibration import Calibration
 from pipeline.evaluation.benchmark import is_held_out
+from pipeline.evaluation.sts import read_task
 from pipeline.generation import prompt_sets
 from pipeline.records import Contrast, GeneratedTriplet, InputError, Outcome, Premise, SideResult
+from pipeline.statistics import plain_score
 from pipeline.studies import cells, data
 from pipeline.studies.cache import Lines, StudyCache
 from pipeline.studies.cells import read_cell, trained_cell
-from pipeline.studies.data import ArmData, DataSource, SampleResults
-from pipeline.studies.report import make_report
+from pipeline.studies.data import ArmData, DataSource, SampleResults, in_half
+from pipeline.studies.report import as_markdown, make_report
 from pipeline.studies.run import run_study, study_tasks
-from pipeline.studies.spec import Curation
+from pipeline.studies.spec import Curation, EarlyStop, Evaluation
 from pipeline.studies.spec_file import read_study
 
 
@@ -55,6 +58,48 @@ def test_a_finished_cell_is_never_run_again_and_gives_the_same_report(study_file
     run(study_file, cache, more)
     assert counted[5:] == ["plain 2", "hot 2"], "only the new seed is run"
     assert not list((tmp_path / "cache").rglob("model.safetensors")), "encoders are not kept unless asked for"
+
+
+def test_halves_are_the_same_premises_in_every_arm_and_widen_the_intervals(study_file, tmp_path, counted):
+    study = replace(read_study(study_file), halves=3)
+    cache = StudyCache(tmp_path / "cache", tmp_path / "vectors")
+    found = run(study_file, cache, study)
+    assert counted[5:] == [f"{arm} {half}" for half in range(3) for arm in ("plain", "hot")]
+    rows = DataSource(study, cache).of(study.arms[0])
+    for half in range(3):
+        kept = [triplet for triplet in rows.triplets if in_half(triplet.premise, half)]
+        assert [found.halves[arm][half].triplets for arm in ("plain", "hot")] == [len(kept)] * 2
+        assert 0 < len(kept) < len(rows.triplets)
+    wide, narrow = (make_report(replace(found, halves=halves), resamples=400) for halves in (found.halves, {}))
+    widths = [
+        found.high - found.low
+        for report in (wide, narrow)
+        for found in (report.against_baseline[1].tasks["average"],)
+    ]
+    assert widths[0] > widths[1] and wide.rows == narrow.rows
+
+
+def test_the_best_step_is_that_of_the_dev_task_and_the_last_step_is_that_without_dev_scores(study_file, tmp_path):
+    shutil.copy(tmp_path / "sts" / "STS12.tsv", tmp_path / "sts" / "STSB-dev.tsv")
+    evaluation = Evaluation(tmp_path / "sts", ("STS12", "STSB-test"))
+    study = replace(read_study(study_file), evaluation=evaluation, seeds=(0,))
+    study = replace(study, arms=tuple(replace(arm, train=replace(arm.train, steps=6)) for arm in study.arms))
+    cache = StudyCache(tmp_path / "cache", tmp_path / "vectors")
+    without = run(study_file, cache, study)
+    stopped = run(study_file, cache, replace(study, early_stop=EarlyStop(("STSB-dev",), every=2)))
+    dev = read_task("STSB-dev", tmp_path / "sts" / "STSB-dev.tsv")
+    for arm, (cell,) in stopped.cells.items():
+        for task, values in without.cells[arm][0].predictions.items():
+            np.testing.assert_allclose(cell.predictions[task], values, atol=1e-6)
+        assert [step for step, _ in cell.dev_scores] == [2, 4, 6]
+        step, score = max(cell.dev_scores, key=lambda found: found[1])
+        assert cell.best_step == step
+        assert plain_score(cell.best["STS12"], dev.gold) == pytest.approx(score, abs=1e-9)
+    report = make_report(stopped, resamples=50)
+    assert report.best_step.steps == {arm: [cell.best_step] for arm, (cell,) in stopped.cells.items()}
+    assert "Scores at each run's best step" in as_markdown(report) and "STSB-dev 20 pairs" in as_markdown(report)
+    with pytest.raises(InputError, match="shares a sentence with a test task"):
+        run(study_file, cache, replace(study, early_stop=EarlyStop(("STSB-dev",), every=2, apart=True)))
 
 
 def test_a_study_killed_in_a_cell_goes_on_to_the_same_result(study_file, tmp_path, monkeypatch):

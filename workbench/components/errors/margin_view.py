@@ -5,6 +5,7 @@ import streamlit as st
 
 from pipeline.analysis.slices import slice_members
 from pipeline.analysis.worst_pairs import Share, is_violated
+from pipeline.statistics import clusters
 from workbench import state, theme
 from workbench.actions.analysis import CURRENT, start_margins
 from workbench.components import elements
@@ -94,7 +95,8 @@ def triplet_slices(path: str, modified: float, _triplets: pd.DataFrame) -> TaskS
         [""] * len(_triplets),
         source=_triplets["source"].tolist(),
     )
-    return slices_of(members, violated(_triplets, 0.0).astype(float).to_numpy())
+    premises = _triplets["premise"].tolist()
+    return slices_of(members, violated(_triplets, 0.0).astype(float).to_numpy(), clusters(premises, premises))
 
 
 def violated(triplets: pd.DataFrame, margin: float) -> pd.Series:

@@ -272,7 +272,7 @@ def _scores(workspace: Workspace, names: dict[str, str]) -> None:
     st.dataframe(table.fillna("–").rename_axis("Run"), alt="Scores of the chosen runs")
     st.caption(
         f"Spearman x 100; in brackets the difference to {plain(shorten(names[first]))} with its 95 % bootstrap "
-        "interval over the pairs of each task; = marks an interval that covers zero. Held-out accuracy with Wilson's "
+        "interval over the pairs of each task; = marks no clear difference. Held-out accuracy with Wilson's "
         "95 % interval; runs on different snapshots hold out different triplets."
     )
 

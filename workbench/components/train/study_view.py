@@ -107,10 +107,11 @@ def _add(workspace: Workspace) -> None:
 def _plan(study: Study) -> None:
     if study.about:
         st.caption(plain(study.about))
-    runs = len(study.arms) * len(study.seeds)
+    halves = f" and {counted(study.halves, 'half', 'halves')} of the corpus" if study.halves else ""
     where = "STS tasks" if study.evaluation.sts_dir else "held-out triplets"
     st.markdown(
-        f"**{counted(len(study.arms), 'arm')} x {counted(len(study.seeds), 'seed')} = {counted(runs, 'run')}** of "
+        f"**{counted(len(study.arms), 'arm')} x {counted(len(study.seeds), 'seed')}{halves} = "
+        f"{counted(study.runs, 'run')}** of "
         f"{count(study.steps)} steps each, scored on {where}; baseline: {plain(study.baseline)}."
     )
     with st.expander("Arms"):
@@ -200,8 +201,8 @@ def _report(report: dict[str, Any], folder: Path) -> None:
             alt="Effect of each arm with interval",
         )
         st.caption(
-            f"Differences on {task_words(last)}, x 100, with 95 % intervals: seeds and test items are resampled "
-            "together, in the same way for every arm. Grey intervals cover zero: no clear difference."
+            f"Differences on {task_words(last)}, x 100, with 95 % intervals over {sources(report)}. "
+            "Grey: no clear difference, all arms being judged together (Holm)."
         )
     st.dataframe(
         score_table(report),
@@ -261,7 +262,15 @@ def effect_figure(effects: list[dict[str, Any]], task: str, baseline: str) -> th
 
 
 def _effect(effect: dict[str, Any], task: str) -> Interval:
-    return Interval(*(effect["tasks"][task][name] for name in ("value", "low", "high")))
+    found = effect["tasks"][task]
+    # Reports of earlier versions have no p.
+    return Interval(*(found.get(name, float("nan")) for name in ("value", "low", "high", "p")))
+
+
+def sources(report: dict[str, Any]) -> str:
+    """Return what a report's intervals cover; reports of earlier versions have no halves."""
+    halves = " and random halves of the corpus" if report.get("halves") else ", not over another corpus"
+    return f"groups of test items that share sentences, seeds{halves}"
 
 
 def task_words(task: str) -> str:
@@ -280,9 +289,7 @@ def score_table(report: dict[str, Any]) -> pd.DataFrame:
         if effect:
             found = _effect(effect, tasks[-1])
             cells["Difference"] = f"{found.value:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
-            cells["Verdict"] = (
-                ("better" if found.value > 0 else "worse") if found.is_settled else "no clear difference"
-            )
+            cells["Verdict"] = found.verdict
         # An untrained arm has neither triplets nor a training time.
         cells["Training s per seed"] = None if row["triplets"] is None else f"{row['train_s']:.1f}"
         rows.append(cells)

@@ -204,7 +204,7 @@ def run_study(context: JobContext[StudySpec]) -> None:
     spec = context.spec
     sts_dir = Path(spec.sts_dir) if spec.sts_dir else None
     study = read_study(Path(spec.file), sample=SAMPLE_CORPUS, sts_dir=sts_dir)
-    steps_in_all = len(study.arms) * len(study.seeds) * study.steps
+    steps_in_all = study.runs * study.steps
     in_cells = False
 
     def progress(what: str, done: int, total: int) -> None:
