@@ -1,4 +1,4 @@
-"""Correlations, agreement, and every interval and verdict: three sources of variation, each by its own means.
+"""Correlations, and every interval and verdict: three sources of variation, each by its own means.
 
 *Test items.* Pairs that share a sentence are not independent: within every task whole clusters of such pairs
 (`clusters`) are drawn with replacement. All arms are scored on the same draw, which makes the comparison paired.
@@ -13,8 +13,7 @@ distributions. The interval is the middle 95 % of the samples, and p the share o
 Where several differences are judged together, p is adjusted by Holm's method (`holm`) and the verdict follows it.
 """
 
-from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -333,42 +332,3 @@ def _paired(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarr
     if first.shape != second.shape or first.ndim != 1:
         raise ValueError(f"expected two arrays of the same length, got shapes {first.shape} and {second.shape}")
     return first, second
-
-
-def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
-    """Agreement of two annotators beyond chance, (p_o - p_e) / (1 - p_e) (Cohen 1960).
-
-    Args:
-        first: label per item by one annotator, (n,).
-        second: label per item by the other, (n,).
-
-    Returns:
-        At most 1; 0 is chance. NaN without items, or if both gave the same single label to every item.
-    """
-    if len(first) != len(second):
-        raise ValueError(f"both annotators need the same number of labels, got {len(first)} and {len(second)}")
-    n = len(first)
-    if not n:
-        return float("nan")
-    observed = sum(x == y for x, y in zip(first, second, strict=True)) / n
-    counts, others = Counter(first), Counter(second)
-    expected = sum(counts[label] * others[label] for label in counts) / n**2
-    return (observed - expected) / (1 - expected) if expected < 1 else float("nan")
-
-
-def krippendorff_alpha(items: Sequence[Sequence[Hashable]]) -> float:
-    """Agreement of any number of annotators, 1 - D_o / D_e for nominal labels (Krippendorff 2011, section C).
-
-    Args:
-        items: per item its labels, one per annotator who saw it; items with one label do not count.
-
-    Returns:
-        At most 1; 0 is chance. NaN if nothing can be compared or only one label occurs.
-    """
-    rated = [Counter(labels) for labels in items if len(labels) > 1]
-    totals: Counter[Hashable] = sum(rated, Counter())
-    n = totals.total()
-    # Pairs of different labels within items, each item weighted by 1 / (labels - 1), against pairs over all labels.
-    apart = sum((c.total() ** 2 - sum(k * k for k in c.values())) / (c.total() - 1) for c in rated)
-    possible = n * n - sum(k * k for k in totals.values())
-    return 1 - (n - 1) * apart / possible if possible else float("nan")

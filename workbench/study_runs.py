@@ -13,7 +13,8 @@ from pipeline.hub import Hub
 from pipeline.records import InputError, Triplet
 from pipeline.studies import data, html_report, run, spec
 from pipeline.studies.cache import Progress, StudyCache
-from pipeline.studies.report import Report, as_markdown, make_report
+from pipeline.studies.report import Report, make_report
+from pipeline.studies.wording import as_markdown
 from workbench.journal import FileLock
 from workbench.paths import ASSETS
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.evaluation.leaderboard import PUBLISHED, Published
 from pipeline.statistics import BETTER, WORSE
-from pipeline.studies import report as wording
+from pipeline.studies import wording
 from pipeline.studies.report import Effect, Report
 
 _WIDTH, _ROW, _TOP, _BOTTOM, _RIGHT = 800, 30, 14, 40, 190

@@ -4,8 +4,8 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 from store_samples import add, triplet_row
 
+from pipeline.curation.agreement import cohen_kappa
 from pipeline.records import InputError
-from pipeline.statistics import cohen_kappa
 from workbench.actions.generation import start_regenerate
 from workbench.store.curation import ADJUDICATED
 from workbench.store.decisions import Decision

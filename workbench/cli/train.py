@@ -14,10 +14,11 @@ from pipeline.config import from_fields
 from pipeline.exchange import read_triplets
 from pipeline.hub import is_hub_name
 from pipeline.records import InputError, Triplet
-from pipeline.studies.report import Report, score_text, setting_line, verdict_line
+from pipeline.studies.report import Report
 from pipeline.studies.run import dry_run
 from pipeline.studies.spec import Study, curation_text, mask_text, source_text
 from pipeline.studies.spec_file import read_study
+from pipeline.studies.wording import score_text, setting_line, verdict_line
 from pipeline.train_config import TrainConfig
 from workbench.cli.main import (
     Answer,

@@ -42,10 +42,14 @@ def changes(
 def difference(key: tuple[str, float, str, float], _before: pd.DataFrame, _after: pd.DataFrame) -> Interval:
     """Return the difference in Spearman, after minus before, with its paired bootstrap interval."""
     del key
-    columns = [frame["predicted"].to_numpy() for frame in (_before, _after)]
-    pairs = ScoredPairs(_before["gold"].to_numpy(), *columns, linked=linked_pairs(_before))
-    found = compare({"task": pairs}, seed=0).average
+    found = compare({"task": scored_pairs(_before, _after)}, seed=0).average
     return found or Interval(float("nan"), float("nan"), float("nan"))
+
+
+def scored_pairs(first: pd.DataFrame, second: pd.DataFrame) -> ScoredPairs:
+    """Return what two encoders predict for the same pairs."""
+    gold, one, other = (frame.to_numpy() for frame in (first["gold"], first["predicted"], second["predicted"]))
+    return ScoredPairs(gold, one, other, linked_pairs(first))
 
 
 def encoder_change(
@@ -266,8 +270,5 @@ def _compared(files: tuple, _workspace: Workspace) -> tuple[Comparison, list[str
         if first is None or second is None or not same_pairs(first, second):
             left_out.append(task)
             continue
-        tasks[task] = ScoredPairs(
-            *(frame.to_numpy() for frame in (first["gold"], first["predicted"], second["predicted"])),
-            linked=linked_pairs(first),
-        )
+        tasks[task] = scored_pairs(first, second)
     return compare(tasks, seed=0), left_out

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from pipeline.statistics import cohen_kappa, krippendorff_alpha
+from pipeline.curation.agreement import cohen_kappa, krippendorff_alpha
 
 LABELS = ["accept", "reject", "swap", "edit"]
 

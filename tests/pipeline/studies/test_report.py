@@ -11,9 +11,10 @@ from pipeline.evaluation.sts import StsTask
 from pipeline.studies.cells import CellResult, StudyTasks
 from pipeline.studies.data import ArmData
 from pipeline.studies.html_report import as_page, findings, tick_step
-from pipeline.studies.report import as_markdown, make_report
+from pipeline.studies.report import make_report
 from pipeline.studies.run import StudyRun
 from pipeline.studies.spec import Arm, Contrast, Evaluation, Study
+from pipeline.studies.wording import as_markdown
 from pipeline.train_config import TrainConfig
 
 SLY = '<script>alert("x")</script>|`*'

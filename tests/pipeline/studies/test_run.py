@@ -18,10 +18,11 @@ from pipeline.studies import cells, data
 from pipeline.studies.cache import Lines, StudyCache
 from pipeline.studies.cells import read_cell, trained_cell
 from pipeline.studies.data import ArmData, DataSource, SampleResults, in_half
-from pipeline.studies.report import as_markdown, make_report
+from pipeline.studies.report import make_report
 from pipeline.studies.run import run_study, study_tasks
 from pipeline.studies.spec import Curation, EarlyStop, Evaluation
 from pipeline.studies.spec_file import read_study
+from pipeline.studies.wording import as_markdown
 
 
 def quiet(what: str, done: int, total: int) -> None:

@@ -7,9 +7,10 @@ from pipeline.records import InputError
 from pipeline.studies.cache import StudyCache
 from pipeline.studies.data import DataSource
 from pipeline.studies.html_report import as_page
-from pipeline.studies.report import as_markdown, make_report
+from pipeline.studies.report import make_report
 from pipeline.studies.run import run_search
 from pipeline.studies.spec_file import read_study
+from pipeline.studies.wording import as_markdown
 
 SEARCH = """
 search:

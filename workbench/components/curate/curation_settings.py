@@ -9,9 +9,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pipeline.config import RULE_PRESETS, CurationRule
+from pipeline.curation.agreement import cohen_kappa, krippendorff_alpha
 from pipeline.records import Outcome
 from pipeline.settings import setting_of, settings_of
-from pipeline.statistics import cohen_kappa, krippendorff_alpha
 from workbench import state
 from workbench.actions.curation import save_guidelines
 from workbench.actions.curation import save_rule as save_rule_as
