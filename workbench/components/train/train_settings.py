@@ -13,7 +13,7 @@ import yaml
 from pipeline import train_config
 from pipeline.config import from_fields
 from pipeline.records import InputError
-from pipeline.studies.spec_file import FileFields, read_yaml
+from pipeline.studies.yaml_fields import FileFields, read_yaml
 from pipeline.train_config import TRAIN_PRESETS, TrainConfig
 from workbench.components.elements import errors_shown
 from workbench.components.settings_form import group_of, settings_form
