@@ -86,7 +86,7 @@ class TrainConfig(Settings):
         suggestions=BUILT_IN_ENCODERS,
     )
     steps: int = setting(
-        200,
+        100,
         "Length of the run. Compare runs at equal steps: fewer triplets at equal epochs are also fewer steps.",
         unit="optimizer steps",
         ge=1,

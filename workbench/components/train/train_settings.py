@@ -30,7 +30,7 @@ _PRESET_WORDS = {
 _DEV_EVERY = 25
 _BASE, _VERSION, _ORIGIN = "train_base", "train_version", "train_origin"
 _EXAMPLE = """{"encoder": "static-minilm",
- "steps": 200, "mask_rule": "phi"}"""
+ "steps": 100, "mask_rule": "phi"}"""
 
 
 def gpu_names(folder: Path = _CARDS) -> list[str]:
@@ -123,7 +123,7 @@ def read_settings(text: str) -> dict[str, Any]:
     """Return all settings of a pasted text, with defaults for those it lacks. Raises InputError."""
     where = "The pasted settings"
     if not text.strip():
-        raise InputError(f"{where} are empty: paste JSON or YAML such as steps: 200.")
+        raise InputError(f"{where} are empty: paste JSON or YAML such as steps: 100.")
     if len(text) > MOST_CHARACTERS:
         raise InputError(f"{where} are longer than {MOST_CHARACTERS:,} characters; paste those of one run.")
     try:
