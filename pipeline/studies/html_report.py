@@ -191,16 +191,14 @@ def _more_plots(report: Report) -> str:
 
 
 def _score_table(report: Report) -> str:
-    best = {task: max(row.scores[task].mean for row in report.rows) for task in report.tasks}
     rows = []
     for row in report.rows:
-        cells = [
-            _td(wording.score_text(row.scores[task]), "best" if row.scores[task].mean == best[task] else "")
-            for task in report.tasks
-        ]
+        *single, last = (wording.score_text(row.scores[task]) for task in report.tasks)
+        cells = [*map(_td, single), _td(last, "best" if row.arm in report.tied else "")]
         kind = ' class="baseline"' if row.arm == report.baseline else ""
         rows.append(f"<tr{kind}>{_td(row.arm)}{_td(wording.count_text(row.triplets))}{''.join(cells)}</tr>")
-    return _table(["arm", "triplets", *report.tasks], rows)
+    note = f"Bold: the best {report.tasks[-1]} and those whose difference to it is not settled."
+    return _table(["arm", "triplets", *report.tasks], rows) + f'<p class="quiet">{escape(note)}</p>'
 
 
 def _effect_table(report: Report, effects: Sequence[Effect]) -> str:

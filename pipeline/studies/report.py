@@ -10,7 +10,7 @@ from pipeline.statistics import AVERAGE, Interval, Resampled, holm, plain_score,
 from pipeline.studies.cells import CellResult
 from pipeline.studies.data import ArmData
 from pipeline.studies.run import Candidate, StudyRun
-from pipeline.studies.spec import Contrast
+from pipeline.studies.spec import Contrast, Study
 
 RESAMPLES = 2000
 
@@ -99,6 +99,8 @@ class Report:
     """What a search chose its arm from, best dev score first."""
     halves: int = 0
     """Runs of every arm on a random half of the corpus."""
+    tied: list[str] = field(default_factory=list)
+    """The arm with the best average, and those whose difference to it is not settled."""
     best_step: BestStep | None = None
 
     @property
@@ -114,7 +116,8 @@ class Report:
 def make_report(run: StudyRun, *, resamples: int = RESAMPLES, seed: int = 0) -> Report:
     """Build the report of a finished study; the bootstrap takes a quarter of a second per cell and 5,000 items."""
     study, tasks = run.study, run.tasks
-    rows, against, contrasts = _table_of(run, at_best=False, resamples=resamples, seed=seed)
+    drawn, rows = _resampled(run, at_best=False, resamples=resamples, seed=seed)
+    against, contrasts = _differences_of(study, drawn)
     return Report(
         study=study.name,
         title=study.title,
@@ -132,12 +135,14 @@ def make_report(run: StudyRun, *, resamples: int = RESAMPLES, seed: int = 0) -> 
         resamples=resamples,
         candidates=run.candidates,
         halves=study.halves,
+        tied=tied(drawn),
         best_step=_best_step(run, resamples=resamples, seed=seed) if tasks.dev else None,
     )
 
 
 def _best_step(run: StudyRun, *, resamples: int, seed: int) -> BestStep:
-    rows, against, contrasts = _table_of(run, at_best=True, resamples=resamples, seed=seed)
+    drawn, rows = _resampled(run, at_best=True, resamples=resamples, seed=seed)
+    against, contrasts = _differences_of(run.study, drawn)
     return BestStep(
         dev={task.name: len(task) for task in run.tasks.dev},
         apart=run.study.early_stop is not None and run.study.early_stop.apart,
@@ -153,11 +158,9 @@ def _best_step(run: StudyRun, *, resamples: int, seed: int) -> BestStep:
     )
 
 
-def _table_of(
-    run: StudyRun, *, at_best: bool, resamples: int, seed: int
-) -> tuple[list[ArmRow], list[Effect], list[Effect]]:
-    """Return the rows, the differences to the baseline and the contrasts, at the last or at each run's best step."""
-    study, gold = run.study, {name: run.tasks.gold(name) for name in run.tasks.names}
+def _resampled(run: StudyRun, *, at_best: bool, resamples: int, seed: int) -> tuple[Resampled, list[ArmRow]]:
+    """Resample all arms at the last or at each run's best step; return this and the rows of the table."""
+    gold = {name: run.tasks.gold(name) for name in run.tasks.names}
 
     def predictions(cells: Sequence[CellResult]) -> list[dict[str, np.ndarray]]:
         return [cell.best if at_best else cell.predictions for cell in cells]
@@ -172,9 +175,21 @@ def _table_of(
         seed=seed,
         resamples=resamples,
     )
-    rows = [_row(arm, found, predictions(found), run.data.get(arm), gold) for arm, found in cells.items()]
-    against = [Contrast(arm, (arm,), (study.baseline,)) for arm in cells if arm != study.baseline]
-    return rows, effects(drawn, against), effects(drawn, study.contrasts)
+    return drawn, [_row(arm, found, predictions(found), run.data.get(arm), gold) for arm, found in cells.items()]
+
+
+def _differences_of(study: Study, drawn: Resampled) -> tuple[list[Effect], list[Effect]]:
+    """Return the differences to the baseline and the contrasts."""
+    against = [Contrast(arm, (arm,), (study.baseline,)) for arm in drawn.scores if arm != study.baseline]
+    return effects(drawn, against), effects(drawn, study.contrasts)
+
+
+def tied(drawn: Resampled) -> list[str]:
+    """Return the arm with the best average and those whose difference to it is not settled, judged together."""
+    best = max(drawn.scores, key=lambda arm: float(drawn.scores[arm][AVERAGE].mean()))
+    others = effects(drawn, [Contrast(arm, (arm,), (best,)) for arm in drawn.scores if arm != best])
+    settled = {item.name for item in others if item.tasks[AVERAGE].is_settled}
+    return [arm for arm in drawn.scores if arm not in settled]
 
 
 def effects(drawn: Resampled, contrasts: Sequence[Contrast]) -> list[Effect]:

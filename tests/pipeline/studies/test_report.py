@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -74,6 +75,15 @@ def test_a_verdict_stands_only_where_it_is_settled(report):
     told = dict(zip([text.split(" ")[0] for _, text in findings(report)], findings(report), strict=True))
     assert told["alike"][0] == "open" and "cannot be told from base" in told["alike"][1]
     assert told["both"][1].startswith("both is better than base: +")
+
+
+def test_arms_are_tied_with_the_best_unless_the_difference_is_settled(report, run):
+    assert report.tied == [SLY]
+    alike = make_report(replace(run, cells={arm: run.cells[arm] for arm in ("base", "alike")}, study=replace(
+        run.study, arms=tuple(arm for arm in run.study.arms if arm.name != SLY), contrasts=()
+    )), resamples=200)  # fmt: skip
+    assert sorted(alike.tied) == ["alike", "base"]
+    assert as_page(alike).count('class="best"') == 2
 
 
 class Reader(HTMLParser):
