@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import asdict, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from pipeline.evaluation import benchmark, hub_tasks, own_pairs, retrieval, sts, transfer
+from pipeline.evaluation import benchmark, hub_tasks, mteb_tasks, own_pairs, retrieval, sts, transfer
 from pipeline.files.rows import LISTED_ROWS
 from pipeline.records import InputError
 from pipeline.statistics import AVERAGE, Interval, holm, resample
@@ -37,12 +38,13 @@ def start_evaluate(
     retrieval_dir: str | None = None,
     transfer_dir: str | None = None,
     held_out: str | None = None,
+    mteb: str | None = None,
     title: str = "",
 ) -> Answer:
     """Queue the evaluation of an encoder.
 
-    It runs on a folder of STS tasks, of retrieval tasks in BEIR's layout, of SentEval's transfer tasks, or on the
-    held-out triplets of a snapshot.
+    It runs on a folder of STS tasks, of retrieval tasks in BEIR's layout, of SentEval's transfer tasks, on the
+    held-out triplets of a snapshot, or on a task or benchmark of mteb, whose data come from the hub.
     """
     found = find_encoder(workspace, encoder)
     spec = EvaluateSpec(found.folder, found.encoder_id)
@@ -56,6 +58,11 @@ def start_evaluate(
         frame, where = None, folder.name
     elif held_out:
         frame, where = held_out_rows(workspace, held_out), "held-out triplets"
+    elif mteb:
+        if find_spec("mteb") is None:
+            raise InputError(mteb_tasks.ADVICE)
+        spec = replace(spec, mteb=mteb)
+        frame, where = None, mteb
     else:
         raise InputError(
             "An evaluation needs a folder of STS, retrieval or transfer tasks, or a snapshot to hold triplets out of."

@@ -89,13 +89,28 @@ def print_scores(answer: Answer, kind: str) -> None:
 def run_evaluate(options: argparse.Namespace) -> None:
     """Evaluate in the named workspace, which keeps the scores, or without one."""
     kind = next((kind for kind in KINDS if getattr(options, f"{kind}_dir")), None)
-    if kind:
+    if options.mteb:
+        answer = on_mteb(options)
+    elif kind:
         answer = scored(options, kind)
         print_scores(answer, kind)
     else:
         answer = in_workspace(options) if options.workspace else on_its_own(options)
         print_summary(answer)
     write_json(options.json, answer)
+
+
+def on_mteb(options: argparse.Namespace) -> Answer:
+    """Run a task or benchmark of mteb as a job; return the main scores and the folder of mteb's own files."""
+    with access(options.workspace) as call:
+        started = call("start_evaluate", encoder=options.encoder, mteb=options.mteb)
+        watch(call, started["job_id"], label="Evaluating")
+    out = workspace_root(options.workspace) / "jobs" / str(started["job_id"]) / "out"
+    scores = json.loads((out / "mteb.json").read_bytes())
+    rows = [(task, f"{score:.4f}") for task, score in scores.items()]
+    print_table(f"{options.encoder}, mteb's main scores", ("task", "score"), rows)
+    print_line(f"mteb's own results: {out / 'mteb'}")
+    return {"encoder": options.encoder, "mteb": scores, "folder": str(out / "mteb")}
 
 
 def on_its_own(options: argparse.Namespace) -> Answer:

@@ -202,13 +202,12 @@ def add_stages(commands: Any) -> None:
     folder.add_argument("--sts-dir", type=Path, help="folder of TSV files or in SentEval's layout")
     folder.add_argument("--retrieval-dir", type=Path, help="folder of retrieval tasks in BEIR's layout")
     folder.add_argument("--transfer-dir", type=Path, help="SentEval's data folder, for its transfer tasks")
+    folder.add_argument("--mteb", metavar="NAME", help="a task or benchmark of mteb; its data come from the hub")
 
     scores = command(commands, "scores", "evaluate:show_scores", "show scores, those of one encoder with intervals")
     scores.add_argument("--encoder", help="an encoder with scores: its name, id or folder")
     scores.add_argument("--against", metavar="ENCODER", help="another one, for what the first gains over it")
-    slices = command(
-        commands, "slices", "evaluate:show_slices", "show the kinds of pairs that cost an encoder most on a task"
-    )
+    slices = command(commands, "slices", "evaluate:show_slices", "show the kinds of pairs that cost an encoder most")
     slices.add_argument("--encoder", required=True, help="an encoder with a score on the task")
     slices.add_argument("--task", required=True)
     slices.add_argument("--slice", metavar="TITLE", help="only this one (default: the ten most costly)")

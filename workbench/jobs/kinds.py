@@ -203,6 +203,7 @@ class EvaluateSpec(JobSpec):
     sts_dir: str | None = None
     retrieval_dir: str | None = None
     transfer_dir: str | None = None
+    mteb: str | None = None  # task or benchmark
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +299,7 @@ class Kind:
     environment: dict[str, str] = field(default_factory=dict)  # of its worker
 
 
-_SLEEPING = {"OMP_WAIT_POLICY": "PASSIVE"}
+_IDLE = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Waiting threads sleep: training beside other programs takes half the time, on idle cores 5 % more. Generation with
 an LLM waits far more often and would take 35 % more."""
 
@@ -310,9 +311,7 @@ KINDS: Final[dict[str, Kind]] = {
         Kind("judge", "Judging", "models", JudgeSpec, "curation"),
         Kind("calibrate", "Calibration", "models", CalibrateSpec, "curation"),
         Kind("hygiene", "Hygiene", "models", HygieneSpec, "analysis"),
-        Kind(
-            "train", "Training", "models", TrainSpec, "training", unit="steps", kept_early=True, environment=_SLEEPING
-        ),
+        Kind("train", "Training", "models", TrainSpec, "training", unit="steps", kept_early=True, environment=_IDLE),
         Kind("study", "Study", "models", StudySpec, "training"),
         Kind("evaluate", "Evaluation", "models", EvaluateSpec, "evaluation"),
         Kind("behaviour", "Behavioural tests", "models", BehaviourSpec, "analysis"),

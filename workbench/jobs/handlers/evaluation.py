@@ -12,7 +12,7 @@ import pandas as pd
 
 from pipeline.durable import write_json, write_table
 from pipeline.encoders import load_encoder
-from pipeline.evaluation import benchmark, hub_tasks, metrics, retrieval, sts, transfer
+from pipeline.evaluation import benchmark, hub_tasks, metrics, mteb_tasks, retrieval, sts, transfer
 from pipeline.records import InputError, Triplet, UnreachableError
 from pipeline.vectors import CachedEncoder, CorpusVectors, corpus_vectors
 from workbench.jobs.context import JobContext
@@ -156,8 +156,23 @@ def run_evaluate(context: JobContext[EvaluateSpec]) -> None:
         evaluate_retrieval_folder(context, spec.encoder, spec.encoder_id, Path(spec.retrieval_dir))
     elif spec.transfer_dir:
         evaluate_transfer_folder(context, spec.encoder, spec.encoder_id, Path(spec.transfer_dir))
+    elif spec.mteb:
+        evaluate_on_mteb(context, spec.encoder, spec.mteb)
     else:
         evaluate_held_out(context, spec.encoder, spec.encoder_id, held_out_of(context.input()))
+
+
+def evaluate_on_mteb(context: JobContext, encoder: str, name: str) -> None:
+    """Run a task or benchmark of mteb; its own results go to out/mteb/TASK.json, the main scores to out/mteb.json."""
+    tasks = mteb_tasks.find_mteb(name)
+
+    def on_task(done: int, total: int, task: str) -> None:
+        context.progress(done, total, f"mteb: {task}")
+        context.stop_if_asked()
+
+    scores = mteb_tasks.evaluate_mteb(load_encoder(encoder), tasks, context.out / "mteb", on_task=on_task)
+    write_json(context.out / "mteb.json", scores)
+    context.progress(len(tasks), len(tasks), f"Evaluated {name}")
 
 
 def evaluate_folder(
