@@ -29,7 +29,7 @@ from pipeline.durable import os_error_sentence
 from pipeline.records import InputError, StorageError
 from workbench import __version__
 from workbench.actions import ACTIONS
-from workbench.actions.call import argument_schema
+from workbench.actions.call import READING, argument_schema
 from workbench.actions.evaluation import own_pairs_folder
 from workbench.jobs.folder import ENDED
 from workbench.paths import SKILL
@@ -45,11 +45,6 @@ FOR_PEOPLE = {
     "save_guidelines": "it replaces what annotators agreed on",
 }
 """Actions that no tool offers: each removes or replaces something, and no action brings it back."""
-READING = frozenset(
-    "attempts curation_notes decision_history encoders generation_cost job jobs list_triplets llms overview "
-    "prompt_sets queue score_intervals scores worst_slices".split()
-)
-"""Actions that change nothing."""
 MOST_ROWS = 1000
 """Rows that one resource holds; tools page further."""
 TEMPLATES = {

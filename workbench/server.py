@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import streamlit as st
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -22,7 +23,11 @@ from streamlit import config
 
 from pipeline.durable import is_full_disk, os_error_sentence
 from pipeline.records import InputError, StorageError
+from workbench import state
 from workbench.actions import ACTIONS, call_action
+from workbench.actions import call as call_of_actions
+from workbench.components import elements
+from workbench.login import LOOPBACK, Access, Gate, session_tokens
 from workbench.paths import ENTRY_PAGE
 from workbench.workspace import announce, close_current_workspace, current_workspace, withdraw
 
@@ -123,30 +128,54 @@ def _answer(status: int, content: dict[str, Any]) -> Response:
     return Response(json.dumps(content), status_code=status, media_type="application/json")
 
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
-def serve(workspace_root: Path, *, port: int = 8501, address: str = "127.0.0.1", headless: bool = True) -> int:
+def serve(
+    workspace_root: Path,
+    *,
+    port: int = 8501,
+    address: str = "127.0.0.1",
+    headless: bool = True,
+    with_token: bool = True,
+    hosts: Sequence[str] = (),
+    base_path: str = "",
+) -> int:
     """Serve the app on this workspace until stopped; return the exit status.
 
-    A workspace in use or a port in use is an InputError before anything starts.
+    hosts: names under which a reverse proxy offers the app; base_path: the path it has there. A workspace in use or a
+    port in use is an InputError before anything starts.
     """
     _require_free(address, port)
     os.environ["MULTICSR_WORKSPACE"] = str(workspace_root)
-    current_workspace()
+    workspace = current_workspace()
+    named = frozenset(host.lower() for host in hosts)
+    if address not in LOOPBACK and named:
+        named |= {address}
+    tokens = session_tokens(workspace.root) if with_token else {}
+    access = Access(port, tokens, named, any_host=address not in LOOPBACK and not named)
+    call_of_actions.role_of_caller = state.role
     sys.argv = [str(ENTRY_PAGE)]  # Streamlit looks for .streamlit/config.toml beside the program it was given
     try:
-        application().run(config=_settings(port, address, headless))
+        application(access).run(config=_settings(access, address, headless, base_path))
     finally:
         close_current_workspace()
     return 0
 
 
-def application() -> st.App:
+def application(access: Access) -> st.App:
     """Return the ASGI application."""
+
+    @asynccontextmanager
+    async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any]]:
+        base = str(config.get_option("server.baseUrlPath")).strip("/")
+        access.base = f"/{base}" if base else ""
+        async with _lifespan(app) as state_of_app:
+            _print_addresses(access)
+            yield state_of_app
+
     return st.App(
         str(ENTRY_PAGE),
-        lifespan=_lifespan,
+        lifespan=lifespan,
+        middleware=[Middleware(Gate, access=access)],
+        on_script_error=_show_sentence,
         routes=[
             Route("/api/health", health, methods=["GET"]),
             Route("/api/call", call, methods=["POST"]),
@@ -168,19 +197,40 @@ async def _lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
         close_current_workspace()
 
 
-def _settings(port: int, address: str, headless: bool) -> dict[str, Any]:
+def _print_addresses(access: Access) -> None:
+    host = _client_address()
+    sys.stdout.write(f"\nThe app: {access.address(host, 'owner')}\n")
+    if access.tokens:
+        sys.stdout.write(f"For annotators, who decide and start nothing: {access.address(host, 'annotator')}\n")
+    sys.stdout.flush()
+
+
+def _show_sentence(error: Exception) -> bool:
+    """Show what a page could not do as one sentence in place of a traceback; other errors are shown as they are."""
+    if not isinstance(error, InputError | StorageError):
+        return False
+    st.error(elements.plain(str(error)), icon=":material/error:")
+    return True
+
+
+def _settings(access: Access, address: str, headless: bool, base_path: str) -> dict[str, Any]:
     settings = {
-        "server.port": port,
+        "server.port": access.port,
         "server.address": address,
         "server.headless": headless,
         "server.fileWatcherType": "none",  # reloading a module would open a second store in this process
         "browser.gatherUsageStats": False,
+        "server.allowedHosts": [],  # the gate checks the host, on every route
+        "server.corsAllowedOrigins": [
+            f"{scheme}://{host}" for host in access.named_hosts for scheme in ("http", "https")
+        ],
+        "logger.hideWelcomeMessage": True,  # its address would lack the token
     }
-    if address not in _LOOPBACK:
-        sys.stderr.write(
-            f"Warning: the app listens on {address} without a login; everybody who reaches it can use it.\n"
-        )
-        settings["server.allowedHosts"] = []
+    if base_path:
+        settings["server.baseUrlPath"] = base_path
+    if not access.tokens:
+        sys.stderr.write(f"Warning: there is no token; everybody who reaches {address} can use the app.\n")
+    if address not in LOOPBACK:
         settings["client.showErrorDetails"] = "none"
     return settings
 

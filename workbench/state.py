@@ -5,6 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import streamlit as st
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from workbench.login import ROLE_HEADER
 
 CORPUS: Final = "corpus"
 ATTEMPT: Final = "attempt"
@@ -47,6 +51,13 @@ TRANSFER_FOLDER: Final = "transfer_folder"
 _LONGEST_NAME: Final = 40
 """Characters of an annotator's name; a longer one in a URL is cut as the field would cut it."""
 _PREFIX: Final = "shared_"
+
+
+def role() -> str:
+    """Return the role of whoever opened this session, "owner" or "annotator"; outside of pages the owner's."""
+    if not runtime.exists() or get_script_run_ctx(suppress_warning=True) is None:
+        return "owner"
+    return st.context.headers.get(ROLE_HEADER, "annotator")
 
 
 def recall(name: str) -> str | None:

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import secrets
+import shutil
 import time
 import urllib.error
 import urllib.request
@@ -16,7 +17,7 @@ from typing import Any
 
 import platformdirs
 
-from pipeline.durable import move_file, write_bytes, write_json
+from pipeline.durable import DRAFTS, move_file, write_bytes, write_json
 from pipeline.records import InputError, StorageError
 from workbench.jobs.folder import ENDED, JobFolder, JobView, read_jobs
 from workbench.jobs.ingest import Ingester
@@ -43,7 +44,8 @@ class Workspace:
 
     def open(self) -> "Workspace":
         """Open or create the folder and start its thread; a workspace in use is an InputError."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.parent.mkdir(parents=True, exist_ok=True)
+        self.root.mkdir(mode=0o700, exist_ok=True)  # for its user alone; who shares it opens it by hand
         self._lock.take_or_explain()
         try:
             self._remove_drafts()
@@ -62,9 +64,11 @@ class Workspace:
 
     def _remove_drafts(self) -> None:
         """Remove what a killed backup or rebuild left; while we own the folder nobody is at work on them."""
-        for pattern in (".backup-*.duckdb*", "state.rebuilt.duckdb*"):
+        for pattern in (".backup-*.duckdb*", "state.rebuilt.duckdb*", DRAFTS, f"snapshots/{DRAFTS}"):
             for path in self.root.glob(pattern):
                 path.unlink(missing_ok=True)
+        for path in self.root.glob(f"jobs/{DRAFTS}"):  # jobs that were never queued
+            shutil.rmtree(path, ignore_errors=True)
 
     def close(self) -> None:
         """Stop the thread and close the database; workers go on and are found again by the next owner."""

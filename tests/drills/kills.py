@@ -137,7 +137,7 @@ def drill(kills: int, seed: int, minutes: float = float("inf")) -> Found:
     """Kill so many times, or until the minutes are over, and return what was found."""
     found, random, end = Found(), Random(seed), time.monotonic() + 60 * minutes
     while found.kills.total() < kills and time.monotonic() < end:
-        with tempfile.TemporaryDirectory(prefix="kills-") as folder:
+        with tempfile.TemporaryDirectory(prefix="kills-", ignore_cleanup_errors=True) as folder:
             one_workspace(Path(folder), min(KILLS_A_WORKSPACE, kills - found.kills.total()), random, found)
         sys.stderr.write(f"{found.kills.total()} kills, lost {len(found.lost)}, stuck {len(found.stuck)}\n")
     return found
@@ -292,7 +292,7 @@ def look(root: Path, store: Store, lines: list[dict[str, Any]], found: Found) ->
 def finish(root: Path, said: Path, found: Found) -> None:
     """Let the jobs end, compare their rows with what their workers acknowledged, and rebuild."""
     with Workspace(root) as workspace:
-        for path in sorted((root / "jobs").iterdir()):
+        for path in sorted((root / "jobs").glob("[!.]*")):
             view = workspace.wait(path.name, timeout_s=END_S)
             while view.state in RESUMABLE:
                 workspace.jobs.resume(path.name)

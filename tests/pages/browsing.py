@@ -32,7 +32,8 @@ _OPENINGS = 5
 def served(folder: Path) -> Iterator[str]:
     """Run the command that people run; answers with its address."""
     port = free_port()
-    command = [sys.executable, "-m", "workbench", "serve", "--workspace", str(folder), "--port", str(port)]
+    command = [sys.executable, "-m", "workbench", "serve", "--no-token"]
+    command += ["--workspace", str(folder), "--port", str(port)]
     with running(command, port, folder=PROJECT, log=folder / "server.log") as address:
         yield address
 

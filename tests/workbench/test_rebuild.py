@@ -99,12 +99,13 @@ def test_a_rebuild_says_what_it_left_out(workspace, filled):
 def test_what_a_killed_backup_or_rebuild_left_is_removed(workspace):
     root = workspace.root
     workspace.close()
-    for name in (".backup-0a.duckdb", ".backup-0a.duckdb.wal", "state.rebuilt.duckdb"):
+    (root / "jobs" / ".a-job.0a.unfinished" / "out").mkdir(parents=True)
+    for name in (".backup-0a.duckdb", ".backup-0a.duckdb.wal", "state.rebuilt.duckdb", "snapshots/.s.0a.unfinished"):
         (root / name).write_bytes(b"x")
     for _ in range(3):
         rebuild(root)
     Workspace(root).open().close()
-    assert not list(root.glob(".backup-*")) and not list(root.glob("state.rebuilt*"))
+    assert not list(root.rglob("*.unfinished")) and not list(root.glob(".backup-*")) and not list(root.glob("state.rebuilt*"))
     assert len(list(root.glob("*-replaced-*.duckdb"))) == 1
 
 

@@ -122,8 +122,9 @@ def test_server_owns_the_workspace_and_serves_page_and_calls(served, monkeypatch
         remote.call("job", job_id="nothing")
     with pytest.raises(InputError, match=f"in use by process {process.pid}"):
         Workspace(root).open()
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    page = opener.open(f"http://127.0.0.1:{port}/evaluate", timeout=10).read()
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor())
+    token = json.loads((root / "session.json").read_bytes())["owner"]
+    page = opener.open(f"http://127.0.0.1:{port}/evaluate?token={token}", timeout=10).read()
     assert b'<div id="root">' in page
     os.kill(process.pid, signal.SIGTERM)
     assert process.wait(timeout=20) is not None

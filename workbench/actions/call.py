@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import is_dataclass
+from functools import wraps
 from typing import Any, TypeVar, get_type_hints
 
 from pipeline.records import InputError
@@ -15,13 +16,41 @@ Answer = dict[str, Any]
 """Names and JSON values."""
 Action = Callable[..., Answer]
 A = TypeVar("A", bound=Action)
+F = TypeVar("F", bound=Callable[..., Any])
 ACTIONS: dict[str, Action] = {}
+
+
+READING = frozenset(
+    "attempts curation_notes decision_history encoders generation_cost job jobs list_triplets llms overview "
+    "prompt_sets queue score_intervals scores worst_slices".split()
+)
+"""Actions that change nothing."""
+_OPEN_TO_ANNOTATORS = READING | frozenset(
+    "add_note count_tokens decide decide_all keep_one redo reject_all save_slice undo".split()
+)
+
+
+def role_of_caller() -> str:
+    """Return "owner" or "annotator"; the server puts a function in this place that reads the session of a page."""
+    return "owner"
+
+
+def guarded(function: F) -> F:
+    """Let the owner alone call this function, unless it is open to annotators."""
+
+    @wraps(function)
+    def checked(*values: Any, **arguments: Any) -> Any:
+        if function.__name__ not in _OPEN_TO_ANNOTATORS and role_of_caller() != "owner":
+            raise InputError("Annotators decide triplets; starting jobs, imports and settings are for the owner.")
+        return function(*values, **arguments)
+
+    return checked  # type: ignore[return-value]
 
 
 def action(function: A) -> A:
     """Register a function of a workspace as an action under its own name."""
-    ACTIONS[function.__name__] = function
-    return function
+    ACTIONS[function.__name__] = guarded(function)
+    return ACTIONS[function.__name__]  # type: ignore[return-value]
 
 
 def call_action(workspace: Workspace, name: str, called: Action, arguments: dict[str, Any]) -> Answer:

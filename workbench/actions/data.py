@@ -17,7 +17,7 @@ from pipeline.hub import HubName
 from pipeline.premises import read_premises
 from pipeline.records import InputError, Triplet, text_id
 from pipeline.settings import checked_name
-from workbench.actions.call import Answer, action
+from workbench.actions.call import Answer, action, guarded
 from workbench.actions.curation import provenance
 from workbench.actions.evaluation import find_snapshot
 from workbench.actions.generation import checked_runs
@@ -101,6 +101,7 @@ def start_write_premises(
     return {"job_id": job_id, "corpus_id": job_id, "name": corpus, "wanted": wanted}
 
 
+@guarded
 def import_upload(
     workspace: Workspace, *, data: bytes, filename: str, column: str | None, name: str, encoding: str = ""
 ) -> Answer:
@@ -158,6 +159,7 @@ def import_triplets(
     return keep_triplets(workspace, reading, source.name, name=source.stem if name is None else name)
 
 
+@guarded
 def keep_triplets(workspace: Workspace, reading: TripletReading, filename: str, *, name: str) -> Answer:
     """Store the triplets of a file, a block in memory at a time; the counts add up to its lines."""
     name = checked_name(name, "an import")

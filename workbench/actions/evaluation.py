@@ -14,7 +14,7 @@ from pipeline.evaluation import benchmark, hub_tasks, mteb_tasks, own_pairs, ret
 from pipeline.files.rows import LISTED_ROWS
 from pipeline.records import InputError
 from pipeline.statistics import AVERAGE, Interval, holm, resample
-from workbench.actions.call import Answer, action
+from workbench.actions.call import Answer, action, guarded
 from workbench.actions.models import find_encoder
 from workbench.jobs.kinds import EvaluateSpec, FetchSpec
 from workbench.results import linked_pairs, same_pairs
@@ -166,6 +166,7 @@ def import_pairs(
     return keep_pairs(workspace, source, source.name, first, second, score, name=task, encoding=encoding or "")
 
 
+@guarded
 def keep_pairs(
     workspace: Workspace,
     content: Path | bytes,

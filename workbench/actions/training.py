@@ -13,7 +13,7 @@ from pipeline.records import InputError
 from pipeline.studies.spec import Study
 from pipeline.studies.spec_file import LARGEST_STUDY_BYTES, read_study
 from pipeline.train_config import TrainConfig
-from workbench.actions.call import Answer, action
+from workbench.actions.call import Answer, action, guarded
 from workbench.actions.evaluation import checked_folder, find_snapshot, held_out_rows
 from workbench.actions.models import at_commit, find_encoder
 from workbench.jobs.folder import USABLE
@@ -96,6 +96,7 @@ def start_study(workspace: Workspace, *, file: str, sts_dir: str | None = None, 
     return {"job_id": job_id, "study": study.name}
 
 
+@guarded
 def keep_study_file(workspace: Workspace, content: bytes) -> Path:
     """Save an uploaded study in the workspace under its own name; an unusable one is an InputError."""
     if len(content) > LARGEST_STUDY_BYTES:

@@ -58,9 +58,14 @@ def add_application(commands: Any) -> None:
     demo.set_defaults(file=Path("stages"), out=None, halves=0, dry_run=False, download=False)
     serve = command(commands, "serve", "workspace:serve", "serve the app on this workspace")
     serve.add_argument("--port", type=port_number, default=8501)
+    serve.add_argument("--address", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     serve.add_argument(
-        "--address", default="127.0.0.1", help="address to listen on; beyond loopback there is no login"
+        "--no-token", action="store_true", help="let everybody in who reaches the address, without a token"
     )
+    serve.add_argument(
+        "--host", action="append", metavar="NAME", help="name under which a reverse proxy offers the app, repeatable"
+    )
+    serve.add_argument("--base-path", default="", metavar="PATH", help="path of the app behind a proxy: lab/app")
     agents = command(commands, "mcp", "workspace:serve_agents", "serve an agent: MCP on standard input and output")
     agents.add_argument("--print-skill", action="store_true", help="print the SKILL.md that teaches the loop")
     command(commands, "doctor", "workspace:doctor", "check Python, CPU, GPU, disk, weights and the workspace")

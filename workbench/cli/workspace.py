@@ -184,7 +184,14 @@ def serve(options: argparse.Namespace) -> int | None:
     """Serve until stopped."""
     from workbench.server import serve
 
-    return serve(workspace_root(options.workspace), port=options.port, address=options.address)
+    return serve(
+        workspace_root(options.workspace),
+        port=options.port,
+        address=options.address,
+        with_token=not options.no_token,
+        hosts=options.host or (),
+        base_path=options.base_path,
+    )
 
 
 def serve_agents(options: argparse.Namespace) -> None:
