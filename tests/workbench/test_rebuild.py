@@ -105,7 +105,8 @@ def test_what_a_killed_backup_or_rebuild_left_is_removed(workspace):
     for _ in range(3):
         rebuild(root)
     Workspace(root).open().close()
-    assert not list(root.rglob("*.unfinished")) and not list(root.glob(".backup-*")) and not list(root.glob("state.rebuilt*"))
+    patterns = ("*.unfinished", ".backup-*", "state.rebuilt*")
+    assert [path for pattern in patterns for path in root.rglob(pattern)] == []
     assert len(list(root.glob("*-replaced-*.duckdb"))) == 1
 
 
