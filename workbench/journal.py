@@ -10,9 +10,10 @@ import secrets
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from pipeline.durable import full_disk_message, is_full_disk, sync_folder
@@ -147,10 +148,33 @@ def _write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_latest_ms = 0
+_giving = Lock()
+
+
 def new_id(kind: str) -> str:
-    """Return an id that sorts by time of making: date, time to the millisecond, kind, four random digits."""
-    moment = datetime.now(UTC)
+    """Return an id that sorts by order of making: date, time to the millisecond, kind, four random digits.
+
+    Where the clock stands still or was set back, the id's time goes on by a millisecond from the one before.
+    """
+    global _latest_ms
+    with _giving:
+        _latest_ms = max((datetime.now(UTC) - _EPOCH) // timedelta(milliseconds=1), _latest_ms + 1)
+        moment = _EPOCH + timedelta(milliseconds=_latest_ms)
     return f"{moment:%Y%m%d-%H%M%S}-{moment.microsecond // 1000:03d}-{kind}-{secrets.token_hex(2)}"
+
+
+def continue_after(ids: Iterable[str]) -> None:
+    """Let the ids given from now on come after these, which another process may have given by another clock."""
+    global _latest_ms
+    for known in ids:
+        try:
+            moment = datetime.strptime(f"{known[:19]}000+0000", "%Y%m%d-%H%M%S-%f%z")
+        except ValueError:
+            continue  # no id of ours
+        with _giving:
+            _latest_ms = max(_latest_ms, (moment - _EPOCH) // timedelta(milliseconds=1))
 
 
 def now() -> str:

@@ -22,7 +22,7 @@ from pipeline.records import InputError, StorageError
 from workbench.jobs.folder import ENDED, JobFolder, JobView, read_jobs
 from workbench.jobs.ingest import Ingester
 from workbench.jobs.runner import JobRunner
-from workbench.journal import FileLock, damaged_lines, new_id, whole_bytes
+from workbench.journal import FileLock, continue_after, damaged_lines, new_id, whole_bytes
 from workbench.store.store import Store
 
 _POLL_S = 0.3
@@ -49,6 +49,8 @@ class Workspace:
         self._lock.take_or_explain()
         try:
             self._remove_drafts()
+            folders = ("jobs", "imports", "snapshots")
+            continue_after(path.name for folder in folders for path in self.root.glob(f"{folder}/[0-9]*"))
             self.store = Store(self.root / "state.duckdb")
             folder = self.root / "jobs"
             folder.mkdir(exist_ok=True)
@@ -63,7 +65,7 @@ class Workspace:
         return self
 
     def _remove_drafts(self) -> None:
-        """Remove what a killed backup or rebuild left; while we own the folder nobody is at work on them."""
+        """Remove what a killed owner left; while we own the folder nobody is at work on it."""
         for pattern in (".backup-*.duckdb*", "state.rebuilt.duckdb*", DRAFTS, f"snapshots/{DRAFTS}"):
             for path in self.root.glob(pattern):
                 path.unlink(missing_ok=True)
@@ -231,8 +233,7 @@ class RemoteWorkspace:
     @classmethod
     def find(cls, root: Path) -> "RemoteWorkspace | None":
         """Return the live server of this workspace, or None."""
-        found = _announced(root)
-        if found is None:
+        if (found := _announced(root)) is None:
             return None
         remote = cls(found)
         try:
@@ -277,17 +278,14 @@ def _failure(error: urllib.error.HTTPError) -> Exception:
 class Rebuilt:
     """What a rebuild made."""
 
-    rows: dict[str, int]
-    """Rows per table."""
-    left_out: list[str]
-    """A sentence for each file with something that could not be used."""
+    rows: dict[str, int]  # by table
+    left_out: list[str]  # a sentence for each file with something that could not be used
 
 
 def rebuild(root: Path) -> Rebuilt:
-    """Replace the database by a fresh one with the same rows; return what was made and what had to be left out.
+    """Replace the database by a fresh one with the same rows; keep the old file under another name.
 
-    The old file is kept beside the new one under another name, in place of an earlier one. A folder that is no
-    workspace, and one in use, is an InputError.
+    A folder that is no workspace, and one in use, is an InputError.
     """
     root = root.expanduser().resolve()
     require_workspace(root)
@@ -328,9 +326,9 @@ def _left_out(path: Path, rejected: int) -> str:
     lines = damaged_lines(path)
     unusable, torn = rejected - len(lines), path.stat().st_size - whole_bytes(path)
     listed = ", ".join(map(str, lines[:10])) + (f" and {len(lines) - 10} more" if len(lines) > 10 else "")
-    parts = [f"line {listed}"] if lines else []
-    parts += [f"{unusable} rows that lack a value or hold one of another type"] if unusable > 0 else []
-    parts += [f"{torn} bytes after the last line end"] if torn else []
+    parts = [f"line {listed}"] * bool(lines)
+    parts += [f"{unusable} rows that lack a value or hold one of another type"] * (unusable > 0)
+    parts += [f"{torn} bytes after the last line end"] * bool(torn)
     return f"{path}: {'; '.join(parts)}." if parts else ""
 
 
@@ -344,7 +342,7 @@ def _swap_database(database: Path, draft: Path) -> None:
             old.replace(f"{kept}{suffix}")
     move_file(draft, database)
     for path in earlier:
-        path.unlink(missing_ok=True)
+        path.unlink()
 
 
 def _remove_draft(draft: Path) -> None:

@@ -1,6 +1,7 @@
 """What goes into the smaller tables comes out of them."""
 
 import math
+from datetime import datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -9,8 +10,10 @@ from store_samples import add, add_import, premises, triplet_row
 from pipeline.config import CurationRule
 from pipeline.durable import DRAFTS
 from pipeline.records import InputError
+from workbench import journal
 from workbench.store import Store
 from workbench.store.filters import TripletFilter
+from workbench.workspace import Workspace
 
 
 def test_corpus_keeps_order_rejections_and_duplicates(store):
@@ -62,6 +65,30 @@ def test_the_same_import_under_the_same_name_is_one(store):
     corpora = [store.premises.add_corpus(name, "a.txt", premises(3), {}, 0) for name in ("a", "a", "b")]
     assert corpora[0] == corpora[1] != corpora[2]
     assert store.counts()["premises"] == 6
+
+
+def test_after_a_clock_step_back_the_newest_stays_the_newest(tmp_path, monkeypatch):
+    frame = pd.DataFrame([triplet_row("t")])
+
+    def made(clock):
+        """Another process with this clock."""
+        monkeypatch.setattr(journal, "_latest_ms", 0)
+        monkeypatch.setattr(journal, "datetime", clock)
+        with Workspace(tmp_path / "ws") as workspace:
+            corpus = workspace.store.premises.add_corpus(f"{clock}", "a.txt", premises(3), {}, 0)
+            made = [workspace.store.snapshots.create("same", [], None, None, frame) for _ in range(3)]
+            assert [one.snapshot_id for one in workspace.store.snapshots.list()[:3]] == [
+                one.snapshot_id for one in reversed(made)
+            ]
+            assert workspace.store.premises.corpora()[0] == corpus
+
+    class Back(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) - timedelta(days=3)
+
+    made(datetime)
+    made(Back)
 
 
 def test_descriptions_that_are_no_snapshots_are_set_aside(tmp_path):

@@ -59,11 +59,9 @@ def add_application(commands: Any) -> None:
     serve = command(commands, "serve", "workspace:serve", "serve the app on this workspace")
     serve.add_argument("--port", type=port_number, default=8501)
     serve.add_argument("--address", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    serve.add_argument("--no-token", action="store_true", help="let everybody in who reaches the address")
     serve.add_argument(
-        "--no-token", action="store_true", help="let everybody in who reaches the address, without a token"
-    )
-    serve.add_argument(
-        "--host", action="append", metavar="NAME", help="name under which a reverse proxy offers the app, repeatable"
+        "--host", action="append", metavar="NAME", help="name of the app at a reverse proxy, repeatable"
     )
     serve.add_argument("--base-path", default="", metavar="PATH", help="path of the app behind a proxy: lab/app")
     agents = command(commands, "mcp", "workspace:serve_agents", "serve an agent: MCP on standard input and output")

@@ -175,7 +175,7 @@ _CHECKS = schema_of(
 )
 _NEWEST = f"""
     SELECT {", ".join(_CHECKS.names)} FROM llms
-    QUALIFY row_number() OVER (PARTITION BY name ORDER BY checked_at DESC, check_id DESC) = 1 ORDER BY name
+    QUALIFY row_number() OVER (PARTITION BY name ORDER BY check_id DESC) = 1 ORDER BY name
 """
 
 
