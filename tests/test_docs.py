@@ -22,7 +22,8 @@ from pipeline.records import Outcome
 from pipeline.settings import settings_of
 from pipeline.studies.spec_file import read_study
 from pipeline.train_config import TRAIN_PRESETS, MaskRule
-from workbench.cli.parser import build_parser, with_freeze
+from workbench.cli.main import with_freeze
+from workbench.cli.parser import build_parser
 from workbench.paths import SAMPLE_CORPUS
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from pipeline.durable import os_error_sentence, write_text
 from pipeline.records import InputError, StorageError, TrainingError
-from workbench.cli.parser import build_parser, with_freeze
+from workbench.cli.parser import build_parser
 from workbench.workspace import RemoteFailure, RemoteWorkspace, Workspace, require_workspace, workspace_root
 
 Answer = dict[str, Any]
@@ -223,6 +223,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refused(errors, os_error_sentence(error), BAD_INPUT)
     except KeyboardInterrupt:
         return _refused(errors, "Stopped.", INTERRUPTED)
+
+
+def with_freeze(arguments: Sequence[str]) -> list[str]:
+    """Return the words with `freeze` after a `curate` that goes straight on to options: its earlier form."""
+    words = list(arguments)
+    if words[:1] == ["curate"] and len(words) > 1 and words[1].startswith("--") and words[1] != "--help":
+        words.insert(1, "freeze")
+    return words
 
 
 def _require_text(arguments: Sequence[str]) -> None:

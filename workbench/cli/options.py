@@ -10,6 +10,13 @@ import shtab
 from pipeline.settings import Setting, settings_of, shown
 
 OPTION_ALIASES = {"mask_threshold": ("--mask-phi",)}
+CREATING = frozenset(
+    (
+        *("demo", "serve", "doctor", "study", "fetch", "import", "import-premises", "import-pairs"),
+        *("write-premises", "generate", "evaluate", "add", "save"),
+    )
+)
+"""Commands that bring something in and so may create the workspace that --workspace names."""
 
 
 def add_settings(parser: argparse.ArgumentParser, kind: type) -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -16,17 +15,17 @@ from pipeline.generation.llms.presets import PRESETS
 from pipeline.generation.llms.registry import LLMEntry
 from pipeline.train_config import TrainConfig
 from workbench import __version__
-from workbench.cli.options import Words, add_settings, at_least_one, complete_files, port_number, words_between_commas
+from workbench.cli.options import (
+    CREATING,
+    Words,
+    add_settings,
+    at_least_one,
+    complete_files,
+    port_number,
+    words_between_commas,
+)
 from workbench.store.decisions import BULK_ACTIONS
 from workbench.store.filters import Order, TripletFilter
-
-CREATING = frozenset(
-    (
-        *("demo", "serve", "doctor", "study", "fetch", "import", "import-premises", "import-pairs"),
-        *("write-premises", "generate", "evaluate", "add", "save"),
-    )
-)
-"""Commands that bring something in and so may create the workspace that --workspace names."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -289,14 +288,6 @@ def add_curation(commands: Any) -> None:
 def _where_help() -> str:
     known = ", ".join(field.name for field in fields(TripletFilter))
     return f"condition, repeatable, such as decision=undecided or a_max=2; fields: {known}"
-
-
-def with_freeze(arguments: Sequence[str]) -> list[str]:
-    """Return the words with `freeze` after a `curate` that goes straight on to options: its earlier form."""
-    words = list(arguments)
-    if words[:1] == ["curate"] and len(words) > 1 and words[1].startswith("--") and words[1] != "--help":
-        words.insert(1, "freeze")
-    return words
 
 
 def add_exchange(commands: Any) -> None:
