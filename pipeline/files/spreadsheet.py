@@ -3,6 +3,7 @@
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any
 from xml.etree.ElementTree import ParseError
@@ -13,6 +14,15 @@ from pipeline.records import InputError
 _MAX_UNPACKED_BYTES = 2_000_000_000
 """Size above which a file is refused: a small one can unpack to any size."""
 _LONGEST_CELL = 32_767
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, ParseError, LookupError, ValueError, OSError, EOFError),
+    *(
+        TypeError,
+        AttributeError,
+        NotImplementedError,
+        RuntimeError,
+    ),  # openpyxl on a sheet of another form; a password
+)
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _LOOKS_ESCAPED = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 
@@ -45,7 +55,7 @@ def _rows(source: Source) -> Iterator[Sequence[Any]]:
         book = openpyxl.load_workbook(content, read_only=True, data_only=True)
         for row in book.worksheets[0].iter_rows(values_only=True):
             yield [_unescaped(cell) if isinstance(cell, str) else cell for cell in row]
-    except (zipfile.BadZipFile, ParseError, KeyError, ValueError, IndexError, OSError, EOFError) as error:
+    except _DAMAGED as error:
         raise InputError(
             f"{source.name} cannot be read as xlsx; save its table as csv (UTF-8) and import that."
         ) from error

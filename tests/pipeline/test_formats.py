@@ -4,6 +4,7 @@ import gzip
 import json
 import zipfile
 from pathlib import Path
+from random import Random
 
 import openpyxl
 import pandas as pd
@@ -181,3 +182,19 @@ def test_what_is_no_spreadsheet_is_one_sentence(content, tmp_path, monkeypatch):
         monkeypatch.setattr(spreadsheet, "_MAX_UNPACKED_BYTES", 20_000_000)
     with pytest.raises(InputError, match="save its table as csv"):
         read_triplets(path)
+
+
+def test_an_xlsx_of_which_any_byte_is_damaged_is_read_or_refused_in_a_sentence(tmp_path):
+    path, random, refused = tmp_path / "t.xlsx", Random(1), set()
+    write_triplets(path, [Triplet("A dog runs.", "A dog.", "A cat.")] * 20)
+    whole = path.read_bytes()
+    for _ in range(80):
+        data = bytearray(whole)
+        for _ in range(8):
+            data[random.randrange(len(data))] = random.randrange(256)
+        path.write_bytes(data)
+        try:
+            read_triplets(path)
+        except InputError as error:
+            refused.add(type(error.__cause__ or error.__context__).__name__)
+    assert "error" in refused  # zlib's, of which the name is no more than that

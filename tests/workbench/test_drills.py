@@ -18,3 +18,12 @@ def test_nothing_acknowledged_is_lost_by_kills():
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "| lost |" in done.stdout
+
+
+@pytest.mark.drill
+def test_every_bad_input_is_one_sentence():
+    much = ["--inputs", "100000", "--minutes", MINUTES] if DRILL else ["--inputs", "40"]
+    command = [sys.executable, "-m", "tests.drills.inputs", *much]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Faults: 0." in done.stdout
