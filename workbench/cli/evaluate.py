@@ -102,7 +102,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
 
 def on_mteb(options: argparse.Namespace) -> Answer:
     """Run a task or benchmark of mteb as a job; return the main scores and the folder of mteb's own files."""
-    with access(options.workspace) as call:
+    with access(options) as call:
         started = call("start_evaluate", encoder=options.encoder, mteb=options.mteb)
         watch(call, started["job_id"], label="Evaluating")
     out = workspace_root(options.workspace) / "jobs" / str(started["job_id"]) / "out"
