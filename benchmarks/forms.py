@@ -1,12 +1,14 @@
-"""The embedded LLM asked with one text and in its chat template: outcomes of both sides, and the scores of judges.
+"""The embedded LLM asked with one text and in its chat template: outcomes, judges, a trained encoder's score.
 
-    python -m benchmarks.forms PREMISES.txt [NUMBER]
+    python -m benchmarks.forms PREMISES.txt [NUMBER] [STS_DIR]
 
 Premises are taken evenly from the file. Scores are those of the shipped judges with their shipped calibrations, over
-triplets whose two sides are ok; intervals are 95 % Student intervals of the mean over these triplets.
+triplets whose two sides are ok; intervals are 95 % Student intervals of the mean over these triplets. With an STS
+folder a study trains static-minilm on the triplets of each form, at equal steps, and scores it on all test tasks.
 """
 
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from pipeline.config import CurationRule, GenerationConfig
 from pipeline.curation.calibration import default_calibration
@@ -25,12 +28,29 @@ from pipeline.generation.llms.registry import EMBEDDED_ENTRY
 from pipeline.generation.triplets import generate
 from pipeline.records import GeneratedTriplet, Outcome, Premise, Triplet
 from pipeline.statistics import mean_interval
+from pipeline.studies.report import as_markdown
+from pipeline.studies.spec_file import read_study
 from workbench.paths import ASSETS
+from workbench.study_runs import run_in
 
 CONFIG = GenerationConfig(omega=0.6)
 
 
-def main(path: Path, number: int) -> None:
+STUDY = """
+name: forms
+title: Completion against chat form
+arms:
+- {{name: completion, file: {folder}/completion.csv}}
+- {{name: chat, file: {folder}/chat.csv}}
+baseline: completion
+seeds: 10
+train: {{encoder: static-minilm, batch_size: 64, steps: 100, mask_rule: none}}
+contrasts:
+- {{name: chat form, plus: [chat], minus: [completion]}}
+"""
+
+
+def main(path: Path, number: int, sts_dir: Path | None = None) -> None:
     """Print both forms, one after the other."""
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     premises = [Premise.from_text(text) for text in lines[:: max(1, len(lines) // number)][:number]]
@@ -42,6 +62,19 @@ def main(path: Path, number: int) -> None:
             kept = keeps(CurationRule(), a, b).mean()
             gap = f"{interval(a)}, {interval(b)}, gap {interval(a - b)}, kept {kept:.1%}"
             show(f"{judge_id} on {form}: {len(triplets)} triplets, a and b {gap}")
+    if sts_dir is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            show(trained(Path(folder), made, sts_dir))
+
+
+def trained(folder: Path, made: dict[str, list[Triplet]], sts_dir: Path) -> str:
+    """Return the report of a study of both forms."""
+    for form, triplets in made.items():
+        pd.DataFrame(triplets).to_csv(folder / f"{form}.csv", index=False)
+    file = folder / "forms.yaml"
+    file.write_text(STUDY.format(folder=folder), encoding="utf-8")
+    study = read_study(file, sts_dir=sts_dir)
+    return as_markdown(run_in(folder, study, snapshot=lambda _name: [], progress=lambda *_: None))
 
 
 def written(form: str, premises: Sequence[Premise]) -> list[Triplet]:
@@ -74,4 +107,5 @@ def show(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 300)
+    given = sys.argv[1:]
+    main(Path(given[0]), int(given[1]) if len(given) > 1 else 300, Path(given[2]) if len(given) > 2 else None)

@@ -35,7 +35,7 @@ def text_key(config: GenerationConfig, prompts: PromptSet, entry: LLMEntry) -> s
     if is_chat:
         parts["chat"] = _chat(prompts, entry)
     if entry.kind == "remote":
-        by_token = "token-top20" if entry.token_contrast and config.omega > 0 else ""
+        by_token = f"token-top20 {entry.token_ids}".strip() if entry.token_contrast and config.omega > 0 else ""
         later = (by_token, entry.extra_body, entry.thinking)  # absent from the keys of earlier versions
         parts["server"] = [entry.api, entry.scores_prompts, *entry.left_out, *filter(None, later)]
     else:

@@ -13,7 +13,7 @@ import openai
 
 from pipeline.config import GenerationConfig
 from pipeline.generation.clean_up import has_words, without_reasoning
-from pipeline.generation.llms import retries
+from pipeline.generation.llms import retries, token_ids
 from pipeline.generation.llms.endpoints import origin_of
 from pipeline.generation.llms.loading import open_llm
 from pipeline.generation.llms.meter import Meter
@@ -248,6 +248,7 @@ def _check_lists(llm: RemoteLLM, calls: Calls) -> None:
         raise InputError(f"The server of {name} shows no log-probabilities of its best tokens ({error}).") from error
     if len(listed) < 2:
         raise InputError(f"The server of {name} shows {len(listed)} of its best tokens: the contrast needs several.")
+    llm.entry = replace(llm.entry, token_ids=token_ids.way_of(llm, calls, _PROMPT))
 
 
 def _prefers_chat(entry: LLMEntry, *, scores: bool) -> bool:

@@ -7,6 +7,8 @@ from pipeline.generation.prompts import PromptSet
 from pipeline.records import Side
 
 _CHARS_PER_TOKEN = 4
+BATCH_SHARE = 0.5
+"""Of the usual prices, what providers charge for calls in a batch."""
 
 
 def expected_usage(entry: LLMEntry, config: GenerationConfig, prompts: PromptSet, premises: list[str]) -> Usage:
@@ -34,5 +36,6 @@ def expected_usage(entry: LLMEntry, config: GenerationConfig, prompts: PromptSet
                 prompt_tokens += own
                 reply_tokens += reply + (config.reasoning_tokens if entry.reasons else 0)
     each = config.candidates
-    money = (prompt_tokens * entry.price_in + reply_tokens * entry.price_out) / 1e6
+    share = BATCH_SHARE if entry.batch_api else 1.0
+    money = (prompt_tokens * entry.price_in + reply_tokens * entry.price_out) * share / 1e6
     return Usage(calls * each, prompt_tokens * each, reply_tokens * each, money * each)

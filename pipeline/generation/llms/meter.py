@@ -66,7 +66,7 @@ class Meter:
         with self._changed:
             return self._spent
 
-    def reserve(self, prompt: str, reply_tokens: int) -> Usage:
+    def reserve(self, prompt: str, reply_tokens: int, *, waits: bool = True) -> Usage:
         """Set aside the most that a call can cost, waiting for calls under way where that may help.
 
         A token is at least one byte of UTF-8. Raises BudgetError when it does not fit what is left.
@@ -74,7 +74,7 @@ class Meter:
         most = self._usage(len(prompt.encode("utf-8", "replace")) + _OVERHEAD_TOKENS, reply_tokens)
         with self._changed:
             while not self._fits(most):
-                if self._reserved.calls == 0:
+                if self._reserved.calls == 0 or not waits:
                     raise BudgetError(self._message())
                 self._changed.wait()
             self._reserved = self._reserved.plus(most)

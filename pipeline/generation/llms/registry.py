@@ -103,6 +103,12 @@ class LLMEntry(Settings):
         "worth it only where the server keeps prompts in its cache.",
         label="Contrast token by token",
     )
+    batch_api: bool = setting(
+        False,
+        "Generation runs go through the provider's Batch API: half the price, replies within a day instead of at "
+        "once. Replies are plain. A paused run leaves its batches at the provider, a cancelled one cancels them.",
+        label="Batch API: half the price, within a day",
+    )
     key_origin: str = ""
     """Remote: where the key may be sent, as scheme://host:port; empty before a check."""
     length_field: str = "max_tokens"
@@ -117,6 +123,8 @@ class LLMEntry(Settings):
     """Remote: whether the model thinks before its reply nevertheless, which takes tokens of its own."""
     scores_prompts: bool = False
     """Remote: whether the server returns log-probabilities of prompts, which reranking needs."""
+    token_ids: Literal["", "vllm", "sglang"] = ""
+    """Remote: whose way of asking for the log-probabilities of given tokens the server knows."""
     source: str = ""
     """Where the files came from: OWNER/NAME@commit on the hub; empty for files of this machine."""
     digest: str = ""
@@ -131,6 +139,8 @@ class LLMEntry(Settings):
         if self.length_field not in LENGTH_FIELDS:
             raise InputError(f"length_field is one of {', '.join(LENGTH_FIELDS)}, got {shown(self.length_field)}.")
 
+        if self.batch_api and self.token_contrast:
+            raise InputError("batch_api answers whole replies and token_contrast needs single tokens: choose one.")
         json_object(self.extra_body, "More of the body")
         for name in json_object(self.headers, "Headers"):
             if _SECRET_HEADER.search(name):

@@ -29,6 +29,7 @@ from pipeline.generation.llms.responses import Written, echoed_log_p, read_reply
 from pipeline.generation.llms.retries import CallError, Calls, Patience
 from pipeline.generation.llms.side_by_side import written
 from pipeline.generation.llms.templates import form_of
+from pipeline.generation.llms.token_ids import TokenServer, written_by_ids
 from pipeline.generation.llms.token_lists import LISTED, TokenList, chosen_from, token_list
 from pipeline.generation.prompts import FewShot, PromptSet, one_line
 from pipeline.records import Contrast, InputError, Outcome, Side
@@ -36,6 +37,9 @@ from pipeline.records import Contrast, InputError, Outcome, Side
 
 class RemoteLLM:
     """A model behind a server; keeps up to `concurrency` calls under way."""
+
+    price_share = 1.0
+    """Of the entry's prices, what a call costs."""
 
     def __init__(
         self, entry: LLMEntry, *, patience: Patience | None = None, context_length: int | None = None
@@ -131,15 +135,26 @@ class RemoteLLM:
         for client in self._replicas.clients:
             client.close()
 
-    def create(self, api: str, **settings: Any) -> Any:
-        """Make one call of the chat or the completions API, with all that the entry adds and leaves out."""
+    def sent(self, **settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return settings of a call and more of its body, with all that the entry adds and leaves out."""
         sent = sent_settings(self.entry, model=self.entry.model, **settings)
         body = json_object(self.entry.extra_body, "More of the body") | json_object(self.entry.thinking, "thinking")
-        body = sent_settings(self.entry, **body | sent.pop("extra_body", {}))
+        return sent, sent_settings(self.entry, **body | sent.pop("extra_body", {}))
+
+    def create(self, api: str, **settings: Any) -> Any:
+        """Make one call of the chat or the completions API."""
+        sent, body = self.sent(**settings)
         if body:
             sent["extra_body"] = body
         with self._replicas.taken((openai.APIConnectionError,)) as client:
             return (client.chat.completions if api == "chat" else client.completions).create(**sent)
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """Make one call that is not of OpenAI's API, such as /tokenize, which lies beside /v1."""
+        with self._replicas.taken((openai.APIConnectionError,)) as client:
+            beside = client.base_url.path.rstrip("/").removesuffix("/v1")
+            where = client.base_url.copy_with(path=beside + path)
+            return client.post(str(where), body=body, cast_to=dict[str, Any])
 
     def best_tokens(self, calls: Calls, prompt: str) -> TokenList:
         """Return the best tokens after a text, with their log-probabilities."""
@@ -156,21 +171,8 @@ class RemoteLLM:
 
         A setting that the server refuses is left out of the entry, and of all calls from then on.
         """
-        prompt = _printable(asked.prefix() + asked.tail(question))
-        longest = self.longest_reply(config.max_new_tokens, config)
-        settings: dict[str, Any] = {
-            "max_tokens": longest,
-            "temperature": config.temperature,
-            "top_p": config.top_p,
-            "seed": seed % 2**31,
-        }
-        if config.min_p > 0:  # no setting of OpenAI's own, so it is sent only where it is asked for
-            settings["extra_body"] = {"min_p": config.min_p}
-        if self.entry.api == "chat":
-            settings["messages"] = self.messages(asked, question)
-            prompt = "".join(self.shown(asked, question))
-        else:
-            settings |= {"prompt": prompt, "stop": ["\n"]}
+        prompt, settings = self.asked_by(asked, question, config, seed)
+        longest = settings["max_tokens"]
         call = partial(self.create, self.entry.api, **settings)
         while True:
             known = self.entry
@@ -182,6 +184,23 @@ class RemoteLLM:
                     raise
                 if self.entry is known:  # else another thread was as far, or farther
                     self.entry = entry
+
+    def asked_by(
+        self, asked: FewShot, question: str, config: GenerationConfig, seed: int
+    ) -> tuple[str, dict[str, Any]]:
+        """Return the text of a prompt, to count it by, and the settings of the call that sends it."""
+        prompt = _printable(asked.prefix() + asked.tail(question))
+        settings: dict[str, Any] = {
+            "max_tokens": self.longest_reply(config.max_new_tokens, config),
+            "temperature": config.temperature,
+            "top_p": config.top_p,
+            "seed": seed % 2**31,
+        }
+        if config.min_p > 0:  # no setting of OpenAI's own, so it is sent only where it is asked for
+            settings["extra_body"] = {"min_p": config.min_p}
+        if self.entry.api == "chat":
+            return "".join(self.shown(asked, question)), settings | {"messages": self.messages(asked, question)}
+        return prompt, settings | {"prompt": prompt, "stop": ["\n"]}
 
     def shown(self, asked: FewShot, question: str) -> tuple[str, str]:
         """Return what is sent, for people to read: the part that all questions share, and the rest."""
@@ -208,8 +227,8 @@ class RemoteLLM:
 
     def _new_meter(self, config: GenerationConfig) -> Meter:
         return Meter(
-            price_in=self.entry.price_in,
-            price_out=self.entry.price_out,
+            price_in=self.entry.price_in * self.price_share,
+            price_out=self.entry.price_out * self.price_share,
             token_budget=config.token_budget,
             money_budget=config.money_budget,
             spent=self.spent,
@@ -274,6 +293,12 @@ class _Writer:
     def _by_token(self, ask: Ask, side: Side, own: str, opposite: str) -> Reply:
         """Choose token after token from the lists of both prompts, each continued by the same text."""
         how, draws = TokenChoice.of(self._config), np.random.default_rng([ask.seed, int(side is Side.POSITIVE)])
+        if self._llm.entry.token_ids:
+            server = TokenServer(self._llm, self._calls)
+            made = written_by_ids(server, (own, opposite), how, self._config.max_new_tokens, draws, self._llm.steps)
+            return Reply(
+                ask.key, side, made.text, made.tokens, cut=made.cut, own_log_p=made.own, opposite_log_p=made.opposite
+            )
         text, log_p = "", [0.0, 0.0]
         for length in range(self._config.max_new_tokens):
             best, other = (self._llm.best_tokens(self._calls, prompt + text) for prompt in (own, opposite))

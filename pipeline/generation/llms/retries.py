@@ -15,7 +15,7 @@ import openai
 from pipeline.generation.llms.endpoints import EndpointError
 from pipeline.generation.llms.meter import Meter
 from pipeline.generation.llms.pace import Pace
-from pipeline.records import InputError, Stopped
+from pipeline.records import InputError, Outcome, Stopped
 
 _TRIED_AGAIN = frozenset({408, 409, 425, 429})
 _THIS_PROMPT = frozenset({400, 413, 422})
@@ -135,6 +135,10 @@ class Calls:
                 self._pause(wait_s)
         raise CallError(f"{message}, {self._patience.attempts} attempts") from last
 
+    def uncharged(self) -> "Calls":
+        """Return the same for calls that cost nothing, such as those that count tokens."""
+        return Calls(Meter(), patience=self._patience, stop=self._stop, secret=self._secret, pace=self._pace)
+
     def _paced(self, call: Callable[[], Any], tokens: int) -> Any:
         """Make the call in its turn."""
         begun = self._pace.begin(tokens, self._stop)
@@ -152,9 +156,9 @@ class Calls:
         if status is not None and (status in _TRIED_AGAIN or status >= 500):
             return
         if status is None or status in _THIS_PROMPT or status < 300:
-            words = said.lower()
-            is_too_long = status == 413 or any(part in words for part in _TOO_LONG)
-            is_filtered = any(part in words for part in _FILTERED)
+            kind = kind_of_refusal(said)
+            is_too_long = status == 413 or kind is Outcome.TOO_LONG
+            is_filtered = kind is Outcome.REFUSED
             is_its_fault = status is None and not (is_too_long or is_filtered)
             raise CallError(
                 message, is_too_long=is_too_long, is_servers_fault=is_its_fault, is_filtered=is_filtered
@@ -184,6 +188,14 @@ class Calls:
     def _pause(self, seconds: float) -> None:
         if self._stop.wait(seconds):
             raise Stopped
+
+
+def kind_of_refusal(said: str) -> Outcome:
+    """Return what a server's words about a call that it refuses mean for the reply."""
+    words = said.lower()
+    if any(part in words for part in _FILTERED):
+        return Outcome.REFUSED
+    return Outcome.TOO_LONG if any(part in words for part in _TOO_LONG) else Outcome.FAILED
 
 
 class MalformedError(Exception):

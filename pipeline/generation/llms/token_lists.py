@@ -1,8 +1,9 @@
-"""The contrast token by token over a server that shows the best next tokens of each prompt alone.
+"""The contrast token by token over a server that shows the best next tokens of each prompt.
 
 Both prompts are asked for one token with the log-probabilities of the best twenty. With plausibility 0.1 the allowed
 tokens are nearly always among them, and z = l - omega l^ is taken on those. Where the opposite list lacks a token its
-l^ is at most the last value of that list, which stands in for it: its true z is then greater, never smaller.
+l^ is at most the last value of that list, which stands in for it: its true z is then greater, never smaller. A server
+that takes the ids of tokens says l^ of all of them (`token_ids`), and nothing stands in.
 """
 
 import math
@@ -44,17 +45,26 @@ def chosen_from(own: TokenList, opposite: TokenList, how: TokenChoice, draw: flo
     draw: uniform in [0, 1) for sampling. A list is too short where it ends above the plausibility cut, or where a
     token other than the chosen one might have won with the value that the opposite list lacks.
     """
-    floor = own[0][1] + math.log(how.plausibility) if how.plausibility > 0 else -math.inf
-    usable = [(text, log_p) for text, log_p in own if log_p >= floor and _is_text(text)]
+    usable = [(text, log_p) for text, log_p in own if log_p >= lowest(own, how) and _is_text(text)]
     if not usable:
         return None
     known, least = dict(opposite), min(log_p for _, log_p in opposite)
     values = [known.get(text, least) for text, _ in usable]
-    z = np.array([_z(log_p, other, how) for (_, log_p), other in zip(usable, values, strict=True)])
-    place = pick(z.astype(np.float32), how, draw)
+    place = picked([log_p for _, log_p in usable], values, how, draw)
     unknown = {text for text, _ in usable if text not in known} - {usable[place][0]}
-    is_short = own[-1][1] >= floor or bool(unknown)
+    is_short = own[-1][1] >= lowest(own, how) or bool(unknown)
     return Chosen(*usable[place], values[place], is_short)
+
+
+def lowest(own: Sequence[tuple[Any, float]], how: TokenChoice) -> float:
+    """Return the log-probability that a token needs to be plausible."""
+    return own[0][1] + math.log(how.plausibility) if how.plausibility > 0 else -math.inf
+
+
+def picked(own: Sequence[float], opposite: Sequence[float], how: TokenChoice, draw: float | None) -> int:
+    """Return the place of the chosen token among those with these log-probabilities under both prompts."""
+    z = np.array([_z(log_p, other, how) for log_p, other in zip(own, opposite, strict=True)])
+    return pick(z.astype(np.float32), how, draw)
 
 
 def _z(own: float, opposite: float, how: TokenChoice) -> float:

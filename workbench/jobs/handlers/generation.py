@@ -96,8 +96,21 @@ def run_generate(context: JobContext[GenerateSpec]) -> None:
     if run_of_job.finished >= run_of_job.total:
         return
     run_of_job.report(f"Loading {entry.name}")
+    if entry.batch_api:
+        _through_batches(context, entry, run_of_job)
+        return
     with closing(loading.open_llm(entry, for_many=True)) as llm:
         run_of_job.write(llm)
+
+
+def _through_batches(context: JobContext[GenerateSpec], entry: registry.LLMEntry, run_of_job: "_GenerateJob") -> None:
+    """Generate through the provider's Batch API; a pause leaves the batches there, any other end cancels them."""
+    from pipeline.generation.llms.batches import BatchLLM
+
+    with closing(BatchLLM(entry, context.out, run=context.job_id, tell=run_of_job.report)) as llm:
+        run_of_job.write(llm)
+        if context.stop_seen in ("cancel", "finish"):
+            llm.cancel()
 
 
 class _GenerateJob:
