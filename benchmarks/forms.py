@@ -23,13 +23,13 @@ from pipeline.config import CurationRule, GenerationConfig
 from pipeline.curation.calibration import default_calibration
 from pipeline.curation.judges import EMBEDDED_JUDGES, load_judge, score_triplets
 from pipeline.curation.rules import keeps
-from pipeline.evaluation.leaderboard import as_markdown
 from pipeline.generation.llms.loading import open_llm
 from pipeline.generation.llms.registry import EMBEDDED_ENTRY
 from pipeline.generation.triplets import generate
 from pipeline.records import GeneratedTriplet, Outcome, Premise, Triplet
 from pipeline.statistics import mean_interval
 from pipeline.studies.spec_file import read_study
+from pipeline.studies.wording import as_markdown
 from workbench.paths import ASSETS
 from workbench.study_runs import run_in
 
