@@ -12,7 +12,7 @@ from pipeline.settings import Setting, settings_of, shown
 OPTION_ALIASES = {"mask_threshold": ("--mask-phi",)}
 CREATING = frozenset(
     (
-        *("demo", "serve", "doctor", "study", "fetch", "import", "import-premises", "import-pairs"),
+        *("demo", "serve", "mcp", "doctor", "study", "fetch", "import", "import-premises", "import-pairs"),
         *("write-premises", "generate", "evaluate", "add", "save"),
     )
 )
