@@ -35,11 +35,13 @@ def decide(
     hard_negative: str | None = None,
     reason: str = "",
     settles: bool = False,
+    waiting: bool = False,
 ) -> Answer:
     """Decide these triplets as one step; an edit gives the new text of one side or both, of one triplet.
 
     Where a share of triplets is annotated by everyone, a decision builds on the generated texts, as its annotator saw
     nobody else's changes. With `settles` it settles a disagreement: it is the outcome, not an annotation of its own.
+    With `waiting` nothing is decided if one of them has left the queue since it was shown (InputError).
     """
     has_text = positive is not None or hard_negative is not None
     if has_text != (action == "edit"):
@@ -52,6 +54,8 @@ def decide(
         for triplet_id in dict.fromkeys(triplet_ids)
     ]
     shared = 0.0 if settles else read_notes(workspace.root).shared
+    if waiting and (gone := _no_longer_waiting(workspace, triplet_ids, who, shared, disputed=settles)):
+        raise InputError(f"{gone}; nothing was changed. Undo, or decide it in the list.")
     blind = [one.triplet_id for one in decisions if shared and _is_decided_by_others(workspace, one.triplet_id, who)]
     return {"batch_id": workspace.store.decisions.append(decisions, blind=blind), "decided": len(decisions)}
 
@@ -166,6 +170,24 @@ def annotator_name(name: str) -> str:
     if not found or len(found) > LONGEST_NAME:
         raise InputError(f"Decisions need the name of who decides, of 1 to {LONGEST_NAME} characters.")
     return found
+
+
+def _no_longer_waiting(
+    workspace: Workspace, triplet_ids: Sequence[str], annotator: str, shared: float, *, disputed: bool
+) -> str:
+    """Return what became of a triplet that this annotator's queue no longer holds; empty while it holds them all."""
+    store, asked = workspace.store, tuple(dict.fromkeys(triplet_ids))
+    if disputed:
+        left = set(store.annotations.disputed())
+    else:
+        chosen = TripletFilter(waits_for=annotator, shared=shared, triplet_ids=asked)
+        left = set(store.triplets.page(chosen, limit=len(asked))["triplet_id"])
+    for triplet_id in asked:
+        if triplet_id not in left:
+            made = store.triplets.get(triplet_id)["decision"] or {}
+            what = f": {made['action']}, by {made['annotator']}" if made and not shared else ""
+            return f"This triplet has been decided meanwhile{what}"
+    return ""
 
 
 def _is_decided_by_others(workspace: Workspace, triplet_id: str, annotator: str) -> bool:

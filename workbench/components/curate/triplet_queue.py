@@ -5,11 +5,11 @@ from typing import Any
 
 import streamlit as st
 
-from pipeline.records import Side
+from pipeline.records import InputError, Side, StorageError
 from workbench.actions.decisions import decide, queue, redo, undo
 from workbench.actions.generation import start_regenerate
 from workbench.components.curate.curation_settings import QueueSettings, current_rule
-from workbench.components.elements import ago, count, counted, empty_state, errors_shown, percent
+from workbench.components.elements import ago, count, counted, empty_state, errors_shown, percent, plain
 from workbench.components.triplet_card import Scope, step, triplet_card
 from workbench.results import latest_hygiene
 from workbench.store.decisions import Action
@@ -183,16 +183,19 @@ def _button(label: str, key: str, icon: str, act: Any, *arguments: Any, kind: An
 def decided(
     workspace: Workspace, triplet_id: str, settings: QueueSettings, action: Action, **texts_or_reason: str
 ) -> None:
-    """Store a decision."""
-    with errors_shown():
+    """Store a decision on the card that is shown; not if another tab has decided it meanwhile."""
+    try:
         decide(
             workspace,
             triplet_ids=[triplet_id],
             action=action,
             annotator=settings.annotator,
             settles=settings.disputed,
+            waiting=True,
             **texts_or_reason,
         )
+    except (InputError, StorageError, OSError) as error:
+        st.toast(plain(str(error)), icon=":material/error:", duration="long")
 
 
 def _skip(triplet: dict[str, Any]) -> None:
