@@ -10,6 +10,7 @@ from typing import Final
 import streamlit as st
 
 from pipeline.records import InputError, StorageError
+from workbench import state
 from workbench.components import elements
 from workbench.components.elements import plain
 from workbench.components.job_progress import running_now
@@ -98,6 +99,7 @@ def begin(title: str) -> Workspace:
     )
     st.html(ASSETS / "app.css")
     navigation()
+    state.follow_address(title)
     dark = st.context.theme.type == "dark"
     st.logo(ASSETS / ("logo-dark.svg" if dark else "logo.svg"), icon_image=ASSETS / "icon.svg", size="large")
     try:

@@ -1,7 +1,9 @@
 """Session keys and URL parameters that pages share: their names, and the only code that reads or sets them."""
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import streamlit as st
@@ -51,6 +53,39 @@ TRANSFER_FOLDER: Final = "transfer_folder"
 _LONGEST_NAME: Final = 40
 """Characters of an annotator's name; a longer one in a URL is cut as the field would cut it."""
 _PREFIX: Final = "shared_"
+_NEXT: Final = f"{_PREFIX}next_"
+_ADDRESS: Final = f"{_PREFIX}address"
+_OVERTAKEN_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """The address of a page as this session left it."""
+
+    page: str
+    query: dict[str, str]
+    before: dict[str, str]
+    """The query before the last change that a page made."""
+    changed_at: float = field(default_factory=time.monotonic)
+
+
+def follow_address(page: str) -> None:
+    """Make the pickers and views show what the address says, where it is not what this page left there.
+
+    That is so after Back and behind a link. Otherwise the widgets would keep their choice and put it into the address
+    again, and Back would lead nowhere.
+    """
+    now, left = st.query_params.to_dict(), st.session_state.get(_ADDRESS)
+    known = left.query if isinstance(left, _Address) and left.page == page else {}
+    if isinstance(left, _Address) and left.page == page and now == left.before != left.query:
+        # A click that overtakes the change of the address comes with the old one.
+        if time.monotonic() - left.changed_at < _OVERTAKEN_S:
+            return
+    for name in sorted(known.keys() | now.keys()):
+        if known.get(name) != now.get(name):
+            st.session_state[_PREFIX + name] = now.get(name)
+            st.session_state[_NEXT + name] = now.get(name, "")
+    st.session_state[_ADDRESS] = _Address(page, now, now)
 
 
 def role() -> str:
@@ -68,10 +103,15 @@ def recall(name: str) -> str | None:
 def remember(name: str, value: str | None) -> None:
     """Keep a choice for this session and put it into the URL: a copied link opens the same view."""
     st.session_state[_PREFIX + name] = value
+    st.session_state.pop(_NEXT + name, None)
+    before = st.query_params.to_dict()
     if value is None:
         st.query_params.pop(name, None)
     elif st.query_params.get(name) != value:
         st.query_params[name] = value
+    left, now = st.session_state.get(_ADDRESS), st.query_params.to_dict()
+    if isinstance(left, _Address) and now != before:
+        st.session_state[_ADDRESS] = _Address(left.page, now, before)
 
 
 def keep(name: str, value: str) -> None:
@@ -81,7 +121,7 @@ def keep(name: str, value: str) -> None:
 
 def select(name: str, value: str) -> None:
     """Make the picker or tabs of this name show the value in the next run of the page."""
-    st.session_state[f"{_PREFIX}next_{name}"] = value
+    st.session_state[_NEXT + name] = value
     st.session_state[_PREFIX + name] = value
 
 
@@ -93,29 +133,44 @@ def pick(
     names: Mapping[str, str] | None = None,
     help: str | None = None,
 ) -> str | None:
-    """Draw a selectbox over ids whose choice is kept in the URL; an unknown id falls back to the first option."""
+    """Draw a selectbox over ids; a choice that somebody makes is kept in the URL.
+
+    An id of the URL that is not among them falls back to the first one, with a note.
+    """
     ids = list(options)
     if not ids:
         return None
     key = f"pick_{name}"
-    coming = st.session_state.pop(f"{_PREFIX}next_{name}", None)
-    if coming in ids:
-        st.session_state[key] = coming
-    elif st.session_state.get(key) not in ids:
-        st.session_state.pop(key, None)
-    wanted = recall(name)
+    is_unknown = key not in st.session_state and st.query_params.get(name, ids[0]) not in ids
+    shown, is_set = _start(name, key, ids, ids[0])
     # A selectbox answers with the chosen words: of two equal names it would always mean the first.
     titles = dict(zip(ids, numbered([(names or {}).get(option, option) for option in ids]), strict=True))
-    chosen = st.selectbox(
-        label,
-        ids,
-        ids.index(wanted) if wanted in ids else 0,
-        format_func=titles.__getitem__,
-        key=key,
-        help=help,
-    )
-    remember(name, chosen)
+    chosen = st.selectbox(label, ids, ids.index(shown), format_func=titles.__getitem__, key=key, help=help)
+    if is_unknown:
+        st.caption("The address names one that is not in this workspace; this one is shown instead.")
+    _chosen(name, chosen, is_new=is_set or chosen != shown)
     return chosen
+
+
+def _start(name: str, key: str, options: Sequence[str], first: str) -> tuple[str, bool]:
+    """Return the option that a picker begins with, and whether a page has just set it."""
+    coming = st.session_state.pop(_NEXT + name, None)
+    if coming in options:
+        st.session_state[key] = coming
+    elif coming == "":
+        st.session_state[key] = first
+    elif st.session_state.get(key) not in options:
+        st.session_state.pop(key, None)
+    wanted = recall(name)
+    return (wanted if wanted in options else first), coming in options
+
+
+def _chosen(name: str, chosen: str, *, is_new: bool) -> None:
+    """Put a choice into the URL; what a page begins with stays out of it, as each change is a step of Back."""
+    if is_new:
+        remember(name, chosen)
+    else:
+        st.session_state[_PREFIX + name] = chosen
 
 
 def numbered(names: Sequence[str]) -> list[str]:
@@ -139,13 +194,9 @@ def tabs(options: Sequence[str], *, name: str, first: str = "") -> str:
     first: the view to begin with when neither URL nor session names one.
     """
     key = f"tabs_{name}"
-    wanted = recall(name)
-    coming = st.session_state.pop(f"{_PREFIX}next_{name}", None)
-    if coming in options:
-        st.session_state[key] = coming
-    start = wanted if wanted in options else first or options[0]
+    start, is_set = _start(name, key, options, first or options[0])
     chosen = st.segmented_control(name, options, default=start, key=key, required=True, label_visibility="collapsed")
-    remember(name, chosen)
+    _chosen(name, str(chosen), is_new=is_set or chosen != start)
     return str(chosen)
 
 
