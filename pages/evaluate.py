@@ -3,10 +3,15 @@
 import streamlit as st
 
 from workbench import shell, state
-from workbench.components.elements import ERRORS, empty_state
+from workbench.components.elements import ERRORS, empty_state, plain
 from workbench.components.encoder_comparison import encoder_comparison, encoder_names, gold_scatter, scored_name
 from workbench.components.evaluate.evaluate_form import RETRIEVAL, TRANSFER, evaluate_form, folder_tasks_view
-from workbench.components.evaluate.leaderboard_view import leaderboard_view, score_matrix, space_view
+from workbench.components.evaluate.leaderboard_view import (
+    leaderboard_view,
+    score_matrix,
+    space_view,
+    tasks_of_the_mean,
+)
 
 workspace = shell.begin("Evaluate")
 evaluate_form(workspace)
@@ -29,8 +34,11 @@ elif view == "Two encoders":
 elif view == "Space":
     space_view(workspace, names)
 else:
-    clicked = score_matrix(scores, names)
-    st.caption("Spearman x 100 per task; a dash is a task without a score. Select a cell to see its pairs.")
+    clicked, tasks = score_matrix(scores, names), tasks_of_the_mean(scores)
+    st.caption(
+        "Spearman x 100 per task; a dash is a task without a score. Select a cell to see its pairs. Means are over "
+        f"{', '.join(map(plain, tasks))}, for encoders that have them all."
+    )
     if clicked:
         state.remember(state.ENCODER, clicked[0])
         state.remember(state.TASK, clicked[1])

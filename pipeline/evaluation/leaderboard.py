@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -99,6 +99,23 @@ def measured(name: str, spearman: dict[str, float]) -> Entry:
     counted = [task for task in STANDARD_TASKS if task in scores] or list(scores)
     average = round(sum(scores[task] for task in counted) / len(counted), 2) if counted else None
     return Entry(name, scores, average, len(counted))
+
+
+def compared_tasks(scored: Mapping[str, Collection[str]]) -> list[str]:
+    """Return the tasks over which means of encoders may be compared: encoder -> its tasks, to one set of tasks.
+
+    Of the standard tasks (of all, where nobody has a standard one) it is the set that some encoder has and that holds
+    most scores: its size times the encoders that have all of it. A task of one's own, or one encoder with more tasks
+    than all others, changes no mean.
+    """
+    standard = {name: frozenset(tasks) & set(STANDARD_TASKS) for name, tasks in scored.items()}
+    sets = standard if any(standard.values()) else {name: frozenset(tasks) for name, tasks in scored.items()}
+
+    def worth(tasks: frozenset[str]) -> tuple[int, int, list[str]]:
+        return len(tasks) * sum(tasks <= others for others in sets.values()), len(tasks), sorted(tasks)
+
+    best = max(sets.values(), key=worth)
+    return [task for task in STANDARD_TASKS if task in best] or sorted(best)
 
 
 def published(row: Published) -> Entry:

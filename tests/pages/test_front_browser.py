@@ -1,49 +1,135 @@
-"""What holds on every page, in a real browser: room for the content, and an address that means what is shown."""
+"""What holds on every page, in a real browser: room, Back, and figures and decisions that do not mislead."""
 
+import json
+import re
 from collections.abc import Iterator
 
 import pytest
 
-from tests.pages.browsing import Browser, Page, served, tab
+from tests.pages.browsing import Browser, Page, expect, go_to, opened, served, settled, tab
 from tests.pages.conftest import PAGES
-from tests.pages.gallery import FAULTS, drawn, made
+from tests.pages.filled import TASKS, TRIPLETS, fill, finished_job
+from tests.pages.gallery import FAULTS, drawn
+from workbench.jobs.folder import JobFolder, JobRecord, Status
+from workbench.workspace import Workspace
 
 pytestmark = pytest.mark.browser
 
+USABLE = TRIPLETS - 2
+CELLS = [
+    {"arm": "plain", "seed": 0, "state": "done", "score": 61.5, "train_s": 1.0, "triplets": 9},
+    {"arm": "refined", "seed": 0, "state": "running"},
+]
+
 
 @pytest.fixture(scope="module")
-def filled() -> Iterator[str]:
-    """The address of a workspace with something at every stage."""
-    with made("filled") as root, served(root) as address:
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a workspace with something at every stage, an own task and a cancelled study."""
+    root = tmp_path_factory.mktemp("filled")
+    with Workspace(root) as workspace:
+        fill(workspace)
+        own_task(workspace)
+        cancelled_study(workspace)
+    with served(root) as address:
         yield address
 
 
-@pytest.fixture(scope="module")
-def narrow(browser: Browser) -> Iterator[Page]:
-    with tab(browser) as page:
-        page.set_viewport_size({"width": 420, "height": 860})
-        yield page
+def own_task(workspace: Workspace) -> None:
+    """A private task on which the untrained encoder is nearly perfect."""
+    score = {"table": "scores", "encoder_id": "static-minilm", "task": "own pairs", "spearman": 0.99, "pairs": 6}
+    job_id = "20260101-000500-000-evaluate-ffff"
+    finished_job(workspace, job_id, "evaluate", [score | {"job_id": job_id}], total=1)
+    workspace.wait(job_id, timeout_s=20)
 
 
-@pytest.fixture(scope="module")
-def laptop(browser: Browser) -> Iterator[Page]:
-    with tab(browser) as page:
-        page.set_viewport_size({"width": 1440, "height": 900})
-        yield page
+def cancelled_study(workspace: Workspace) -> None:
+    """A study whose job was cancelled in its second cell."""
+    folder = workspace.root / "studies" / "mine"
+    folder.mkdir(parents=True)
+    file = folder / "mine.yaml"
+    file.write_text("study: mine\nseeds: [0]\ntrain: {steps: 5}\narms:\n  - {name: plain, snapshot: first}\n")
+    grid = {"study": "mine", "title": "Mine", "file": str(file), "arms": ["plain", "refined"], "seeds": [0]}
+    (folder / "grid.json").write_text(json.dumps(grid | {"cells": CELLS}))
+    moment = "2026-01-01T00:00:00.000+00:00"
+    named = {"job_id": "20260101-000600-000-study-aaaa", "kind": "study", "title": "mine", "created_at": moment}
+    job = JobFolder(workspace.root / "jobs" / named["job_id"])
+    job.create(
+        JobRecord.from_json(named | {"settings": {"study": "mine", "file": str(file)}}),
+        Status("cancelled", 4, 10, queued_at=moment, started_at=moment, finished_at=moment),
+    )
 
 
 @pytest.mark.parametrize("name", list(PAGES))
-def test_the_content_has_the_width_of_the_screen_and_nothing_is_cut(filled: str, laptop: Page, name: str) -> None:
-    laptop.goto(f"{filled}/{'' if name == 'home' else name}")
-    drawn(laptop)
-    content = laptop.get_by_test_id("stMain").get_by_test_id("stVerticalBlock").first
+def test_the_content_fills_the_screen_and_nothing_is_cut(filled: str, page: Page, name: str) -> None:
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto(f"{filled}/{'' if name == 'home' else name}")
+    drawn(page)
+    content = page.get_by_test_id("stMain").get_by_test_id("stVerticalBlock").first
     assert content.evaluate("e => e.getBoundingClientRect().width") > 1150
-    assert laptop.evaluate(FAULTS) == []
+    assert page.evaluate(FAULTS) == []
+    page.set_viewport_size({"width": 420, "height": 860})
+    drawn(page)
+    assert [fault for fault in page.evaluate(FAULTS) if fault.startswith("scrolls sideways")] == []
 
 
-@pytest.mark.parametrize("name", list(PAGES))
-def test_a_phone_scrolls_in_one_direction(filled: str, narrow: Page, name: str) -> None:
-    narrow.goto(f"{filled}/{'' if name == 'home' else name}")
-    drawn(narrow)
-    sideways = [fault for fault in narrow.evaluate(FAULTS) if fault.startswith("scrolls sideways")]
-    assert sideways == []
+def test_an_own_task_does_not_change_the_best_encoder(filled: str, page: Page) -> None:
+    """Means over different tasks were compared: six easy pairs of one's own made the untrained encoder the best."""
+    opened(page, filled, "Home")
+    best = f"{100 * sum(TASKS.values()) / len(TASKS):.2f}"
+    expect(page.get_by_test_id("stMetricValue").nth(4)).to_have_text(best)
+    expect(page.get_by_text("Best encoder so far")).to_be_visible()
+    expect(page.get_by_text("STS average x 100, 2 tasks")).to_be_visible()
+
+
+def test_a_cancelled_study_says_so(filled: str, page: Page) -> None:
+    """It had no card any more, and the cell that it was at went on saying "running"."""
+    opened(page, f"{filled}/train?training=Studies&study=mine", "Train")
+    expect(page.get_by_text(re.compile("cancelled$"))).to_be_visible()
+    expect(page.get_by_text("1 of 2 cells done")).to_be_visible()
+    drawn(page)
+    chart = page.get_by_test_id("stPlotlyChart").first
+    expect(chart.get_by_text("61.50")).to_be_visible()
+    expect(chart.get_by_text("running")).to_have_count(0)
+
+
+def test_a_stale_tab_does_not_overrule_a_decision(filled: str, browser: Browser, page: Page) -> None:
+    """The first tab still showed a card that the second had rejected, and its Accept replaced the rejection."""
+    address = f"{filled}/curate?view=Queue&annotator=twice"
+    with tab(browser) as second:
+        for one in (page, second):
+            opened(one, address, "Curate")
+            expect(one.get_by_text(f"0 of {USABLE} decided")).to_be_visible()
+            settled(one)
+        second.keyboard.press("x")
+        expect(second.get_by_text(f"1 of {USABLE} decided")).to_be_visible()
+        page.keyboard.press("a")
+        expect(page.get_by_text("has been decided meanwhile: reject, by twice")).to_be_visible()
+        expect(page.get_by_text(f"1 of {USABLE} decided")).to_be_visible()
+        settled(second)
+        second.keyboard.press("z")
+        expect(second.get_by_text(f"0 of {USABLE} decided")).to_be_visible()
+
+
+def test_back_goes_back(filled: str, page: Page) -> None:
+    """Pages wrote their defaults into the address, each as a step of its own, and again after Back."""
+    opened(page, filled, "Home")
+    go_to(page, "Evaluate")
+    settled(page)
+    go_to(page, "Errors")
+    settled(page)
+    for title in ("Evaluate", "Home"):
+        page.go_back()
+        expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
+        settled(page)
+    opened(page, f"{filled}/curate", "Curate")
+    for view in ("List", "Snapshots"):
+        settled(page)
+        page.get_by_role("radio", name=view).click()
+        expect(page).to_have_url(re.compile(f"view={view}"))
+        page.wait_for_timeout(1200)  # a step back within a second of the last change counts as overtaken
+    for view in ("List", "Rule"):
+        page.go_back()
+        expect(page.get_by_role("radio", name=view)).to_be_checked()
+        settled(page)
+    page.reload()
+    expect(page.get_by_role("radio", name="Rule")).to_be_checked()

@@ -11,6 +11,7 @@ from workbench.actions.jobs import overview
 from workbench.components import elements
 from workbench.components.elements import ago, count, counted, duration, plain, spearman
 from workbench.components.encoder_comparison import encoder_names, scored_name
+from workbench.components.evaluate.leaderboard_view import tasks_of_the_mean
 from workbench.components.job_progress import is_live, job_card, while_live
 from workbench.jobs.folder import RESUMABLE, JobView
 from workbench.jobs.kinds import kind_of
@@ -33,20 +34,17 @@ class Best:
 
 
 def best_encoder(workspace: Workspace) -> Best | None:
-    """Return the highest mean among encoders with the most tasks; other means are not comparable."""
+    """Return the highest mean over the tasks that are compared; an own task changes it for nobody."""
     matrix = workspace.store.scores.matrix()
     if matrix.empty:
         return None
-    wide = matrix.pivot(index="encoder_id", columns="task", values="spearman")
-    covered = wide.notna().sum(axis=1)
-    means = wide[covered == covered.max()].mean(axis=1)
+    tasks = tasks_of_the_mean(matrix)
+    wide = matrix.pivot(index="encoder_id", columns="task", values="spearman")[tasks].dropna()
+    means = wide.mean(axis=1)
     leader = str(means.idxmax())
     stored = {encoder.encoder_id: encoder for encoder in workspace.store.encoders.list()}.get(leader)
     base = stored.base if stored else None
-    tasks = wide.loc[leader].dropna().index
-    gain = None
-    if base in wide.index and wide.loc[base, tasks].notna().all():
-        gain = float(means[leader] - wide.loc[base, tasks].mean())
+    gain = float(means[leader] - means[base]) if base in wide.index else None
     snapshots = {snapshot.snapshot_id: snapshot.name for snapshot in workspace.store.snapshots.list()}
     return Best(
         encoder_id=leader,

@@ -8,7 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.evaluation.leaderboard import DASH, PUBLISHED, as_csv, as_latex, as_markdown, measured, published
+from pipeline.evaluation.leaderboard import (
+    DASH,
+    PUBLISHED,
+    as_csv,
+    as_latex,
+    as_markdown,
+    compared_tasks,
+    measured,
+    published,
+)
 from pipeline.evaluation.metrics import ScoredPairs, compare
 from pipeline.evaluation.sts import STANDARD_TASKS
 from pipeline.statistics import spearman
@@ -110,3 +119,15 @@ def test_shuffled_gold_gives_about_zero():
     pairs = encoders(2000, generator)
     assert spearman(pairs.second, pairs.gold) > 0.8
     assert abs(spearman(pairs.second, generator.permutation(pairs.gold))) < 0.08
+
+
+def test_means_are_compared_over_the_tasks_that_hold_most_scores():
+    four = ["STS12", "STS13", "STS14", "STS15"]
+    scored = {f"seed {n}": [*four, "own"] for n in range(3)} | {
+        "base": ["STS12", "own"],
+        "one more": [*four, "STS16"],
+    }
+    assert compared_tasks(scored) == four, (
+        "neither the own task, nor the one of a single encoder, nor only the shared"
+    )
+    assert compared_tasks({"a": ["mine", "own"], "b": ["own"]}) == ["mine", "own"]

@@ -93,28 +93,29 @@ def leaderboard_style(rows: list[Entry]) -> Styler:
 def matrix_table(scores: pd.DataFrame) -> pd.DataFrame:
     """Turn (encoder_id, task, spearman) into one row per encoder: mean, tasks covered, then the tasks, x 100.
 
-    A missing score stays missing; the mean is over the scored tasks, whose number is the second column.
+    A missing score stays missing. The mean is over the tasks that are compared (`compared_tasks`), for encoders that
+    have them all; the second column is the number of tasks with a score.
     """
     wide = scores.pivot(index="encoder_id", columns="task", values="spearman") * 100
     order = [task for task in STANDARD_TASKS if task in wide] + sorted(set(wide) - set(STANDARD_TASKS))
     wide = wide[order]
-    wide.insert(0, MEAN, wide.mean(axis=1))
+    wide.insert(0, MEAN, wide[tasks_of_the_mean(scores)].mean(axis=1, skipna=False))
     wide.insert(1, COVERED, wide[order].notna().sum(axis=1))
-    return wide.sort_values([COVERED, MEAN], ascending=False)
+    return wide.sort_values([MEAN, COVERED], ascending=False, na_position="last")
+
+
+def tasks_of_the_mean(scores: pd.DataFrame) -> list[str]:
+    """Return the tasks that the means of these scores (encoder_id, task) cover."""
+    return leaderboard.compared_tasks({str(key): set(group["task"]) for key, group in scores.groupby("encoder_id")})
 
 
 def marked(table: pd.DataFrame) -> Styler:
-    """Style the matrix: the best of each column marked, the best mean only among encoders with the most tasks.
-
-    Means over fewer tasks are not comparable.
-    """
+    """Style the matrix: the best of each column marked, where there is a choice."""
     numbers = [column for column in table if column != COVERED]
     style = table.style.format(dict.fromkeys(numbers, "{:.2f}") | {COVERED: "{:.0f}"})
-    comparable = table.index[table[COVERED] == table[COVERED].max()]
     for column in numbers:
-        rows = comparable if column == MEAN else table.index
-        if table.loc[rows, column].notna().sum() > 1:
-            style = style.map(lambda _: _BEST, subset=pd.IndexSlice[[table.loc[rows, column].idxmax()], [column]])
+        if table[column].notna().sum() > 1:
+            style = style.map(lambda _: _BEST, subset=pd.IndexSlice[[table[column].idxmax()], [column]])
     return style
 
 

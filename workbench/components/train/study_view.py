@@ -151,7 +151,7 @@ def study_view(workspace: Workspace, name: str) -> None:
         return workspace.jobs.latest(StudySpec, lambda spec: spec.study == name)
 
     def draw(job: JobView[StudySpec] | None) -> None:
-        if job and job.state not in ("finished", "cancelled"):
+        if job and job.state != "finished":
             job_card(workspace, job, key="study")
         grid = read_json(folder / "grid.json")
         if grid is None and not is_live(job):
@@ -161,12 +161,18 @@ def study_view(workspace: Workspace, name: str) -> None:
                 icon=":material/grid_on:",
             )
         if grid is not None:
-            _grid(grid)
+            _grid(grid if job is None or is_live(job) else stopped(grid))
 
     follow(newest, draw)
     report = read_json(folder / "report.json")
     if report is not None and not is_live(newest()):
         _report(report, folder)
+
+
+def stopped(grid: dict[str, Any]) -> dict[str, Any]:
+    """Return the grid of a study whose job has ended: the cell it was at waits again."""
+    cells = [cell if cell["state"] == "done" else cell | {"state": "waiting"} for cell in grid["cells"]]
+    return grid | {"cells": cells}
 
 
 def _grid(grid: dict[str, Any]) -> None:
