@@ -36,20 +36,23 @@ def test_funnel_and_flips_count_what_plain_python_counts(store, rows):
     found = store.funnels.counts(["attempt"], "j", RULE)
     kept = [keeps(RULE, r["a"], r["b"]) for r in rows]
     person = [r["action"] in ("accept", "swap") for r in rows]
+    final = [
+        r["outcome"] == "ok" and (p or (k and r["action"] is None))
+        for r, p, k in zip(rows, person, kept, strict=True)
+    ]
     assert found == {
         "premises": found["premises"],  # an estimate within some percent
         "generated": 60,
         "ok": sum(r["outcome"] == "ok" for r in rows),
         "judged": 60,
         "kept": sum(kept),
-        "rejected": 5,
+        "dropped": sum(k and not f for k, f in zip(kept, final, strict=True)),
+        "rescued": sum(f and not k for k, f in zip(kept, final, strict=True)),
         "changed": 5,
-        "rescued": sum(p and not k for p, k in zip(person, kept, strict=True)),
-        "final": sum(
-            r["outcome"] == "ok" and (p or (k and r["action"] is None))
-            for r, p, k in zip(rows, person, kept, strict=True)
-        ),
+        "final": sum(final),
     }
+    assert found["dropped"] and found["rescued"]
+    assert found["final"] == found["kept"] - found["dropped"] + found["rescued"], "what people read adds up"
     assert abs(found["premises"] - 60) <= 6
     now = [keeps(OTHER, r["a"], r["b"]) for r in rows]
     gained = sum(n and not k for n, k in zip(now, kept, strict=True))

@@ -1,8 +1,8 @@
 """Triplets on screen: the choice of which, one as a card, many as a table, and the way to the curation queue."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -60,7 +60,8 @@ def choose_scope(workspace: Workspace, runs: pd.DataFrame) -> Scope:
     if len(names) > 1:
         names[EVERY] = f"All generation runs ({count(runs['ok'].sum())} ok)"
     with left:
-        chosen = state.pick("Triplets of", list(names), name=state.ATTEMPT, names=names)
+        largest = largest_judged(newest_first, workspace.store.judgements.judged())
+        chosen = state.pick("Triplets of", list(names), name=state.ATTEMPT, names=names, first=largest)
     attempt_ids = tuple(runs["attempt_id"]) if chosen == EVERY else (str(chosen),)
     judges = workspace.store.judgements.judges(list(attempt_ids))
     with right:
@@ -82,6 +83,14 @@ def choose_scope(workspace: Workspace, runs: pd.DataFrame) -> Scope:
     return Scope(attempt_ids, judge_id, triplet_ids)
 
 
+def largest_judged(runs: pd.DataFrame, judged: Mapping[str, int]) -> str:
+    """Return the generation run (attempt_id, ok) with most judged triplets, else most usable ones; "" of none."""
+    if runs.empty:
+        return ""
+    order = runs.assign(judged=runs["attempt_id"].map(judged).fillna(0))
+    return str(order.sort_values(["judged", "ok"], ascending=False, kind="stable")["attempt_id"].iloc[0])
+
+
 def judge_name(judge_id: str) -> str:
     """likelihood:smollm2-135m -> Likelihood (smollm2-135m)."""
     kind, _, model = judge_id.partition(":")
@@ -93,6 +102,8 @@ def triplet_card(triplet: dict[str, Any], scores: Scores) -> None:
     with st.container(border=True):
         st.caption("Premise")
         st.subheader(plain(triplet["premise"]), anchor=False)
+        if str(triplet["positive"]).casefold().split() == str(triplet["hard_negative"]).casefold().split():
+            st.warning("Both sides say the same: one of them must be wrong.", icon=":material/warning:")
         left, right = st.columns(2)
         with left:
             _side(triplet, Side.POSITIVE, scores, score="a")
@@ -134,17 +145,25 @@ def _saved(workspace: Workspace, triplet_ids: tuple[str, ...], *, name: str, ori
 
 
 def triplet_table(
-    rows: pd.DataFrame, *, key: str, first: tuple[str, ...] = (), selectable: bool = False, wrapped: bool = False
+    rows: pd.DataFrame,
+    *,
+    key: str,
+    first: tuple[str, ...] = (),
+    selectable: bool = False,
+    wrapped: bool = False,
+    row_height: int = 38,
+    height: int | Literal["auto"] = "auto",
 ) -> int | None:
     """Draw the known columns, those named `first` in front; return the selected row, if any.
 
-    wrapped: show whole sentences over several lines.
+    wrapped: show whole sentences over several lines, in narrow columns. row_height, height: of the table, in pixels.
     """
     if "positive_outcome" in rows.columns:
         rows = rows.assign(outcome=outcomes(rows))
     shown = [*first, *(name for name in COLUMNS if name in rows.columns and name not in first)]
     filled = [name for name in shown if not rows[name].isna().all()]
-    shape: Any = {"hide_index": True, "column_config": COLUMNS, "row_height": 38, "placeholder": "–"}
+    shape: Any = {"hide_index": True, "column_config": COLUMNS, "placeholder": "–"}
+    shape |= {"row_height": row_height, "height": height}
     if wrapped:
         narrow = {name: st.column_config.TextColumn(ROLES[name], width=_WRAPPED) for name in ROLES}
         shape |= {"row_height": WRAPPED_ROW, "height": "content", "column_config": COLUMNS | narrow}

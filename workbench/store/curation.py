@@ -32,21 +32,23 @@ class Funnels:
         self._database = database
 
     def counts(self, attempt_ids: Sequence[str], judge_id: str, rule: Rule) -> dict[str, int]:
-        """Return premises, generated, ok, judged, kept, rejected, changed, rescued and final.
+        """Return premises, generated, ok, judged, kept, dropped, rescued, changed and final.
 
-        rescued: kept by a person though not by the rule. final: ok, and accepted by a person or else by the rule.
+        final = kept - dropped + rescued: ok, and accepted by a person or else kept by the rule. dropped: kept, yet
+        not final. rescued: final without the rule.
         """
         clause, parameters = attempts_clause(attempt_ids, "t.attempt_id")
         kept = KEPT_BY_RULE.format(*(f"{float(limit)!r}::DOUBLE" for limit in rule))
         by_person = "coalesce(d.action, 'reset') IN ('accept', 'swap', 'edit')"
         undecided = "coalesce(d.action, 'reset') = 'reset'"
+        final = f"({_OK} AND ({by_person} OR ({undecided} AND {kept})))"
         [counts] = self._database.records(
             f"""SELECT least(approx_count_distinct(t.premise_id), count(*)) AS premises, count(*) AS generated,
                     count(*) FILTER ({_OK}) AS ok, count(*) FILTER (j.a IS NOT NULL) AS judged,
-                    count(*) FILTER ({kept}) AS kept, count(*) FILTER (d.action = 'reject') AS rejected,
-                    count(*) FILTER (d.action IN ('swap', 'edit')) AS changed,
-                    count(*) FILTER ({by_person} AND NOT {kept}) AS rescued,
-                    count(*) FILTER ({_OK} AND ({by_person} OR ({undecided} AND {kept}))) AS final
+                    count(*) FILTER ({kept}) AS kept,
+                    count(*) FILTER ({kept} AND NOT {final}) AS dropped,
+                    count(*) FILTER ({final} AND NOT coalesce({kept}, false)) AS rescued,
+                    count(*) FILTER (d.action IN ('swap', 'edit')) AS changed, count(*) FILTER ({final}) AS final
                 FROM triplets AS t
                 LEFT JOIN judgements AS j ON j.triplet_id = t.triplet_id AND j.judge_id = ?
                 LEFT JOIN decided AS d ON d.triplet_id = t.triplet_id WHERE {clause}""",

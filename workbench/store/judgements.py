@@ -55,6 +55,14 @@ class Judgements(Table):
         )
         return [judge_id for (judge_id,) in rows]
 
+    def judged(self) -> dict[str, int]:
+        """Return attempt -> number of its triplets that one judge has scored, the most of any judge."""
+        rows = self._database.rows(
+            "SELECT attempt_id, max(n) FROM (SELECT attempt_id, count(*) AS n FROM judgements "
+            "GROUP BY attempt_id, judge_id) GROUP BY attempt_id"
+        )
+        return dict(rows)
+
     def raw_values(self, attempt_ids: Sequence[str], judge_ids: Sequence[str]) -> Frame:
         """Return triplet_id, judge_id, a_raw, b_raw, and action and reason of the decision in force, if any."""
         clause, parameters = attempts_clause(attempt_ids, "j.attempt_id")

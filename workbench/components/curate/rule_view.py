@@ -20,7 +20,7 @@ from workbench.components.curate.curation_settings import STEP, open_list, rule_
 from workbench.components.curate.judges_view import chance_warning
 from workbench.components.elements import TRAIN, count, counted, errors_shown, percent, plain
 from workbench.components.job_progress import job_strip
-from workbench.components.triplet_card import Scope, judge_name, triplet_table
+from workbench.components.triplet_card import WRAPPED_ROW, Scope, judge_name, triplet_table
 from workbench.jobs.kinds import JudgeSpec
 from workbench.paths import ASSETS
 from workbench.workspace import Workspace
@@ -156,7 +156,9 @@ def _border(workspace: Workspace, scope: Scope, judge_id: str, rule: CurationRul
     st.caption("Triplets that a small change of the rule would drop (+, kept now) or add (−, lost now).")
     texts = pd.DataFrame([workspace.store.triplets.get(triplet_id) for triplet_id in nearest["triplet_id"]])
     texts = texts[["triplet_id", "premise", "positive", "hard_negative"]]
-    triplet_table(nearest.merge(texts, on="triplet_id"), key="border", first=("margin", "nearest"))
+    triplet_table(
+        nearest.merge(texts, on="triplet_id"), key="border", first=("margin", "nearest"), row_height=WRAPPED_ROW
+    )
 
 
 def funnel(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
@@ -168,19 +170,18 @@ def funnel(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
         ("Generated", "generated", f"of about {count(found['premises'])} premises", {}),
         ("Both sides ok", "ok", percent(found["ok"], found["generated"]), {"outcome": "ok"}),
         ("Kept by the rule", "kept", f"of {count(found['judged'])} judged", {"rule": (*limits, False)}),
-        ("Rejected by people", "rejected", "whatever the rule says", {"decision": "reject"}),
-        ("Changed by people", "changed", "edited or swapped", {"decision": "edit"}),
-        ("Rescued by people", "rescued", "lost by the rule", {"decision": "decided", "rule": (*limits, True)}),
+        ("− Dropped", "dropped", "rejected by people", {"decision": "reject", "rule": (*limits, False)}),
+        ("+ Rescued", "rescued", "by people, lost by the rule", {"decision": "decided", "rule": (*limits, True)}),
         (
-            "Final set",
+            "= Final set",
             "final",
-            percent(found["final"], found["generated"]),
+            f"{percent(found['final'], found['generated'])}; {count(found['changed'])} edited or swapped",
             {"outcome": "ok", "rule": (*limits, False)},
         ),
     ]
-    with st.container(horizontal=True):
+    with st.grid(len(steps), min_column_width=126):
         for label, name, note, filters in steps:
-            with st.container(border=True, width=126):
+            with st.container(border=True, height="stretch"):
                 st.caption(label)
                 st.button(
                     count(found[name]), type="tertiary", key=f"funnel_{name}", on_click=open_list, kwargs=filters

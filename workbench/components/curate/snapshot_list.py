@@ -12,7 +12,7 @@ import streamlit as st
 from workbench import state, theme
 from workbench.actions.data import export_triplets
 from workbench.components.elements import TRAIN, ago, count, empty_state, errors_shown
-from workbench.components.triplet_card import triplet_table
+from workbench.components.triplet_card import WRAPPED_ROW, triplet_table
 from workbench.store.curation import Snapshot
 from workbench.workspace import Workspace
 
@@ -60,7 +60,7 @@ def snapshot_list(workspace: Workspace) -> None:
     names = {key: f"{snapshot.name} ({count(snapshot.rows)})" for key, snapshot in snapshots.items()}
     chosen = state.pick("Rows of", list(names), name=state.SNAPSHOT, names=names)
     rows = workspace.store.snapshots.rows(str(chosen))
-    triplet_table(rows.head(_SHOWN), key="snapshot_rows")
+    triplet_table(rows.head(_SHOWN), key="snapshot_rows", row_height=WRAPPED_ROW)
     _say_shown(len(rows))
     with st.container(horizontal=True, vertical_alignment="center"):
         snapshot_download(workspace, snapshots[str(chosen)])

@@ -10,12 +10,13 @@ from workbench.actions.decisions import decide_all, redo, undo
 from workbench.components.curate.curation_settings import list_filters, orders, sorting
 from workbench.components.curate.triplet_queue import REASONS, triplet_history
 from workbench.components.elements import count, counted, errors_shown
-from workbench.components.triplet_card import Scope, step, triplet_table
+from workbench.components.triplet_card import WRAPPED_ROW, Scope, step, triplet_table
 from workbench.store.decisions import BULK_ACTIONS
 from workbench.store.filters import Sorting, TripletFilter
 from workbench.workspace import Workspace
 
 _PAGE = 50
+_TABLE_PX = 620
 
 
 def triplet_list(workspace: Workspace, scope: Scope) -> None:
@@ -45,7 +46,14 @@ def _rows(workspace: Workspace, chosen: TripletFilter, order: Sorting, total: in
     cursors = _cursors(chosen, order)
     place = min(st.session_state.get("list_page", 0), len(cursors) - 1)
     rows = workspace.store.triplets.sorted_page(chosen, order, after=cursors[place], limit=_PAGE)
-    clicked = triplet_table(rows, key="list_rows", selectable=True)
+    clicked = triplet_table(
+        rows,
+        key="list_rows",
+        first=("premise", "decision"),
+        selectable=True,
+        row_height=WRAPPED_ROW,
+        height=_TABLE_PX,
+    )
     if clicked is not None:
         triplet_history(workspace, str(rows.iloc[clicked]["triplet_id"]))
     first = place * _PAGE + 1
