@@ -182,7 +182,10 @@ def run_comparison(workspace: Workspace, runs: pd.DataFrame, chosen: list[str]) 
     _curves(workspace, names)
     st.markdown("**Settings that differ**")
     specs = {job.job_id: job.spec for job in workspace.jobs.of(TrainSpec)}
-    different = differing({names[run_id]: _settings(specs[run_id]) for run_id in chosen if run_id in specs})
+    snapshots = {snapshot.snapshot_id: snapshot.name for snapshot in workspace.store.snapshots.list()}
+    different = differing(
+        {names[run_id]: _settings(specs[run_id], snapshots) for run_id in chosen if run_id in specs}
+    )
     if different.empty:
         st.caption("These runs have the same settings and data.")
     else:
@@ -198,8 +201,9 @@ def differing(settings: dict[str, dict[str, Any]]) -> pd.DataFrame:
     return table[table.nunique(axis=1) > 1].rename_axis("Setting")
 
 
-def _settings(spec: TrainSpec) -> dict[str, Any]:
-    return {**asdict(spec.config), "snapshot": spec.snapshot_id, "STS folder": spec.sts_dir}
+def _settings(spec: TrainSpec, snapshots: dict[str, str]) -> dict[str, Any]:
+    snapshot = snapshots.get(spec.snapshot_id, spec.snapshot_id)
+    return {**asdict(spec.config), "snapshot": snapshot, "STS folder": spec.sts_dir}
 
 
 def _text(value: Any) -> str:

@@ -22,6 +22,8 @@ from workbench.workspace import Workspace
 
 _CHARTS_EVERY_S = 4.0
 _LIVE_POINTS, _POINTS = 250, 2000
+_EARLIER = 6
+"""Most earlier runs whose dev scores are drawn behind those of a run."""
 _DETAILS = ("Curves", "First batch", "Worst validation rows", "Model card", "Settings", "Log")
 
 
@@ -95,7 +97,24 @@ def _part(workspace: Workspace, job: JobView, view: str) -> None:
         name = str(dev["name"]) if dev else "dev"
         most = _LIVE_POINTS if is_live(job) else _POINTS
         curve = workspace.store.runs.curve(job.job_id, most=most)
-        train_curves(curve, key="curve", dev_name=name, state=job.state)
+        earlier = _earlier(workspace, job, name) if curve["dev_score"].notna().any() else {}
+        train_curves(curve, key="curve", dev_name=name, state=job.state, earlier=earlier)
+
+
+def _earlier(workspace: Workspace, job: JobView[TrainSpec], dev_name: str) -> dict[str, pd.DataFrame]:
+    """Return title -> curve of the runs before this one with the same encoder and dev data, newest first."""
+    found: dict[str, pd.DataFrame] = {}
+    for other in workspace.jobs.of(TrainSpec):
+        if (
+            len(found) == _EARLIER
+            or other.job_id >= job.job_id
+            or other.spec.config.encoder != job.spec.config.encoder
+        ):
+            continue
+        dev = run_details.read_detail(workspace, other.job_id, "dev_rows.json")
+        if dev is not None and dev["name"] == dev_name:
+            found[f"{other.title} ({other.job_id})"] = workspace.store.runs.curve(other.job_id, most=_LIVE_POINTS)
+    return found
 
 
 def _result(workspace: Workspace, job: JobView) -> None:

@@ -185,8 +185,27 @@ def _grid(grid: dict[str, Any]) -> None:
     theme.draw(grid_figure(grid, ink=theme.text_colour()), key="study_grid", alt="Cells of the study")
 
 
+def newest_report(workspace: Workspace) -> dict[str, Any] | None:
+    """Return the report of the study that ended last, None without one."""
+    found = sorted((workspace.root / "studies").glob("*/report.json"), key=lambda path: path.stat().st_mtime)
+    report: dict[str, Any] | None = read_json(found[-1]) if found else None
+    return report
+
+
+def effects_view(report: dict[str, Any], *, key: str) -> None:
+    """Draw what each stage or arm of a study was worth, with intervals; nothing if it compared none."""
+    last, effects = shown_tasks(report)[-1], [*report["contrasts"], *report["against_baseline"]]
+    if not effects:
+        return
+    figure = effect_figure(effects, last, report["baseline"])
+    theme.draw(figure, key=key, alt="Effect of each arm with interval")
+    st.caption(
+        f"Differences on {plain(task_words(last))}, x 100, with 95 % intervals over {sources(report)}. "
+        "Grey: no clear difference, all arms being judged together (Holm)."
+    )
+
+
 def _report(report: dict[str, Any], folder: Path) -> None:
-    last = shown_tasks(report)[-1]
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.subheader("Results", anchor=False)
         page = folder / "report.html"
@@ -199,17 +218,7 @@ def _report(report: dict[str, Any], folder: Path) -> None:
                 icon=":material/download:",
                 key="study_report",
             )
-    effects = [*report["contrasts"], *report["against_baseline"]]
-    if effects:
-        theme.draw(
-            effect_figure(effects, last, report["baseline"]),
-            key="study_effects",
-            alt="Effect of each arm with interval",
-        )
-        st.caption(
-            f"Differences on {task_words(last)}, x 100, with 95 % intervals over {sources(report)}. "
-            "Grey: no clear difference, all arms being judged together (Holm)."
-        )
+    effects_view(report, key="study_effects")
     st.dataframe(
         score_table(report),
         hide_index=True,

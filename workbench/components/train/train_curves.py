@@ -1,5 +1,6 @@
 """The curves of a training run: dev score, then loss, masked shares, learning rate, speed, memory, GPU use."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from workbench import theme
-from workbench.components.elements import count, counted, no_chart, plain, spearman
+from workbench.components.elements import count, counted, for_chart, no_chart, plain, spearman
 from workbench.components.job_progress import LIVE_STATES
 
 _LEGEND_LINE, _AXIS_ROOM = 22, 52
@@ -67,8 +68,18 @@ PANELS = (
 )
 
 
-def train_curves(curve: pd.DataFrame, *, key: str, dev_name: str = "dev", state: str = "finished") -> None:
-    """Draw what a run in this state has recorded so far; panels without measurements are left out."""
+def train_curves(
+    curve: pd.DataFrame,
+    *,
+    key: str,
+    dev_name: str = "dev",
+    state: str = "finished",
+    earlier: Mapping[str, pd.DataFrame] | None = None,
+) -> None:
+    """Draw what a run in this state has recorded so far; panels without measurements are left out.
+
+    earlier: title -> curve of runs whose dev scores are drawn behind its own.
+    """
     if curve.empty:
         hints = {"paused": "Paused before its first step."} | dict.fromkeys(
             LIVE_STATES, "The first recorded step appears here."
@@ -77,8 +88,13 @@ def train_curves(curve: pd.DataFrame, *, key: str, dev_name: str = "dev", state:
         return
     _warn_of_not_finite(curve, live=state in LIVE_STATES)
     scored = curve.dropna(subset=["dev_score"])
-    if not scored.empty:
-        theme.draw(dev_figure(scored, dev_name), key=f"{key}_dev", alt="Dev score by step")
+    behind = {title: of.dropna(subset=["dev_score"]) for title, of in (earlier or {}).items()}
+    behind = {title: of for title, of in behind.items() if len(of)}
+    if len(scored) > 1 or (len(scored) and behind):
+        theme.draw(dev_figure(scored, dev_name, behind), key=f"{key}_dev", alt="Dev score by step")
+    elif len(scored):
+        step, score = int(scored["step"].iloc[0]), float(scored["dev_score"].iloc[0])
+        st.caption(f"One dev score ({plain(dev_name)}), at step {count(step)}: {spearman(score)}.")
     shown = [panel for panel in PANELS if any(curve[line.column].notna().any() for line in panel.series)]
     for start in range(0, len(shown), 2):
         for column, panel in zip(st.columns(2), shown[start : start + 2], strict=False):
@@ -91,9 +107,18 @@ def not_finite(curve: pd.DataFrame) -> pd.DataFrame:
     return curve[~np.isfinite(curve["loss"].astype(float))]
 
 
-def dev_figure(scored: pd.DataFrame, name: str) -> theme.Figure:
-    """Dev score by step, the best one marked."""
+def dev_figure(scored: pd.DataFrame, name: str, earlier: Mapping[str, pd.DataFrame] | None = None) -> theme.Figure:
+    """Dev score by step, the best one marked, over those of earlier runs in grey."""
     figure = theme.chart(f"Dev score: {plain(name)}", x="optimizer step", y=dev_unit(name), height=320)
+    for title, of in (earlier or {}).items():
+        figure.add_scatter(
+            x=of["step"],
+            y=of["dev_score"] * 100,
+            mode="lines+markers" if len(of) < 30 else "lines",
+            line={"color": theme.see_through(theme.INK, 0.45), "width": 1},
+            marker={"size": 4},
+            hovertemplate=f"step %{{x}}: %{{y:.4g}} {for_chart(title)}<extra></extra>",
+        )
     _add(figure, scored, Series("dev_score", "dev score", theme.HUMAN, 100))
     best = scored.loc[scored["dev_score"].idxmax()]
     figure.add_scatter(
@@ -107,7 +132,7 @@ def dev_figure(scored: pd.DataFrame, name: str) -> theme.Figure:
         cliponaxis=False,
     )
     figure.update_layout(showlegend=False)
-    if scored["dev_score"].nunique() == 1:  # Plotly would put a flat line into the middle of -1 to 1
+    if scored["dev_score"].nunique() == 1 and not earlier:  # Plotly would put a flat line into the middle of -1 to 1
         level = 100 * float(best["dev_score"])
         figure.update_yaxes(range=[max(0.0, level - 1), level + 1])
     return figure
