@@ -8,6 +8,7 @@ from workbench.components.encoder_comparison import encoder_names, scored_name
 from workbench.components.errors.behaviour_view import behaviour_view
 from workbench.components.errors.error_view import change_view, pairs_view
 from workbench.components.errors.margin_view import margin_view
+from workbench.components.evaluate.leaderboard_view import matrix_table
 
 workspace = shell.begin("Errors")
 scores = workspace.store.scores.matrix()
@@ -27,7 +28,7 @@ if scores.empty:
     st.stop()
 
 names = encoder_names(workspace)
-ids = list(dict.fromkeys(scores["encoder_id"]))
+ids = [str(key) for key in matrix_table(scores).index]
 titles = {key: scored_name(key, names) for key in ids}
 encoder, task = st.columns(2)
 with encoder:

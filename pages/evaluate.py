@@ -5,9 +5,11 @@ import streamlit as st
 from workbench import shell, state
 from workbench.components.elements import ERRORS, empty_state, plain
 from workbench.components.encoder_comparison import encoder_comparison, encoder_names, gold_scatter, scored_name
+from workbench.components.evaluate.arms_view import arms_of, arms_view
 from workbench.components.evaluate.evaluate_form import RETRIEVAL, TRANSFER, evaluate_form, folder_tasks_view
 from workbench.components.evaluate.leaderboard_view import (
     leaderboard_view,
+    matrix_table,
     score_matrix,
     space_view,
     tasks_of_the_mean,
@@ -30,10 +32,11 @@ elif scores.empty:
 elif view == "Leaderboard":
     leaderboard_view(scores, names)
 elif view == "Two encoders":
-    encoder_comparison(workspace, scores, names)
+    encoder_comparison(workspace, scores, names, arms_of(workspace, list(matrix_table(scores).index), names))
 elif view == "Space":
     space_view(workspace, names)
 else:
+    arms_view(workspace, scores, names)
     clicked, tasks = score_matrix(scores, names), tasks_of_the_mean(scores)
     st.caption(
         "Spearman x 100 per task; a dash is a task without a score. Select a cell to see its pairs. Means are over "

@@ -107,6 +107,12 @@ def change_colour(change: Interval) -> str:
     return GREY if not change.is_settled else HUMAN if change.value > 0 else WARNING
 
 
+def error_bars(found: Interval, colour: str) -> dict[str, Any]:
+    """Return Plotly's error bars of one point with its interval."""
+    ends = {"array": [found.high - found.value], "arrayminus": [found.value - found.low]}
+    return {"type": "data", "symmetric": False, **ends, "color": colour, "thickness": 3}
+
+
 def interval_chart(title: str, *, x: str, rows: Sequence[tuple[str, Interval]]) -> Figure:
     """Draw a point with its interval per row (label, difference), the first at the top, and a line at zero."""
     figure = chart(title, x=x, y="", height=120 + 34 * len(rows))
@@ -117,14 +123,7 @@ def interval_chart(title: str, *, x: str, rows: Sequence[tuple[str, Interval]]) 
             y=[place],
             mode="markers",
             marker={"size": 11, "color": colour},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": [change.high - change.value],
-                "arrayminus": [change.value - change.low],
-                "color": colour,
-                "thickness": 3,
-            },
+            error_x=error_bars(change, colour),
             hovertemplate=f"{label}: {change.value:+.2f} ({change.low:+.2f} to {change.high:+.2f})<extra></extra>",
         )
     figure.add_vline(x=0, line={"color": INK, "width": 1})

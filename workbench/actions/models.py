@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from shutil import rmtree
 from typing import Annotated, Any
 
 from pipeline.encoder_folders import check_folder, model_folder
@@ -102,6 +103,21 @@ def delete_weights(workspace: Workspace, *, run_id: str) -> Answer:
         freed += path.stat().st_size
         path.unlink()
     return {"run_id": run_id, "freed_bytes": freed}
+
+
+@action
+def delete_vectors(workspace: Workspace) -> Answer:
+    """Delete the cache of text vectors, which is filled again as needed; answers with the bytes that this frees.
+
+    Raises InputError while a job that may read it runs.
+    """
+    if any(job.state == "running" for job in workspace.jobs.list()):
+        raise InputError("A job is running and may need the vectors; delete them when it has ended.")
+    folder = workspace.root / "vectors"
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    freed = sum(path.stat().st_size for path in files)
+    rmtree(folder, ignore_errors=True)
+    return {"freed_bytes": freed}
 
 
 @action

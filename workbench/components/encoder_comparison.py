@@ -209,16 +209,22 @@ def gold_scatter(workspace: Workspace, scores: pd.DataFrame, encoder_id: str, ta
     theme.draw(figure, key="gold_scatter", alt=f"Gold against predicted, {task}")
 
 
-def encoder_comparison(workspace: Workspace, scores: pd.DataFrame, names: dict[str, str]) -> None:
-    """Draw the choice of two encoders and their differences."""
-    ids = list(dict.fromkeys(scores["encoder_id"]))
+def encoder_comparison(
+    workspace: Workspace, scores: pd.DataFrame, names: dict[str, str], arms: dict[str, list[str]]
+) -> None:
+    """Draw the choice of two encoders, at first the base of the best and the best, and their differences.
+
+    arms: the scored encoders, best first, by arm.
+    """
+    ids = [encoder_id for members in arms.values() for encoder_id in members]
     if len(ids) < 2:
         st.caption("Evaluate a second encoder to compare two.")
         return
     titles = {key: scored_name(key, names) for key in ids}
     left, right = st.columns(2)
     with left:
-        first = state.pick("From", ids, name=state.BASELINE, names=titles)
+        base = _base_of(workspace, ids[0], arms)
+        first = state.pick("From", ids, name=state.BASELINE, names=titles, first=base)
     with right:
         second = state.pick("To", [key for key in ids if key != first], name=state.COMPARED, names=titles)
     found, left_out = comparison_of(workspace, scores, str(first), str(second))
@@ -226,14 +232,24 @@ def encoder_comparison(workspace: Workspace, scores: pd.DataFrame, names: dict[s
         st.caption("These two have no task in common whose predictions are still in the workspace.")
         return
     theme.draw(difference_figure(found), key="differences", alt="Difference per task with interval")
+    verdict = found.average.verdict
+    if any({first, second} <= set(members) for members in arms.values()):
+        verdict = "between two seeds of one arm, which tells chance and not what a setting is worth"
     st.caption(
         f"Average over {counted(len(found.tasks), 'task')}: {100 * found.average.value:+.2f} "
-        f"({100 * found.average.low:+.2f} to {100 * found.average.high:+.2f}), {found.average.verdict}. "
+        f"({100 * found.average.low:+.2f} to {100 * found.average.high:+.2f}), {verdict}. "
         "Intervals come from resampling groups of pairs that share sentences, the same for both encoders; a grey one "
         "is no clear difference, the tasks being judged together (Holm). They are about these two encoders, not "
         "about another training seed or another corpus."
         + (f" Left out, because the pairs differ or are missing: {', '.join(left_out)}." if left_out else "")
     )
+
+
+def _base_of(workspace: Workspace, encoder_id: str, arms: dict[str, list[str]]) -> str:
+    """Return the encoder that this one was trained from if it has scores, else one of another arm."""
+    base = next((one.base for one in workspace.store.encoders.list() if one.encoder_id == encoder_id), None)
+    others = [one for members in arms.values() for one in members if encoder_id not in members]
+    return base if base in others else next(iter(others), "")
 
 
 def comparison_of(

@@ -1,20 +1,28 @@
 """Home: the five stages with their counts, the best encoder, and the jobs with their history."""
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from workbench import theme
+from workbench import state, theme
+from workbench.actions.evaluation import weight_files
 from workbench.actions.jobs import overview
+from workbench.actions.models import delete_vectors, delete_weights
 from workbench.components import elements
-from workbench.components.elements import ago, count, counted, duration, plain, spearman
+from workbench.components.elements import ago, count, counted, duration, errors_shown, plain, spearman
 from workbench.components.encoder_comparison import encoder_names, scored_name
+from workbench.components.evaluate.arms_view import arms_view
 from workbench.components.evaluate.leaderboard_view import tasks_of_the_mean
 from workbench.components.job_progress import is_live, job_card, while_live
+from workbench.components.train.study_view import effects_view, newest_report
 from workbench.jobs.folder import RESUMABLE, JobView
-from workbench.jobs.kinds import kind_of
+from workbench.jobs.kinds import TrainSpec, kind_of
 from workbench.workspace import Workspace
 
 _HISTORY_ROWS = 50
@@ -137,6 +145,96 @@ def _figures(box: Box) -> None:
 def _action(box: Box, on_import: Callable[[], None], *, stands_out: bool) -> None:
     if st.button(box.action, key=f"strip_{box.name}", type=theme.button_kind(stands_out), width="stretch"):
         on_import() if box.page == elements.HOME else st.switch_page(box.page)
+
+
+def result_picture(workspace: Workspace) -> None:
+    """Draw the newest result with intervals: what each stage of a study was worth, else the arms with scores."""
+    report = newest_report(workspace)
+    if report is not None:
+        with st.container(border=True):
+            with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+                st.subheader(plain(report["title"]), anchor=False)
+                query = {state.TRAIN_VIEW: "Studies", state.STUDY: str(report["study"])}
+                st.page_link(elements.TRAIN, label="The study", icon=":material/grid_on:", query_params=query)
+            effects_view(report, key="home_effects")
+        return
+    scores = workspace.store.scores.matrix()
+    if not scores.empty:
+        arms_view(workspace, scores, encoder_names(workspace))
+
+
+@st.cache_data(ttl=60, show_spinner=False)
+def _sizes(root: str, parts: tuple[str, ...]) -> dict[str, int]:
+    """Return the bytes of each part of a workspace, and of all of it under ""."""
+    sizes = dict.fromkeys(parts, 0) | {"": 0}
+    for folder, _, files in os.walk(root):
+        part = Path(folder).relative_to(root).parts[:1]
+        for name in files:
+            with suppress(OSError):
+                size = (Path(folder) / name).lstat().st_size
+                sizes[""] += size
+                if part and part[0] in sizes:
+                    sizes[part[0]] += size
+    return sizes
+
+
+def space_on_disk(workspace: Workspace) -> None:
+    """Draw what the workspace takes on disk, and offer to free what is not needed for its results."""
+    sizes = _sizes(str(workspace.root), ("jobs", "vectors", "snapshots", "studies"))
+    weights = {
+        job.job_id: size
+        for job in workspace.jobs.of(TrainSpec)
+        if job.state in ("finished", "cancelled")
+        if (size := sum(path.stat().st_size for path in weight_files(workspace.jobs.output(job.job_id, ""))))
+    }
+    st.subheader("Space on disk", anchor=False)
+    parts = [("vectors", "cached vectors"), ("jobs", "jobs"), ("snapshots", "snapshots"), ("studies", "studies")]
+    words = ", ".join(f"{_megabytes(sizes[name])} {label}" for name, label in parts if sizes[name] >= 1e5)
+    st.caption(f"{_megabytes(sizes[''])} in this workspace{f': {words}' if words else ''}.")
+    with st.container(horizontal=True):
+        with st.popover("Free it", icon=":material/cleaning_services:", disabled=not (weights or sizes["vectors"])):
+            if sizes["vectors"]:
+                st.caption("Cached vectors are computed again when they are needed.")
+                st.button(
+                    f"Delete {_megabytes(sizes['vectors'])} of vectors",
+                    key="free_vectors",
+                    on_click=_freed,
+                    args=(delete_vectors, workspace),
+                )
+            if weights:
+                names = {job.job_id: job.title for job in workspace.jobs.of(TrainSpec)}
+                chosen = st.multiselect(
+                    "Weights of runs",
+                    list(weights),
+                    format_func=lambda run_id: f"{names[run_id]} ({_megabytes(weights[run_id])})",
+                    key="free_runs",
+                    placeholder="Choose runs",
+                    help="Curve, scores, predictions and settings stay; to use the encoder again, train it again.",
+                )
+                freed = _megabytes(sum(weights[run_id] for run_id in chosen))
+                st.button(
+                    f"Delete {freed} of weights for good",
+                    key="free_weights",
+                    disabled=not chosen,
+                    on_click=_weights_freed,
+                    args=(workspace, tuple(chosen)),
+                )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
+
+
+def _freed(act: Callable[..., Any], workspace: Workspace, **named: Any) -> None:
+    with errors_shown():
+        st.toast(f"{_megabytes(act(workspace, **named)['freed_bytes'])} freed.")
+    _sizes.clear()
+
+
+def _weights_freed(workspace: Workspace, run_ids: tuple[str, ...]) -> None:
+    for run_id in run_ids:
+        _freed(delete_weights, workspace, run_id=run_id)
+    st.session_state.pop("free_runs", None)
 
 
 def job_list(workspace: Workspace) -> None:
