@@ -14,6 +14,7 @@ from workbench import state
 from workbench.components import elements
 from workbench.components.elements import plain
 from workbench.components.job_progress import running_now
+from workbench.components.loop import loop_strip
 from workbench.paths import ASSETS
 from workbench.workspace import Workspace, current_workspace
 
@@ -26,6 +27,8 @@ class PageEntry:
     title: str
     icon: str
     purpose: str
+    choices: tuple[str, ...] = ()
+    """Names in its address of what may be chosen before, here or on another page; links to it carry them."""
 
 
 PAGES: Final[tuple[PageEntry, ...]] = (
@@ -37,36 +40,42 @@ PAGES: Final[tuple[PageEntry, ...]] = (
         "Generate",
         ":material/edit_note:",
         "Write a positive and a hard negative for each premise, refined against the opposite instruction.",
+        (state.CORPUS, state.ATTEMPT, state.GENERATE_VIEW),
     ),
     PageEntry(
         elements.CURATE,
         "Curate",
         ":material/rule:",
         "Judge triplets, set the rule that keeps them, accept or reject single ones, freeze a snapshot.",
+        (state.ATTEMPT, state.JUDGE, state.AMONG, state.VIEW, state.RULE, state.FILTER),
     ),
     PageEntry(
         elements.TRAIN,
         "Train",
         ":material/model_training:",
         "Train an encoder on a snapshot, with false negatives masked by a guide model.",
+        (state.SNAPSHOT, state.RUN, state.STUDY, state.TRAIN_VIEW),
     ),
     PageEntry(
         elements.EVALUATE,
         "Evaluate",
         ":material/leaderboard:",
         "Compare encoders on semantic textual similarity, on transfer tasks and in retrieval.",
+        (state.CANDIDATE, state.ENCODER, state.TASK, state.BASELINE, state.COMPARED, state.EVALUATE_VIEW),
     ),
     PageEntry(
         elements.EMBEDDING_MAP,
         "Embedding map",
         ":material/scatter_plot:",
         "See where an encoder puts premises, positives and hard negatives.",
+        (state.MAP, state.TRIPLET),
     ),
     PageEntry(
         elements.ERRORS,
         "Errors",
         ":material/troubleshoot:",
         "Find the sentence pairs that an encoder ranks most differently from people.",
+        (state.ENCODER, state.TASK, state.SLICE, state.BASELINE, state.ERRORS_VIEW),
     ),
 )
 _SIDEBAR_PX: Final = 210
@@ -111,9 +120,12 @@ def begin(title: str) -> Workspace:
     with st.sidebar:
         with st.container(gap="xxsmall"):
             for entry in PAGES:
-                st.page_link(entry.file, label=entry.title, icon=entry.icon, width="stretch")
+                chosen = state.chosen(entry.choices)
+                st.page_link(entry.file, label=entry.title, icon=entry.icon, width="stretch", query_params=chosen)
         st.caption(f"Workspace **{plain(workspace.root.name)}**", help=plain(str(workspace.root)))
         running_now(workspace)
     st.title(title, anchor=False)
     st.caption(page.purpose)
+    if page.file != elements.HOME:
+        loop_strip(workspace, title)
     return workspace

@@ -37,6 +37,8 @@ OMEGA: Final = "omega"
 GRID: Final = "grid"
 ASKED: Final = "asked"
 OUTCOME: Final = "outcome"
+RULE: Final = "rule"
+FILTER: Final = "filter"
 SLICE: Final = "slice"
 BASELINE: Final = "baseline"
 COMPARED: Final = "compared"
@@ -55,6 +57,7 @@ _LONGEST_NAME: Final = 40
 _PREFIX: Final = "shared_"
 _NEXT: Final = f"{_PREFIX}next_"
 _ADDRESS: Final = f"{_PREFIX}address"
+_CHOSEN: Final = f"{_PREFIX}chosen"
 _OVERTAKEN_S: Final = 1.0
 
 
@@ -85,6 +88,7 @@ def follow_address(page: str) -> None:
         if known.get(name) != now.get(name):
             st.session_state[_PREFIX + name] = now.get(name)
             st.session_state[_NEXT + name] = now.get(name, "")
+            st.session_state[_CHOSEN] = {**st.session_state.get(_CHOSEN, {}), name: now.get(name)}
     st.session_state[_ADDRESS] = _Address(page, now, now)
 
 
@@ -109,9 +113,21 @@ def remember(name: str, value: str | None) -> None:
         st.query_params.pop(name, None)
     elif st.query_params.get(name) != value:
         st.query_params[name] = value
+    st.session_state[_CHOSEN] = {**st.session_state.get(_CHOSEN, {}), name: value}
     left, now = st.session_state.get(_ADDRESS), st.query_params.to_dict()
     if isinstance(left, _Address) and now != before:
         st.session_state[_ADDRESS] = _Address(left.page, now, before)
+
+
+def chosen(names: Sequence[str]) -> dict[str, str]:
+    """Return what was chosen under these names, for the address of a link."""
+    made = st.session_state.get(_CHOSEN, {})
+    return {name: made[name] for name in names if made.get(name)}
+
+
+def coming(name: str) -> str | None:
+    """Return, once, what Back, a link or `select` has set; "" where it was taken out, None where nothing was set."""
+    return st.session_state.pop(_NEXT + name, None)
 
 
 def keep(name: str, value: str) -> None:
@@ -132,40 +148,42 @@ def pick(
     name: str,
     names: Mapping[str, str] | None = None,
     help: str | None = None,
+    first: str = "",
 ) -> str | None:
     """Draw a selectbox over ids; a choice that somebody makes is kept in the URL.
 
-    An id of the URL that is not among them falls back to the first one, with a note.
+    An id of the URL that is not among them falls back to the one to begin with, with a note.
+    first: the id to begin with when neither URL nor session names one; by default the first.
     """
     ids = list(options)
     if not ids:
         return None
     key = f"pick_{name}"
     is_unknown = key not in st.session_state and st.query_params.get(name, ids[0]) not in ids
-    shown, is_set = _start(name, key, ids, ids[0])
+    shown, is_set = _start(name, key, ids, first if first in ids else ids[0])
     # A selectbox answers with the chosen words: of two equal names it would always mean the first.
     titles = dict(zip(ids, numbered([(names or {}).get(option, option) for option in ids]), strict=True))
     chosen = st.selectbox(label, ids, ids.index(shown), format_func=titles.__getitem__, key=key, help=help)
     if is_unknown:
         st.caption("The address names one that is not in this workspace; this one is shown instead.")
-    _chosen(name, chosen, is_new=is_set or chosen != shown)
+    _take(name, chosen, is_new=is_set or chosen != shown)
     return chosen
 
 
 def _start(name: str, key: str, options: Sequence[str], first: str) -> tuple[str, bool]:
     """Return the option that a picker begins with, and whether a page has just set it."""
-    coming = st.session_state.pop(_NEXT + name, None)
-    if coming in options:
-        st.session_state[key] = coming
-    elif coming == "":
+    found = coming(name)
+    if found in options:
+        st.session_state[key] = found
+    elif found == "":
         st.session_state[key] = first
     elif st.session_state.get(key) not in options:
         st.session_state.pop(key, None)
     wanted = recall(name)
-    return (wanted if wanted in options else first), coming in options
+    return (wanted if wanted is not None and wanted in options else first), found in options
 
 
-def _chosen(name: str, chosen: str, *, is_new: bool) -> None:
+def _take(name: str, chosen: str, *, is_new: bool) -> None:
     """Put a choice into the URL; what a page begins with stays out of it, as each change is a step of Back."""
     if is_new:
         remember(name, chosen)
@@ -196,7 +214,7 @@ def tabs(options: Sequence[str], *, name: str, first: str = "") -> str:
     key = f"tabs_{name}"
     start, is_set = _start(name, key, options, first or options[0])
     chosen = st.segmented_control(name, options, default=start, key=key, required=True, label_visibility="collapsed")
-    _chosen(name, str(chosen), is_new=is_set or chosen != start)
+    _take(name, str(chosen), is_new=is_set or chosen != start)
     return str(chosen)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.pages.browsing import Browser, Page, expect, go_to, opened, served, settled, tab
 from tests.pages.conftest import PAGES
-from tests.pages.filled import TASKS, TRIPLETS, fill, finished_job
+from tests.pages.filled import TASKS, TRIPLETS, fill, finished_job, triplet_row
 from tests.pages.gallery import FAULTS, drawn
 from workbench.jobs.folder import JobFolder, JobRecord, Status
 from workbench.workspace import Workspace
@@ -29,6 +29,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with Workspace(root) as workspace:
         fill(workspace)
         own_task(workspace)
+        written_last(workspace)
         cancelled_study(workspace)
     with served(root) as address:
         yield address
@@ -40,6 +41,13 @@ def own_task(workspace: Workspace) -> None:
     job_id = "20260101-000500-000-evaluate-ffff"
     finished_job(workspace, job_id, "evaluate", [score | {"job_id": job_id}], total=1)
     workspace.wait(job_id, timeout_s=20)
+
+
+def written_last(workspace: Workspace) -> None:
+    """A generation run of one triplet that nobody has judged."""
+    attempt_id = "20260102-000000-000-generate-bbbb"
+    finished_job(workspace, attempt_id, "generate", [triplet_row(attempt_id, 3, "The last premise.")], total=1)
+    workspace.wait(attempt_id, timeout_s=20)
 
 
 def cancelled_study(workspace: Workspace) -> None:
@@ -133,3 +141,52 @@ def test_back_goes_back(filled: str, page: Page) -> None:
         settled(page)
     page.reload()
     expect(page.get_by_role("radio", name="Rule")).to_be_checked()
+
+
+def test_rule_and_filters_survive_a_reload(filled: str, page: Page) -> None:
+    """Both were lost: a link to a filtered list opened the whole list, with the default rule."""
+    opened(page, f"{filled}/curate", "Curate")
+    settled(page)
+    alpha = page.get_by_test_id("stSlider").first.get_by_role("slider")
+    alpha.focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(re.compile("rule=3.2%2C3%2C0.1"))
+    kept = page.get_by_test_id("stMetricValue").first.inner_text()
+    page.reload()
+    expect(alpha).to_have_value("3.2")
+    expect(page.get_by_test_id("stMetricValue").first).to_have_text(kept)
+    page.get_by_role("radio", name="List").click()
+    page.get_by_placeholder("in any sentence").fill("number 3")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("filter="))
+    expect(page.get_by_text("1 to 1 of 1", exact=True)).to_be_visible()
+    page.reload()
+    expect(page.get_by_placeholder("in any sentence")).to_have_value("number 3")
+    expect(page.get_by_text("1 to 1 of 1", exact=True)).to_be_visible()
+    page.get_by_role("radio", name="Snapshots").click()
+    go_to(page, "Errors")
+    go_to(page, "Curate")
+    expect(page).to_have_url(re.compile("filter=.*rule=|rule=.*filter="))
+
+
+def test_the_loop_leads_to_its_rows(filled: str, page: Page) -> None:
+    """Curate opened on the run written last, one unjudged triplet, and nothing led from a stage to the next."""
+    opened(page, f"{filled}/evaluate", "Evaluate")
+    loop = page.locator(".st-key-loop")
+    for stage in ("Premises 12", f"Replies {TRIPLETS}", "Kept 8", "Masked 2.00%", "Score 75.00", "Errors 60"):
+        expect(loop.get_by_role("link", name=stage)).to_be_visible()
+    loop.get_by_role("link", name=f"Replies {TRIPLETS}").click()
+    expect(page.get_by_role("heading", name="Curate", exact=True)).to_be_visible()
+    expect(page.get_by_role("radio", name="List")).to_be_checked()
+    expect(page.get_by_text(f"1 to {TRIPLETS} of {TRIPLETS}", exact=True)).to_be_visible()
+    loop.get_by_role("link", name="Next: find its worst slice").click()
+    expect(page.get_by_role("heading", name="Errors", exact=True)).to_be_visible()
+    expect(page).to_have_url(re.compile("encoder=20260101-000200-000-train-cccc"))
+    expect(page.get_by_text("Rank error over gold score")).to_be_visible()
+
+
+def test_home_says_what_is_best_and_what_lies_on_the_disk(filled: str, page: Page) -> None:
+    opened(page, filled, "Home")
+    expect(page.get_by_role("heading", name="Space on disk")).to_be_visible()
+    expect(page.get_by_text(re.compile("MB in this workspace"))).to_be_visible()

@@ -1,7 +1,10 @@
 """What is chosen on Curate: rule, filters of the list, and the row above the queue; and the annotators' agreement."""
 
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
 from itertools import combinations
+from math import isfinite
 from typing import Any, Final
 
 import pandas as pd
@@ -27,6 +30,13 @@ STEP: Final[float] = setting_of(CurationRule, "alpha").step or 0.05
 _ANY: Final = "any"
 _DECISIONS: Final = [_ANY, "undecided", "decided", "accept", "reject", "swap", "edit"]
 _FULL: Final = (0.0, 5.0)
+_FILTERS: Final = ("text", "regex", "outcome", "decision", "source", "annotator", "duplicates", "a", "b", "rule")
+_EMPTY: Final[dict[str, Any]] = {
+    **dict.fromkeys(("text", "annotator"), ""),
+    **dict.fromkeys(("outcome", "decision", "source"), _ANY),
+    **dict.fromkeys(("a", "b"), _FULL),
+}
+"""What the fields of these filters show when they leave everything in."""
 _ORDERS: dict[Order, str] = {
     "arrival": "In order of arrival",
     "border": "Nearest to the rule's border first",
@@ -41,22 +51,69 @@ _ORDERS: dict[Order, str] = {
 
 def open_list(**values: Any) -> None:
     """Show the list with only these filters: text, outcome, decision, a, b, rule. For callbacks."""
-    for name in ("text", "regex", "outcome", "decision", "source", "annotator", "duplicates", "a", "b", "rule"):
-        st.session_state.pop(f"list_{name}", None)
-    for name, value in values.items():
-        st.session_state[f"list_{name}"] = value
+    state.select(state.FILTER, _written(values))
     st.session_state["list_page"] = 0
     state.select(state.VIEW, "List")
 
 
+def _written(values: Mapping[str, Any]) -> str:
+    """Return filters as they stand in the address; empty without one."""
+    used = {name: value for name, value in values.items() if value and value != _ANY and tuple(_pair(value)) != _FULL}
+    return json.dumps(used, separators=(",", ":"), ensure_ascii=False) if used else ""
+
+
+def _pair(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _read(text: str) -> dict[str, Any]:
+    """Return the filters of an address; what makes no sense there is no filter."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    read: dict[str, Any] = {}
+    for name, value in found.items():
+        numbers = [one for one in _pair(value) if isinstance(one, int | float) and isfinite(one)]
+        if name in ("text", "source", "annotator") and isinstance(value, str):
+            read[name] = value
+        elif (name == "outcome" and value in list(Outcome)) or (name == "decision" and value in _DECISIONS):
+            read[name] = value
+        elif name in ("regex", "duplicates") and value is True:
+            read[name] = value
+        elif name in ("a", "b") and len(numbers) == 2 and 0 <= numbers[0] <= numbers[1] <= _FULL[1]:
+            read[name] = tuple(map(float, numbers))
+        elif name == "rule" and len(numbers) == 4:
+            read[name] = (*map(float, numbers[:3]), bool(numbers[3]))
+    return read
+
+
+def _follow_address() -> None:
+    """Set the filters to those of the address, where they come from there or were not drawn before."""
+    found = state.coming(state.FILTER)
+    if found is None and "list_text" in st.session_state:
+        return
+    values = _read(state.recall(state.FILTER) or "" if found is None else found)
+    for name in _FILTERS:
+        st.session_state.pop(f"list_{name}", None)
+        if name in values or name in _EMPTY:
+            st.session_state[f"list_{name}"] = values.get(name, _EMPTY.get(name))
+
+
 def list_filters(workspace: Workspace, scope: Scope) -> TripletFilter:
-    """Draw the filters; return the chosen ones."""
+    """Draw the filters, which stand in the address; return the chosen ones."""
+    _follow_address()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input("Text", key="list_text", placeholder="in any sentence", icon=":material/search:")
         outcome = st.selectbox("Outcome", [_ANY, *map(str, Outcome)], key="list_outcome")
         decision = st.selectbox("Decision", _DECISIONS, key="list_decision")
         with st.popover("More filters", icon=":material/tune:"):
             more = _more(workspace, scope)
+    written = _written({name: st.session_state.get(f"list_{name}") for name in _FILTERS})
+    if written != (state.recall(state.FILTER) or ""):
+        state.remember(state.FILTER, written or None)
     is_pattern = more.pop("regex")
     words = text.strip()
     return TripletFilter(
@@ -75,6 +132,8 @@ def _more(workspace: Workspace, scope: Scope) -> dict[str, Any]:
     found: dict[str, Any] = {"regex": st.toggle("Text is a regular expression", key="list_regex")}
     found["duplicates"] = st.toggle("Only exact duplicates", key="list_duplicates")
     sources = workspace.store.triplets.sources(list(scope.attempt_ids))
+    if st.session_state.get("list_source") not in sources:
+        st.session_state["list_source"] = _ANY
     source = st.selectbox("Source", [_ANY, *sources], key="list_source")
     found["source"] = "" if source == _ANY else source
     annotator = st.text_input("Annotator", key="list_annotator")
@@ -92,9 +151,23 @@ def _more(workspace: Workspace, scope: Scope) -> dict[str, Any]:
 
 
 def current_rule() -> CurationRule:
-    """Return the rule that the sliders show or last showed; views without sliders use it too."""
+    """Return the rule that the sliders show or last showed, else that of the address; all views use it."""
+    found = state.coming(state.RULE)
+    if found is None and not any(f"rule_{name}" in st.session_state for name in settings_of(CurationRule)):
+        found = state.recall(state.RULE)
+    if found is not None:
+        set_rule(_rule_from(found))
     shown = {name: st.session_state.get(f"rule_{name}") for name in settings_of(CurationRule)}
     return CurationRule(**{name: value for name, value in shown.items() if value is not None})
+
+
+def _rule_from(text: str) -> CurationRule:
+    """Return the rule of an address, 3,1.5,0.1; the default for anything else."""
+    try:
+        alpha, beta, gamma = (float(part) for part in text.split(","))
+        return CurationRule(alpha, beta, gamma)
+    except ValueError:
+        return CurationRule()
 
 
 def set_rule(rule: CurationRule) -> None:
@@ -108,7 +181,11 @@ def rule_sliders(workspace: Workspace) -> CurationRule:
     saved = read_notes(workspace.root).rules
     st.segmented_control("Start from", [*RULE_PRESETS, *saved], key="rule_preset", on_change=_use, args=(saved,))
     shown = asdict(current_rule())
-    return CurationRule(**settings_form(CurationRule, list(shown), shown, key="rule", columns=1))
+    rule = CurationRule(**settings_form(CurationRule, list(shown), shown, key="rule", columns=1))
+    written = "" if rule == CurationRule() else ",".join(f"{value:g}" for value in astuple(rule))
+    if written != (state.recall(state.RULE) or ""):
+        state.remember(state.RULE, written or None)
+    return rule
 
 
 def save_rule(workspace: Workspace, rule: CurationRule) -> None:
