@@ -11,9 +11,8 @@ import pandas as pd
 import streamlit as st
 
 from workbench import state, theme
-from workbench.actions.evaluation import weight_files
 from workbench.actions.jobs import overview
-from workbench.actions.models import delete_vectors, delete_weights
+from workbench.actions.models import delete_vectors, delete_weights, weight_files
 from workbench.components import elements
 from workbench.components.elements import ago, count, counted, duration, errors_shown, plain, spearman
 from workbench.components.encoder_comparison import encoder_names, scored_name

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pipeline.statistics import AVERAGE, Interval, resample
+from pipeline.statistics import AVERAGE, Interval, clusters, holm, resample
 from workbench import theme
 from workbench.components.elements import counted, for_chart, plain, shorten
 from workbench.components.encoder_comparison import load_pairs, pairs_path, same_pairs, scored_name
@@ -24,17 +24,17 @@ _SEED: Final = re.compile(r",? *seed \d+$")
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One training set-up: its mean over the compared tasks x 100 with its interval, over all its seeds."""
+    """One training set-up: its mean over the compared tasks and its seeds x 100, and how far it is behind the best."""
 
     name: str
     encoder_ids: tuple[str, ...]
-    mean: Interval
+    mean: float
     behind: Interval
-    """This arm minus the best one; for the best itself zero."""
+    """This arm minus the best one, all arms judged together (Holm); for the best itself zero."""
 
     @property
     def is_tied(self) -> bool:
-        """Whether the interval of the difference to the best arm covers zero."""
+        """Whether this arm is the best or has no clear difference to it."""
         return not self.behind.is_settled
 
 
@@ -93,42 +93,24 @@ def _measured(
     if not predictions:
         return []
     drawn = resample(
-        predictions, {task: first[task]["gold"].to_numpy() for task in tasks}, seed=0, resamples=_RESAMPLES
+        predictions,
+        {task: found["gold"].to_numpy() for task, found in first.items()},
+        linked={name: clusters(of["sentence1"].tolist(), of["sentence2"].tolist()) for name, of in first.items()},
+        seed=0,
+        resamples=_RESAMPLES,
     )
-    best = max(drawn.scores, key=lambda name: drawn.scores[name][AVERAGE])
-    found = [
-        Arm(
-            name,
-            tuple(kept[name]),
-            Interval.of(drawn.scores[name][AVERAGE], drawn.values[name][AVERAGE]).times(100),
-            drawn.difference([name], [best])[AVERAGE].times(100),
-        )
-        for name in drawn.scores
-    ]
-    return sorted(found, key=lambda arm: -arm.mean.value)
+    means = {name: float(np.mean(drawn.scores[name][AVERAGE])) for name in drawn.scores}
+    names = sorted(means, key=lambda name: -means[name])
+    best = names[0]
+    behind = holm([drawn.difference([name], [best])[AVERAGE].times(100) for name in names[1:]])
+    found = zip(names, [Interval(0.0, 0.0, 0.0), *behind], strict=True)
+    return [Arm(name, tuple(kept[name]), 100 * means[name], change) for name, change in found]
 
 
 def arms_figure(arms: list[Arm]) -> theme.Figure:
-    """Draw a point with its interval per arm, best first: blue for the best and what is tied with it, else grey."""
-    figure = theme.chart("Arms, mean over the compared tasks", x="Spearman x 100", y="", height=90 + 34 * len(arms))
-    for place, arm in enumerate(arms):
-        colour = theme.HUMAN if arm.is_tied else theme.INK
-        figure.add_scatter(
-            x=[arm.mean.value],
-            y=[place],
-            mode="markers",
-            marker={"size": 11, "color": colour},
-            error_x=theme.error_bars(arm.mean, colour),
-            hovertemplate=f"{for_chart(arm.name)}: {_words(arm.mean)}<br>{_words(arm.behind)} to the best"
-            "<extra></extra>",
-        )
-    labels = [f"{for_chart(shorten(arm.name, 44), 50)}{_seeds(arm)}" for arm in arms]
-    figure.update_yaxes(tickvals=list(range(len(arms))), ticktext=labels, range=[len(arms) - 0.5, -0.5])
-    return figure.update_layout(showlegend=False)
-
-
-def _words(found: Interval) -> str:
-    return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+    """Draw each arm's difference to the best with its interval, best first; grey is tied with it."""
+    rows = [(f"{for_chart(shorten(arm.name, 44), 50)}{_seeds(arm)}  {arm.mean:.2f}", arm.behind) for arm in arms]
+    return theme.interval_chart("Arms, best first", x="Spearman x 100, mean of the tasks, minus the best", rows=rows)
 
 
 def _seeds(arm: Arm) -> str:
@@ -140,12 +122,12 @@ def arms_view(workspace: Workspace, scores: pd.DataFrame, names: dict[str, str])
     arms = measured_arms(workspace, scores, names)
     if len(arms) < 2:
         return
-    theme.draw(arms_figure(arms[:_SHOWN]), key="arms", alt="Mean of each arm with its interval")
+    theme.draw(arms_figure(arms[:_SHOWN]), key="arms", alt="Difference of each arm to the best with its interval")
     tied = [arm.name for arm in arms[1:] if arm.is_tied]
     words = f"No clear difference to {', '.join(map(plain, tied))}." if tied else "All others are clearly behind."
     tasks = tasks_of_the_mean(scores)
     st.caption(
         f"Best: {plain(arms[0].name)}. {words} Means over {counted(len(tasks), 'task')}; an arm is all runs that "
-        "differ in their seed alone. Intervals (95 %) resample pairs and seeds together, the same for every arm; "
-        "blue arms differ from the best by an interval that covers zero."
+        "differ in their seed alone, whose mean stands beside it. Intervals (95 %) cover pairs, in groups that share "
+        "sentences, and seeds; a grey one is no clear difference to the best, all arms being judged together (Holm)."
     )
