@@ -24,7 +24,7 @@ _SEED: Final = re.compile(r",? *seed \d+$")
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One training set-up: its mean over the compared tasks and its seeds x 100, and how far it is behind the best."""
+    """One training set-up: its mean over compared tasks and seeds x 100, and how far it is behind the best."""
 
     name: str
     encoder_ids: tuple[str, ...]
