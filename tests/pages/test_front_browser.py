@@ -76,6 +76,7 @@ def test_the_content_fills_the_screen_and_nothing_is_cut(filled: str, page: Page
     assert content.evaluate("e => e.getBoundingClientRect().width") > 1150
     assert page.evaluate(FAULTS) == []
     page.set_viewport_size({"width": 420, "height": 860})
+    page.reload()
     drawn(page)
     assert [fault for fault in page.evaluate(FAULTS) if fault.startswith("scrolls sideways")] == []
 
