@@ -128,6 +128,10 @@ def provider(reply: Reply, **options: Any) -> Iterator[tuple[str, Provider]]:
                     batch = kept.batches[path.split("/")[2]]
                     batch["status"] = "cancelling"
                     return self.send(batch)
+                if path == "/chat/completions":
+                    said = {"role": "assistant", "content": (kept.reply(json.loads(data)) or {}).get("content", "")}
+                    choice = {"index": 0, "message": said, "finish_reason": "stop"}
+                    return self.send({"id": "c", "object": "chat.completion", "model": "m", "choices": [choice]})
                 if path != "/batches":
                     return self.send({"error": {"message": "Not Found"}}, 404)
                 made = kept.create(json.loads(data))

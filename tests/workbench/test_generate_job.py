@@ -1,11 +1,13 @@
 """Generation jobs against a scripted server: rows taken over, budgets, failures counted, nothing stale."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from pipeline.generation.prompt_sets import prompt_set
+from tests.servers.batch_server import provider
 from tests.servers.scripted_server import Answer, completion, serving
 from workbench.actions import ACTIONS
 from workbench.jobs.handlers.generation import CompactIds, cleaned_again
@@ -144,3 +146,31 @@ def test_an_imported_hard_negative_that_says_the_positive_again_is_a_copy(real, 
     ACTIONS["import_triplets"](real, path=str(path))
     attempts = real.store.triplets.attempts()
     assert (int(attempts["rows"].sum()), int(attempts["ok"].sum())) == (2, 1)
+
+
+def test_a_run_through_the_batch_api_is_paused_and_resumed_with_each_row_once_and_paid_for_once(real):
+    def reply(body):
+        return {"content": f"Mountains are high, as {len(str(body['messages'][-1]))} people say."}
+
+    with provider(reply, polls=10**6) as (url, kept):
+        settings = {"model": "m", "form": "chat", "batch_api": True, "timeout_s": 5.0, "price_in": 2.0}
+        checked = ACTIONS["add_llm"](real, name="far", url=url, settings=settings)["job_id"]
+        assert real.wait(checked, timeout_s=120).state == "finished"
+        corpus = ACTIONS["import_premises"](real, text="\n".join(TEXTS), name="sea")["corpus_id"]
+        job_id = ACTIONS["start_generate"](real, corpus_id=corpus, config={"llm": "far", "omega": 0.5})["job_id"]
+        until = time.monotonic() + 120
+        while not kept.batches and time.monotonic() < until:
+            time.sleep(0.1)
+        ACTIONS["pause"](real, job_id=job_id)
+        assert real.wait(job_id, timeout_s=60).state == "paused"
+        assert [batch["status"] for batch in kept.batches.values()] == ["in_progress"]
+        kept.polls = 0
+        ACTIONS["resume"](real, job_id=job_id)
+        job = real.wait(job_id, timeout_s=120)
+        assert job.state == "finished", job.message
+        assert len(kept.batches) == 1 and len(kept.charged) == len(set(kept.charged)) == 2 * len(TEXTS)
+    path = real.root / "jobs" / job_id / "journal.jsonl"
+    rows = [row for row in map(json.loads, path.read_text().splitlines()) if row["table"] == "triplets"]
+    assert sorted(row["premise"] for row in rows) == sorted(TEXTS) and {row["contrast"] for row in rows} == {"none"}
+    usage = real.store.llm_usage.of(job_id)
+    assert (usage["calls"], usage["money"]) == (16, pytest.approx(16 * 100 * 2.0 / 1e6 / 2))
