@@ -40,6 +40,8 @@ def text_key(config: GenerationConfig, prompts: PromptSet, entry: LLMEntry) -> s
         parts["server"] = [entry.api, entry.scores_prompts, *entry.left_out, *filter(None, later)]
     else:
         parts["backend"] = _backend(entry)
+    if entry.kind == "gguf" and not is_chat:
+        parts["start"] = "of the vocabulary"  # earlier versions put no BOS in front
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
     return blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
 

@@ -45,8 +45,7 @@ def form_for(entry: LLMEntry, spelling: Spelling, start: tuple[int, ...] = ()) -
     Raises InputError where the chat form is asked for and there is no template.
     """
     if form_of(entry) == "completion":
-        # llama.cpp's completion form puts nothing in front, whatever the vocabulary says.
-        return CompletionForm(spelling, () if entry.kind in ("embedded", "gguf") else start)
+        return CompletionForm(spelling, start)
     return ChatForm(needed_template(entry), spelling, start if entry.kind in ("embedded", "gguf") else ())
 
 

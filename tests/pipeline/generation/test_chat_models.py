@@ -200,3 +200,17 @@ def test_an_unfinished_thought_is_truncated_in_every_engine(tmp_path: Path) -> N
                 for side in (item.positive, item.hard_negative):
                     assert side.raw.startswith("<think>\n") and side.outcome is Outcome.TRUNCATED
                     assert 0 < side.tokens <= 8 and side.text == ""
+
+
+@pytest.mark.parametrize("has_bos", [True, False])
+def test_a_gguf_file_is_asked_in_one_text_that_begins_as_its_vocabulary_says(tmp_path: Path, has_bos: bool) -> None:
+    from llama_cpp import Llama
+
+    path = gguf_of("chatml", folder_of("chatml", tmp_path / "base"), has_bos=has_bos)
+    asked = prompt_set("default").positive.few_shot
+    wanted = Llama(str(path), vocab_only=True, verbose=False).tokenize(
+        (asked.prefix() + asked.tail("Two dogs bark.")).encode(), add_bos=True
+    )
+    with closing(open_llm(LLMEntry("base", "gguf", str(path), form="completion"), threads=1)) as llm:
+        assert llm.prompt_tokens(asked, "Two dogs bark.") == wanted
+        assert len(raws(llm, 0.5)) == len(PREMISES)

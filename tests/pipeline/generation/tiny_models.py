@@ -26,7 +26,7 @@ def folder_of(family: str, folder: Path) -> Path:
     return folder
 
 
-def gguf_of(family: str, folder: Path) -> Path:
+def gguf_of(family: str, folder: Path, *, has_bos: bool = False) -> Path:
     """Write the model in a folder as a GGUF file, float32, with the same tokens and template."""
     path = folder.with_suffix(".gguf")
     tokenizer = tokenizer_of(family)
@@ -51,7 +51,7 @@ def gguf_of(family: str, folder: Path) -> Path:
     writer.add_token_merges(["Ġ Ġ"])
     writer.add_bos_token_id(tokenizer.bos_token_id)
     writer.add_eos_token_id(tokenizer.eos_token_id)
-    writer.add_add_bos_token(False)
+    writer.add_add_bos_token(has_bos)
     writer.add_chat_template(tokenizer.chat_template)
     weights = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).state_dict()
     for name, tensor in weights.items():
