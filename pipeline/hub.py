@@ -158,6 +158,25 @@ def fetch(wanted: HubName, *, download: bool = True) -> Fetched:
     return _found(replace(wanted, revision=commit), Path(folder))
 
 
+def push(folder: Path, repository: str, *, kind: Literal["model", "dataset"], private: bool) -> str:
+    """Upload a folder as a repository, made where there is none; return the address of the commit.
+
+    The login is that of the hub library (`hf auth login` or HF_TOKEN). Settings with folders of this machine stay
+    here. Raises UnreachableError without a network, InputError for a name or a login that the hub does not take.
+    """
+    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", repository) or ".." in repository:
+        raise InputError(f"{repository!r} is not a name on the hub; write OWNER/NAME.")
+    from huggingface_hub import HfApi
+
+    with _plain_errors(HubName(repository, kind=kind), "pushed"):
+        api = HfApi()
+        api.create_repo(repository, repo_type=kind, private=private, exist_ok=True)
+        made = api.upload_folder(
+            repo_id=repository, folder_path=folder, repo_type=kind, ignore_patterns=["train_config.json", ".*"]
+        )
+    return str(made.commit_url)
+
+
 def _found(name: HubName, folder: Path) -> Fetched:
     return Fetched(folder / name.file if name.file else folder, name)
 
@@ -249,7 +268,7 @@ def _bar(name: str, total: int, tell: Tell) -> type:
 
 
 @contextmanager
-def _plain_errors(wanted: HubName) -> Iterator[None]:
+def _plain_errors(wanted: HubName, done: str = "fetched") -> Iterator[None]:
     """Turn what the hub's library raises into an InputError, no network into an UnreachableError."""
     import httpx2
     from huggingface_hub.errors import (
@@ -276,7 +295,7 @@ def _plain_errors(wanted: HubName) -> Iterator[None]:
         ) from error
     except (HfHubHTTPError, OSError, ValueError) as error:
         message = " ".join(str(error).split())[:160]
-        raise InputError(f"{wanted.repository} at {wanted.revision} could not be fetched ({message}).") from error
+        raise InputError(f"{wanted.repository} at {wanted.revision} could not be {done} ({message}).") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """A hub on this machine for tests: the few addresses of the Hugging Face Hub that `datasets` asks for, over HTTP."""
 
+import base64
 import hashlib
 import json
 import threading
@@ -22,6 +23,32 @@ def answer(files: Files, asked: list[str]) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             wanted = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            path = urlsplit(self.path).path
+            if path == "/api/repos/create":
+                made = json.loads(wanted)
+                named = f"{made.get('type', 'model')} {made['organization']}/{made['name']}"
+                asked.append(f"create {named} {made['visibility']}")
+                folder = "" if made.get("type", "model") == "model" else "datasets/"
+                url = f"http://{self.headers['Host']}/{folder}{made['organization']}/{made['name']}"
+                return self.send(200, json.dumps({"url": url}).encode(), True)
+            if path == "/api/validate-yaml":
+                return self.send(200, b'{"errors": [], "warnings": []}', True)
+            if "/preupload/" in path:
+                mode = {"uploadMode": "regular", "shouldIgnore": False}
+                named = [{"path": one["path"]} | mode for one in json.loads(wanted)["files"]]
+                return self.send(200, json.dumps({"files": named}).encode(), True)
+            if "/commit/" in path:
+                kind, owner, name = path.removeprefix("/api/").split("/")[:3]
+                told = [json.loads(line) for line in wanted.splitlines()]
+                sent = [one["value"] for one in told if one["key"] == "file"]
+                content = {one["path"]: base64.b64decode(one["content"]) for one in sent}
+                files[f"{kind}:{owner}/{name}", "pushed"] = content
+                url = (
+                    f"http://{self.headers['Host']}/{'' if kind == 'models' else 'datasets/'}{owner}/{name}/commit/0"
+                )
+                return self.send(
+                    200, json.dumps({"commitUrl": url, "commitOid": "0", "hookOutput": ""}).encode(), True
+                )
             self.reply(with_body=True, wanted=wanted)
 
         def reply(self, *, with_body: bool, wanted: bytes = b"") -> None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +14,7 @@ from huggingface_hub.repocard import metadata_load
 
 from pipeline.durable import write_text
 from pipeline.evaluation.leaderboard import escape_markdown
+from pipeline.records import InputError
 from pipeline.train_config import TrainConfig
 
 _LIBRARIES = ("sentence-transformers", "transformers", "torch")
@@ -127,6 +128,21 @@ def add_scores(folder: Path, scores: Mapping[str, tuple[float, int]]) -> None:
     write_text(path, str(card))
 
 
+def complete_card(folder: Path, *, licence: str, datasets: Sequence[str]) -> None:
+    """Write licence and training sets, as the hub names them, into the card of a folder; what is not given stays.
+
+    Raises InputError for a licence or a data set that cannot be one.
+    """
+    if (licence and not _LICENCE.fullmatch(licence)) or not all(map(_HUB_NAME.fullmatch, datasets)):
+        raise InputError("A licence is a word such as apache-2.0, a data set OWNER/NAME.")
+    path = folder / "README.md"
+    card = ModelCard(path.read_text(encoding="utf-8") if path.is_file() else "", ignore_metadata_errors=True)
+    data: Any = card.data
+    data.license = licence or getattr(data, "license", None)
+    data.datasets = list(datasets) or getattr(data, "datasets", None)
+    write_text(path, str(card))
+
+
 def origin(encoder: str) -> tuple[str | None, str | None]:
     """Return the model on the hub that an encoder comes from and its licence, each None where nothing says so.
 
@@ -136,7 +152,7 @@ def origin(encoder: str) -> tuple[str | None, str | None]:
         return _BASES[encoder], "apache-2.0"
     folder = Path(encoder)
     if not folder.is_dir():
-        name = encoder.partition("@")[0]
+        name = encoder.removeprefix("hub:").partition("@")[0]
         return (name if _HUB_NAME.fullmatch(name) else None), None
     card = _metadata(folder / "README.md")
     config = _json(folder / "config.json")

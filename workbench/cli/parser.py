@@ -205,7 +205,6 @@ def add_stages(commands: Any) -> None:
     folder.add_argument("--retrieval-dir", type=Path, help="folder of retrieval tasks in BEIR's layout")
     folder.add_argument("--transfer-dir", type=Path, help="SentEval's data folder, for its transfer tasks")
     folder.add_argument("--mteb", metavar="NAME", help="a task or benchmark of mteb; its data come from the hub")
-
     scores = command(commands, "scores", "evaluate:show_scores", "show scores, those of one encoder with intervals")
     scores.add_argument("--encoder", help="an encoder with scores: its name, id or folder")
     scores.add_argument("--against", metavar="ENCODER", help="another one, for what the first gains over it")
@@ -327,6 +326,14 @@ def add_exchange(commands: Any) -> None:
     export.add_argument("--form", choices=[form for form in FORMS if form], help="whose names the columns have")
     export.add_argument("--snapshot", help="snapshot of the workspace")
     export.add_argument("--attempt", action="append", help="generation run, repeatable")
+    push = command(commands, "push", "train:push", "push an encoder or a snapshot to the hub, with its card")
+    push.add_argument("repository", help="OWNER/NAME on the hub; made where there is none")
+    what = push.add_mutually_exclusive_group(required=True)
+    what.add_argument("--encoder", help="an encoder of the workspace")
+    what.add_argument("--snapshot", help="snapshot of the workspace")
+    push.add_argument("--public", action="store_true", help="anyone may read a repository that is made now")
+    push.add_argument("--licence", default="", help="as the hub names it, such as apache-2.0 or cc-by-4.0")
+    push.add_argument("--dataset", action="append", help="data set on the hub that an encoder was trained on")
 
 
 def command(commands: Any, name: str, target: str, help: str) -> argparse.ArgumentParser:

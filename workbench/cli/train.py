@@ -2,9 +2,11 @@
 
 import argparse
 import os
+import shutil
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.progress import Progress
@@ -226,3 +228,27 @@ def print_report(report: Report) -> None:
         if effects:
             verdicts = [(item.name, verdict_line(item, last), item.verdict(last)) for item in effects]
             print_table(title, ("", last, "verdict"), verdicts)
+
+
+def push(options: argparse.Namespace) -> None:
+    """Push a copy of an encoder, or a snapshot, with its card completed; nothing of the workspace changes."""
+    from pipeline import hub
+    from pipeline.training.model_card import complete_card
+
+    with tempfile.TemporaryDirectory() as scratch, access(options) as call:
+        folder = Path(scratch) / "pushed"
+        if options.snapshot:
+            call("export_triplets", path=str(folder), snapshot_id=options.snapshot)
+        else:
+            known = {row["name"]: row for row in call("encoders")["encoders"] if row.get("folder")}
+            by_id = {row["encoder_id"]: row for row in known.values()}
+            found = known.get(options.encoder) or by_id.get(options.encoder)
+            if found is None or not any(Path(found["folder"]).rglob("*.safetensors")):
+                names = ", ".join(known) or "none yet"
+                raise InputError(f"There is no encoder {options.encoder!r} with weights to push (there are {names}).")
+            shutil.copytree(found["folder"], folder)
+        complete_card(folder, licence=options.licence, datasets=options.dataset or ())
+        kind: Literal["model", "dataset"] = "dataset" if options.snapshot else "model"
+        url = hub.push(folder, options.repository, kind=kind, private=not options.public)
+    print_line(f"Pushed: {url}")
+    write_json(options.json, {"repository": options.repository, "kind": kind, "commit": url})
