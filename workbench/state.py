@@ -58,7 +58,7 @@ _PREFIX: Final = "shared_"
 _NEXT: Final = f"{_PREFIX}next_"
 _ADDRESS: Final = f"{_PREFIX}address"
 _CHOSEN: Final = f"{_PREFIX}chosen"
-_OVERTAKEN_S: Final = 1.0
+_OVERTAKEN_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)

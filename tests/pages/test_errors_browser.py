@@ -120,6 +120,8 @@ def accept(page: Page) -> None:
     page.get_by_role("button", name="Judge", exact=True).click()
     comes(page, page.get_by_text("Kept by the rule"))
     page.get_by_role("radio", name="keep all").or_(page.get_by_role("button", name="keep all")).click()
+    expect(page.get_by_text(re.compile(r"^100% of \d+ judged"))).to_be_visible()
+    settled(page)
     page.get_by_text("Queue", exact=True).click()
     expect(page.get_by_text(re.compile(r"^0 of \d+ decided"))).to_be_visible()
     for number in (1, 2):

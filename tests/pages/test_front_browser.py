@@ -135,7 +135,7 @@ def test_back_goes_back(filled: str, page: Page) -> None:
         settled(page)
         page.get_by_role("radio", name=view).click()
         expect(page).to_have_url(re.compile(f"view={view}"))
-        page.wait_for_timeout(1200)  # a step back within a second of the last change counts as overtaken
+        page.wait_for_timeout(2200)  # a step back within two seconds of the last change counts as overtaken
     for view in ("List", "Rule"):
         page.go_back()
         expect(page.get_by_role("radio", name=view)).to_be_checked()

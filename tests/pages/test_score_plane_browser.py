@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from pipeline.config import CurationRule
-from tests.pages.browsing import Page, expect, served
+from tests.pages.browsing import Page, expect, served, settled
 from workbench.actions.data import open_sample
 from workbench.paths import ASSETS
 from workbench.workspace import Workspace
@@ -52,6 +52,7 @@ def test_a_line_is_dragged_and_moved_by_key(server: str, page: Page, sample: tup
     number = page.get_by_test_id("stMetricValue").first
     expect(number).to_have_text(kept(scores, 3, 3, 0.1))
     beta = page.locator(".score-plane .beta")
+    settled(page)
     box = beta.locator(".grip").bounding_box()
     x, y, unit = box["x"] + 40, box["y"] + box["height"] / 2, box["width"] / 5
     page.mouse.move(x, y)

@@ -244,7 +244,6 @@ def test_a_shared_triplet_shows_and_builds_on_the_generated_texts(boats, own_wor
         ("bulk accept --where pattern=[ --by ann", "[ is not a regular expression"),
         ("bulk accept --filter [] --by ann", "--filter"),
         ("bulk accept --expected 3 --by ann", "3 triplets were shown and 34 match"),
-        ("list --limit 0", "between 1 and"),
         ("next --by ann --attempt nothing", "no generation run 'nothing'"),
         ("freeze --name x --attempt nothing", "no generation run 'nothing'"),
         ("history nothing", "no triplet nothing"),

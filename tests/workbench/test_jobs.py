@@ -252,12 +252,12 @@ def test_a_torn_last_line_keeps_nobody_waiting(workspace):
     assert ACTIONS["job"](workspace, job_id=job_id)["settled"]
 
 
-def test_a_stop_in_the_middle_of_a_download_pauses_the_job(tmp_path, monkeypatch):
+def test_a_stop_during_a_download_pauses_the_job_after_it(tmp_path, monkeypatch):
     folder = JobFolder(tmp_path / "job")
     folder.create(JobRecord("job", "t", "2026-01-01", FetchPremisesSpec("a/b/c.txt", "", None, "c")), Status())
     folder.ask("pause")
     monkeypatch.delenv("MULTICSR_TEST_HANDLERS", raising=False)
-    monkeypatch.setattr(premise_handlers, "fetch_file", lambda wanted, out, tell: tell(1, 2))
+    monkeypatch.setattr(premise_handlers, "fetch", lambda name: None)
     before = signal.getsignal(signal.SIGTERM)
     try:
         assert worker.main([str(folder.path)]) == 0

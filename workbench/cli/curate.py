@@ -108,7 +108,7 @@ def show_list(options: argparse.Namespace) -> None:
     """List the triplets that match a filter."""
     answer = ask(options, "list_triplets", filter=filter_fields(options), order=options.order, limit=options.limit)
     for triplet in answer["triplets"]:
-        _print_triplet(triplet)
+        _print_triplet(triplet, triplet["decision"])
     print_line(f"{len(answer['triplets'])} of {answer['total']} matching triplets.")
     write_json(options.json, answer)
 
@@ -226,8 +226,8 @@ def _number(text: str) -> float | str:
         return text
 
 
-def _print_triplet(triplet: dict[str, Any]) -> None:
-    print_line(f"{triplet['triplet_id']}{', ' + triplet['decision'] if triplet.get('decision') else ''}")
+def _print_triplet(triplet: dict[str, Any], decision: str | None = None) -> None:
+    print_line(f"{triplet['triplet_id']}, {decision}" if decision else triplet["triplet_id"])
     for side in _SENTENCES:
         print_line(f"  {side.replace('_', ' ')}: {triplet[side] or ''}")
     for judge_id, scores in triplet.get("scores", {}).items():
