@@ -23,7 +23,8 @@ ROLE_HEADER: Final = "x-multicsr-role"
 """Header of the role, set by the gate on every request that it lets through; one from outside is dropped."""
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _TOKENS_FILE: Final = "session.json"
-_WITH_THEIR_OWN_TOKEN: Final = ("/api/", "/mcp")
+_WITH_THEIR_OWN_TOKEN: Final = frozenset({"/api/health", "/api/call", "/mcp"})
+"""Whole paths, not prefixes: under a base path such as /api/app every page begins with /api/."""
 _PAGE: Final = """<!doctype html><meta charset="utf-8"><title>MultiCSR</title>
 <body style="font-family: sans-serif; max-width: 32em; margin: 4em auto">
 <h1>A token is needed</h1>
@@ -112,7 +113,7 @@ class Gate:
         host = connection.headers.get("host", "")
         if not access.any_host and _hostname(host) not in LOOPBACK | access.named_hosts:
             return PlainTextResponse("This host name is not served here; name it with serve --host.\n", 403)
-        if scope["path"].startswith(_WITH_THEIR_OWN_TOKEN):
+        if scope["path"] in _WITH_THEIR_OWN_TOKEN:
             return None
         is_safe = scope["type"] == "http" and scope["method"] in ("GET", "HEAD", "OPTIONS")
         if not is_safe and not self._is_own_origin(connection.headers.get("origin"), host):

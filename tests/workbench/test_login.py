@@ -51,7 +51,7 @@ def client(base: str = "", **changes) -> TestClient:
     return TestClient(app, base_url="http://localhost", follow_redirects=False)
 
 
-@pytest.mark.parametrize("base", ["", "/lab/app"])
+@pytest.mark.parametrize("base", ["", "/lab/app", "/api/app", "/mcp"])
 @pytest.mark.parametrize("role", ["owner", "annotator"])
 def test_the_token_of_the_address_becomes_a_cookie(role, base):
     with client(base) as browser:

@@ -276,14 +276,17 @@ def _answer(workspace: Workspace, corpus_id: str) -> Answer:
 
 
 def _rows(corpus_id: str, frame: pd.DataFrame) -> Iterator[Row]:
-    for position, text in enumerate(frame["premise"].drop_duplicates()):
+    places = {text: position for position, text in enumerate(frame["premise"].drop_duplicates())}
+    for text, position in places.items():
         place = {"corpus_id": corpus_id, "position": position}
         yield {"table": "premises", "premise_id": text_id(text), "text": text} | place
     for omega, part in frame.groupby("omega", sort=True):
         attempt_id = attempt_of(corpus_id, omega)
         named = {"name": f"sample, omega {omega:g}", "origin": SAMPLE_CORPUS.name, "duplicates": 0, "rejected": {}}
         yield {"table": "imports", "import_id": attempt_id, "kind": "triplets", "created_at": now()} | named
-        for row in part.to_dict("records"):
+        # In the order of the premises, as studies take them: a run on a snapshot is then the same as a study's cell.
+        in_order = part.sort_values("premise", key=lambda texts: texts.map(places), kind="stable")
+        for row in in_order.to_dict("records"):
             yield from _triplet(attempt_id, row)
 
 
