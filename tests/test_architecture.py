@@ -20,6 +20,7 @@ MAY_USE_STREAMLIT = (
     "workbench.theme",
     "workbench.components",
     "workbench.server",
+    "workbench.page_messages",
 )
 MAY_LOAD_MODELS = ("workbench.jobs.handlers", "workbench.doctor.probe")
 LONGEST_FILE_LINES = 350

@@ -28,6 +28,7 @@ from workbench.actions import ACTIONS, call_action
 from workbench.actions import call as call_of_actions
 from workbench.components import elements
 from workbench.login import LOOPBACK, Access, Gate, session_tokens
+from workbench.page_messages import PageMessages
 from workbench.paths import ENTRY_PAGE
 from workbench.workspace import announce, close_current_workspace, current_workspace, withdraw
 
@@ -174,7 +175,7 @@ def application(access: Access) -> st.App:
     return st.App(
         str(ENTRY_PAGE),
         lifespan=lifespan,
-        middleware=[Middleware(Gate, access=access)],
+        middleware=[Middleware(Gate, access=access), Middleware(PageMessages)],
         on_script_error=_show_sentence,
         routes=[
             Route("/api/health", health, methods=["GET"]),

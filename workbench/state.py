@@ -1,9 +1,8 @@
 """Session keys and URL parameters that pages share: their names, and the only code that reads or sets them."""
 
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import streamlit as st
@@ -58,7 +57,6 @@ _PREFIX: Final = "shared_"
 _NEXT: Final = f"{_PREFIX}next_"
 _ADDRESS: Final = f"{_PREFIX}address"
 _CHOSEN: Final = f"{_PREFIX}chosen"
-_OVERTAKEN_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,6 @@ class _Address:
     query: dict[str, str]
     before: dict[str, str]
     """The query before the last change that a page made."""
-    changed_at: float = field(default_factory=time.monotonic)
 
 
 def follow_address(page: str) -> None:
@@ -80,16 +77,30 @@ def follow_address(page: str) -> None:
     """
     now, left = st.query_params.to_dict(), st.session_state.get(_ADDRESS)
     known = left.query if isinstance(left, _Address) and left.page == page else {}
-    if isinstance(left, _Address) and left.page == page and now == left.before != left.query:
-        # A click that overtakes the change of the address comes with the old one.
-        if time.monotonic() - left.changed_at < _OVERTAKEN_S:
-            return
+    if isinstance(left, _Address) and left.page == page and now == left.before != left.query and not _is_back():
+        return  # a click that overtakes the change of the address comes with the old one
     for name in sorted(known.keys() | now.keys()):
         if known.get(name) != now.get(name):
             st.session_state[_PREFIX + name] = now.get(name)
             st.session_state[_NEXT + name] = now.get(name, "")
             st.session_state[_CHOSEN] = {**st.session_state.get(_CHOSEN, {}), name: now.get(name)}
     st.session_state[_ADDRESS] = _Address(page, now, now)
+
+
+def _is_back() -> bool:
+    """Whether Back or Forward leads here."""
+    ctx = get_script_run_ctx(suppress_warning=True)
+    return ctx is not None and ctx.is_history_navigation
+
+
+def acknowledge_address() -> None:
+    """Note that the page has taken in the last change of its address: an earlier one is from now on what is meant.
+
+    For parts that redraw themselves, whose messages bring the address that the browser shows.
+    """
+    left = st.session_state.get(_ADDRESS)
+    if isinstance(left, _Address) and st.query_params.to_dict() == left.query:
+        st.session_state[_ADDRESS] = _Address(left.page, left.query, left.query)
 
 
 def role() -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages.browsing import JOB_MS, Browser, Page, comes, expect, go_to, opened, served
+from tests.pages.browsing import JOB_MS, Browser, Page, comes, expect, go_to, opened, served, settled
 from tests.pages.filled import TRICKY, fill
 from workbench.workspace import close_current_workspace, current_workspace
 
@@ -126,8 +126,10 @@ def curate(page: Page) -> None:
     page.get_by_text("Queue", exact=True).click()
     expect(page.get_by_text(re.compile(r"^0 of \d+ decided"))).to_be_visible()
     expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    settled(page)
     page.keyboard.press("a")
     expect(page.get_by_text(re.compile(r"^1 of \d+ decided"))).to_be_visible()
+    settled(page)
     page.keyboard.press("z")
     expect(page.get_by_text(re.compile(r"^0 of \d+ decided"))).to_be_visible()
     page.get_by_text("Rule", exact=True).click()

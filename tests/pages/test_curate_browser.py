@@ -12,15 +12,25 @@ from sklearn.metrics import cohen_kappa_score
 
 from tests.pages.browsing import JOB_MS, Browser, Page, expect, opened, served, settled, tab
 from tests.workbench.store_samples import add_import
+from workbench.components.job_progress import IDLE_SECONDS
 from workbench.store.files import CurationNotes, write_notes
 from workbench.workspace import close_current_workspace, current_workspace
 
 pytestmark = pytest.mark.browser
 
-TRIPLETS, DECIDED = 34, 30
+TRIPLETS, DECIDED = 14, 10
 KEYS = {"a": "accept", "x": "reject", "s": "swap", "2": "reject"}
 ANN = [("a", "x", "a", "s", "2")[number % 5] for number in range(DECIDED)]
 BOB = [("a", "x", "x")[number % 3] for number in range(DECIDED)]
+KNOW_TIMERS = """
+    window.timers = [];
+    const start = window.setInterval;
+    window.setInterval = (act, ms, ...rest) => { window.timers.push([act, ms]); return start(act, ms, ...rest); };
+"""
+PRESS_BEFORE_TIMER = """(button, ms) => {
+    button.click();
+    window.timers.filter((timer) => timer[1] === ms).forEach((timer) => timer[0]());
+}"""
 
 
 @pytest.fixture
@@ -54,20 +64,21 @@ def press(page: Page, keys: list[str], start: int = 0) -> None:
 
 
 def test_two_annotators_by_keyboard(address: str, own_workspace: Path, browser: Browser, page: Page) -> None:
+    page.add_init_script(KNOW_TIMERS)
     opened(page, f"{address}/curate?view=Queue&annotator=ann", "Curate")
     expect(page.get_by_text("means it must be true")).to_be_visible()
     decided(page, 0)
-    press(page, ANN[:15])
+    press(page, ANN[:5])
     page.reload()
-    decided(page, 15)
-    press(page, ANN[15:], start=15)
+    decided(page, 5)
+    press(page, ANN[5:], start=5)
     page.keyboard.press("z")
     decided(page, DECIDED - 1)
     page.keyboard.press("y")
     decided(page, DECIDED)
     page.keyboard.press("e")
     settled(page)
-    page.get_by_label("Positive", exact=True).fill("A boat, number thirty, puts to sea; x and a are only letters.")
+    page.get_by_label("Positive", exact=True).fill("A boat, number ten, puts to sea; x and a are only letters.")
     page.keyboard.press("Control+Enter")
     decided(page, DECIDED + 1)
 
@@ -96,9 +107,16 @@ def bulk_and_back(page: Page) -> None:
     for left in (DECIDED + 1, DECIDED, DECIDED - 1):
         page.keyboard.press("z")
         decided(page, left)
-    for left in range(DECIDED - 2, -1, -1):
+    press_before_timer(page, "Undo")
+    decided(page, DECIDED - 2)
+    for left in range(DECIDED - 3, -1, -1):
         page.keyboard.press("z")
         decided(page, left)
+
+
+def press_before_timer(page: Page, button: str) -> None:
+    """Press a button just before the strip of jobs redraws itself, whose message then brings the press as well."""
+    page.get_by_role("button", name=button).evaluate(PRESS_BEFORE_TIMER, IDLE_SECONDS * 1000)
 
 
 def write_anew(page: Page, workspace: Path) -> None:

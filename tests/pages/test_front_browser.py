@@ -135,7 +135,6 @@ def test_back_goes_back(filled: str, page: Page) -> None:
         settled(page)
         page.get_by_role("radio", name=view).click()
         expect(page).to_have_url(re.compile(f"view={view}"))
-        page.wait_for_timeout(2200)  # a step back within two seconds of the last change counts as overtaken
     for view in ("List", "Rule"):
         page.go_back()
         expect(page.get_by_role("radio", name=view)).to_be_checked()
@@ -153,6 +152,7 @@ def test_rule_and_filters_survive_a_reload(filled: str, page: Page) -> None:
     for _ in range(4):
         page.keyboard.press("ArrowRight")
     expect(page).to_have_url(re.compile("rule=3.2%2C3%2C0.1"))
+    settled(page)
     kept = page.get_by_test_id("stMetricValue").first.inner_text()
     page.reload()
     expect(alpha).to_have_value("3.2")

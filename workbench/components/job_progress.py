@@ -5,7 +5,7 @@ from typing import Any, Final, TypeVar
 
 import streamlit as st
 
-from workbench import theme
+from workbench import state, theme
 from workbench.actions.jobs import cancel, finish, pause, resume
 from workbench.components.elements import count, counted, duration, errors_shown, plain
 from workbench.jobs.folder import RESUMABLE, JobView, S
@@ -72,6 +72,7 @@ def running_now(workspace: Workspace) -> None:
     """Draw the strip in the sidebar: every job that runs or waits."""
 
     def draw() -> bool:
+        state.acknowledge_address()
         jobs = _shown_live(workspace)
         for job in jobs:
             st.progress(share(job), text=f"**{plain(_title(job))}**  \n{progress_words(job)}")
