@@ -1,10 +1,12 @@
 """Pages on a workspace of their own, drawn without a browser."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from tests.pages.filled import fill
@@ -23,6 +25,9 @@ PAGES = {
 """File name -> title, written down here a second time on purpose."""
 
 Draw = Callable[..., AppTest]
+
+# Every run of an AppTest looks through all installed packages for components: more than half of its processor time.
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
 
 @pytest.fixture
