@@ -2,6 +2,7 @@
 
 *Test items.* Pairs that share a sentence are not independent: within every task whole clusters of such pairs
 (`clusters`) are drawn with replacement. All arms are scored on the same draw, which makes the comparison paired.
+A task of a single cluster says nothing about other items: its interval has no ends, and neither has the average's.
 *Seeds.* They are few, so they are not resampled: the mean over S seeds is uncertain by their standard deviation
 divided by sqrt(S), times Student's t with S - 1 degrees of freedom.
 *Corpus.* Arms trained on H random halves of the premises vary around the whole corpus as much as it varies around
@@ -85,6 +86,11 @@ class Interval:
         return cls(float(value), float(low), float(high), min(1.0, 2 * float(beyond + 1) / (len(finite) + 1)))
 
     @property
+    def is_known(self) -> bool:
+        """Whether there are ends: a sample of one item or one cluster of items has none."""
+        return bool(np.isfinite(self.low) and np.isfinite(self.high))
+
+    @property
     def is_settled(self) -> bool:
         """Whether the sign of the value is settled: the interval excludes zero, and p, if known, is below 0.05."""
         return (self.low > 0 or self.high < 0) and not self.p >= 1 - LEVEL
@@ -93,6 +99,16 @@ class Interval:
     def verdict(self) -> str:
         """Better, worse or no clear difference."""
         return (BETTER if self.value > 0 else WORSE) if self.is_settled else OPEN
+
+    def range(self, form: str = "+.2f") -> str:
+        """Return the ends in words, "-0.30 to +0.52", or "interval unknown"; form: format of a number."""
+        if not self.is_known:
+            return "interval unknown"
+        return f"{self.low:{form}} to {self.high:{form}}"
+
+    def words(self, form: str = "+.2f") -> str:
+        """Return the value with its ends, "+0.11 (-0.30 to +0.52)"."""
+        return f"{self.value:{form}} ({self.range(form)})"
 
     def ends(self) -> dict[str, float]:
         """Return value, low and high: what there is to say of a score, which is compared with nothing."""
@@ -244,9 +260,13 @@ def drawn_counts(generator: np.random.Generator, clusters_n: np.ndarray, resampl
     """How often each item is drawn when clusters are drawn with replacement, int32 (resamples, items).
 
     clusters_n: int (items,), the cluster of each item from 0; every resample has as many clusters as there are.
+    A single cluster would be the same in every draw, which is no sign of certainty: it is then never drawn, and
+    what is computed from the counts is NaN.
     """
     count = int(clusters_n.max(initial=-1)) + 1
-    counts = np.empty((resamples, len(clusters_n)), dtype=np.int32)
+    counts = np.zeros((resamples, len(clusters_n)), dtype=np.int32)
+    if count < 2:
+        return counts
     for row in counts:
         row[:] = np.bincount(generator.integers(0, count, size=count), minlength=count)[clusters_n]
     return counts
@@ -254,6 +274,8 @@ def drawn_counts(generator: np.random.Generator, clusters_n: np.ndarray, resampl
 
 def multinomial_counts(generator: np.random.Generator, items: int, resamples: int) -> np.ndarray:
     """Draw single items as `drawn_counts` does, with fewer random numbers, int64 (resamples, items); suits few."""
+    if items < 2:
+        return np.zeros((resamples, items), dtype=np.int64)
     return generator.multinomial(items, np.full(items, 1 / items), size=resamples)
 
 
@@ -279,7 +301,8 @@ def mean_interval(scores: Sequence[float], *, level: float = 0.95) -> tuple[floa
 def _scored(values: np.ndarray, gold: "_CentredRanks | None", counts_bn: np.ndarray) -> np.ndarray:
     """Score of one cell in every resample, float64 (resamples,)."""
     if gold is None:
-        return counts_bn @ np.asarray(values, dtype=np.float64) / counts_bn.sum(axis=1)
+        with np.errstate(invalid="ignore"):
+            return counts_bn @ np.asarray(values, dtype=np.float64) / counts_bn.sum(axis=1)
     return gold.correlation(np.asarray(values))
 
 

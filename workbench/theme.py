@@ -124,7 +124,7 @@ def interval_chart(title: str, *, x: str, rows: Sequence[tuple[str, Interval]]) 
             mode="markers",
             marker={"size": 11, "color": colour},
             error_x=error_bars(change, colour),
-            hovertemplate=f"{label}: {change.value:+.2f} ({change.low:+.2f} to {change.high:+.2f})<extra></extra>",
+            hovertemplate=f"{label}: {change.words()}<extra></extra>",
         )
     figure.add_vline(x=0, line={"color": INK, "width": 1})
     labels = [label for label, _ in rows]

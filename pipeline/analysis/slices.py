@@ -233,7 +233,9 @@ def score_slices(
         return []
     inside_ns = np.stack(list(kept.values()), axis=1).astype(np.float64)
     counts_bn = drawn_counts(np.random.default_rng(seed), linked, resamples)
-    drawn_bs = _drawn_means(1 - inside_ns, losses, counts_bn) - _drawn_means(inside_ns, losses, counts_bn)
+    drawn_bs = _drawn_means(1 - inside_ns, losses, counts_bn, linked) - _drawn_means(
+        inside_ns, losses, counts_bn, linked
+    )
     means = [(float(losses[inside].mean()), float(losses[~inside].mean())) for inside in kept.values()]
     found = holm([Interval.of(rest - own, drawn_bs[:, i], level) for i, (own, rest) in enumerate(means)])
     rows = []
@@ -283,7 +285,7 @@ def slice_changes(
         return []
     inside_ns = np.stack(list(kept.values()), axis=1).astype(np.float64)
     counts_bn = drawn_counts(np.random.default_rng(seed), linked, resamples)
-    drawn_bs = _drawn_means(inside_ns, gained, counts_bn)
+    drawn_bs = _drawn_means(inside_ns, gained, counts_bn, linked)
     changes = holm([Interval.of(gained[o].mean(), drawn_bs[:, i], level) for i, o in enumerate(kept.values())])
     rows = [
         SliceChange(
@@ -299,17 +301,20 @@ def slice_changes(
     return sorted(rows, key=lambda row: (not row.change.is_settled, -abs(row.change.value)))
 
 
-def _drawn_means(inside_ns: np.ndarray, values: np.ndarray, counts_bn: np.ndarray) -> np.ndarray:
+def _drawn_means(inside_ns: np.ndarray, values: np.ndarray, counts_bn: np.ndarray, linked: np.ndarray) -> np.ndarray:
     """Return the mean of values, float (n,), in each slice and resample, float64 (resamples, slices).
 
-    NaN where a resample contains no pair of a small slice.
+    NaN where a resample contains no pair of a small slice, and for a slice whose pairs are all of one cluster: its
+    mean would be the same in every draw.
     """
     parts = []
     for block in blocks(len(counts_bn)):
         counts = counts_bn[block].astype(np.float64)
         drawn = counts @ inside_ns
         parts.append(counts @ (inside_ns * values[:, None]) / np.where(drawn > 0, drawn, np.nan))
-    return np.concatenate(parts)
+    means = np.concatenate(parts)
+    means[:, [len(np.unique(linked[inside > 0])) < 2 for inside in inside_ns.T]] = np.nan
+    return means
 
 
 def _standard_ranks(values: np.ndarray) -> np.ndarray:

@@ -157,8 +157,6 @@ def _fit(rule: CurationRule, a: np.ndarray, b: np.ndarray, accepted: np.ndarray,
 
 def _weights(n: int, seed: int, draws: int) -> np.ndarray:
     """How often each decision is drawn, float (n, draws)."""
-    if not n:
-        return np.zeros((0, draws))
     return multinomial_counts(np.random.default_rng(seed), n, draws).T.astype(np.float64)
 
 

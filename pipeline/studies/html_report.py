@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from html import escape
-from math import ceil, floor, log10
+from math import ceil, floor, isfinite, log10
 from typing import Any
 
 from pipeline.evaluation.leaderboard import PUBLISHED, Published
@@ -20,7 +20,8 @@ def effect_plot(effects: Sequence[Effect], task: str, *, zero: str) -> str:
     zero: what the line at nought stands for. A settled difference is drawn in colour, the others in grey.
     """
     left = min(_MAX_LABEL, max(len(item.name) for item in effects) * _CHAR_WIDTH) + 20
-    ends = [end for item in effects for end in (item.tasks[task].low, item.tasks[task].high, 0.0)]
+    shown = [item.tasks[task] for item in effects]
+    ends = [0.0, *(end for one in shown for end in (one.low, one.value, one.high) if isfinite(end))]
     step = tick_step(max(ends) - min(ends))
     lowest, highest = floor(min(ends) / step) * step, ceil(max(ends) / step) * step
     if highest == lowest:
@@ -66,11 +67,15 @@ def settled_class(effect: Effect, task: str) -> str:
 def _line(effect: Effect, task: str, y: float, x, left: float) -> str:  # noqa: ANN001  (a function of a float)
     found = effect.tasks[task]
     name = effect.name if len(effect.name) * _CHAR_WIDTH <= _MAX_LABEL else effect.name[:34] + "…"
-    figures = f"{found.value:+.2f}  ({found.low:+.2f} to {found.high:+.2f})"
+    figures = found.words()
+    interval = (
+        f'<line class="interval" x1="{x(found.low):.1f}" x2="{x(found.high):.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        if found.is_known
+        else ""
+    )
     return (
         f'<g class="{settled_class(effect, task)}"><title>{escape(effect.name)}: {figures}</title>'
-        f'<text class="label" x="{left - 12:.1f}" y="{y + 4:.1f}">{escape(name)}</text>'
-        f'<line class="interval" x1="{x(found.low):.1f}" x2="{x(found.high):.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        f'<text class="label" x="{left - 12:.1f}" y="{y + 4:.1f}">{escape(name)}</text>{interval}'
         f'<circle cx="{x(found.value):.1f}" cy="{y:.1f}" r="4.5"/>'
         f'<text class="figures" x="{_WIDTH - _RIGHT + 12}" y="{y + 4:.1f}">{figures}</text></g>'
     )

@@ -44,8 +44,7 @@ def as_markdown(report: Report) -> str:
 
 def verdict_line(effect: Effect, task: str = AVERAGE) -> str:
     """Return a difference with its interval."""
-    found = effect.tasks[task]
-    return f"{found.value:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
+    return effect.tasks[task].words()
 
 
 def score_text(score: Score) -> str:

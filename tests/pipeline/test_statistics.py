@@ -279,6 +279,34 @@ def test_an_interval_leaves_out_samples_that_are_not_finite():
     assert math.isnan(empty.low) and not empty.is_settled
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_task_of_one_cluster_settles_nothing(predictions, gold, seeds):
+    """Drawing the only cluster gives the same items each time: width zero would say better of any difference."""
+    arms = {"a": predictions["a"][:seeds], "before": predictions["before"]}
+    for linked in ({"one": np.zeros(ITEMS, int)}, {"two": np.zeros(ITEMS - 10, int)}):
+        found = resample(arms, gold, linked=linked).difference(["a"], ["before"])
+        [unknown] = linked
+        for task in (unknown, AVERAGE):
+            assert found[task].value > 0 or task == "two"
+            assert math.isnan(found[task].low) and math.isnan(found[task].high) and math.isnan(found[task].p)
+            assert found[task].verdict == "no clear difference"
+        other = "two" if unknown == "one" else "one"
+        assert found[other].is_known
+    two = {"one": np.arange(ITEMS) % 2}
+    assert resample(arms, gold, linked=two).difference(["a"], ["before"])["one"].is_known
+
+
+def test_a_single_item_has_no_interval():
+    assert not multinomial_counts(np.random.default_rng(0), 1, 5).any()
+
+
+def test_ends_in_words():
+    known, unknown = Interval(0.114, -0.3, 0.516), Interval(0.114, float("nan"), float("nan"))
+    assert (known.range(), known.words()) == ("-0.30 to +0.52", "+0.11 (-0.30 to +0.52)")
+    assert (known.range(".1f"), known.times(100).words(".0f")) == ("-0.3 to 0.5", "11 (-30 to 52)")
+    assert (unknown.range(), unknown.words()) == ("interval unknown", "+0.11 (interval unknown)")
+
+
 def test_counts_of_few_items_have_the_moments_of_drawing_with_replacement():
     counts = multinomial_counts(np.random.default_rng(0), 4, 20_000)
     assert (counts.sum(axis=1) == 4).all()

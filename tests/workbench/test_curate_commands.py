@@ -215,6 +215,12 @@ def test_rules_and_guidelines_are_kept_and_used(boats, own_workspace, tmp_path):
     assert run("curate", "next", "--by", "ann", "--attempt", made, "--rule", "strict")["total"] == TRIPLETS
 
 
+def test_a_list_shows_at_least_one_triplet(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["curate", "list", "--limit", "0"])
+    assert "argument --limit" in capsys.readouterr().err
+
+
 def test_a_shared_triplet_shows_and_builds_on_the_generated_texts(boats, own_workspace):
     run("import", boats)
     run("curate", "guidelines", "--shared", 1)

@@ -13,6 +13,7 @@ import pipeline
 from pipeline.durable import write_text
 from pipeline.evaluation import benchmark, retrieval, sts, transfer
 from pipeline.records import EvalScore, InputError
+from pipeline.statistics import Interval
 from workbench.cli.main import Answer, access, ask, print_line, print_table, watch, write_json
 from workbench.workspace import workspace_root
 
@@ -192,8 +193,7 @@ def show_scores(options: argparse.Namespace) -> None:
 
 
 def _interval(found: Answer) -> str:
-    value, low, high = (100 * found[name] for name in ("value", "low", "high"))
-    return f"{value:.2f} ({low:.2f} to {high:.2f})"
+    return Interval(*(100 * found[name] for name in ("value", "low", "high"))).words(".2f")
 
 
 def show_slices(options: argparse.Namespace) -> None:

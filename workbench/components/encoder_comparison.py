@@ -93,8 +93,7 @@ def slope_figure(rows: list[SliceChange], names: tuple[str, str]) -> theme.Figur
             line={"color": colour, "width": 2},
             name=title,
             hovertemplate=f"{for_chart(title)} ({row.pairs:,} pairs)<br>%{{y:.1f}}, "
-            f"{100 * row.change.value:+.2f} ({100 * row.change.low:+.2f} to {100 * row.change.high:+.2f})"
-            "<extra></extra>",
+            f"{row.change.times(100).words()}<extra></extra>",
         )
     figure.update_xaxes(tickvals=[0, 1], ticktext=[name[:24] for name in names], range=[-0.15, 1.15])
     figure.update_layout(showlegend=False)
@@ -136,7 +135,7 @@ def _moved(before: pd.DataFrame, after: pd.DataFrame, mask: object) -> None:
 
 def _metric(label: str, change: Interval) -> None:
     note = "" if change.is_settled else f", {change.verdict}"
-    interval = f"95%: {100 * change.low:+.2f} to {100 * change.high:+.2f}{note}"
+    interval = f"95%: {change.times(100).range()}{note}"
     st.metric(label, f"{100 * change.value:+.2f}", delta=interval, delta_color="off", delta_arrow="off")
 
 
@@ -236,8 +235,7 @@ def encoder_comparison(
     if any({first, second} <= set(members) for members in arms.values()):
         verdict = "between two seeds of one arm, which tells chance and not what a setting is worth"
     st.caption(
-        f"Average over {counted(len(found.tasks), 'task')}: {100 * found.average.value:+.2f} "
-        f"({100 * found.average.low:+.2f} to {100 * found.average.high:+.2f}), {verdict}. "
+        f"Average over {counted(len(found.tasks), 'task')}: {found.average.times(100).words()}, {verdict}. "
         "Intervals come from resampling groups of pairs that share sentences, the same for both encoders; a grey one "
         "is no clear difference, the tasks being judged together (Holm). They are about these two encoders, not "
         "about another training seed or another corpus."

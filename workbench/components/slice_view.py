@@ -1,5 +1,7 @@
 """Slices of a task's pairs under an encoder, most costly first, with the interval of each difference to the rest."""
 
+from math import isfinite
+
 import pandas as pd
 import streamlit as st
 
@@ -38,11 +40,9 @@ def interval_figure(rows: list[SliceScore]) -> theme.Figure:
         y=places,
         mode="markers",
         marker={"size": 12, "color": colours, "symbol": [_symbol(row, reach) for row in rows]},
-        customdata=[
-            [100 * x for x in (r.difference.value, r.difference.low, r.difference.high, r.cost)] for r in rows
-        ],
-        hovertemplate="%{customdata[0]:+.1f} to the rest (95%: %{customdata[1]:+.1f} to %{customdata[2]:+.1f})"
-        "<br>costs %{customdata[3]:+.2f}<extra></extra>",
+        customdata=[[100 * r.difference.value, r.difference.times(100).range("+.1f"), 100 * r.cost] for r in rows],
+        hovertemplate="%{customdata[0]:+.1f} to the rest (95%: %{customdata[1]})"
+        "<br>costs %{customdata[2]:+.2f}<extra></extra>",
     )
     figure.add_vline(x=0, line={"color": theme.INK, "width": 1})
     figure.update_xaxes(range=[-1.05 * reach, 1.05 * reach])
@@ -54,7 +54,8 @@ def interval_figure(rows: list[SliceScore]) -> theme.Figure:
 def _reach(rows: list[SliceScore]) -> float:
     """Return half the width of the axis, without the wide intervals of slices with few pairs."""
     large = [row for row in rows if row.pairs >= _ENOUGH_PAIRS] or rows
-    return max([1.0, *(100 * abs(end) for row in large for end in (row.difference.low, row.difference.high))])
+    ends = [end for row in large for end in (row.difference.low, row.difference.value, row.difference.high)]
+    return max([1.0, *(100 * abs(end) for end in ends if isfinite(end))])
 
 
 def _symbol(row: SliceScore, reach: float) -> str:
@@ -118,7 +119,7 @@ def slice_summary(row: SliceScore | None, pairs: int) -> None:
     st.caption(
         plain(
             f"{counted(row.pairs, 'pair')}; score {row.score * 100:.1f}, {found.value * 100:+.1f} to the rest "
-            f"(95%: {found.low * 100:+.1f} to {found.high * 100:+.1f}, {found.verdict}). "
+            f"(95%: {found.times(100).range('+.1f')}, {found.verdict}). "
             f"If it were like the rest, the task's Spearman would change by {row.cost * 100:+.2f}."
         )
     )

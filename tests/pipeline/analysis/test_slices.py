@@ -76,6 +76,18 @@ def test_pairs_that_share_a_sentence_count_as_little_as_they_are_independent():
     assert width(once[five], inside[five], np.arange(1000)) < 0.6 * wanted
 
 
+@pytest.mark.parametrize("alone", ["slice", "rest"])
+def test_a_slice_or_a_rest_of_one_cluster_has_no_interval(alone):
+    losses = np.random.default_rng(6).exponential(size=60) + np.repeat([5.0, 0.0], [20, 40])
+    inside = np.arange(60) < 20 if alone == "slice" else np.arange(60) >= 20
+    linked = np.where(np.arange(60) < 20, 0, np.arange(60) - 19)
+    [found] = score_slices({("g", "s"): inside}, losses, linked=linked, seed=1)
+    assert abs(found.difference.value) > 4
+    assert (found.difference.range(), found.difference.verdict) == ("interval unknown", "no clear difference")
+    for change in slice_changes({("g", "s"): inside}, losses, 0 * losses, linked=linked, seed=1):
+        assert change.change.is_known == (alone == "rest")
+
+
 def test_cost_is_what_the_total_gains_when_the_slice_becomes_like_the_rest():
     losses = np.concatenate([np.full(20, 0.9), np.full(60, 0.1)])
     inside = np.arange(80) < 20

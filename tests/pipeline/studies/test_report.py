@@ -86,6 +86,17 @@ def test_arms_are_tied_with_the_best_unless_the_difference_is_settled(report, ru
     assert as_page(alike).count('class="best"') == 2
 
 
+def test_a_task_of_one_cluster_leaves_its_verdict_and_the_averages_open(run):
+    one, other = run.tasks.sts
+    linked = StudyTasks(sts=(replace(one, sentence1=["the same"] * ITEMS), other))
+    report = make_report(replace(run, tasks=linked), resamples=200)
+    effect = next(effect for effect in report.against_baseline if effect.name == SLY)
+    assert [effect.verdict(task) for task in report.tasks] == ["no clear difference", "better", "no clear difference"]
+    page = as_page(report)
+    assert "nan" not in page and "nan" not in as_markdown(report)
+    assert "(interval unknown)" in page and "(interval unknown)" in as_markdown(report)
+
+
 class Reader(HTMLParser):
     """Collects tags and whatever would be fetched; a page must close what it opens."""
 

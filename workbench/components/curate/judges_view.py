@@ -7,9 +7,8 @@ import streamlit as st
 from pipeline.config import CurationRule
 from pipeline.curation.calibration import Calibration
 from pipeline.curation.judges import ENSEMBLE
-from pipeline.curation.rules import MIN_DECISIONS, BestRule, best_rule, measure_rule
+from pipeline.curation.rules import MIN_DECISIONS, best_rule, measure_rule
 from pipeline.records import InputError
-from pipeline.statistics import Interval
 from workbench import state, theme
 from workbench.actions.curation import calibrated_judges, known_calibrations, start_calibrate
 from workbench.components.curate.curation_settings import current_rule, set_rule
@@ -206,7 +205,7 @@ def _measured(rule: CurationRule, a: np.ndarray, b: np.ndarray, accepted: np.nda
     fit = measure_rule(rule, a, b, accepted)
     st.markdown(
         f"Of {count(fit.decisions)} decided triplets, people accepted {count(fit.accepted)} unchanged. "
-        f"Precision **{_value_words(fit.precision)}**, recall **{_value_words(fit.recall)}**."
+        f"Precision **{fit.precision.words('.2f')}**, recall **{fit.recall.words('.2f')}**."
     )
     try:
         best = best_rule(a, b, accepted)
@@ -215,9 +214,9 @@ def _measured(rule: CurationRule, a: np.ndarray, b: np.ndarray, accepted: np.nda
         return
     found = best.fit.rule
     st.markdown(
-        f"Best thresholds on a grid: α **{found.alpha:g}** {_range(best, 'alpha')}, "
-        f"β **{found.beta:g}** {_range(best, 'beta')}, "
-        f"γ **{found.gamma:g}** {_range(best, 'gamma')}; F1 {_value_words(best.fit.f1)}, now {_value_words(fit.f1)}. "
+        f"Best thresholds on a grid: α **{found.alpha:g}** ({best.alpha.range('g')}), "
+        f"β **{found.beta:g}** ({best.beta.range('g')}), "
+        f"γ **{found.gamma:g}** ({best.gamma.range('g')}); F1 {best.fit.f1.words('.2f')}, now {fit.f1.words('.2f')}. "
         "In brackets: 95% bootstrap intervals from 200 resamples."
     )
     st.button("Use these thresholds", on_click=set_rule, args=(found,), key="use_best_rule")
@@ -242,12 +241,3 @@ def _judges(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
             "alike": st.column_config.NumberColumn("Same result of the rule", format="percent"),
         },
     )
-
-
-def _value_words(measured: Interval) -> str:
-    return f"{measured.value:.2f} [{measured.low:.2f}, {measured.high:.2f}]"
-
-
-def _range(best: BestRule, name: str) -> str:
-    found: Interval = getattr(best, name)
-    return f"[{found.low:g}, {found.high:g}]"

@@ -294,7 +294,8 @@ def _row(workspace: Workspace, matrix: pd.DataFrame, run_id: str, against: str |
     for task, change in changes.items():
         if change is not None and task in cells:
             mark = "" if change.is_settled else " ="
-            cells[task] += f" ({100 * change.value:+.2f}: {100 * change.low:+.2f} to {100 * change.high:+.2f}{mark})"
+            gain = change.times(100)
+            cells[task] += f" ({gain.value:+.2f}: {gain.range()}{mark})"
     return cells
 
 

@@ -303,7 +303,7 @@ def score_table(report: dict[str, Any]) -> pd.DataFrame:
         effect = against.get(row["arm"])
         if effect:
             found = _effect(effect, tasks[-1])
-            cells["Difference"] = f"{found.value:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
+            cells["Difference"] = found.words()
             cells["Verdict"] = found.verdict
         # An untrained arm has neither triplets nor a training time.
         cells["Training s per seed"] = None if row["triplets"] is None else f"{row['train_s']:.1f}"
