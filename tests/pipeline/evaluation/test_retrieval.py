@@ -183,6 +183,29 @@ def test_equals_trec_eval_on_random_cases_with_ties_grades_and_documents_not_the
     assert found == pytest.approx(np.mean(list(wanted.values()), axis=0).tolist(), abs=1e-12)
 
 
+def test_equals_pytrec_eval_on_random_cases_without_the_querys_own_documents():
+    """pytrec_eval is trec_eval itself, as BEIR calls it; documents with the query's id are taken out before."""
+    pytrec_eval = pytest.importorskip("pytrec_eval", reason="needs pytrec-eval-terrier of tests/requirements.txt")
+    measures = {"ndcg_cut.10", "recall.10", "map_cut.100"}
+    for seed in range(25):
+        queries, corpus, qrels = random_case(seed)
+        for query, found in qrels.items():
+            corpus[query] = queries[query]  # the query's own text, above everything else
+            assert query not in found
+        relevant = {query: {key: max(grade, 0) for key, grade in found.items()} for query, found in qrels.items()}
+        wanted = {query: {key: grade for key, grade in found.items() if grade} for query, found in relevant.items()}
+        runs = {
+            query: {key: float(np.dot(vector, corpus[key])) for key in corpus if key != query}
+            for query, vector in queries.items()
+        }
+        found = pytrec_eval.RelevanceEvaluator(relevant, measures).evaluate(runs)
+        result = scored(queries, corpus, wanted)
+        for item in result.queries:
+            assert item.ndcg_at_10 == pytest.approx(found[item.query_id]["ndcg_cut_10"], abs=1e-6), seed
+        means = [np.mean([found[query][name] for query in queries]) for name in ("recall_10", "map_cut_100")]
+        assert [result.score.recall_at_10, result.score.map_at_100] == pytest.approx(means, abs=1e-6), seed
+
+
 def test_a_querys_own_text_in_the_corpus_is_left_out_as_in_arguana_and_quora():
     corpus = {"7": [1, 0], "8": [0.9, math.sqrt(0.19)], "9": [0, 1]}
     result = scored({"7": [1, 0]}, corpus, {"7": {"8": 1}})
