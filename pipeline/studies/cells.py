@@ -86,6 +86,14 @@ class StudyTasks:
         dev = tuple(task.apart_from(self.sts) for task in found.sts) if stop.apart else found.sts
         return replace(self, dev=dev, every=stop.every, key=content_key(self.key, found.key, stop.every, stop.apart))
 
+    def apart_from(self, others: "StudyTasks") -> "StudyTasks":
+        """Return these tasks without the pairs that share a sentence with others of STS."""
+        return replace(
+            self,
+            sts=tuple(task.apart_from(others.sts) for task in self.sts),
+            key=content_key(self.key, others.key, "apart"),
+        )
+
     def dev_score(self, encoder: Encoder) -> float:
         """Return the mean Spearman over the dev tasks."""
         return float(np.mean([result.score.spearman for result in evaluate(encoder, self.dev)]))

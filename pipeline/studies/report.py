@@ -97,6 +97,8 @@ class Report:
     resamples: int = RESAMPLES
     candidates: tuple[Candidate, ...] = ()
     """What a search chose its arm from, best dev score first."""
+    search_apart: bool = False
+    """Whether the search's dev tasks were without the pairs that share a sentence with a test task."""
     halves: int = 0
     """Runs of every arm on a random half of the corpus."""
     tied: list[str] = field(default_factory=list)
@@ -134,6 +136,7 @@ def make_report(run: StudyRun, *, resamples: int = RESAMPLES, seed: int = 0) -> 
         settings={arm.name: _differences(asdict(study.arm(study.baseline)), asdict(arm)) for arm in study.arms},
         resamples=resamples,
         candidates=run.candidates,
+        search_apart=study.search_apart,
         halves=study.halves,
         tied=tied(drawn),
         best_step=_best_step(run, resamples=resamples, seed=seed) if tasks.dev else None,

@@ -57,11 +57,15 @@ def run_study(
     *,
     progress: Progress,
     watch: Watch = lambda cell, result, tasks: None,
+    tasks: StudyTasks | None = None,
 ) -> StudyRun:
-    """Run the missing cells of a study and return all results; an interrupted study resumes where it stopped."""
+    """Run the missing cells of a study and return all results; an interrupted study resumes where it stopped.
+
+    tasks: evaluation data in place of the study's own.
+    """
     source.progress = progress
     data = {arm.name: source.of(arm) for arm in study.arms}
-    tasks = study_tasks(study, source)
+    tasks = tasks or study_tasks(study, source)
     cells = list(study_cells(study, data, tasks))
     total = len(cells) * study.steps
 
@@ -162,13 +166,18 @@ def cell_score(result: CellResult, tasks: StudyTasks) -> float:
 def run_search(study: Study, source: DataSource, cache: StudyCache, *, progress: Progress, watch: Watch) -> StudyRun:
     """Choose the arm with the best mean dev score and return the study of it and the baseline on the test tasks.
 
+    With `search_apart` the dev tasks are without the pairs that share a sentence with a test task.
+
     The baseline is not a candidate. `watch` follows the dev scores. Raises InputError without an STS folder.
     """
     if study.evaluation.sts_dir is None:
         raise InputError(f"Study {study.name} searches on {', '.join(study.search_on)}; name an STS folder.")
     on_dev = replace(study, evaluation=replace(study.evaluation, tasks=study.search_on), search_on=())
     on_dev = replace(on_dev, halves=0, early_stop=None)
-    ranked = ranking(run_study(on_dev, source, cache, progress=progress, watch=watch))
+    dev = study_tasks(on_dev, source)
+    if study.search_apart:
+        dev = dev.apart_from(StudyTasks.of_sts(study.evaluation))
+    ranked = ranking(run_study(on_dev, source, cache, progress=progress, watch=watch, tasks=dev))
     chosen = next(candidate.arm for candidate in ranked if candidate.arm != study.baseline)
     kept = (study.arm(study.baseline), study.arm(chosen))
     on_test = replace(study, arms=kept, search_on=())

@@ -96,6 +96,8 @@ class Study:
     early_stop: EarlyStop | None = None
     search_on: tuple[str, ...] = ()
     """Dev tasks whose mean picks one arm; only it and the baseline are then scored on the evaluation's tasks."""
+    search_apart: bool = False
+    """Whether pairs that share a sentence with a task of the evaluation are left out of the search's dev tasks."""
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.arms]

@@ -26,7 +26,7 @@ ARM_FIELDS = ("name", "generation", "triplets", "snapshot", "curation", "size", 
 EVALUATION_FIELDS = ("sts_dir", "tasks", "held_out_from")
 CURATION_FIELDS = ("judge", "gold_dir", "alpha", "beta", "gamma")
 SWEEP_FIELDS = ("setting", "values", "arm")
-SEARCH_FIELDS = ("dev", "grid", "arm")
+SEARCH_FIELDS = ("dev", "apart", "grid", "arm")
 EARLY_STOP_FIELDS = ("dev", "every", "apart")
 MOST_SEEDS, MOST_ARMS, MOST_CELLS, LARGEST_STUDY_BYTES = 10_000, 1_000, 10_000, 256 << 10
 CONTRAST_FIELDS = ("name", "plus", "minus")
@@ -94,6 +94,7 @@ class _Reader(FileFields):
             halves=self.optional(fields, "halves", int) or 0,
             early_stop=self.early_stop(fields),
             search_on=self.search_on(fields),
+            search_apart=self.optional(fields.get("search") or {}, "apart", bool, "search") or False,
         )
 
     def arm_items(self, fields: dict[str, Any]) -> list[Any]:

@@ -99,10 +99,11 @@ def best_rows(report: Report) -> list[list[str]]:
 
 def search_line(report: Report) -> str:
     """Say how the arm was chosen."""
+    apart = ", without the pairs that share a sentence with a task below" if report.search_apart else ""
     return (
-        f"{len(report.candidates)} arms were scored on the dev tasks; the best one other than {report.baseline} was "
-        "chosen by its mean over seeds and then scored, once, on the tasks below. Its dev score is too high by being "
-        "the best of many; the scores below are not."
+        f"{len(report.candidates)} arms were scored on the dev tasks{apart}; the best one other than "
+        f"{report.baseline} was chosen by its mean over seeds and then scored, once, on the tasks below. Its dev "
+        "score is too high by being the best of many; the scores below are not."
     )
 
 

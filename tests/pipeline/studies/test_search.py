@@ -66,6 +66,20 @@ def test_one_arm_is_chosen_by_its_dev_score_and_only_that_one_meets_the_tests(se
         assert all(arm.replace("_", mark) in text for arm in tried for mark in (("\\_") if text[0] == "#" else "_",))
 
 
+def test_dev_pairs_that_share_a_sentence_with_a_test_task_choose_nothing(search_file, tmp_path, monkeypatch):
+    """With the dev task's first half not among the tests, only that half is scored."""
+    folder = search_file.parent / "sts"
+    rows = (folder / "STS12.tsv").read_text().splitlines()
+    own = [row.replace("e", "é") for row in rows[1:]]
+    (folder / "STSB-dev.tsv").write_text("\n".join([*rows, *own]))
+    search_file.write_text(search_file.read_text().replace("dev: [STSB-dev]", "dev: [STSB-dev]\n  apart: true"))
+    run, _ = searched(search_file, tmp_path, monkeypatch)
+    (folder / "STSB-dev.tsv").write_text("\n".join([rows[0], *own]))
+    search_file.write_text(search_file.read_text().replace("apart: true", "apart: false"))
+    assert run.candidates == searched(search_file, tmp_path, monkeypatch)[0].candidates
+    assert "without the pairs that share a sentence" in as_markdown(make_report(run, resamples=20))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
