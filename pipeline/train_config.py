@@ -62,8 +62,8 @@ MASK_THRESHOLDS: Mapping[str, Setting] = MappingProxyType(
     }
 )
 """What mask_threshold means, and its range, by rule and unit; see `threshold_meaning`."""
-USUAL_THRESHOLDS = {"phi": 0.8, "random_pairs": 0.001, "gist_absolute": 0.0, "gist_relative": 0.0}
-"""Where a form starts from when another meaning is chosen."""
+USUAL_THRESHOLDS = {"phi": 0.9, "random_pairs": 0.001, "gist_absolute": 0.0, "gist_relative": 0.0}
+"""The default of phi, and where a form starts from when another meaning is chosen."""
 
 
 def threshold_meaning(mask_rule: str, threshold_unit: str) -> str:
@@ -141,7 +141,7 @@ class TrainConfig(Settings):
         group=MASK,
     )
     mask_threshold: float = setting(
-        0.8,
+        USUAL_THRESHOLDS["phi"],
         "phi of the rules `phi` and `released`: a cosine above 0 and at most 1, or a share of random pairs between 0 "
         "and 1. The margin of the GIST rules: from -1 to 1 (for `gist_relative` as a share of the own positive's "
         "cosine). Compared with raw guide cosines, so it does not depend on the temperature.",
@@ -277,7 +277,7 @@ NOT_LEARNED = ("device", "eval_every", "keep", "patience", "keep_every", "report
 
 TRAIN_PRESETS: dict[str, TrainConfig] = {
     "no mask": TrainConfig(mask_rule="none"),
-    "guide mask": TrainConfig(mask_rule="phi", mask_threshold=0.8),
+    "guide mask": TrainConfig(mask_rule="phi"),
     "GIST": TrainConfig(mask_rule="gist_absolute", mask_threshold=0.0),
     "released code": TrainConfig(mask_rule="released", mask_threshold=0.95),
     "unsupervised SimCSE": TrainConfig(encoder="all-MiniLM-L6-v2", positives="dropout", mask_rule="none"),

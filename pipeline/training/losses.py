@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from pipeline.train_config import MaskRule, TrainConfig
+from pipeline.train_config import USUAL_THRESHOLDS, MaskRule, TrainConfig
 from pipeline.training import distributed
 from pipeline.training.guide import GuideTable
 
@@ -23,7 +23,7 @@ class LossSettings:
 
     temperature: float = 0.05
     mask_rule: MaskRule = "phi"
-    mask_threshold: float = 0.8
+    mask_threshold: float = USUAL_THRESHOLDS["phi"]
     protect_own_hard_negative: bool = False
 
     @classmethod

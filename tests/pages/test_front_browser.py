@@ -151,11 +151,11 @@ def test_rule_and_filters_survive_a_reload(filled: str, page: Page) -> None:
     alpha.focus()
     for _ in range(4):
         page.keyboard.press("ArrowRight")
-    expect(page).to_have_url(re.compile("rule=3.2%2C3%2C0.1"))
+    expect(page).to_have_url(re.compile("rule=0.2%2C4.5%2C-1"))
     settled(page)
     kept = page.get_by_test_id("stMetricValue").first.inner_text()
     page.reload()
-    expect(alpha).to_have_value("3.2")
+    expect(alpha).to_have_value("0.2")
     expect(page.get_by_test_id("stMetricValue").first).to_have_text(kept)
     page.get_by_role("radio", name="List").click()
     page.get_by_placeholder("in any sentence").fill("number 3")

@@ -63,7 +63,7 @@ def test_the_form_says_what_a_start_leads_to(draw: Draw, filled: dict[str, str])
     assert facts["Dev score"].startswith("not available")
     command = app.code[0].value
     made, _ = parsed(command)
-    assert (made.steps, made.batch_size, made.mask_rule, made.mask_threshold) == (30, 4, "phi", 0.8)
+    assert (made.steps, made.batch_size, made.mask_rule, made.mask_threshold) == (30, 4, "phi", 0.9)
     assert json.loads(app.code[1].value)["steps"] == 30
 
 

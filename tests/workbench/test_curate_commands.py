@@ -203,7 +203,7 @@ def test_rules_and_guidelines_are_kept_and_used(boats, own_workspace, tmp_path):
     run("curate", "rule", "save", "strict", "--alpha", 4, "--gamma", 1)
     run("curate", "rule", "save", "loose", "--alpha", 1)
     rules = run("curate", "rule", "list")
-    assert rules["strict"] == {"alpha": 4.0, "beta": 3.0, "gamma": 1.0} and set(RULE_PRESETS) < set(rules)
+    assert rules["strict"] == {"alpha": 4.0, "beta": 4.5, "gamma": 1.0} and set(RULE_PRESETS) < set(rules)
     text = tmp_path / "how.md"
     text.write_text("**Entailed** means it must be true.")
     assert run("curate", "guidelines", text)["shared"] == 0.0

@@ -115,7 +115,7 @@ def test_a_snapshot_described_but_not_stored_is_stored_at_the_next_start(tmp_pat
         assert store.snapshots.list() == []
     with Store(path) as store:
         assert store.snapshots.list() == [made]
-        assert store.snapshots.get(made.snapshot_id).rule == {"alpha": 2.0, "beta": 3.0, "gamma": 0.1}
+        assert store.snapshots.get(made.snapshot_id).rule == {"alpha": 2.0, "beta": 4.5, "gamma": -1.0}
         assert store.snapshots.rows(made.snapshot_id)["triplet_id"].tolist() == ["t1", "t2"]
     with pytest.raises(InputError, match="missing: hard_negative"), Store(path) as store:
         store.snapshots.create("poor", [], None, None, frame.drop(columns="hard_negative"))

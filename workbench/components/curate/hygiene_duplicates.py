@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from pipeline.curation.hygiene import EXACT
+from pipeline.train_config import USUAL_THRESHOLDS
 from workbench import state, theme
 from workbench.actions.curation import keep_one
 from workbench.components.elements import count, counted, errors_shown
@@ -122,7 +123,14 @@ def masked(workspace: Workspace, run: HygieneRun) -> None:
         return
     left, right = st.columns([2, 1], gap="large", vertical_alignment="center")
     with right:
-        phi = st.slider("φ, mask threshold", round(floor + 0.005, 2), 1.0, max(0.8, floor), 0.01, key="hygiene_phi")
+        phi = st.slider(
+            "φ, mask threshold",
+            round(floor + 0.005, 2),
+            1.0,
+            max(USUAL_THRESHOLDS["phi"], floor),
+            0.01,
+            key="hygiene_phi",
+        )
         batch = st.select_slider("Batch of", [32, 64, 128, 256, 512, 1024], 128, key="hygiene_batch")
         above = pairs[pairs["cosine"] > phi]
         share = len(above) / candidates

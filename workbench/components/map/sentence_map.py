@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from pipeline.train_config import USUAL_THRESHOLDS
 from workbench import state, theme
 from workbench.actions.analysis import default_guide, start_projection
 from workbench.components.elements import count, counted, errors_shown
@@ -25,7 +26,7 @@ from workbench.maps import SentenceMap, task_corpus, task_of
 from workbench.workspace import Workspace
 
 _LIMITS = (1000, 5000, 20_000, 50_000, 200_000)
-PHI = 0.8
+PHI = USUAL_THRESHOLDS["phi"]
 """Initial mask threshold of the slider."""
 VIOLATED, MASKED, GROUPS = "Violated triplets", "Masked pairs", "Group names"
 _HEIGHT = 640
