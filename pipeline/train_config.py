@@ -1,14 +1,15 @@
 """Settings of stage 3: training an encoder, and the range of its mask's threshold, which depends on the rule."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from pipeline.settings import Setting, Settings, require, seed_setting, setting
 from pipeline.weights import BUILT_IN_ENCODERS, STATIC_ENCODERS
 
-MaskRule = Literal["none", "phi", "gist_absolute", "gist_relative", "released"]
+MaskRule = Literal["none", "phi", "gist_absolute", "gist_relative", "student", "released"]
+Directions = Literal["premises", "symmetric", "all"]
 Positives = Literal["written", "dropout", "word_deletion"]
 ThresholdUnit = Literal["cosine", "random_pairs"]
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -59,10 +60,20 @@ MASK_THRESHOLDS: Mapping[str, Setting] = MappingProxyType(
             step=0.01,
             slider=(-1.0, 1.0),
         ),
+        "student": Setting(
+            "Candidates that the encoder itself puts this much above the own positive's cosine are masked. No guide "
+            "is needed (Qwen3-Embedding, with 0.1).",
+            label="Margin (cosine)",
+            unit="cosine",
+            ge=-1,
+            le=1,
+            step=0.01,
+            slider=(-1.0, 1.0),
+        ),
     }
 )
 """What mask_threshold means, and its range, by rule and unit; see `threshold_meaning`."""
-USUAL_THRESHOLDS = {"phi": 0.9, "random_pairs": 0.001, "gist_absolute": 0.0, "gist_relative": 0.0}
+USUAL_THRESHOLDS = {"phi": 0.9, "random_pairs": 0.001, "gist_absolute": 0.0, "gist_relative": 0.0, "student": 0.1}
 """The default of phi, and where a form starts from when another meaning is chosen."""
 
 
@@ -117,7 +128,7 @@ class TrainConfig(Settings):
     )
     warmup_steps: int = setting(
         0,
-        "Linear warm-up, at most `steps`; afterwards the rate falls linearly to zero.",
+        "Linear warm-up, at most `steps`; afterwards `scheduler` says how the rate goes on.",
         unit="optimizer steps",
         ge=0,
         group=MORE,
@@ -135,16 +146,17 @@ class TrainConfig(Settings):
     mask_rule: MaskRule = setting(
         "phi",
         "Which candidates count as false negatives: `none`; `phi` (guide cosine above a constant); `gist_absolute` "
-        "and `gist_relative` (above the own positive's guide cosine minus a margin); `released` (the published "
-        "code's loss).",
+        "and `gist_relative` (above the own positive's guide cosine minus a margin); `student` (above the own "
+        "positive's cosine plus a margin, both by the encoder that is trained); `released` (the published code's "
+        "loss).",
         unit="name",
         group=MASK,
     )
     mask_threshold: float = setting(
         USUAL_THRESHOLDS["phi"],
         "phi of the rules `phi` and `released`: a cosine above 0 and at most 1, or a share of random pairs between 0 "
-        "and 1. The margin of the GIST rules: from -1 to 1 (for `gist_relative` as a share of the own positive's "
-        "cosine). Compared with raw guide cosines, so it does not depend on the temperature.",
+        "and 1. The margin of `student` and the GIST rules: from -1 to 1 (for `gist_relative` as a share of the own "
+        "positive's cosine). Compared with raw guide cosines, so it does not depend on the temperature.",
         unit="by rule",
         group=MASK,
     )
@@ -168,6 +180,48 @@ class TrainConfig(Settings):
         unit="name or folder",
         suggestions=BUILT_IN_ENCODERS,
         group=MASK,
+    )
+    directions: Directions = setting(
+        "premises",
+        "Who looks for whom: `premises` for their positives among all candidates; `symmetric`: positives for their "
+        "premises as well, mean of both losses; `all`: premises also away from other premises, positives from other "
+        "texts, in one sum. The last two are for one process.",
+        unit="name",
+        group=MORE,
+    )
+    hard_negative_weight: float = setting(
+        1.0,
+        "How often a hard negative counts beside the other candidates, of its own premise and of others. 0 leaves "
+        "the hard negatives out.",
+        unit="times",
+        ge=0,
+        group=MORE,
+    )
+    hardness: float = setting(
+        0.0,
+        "Weight of hardness: an own hard negative counts exp(hardness x its cosine) times (EmbeddingGemma, with 5).",
+        unit="per cosine",
+        ge=0,
+        group=MORE,
+    )
+    matryoshka: bool = setting(
+        False,
+        "The loss is the mean over the vectors' first 1/1, 1/2, 1/4 and 1/8 columns, so that shortened vectors keep "
+        "most of their worth.",
+        unit="yes or no",
+        group=MORE,
+    )
+    optimizer: Literal["adamw", "adafactor", "sgd"] = setting(
+        "adamw", "The optimizer; its other settings are those of transformers.", unit="name", group=MORE
+    )
+    scheduler: Literal["linear", "cosine", "constant"] = setting(
+        "linear",
+        "How the rate goes on after the warm-up: linearly or by a cosine to zero, or not at all.",
+        unit="name",
+        group=MORE,
+    )
+    weight_decay: float = setting(
+        0.0, "Decoupled weight decay of the optimizer.", unit="per step", ge=0, step=0.01, group=MORE
     )
     pooling: Literal["mean", "cls"] = setting(
         "mean",
@@ -262,6 +316,12 @@ class TrainConfig(Settings):
             "A static encoder has no dropout, so both views of a premise would be one vector; "
             "choose a transformer, or positives word_deletion.",
         )
+        plain = (self.directions, self.hard_negative_weight, self.hardness) == ("premises", 1.0, 0.0)
+        require(
+            self.mask_rule != "released" or plain,
+            "The rule released is the published code's loss as it is: directions premises, hard_negative_weight 1, "
+            "hardness 0.",
+        )
         if self.mask_rule == "none":
             return
         require(
@@ -271,9 +331,26 @@ class TrainConfig(Settings):
         meaning = threshold_meaning(self.mask_rule, self.threshold_unit)
         MASK_THRESHOLDS[meaning].check(f"mask_threshold of the rule {self.mask_rule}", self.mask_threshold)
 
+    @property
+    def needs_guide(self) -> bool:
+        """Whether the mask asks a guide."""
+        return self.mask_rule not in ("none", "student")
+
 
 NOT_LEARNED = ("device", "eval_every", "keep", "patience", "keep_every", "report_to")
 """Settings of training that change where a run happens and what is kept of it, but no step."""
+_ADDED = ("directions", "hard_negative_weight", "hardness", "matryoshka", "optimizer", "scheduler", "weight_decay")
+
+
+def learned(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings that decide what is learned, for hashes.
+
+    Settings that came later are left out where they have their defaults: what was trained before keeps its hash.
+    """
+    fields = {name: value for name, value in asdict(config).items() if name not in NOT_LEARNED}
+    defaults = asdict(TrainConfig())
+    return {name: value for name, value in fields.items() if name not in _ADDED or value != defaults[name]}
+
 
 TRAIN_PRESETS: dict[str, TrainConfig] = {
     "no mask": TrainConfig(mask_rule="none"),

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from hashlib import file_digest
 from pathlib import Path
 from time import perf_counter
@@ -20,7 +20,7 @@ from pipeline.statistics import clusters
 from pipeline.studies.cache import StudyCache, content_key, model_key, triplets_key
 from pipeline.studies.data import ArmData, in_half
 from pipeline.studies.spec import Arm, Evaluation, Study
-from pipeline.train_config import NOT_LEARNED, TrainConfig
+from pipeline.train_config import NOT_LEARNED, TrainConfig, learned
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -203,15 +203,14 @@ def untrained_cells(study: Study, tasks: StudyTasks) -> list[Cell]:
 
 
 def _cell(arm: str, seed: int, config: TrainConfig, triplets: Sequence[Triplet], tasks: StudyTasks) -> Cell:
-    fields = {name: value for name, value in asdict(config).items() if name not in NOT_IN_A_CELL}
+    fields = {name: value for name, value in learned(config).items() if name not in NOT_IN_A_CELL}
     if not triplets:
         fields = {name: fields[name] for name in ("encoder", "pooling")}
-    if config.mask_rule == "none" or not triplets:
-        guide = ""
-        for name in ("guide", "mask_threshold", "threshold_unit", "protect_own_hard_negative"):
+    guide = model_key(config.guide) if config.needs_guide and triplets else ""
+    if not guide:
+        unused = ("mask_threshold", "protect_own_hard_negative") if config.mask_rule == "none" or not triplets else ()
+        for name in ("guide", "threshold_unit", *unused):
             fields.pop(name, None)
-    else:
-        guide = model_key(config.guide)
     key = content_key(_FORMAT, fields, model_key(config.encoder), guide, triplets_key(triplets), tasks.key)
     return Cell(arm, seed, config, tuple(triplets), key)
 

@@ -217,7 +217,7 @@ def hub_names(study: Study) -> list[str]:
 def _models(arm: Arm) -> list[str]:
     """Return the models that an arm uses; the guide only where it masks."""
     names = [arm.train.encoder]
-    if arm.train.mask_rule != "none":
+    if arm.train.needs_guide:
         names.append(arm.train.guide)
     if arm.generation is not None:
         names.append(arm.generation.llm)
@@ -233,7 +233,7 @@ def localised(study: Study, hub: Hub) -> Study:
     """
     arms = []
     for arm in study.arms:
-        guide = hub.pinned(arm.train.guide) if arm.train.mask_rule != "none" else arm.train.guide
+        guide = hub.pinned(arm.train.guide) if arm.train.needs_guide else arm.train.guide
         arms.append(replace(arm, train=replace(arm.train, encoder=hub.pinned(arm.train.encoder), guide=guide)))
     premises = Path(hub.path(study.premises_name)) if study.premises_name.startswith(DATA) else study.premises
     return replace(study, arms=tuple(arms), premises=premises)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from pipeline.train_config import USUAL_THRESHOLDS, MaskRule, TrainConfig
+from pipeline.train_config import USUAL_THRESHOLDS, Directions, MaskRule, TrainConfig
 from pipeline.training import distributed
 from pipeline.training.guide import GuideTable
 
@@ -25,12 +25,21 @@ class LossSettings:
     mask_rule: MaskRule = "phi"
     mask_threshold: float = USUAL_THRESHOLDS["phi"]
     protect_own_hard_negative: bool = False
+    directions: Directions = "premises"
+    hard_negative_weight: float = 1.0
+    hardness: float = 0.0
+    matryoshka: bool = False
 
     @classmethod
     def of(cls, config: TrainConfig, threshold: float | None = None) -> "LossSettings":
         """Take the loss's share of a configuration; `threshold` is phi where the configuration gives a share."""
         phi = config.mask_threshold if threshold is None else threshold
-        return cls(config.temperature, config.mask_rule, phi, config.protect_own_hard_negative)
+        same = {name: getattr(config, name) for name in cls.__slots__ if name != "mask_threshold"}
+        return cls(mask_threshold=phi, **same)
+
+
+_MATRYOSHKA = (2, 4, 8)
+"""What the whole width is divided by."""
 
 
 class BatchLoss(NamedTuple):
@@ -56,8 +65,9 @@ def contrastive_loss(
     """InfoNCE over N positives and N hard negatives, false negatives masked; mean over the n anchors.
 
     L_i = -log exp(s_ii) / sum_j [m+_ij exp(s+_ij) + m-_ij exp(s-_ij)],  s = cosine / temperature.
-    Masked candidates get -inf before the softmax. The rule "released" is the published code's loss instead, see
-    `released_loss`. MultiCSR, arXiv 2310.10962, stage 3; GIST margins as in sentence-transformers' GISTEmbedLoss
+    Masked candidates get -inf before the softmax; `_weighted` weights hard negatives, and `_in_all_directions` adds
+    the terms of other directions. The rule "released" is the published code's loss instead, see `released_loss`.
+    MultiCSR, arXiv 2310.10962, stage 3; GIST margins as in sentence-transformers' GISTEmbedLoss
     without its anchor-anchor and positive-positive terms. Without hard negatives and mask it is SimCSE's loss
     (arXiv 2104.08821, eq. 1).
 
@@ -71,7 +81,10 @@ def contrastive_loss(
         first_row: place of the first anchor's own positive.
     """
     candidates = [positive_nd] if hard_negative_nd is None else [positive_nd, hard_negative_nd]
-    logits_nm = _cosines(anchor_nd, torch.cat(candidates)) / settings.temperature
+    cosine_nm = _cosines(anchor_nd, torch.cat(candidates))
+    logits_nm = cosine_nm / settings.temperature
+    if settings.mask_rule == "student":
+        guide_nm = cosine_nm.detach()
     mask_nm = false_negatives(guide_nm, settings, like=logits_nm, columns=len(candidates), first_row=first_row)
     target_n = torch.arange(first_row, first_row + len(anchor_nd), device=logits_nm.device)
     with torch.no_grad():
@@ -79,8 +92,55 @@ def contrastive_loss(
     if settings.mask_rule == "released":
         loss = released_loss(logits_nm, mask_nm, first_row=first_row)
     else:
-        loss = functional.cross_entropy(logits_nm.masked_fill(mask_nm, -torch.inf), target_n)
+        kept_nm = logits_nm if hard_negative_nd is None else _weighted(logits_nm, cosine_nm.detach(), settings)
+        kept_nm = kept_nm.masked_fill(mask_nm, -torch.inf)
+        if settings.directions != "premises":
+            loss = _in_all_directions(kept_nm, anchor_nd, candidates, settings)
+        else:
+            loss = functional.cross_entropy(kept_nm, target_n)
     return BatchLoss(loss, mask_nm, info_nce)
+
+
+def _weighted(logits_nm: Tensor, cosine_nm: Tensor, settings: LossSettings) -> Tensor:
+    """Add log(hard_negative_weight) to hard negatives, and hardness times the cosine to each row's own one.
+
+    One process only where there is hardness: row i's own hard negative is column N + i.
+    """
+    rows, cells = logits_nm.shape
+    if (settings.hard_negative_weight, settings.hardness) == (1.0, 0.0):
+        return logits_nm
+    added_nm = torch.zeros_like(logits_nm)
+    added_nm[:, cells // 2 :] = torch.tensor(settings.hard_negative_weight).log()
+    if settings.hardness:
+        row_n = torch.arange(rows, device=logits_nm.device)
+        added_nm[row_n, cells // 2 + row_n] += settings.hardness * cosine_nm[row_n, cells // 2 + row_n]
+    return logits_nm + added_nm
+
+
+def _in_all_directions(
+    kept_nm: Tensor, anchor_nd: Tensor, candidates: Sequence[Tensor], settings: LossSettings
+) -> Tensor:
+    """The loss with positives looking for their premises: `symmetric` or `all`, as in sentence-transformers.
+
+    There they are MultipleNegativesRankingLoss with two directions, each normalised by itself, and with all four
+    normalised together. kept_nm is masked; a positive's false negatives are those of the premise in the other
+    direction. The terms between texts of one side have no mask.
+    """
+    rows = len(anchor_nd)
+    target_n = torch.arange(rows, device=kept_nm.device)
+    back_nn = kept_nm[:, :rows].T
+    if settings.directions == "symmetric":
+        return (functional.cross_entropy(kept_nm, target_n) + functional.cross_entropy(back_nn, target_n)) / 2
+    own_nn = torch.eye(rows, dtype=torch.bool, device=kept_nm.device)
+    premises_nn = _cosines(anchor_nd, anchor_nd) / settings.temperature
+    texts_nm = _cosines(candidates[0], torch.cat(list(candidates))) / settings.temperature
+    every = [
+        kept_nm,
+        premises_nn.masked_fill(own_nn, -torch.inf),
+        back_nn,
+        texts_nm.masked_fill(own_nn.repeat(1, len(candidates)), -torch.inf),
+    ]
+    return functional.cross_entropy(torch.cat(every, dim=1), target_n)
 
 
 def false_negatives(
@@ -89,7 +149,8 @@ def false_negatives(
     """Mark candidates that the guide takes for false negatives, bool (n, M); the own positive never is one.
 
     "phi" and "released" compare the guide's cosine with a constant, GIST with the cosine of the row's own positive
-    less a margin. The published code compares cosine / 0.05 with phi * 20, which is the same comparison at its only
+    less a margin, "student" the encoder's own cosines, given in the guide's place, with the own positive's plus a
+    margin. The published code compares cosine / 0.05 with phi * 20, which is the same comparison at its only
     temperature and means something else at any other. `like` gives shape and device, (n, M).
     """
     if settings.mask_rule == "none" or guide_nm is None:
@@ -148,6 +209,8 @@ def _thresholds(settings: LossSettings, own_n1: Tensor) -> Tensor | float:
     if settings.mask_rule in ("phi", "released"):
         return settings.mask_threshold
     margin = settings.mask_threshold
+    if settings.mask_rule == "student":
+        return own_n1 + margin
     return own_n1 - (own_n1.abs() * margin if settings.mask_rule == "gist_relative" else margin)
 
 
@@ -204,20 +267,24 @@ class GuideMaskedLoss(nn.Module):
         anchor_nd, *candidates = self.vectors(features).chunk(self.columns)
         positive_nd, *hard = [distributed.gathered(column) for column in candidates]
         guide_nm = None
-        if self.guide is not None and self.settings.mask_rule != "none":
+        if self.guide is not None:
             guide_nm = self.guide.cosines(labels, distributed.gathered(labels))
-        batch = contrastive_loss(
-            anchor_nd,
-            positive_nd,
-            hard[0] if hard else None,
-            guide_nm,
-            self.settings,
-            first_row=distributed.rank() * len(labels),
-        )
-        counts = mask_counts(batch.mask_nm, first_row=distributed.rank() * len(labels), columns=self.columns - 1)
-        values = torch.stack([batch.loss.detach(), batch.info_nce, *counts.to(batch.loss.dtype)])
+        first_row = distributed.rank() * len(labels)
+
+        def cut(width: int) -> BatchLoss:
+            negative_nd = hard[0][:, :width] if hard else None
+            texts = (anchor_nd[:, :width], positive_nd[:, :width], negative_nd)
+            return contrastive_loss(*texts, guide_nm, self.settings, first_row=first_row)
+
+        width = anchor_nd.shape[1]
+        batch = cut(width)
+        loss = batch.loss
+        if self.settings.matryoshka:
+            loss = torch.stack([loss, *(cut(max(1, width // part)).loss for part in _MATRYOSHKA)]).mean()
+        counts = mask_counts(batch.mask_nm, first_row=first_row, columns=self.columns - 1)
+        values = torch.stack([loss.detach(), batch.info_nce, *counts.to(batch.loss.dtype)])
         self._last, self._rows = distributed.summed(values), len(positive_nd)
-        return batch.loss
+        return loss
 
     def vectors(self, features: Sequence[dict[str, Tensor]]) -> Tensor:
         """Return the vectors of all texts of a batch, columns one after the other: float (columns * n, d)."""

@@ -193,6 +193,8 @@ def _kept(facts: CardFacts) -> str:
 def _mask(config: TrainConfig, threshold: float | None) -> str:
     if config.mask_rule == "none" or threshold is None:
         return "No candidate was masked."
+    if config.mask_rule == "student":
+        return f"False negatives: candidates that the encoder itself puts {threshold:.4g} above the own positive."
     guide = without_folder(config.guide)
     if config.mask_rule == "phi":
         return f"False negatives: candidates above cosine {threshold:.4g} by the guide `{guide}`."

@@ -137,7 +137,7 @@ def train(
         return TrainResult("cancelled" if should_stop() == "cancel" else "paused", seconds=_since(started))
     guide_s = _since(started)
     loss = _loss(encoder, guide, config)
-    phi = None if guide is None else loss.settings.mask_threshold
+    phi = None if config.mask_rule == "none" else loss.settings.mask_threshold
     facts = CardFacts(config, len(triplets), data, fingerprint, kept_step=0, dev_score=None, threshold=phi)
 
     def keep(step: int) -> None:
@@ -241,7 +241,7 @@ def _result(progress: ProgressCallback, config: TrainConfig) -> TrainResult:
 def _load_guide(
     triplets: Sequence[Triplet], config: TrainConfig, cache: Path, should_stop: Callable[[], str | None]
 ) -> GuideTable | None:
-    if config.mask_rule == "none":
+    if not config.needs_guide:
         return None
     device = resolve_device(config.device)
     guide = load_encoder(config.guide, device=device)

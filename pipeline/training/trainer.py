@@ -19,7 +19,7 @@ from pipeline.durable import write_json
 from pipeline.encoder_folders import resolve_device
 from pipeline.encoders import check_length, has_dropout, is_static
 from pipeline.records import InputError, Triplet
-from pipeline.train_config import NOT_LEARNED, TrainConfig
+from pipeline.train_config import TrainConfig, learned
 from pipeline.training import distributed
 from pipeline.training.batches import ChunkCollator, StepSampler
 from pipeline.training.losses import GuideMaskedLoss
@@ -34,6 +34,9 @@ STATIC_LEARNING_RATE = 0.002
 """Chosen on STS-B dev with 180 and 263 generated triplets, 100 and 200 steps of 128: 0.002 and 0.004 are within 0.3
 of each other and 0.8 to 2 above 0.0005 and 0.008 (71.98 and 71.99 against 69.29 and 70.21)."""
 TRANSFORMER_LEARNING_RATE = 5e-5
+
+_OPTIMIZERS = {"adamw": "adamw_torch_fused", "adafactor": "adafactor", "sgd": "sgd"}
+_SCHEDULERS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 
 # Files of a checkpoint beside the trainer's own.
 _HEAD, _BEST, _BEST_RECORD = "loss_head.safetensors", "best.safetensors", "best.json"
@@ -53,6 +56,10 @@ def check_machine(config: TrainConfig, device: str, *, rows: int, processes: int
     if batch % processes:
         raise InputError(
             f"A batch of {batch} triplets cannot be shared evenly by {processes} processes; choose another."
+        )
+    if processes > 1 and (config.directions != "premises" or config.hardness):
+        raise InputError(
+            "Directions other than premises, and hardness, are for one process; start one, or reset them."
         )
     if config.report_to != "none" and find_spec(config.report_to) is None:
         raise InputError(
@@ -124,10 +131,11 @@ def _arguments(config: TrainConfig, learning_rate: float, checkpoints: Path) -> 
         max_steps=config.steps,
         per_device_train_batch_size=max(1, config.batch_size // distributed.processes()),
         learning_rate=learning_rate,
-        lr_scheduler_type="linear",
+        optim=_OPTIMIZERS[config.optimizer],
+        lr_scheduler_type=_SCHEDULERS[config.scheduler],
         warmup_steps=config.warmup_steps,
         max_grad_norm=1.0,
-        weight_decay=0.0,
+        weight_decay=config.weight_decay,
         seed=config.seed,
         data_seed=config.seed,
         use_cpu=is_on_cpu,
@@ -257,7 +265,7 @@ class BestWeights:
 
 def run_fingerprint(triplets: Sequence[Triplet], config: TrainConfig) -> str:
     """Hash of settings and data: a checkpoint continues a run only when both are the same."""
-    fields = {name: value for name, value in asdict(config).items() if name not in NOT_LEARNED}
+    fields = learned(config)
     if fields["distinct_batches"] and StepSampler.of(triplets, config).texts_nc is None:
         del fields["distinct_batches"]  # no text is repeated: the order is that of earlier versions
     digest = blake2b(json.dumps(fields, sort_keys=True).encode(), digest_size=16)

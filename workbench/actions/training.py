@@ -42,7 +42,7 @@ def start_train(
     frame = training_rows(workspace, snapshot.snapshot_id, held_out)
     title = title or f"{settings.encoder} on {snapshot.name}, mask {settings.mask_rule}, seed {settings.seed}"
     settings = replace(settings, encoder=at_commit(workspace, settings.encoder))
-    if settings.mask_rule != "none":
+    if settings.needs_guide:
         settings = replace(settings, guide=at_commit(workspace, settings.guide))
     spec = TrainSpec(
         config=settings,

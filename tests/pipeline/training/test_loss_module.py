@@ -56,6 +56,20 @@ def test_cached_gradients_equal_those_of_the_batch_encoded_at_once(tiny_bert, tr
         torch.testing.assert_close(cached[2][name], gradient, atol=1e-10 * largest, rtol=1e-9, msg=name)
 
 
+def test_matryoshka_is_the_mean_over_shortened_vectors(tiny_static, triplets, guide):
+    encoder = load_encoder(tiny_static)
+    loss = GuideMaskedLoss(encoder, LossSettings(mask_threshold=0.5, matryoshka=True), guide)
+    batch = ChunkCollator.of(encoder, triplets, TrainConfig())([{"label": row} for row in range(ROWS)])
+    features, labels = StageThreeTrainer.collect_features(None, batch)
+    value = loss(features, labels).item()
+    parts = []
+    for width in (16, 8, 4, 2):
+        encoder.truncate_dim = width
+        parts.append(GuideMaskedLoss(encoder, LossSettings(mask_threshold=0.5), guide)(features, labels).item())
+    assert value == pytest.approx(sum(parts) / 4, rel=1e-5) != pytest.approx(parts[0], rel=1e-3)
+    assert loss.report().loss == pytest.approx(value)
+
+
 def test_cached_gradients_see_the_same_dropout_twice(tiny_bert, triplets, guide):
     plain = step(tiny_bert, triplets, guide, size=5, cached=False, dropout=True)
     cached = step(tiny_bert, triplets, guide, size=5, cached=True, dropout=True)

@@ -192,6 +192,62 @@ def test_agrees_with_the_library_where_it_has_the_same_loss():
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("fields", "options"),
+    [
+        (
+            {"directions": "symmetric"},
+            {"directions": ("query_to_doc", "doc_to_query"), "partition_mode": "per_direction"},
+        ),
+        (
+            {"directions": "all"},
+            {"directions": ("query_to_doc", "query_to_query", "doc_to_query", "doc_to_doc")},
+        ),
+        ({"hardness": 5.0}, {"hardness_mode": "hard_negatives", "hardness_strength": 5.0}),
+        ({"hard_negative_weight": 0.0}, {}),
+    ],
+)
+def test_other_losses_are_the_librarys(fields, options):
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+
+    *vectors, _ = batch(6, seed=6)
+    a, p, n = (torch.tensor(v, dtype=torch.float32, requires_grad=True) for v in vectors)
+    library = MultipleNegativesRankingLoss(None, **options)
+    texts = [a, p] if fields.get("hard_negative_weight") == 0 else [a, p, n]
+    wanted = library.compute_loss_from_embeddings(texts, None)
+    expected = torch.autograd.grad(wanted, texts)
+    loss = contrastive_loss(a, p, n, None, LossSettings(0.05, "none", **fields)).loss
+    assert loss.item() == pytest.approx(wanted.item(), rel=1e-5)
+    for found, gradient in zip(torch.autograd.grad(loss, texts), expected, strict=True):
+        torch.testing.assert_close(found, gradient, rtol=1e-4, atol=1e-5)
+
+
+def test_a_hard_negative_that_weighs_two_counts_twice():
+    *vectors, _ = batch(3, seed=6)
+    a, p, n = (torch.tensor(v, dtype=torch.float32) for v in vectors)
+    twice = contrastive_loss(a, p, torch.cat([n, n]), None, LossSettings(0.05, "none")).loss
+    assert contrastive_loss(
+        a, p, n, None, LossSettings(0.05, "none", hard_negative_weight=2.0)
+    ).loss == pytest.approx(twice.item())
+
+
+def test_the_students_own_scores_mask_what_it_puts_above_its_positive_by_a_margin():
+    *vectors, _ = batch(7, seed=2)
+    a, p, n = (torch.tensor(v, dtype=torch.float32, requires_grad=True) for v in vectors)
+    found = contrastive_loss(a, p, n, None, LossSettings(0.05, "student", 0.1))
+    candidates = [*vectors[1], *vectors[2]]
+    cosines = [[reference.cosine(x, y) for y in candidates] for x in vectors[0]]
+    expected = [[cosine > row[i] + 0.1 for cosine in row] for i, row in enumerate(cosines)]
+    assert found.mask_nm.tolist() == expected and 0 < found.mask_nm.sum() < 70
+    # Given in a guide's place, the same cosines mask the same and have the same gradient: none through the mask.
+    same = contrastive_loss(a, p, n, torch.tensor(cosines), LossSettings(0.05, "gist_absolute", -0.1))
+    assert found.loss.item() == pytest.approx(same.loss.item(), rel=1e-5)
+    for one, other in zip(
+        torch.autograd.grad(found.loss, [a, n]), torch.autograd.grad(same.loss, [a, n]), strict=True
+    ):
+        torch.testing.assert_close(one, other)
+
+
 def test_half_precision_vectors_give_a_float32_loss():
     *vectors, guide = batch(4)
     a, p, n = (torch.tensor(v, dtype=torch.bfloat16) for v in vectors)

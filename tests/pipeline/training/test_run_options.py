@@ -91,6 +91,23 @@ def test_finish_ends_a_run_where_it_is_and_keeps_the_encoder(static, triplets, t
     assert not (tmp_path / "checkpoints").exists()
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [{"optimizer": "adafactor"}, {"optimizer": "sgd"}, {"scheduler": "cosine"}, {"scheduler": "constant"},
+     {"weight_decay": 0.5}, {"matryoshka": True}, {"mask_rule": "student", "mask_threshold": -0.1}],
+    ids=str,
+)  # fmt: skip
+def test_each_of_these_settings_changes_what_is_learned(static, triplets, tmp_path, fields):
+    short = replace(static, steps=3)
+    plain, other = (
+        train(triplets, replace(short, **changed), output_dir=tmp_path / name)
+        for name, changed in (("plain", {}), ("other", fields))
+    )
+    assert not torch.allclose(weights_of(plain.encoder_folder), weights_of(other.encoder_folder), atol=1e-6)
+    masked = "candidates that the encoder itself puts -0.1" in card(other)
+    assert masked == ("mask_rule" in fields) and other.threshold == fields.get("mask_threshold")
+
+
 def test_dropout_as_positive_needs_an_encoder_with_dropout(static, triplets, tiny_bert, tmp_path):
     with pytest.raises(InputError, match="no dropout"):
         TrainConfig(positives="dropout")

@@ -106,7 +106,8 @@ def _mask_fields(base: dict[str, Any], key: str) -> dict[str, Any]:
     rule, unit = values["mask_rule"], "cosine"
     if rule == "none":
         return values
-    values |= settings_form(TrainConfig, ["guide"], base, key=key, columns=1)
+    if rule != "student":
+        values |= settings_form(TrainConfig, ["guide"], base, key=key, columns=1)
     if rule in ("phi", "released"):
         unit = settings_form(TrainConfig, ["threshold_unit"], base, key=key, columns=1)["threshold_unit"]
     meaning = train_config.threshold_meaning(rule, unit)

@@ -39,7 +39,7 @@ def write_first_batch(context: JobContext, triplets: Sequence[Triplet], config: 
     rows = next(iter(batches.StepSampler.of(triplets, config)))
     cosines = None
     phi = None
-    if config.mask_rule != "none" and config.positives == "written":
+    if config.needs_guide and config.positives == "written":
         context.progress(0, config.steps, message=f"Embedding the texts with the guide {config.guide}")
         guide = load_encoder(config.guide, device=resolve_device(config.device))
         since = perf_counter()
