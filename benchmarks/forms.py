@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import sem, t
 
 from pipeline.config import CurationRule, GenerationConfig
 from pipeline.curation.calibration import default_calibration
@@ -27,7 +28,6 @@ from pipeline.generation.llms.loading import open_llm
 from pipeline.generation.llms.registry import EMBEDDED_ENTRY
 from pipeline.generation.triplets import generate
 from pipeline.records import GeneratedTriplet, Outcome, Premise, Triplet
-from pipeline.statistics import mean_interval
 from pipeline.studies.spec_file import read_study
 from pipeline.studies.wording import as_markdown
 from workbench.paths import ASSETS
@@ -96,8 +96,8 @@ def written(form: str, premises: Sequence[Premise]) -> list[Triplet]:
 
 
 def interval(values: np.ndarray) -> str:
-    """Return the mean with its interval."""
-    low, high = mean_interval(values.tolist())
+    """Return the mean with Student's 95 % interval."""
+    low, high = t.interval(0.95, len(values) - 1, loc=values.mean(), scale=sem(values))
     return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
 
 

@@ -284,20 +284,6 @@ def blocks(resamples: int) -> list[slice]:
     return [slice(start, start + _BLOCK) for start in range(0, resamples, _BLOCK)]
 
 
-def mean_interval(scores: Sequence[float], *, level: float = 0.95) -> tuple[float, float]:
-    """Return the Student t interval of the mean over seeds; NaN ends when there are fewer than two scores.
-
-    scores: one value per seed of one arm, assumed independent. mean +- t(level, n - 1) * sd / sqrt(n).
-    """
-    from scipy.stats import t
-
-    if len(scores) < 2:
-        return float("nan"), float("nan")
-    values = np.asarray(scores, dtype=np.float64)
-    half = float(t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    return float(values.mean()) - half, float(values.mean()) + half
-
-
 def _scored(values: np.ndarray, gold: "_CentredRanks | None", counts_bn: np.ndarray) -> np.ndarray:
     """Score of one cell in every resample, float64 (resamples,)."""
     if gold is None:

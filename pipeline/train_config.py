@@ -21,6 +21,11 @@ NEARLY_ALL = 0.9
 MASK, MORE = "mask", "more"
 """Groups of the form; settings of no group stand in its main part."""
 
+
+def _margin(help_text: str, label: str, unit: str) -> Setting:
+    return Setting(help_text, label=label, unit=unit, ge=-1, le=1, step=0.01, slider=(-1.0, 1.0))
+
+
 MASK_THRESHOLDS: Mapping[str, Setting] = MappingProxyType(
     {
         "phi": Setting(
@@ -42,33 +47,20 @@ MASK_THRESHOLDS: Mapping[str, Setting] = MappingProxyType(
             lt=1,
             step=0.0005,
         ),
-        "gist_absolute": Setting(
+        "gist_absolute": _margin(
             "Candidates whose guide cosine exceeds that of the own positive minus this margin are masked.",
-            label="Margin (cosine)",
-            unit="cosine",
-            ge=-1,
-            le=1,
-            step=0.01,
-            slider=(-1.0, 1.0),
+            "Margin (cosine)",
+            "cosine",
         ),
-        "gist_relative": Setting(
+        "gist_relative": _margin(
             "Candidates whose guide cosine exceeds that of the own positive minus this share of it are masked.",
-            label="Margin (share of the own positive's cosine)",
-            unit="share",
-            ge=-1,
-            le=1,
-            step=0.01,
-            slider=(-1.0, 1.0),
+            "Margin (share of the own positive's cosine)",
+            "share",
         ),
-        "student": Setting(
-            "Candidates that the encoder itself puts this much above the own positive's cosine are masked. No guide "
-            "is needed (Qwen3-Embedding, with 0.1).",
-            label="Margin (cosine)",
-            unit="cosine",
-            ge=-1,
-            le=1,
-            step=0.01,
-            slider=(-1.0, 1.0),
+        "student": _margin(
+            "Candidates that the encoder itself puts this much above the own positive's cosine are masked.",
+            "Margin (cosine)",
+            "cosine",
         ),
     }
 )
@@ -183,9 +175,8 @@ class TrainConfig(Settings):
     )
     directions: Directions = setting(
         "premises",
-        "Who looks for whom: `premises` for their positives among all candidates; `symmetric`: positives for their "
-        "premises as well, mean of both losses; `all`: premises also away from other premises, positives from other "
-        "texts, in one sum. The last two are for one process.",
+        "`premises` look for positives; `symmetric`: positives for their premises as well, mean of both losses; "
+        "`all`: also away from texts of their own side, in one sum. The last two are for one process.",
         unit="name",
         group=MORE,
     )
@@ -206,8 +197,7 @@ class TrainConfig(Settings):
     )
     matryoshka: bool = setting(
         False,
-        "The loss is the mean over the vectors' first 1/1, 1/2, 1/4 and 1/8 columns, so that shortened vectors keep "
-        "most of their worth.",
+        "The loss is the mean over the vectors and their first 1/2, 1/4 and 1/8, which keep most of their worth.",
         unit="yes or no",
         group=MORE,
     )
@@ -291,7 +281,6 @@ class TrainConfig(Settings):
         ge=0,
         group=MORE,
     )
-
     report_to: Tracker = setting(
         "none",
         "Where losses and dev scores go beside this workbench: `tensorboard` writes files into the run's folder, "
@@ -347,9 +336,8 @@ def learned(config: TrainConfig) -> dict[str, Any]:
 
     Settings that came later are left out where they have their defaults: what was trained before keeps its hash.
     """
-    fields = {name: value for name, value in asdict(config).items() if name not in NOT_LEARNED}
-    defaults = asdict(TrainConfig())
-    return {name: value for name, value in fields.items() if name not in _ADDED or value != defaults[name]}
+    left_out = {*NOT_LEARNED, *(name for name in _ADDED if getattr(config, name) == getattr(TrainConfig(), name))}
+    return {name: value for name, value in asdict(config).items() if name not in left_out}
 
 
 TRAIN_PRESETS: dict[str, TrainConfig] = {
