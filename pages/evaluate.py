@@ -30,7 +30,7 @@ elif scores.empty:
         icon=":material/leaderboard:",
     )
 elif view == "Leaderboard":
-    leaderboard_view(scores, names)
+    leaderboard_view(scores, names, arms_view(workspace, scores, names))
 elif view == "Two encoders":
     encoder_comparison(workspace, scores, names, arms_of(workspace, list(matrix_table(scores).index), names))
 elif view == "Space":

@@ -19,8 +19,10 @@ class Published:
     scores: tuple[float | None, ...]
     """Per standard task; None if the source gives no number."""
     average: float | None
-    """As given by the source, or the mean of the seven rounded scores."""
+    """As given by the source, or the mean of the rounded scores."""
     source: str
+    labels: str = ""
+    """Human labels of sentence pairs that it was trained on, as its source or card says; "unknown" if not found."""
 
     def by_task(self) -> dict[str, float]:
         """Return the available scores by task."""
@@ -29,6 +31,9 @@ class Published:
 
 _NONE: tuple[float | None, ...] = (None,) * len(STANDARD_TASKS)
 
+_GENSE, _EOL = "README of MatthewCYM/GenSE", "README of kongds/scaling_sentemb"
+_SYNCSE, _CLAIF = "README of SynCSE, on cleaned data", "README of xiami2019/CLAIF"
+_MTEB = "embeddings-benchmark/results, f4cc6c8: mteb's six comparable tasks"
 _SIMCSE, _AWESOME = "SimCSE paper, table 5", "README of Doragd/Awesome-Sentence-Embedding"
 PUBLISHED: tuple[Published, ...] = (
     Published("MultiCSR", "", _NONE, None, "not verified: enter the numbers from the paper (arXiv 2310.10962)"),
@@ -42,12 +47,13 @@ PUBLISHED: tuple[Published, ...] = (
     Published(
         "SimCSE, unsupervised", "RoBERTa-base", (70.16, 81.77, 73.24, 81.36, 80.65, 80.22, 68.56), 76.57, _AWESOME
     ),
-    Published("SimCSE, supervised", "BERT-base", (75.30, 84.67, 80.19, 85.40, 80.82, 84.25, 80.39), 81.57, _SIMCSE),
-    Published(
-        "SimCSE, supervised", "RoBERTa-base", (76.53, 85.21, 80.95, 86.03, 82.57, 85.83, 80.50), 82.52, _SIMCSE
-    ),
-    Published(
-        "SimCSE, supervised", "RoBERTa-large", (77.46, 87.27, 82.36, 86.66, 83.93, 86.70, 81.95), 83.76, _SIMCSE
+    *(
+        Published("SimCSE, supervised", base, tuple(scores), average, _SIMCSE, "NLI")
+        for base, *scores, average in (
+            ("BERT-base", 75.30, 84.67, 80.19, 85.40, 80.82, 84.25, 80.39, 81.57),
+            ("RoBERTa-base", 76.53, 85.21, 80.95, 86.03, 82.57, 85.83, 80.50, 82.52),
+            ("RoBERTa-large", 77.46, 87.27, 82.36, 86.66, 83.93, 86.70, 81.95, 83.76),
+        )
     ),
     Published(
         "SynCSE-partial", "RoBERTa-base", (76.14, 84.41, 79.23, 84.85, 82.87, 83.95, 81.41), 81.84, "README of SynCSE"
@@ -60,6 +66,44 @@ PUBLISHED: tuple[Published, ...] = (
         (75.48, 83.82, 77.54, 84.76, 80.16, 81.20, 73.97),
         79.56,
         "README of DenoSent",
+    ),
+    *(
+        Published(name, base, tuple(scores), average, source, labels)
+        for name, base, source, labels, *scores, average in (
+            ("GenSE", "T5-base", _GENSE, "NLI", 80.72, 87.43, 83.96, 88.63, 85.19, 87.65, 79.87, 84.78),
+            ("GenSE+", "T5-base", _GENSE, "NLI", 80.65, 88.18, 84.69, 89.03, 85.82, 87.88, 80.10, 85.19),
+            ("PromptEOL, untrained", "OPT-125M", _EOL, "", 62.22, 73.10, 61.84, 71.09, 72.08, 67.80, 64.10, 67.46),
+            ("PromptEOL, untrained", "OPT-1.3B", _EOL, "", 72.78, 83.77, 73.61, 83.42, 80.60, 78.80, 69.69, 77.52),
+            ("PromptEOL", "OPT-1.3B", _EOL, "NLI", 79.01, 89.26, 84.10, 88.30, 84.62, 87.71, 80.52, 84.79),
+            ("PromptEOL", "LLaMA-7B", _EOL, "NLI", 79.16, 90.22, 85.40, 88.99, 86.25, 88.37, 81.51, 85.70),
+        )
+    ),
+    *(
+        Published(name, base, _NONE, average, source, labels)
+        for name, base, source, labels, average in (
+            ("SynCSE-scratch", "RoBERTa-base", _SYNCSE, "", 80.66),
+            ("SynCSE-partial", "RoBERTa-large", _SYNCSE, "", 82.66),
+            ("CLAIF", "BERT-base", _CLAIF, "STS-B sentences", 79.63),
+            ("CLAIF", "RoBERTa-base", _CLAIF, "STS-B sentences", 79.90),
+            ("GCSE", "BERT-base", "README of aleversn/GCSE", "", 81.98),
+            ("GCSE", "RoBERTa-base", "README of aleversn/GCSE", "", 82.12),
+        )
+    ),
+    *(
+        Published(name, "", (*scores, None), average, _MTEB, labels)
+        for name, labels, *scores, average in (
+            ("all-MiniLM-L6-v2", "NLI", 72.37, 80.60, 75.59, 85.39, 78.99, 82.03, 79.16),
+            ("all-MiniLM-L12-v2", "unknown", 73.08, 82.13, 76.73, 85.58, 80.23, 83.09, 80.14),
+            ("all-mpnet-base-v2", "unknown", 72.63, 83.48, 78.00, 85.66, 80.03, 83.42, 80.54),
+            ("static-similarity-mrl-multilingual-v1", "NLI", 71.57, 74.33, 72.82, 82.53, 78.45, 79.94, 76.61),
+            ("static-retrieval-mrl-en-v1", "unknown", 60.43, 72.57, 69.62, 80.07, 72.81, 74.02, 71.59),
+            ("potion-base-2M", "unknown", 62.08, 75.73, 69.28, 76.33, 73.47, 72.81, 71.62),
+            ("potion-base-8M", "unknown", 62.25, 77.28, 71.91, 79.75, 76.26, 75.41, 73.81),
+            ("gte-small", "unknown", 75.12, 85.09, 81.03, 88.32, 83.91, 85.57, 83.17),
+            ("E5-mistral-7b-instruct", "unknown", 79.65, 88.43, 84.54, 90.42, 87.69, 88.60, 86.56),
+            ("Qwen3-Embedding-0.6B", "unknown", 83.00, 91.76, 87.10, 91.45, 90.52, 91.13, 89.16),
+            ("Qwen3-Embedding-8B", "unknown", 86.14, 94.22, 90.42, 93.73, 92.86, 93.60, 91.83),
+        )
     ),
 )
 
@@ -87,9 +131,11 @@ class Entry:
     average: float | None
     averaged_over: int
     source: str = ""
+    is_tied: bool = False
+    """Whether its mean is the best of the encoders measured here, or no clear difference to it was found."""
 
 
-def measured(name: str, spearman: dict[str, float]) -> Entry:
+def measured(name: str, spearman: dict[str, float], *, is_tied: bool = False) -> Entry:
     """Build the row of an encoder from its Spearman correlations, fractions.
 
     The mean is over the standard tasks, each rounded to two digits as in published tables, or over all tasks if none
@@ -98,7 +144,7 @@ def measured(name: str, spearman: dict[str, float]) -> Entry:
     scores = {task: round(100 * value, 2) for task, value in spearman.items() if isfinite(value)}
     counted = [task for task in STANDARD_TASKS if task in scores] or list(scores)
     average = round(sum(scores[task] for task in counted) / len(counted), 2) if counted else None
-    return Entry(name, scores, average, len(counted))
+    return Entry(name, scores, average, len(counted), is_tied=is_tied)
 
 
 def compared_tasks(scored: Mapping[str, Collection[str]]) -> list[str]:
@@ -122,7 +168,10 @@ def published(row: Published) -> Entry:
     """Build the row of a published encoder."""
     name = f"{row.name} ({row.base})" if row.base else row.name
     scores = row.by_task()
-    return Entry(name, scores, row.average, len(scores), row.source)
+    # A source that gives an average alone gives that of the seven tasks.
+    covered = len(scores) or (len(STANDARD_TASKS) if row.average is not None else 0)
+    source = f"{row.source}; labels seen: {row.labels}" if row.labels else row.source
+    return Entry(name, scores, row.average, covered, source)
 
 
 def columns(entries: Sequence[Entry]) -> list[str]:
@@ -132,22 +181,20 @@ def columns(entries: Sequence[Entry]) -> list[str]:
 
 
 def as_markdown(entries: Sequence[Entry]) -> str:
-    """Return a Markdown table with the best measured score of each task in bold."""
+    """Return a Markdown table with the means in bold that are tied with the best."""
     tasks = columns(entries)
     head = ["Encoder", *tasks, "Average", "Tasks", "Source"]
-    best = _best(entries, tasks)
     lines = [f"| {' | '.join(head)} |", f"|{'|'.join(['---'] + ['---:'] * (len(tasks) + 2) + ['---'])}|"]
     for entry in entries:
-        cells = [_bold(_number(entry.scores.get(task)), entry, task, best, "**{}**") for task in tasks]
-        row = [escape_markdown(entry.name), *cells, _number(entry.average), str(entry.averaged_over)]
+        cells = [_number(entry.scores.get(task)) for task in tasks]
+        row = [escape_markdown(entry.name), *cells, _mean(entry, "**{}**"), str(entry.averaged_over)]
         lines.append(f"| {' | '.join([*row, escape_markdown(entry.source)])} |")
     return "\n".join(lines) + "\n"
 
 
 def as_latex(entries: Sequence[Entry]) -> str:
-    """Return a LaTeX tabular (booktabs) with the best measured score of each task in bold."""
+    """Return a LaTeX tabular (booktabs) with the means in bold that are tied with the best."""
     tasks = columns(entries)
-    best = _best(entries, tasks)
     head = ["Encoder", *tasks, "Average", "Tasks"]
     lines = [
         rf"\begin{{tabular}}{{l{'r' * (len(tasks) + 2)}}}",
@@ -156,8 +203,8 @@ def as_latex(entries: Sequence[Entry]) -> str:
         r"\midrule",
     ]
     for entry in entries:
-        cells = [_bold(_number(entry.scores.get(task)), entry, task, best, r"\textbf{{{}}}") for task in tasks]
-        row = [_escape_latex(entry.name), *cells, _number(entry.average), str(entry.averaged_over)]
+        cells = [_number(entry.scores.get(task)) for task in tasks]
+        row = [_escape_latex(entry.name), *cells, _mean(entry, r"\textbf{{{}}}"), str(entry.averaged_over)]
         lines.append(" & ".join(cell.replace(DASH, "--") for cell in row) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
@@ -179,18 +226,8 @@ def _cell(text: str) -> str:
     return formula_safe(" ".join(text.split()))
 
 
-def _best(entries: Sequence[Entry], tasks: Sequence[str]) -> dict[str, float]:
-    own = [entry for entry in entries if not entry.source]
-    return {
-        task: max(entry.scores[task] for entry in own if task in entry.scores)
-        for task in tasks
-        if any(task in entry.scores for entry in own)
-    }
-
-
-def _bold(text: str, entry: Entry, task: str, best: dict[str, float], form: str) -> str:
-    is_best = not entry.source and task in entry.scores and entry.scores[task] == best.get(task)
-    return form.format(text) if is_best else text
+def _mean(entry: Entry, bold: str) -> str:
+    return bold.format(_number(entry.average)) if entry.is_tied else _number(entry.average)
 
 
 def _number(value: float | None) -> str:

@@ -93,6 +93,9 @@ def test_leaderboard_keeps_missing_cells_and_tells_published_rows_apart():
     assert [(row.name, row.average, row.averaged_over) for row in rows] == [("first", 60.0, 2), ("second", 60.0, 1)]
     shown = leaderboard_style(rows).data
     assert np.isnan(shown.loc[1, "STSB-test"]) and shown.loc[0, "Source"] == "measured here"
+    marked = leaderboard_style(entries_of(frame.assign(spearman=[0.5, 0.7, 0.6]), {}, {"b"}))
+    marked._compute()
+    assert {place for place, css in marked.ctx.items() if css} == {(1, 1)}, "the mean that is tied with the best"
     html = leaderboard_style(rows).to_html()
     assert "–" in html and ">0.00<" not in html
 

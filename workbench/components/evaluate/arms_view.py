@@ -117,11 +117,14 @@ def _seeds(arm: Arm) -> str:
     return f" ({len(arm.encoder_ids)} seeds)" if len(arm.encoder_ids) > 1 else ""
 
 
-def arms_view(workspace: Workspace, scores: pd.DataFrame, names: dict[str, str]) -> None:
-    """Draw the arms with their intervals and say which are tied with the best; nothing with fewer than two."""
+def arms_view(workspace: Workspace, scores: pd.DataFrame, names: dict[str, str]) -> set[str]:
+    """Draw the arms with their intervals, say which are tied with the best and return the ids of their encoders.
+
+    With fewer than two arms nothing is drawn and nothing tied.
+    """
     arms = measured_arms(workspace, scores, names)
     if len(arms) < 2:
-        return
+        return set()
     theme.draw(arms_figure(arms[:_SHOWN]), key="arms", alt="Difference of each arm to the best with its interval")
     tied = [arm.name for arm in arms[1:] if arm.is_tied]
     words = f"No clear difference to {', '.join(map(plain, tied))}." if tied else "All others are clearly behind."
@@ -131,3 +134,4 @@ def arms_view(workspace: Workspace, scores: pd.DataFrame, names: dict[str, str])
         "differ in their seed alone, whose mean stands beside it. Intervals (95 %) cover pairs, in groups that share "
         "sentences, and seeds; a grey one is no clear difference to the best, all arms being judged together (Holm)."
     )
+    return {encoder_id for arm in arms if arm.is_tied for encoder_id in arm.encoder_ids}

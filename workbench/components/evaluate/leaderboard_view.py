@@ -1,6 +1,7 @@
 """Scores of all encoders: the matrix by task, the leaderboard with published results, and measures of the space."""
 
 import json
+from collections.abc import Collection
 from typing import Any, Final
 
 import pandas as pd
@@ -31,24 +32,32 @@ _EXPORTS = {
     "CSV": (leaderboard.as_csv, "leaderboard.csv", "text/csv"),
 }
 NOTE = (
-    "Spearman x 100 over all pairs of a task. SICK-R has its 4,927 test pairs, as in published tables; mteb's adds "
-    "train and trial (9,927 pairs) and is not comparable. Grey rows are published results, checked at their source; "
-    "rows without numbers could not be verified."
+    "Spearman x 100 over all pairs of a task. Marked means are the best here and those with no clear difference to it. "
+    "SICK-R has its 4,927 test pairs, as in published tables; mteb's adds train and trial (9,927 pairs) and is not "
+    "comparable: rows of mteb have six tasks and their own mean. Grey rows are published results, checked at their "
+    "source, with the labels of sentence pairs that the encoder saw; rows without numbers could not be verified."
 )
 
 
-def entries_of(scores: pd.DataFrame, names: dict[str, str]) -> list[Entry]:
-    """Return the workspace's encoders by number of tasks, as other means are not comparable, then by mean."""
+def entries_of(scores: pd.DataFrame, names: dict[str, str], tied: Collection[str] = ()) -> list[Entry]:
+    """Return the workspace's encoders by number of tasks, as other means are not comparable, then by mean.
+
+    tied: ids of the encoders whose mean is the best or not clearly behind it.
+    """
     by_encoder = [
-        leaderboard.measured(scored_name(str(key), names), dict(zip(group["task"], group["spearman"], strict=True)))
+        leaderboard.measured(
+            scored_name(str(key), names),
+            dict(zip(group["task"], group["spearman"], strict=True)),
+            is_tied=str(key) in tied,
+        )
         for key, group in scores.groupby("encoder_id")
     ]
     return sorted(by_encoder, key=lambda row: (-row.averaged_over, -(row.average or 0)))
 
 
-def leaderboard_view(scores: pd.DataFrame, names: dict[str, str]) -> None:
-    """Draw the leaderboard and its export for a paper."""
-    own = entries_of(scores, names)
+def leaderboard_view(scores: pd.DataFrame, names: dict[str, str], tied: Collection[str]) -> None:
+    """Draw the leaderboard and its export for a paper; tied: see `entries_of`."""
+    own = entries_of(scores, names, tied)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         with_published = st.toggle("With published results", value=True, key="with_published")
         chosen = st.selectbox("Format", list(_EXPORTS), key="export_format", width=160)
@@ -68,7 +77,7 @@ def leaderboard_view(scores: pd.DataFrame, names: dict[str, str]) -> None:
 
 
 def leaderboard_style(rows: list[Entry]) -> Styler:
-    """Style the rows: published ones grey, the best encoder of the workspace marked in each task."""
+    """Style the rows: published ones grey, the workspace's means marked that are tied with the best."""
     tasks = leaderboard.columns(rows)
     frame = pd.DataFrame(
         [
@@ -83,11 +92,8 @@ def leaderboard_style(rows: list[Entry]) -> Styler:
     style = frame.style.format(dict.fromkeys(numbers, "{:.2f}") | {"Tasks": "{:.0f}"}, na_rep="–")
     theirs = frame.index[[bool(row.source) for row in rows]]
     style = style.map(lambda _: _GREY, subset=pd.IndexSlice[theirs, :])
-    own = frame.drop(theirs)
-    for task in tasks:
-        if own[task].notna().sum() > 1:
-            style = style.map(lambda _: _BEST, subset=pd.IndexSlice[[own[task].idxmax()], [task]])
-    return style
+    tied = frame.index[[row.is_tied for row in rows]]
+    return style.map(lambda _: _BEST, subset=pd.IndexSlice[tied, ["Average"]])
 
 
 def matrix_table(scores: pd.DataFrame) -> pd.DataFrame:
