@@ -118,6 +118,7 @@ def as_page(report: Report, *, command: str = "") -> str:
         f"<h1>{escape(report.title)}</h1>",
         f"<p>{escape(report.about)}</p>" if report.about else "",
         f'<p class="quiet">{escape(wording.setting_line(report))}</p>',
+        _deviations(report),
         _search(report),
         "<h2>What it found</h2>",
         _findings(report, last),
@@ -162,6 +163,11 @@ def findings(report: Report) -> list[tuple[str, str]]:
 def _findings(report: Report, last: str) -> str:
     items = "".join(f'<li class="{kind}">{escape(text)}</li>' for kind, text in findings(report))
     return f"<ul>{items}</ul>" if items else '<p class="quiet">One arm alone has nothing to be compared with.</p>'
+
+
+def _deviations(report: Report) -> str:
+    items = "".join(f"<li>{escape(text)}</li>" for text in report.deviations)
+    return f"<h2>{wording.DEVIATIONS}</h2><ul>{items}</ul>" if items else ""
 
 
 def _search(report: Report) -> str:

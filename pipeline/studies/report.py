@@ -95,6 +95,8 @@ class Report:
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Per arm what differs from the baseline arm."""
     resamples: int = RESAMPLES
+    deviations: tuple[str, ...] = ()
+    """How the study departs from the published one that it repeats."""
     candidates: tuple[Candidate, ...] = ()
     """What a search chose its arm from, best dev score first."""
     search_apart: bool = False
@@ -135,6 +137,7 @@ def make_report(run: StudyRun, *, resamples: int = RESAMPLES, seed: int = 0) -> 
         contrasts=contrasts,
         settings={arm.name: _differences(asdict(study.arm(study.baseline)), asdict(arm)) for arm in study.arms},
         resamples=resamples,
+        deviations=study.deviations,
         candidates=run.candidates,
         search_apart=study.search_apart,
         halves=study.halves,

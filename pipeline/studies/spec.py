@@ -84,6 +84,8 @@ class Study:
     evaluation: Evaluation
     title: str = ""
     about: str = ""
+    deviations: tuple[str, ...] = ()
+    """How the study departs from the published one that it repeats; the report lists them."""
     premises: Path | None = None
     premises_name: str = ""
     """As the study file has it."""

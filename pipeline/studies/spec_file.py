@@ -20,7 +20,7 @@ from pipeline.train_config import TrainConfig
 STUDY_FIELDS = (
     *("study", "title", "about", "premises", "column", "limit", "seeds", "baseline"),
     *("generation", "curation", "train", "evaluation", "arms", "sweep", "search", "contrasts", "keep_encoders"),
-    *("halves", "early_stop"),
+    *("halves", "early_stop", "deviations"),
 )
 ARM_FIELDS = ("name", "generation", "triplets", "snapshot", "curation", "size", "train")
 EVALUATION_FIELDS = ("sts_dir", "tasks", "held_out_from")
@@ -93,6 +93,7 @@ class _Reader(FileFields):
             keep_encoders=self.optional(fields, "keep_encoders", bool) or False,
             halves=self.optional(fields, "halves", int) or 0,
             early_stop=self.early_stop(fields),
+            deviations=tuple(map(str, self.list_of(fields, "deviations"))) if fields.get("deviations") else (),
             search_on=self.search_on(fields),
             search_apart=self.optional(fields.get("search") or {}, "apart", bool, "search") or False,
         )

@@ -6,6 +6,7 @@ from pipeline.evaluation.leaderboard import escape_markdown
 from pipeline.statistics import AVERAGE
 from pipeline.studies.report import Effect, Report, Score
 
+DEVIATIONS = "Where this departs from the published study"
 COST_HEAD = ["arm", "triplets", "batch", "generation s", "judging s", "training s per seed", "masked %"]
 
 
@@ -15,6 +16,7 @@ def as_markdown(report: Report) -> str:
         f"# {escape_markdown(report.title)}",
         escape_markdown(report.about),
         setting_line(report),
+        *_deviations(report),
         *_search(report),
         "## Scores",
         _table(["arm", "triplets", *report.tasks], _score_rows(report)),
@@ -110,6 +112,12 @@ def search_line(report: Report) -> str:
 def candidate_rows(report: Report) -> list[list[str]]:
     """Return arm, mean and seeds of every candidate."""
     return [[c.arm, f"{c.mean:.2f}", ", ".join(f"{score:.2f}" for score in c.per_seed)] for c in report.candidates]
+
+
+def _deviations(report: Report) -> list[str]:
+    if not report.deviations:
+        return []
+    return [f"## {DEVIATIONS}", "\n".join(f"- {escape_markdown(text)}" for text in report.deviations)]
 
 
 def _search(report: Report) -> list[str]:

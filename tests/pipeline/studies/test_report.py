@@ -77,6 +77,12 @@ def test_a_verdict_stands_only_where_it_is_settled(report):
     assert told["both"][1].startswith("both is better than base: +")
 
 
+def test_departures_from_a_published_study_are_listed_as_text(run):
+    report = make_report(replace(run, study=replace(run.study, deviations=("fp32", SLY))), resamples=20)
+    assert "<li>fp32</li>" in as_page(report) and "<script" not in as_page(report)
+    assert "\n- fp32\n- " in as_markdown(report)
+
+
 def test_arms_are_tied_with_the_best_unless_the_difference_is_settled(report, run):
     assert report.tied == [SLY]
     alike = make_report(replace(run, cells={arm: run.cells[arm] for arm in ("base", "alike")}, study=replace(

@@ -32,7 +32,7 @@ _EXPORTS = {
     "CSV": (leaderboard.as_csv, "leaderboard.csv", "text/csv"),
 }
 NOTE = (
-    "Spearman x 100 over all pairs of a task. Marked means are the best here and those with no clear difference to it. "
+    "Spearman x 100 over all pairs of a task. Marked means are the best here and those not clearly behind it. "
     "SICK-R has its 4,927 test pairs, as in published tables; mteb's adds train and trial (9,927 pairs) and is not "
     "comparable: rows of mteb have six tasks and their own mean. Grey rows are published results, checked at their "
     "source, with the labels of sentence pairs that the encoder saw; rows without numbers could not be verified."
