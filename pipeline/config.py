@@ -292,8 +292,8 @@ class ScratchConfig(Sampling):
 class CurationRule(Settings):
     """Stage 2: a triplet is kept when a ≥ alpha, b ≤ beta and a ≥ b + gamma (scores of 0 to 5)."""
 
-    # The defaults come from the study `search`, on dev pairs apart from the tests (docs/stage-ablation.md): they drop
-    # hard negatives that say what the premise says. The released thresholds keep a sixth of the sample corpus.
+    # The defaults are those of the study `stages`, chosen on STSB-dev (docs/stage-ablation.md): they drop hard
+    # negatives that say what the premise says. The released thresholds keep a sixth of the sample corpus.
 
     alpha: float = setting(
         0.0,

@@ -30,8 +30,8 @@ MASK_THRESHOLDS: Mapping[str, Setting] = MappingProxyType(
     {
         "phi": Setting(
             "What a φ masks depends on guide and data, and may be next to nothing: the preview beside the form "
-            "counts it by kind of candidate. On the sample corpus 0.9 helped by 0.3 points and 0.8 did not, nearly "
-            "all of it by masking premises' own hard negatives (docs/stage-ablation.md).",
+            "counts it by kind of candidate. On the sample corpus 0.9 is worth 0.4 points without curation and "
+            "nothing after it (docs/stage-ablation.md).",
             label="φ  guide cosine above which a candidate is masked",
             unit="cosine",
             gt=0,
