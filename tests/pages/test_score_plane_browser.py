@@ -48,7 +48,7 @@ def kept(scores: pd.DataFrame, alpha: float, beta: float, gamma: float) -> str:
 
 def test_a_line_is_dragged_and_moved_by_key(server: str, page: Page, sample: tuple[Path, pd.DataFrame]) -> None:
     scores = sample[1]
-    page.goto(f"{server}/curate?view=Rule")
+    page.goto(f"{server}/curate?view=Rule&rule=3,3,0.1")
     number = page.get_by_test_id("stMetricValue").first
     expect(number).to_have_text(kept(scores, 3, 3, 0.1))
     beta = page.locator(".score-plane .beta")
