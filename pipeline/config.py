@@ -93,8 +93,8 @@ class Sampling(Settings):
     batch_size: int = setting(
         0,
         "Replies decoded together; each takes two rows of the batch while omega is above 0. 0 picks the fastest "
-        "batch size on this machine: 31 in llama.cpp and 62 in torch under contrast; 32 for a transformers model on "
-        "a CPU, 1,024 on a GPU, halved while memory does not suffice.",
+        "batch size on this machine: on a CPU 31 in llama.cpp and 62 in torch under contrast, 32 in transformers' "
+        "own code; on a GPU 1,024, halved while memory does not suffice.",
         label="Batch size (replies)",
         unit="replies",
         ge=0,

@@ -14,7 +14,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.curation.likelihood import DIGIT_PROMPT, DigitPrompt, PairJudge, Pairs, packed, shortened
+from pipeline.curation.likelihood import (
+    DIGIT_PROMPT,
+    DigitPrompt,
+    PairJudge,
+    Pairs,
+    decoded_behind,
+    halved,
+    packed,
+    shortened,
+)
 from pipeline.generation.engines.engine import PREFIXES, Engine, Piece
 from pipeline.generation.forms import CompletionForm, Form
 from pipeline.generation.llms.torch_writing import Prompt
@@ -30,10 +39,16 @@ class DigitJudge(PairJudge):
     kind = "digit"
 
     def __init__(
-        self, llm: Engine, *, prompt: DigitPrompt = DIGIT_PROMPT, chunk_pairs: int = 32, form: Form | None = None
+        self,
+        llm: Engine,
+        *,
+        prompt: DigitPrompt = DIGIT_PROMPT,
+        chunk_pairs: int = 32,
+        form: Form | None = None,
+        name: str = "",
     ) -> None:
-        """form: how the LLM is asked, by default with one text."""
-        super().__init__(llm.name, chunk_pairs=chunk_pairs)
+        """form: how the LLM is asked, by default with one text; name: by default that of the engine."""
+        super().__init__(name or llm.name, chunk_pairs=chunk_pairs)
         self._llm = llm
         self._prompt = prompt
         self._form = form or CompletionForm(llm)
@@ -53,16 +68,13 @@ class DigitJudge(PairJudge):
     def _expected(self, tails: Sequence[list[int]]) -> NDArray[np.float64]:
         """Return the expected digit after each question, float64 (questions,)."""
         source = self._llm.prefix(self._shared)
-        values: list[NDArray[np.float64]] = []
-        for batch in packed(tails, size=len, tokens_a_call=self._llm.tokens_a_call):
-            pieces = []
-            for sequence, tail in enumerate(batch, start=PREFIXES):
-                self._llm.share(source, sequence)
-                pieces.append(Piece(sequence, len(self._shared), tail))
-            values.append(expected_digit(self._llm.decode(pieces)[:, self._digits]))
-            for piece in pieces:
-                self._llm.forget(piece.sequence)
-        return np.concatenate(values) if values else np.empty(0)
+
+        def read(batch: Sequence[list[int]]) -> list[float]:
+            pieces = [Piece(sequence, len(self._shared), tail) for sequence, tail in enumerate(batch, start=PREFIXES)]
+            return expected_digit(decoded_behind(self._llm, source, pieces)[:, self._digits]).tolist()
+
+        batches = packed(tails, size=len, tokens_a_call=self._llm.tokens_a_call)
+        return np.array([value for batch in batches for value in halved(batch, read)], dtype=np.float64)
 
 
 def expected_digit(logits_nd: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -94,7 +106,7 @@ def digit_tokens(llm: Engine | DecoderLLM, prompt: DigitPrompt, form: Form | Non
 
 
 class _BatchedDigitJudge(ABC):
-    """The digit judge of a transformers folder: the mean of the expected digits in both orders of a pair."""
+    """The digit judge of a folder that transformers computes: the mean of expected digits in both orders."""
 
     def __init__(self, judge_id: str, batch_size: int) -> None:
         self.judge_id, self._batch_size = judge_id, batch_size

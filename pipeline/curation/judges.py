@@ -12,7 +12,6 @@ import numpy as np
 from pipeline.curation.calibration import MIN_PAIRS, Calibration, split
 from pipeline.evaluation.benchmark import Encoder
 from pipeline.evaluation.metrics import row_cosine
-from pipeline.generation.engines.engine import Engine
 from pipeline.generation.llms.registry import LLMEntry, entry_for
 from pipeline.records import InputError, Triplet
 
@@ -52,11 +51,9 @@ def load_judge(judge_id: str, entry: LLMEntry | None = None, *, vectors: Path | 
         known = ", ".join([*(f"{name}:LLM" for name in LLM_KINDS), "guide:ENCODER"])
         raise InputError(f"Judge {judge_id!r} is not known: write {known}.")
     entry = entry or entry_for(model)
-    if entry.kind in ("embedded", "gguf"):
-        return _llama_judge(kind, model, entry)
     if kind not in kinds_for(entry):
         raise InputError(f"{model} is a server, which can be asked for a digit only: choose digit:{model}.")
-    return _remote_judge(judge_id, entry) if entry.kind == "remote" else _folder_judge(kind, judge_id, entry)
+    return _remote_judge(judge_id, entry) if entry.kind == "remote" else _local_judge(kind, judge_id, entry)
 
 
 def score_triplets(
@@ -78,39 +75,28 @@ def kinds_for(entry: LLMEntry) -> tuple[str, ...]:
     return ("digit",) if entry.kind == "remote" else LLM_KINDS
 
 
-def _llama_judge(kind: str, model: str, entry: LLMEntry) -> Judge:
-    from pipeline.curation.digit import DigitJudge
-    from pipeline.curation.likelihood import EngineCosts, EntailmentJudge, LikelihoodJudge
-    from pipeline.generation.engines.fastest import load_fastest, load_llama
-    from pipeline.generation.llms.templates import form_for
-
-    llm: Engine = load_fastest(model) if entry.kind == "embedded" else load_llama(entry.location, name=model)
-    form = form_for(entry, llm, llm.start)
-    if kind == "digit":
-        return DigitJudge(llm, form=form)
-    made = LikelihoodJudge if kind == "likelihood" else EntailmentJudge
-    return made(EngineCosts(llm, form), name=model)
-
-
 def _remote_judge(judge_id: str, entry: LLMEntry) -> Judge:
     from pipeline.curation.remote_digit import RemoteDigitJudge
 
     return RemoteDigitJudge(entry, judge_id=judge_id)
 
 
-def _folder_judge(kind: str, judge_id: str, entry: LLMEntry) -> Judge:
-    from pipeline.curation.digit import FolderDigitJudge, Seq2SeqDigitJudge
-    from pipeline.curation.likelihood import EntailmentJudge, FolderCosts, LikelihoodJudge
+def _local_judge(kind: str, judge_id: str, entry: LLMEntry) -> Judge:
+    from pipeline.curation.digit import DigitJudge, FolderDigitJudge, Seq2SeqDigitJudge
+    from pipeline.curation.likelihood import EngineCosts, EntailmentJudge, FolderCosts, LikelihoodJudge
+    from pipeline.generation.llms.gguf import GgufLLM
     from pipeline.generation.llms.loading import open_llm
     from pipeline.generation.llms.transformers_llm import EncoderDecoderLLM
 
-    llm = open_llm(entry)
-    if kind != "digit":
-        made = LikelihoodJudge if kind == "likelihood" else EntailmentJudge
-        return made(FolderCosts(llm), name=judge_id.partition(":")[2])  # type: ignore[arg-type]
-    if isinstance(llm, EncoderDecoderLLM):
-        return Seq2SeqDigitJudge(llm, judge_id=judge_id)
-    return FolderDigitJudge(llm, judge_id=judge_id)  # type: ignore[arg-type]
+    name = judge_id.partition(":")[2]
+    llm: Any = open_llm(entry, for_many=True)
+    if kind == "digit":
+        if isinstance(llm, GgufLLM):
+            return DigitJudge(llm.llama, form=llm.form, name=name)
+        made = Seq2SeqDigitJudge if isinstance(llm, EncoderDecoderLLM) else FolderDigitJudge
+        return made(llm, judge_id=judge_id)
+    costs = EngineCosts(llm.llama, llm.form) if isinstance(llm, GgufLLM) else FolderCosts(llm)
+    return (LikelihoodJudge if kind == "likelihood" else EntailmentJudge)(costs, name=name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.generation.engines.engine import PREFIXES, SEQUENCES, Engine, Piece
+from pipeline.generation.engines.engine import PREFIXES, SEQUENCES, CacheFullError, Engine, Piece
 from pipeline.generation.forms import CompletionForm, Form
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.prompts import LINE_END, FewShot, PromptSet, SidePrompt, one_line
@@ -92,6 +92,17 @@ def packed(jobs: Iterable[T], *, size: Callable[[T], int], tokens_a_call: int) -
         yield batch
 
 
+def halved(batch: Sequence[T], read: Callable[[Sequence[T]], list[float]]) -> list[float]:
+    """Return a value for each job, read together; where memory does not suffice in halves, nan for one alone."""
+    try:
+        return read(batch)
+    except CacheFullError:
+        if len(batch) == 1:
+            return [float("nan")]
+        middle = len(batch) // 2
+        return [*halved(batch[:middle], read), *halved(batch[middle:], read)]
+
+
 Scored = tuple[str, str]  # (context, reply); "" as context measures the reply alone
 
 
@@ -115,10 +126,11 @@ class _Job:
 
 
 class EngineCosts:
-    """Costs under a GGUF model; many texts are read together after the shared prompt."""
+    """Costs in an engine of this process; many texts are read together after the shared prompt."""
 
     def __init__(self, llm: Engine, form: Form | None = None) -> None:
-        """form: how the LLM is asked, by default with one text."""
+        """form: how the LLM is asked, by default with one text. InputError for a window that is too short."""
+        check_window(llm.name, llm.window)
         self._llm = llm
         self._form = form or CompletionForm(llm)
 
@@ -129,16 +141,17 @@ class EngineCosts:
         source = self._llm.prefix(shared)
         costs: dict[Scored, float] = {}
         jobs = [self._job(asked, pair) for pair in wanted]
+
+        def read(batch: Sequence[_Job]) -> list[float]:
+            # The last token of a reply is only predicted.
+            pieces = [
+                Piece(sequence, len(shared), job.context + job.reply[:-1], outputs=len(job.reply))
+                for sequence, job in enumerate(batch, start=PREFIXES)
+            ]
+            return _nats_per_token(decoded_behind(self._llm, source, pieces), [job.reply for job in batch])
+
         for batch in packed(jobs, size=_Job.tokens, tokens_a_call=self._llm.tokens_a_call):
-            pieces = []
-            for sequence, job in enumerate(batch, start=PREFIXES):
-                self._llm.share(source, sequence)
-                tokens = job.context + job.reply[:-1]  # the last token is only predicted
-                pieces.append(Piece(sequence, len(shared), tokens, outputs=len(job.reply)))
-            values = _nats_per_token(self._llm.decode(pieces), [job.reply for job in batch])
-            costs.update(zip((job.pair for job in batch), values, strict=True))
-            for piece in pieces:
-                self._llm.forget(piece.sequence)
+            costs.update(zip((job.pair for job in batch), halved(batch, read), strict=True))
         return costs
 
     def _job(self, asked: FewShot, pair: Scored) -> _Job:
@@ -147,16 +160,32 @@ class EngineCosts:
         return _Job(pair, self._form.own(asked, context, given=True), words)
 
 
+def check_window(name: str, window: int | None) -> None:
+    """Raise an InputError for a window that has no room for two texts and the examples before them, in tokens."""
+    least = 2 * LONGEST_TEXT_TOKENS + 128
+    if window is not None and window < least:
+        raise InputError(f"{name} reads {window} tokens and judging needs {least}: take another.")
+
+
+def decoded_behind(llm: Engine, source: int, pieces: Sequence[Piece]) -> NDArray[np.float32]:
+    """Return the logits of pieces that follow a shared sequence, (outputs, vocabulary); their rows are free after."""
+    try:
+        for piece in pieces:
+            llm.share(source, piece.sequence)
+        return llm.decode(pieces)
+    finally:
+        for piece in pieces:
+            llm.forget(piece.sequence)
+
+
 class FolderCosts:
-    """Costs under a transformers folder, decoder or encoder-decoder, on a CPU or a GPU.
+    """Costs under a folder that transformers computes, decoder or encoder-decoder, on a CPU or a GPU.
 
     Raises InputError if the longest question would not fit the model's window.
     """
 
     def __init__(self, llm: "TorchLLM") -> None:
-        least = 2 * LONGEST_TEXT_TOKENS + 128  # two texts and the examples before them
-        if llm.context_length is not None and llm.context_length < least:
-            raise InputError(f"{llm.name} reads {llm.context_length} tokens and judging needs {least}: take another.")
+        check_window(llm.name, llm.context_length)
         self._llm = llm
 
     def of(self, prompt: SidePrompt, wanted: Iterable[Scored]) -> dict[Scored, float]:

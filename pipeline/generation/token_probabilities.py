@@ -27,8 +27,8 @@ class Reader(Protocol):
         ...
 
 
-class LlamaReader:
-    """A row of a llama.cpp context. Readers of one context need different rows; no generation may run beside them."""
+class EngineReader:
+    """A row of an engine. Readers of one engine need different rows; no generation may run beside them."""
 
     def __init__(self, llm: Engine, prompt: Sequence[int], row: int = 0) -> None:
         self.prompt_tokens = len(prompt)
@@ -90,7 +90,7 @@ def open_reader(llm: LLM, prompt: Given, *, row: int = 0) -> Reader:
     if not prompt:
         raise InputError("The prompt is empty; write at least one word.")
     if isinstance(llm, GgufLLM):
-        return LlamaReader(llm.llama, llm.tokenize(prompt) if isinstance(prompt, str) else prompt, row)
+        return EngineReader(llm.llama, llm.given_tokens(prompt), row)
     return RereadingReader(token_llm(llm), prompt)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.records import WeightsError
 
 SEQUENCES = 256
-"""Sequences of one context (llama.cpp's own maximum)."""
+"""Sequences of one context of llama.cpp (its own maximum), and of one call of a judge."""
 PREFIXES = 8
 """Number of sequences reserved for shared prompt prefixes, the first ones; rows use the others."""
 WINDOW = 1024
@@ -22,6 +22,7 @@ _FIRST_PROBE_CALLS = 4
 _RAREST_PROBE_CALLS = 384
 _GAIN_TO_SWITCH = 1.1
 _MEMORY = 0.7
+_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 
 def usable_threads() -> int:
@@ -29,6 +30,14 @@ def usable_threads() -> int:
     cores = len(os.sched_getaffinity(0))
     limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return min(cores, int(limit)) if limit.isdecimal() and int(limit) else cores
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch says that memory did not suffice; on a CPU it is a plain RuntimeError."""
+    import torch
+
+    message = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in message for word in _OUT_OF_MEMORY)
 
 
 class CacheFullError(Exception):
@@ -50,7 +59,7 @@ class Piece:
 
 
 class Engine(Protocol):
-    """A loaded model. The first PREFIXES sequences hold shared prompts, the others up to SEQUENCES are rows."""
+    """A loaded model. The first PREFIXES sequences hold shared prompts, the others are rows."""
 
     name: str
     kind: str
@@ -58,6 +67,7 @@ class Engine(Protocol):
     vocabulary: int
     window: int
     cells: int
+    sequences: int
     rows: int
     """Number of rows with the highest throughput."""
     tokens_a_call: int
@@ -103,12 +113,15 @@ class Engine(Protocol):
         ...
 
 
-class GgufEngine(ABC):
-    """A GGUF file in an engine of this process. Not thread-safe: one call at a time; close it after use."""
+class LocalEngine(ABC):
+    """Weights in an engine of this process. Not thread-safe: one call at a time; close it after use."""
+
+    sequences = SEQUENCES
 
     def __init__(self, path: Path, *, name: str, cells: int, threads: int | None) -> None:
-        """Check that the file is a GGUF; threads: None takes those of usable_threads."""
-        check_gguf(path)
+        """Check that a path is a folder or a GGUF file; threads: None takes those of usable_threads."""
+        if not path.is_dir():
+            check_gguf(path)
         self.path = path
         self.name = name
         self.cells = cells
@@ -152,8 +165,11 @@ class GgufEngine(ABC):
         self.close()
 
     def _check_weights(self, sequence: int) -> None:
-        """Compute one token: with damaged weights the logits are not finite or all equal."""
-        logits = self.decode([Piece(sequence, 0, [0])])
+        """Compute a few tokens: with damaged weights the logits are not finite or all equal.
+
+        A single one would not do: a token of padding may be zero in sound weights.
+        """
+        logits = self.decode([Piece(sequence, 0, [0, 1, 2], outputs=3)])
         is_sound = bool(np.isfinite(logits).all()) and float(np.ptp(logits)) > 0
         self.forget(sequence)
         if not is_sound:

@@ -7,8 +7,7 @@ rejected, and no weight is ever ignored silently.
 import ctypes
 import logging
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,8 @@ from gguf import GGUFReader
 from gguf.quants import dequantize
 from numpy.typing import NDArray
 
+from pipeline.generation.engines.decoder import Layer, Shape, Weights, rotations
+from pipeline.generation.engines.engine import WINDOW
 from pipeline.records import WeightsError
 
 _LAYER_PARTS = (
@@ -28,57 +29,21 @@ _LAYER_PARTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """Sizes of a decoder."""
-
-    layers: int
-    heads: int
-    key_heads: int
-    width: int
-    """Values per head."""
-    window: int
-    """Longest sequence it was trained on, in tokens."""
-    epsilon: float
-    rotation_base: float
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """One layer; matrices float32 (out, in), projections that read the same input stacked."""
-
-    attention_norm: torch.Tensor
-    query_key_value: torch.Tensor
-    attention_out: torch.Tensor
-    feed_norm: torch.Tensor
-    gate_up: torch.Tensor
-    down: torch.Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """A whole decoder; head is the embedding itself if the file ties the two."""
-
-    shape: Shape
-    embedding: torch.Tensor
-    layers: tuple[Layer, ...]
-    norm: torch.Tensor
-    head: torch.Tensor
-
-
 def read_weights(path: Path) -> Weights:
     """Dequantise a GGUF file of a Llama-shaped decoder; WeightsError if it is damaged or of another architecture."""
     try:
         reader = GGUFReader(path)
-        shape = _shape(reader)
+        setting = _settings(reader)
+        layers = int(setting("block_count"))
         tensors = {tensor.name: tensor for tensor in reader.tensors}
-        _check_names(set(tensors), shape.layers)
-        return _weights(shape, {name: _float32(tensor) for name, tensor in tensors.items()})
+        _check_names(set(tensors), layers)
+        return _weights(setting, layers, {name: _float32(tensor) for name, tensor in tensors.items()})
     except (ValueError, KeyError, IndexError, TypeError, OSError, NotImplementedError) as error:
         raise WeightsError(f"The weights {path} cannot be computed in torch: {error}.") from error
 
 
-def _shape(reader: GGUFReader) -> Shape:
+def _settings(reader: GGUFReader) -> Callable[..., Any]:
+    """Return what looks up a setting of the model; ValueError for another architecture."""
     architecture = reader.fields["general.architecture"].contents()
     if architecture != "llama":
         raise ValueError(f"architecture {architecture}, not llama")
@@ -92,18 +57,21 @@ def _shape(reader: GGUFReader) -> Shape:
             raise KeyError(f"llama.{name}")
         return default if field is None else field.contents()
 
+    return setting
+
+
+def _shape(setting: Callable[..., Any]) -> Shape:
     heads = int(setting("attention.head_count"))
     width = int(setting("embedding_length")) // heads
     if int(setting("rope.dimension_count", width)) != width:
         raise ValueError("only a part of each head is rotated")
     return Shape(
-        layers=int(setting("block_count")),
         heads=heads,
         key_heads=int(setting("attention.head_count_kv", heads)),
         width=width,
-        window=int(setting("context_length")),
+        window=min(WINDOW, int(setting("context_length"))),
         epsilon=float(setting("attention.layer_norm_rms_epsilon")),
-        rotation_base=float(setting("rope.freq_base", 10_000.0)),
+        query_scale=width**-0.5,
     )
 
 
@@ -121,14 +89,18 @@ def _float32(tensor: Any) -> torch.Tensor:
     return torch.from_numpy(np.array(dequantize(tensor.data, tensor.tensor_type), dtype=np.float32, copy=True))
 
 
-def _weights(shape: Shape, tensors: dict[str, torch.Tensor]) -> Weights:
-    embedding = tensors["token_embd.weight"]
+def _weights(setting: Callable[..., Any], layers: int, tensors: dict[str, torch.Tensor]) -> Weights:
+    embedding, shape = tensors["token_embd.weight"], _shape(setting)
+    speeds = float(setting("rope.freq_base", 10_000.0)) ** (
+        -torch.arange(0, shape.width, 2, dtype=torch.float64) / shape.width
+    )
     return Weights(
         shape=shape,
         embedding=embedding,
-        layers=tuple(_layer(tensors, f"blk.{layer}.") for layer in range(shape.layers)),
+        layers=tuple(_layer(tensors, f"blk.{layer}.") for layer in range(layers)),
         norm=tensors["output_norm.weight"],
         head=tensors.get("output.weight", embedding),
+        turns=(rotations(speeds, shape.window),),
     )
 
 

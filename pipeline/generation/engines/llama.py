@@ -17,7 +17,7 @@ import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.generation.engines.engine import SEQUENCES, WINDOW, CacheFullError, DecodeError, GgufEngine, Piece
+from pipeline.generation.engines.engine import SEQUENCES, WINDOW, CacheFullError, DecodeError, LocalEngine, Piece
 from pipeline.generation.engines.gguf_weights import Vocabulary
 from pipeline.records import WeightsError
 
@@ -25,7 +25,7 @@ UBATCH = 62
 """Tokens per pass; 64 and more would take a tiled attention kernel that visits every row's cells (3 times slower)."""
 
 
-class LlamaLLM(GgufEngine):
+class LlamaLLM(LocalEngine):
     """A GGUF file in llama.cpp, with a batched context."""
 
     kind = "llama.cpp"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.generation.contrast import TokenChoice, choose
-from pipeline.generation.engines.engine import PREFIXES, SEQUENCES, CacheFullError, DecodeError, Engine, Piece
+from pipeline.generation.engines.engine import PREFIXES, CacheFullError, DecodeError, Engine, Piece
 from pipeline.records import Outcome, Side
 
 OTHER = {Side.POSITIVE: Side.HARD_NEGATIVE, Side.HARD_NEGATIVE: Side.POSITIVE}
@@ -86,7 +86,7 @@ class Lockstep:
         self._max_new_tokens = max_new_tokens
         self._rows_each = 2 if how.omega > 0 else 1
         self._prefix = {key: (llm.prefix(tokens), len(tokens)) for key, tokens in prefixes.items()}
-        self._sequences = list(range(SEQUENCES - 2, PREFIXES - 1, -1))
+        self._sequences = list(range(llm.sequences - 2, PREFIXES - 1, -1))
         # A premise is opened with both sides, so fewer than two slots would never open one.
         self._limit = max(2, min(slots, len(self._sequences) // self._rows_each))
         self._slots = self._limit

@@ -16,7 +16,7 @@ _STEP = 32
 
 @dataclass(slots=True)
 class Prefix:
-    """Keys and values float32 (layers, heads, tokens, width) of a shared prompt."""
+    """Keys and values (layers, heads, tokens, width) of a shared prompt."""
 
     keys: torch.Tensor
     values: torch.Tensor
@@ -28,11 +28,12 @@ class Prefix:
 
 
 class RowCache:
-    """Keys and values of rows, float32 (layers, slots, heads, tokens, width); any row may follow a prefix."""
+    """Keys and values of rows, (layers, slots, heads, tokens, width); any row may follow a prefix."""
 
-    def __init__(self, *, layers: int, heads: int, width: int, cells: int) -> None:
+    def __init__(self, *, layers: int, heads: int, width: int, cells: int, like: torch.Tensor) -> None:
+        """like: a tensor whose device and number format the keys and values take."""
         self._cells = cells
-        self.keys = torch.zeros(layers, _STEP, heads, _STEP, width)
+        self.keys = like.new_zeros(layers, _STEP, heads, _STEP, width)
         self.values = torch.zeros_like(self.keys)
         self.lengths: list[int] = []  # own tokens by slot
         self.prefixes: list[Prefix | None] = []  # by slot
@@ -56,7 +57,8 @@ class RowCache:
     def copy(self, source: int, target: int) -> None:
         """Copy the content of one sequence to another."""
         self.open(target, self.prefixes[self._slots[source]])
-        self._resize(len(self._sequences), 0)  # rows are opened between two steps, where no CacheFullError may occur
+        # Rows are opened between two steps, where no CacheFullError may occur; `extend` has reserved the room.
+        self._resize(len(self._sequences), 0)
         self._move(self._slots[source], self._slots[target])
 
     def close(self, sequence: int) -> None:
@@ -81,7 +83,8 @@ class RowCache:
             raise CacheFullError(
                 f"{len(self._sequences)} rows of {longest} tokens need more than {self._cells} cells"
             )
-        self._resize(len(self._sequences), longest)
+        opened = sum(count > 1 for count in counts)  # each may be copied to another row after the step
+        self._resize(len(self._sequences) + opened, longest)
 
     def _move(self, source: int, target: int) -> None:
         length = self.lengths[source]
@@ -105,7 +108,7 @@ def _rounded(number: int) -> int:
 
 def _resized(cache: torch.Tensor, slots: int, tokens: int) -> torch.Tensor:
     layers, had_slots, heads, had_tokens, width = cache.shape
-    new = torch.zeros(layers, slots, heads, tokens, width)
+    new = cache.new_zeros(layers, slots, heads, tokens, width)
     slots, tokens = min(slots, had_slots), min(tokens, had_tokens)
     new[:, :slots, :, :tokens] = cache[:, :slots, :, :tokens]
     return new

@@ -1,4 +1,4 @@
-"""Any GGUF file through llama.cpp: the lockstep scheduler behind the protocol of LLMs."""
+"""Any LLM in an engine of this process: the lockstep scheduler behind the protocol of LLMs."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
 from pipeline.generation.contrast import TokenChoice
-from pipeline.generation.engines.engine import PREFIXES, WINDOW, Engine, Piece
+from pipeline.generation.engines.engine import PREFIXES, Engine, Piece
 from pipeline.generation.engines.lockstep import OTHER, Lockstep, RawReply, Request
 from pipeline.generation.forms import CompletionForm, Form
 from pipeline.generation.llms.protocol import Ask, Given, Reply, ShouldStop, log_probabilities_of, log_softmax
@@ -23,7 +23,7 @@ _ROW = PREFIXES
 
 
 class GgufLLM:
-    """A loaded GGUF in llama.cpp or torch. Owns its engine, which judges use directly."""
+    """A loaded GGUF file or transformers folder. Owns its engine, which judges use directly."""
 
     contrast = Contrast.TOKEN
 
@@ -77,15 +77,20 @@ class GgufLLM:
         """Return the tokens of a whole prompt."""
         return [*self.form.shared(asked), *self.form.own(asked, question)]
 
+    def given_tokens(self, prompt: Given) -> list[int]:
+        """Return the tokens of a prompt; a plain text begins as the model's texts do. InputError for an empty one."""
+        tokens = [*self.llama.start, *self.tokenize(prompt)] if isinstance(prompt, str) else list(prompt)
+        if not tokens:
+            raise InputError("The prompt is empty; write at least one word.")
+        return tokens
+
     def is_end(self, token: int) -> bool:
         """Whether this token ends a reply."""
         return bool(self._ends[token])
 
     def next_log_probabilities(self, prompt: Given, reply: Sequence[int]) -> NDArray[np.float32]:
         """Return log p of every next token after the prompt and each token of the reply; see TokenLLM."""
-        tokens = self.tokenize(prompt) if isinstance(prompt, str) else list(prompt)
-        if not tokens:
-            raise InputError("The prompt is empty; write at least one word.")
+        tokens = self.given_tokens(prompt)
         if len(tokens) + len(reply) > self.llama.window:
             raise InputError(
                 f"Prompt and reply have {len(tokens) + len(reply)} tokens and {self.name} reads at most "
@@ -154,7 +159,7 @@ class GgufLLM:
     def _request(
         self, question: str, ask: Ask, by_key: Mapping[str, FewShot], sides: tuple[Side, ...]
     ) -> Request | None:
-        if not _may_fit(ask):
+        if len(ask.premise) > self.llama.window * _LONGEST_TOKEN_BYTES:  # a pasted book, or a line of megabytes
             return None
         tails = {key: self.form.own(asked, question) for key, asked in by_key.items()}
         return Request(ask.key, tails, seed=ask.seed, sides=sides)
@@ -162,8 +167,3 @@ class GgufLLM:
     def _reply(self, raw: RawReply, began: str) -> Reply:
         text = began + self.detokenize(raw.tokens)
         return Reply(raw.key, raw.side, text, tokens=len(raw.tokens), cut=raw.cut, problem=raw.problem)
-
-
-def _may_fit(ask: Ask) -> bool:
-    """Whether a text is worth tokenizing: a pasted book, or a line of megabytes, is not."""
-    return len(ask.premise) <= WINDOW * _LONGEST_TOKEN_BYTES

@@ -1,14 +1,15 @@
-"""Opening an LLM of any kind: an engine of its own, a transformers folder, or a server."""
+"""Opening an LLM of any kind: in an engine of this process, in transformers, or on a server."""
 
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.encoder_folders import check_tokenizer, resolve_device
+from pipeline.encoder_folders import resolve_device
+from pipeline.generation.engines.engine import is_out_of_memory
 from pipeline.generation.llms.protocol import LLM
 from pipeline.generation.llms.registry import EMBEDDED, LLMEntry, architecture
 from pipeline.generation.llms.templates import form_for
-from pipeline.generation.llms.torch_llm import BatchLimits, TorchLLM, is_out_of_memory
+from pipeline.generation.llms.torch_llm import BatchLimits, TorchLLM
 from pipeline.records import InputError, WeightsError
 from pipeline.weights import cache_dir
 
@@ -43,21 +44,27 @@ def open_llm(entry: LLMEntry, *, device: str = "auto", threads: int | None = Non
     return RemoteLLM(entry)
 
 
-def _open_folder(entry: LLMEntry, *, device: str = "auto", threads: int | None = None) -> TorchLLM:
+def runs_in_engine(entry: LLMEntry) -> bool:
+    """Whether an LLM of this machine is computed by an engine of ours; transformers' own code computes the others."""
+    if entry.kind != "decoder":
+        return entry.kind in ("embedded", "gguf")
+    from pipeline.generation.engines.folder_weights import computes
+
+    return computes(Path(entry.location))
+
+
+def _open_folder(entry: LLMEntry, *, device: str = "auto", threads: int | None = None) -> LLM:
     """Load a decoder or encoder-decoder. Raises WeightsError or InputError with one sentence."""
-    import torch
-
-    from pipeline.generation.llms.transformers_llm import DecoderLLM, EncoderDecoderLLM
-
     folder = Path(entry.location)
-    kind = DecoderLLM if architecture(folder) == "decoder" else EncoderDecoderLLM
-    device = resolve_device(device)
-    if threads is not None:
-        torch.set_num_threads(threads)
+    kind, device = architecture(folder), resolve_device(device)
     try:
-        limits = BatchLimits(cache_dir(), f"{folder}|{device}")
-        form_of = partial(form_for, entry)
-        llm = kind.load(folder, name=entry.name, device=device, limits=limits, form_of=form_of)
+        if runs_in_engine(entry):
+            from pipeline.generation.engines.torch_llama import TorchLlama
+            from pipeline.generation.llms.gguf import GgufLLM
+
+            engine = TorchLlama(folder, name=entry.name, threads=threads, device=device)
+            return GgufLLM(engine, form_for(entry, engine, engine.start))
+        llm = _in_transformers(entry, kind, device, threads)
     except InputError:
         raise
     except Exception as error:  # whatever transformers, tokenizers and safetensors say about a damaged folder
@@ -65,9 +72,22 @@ def _open_folder(entry: LLMEntry, *, device: str = "auto", threads: int | None =
             raise InputError(f"The model {folder} does not fit into memory; choose a smaller one.") from error
         message = " ".join(str(error).split())[:200]
         raise WeightsError(f"transformers cannot load {folder} ({type(error).__name__}: {message}).") from error
-    check_tokenizer(llm.tokenizer, folder)
     _probe(llm, folder)
     return llm
+
+
+def _in_transformers(entry: LLMEntry, kind: str, device: str, threads: int | None) -> TorchLLM:
+    """Load a folder that the engine does not compute."""
+    import torch
+
+    from pipeline.generation.llms.transformers_llm import DecoderLLM, EncoderDecoderLLM
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    folder = Path(entry.location)
+    limits = BatchLimits(cache_dir(), f"{folder}|{device}")
+    made = DecoderLLM if kind == "decoder" else EncoderDecoderLLM
+    return made.load(folder, name=entry.name, device=device, limits=limits, form_of=partial(form_for, entry))
 
 
 def _probe(llm: TorchLLM, folder: Path) -> None:

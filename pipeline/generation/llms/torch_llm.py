@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
 from pipeline.durable import write_json
-from pipeline.encoder_folders import check_loading
+from pipeline.generation.engines.engine import is_out_of_memory
+from pipeline.generation.engines.transformers_folder import LONGEST_WINDOW, end_tokens, load, start_tokens, tokens_of
 from pipeline.generation.forms import CompletionForm, Form, Spelling
 from pipeline.generation.llms.protocol import Ask, Given, Reply, ShouldStop, log_probabilities_of
 from pipeline.generation.llms.torch_writing import Job, Prompt, Steps, write_batch
@@ -25,14 +26,11 @@ from pipeline.generation.reply_limit import ReplyLimit
 from pipeline.records import Contrast, Outcome, Side
 
 _FILE = "batch-limits.json"
-LONGEST_WINDOW = 4096
-"""Tokens of prompt and reply that are worth their memory here, whatever a model allows."""
 _BATCHES_SORTED = 8
 """Replies of this many batches are sorted by length, so that a batch holds prompts of like length."""
 _LONGEST_TOKEN_CHARS = 32
 FormOf = Callable[[Spelling, tuple[int, ...]], Form]
 """Makes the form of an LLM from its tokenizer and the tokens that its texts begin with."""
-_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 
 class BatchLimits:
@@ -89,7 +87,7 @@ class TorchLLM(ABC):
         self._line_breaks: dict[int, bool] = {}
         self.context_length: int | None = self._window()
         self.form = form_of(self, start_tokens(tokenizer))
-        self._ends = self._end_tokens() | self.form.ends()
+        self._ends = end_tokens(model) | self.form.ends()
 
     @classmethod
     def load(
@@ -101,19 +99,9 @@ class TorchLLM(ABC):
         limits: BatchLimits | None = None,
         form_of: FormOf = CompletionForm,
     ) -> Self:
-        """Load a folder with safetensors weights: nothing from the network, no code of its own, no pickle."""
-        import torch
-        import transformers
-
-        local = {"local_files_only": True, "trust_remote_code": False}
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **local)
-        # bfloat16 products are killed on some CPUs that announce them.
-        dtype = torch.float32 if device == "cpu" else torch.bfloat16
-        model, info = getattr(transformers, cls.auto_class).from_pretrained(
-            folder, output_loading_info=True, use_safetensors=True, dtype=dtype, **local
-        )
-        check_loading(model, info, folder)
-        return cls(model.to(device).eval(), tokenizer, name=name, limits=limits, form_of=form_of)
+        """Load a folder with safetensors weights; see folder_weights.load."""
+        model, tokenizer = load(folder, cls.auto_class, device)
+        return cls(model, tokenizer, name=name, limits=limits, form_of=form_of)
 
     def replies(
         self, asks: Iterator[Ask], prompts: PromptSet, config: GenerationConfig, should_stop: ShouldStop
@@ -163,9 +151,7 @@ class TorchLLM(ABC):
 
     def tokenize(self, text: str, *, marked: bool = False) -> list[int]:
         """Return the tokens of a text, without any that start or end a sequence; see forms.Spelling."""
-        clean = text.encode("utf-8", errors="replace").decode()
-        plainly = {} if marked else {"split_special_tokens": True}
-        return list(self.tokenizer(clean, add_special_tokens=False, verbose=False, **plainly)["input_ids"])
+        return tokens_of(self.tokenizer, text, marked=marked)
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """Return the text of tokens; the tags of a thought are kept."""
@@ -265,12 +251,6 @@ class TorchLLM(ABC):
             opposite_log_p=job.opposite_log_p,
         )
 
-    def _end_tokens(self) -> frozenset[int]:
-        named = self.model.generation_config.eos_token_id
-        if named is None:
-            named = self.model.config.eos_token_id
-        return frozenset(named if isinstance(named, list | tuple) else [] if named is None else [named])
-
     @abstractmethod
     def _window(self) -> int:
         """Return the longest prompt and reply together that the model can hold, in tokens."""
@@ -289,24 +269,9 @@ class TorchLLM(ABC):
             torch.cuda.empty_cache()
 
 
-def start_tokens(tokenizer: Any) -> tuple[int, ...]:
-    """Return the token that this model's texts begin with, if its tokenizer puts one there."""
-    start = tokenizer.bos_token_id
-    first = tokenizer("a")["input_ids"][:1]
-    return (start,) if start is not None and first == [start] else ()
-
-
 def replies_at_once(device: str) -> int:
     """Return how many replies are tried side by side where the settings leave it open.
 
     A GPU that has no room for so many tries half; the number has not been tuned on one.
     """
     return 32 if device == "cpu" else 1024
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of torch says that memory did not suffice; on a CPU it is a plain RuntimeError."""
-    import torch
-
-    message = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in message for word in _OUT_OF_MEMORY)

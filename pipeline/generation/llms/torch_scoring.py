@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.generation.llms.torch_llm import TorchLLM, is_out_of_memory
+from pipeline.generation.engines.engine import is_out_of_memory
+from pipeline.generation.llms.torch_llm import TorchLLM
 from pipeline.generation.llms.torch_writing import Prompt
 
 _SCORED_AT_ONCE = 64

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
+from pipeline.generation.engines.transformers_folder import LONGEST_WINDOW, start_tokens
 from pipeline.generation.forms import CompletionForm
 from pipeline.generation.llms.protocol import Given
-from pipeline.generation.llms.torch_llm import LONGEST_WINDOW, BatchLimits, FormOf, TorchLLM, start_tokens
+from pipeline.generation.llms.torch_llm import BatchLimits, FormOf, TorchLLM
 from pipeline.generation.llms.torch_writing import Prompt, Steps
 from pipeline.generation.prompts import FewShot
 from pipeline.generation.reply_limit import ReplyLimit

@@ -13,7 +13,7 @@ import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from pipeline import weights
-from pipeline.curation.digit import FolderDigitJudge
+from pipeline.curation.digit import DigitJudge, FolderDigitJudge
 from pipeline.curation.judges import load_judge
 from pipeline.curation.likelihood import DIGIT_PROMPT
 from pipeline.curation.number_reading import number_in_words
@@ -60,7 +60,7 @@ def test_a_study_judges_with_the_folder_of_a_decoder(tiny, tmp_path):
     tiny.model.save_pretrained(folder)
     tiny.tokenizer.save_pretrained(folder)
     judge = judge_named(f"digit:{folder}", hub=None)
-    assert isinstance(judge, FolderDigitJudge) and judge.judge_id == f"digit:{folder}"
+    assert isinstance(judge, DigitJudge) and judge.judge_id == f"digit:{folder}"
     np.testing.assert_allclose(judge.scores(PAIRS), FolderDigitJudge(tiny, judge_id="").scores(PAIRS), atol=1e-4)
 
 

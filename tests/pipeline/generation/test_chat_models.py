@@ -7,6 +7,7 @@ own guidance on the rendered prompts is the oracle of the contrast.
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from pipeline.generation.llms.loading import open_llm
 from pipeline.generation.llms.protocol import Ask
 from pipeline.generation.llms.registry import LLMEntry
 from pipeline.generation.llms.templates import form_for, form_of, template_of
+from pipeline.generation.llms.transformers_llm import DecoderLLM
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.prompts import FewShot
 from pipeline.generation.reply_limit import ReplyLimit
@@ -43,7 +45,7 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LLMEntry]:
     folder = folder_of("chatml", tmp_path_factory.mktemp("tiny") / "tiny-instruct")
     gguf = gguf_of("chatml", folder)
     return {
-        "transformers": LLMEntry("tiny-instruct", "decoder", str(folder)),
+        "folder": LLMEntry("tiny-instruct", "decoder", str(folder)),
         "llama.cpp": LLMEntry("tiny-instruct", "gguf", str(gguf)),
     }
 
@@ -54,6 +56,10 @@ def llms(entries: dict[str, LLMEntry]) -> Iterator[dict]:
     gguf = entries["llama.cpp"]
     engine = TorchLlama(Path(gguf.location), name="torch", threads=1)
     opened["torch"] = GgufLLM(engine, form_for(gguf, engine, engine.start))
+    folder = entries["folder"]
+    opened["transformers"] = DecoderLLM.load(
+        Path(folder.location), name="reference", device="cpu", form_of=partial(form_for, folder)
+    )
     yield opened
     for llm in opened.values():
         llm.close()
@@ -71,12 +77,12 @@ def raws(llm, omega: float) -> list[tuple[str, str]]:
 def test_every_engine_writes_the_same_in_chat_form(llms: dict, omega: float) -> None:
     assert all(isinstance(llm.form, ChatForm) for llm in llms.values())
     found = {name: raws(llm, omega) for name, llm in llms.items()}
-    assert found["torch"] == found["transformers"]
+    assert found["torch"] == found["transformers"] == found["folder"]
     assert len({raw for pair in found["torch"] for raw in pair}) > 1
     # llama.cpp keeps keys and values in half precision, which may turn a near tie.
     asked = prompt_set("default").positive.few_shot
     tokens = {name: llm.prompt_tokens(asked, "Two dogs bark.") for name, llm in llms.items()}
-    assert tokens["llama.cpp"] == tokens["transformers"] == tokens["torch"]
+    assert tokens["llama.cpp"] == tokens["transformers"] == tokens["torch"] == tokens["folder"]
     rows = {name: llm.next_log_probabilities(tokens[name], [])[0] for name, llm in llms.items()}
     likely = rows["transformers"] > -8
     np.testing.assert_allclose(rows["llama.cpp"][likely], rows["transformers"][likely], atol=0.15)
@@ -120,12 +126,12 @@ def test_judges_agree_between_engines(llms: dict) -> None:
     for made in (LikelihoodJudge, EntailmentJudge):
         wanted = made(FolderCosts(folder), name="x").scores(PAIRS)
         assert np.ptp(wanted) > 0
-        for name in ("llama.cpp", "torch"):
+        for name in ("llama.cpp", "torch", "folder"):
             llm = llms[name]
             found = made(EngineCosts(llm.llama, llm.form), name="x").scores(PAIRS)
             np.testing.assert_allclose(found, wanted, atol=2e-2)
     wanted = FolderDigitJudge(folder, judge_id="digit:x").scores(PAIRS)
-    for name in ("llama.cpp", "torch"):
+    for name in ("llama.cpp", "torch", "folder"):
         llm = llms[name]
         np.testing.assert_allclose(DigitJudge(llm.llama, form=llm.form).scores(PAIRS), wanted, atol=2e-2)
 

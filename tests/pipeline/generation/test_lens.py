@@ -10,7 +10,7 @@ from pipeline.generation.lens import KEPT_OPPOSITE, KEPT_OWN, Candidate, LensRec
 from pipeline.generation.llms.gguf import GgufLLM
 from pipeline.generation.llms.protocol import log_softmax
 from pipeline.generation.prompt_sets import prompt_set
-from pipeline.generation.token_probabilities import LlamaReader, RereadingReader, answer, open_reader
+from pipeline.generation.token_probabilities import EngineReader, RereadingReader, answer, open_reader
 from pipeline.records import InputError, Side
 from tests.references.naive_pair import NaivePair
 
@@ -20,7 +20,7 @@ HOW = TokenChoice(omega=0.6, plausibility=0.1)
 
 def recorded(llm, prompts, side: Side, how: TokenChoice = HOW, tokens: int = 16) -> LensRecord:
     own, opposite = (
-        LlamaReader(llm, llm.tokenize(prompt.prefix()) + llm.tokenize(prompt.tail(PREMISE)), row)
+        EngineReader(llm, llm.tokenize(prompt.prefix()) + llm.tokenize(prompt.tail(PREMISE)), row)
         for row, prompt in enumerate((prompts.own(side), prompts.opposite(side)))
     )
     steps = record_reply(
@@ -141,7 +141,7 @@ def test_an_answer_goes_on_from_any_text_and_repeats_with_its_seed(llm):
     prompt = llm.tokenize("The capital of France is")
 
     def tokens(how: TokenChoice, seed: int = 0, limit: int = 6) -> list[int]:
-        reader = LlamaReader(llm, prompt)
+        reader = EngineReader(llm, prompt)
         try:
             return list(answer(reader, how, seed=seed, max_new_tokens=limit, is_end=lambda t: bool(llm.ends[t])))
         finally:
@@ -156,7 +156,7 @@ def test_an_answer_goes_on_from_any_text_and_repeats_with_its_seed(llm):
 
 def test_a_prompt_longer_than_the_window_is_told(llm):
     with pytest.raises(InputError, match="shorten"):
-        LlamaReader(llm, [5] * (llm.window + 1)).read(())
+        EngineReader(llm, [5] * (llm.window + 1)).read(())
 
 
 def test_any_llm_that_shows_its_probabilities_can_be_read(llm):
@@ -164,7 +164,7 @@ def test_any_llm_that_shows_its_probabilities_can_be_read(llm):
     whole = GgufLLM(llm)
     prompt = f"Say it again.\nSentence: {PREMISE}\nAgain:"
     kept, plain = open_reader(whole, prompt, row=1), RereadingReader(whole, prompt)
-    assert isinstance(kept, LlamaReader) and kept.prompt_tokens == plain.prompt_tokens
+    assert isinstance(kept, EngineReader) and kept.prompt_tokens == plain.prompt_tokens
     rows = [(reader.read(()), reader.read([llm.tokenize(" Two")[0]])) for reader in (kept, plain)]
     kept.close()
     for one, other in zip(*rows, strict=True):

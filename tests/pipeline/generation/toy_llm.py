@@ -26,6 +26,7 @@ class ToyLLM:
     """Stands in for LlamaLLM; `cells` is what it says it has, `real_cells` what it has."""
 
     window = 64
+    sequences = 256
     vocabulary = VOCABULARY
 
     def __init__(self, cells: int = 4096, real_cells: int | None = None, broken_calls: Sequence[int] = ()) -> None:
