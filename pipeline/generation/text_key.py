@@ -42,6 +42,8 @@ def text_key(config: GenerationConfig, prompts: PromptSet, entry: LLMEntry) -> s
         parts["backend"] = _backend(entry)
     if entry.kind == "gguf" and not is_chat:
         parts["start"] = "of the vocabulary"  # earlier versions put no BOS in front
+    if entry.kind in ("embedded", "gguf") and config.candidates > 1:
+        parts["measured"] = "while written"  # earlier versions tokenized the text anew
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
     return blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
 

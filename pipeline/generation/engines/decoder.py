@@ -69,7 +69,7 @@ class Weights:
     norm: torch.Tensor
     head: torch.Tensor
     turns: tuple[torch.Tensor, ...]
-    """Rotation of each pair of a head's values at each position, complex64 (window, width / 2)."""
+    """Rotation of each pair of a head's values at each position, complex64 (at least window, width / 2)."""
 
 
 class Words(Protocol):

@@ -5,12 +5,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.records import WeightsError
+
+if TYPE_CHECKING:
+    import torch
 
 SEQUENCES = 256
 """Sequences of one context of llama.cpp (its own maximum), and of one call of a judge."""
@@ -104,8 +107,12 @@ class Engine(Protocol):
         """Empty a row."""
         ...
 
+    def logits(self, pieces: Sequence[Piece]) -> "torch.Tensor":
+        """Append pieces to rows and return their logits, float32 (outputs, vocabulary), in order, on the device."""
+        ...
+
     def decode(self, pieces: Sequence[Piece]) -> NDArray[np.float32]:
-        """Append pieces to rows and return their logits, float32 (outputs, vocabulary), in order."""
+        """Append pieces to rows and return their logits in this process's memory; see logits."""
         ...
 
     def close(self) -> None:
@@ -147,8 +154,12 @@ class LocalEngine(ABC):
         """Compute shared tokens into a sequence, replacing its content."""
 
     @abstractmethod
-    def decode(self, pieces: Sequence[Piece]) -> NDArray[np.float32]:
+    def logits(self, pieces: Sequence[Piece]) -> "torch.Tensor":
         """Append pieces to rows and return their logits; see Engine."""
+
+    def decode(self, pieces: Sequence[Piece]) -> NDArray[np.float32]:
+        """Append pieces to rows and return their logits in this process's memory; see Engine."""
+        return self.logits(pieces).cpu().numpy()
 
     @abstractmethod
     def forget(self, sequence: int) -> None:

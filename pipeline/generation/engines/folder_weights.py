@@ -59,7 +59,7 @@ def read_folder(folder: Path, device: str) -> tuple[Weights, FolderWords]:
     model, tokenizer = load(folder, "AutoModelForCausalLM", device)
     try:
         return _Regrouped(model).weights(), FolderWords(tokenizer, model)
-    except (KeyError, AttributeError, RuntimeError) as error:
+    except (KeyError, AttributeError) as error:
         raise WeightsError(
             f"The weights in {folder} are not those of a {model.config.model_type}: {error}."
         ) from error
@@ -83,12 +83,12 @@ class _Regrouped:
         head = self._model.get_output_embeddings().weight.data
         self._parameters.pop("lm_head.weight", None)
         found = Weights(
-            shape=(shape := self._shape()),
+            shape=self._shape(),
             embedding=self._take("model.embed_tokens.weight"),
             layers=tuple(map(self._layer, range(self._config.num_hidden_layers))),
             norm=self._norm("model.norm"),
             head=head,
-            turns=tuple(self._turns(kind, shape.window) for kind in self._turning()),
+            turns=tuple(map(self._turns, self._turning())),
         )
         if self._parameters:
             raise KeyError(min(self._parameters))
@@ -162,13 +162,14 @@ class _Regrouped:
     def _turn_of(self, number: int) -> str:
         return self._kind(number) if self._turning() != [""] else ""
 
-    def _turns(self, kind: str, window: int) -> torch.Tensor:
+    def _turns(self, kind: str) -> torch.Tensor:
+        # A judge's question may be longer than what the model was trained on; transformers turns on, too.
         rotary, prefix = self._model.model.rotary_emb, f"{kind}_" if kind else ""
         speeds = getattr(rotary, f"{prefix}inv_freq").float().cpu()
         if 2 * len(speeds) != self._width:
             raise KeyError("only a part of each head is rotated")
         scale = float(getattr(rotary, f"{prefix}attention_scaling"))
-        return rotations(speeds, window, scale=scale).to(self._model.device)
+        return rotations(speeds, LONGEST_WINDOW, scale=scale).to(self._model.device)
 
     def _stacked(self, parts: Sequence[tuple[str, Any]], what: str) -> torch.Tensor | None:
         """Return matrices or biases that read the same input as one, and free the single ones."""

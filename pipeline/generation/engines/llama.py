@@ -15,6 +15,7 @@ from typing import Any
 
 import llama_cpp
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pipeline.generation.engines.engine import SEQUENCES, WINDOW, CacheFullError, DecodeError, LocalEngine, Piece
@@ -62,10 +63,10 @@ class LlamaLLM(LocalEngine):
         """Remove a sequence; cells that no other sequence sees become free."""
         llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
-    def decode(self, pieces: Sequence[Piece]) -> NDArray[np.float32]:
+    def logits(self, pieces: Sequence[Piece]) -> torch.Tensor:
         """Append pieces to their sequences and return float32 (outputs, vocabulary) in the order of the pieces.
 
-        The array is a view that the next call overwrites. Raises CacheFullError when there is no room (nothing
+        It is a view that the next call overwrites. Raises CacheFullError when there is no room (nothing
         was decoded then) and DecodeError for any other failure.
         """
         batch, kept = _batch(pieces)
@@ -84,10 +85,10 @@ class LlamaLLM(LocalEngine):
             raise DecodeError(f"llama_decode answered {status} for {batch.n_tokens} tokens")
         outputs = sum(min(piece.outputs, len(piece.tokens)) for piece in pieces)
         if outputs == 0:
-            return np.empty((0, self.vocabulary), dtype=np.float32)
+            return torch.empty(0, self.vocabulary)
         # A float* into llama.cpp's own buffer: one row of logits per wanted output, in the order of the batch.
         logits = llama_cpp.llama_get_logits(self._context)
-        return np.ctypeslib.as_array(logits, shape=(outputs, self.vocabulary))
+        return torch.from_numpy(np.ctypeslib.as_array(logits, shape=(outputs, self.vocabulary)))
 
     def _fill_prefix(self, sequence: int, tokens: tuple[int, ...]) -> None:
         self.forget(sequence)

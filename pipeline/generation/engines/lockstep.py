@@ -5,15 +5,18 @@ reply tokens. A premise's two sides are opened together, as one side's opposite 
 each prompt is decoded once and copied. A finished reply frees its rows for a waiting premise at the next step.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from pipeline.generation.contrast import TokenChoice, choose
+from pipeline.generation.contrast import TokenChoice
 from pipeline.generation.engines.engine import PREFIXES, CacheFullError, DecodeError, Engine, Piece
+from pipeline.generation.token_choice import choose
 from pipeline.records import Outcome, Side
 
 OTHER = {Side.POSITIVE: Side.HARD_NEGATIVE, Side.HARD_NEGATIVE: Side.POSITIVE}
@@ -38,6 +41,9 @@ class RawReply:
     tokens: list[int]
     cut: bool = False
     problem: Outcome | None = None
+    own_log_p: float | None = None
+    """log p(reply | own prompt) in nats, where replies are measured."""
+    opposite_log_p: float | None = None
 
 
 @dataclass(slots=True)
@@ -56,6 +62,13 @@ class _Reply:
     rows: list[_Row]
     draws: np.random.Generator
     tokens: list[int] = field(default_factory=list)
+    log_ps: list[list[float]] = field(default_factory=list)  # of each token, under one or both prompts
+
+    def measured(self) -> tuple[float | None, float | None]:
+        """Return log p of the tokens so far under the own and the opposite prompt; None where it was not measured."""
+        sums = [math.fsum(side) for side in zip(*self.log_ps[: len(self.tokens)], strict=True)]
+        own, opposite, *_ = (*sums, None, None)
+        return own, opposite
 
 
 class Lockstep:
@@ -72,12 +85,15 @@ class Lockstep:
         opposites: Mapping[Side, str] = OTHER,
         ends: NDArray[np.bool_] | None = None,
         is_full: Callable[[Sequence[int]], bool] | None = None,
+        is_measured: bool = False,
     ) -> None:
         """Prompts are named by a key: a side's own prompt by the side, its opposite as `opposites` says.
 
         ends: which tokens end a reply, by default those that end one of a line; is_full: whether a reply is cut
-        behind these tokens, by default at max_new_tokens, which none exceeds.
+        behind these tokens, by default at max_new_tokens, which none exceeds; is_measured: whether the
+        log-probabilities of replies are wanted.
         """
+        self._is_measured = is_measured
         self._ends = llm.ends if ends is None else ends
         self._is_full = is_full or (lambda tokens: len(tokens) >= max_new_tokens)
         self._llm = llm
@@ -141,7 +157,7 @@ class Lockstep:
         pieces = self._continuations()
         copies = self._openings(pieces)
         try:
-            logits_nv = self._llm.decode(pieces)
+            logits = self._llm.logits(pieces)
         except CacheFullError:
             yield from self._make_room()
             return
@@ -150,7 +166,7 @@ class Lockstep:
             return
         for source, target in copies:
             self._llm.share(source, target)
-        yield from self._append(self._choose(logits_nv))
+        yield from self._append(self._choose(logits))
 
     def _continuations(self) -> list[Piece]:
         pieces: list[Piece] = []
@@ -181,26 +197,30 @@ class Lockstep:
                     copies.append((known.sequence, row.sequence))
         return copies
 
-    def _choose(self, logits_nv: NDArray[np.float32]) -> NDArray[np.int64]:
-        own = logits_nv[[reply.rows[0].output for reply in self._active]]
-        opposite = None
-        if self._rows_each == 2:
-            opposite = logits_nv[[reply.rows[1].output for reply in self._active]]
+    def _choose(self, logits: torch.Tensor) -> list[int]:
+        """Return a token per active reply, chosen on the device of the logits, (rows, vocabulary)."""
+        rows = torch.tensor([[row.output for row in reply.rows] for reply in self._active]).to(logits.device)
+        own = logits[rows[:, 0]]
+        opposite = logits[rows[:, 1]] if self._rows_each == 2 else None
         draws = None
         if self._how.temperature > 0:
             draws = np.array([reply.draws.random() for reply in self._active])
-        return choose(own, opposite, self._how, draws)
+        tokens = choose(own, opposite, self._how, draws)
+        if self._is_measured:
+            for reply, log_ps in zip(self._active, _log_p(own, opposite, tokens), strict=True):
+                reply.log_ps.append(log_ps)
+        return tokens.tolist()
 
-    def _append(self, tokens: NDArray[np.int64]) -> Iterator[RawReply]:
+    def _append(self, tokens: list[int]) -> Iterator[RawReply]:
         still: list[_Reply] = []
         ended: list[RawReply] = []
-        for reply, token in zip(self._active, tokens.tolist(), strict=True):
+        for reply, token in zip(self._active, tokens, strict=True):
             ends = bool(self._ends[token])
             if not ends:
                 reply.tokens.append(token)
             if ends or self._is_full(reply.tokens):
                 self._release(reply)
-                ended.append(RawReply(reply.request.key, reply.side, reply.tokens, cut=not ends))
+                ended.append(RawReply(reply.request.key, reply.side, reply.tokens, not ends, None, *reply.measured()))
             else:
                 still.append(reply)
         self._active = still
@@ -233,3 +253,9 @@ class Lockstep:
         for row in reply.rows:
             self._llm.forget(row.sequence)
             self._sequences.append(row.sequence)
+
+
+def _log_p(own: torch.Tensor, opposite: torch.Tensor | None, tokens: torch.Tensor) -> list[list[float]]:
+    """Return log p of each token under one or both prompts, (n, 1 or 2)."""
+    sides = [rows.log_softmax(dim=1).gather(1, tokens[:, None]) for rows in (own, opposite) if rows is not None]
+    return torch.cat(sides, dim=1).tolist()

@@ -9,9 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn.functional import gelu, linear, rms_norm, silu
 
 from pipeline.generation.engines.decoder import Layer, Weights, Words
@@ -81,7 +79,7 @@ class TorchLlama(LocalEngine):
         self._cache.close(sequence)
 
     @torch.no_grad()
-    def decode(self, pieces: Sequence[Piece]) -> NDArray[np.float32]:
+    def logits(self, pieces: Sequence[Piece]) -> torch.Tensor:
         """Append pieces to their rows and return float32 (outputs, vocabulary) in the order of the pieces.
 
         Raises CacheFullError when there is no room; the rows are as they were then.
@@ -98,7 +96,7 @@ class TorchLlama(LocalEngine):
             raise CacheFullError("the memory does not suffice") from error
         step.finish()
         self._choice.record(threads, step.tokens.numel(), time.perf_counter() - started)
-        return logits.cpu().numpy()
+        return logits
 
     def close(self) -> None:
         """Free the tokens; the weights go with the object."""

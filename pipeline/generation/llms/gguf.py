@@ -131,6 +131,7 @@ class GgufLLM:
             opposites=opposites,
             ends=self._ends,
             is_full=limit.is_reached,
+            is_measured=config.candidates > 1,
         )
 
     def _answered(
@@ -166,4 +167,13 @@ class GgufLLM:
 
     def _reply(self, raw: RawReply, began: str) -> Reply:
         text = began + self.detokenize(raw.tokens)
-        return Reply(raw.key, raw.side, text, tokens=len(raw.tokens), cut=raw.cut, problem=raw.problem)
+        return Reply(
+            raw.key,
+            raw.side,
+            text,
+            tokens=len(raw.tokens),
+            cut=raw.cut,
+            problem=raw.problem,
+            own_log_p=raw.own_log_p,
+            opposite_log_p=raw.opposite_log_p,
+        )

@@ -5,7 +5,6 @@ replies; both are continued by the same token, chosen from z = l - omega * l^ (M
 Finished replies leave the batch once they are half of it.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import GenerationConfig
-from pipeline.generation.contrast import MOST_DAMPED, TokenChoice, choose
+from pipeline.generation.contrast import TokenChoice
 from pipeline.records import Side
 
 if TYPE_CHECKING:
@@ -126,30 +125,8 @@ def write_batch(
 def _choose(
     own: "torch.Tensor", opposite: "torch.Tensor | None", how: TokenChoice, rows: Sequence[Job]
 ) -> NDArray[np.int64]:
-    """Choose a token per pair of rows; see contrast.choose."""
-    if own.device.type != "cpu" and how.temperature == 0:
-        return _choose_greedy(own, opposite, how)  # all the logits would wait for the bus
+    """Choose a token per pair of rows, on the device; see token_choice.choose."""
+    from pipeline.generation.token_choice import choose
+
     draws = np.array([job.draws.random() for job in rows]) if how.temperature > 0 else None
-    return choose(_host(own), None if opposite is None else _host(opposite), how, draws)
-
-
-def _choose_greedy(own: "torch.Tensor", opposite: "torch.Tensor | None", how: TokenChoice) -> NDArray[np.int64]:
-    """The greedy case of contrast.choose, on the device."""
-    import torch
-
-    own = own.float()
-    if opposite is None:
-        z = own
-    elif how.damping > 0:
-        more = (opposite.float().softmax(-1) - own.softmax(-1)).clamp(min=0)
-        z = own - (how.damping * more).clamp(max=-math.log(MOST_DAMPED))
-    else:
-        z = own - how.omega * opposite.float()
-    if how.plausibility > 0:
-        floor = own.max(dim=1, keepdim=True).values + float(np.log(how.plausibility))
-        z = torch.where(own < floor, -torch.inf, z)
-    return z.argmax(dim=1).cpu().numpy()
-
-
-def _host(logits: "torch.Tensor") -> NDArray[np.float32]:
-    return np.asarray(logits.float().cpu().numpy())
+    return choose(own.float(), None if opposite is None else opposite.float(), how, draws).cpu().numpy()

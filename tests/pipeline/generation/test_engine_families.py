@@ -11,15 +11,17 @@ from transformers import AutoTokenizer
 
 from pipeline import weights
 from pipeline.config import GenerationConfig
-from pipeline.generation.contrast import TokenChoice, contrast, pick
+from pipeline.generation.contrast import TokenChoice, pick
 from pipeline.generation.engines.engine import PREFIXES, Piece
 from pipeline.generation.engines.folder_weights import FAMILIES, computes
 from pipeline.generation.engines.torch_llama import TorchLlama
 from pipeline.generation.llms.gguf import GgufLLM
 from pipeline.generation.llms.loading import open_llm
+from pipeline.generation.llms.protocol import Ask
 from pipeline.generation.llms.registry import LLMEntry
 from pipeline.generation.llms.transformers_llm import DecoderLLM
 from pipeline.generation.prompt_sets import prompt_set
+from pipeline.generation.token_choice import contrast
 from pipeline.generation.triplets import _seed, generate
 from pipeline.records import Premise, Side, WeightsError
 from pipeline.weights import embedded_gguf, smollm2_safetensors_folder
@@ -109,7 +111,7 @@ def naive_reply(reference: DecoderLLM, premise: Premise, side: Side, config: Gen
         for prompt in (prompts.own(side), prompts.opposite(side)):
             ids = reference.prompt_tokens(prompt.few_shot, premise.text) + chosen
             rows.append(reference.model(torch.tensor([ids])).logits[0, -1:].numpy())
-        z = contrast(*rows, omega=config.omega, plausibility=config.plausibility)[0]
+        z = contrast(*rows, omega=config.omega, plausibility=config.plausibility)[0].numpy()
         token = pick(z, how, draws.random() if how.temperature else None)
         if reference.is_end(token):
             break
@@ -130,6 +132,25 @@ def test_texts_are_those_of_transformers_with_the_same_seeds(pair, config):
         wanted = texts(reference, config)
     assert found == wanted
     assert len({text for both in found.values() for text in both}) > len(TEXTS), "different prompts, different texts"
+
+
+def test_candidates_are_measured_while_they_are_written(pair):
+    llm, reference = pair
+    config = GenerationConfig(omega=0.5, plausibility=0.5, temperature=0.7, candidates=2, max_new_tokens=3)
+    prompts = prompt_set("default")
+    ask = [Ask(0, "She laughed.", 7)]
+    found, wanted = (
+        {
+            reply.side: (reply.own_log_p, reply.opposite_log_p)
+            for reply in one.replies(iter(ask), prompts, config, lambda: False)
+        }
+        for one in (llm, reference)
+    )
+    assert len(found) == len(Side)
+    if not any(layer.sliding for layer in llm.llama._weights.layers):
+        for side, values in found.items():
+            np.testing.assert_allclose(values, wanted[side], atol=1e-3)
+            assert values[0] < 0 and values[1] < 0
 
 
 def test_a_gguf_file_and_a_folder_of_the_same_weights_give_the_same_texts():

@@ -8,8 +8,9 @@ the same float32 model, and only the combination of the two prompts is under tes
 import pytest
 import torch
 
-from pipeline.generation.contrast import TokenChoice, choose
+from pipeline.generation.contrast import TokenChoice
 from pipeline.generation.prompt_sets import prompt_set
+from pipeline.generation.token_choice import choose
 from pipeline.records import Side
 from pipeline.weights import smollm2_safetensors_folder
 from tests.conftest import DRILL

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from toy_llm import END, ToyLLM, logits_after
 
-from pipeline.generation.contrast import TokenChoice, contrast, pick
+from pipeline.generation.contrast import TokenChoice, pick
 from pipeline.generation.engines.lockstep import OTHER, Lockstep, RawReply, Request
+from pipeline.generation.token_choice import contrast
 from pipeline.records import Outcome, Side
 
 PREFIXES = {Side.POSITIVE: [1, 2, 3], Side.HARD_NEGATIVE: [4, 5], "repeat": [6, 6]}
@@ -32,7 +33,7 @@ def one_by_one(request: Request, side: Side, how: TokenChoice, opposites=OTHER) 
             logits_after([*PREFIXES[prompt], *request.tails[prompt], *reply])[None]
             for prompt in (side, opposites[side])
         )
-        z = contrast(own, opposite, omega=how.omega, plausibility=how.plausibility)[0]
+        z = contrast(own, opposite, omega=how.omega, plausibility=how.plausibility)[0].numpy()
         token = pick(z, how, draws.random() if how.temperature else None)
         if token == END:
             return reply, False

@@ -6,6 +6,7 @@ from itertools import cycle
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.config import ScratchConfig
 from pipeline.generation.llms.gguf import GgufLLM
@@ -20,7 +21,7 @@ class ScriptedEngine:
     """An engine whose tokens are characters and whose rows each write the next of the given sentences."""
 
     name, kind, vocabulary, window, cells, prefix_cells = "scripted", "script", 256, 8192, 100_000, 0
-    rows = 64
+    rows, sequences = 64, 256
 
     def __init__(self, replies):
         self._replies = cycle(replies)
@@ -42,13 +43,13 @@ class ScriptedEngine:
     def forget(self, sequence):
         self._rows.pop(sequence, None)
 
-    def decode(self, pieces):
+    def logits(self, pieces):
         logits = np.zeros((len(pieces), self.vocabulary), dtype=np.float32)
         for row, piece in enumerate(pieces):
             if piece.sequence not in self._rows:
                 self._rows[piece.sequence] = self.tokenize(f"{next(self._replies)}\n")
             logits[row, self._rows[piece.sequence].pop(0)] = 50
-        return logits
+        return torch.from_numpy(logits)
 
 
 def scripted(replies):

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from pipeline.config import GenerationConfig
-from pipeline.generation.contrast import TokenChoice, choose
+from pipeline.generation.contrast import TokenChoice
 from pipeline.generation.llms.check import check
 from pipeline.generation.llms.registry import LLMEntry
 from pipeline.generation.llms.remote import RemoteLLM
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.prompts import one_line
 from pipeline.generation.text_key import text_key
+from pipeline.generation.token_choice import choose
 from pipeline.generation.triplets import generate
 from pipeline.records import Contrast, Premise, Side
 from tests.servers.scripted_server import Answer, serving
@@ -94,7 +95,7 @@ def full_contrast(premise: str, side: Side, config: GenerationConfig) -> str:
     )
     written: list[int] = []
     while len(written) < config.max_new_tokens:
-        [token] = choose(row(own + written)[None], row(opposite + written)[None], TokenChoice.of(config))
+        [token] = choose(row(own + written)[None], row(opposite + written)[None], TokenChoice.of(config)).tolist()
         if token in (0, 1):
             break
         written.append(int(token))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pipeline.config import GenerationConfig
-from pipeline.generation.contrast import TokenChoice, choose
+from pipeline.generation.contrast import TokenChoice
 from pipeline.generation.llms import remote, token_lists
 from pipeline.generation.llms.check import check
 from pipeline.generation.llms.costs import expected_usage
@@ -23,6 +23,7 @@ from pipeline.generation.llms.remote import RemoteLLM
 from pipeline.generation.llms.retries import Patience
 from pipeline.generation.llms.token_lists import LISTED, Chosen, TokenList, chosen_from
 from pipeline.generation.prompt_sets import prompt_set
+from pipeline.generation.token_choice import choose
 from pipeline.generation.triplets import generate
 from pipeline.records import Contrast, InputError, Premise
 from pipeline.weights import embedded_gguf

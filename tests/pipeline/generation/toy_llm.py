@@ -7,6 +7,7 @@ scheduler is tested exactly, without the rounding of a real model.
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from pipeline.generation.engines.engine import CacheFullError, DecodeError, Piece
 
@@ -72,6 +73,9 @@ class ToyLLM:
             self._append(piece.sequence, piece.tokens)
             rows.append(logits_after([token for _, token in self._sequences[piece.sequence]]))
         return np.stack(rows)
+
+    def logits(self, pieces: Sequence[Piece]) -> torch.Tensor:
+        return torch.from_numpy(self.decode(pieces))
 
     def used_cells(self) -> int:
         return len({cell for cells in self._sequences.values() for cell, _ in cells})
