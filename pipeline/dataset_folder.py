@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import DatasetCardData
 
 from pipeline.durable import whole_folder
 from pipeline.exchange import RECORD_COLUMNS, write_triplets
+from pipeline.files.cells import escape_markdown
 from pipeline.records import InputError, StorageError, Triplet
 
 _ROWS_A_FILE = 500_000
@@ -63,7 +63,7 @@ class DatasetCard:
             },
         )
         facts = "".join(f"\n## {heading}\n\n{_table(table)}" for heading, table in self.facts.items() if table)
-        return f"---\n{front.to_yaml()}\n---\n" + _CARD.format(heading=_cell(title), rows=rows, facts=facts)
+        return f"---\n{front.to_yaml()}\n---\n" + _CARD.format(heading=escape_markdown(title), rows=rows, facts=facts)
 
 
 def write_dataset(folder: Path, triplets: Iterable[Triplet], card: DatasetCard) -> int:
@@ -99,13 +99,5 @@ def _write_parts(data: Path, triplets: Iterator[Triplet]) -> int:
 
 
 def _table(rows: list[tuple[str, str]]) -> str:
-    lines = [f"| {_cell(name)} | {_cell(value)} |" for name, value in rows]
+    lines = [f"| {escape_markdown(name)} | {escape_markdown(value)} |" for name, value in rows]
     return "\n".join(["| | |", "|---|---|", *lines]) + "\n"
-
-
-def _cell(value: Any) -> str:
-    """Escape text written by people: nothing in it is Markdown or HTML."""
-    text = " ".join(str(value).split())
-    for mark, safe in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;"), ("`", "&#96;"), ("[", "&#91;")):
-        text = text.replace(mark, safe)
-    return text

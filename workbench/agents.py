@@ -44,7 +44,11 @@ FOR_PEOPLE = {
     "remove_llm": "it forgets how an LLM was set up",
     "save_guidelines": "it replaces what annotators agreed on",
 }
-"""Actions that no tool offers: each removes or replaces something, and no action brings it back."""
+"""Actions that no tool offers: each removes or replaces something, and no action brings it back.
+
+`delete_vectors` is offered: it empties a cache, of which every vector is computed again where it is next needed, to
+the same numbers, and it refuses while a job runs. It costs time and loses nothing.
+"""
 MOST_ROWS = 1000
 """Rows that one resource holds; tools page further."""
 TEMPLATES = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from pipeline.evaluation.sts import STANDARD_TASKS
-from pipeline.files.cells import formula_safe
+from pipeline.files.cells import escape_markdown, formula_safe
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ def columns(entries: Sequence[Entry]) -> list[str]:
 def as_markdown(entries: Sequence[Entry]) -> str:
     """Return a Markdown table with the means in bold that are tied with the best."""
     tasks = columns(entries)
-    head = ["Encoder", *tasks, "Average", "Tasks", "Source"]
+    head = ["Encoder", *map(escape_markdown, tasks), "Average", "Tasks", "Source"]
     lines = [f"| {' | '.join(head)} |", f"|{'|'.join(['---'] + ['---:'] * (len(tasks) + 2) + ['---'])}|"]
     for entry in entries:
         cells = [_number(entry.scores.get(task)) for task in tasks]
@@ -232,12 +232,6 @@ def _mean(entry: Entry, bold: str) -> str:
 
 def _number(value: float | None) -> str:
     return DASH if value is None else f"{value:.2f}"
-
-
-def escape_markdown(text: str) -> str:
-    """Escape a text for a cell of a Markdown table."""
-    one_line = " ".join(text.split())
-    return "".join(f"\\{mark}" if mark in "\\|*_`<>[]" else mark for mark in one_line)
 
 
 def _escape_latex(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Numbers as people and spreadsheets write them, read by one rule whatever the format of the file."""
+"""Cells of files: numbers read by one rule, and texts that no spreadsheet runs and no reader of Markdown parses."""
 
 import re
 from collections.abc import Sequence
@@ -62,3 +62,9 @@ def formula_safe(text: str) -> str:
 def formula_restored(cell: str) -> str:
     """Undo `formula_safe`, for any text."""
     return cell[1:] if _HAS_MARK.match(cell) else cell
+
+
+def escape_markdown(text: str) -> str:
+    """Escape a text for a line or a table cell of a Markdown file: no HTML, no link, no formula, one line."""
+    one_line = " ".join(text.split())
+    return "".join(f"\\{mark}" if mark in "\\|*_`<>[]~$&#" else mark for mark in one_line)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.evaluation.leaderboard import escape_markdown
+from pipeline.files.cells import escape_markdown
 from pipeline.statistics import AVERAGE
 from pipeline.studies.report import Effect, Report, Score
 
@@ -15,7 +15,7 @@ def as_markdown(report: Report) -> str:
     parts = [
         f"# {escape_markdown(report.title)}",
         escape_markdown(report.about),
-        setting_line(report),
+        escape_markdown(setting_line(report)),
         *_deviations(report),
         *_search(report),
         "## Scores",
@@ -29,7 +29,7 @@ def as_markdown(report: Report) -> str:
         best = report.best_step
         parts += [
             "## Scores at each run's best step",
-            best_line(report),
+            escape_markdown(best_line(report)),
             _table(["arm", "step", "dev", *report.tasks], best_rows(report)),
             f"### Against {escape_markdown(report.baseline)}",
             _effects(report, best.against_baseline),
@@ -123,7 +123,11 @@ def _deviations(report: Report) -> list[str]:
 def _search(report: Report) -> list[str]:
     if not report.candidates:
         return []
-    return ["## Search", search_line(report), _table(["arm", "dev score", "per seed"], candidate_rows(report))]
+    return [
+        "## Search",
+        escape_markdown(search_line(report)),
+        _table(["arm", "dev score", "per seed"], candidate_rows(report)),
+    ]
 
 
 def _score_rows(report: Report) -> list[list[str]]:

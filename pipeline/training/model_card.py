@@ -13,7 +13,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from huggingface_hub.repocard import metadata_load
 
 from pipeline.durable import write_text
-from pipeline.evaluation.leaderboard import escape_markdown
+from pipeline.files.cells import escape_markdown
 from pipeline.records import InputError
 from pipeline.train_config import TrainConfig
 
@@ -77,7 +77,7 @@ def model_card(facts: CardFacts) -> str:
     """Return the text of the card; it names settings, never the person's files beyond the encoder chosen."""
     config = facts.config
     named = asdict(config) | {"encoder": without_folder(config.encoder), "guide": without_folder(config.guide)}
-    settings = "\n".join(f"| {name} | {value} |" for name, value in named.items())
+    settings = "\n".join(f"| {name} | {escape_markdown(str(value))} |" for name, value in named.items())
     base, licence = origin(config.encoder)
     front = ModelCardData(
         base_model=base,
@@ -87,7 +87,7 @@ def model_card(facts: CardFacts) -> str:
         tags=["sentence-transformers", "sentence-similarity", "feature-extraction"],
     )
     return f"---\n{front.to_yaml()}\n---\n" + _TEMPLATE.format(
-        encoder=named["encoder"],
+        encoder=" ".join(str(named["encoder"]).replace("`", "'").split()),  # in a code span only ` ends it
         rows=f"{facts.rows:,}",
         data=f", {facts.data}" if facts.data else "",
         kept=_kept(facts),

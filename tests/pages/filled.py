@@ -23,12 +23,19 @@ TRICKY = (
 
 
 def finished_job(
-    workspace: Workspace, job_id: str, kind: str, rows: list[dict], *, total: int, settings: dict | None = None
+    workspace: Workspace,
+    job_id: str,
+    kind: str,
+    rows: list[dict],
+    *,
+    total: int,
+    settings: dict | None = None,
+    title: str = "",
 ) -> JobFolder:
     """Leave a job folder behind as a finished worker would, journal included; the ingester does the rest."""
     folder = JobFolder(workspace.root / "jobs" / job_id)
     moment = "2026-01-01T00:00:00.000+00:00"
-    named = {"job_id": job_id, "kind": kind, "title": f"{kind} title", "created_at": moment}
+    named = {"job_id": job_id, "kind": kind, "title": title or f"{kind} title", "created_at": moment}
     folder.create(
         JobRecord.from_json(named | {"settings": settings or {}}),
         Status("finished", total, total, 2.0, None, "", moment, moment, "2026-01-01T00:01:00.000+00:00"),

@@ -37,7 +37,7 @@ def test_datasets_loads_the_folder_and_its_card(tmp_path, monkeypatch):
     about = yaml.safe_load(head)
     assert about["pretty_name"] == 'Nice: "set"'
     assert about["dataset_info"]["splits"] == [{"name": "train", "num_examples": 5}]
-    assert "| run &#124; 1 | smollm2 &lt;b&gt; |" in body and "Nothing" not in body
+    assert r"| run \| 1 | smollm2 \<b\> |" in body and "Nothing" not in body
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 

@@ -91,11 +91,11 @@ def slope_figure(rows: list[SliceChange], names: tuple[str, str]) -> theme.Figur
             y=[100 * row.before, 100 * row.after],
             mode="lines+markers",
             line={"color": colour, "width": 2},
-            name=title,
+            name=for_chart(title),
             hovertemplate=f"{for_chart(title)} ({row.pairs:,} pairs)<br>%{{y:.1f}}, "
             f"{row.change.times(100).words()}<extra></extra>",
         )
-    figure.update_xaxes(tickvals=[0, 1], ticktext=[name[:24] for name in names], range=[-0.15, 1.15])
+    figure.update_xaxes(tickvals=[0, 1], ticktext=[for_chart(name[:24]) for name in names], range=[-0.15, 1.15])
     figure.update_layout(showlegend=False)
     return figure
 
@@ -200,7 +200,7 @@ def gold_scatter(workspace: Workspace, scores: pd.DataFrame, encoder_id: str, ta
     """Draw the scatter behind one cell of the matrix."""
     cell = scores[(scores["encoder_id"] == encoder_id) & (scores["task"] == task)].iloc[0]
     pairs = load_pairs(workspace, cell["job_id"], task)
-    st.subheader(f"{task}: {spearman(cell['spearman'])}", anchor=False)
+    st.subheader(f"{plain(task)}: {spearman(cell['spearman'])}", anchor=False)
     if pairs is None:
         st.caption(GONE)
         return
@@ -239,7 +239,11 @@ def encoder_comparison(
         "Intervals come from resampling groups of pairs that share sentences, the same for both encoders; a grey one "
         "is no clear difference, the tasks being judged together (Holm). They are about these two encoders, not "
         "about another training seed or another corpus."
-        + (f" Left out, because the pairs differ or are missing: {', '.join(left_out)}." if left_out else "")
+        + (
+            f" Left out, because the pairs differ or are missing: {', '.join(map(plain, left_out))}."
+            if left_out
+            else ""
+        )
     )
 
 

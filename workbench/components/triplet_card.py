@@ -187,4 +187,4 @@ def step(workspace: Workspace, action: Callable[..., dict[str, Any]]) -> None:
     """Undo or redo the last decision of this annotator. For callbacks."""
     with errors_shown():
         if action(workspace, annotator=state.annotator())["batch_id"] is None:
-            st.toast(f"Nothing to {action.__name__} for {state.annotator()}.")
+            st.toast(f"Nothing to {action.__name__} for {plain(state.annotator())}.")

@@ -75,7 +75,7 @@ def test_names_are_text_in_every_format():
     row = measured("50% of A_B & {C} | `x`", {"STS12": 0.5})
     latex = as_latex([row])
     assert r"50\% of A\_B \& \{C\} | `x`" in latex
-    assert r"A\_B & {C} \| \`x\`" in as_markdown([row])
+    assert r"A\_B \& {C} \| \`x\`" in as_markdown([row])
 
 
 def test_means_that_are_tied_with_the_best_are_marked_and_no_single_task():

@@ -19,7 +19,7 @@ from workbench import state
 from workbench.actions.curation import save_guidelines
 from workbench.actions.curation import save_rule as save_rule_as
 from workbench.actions.decisions import LONGEST_NAME
-from workbench.components.elements import count, counted, empty_state, errors_shown
+from workbench.components.elements import count, counted, empty_state, errors_shown, plain
 from workbench.components.settings_form import settings_form
 from workbench.components.triplet_card import Scope
 from workbench.store.files import MOST_RULE_NAME_CHARS, CurationNotes, read_notes
@@ -179,7 +179,8 @@ def set_rule(rule: CurationRule) -> None:
 def rule_sliders(workspace: Workspace) -> CurationRule:
     """Draw presets and sliders; return the rule."""
     saved = read_notes(workspace.root).rules
-    st.segmented_control("Start from", [*RULE_PRESETS, *saved], key="rule_preset", on_change=_use, args=(saved,))
+    presets = [*RULE_PRESETS, *saved]
+    st.segmented_control("Start from", presets, format_func=plain, key="rule_preset", on_change=_use, args=(saved,))
     shown = asdict(current_rule())
     rule = CurationRule(**settings_form(CurationRule, list(shown), shown, key="rule", columns=1))
     written = "" if rule == CurationRule() else ",".join(f"{value:g}" for value in astuple(rule))

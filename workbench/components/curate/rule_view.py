@@ -235,7 +235,7 @@ def _start(workspace: Workspace, scope: Scope, *, primary: bool) -> None:
         judge_options(workspace),
         selection_mode="multi",
         default=list(EMBEDDED_JUDGES),
-        format_func=judge_name,
+        format_func=lambda judge_id: plain(judge_name(judge_id)),
         key="judges",
     )
     with st.expander("Calibration"):

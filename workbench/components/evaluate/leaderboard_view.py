@@ -13,6 +13,7 @@ from pipeline.evaluation import leaderboard
 from pipeline.evaluation.leaderboard import PUBLISHED, Entry
 from pipeline.evaluation.sts import STANDARD_TASKS
 from workbench import state, theme
+from workbench.components.elements import for_chart
 from workbench.components.encoder_comparison import scored_name
 from workbench.workspace import Workspace
 
@@ -185,11 +186,11 @@ def space_figure(frame: pd.DataFrame) -> theme.Figure:
                 x=[frame[measure].iloc[place]],
                 y=[place],
                 orientation="h",
-                name=name[:40],
+                name=for_chart(name[:40]),
                 legendgroup=str(place),
                 showlegend=column == 1,
                 marker={"color": colour},
-                hovertemplate=f"%{{x:.3f}}<br>{MEASURES[measure][1]}<extra>{name[:30]}</extra>".replace("&", "&amp;"),
+                hovertemplate=f"%{{x:.3f}}<br>{MEASURES[measure][1]}<extra>{for_chart(name[:30])}</extra>",
                 row=1,
                 col=column,
             )

@@ -27,7 +27,7 @@ def pair_list(workspace: Workspace, map_id: str, drawn: SentenceMap, pairs: pd.D
     """List the masked pairs, those nearest to the threshold first."""
     masked = pairs[pairs["cosine"] > phi]
     guide = drawn.about.get("pairs", {}).get("guide", "")
-    with st.expander(f"{count(len(masked))} pairs masked at φ = {phi:.3f} by {guide}", icon=":material/link:"):
+    with st.expander(f"{count(len(masked))} pairs masked at φ = {phi:.3f} by {plain(guide)}", icon=":material/link:"):
         if masked.empty:
             st.caption("No pair exceeds this threshold.")
             return

@@ -272,7 +272,7 @@ def grid_figure(grid: dict[str, Any], *, ink: str) -> theme.Figure:
 def effect_figure(effects: list[dict[str, Any]], task: str, baseline: str) -> theme.Figure:
     """Draw an interval per arm and contrast."""
     rows = [(for_chart(shorten(effect["name"], 40)), _effect(effect, task)) for effect in effects]
-    x = f"difference x 100 (arms: to {shorten(baseline, 30)})"
+    x = f"difference x 100 (arms: to {for_chart(shorten(baseline, 30))})"
     return theme.interval_chart(f"Effect on {plain(task_words(task))}", x=x, rows=rows)
 
 

@@ -15,7 +15,7 @@ from pipeline.config import from_fields
 from pipeline.records import InputError
 from pipeline.studies.yaml_fields import FileFields, read_yaml
 from pipeline.train_config import TRAIN_PRESETS, TrainConfig
-from workbench.components.elements import errors_shown
+from workbench.components.elements import errors_shown, plain
 from workbench.components.settings_form import group_of, settings_form
 
 MOST_CHARACTERS = 20_000
@@ -64,6 +64,7 @@ def train_settings() -> dict[str, Any]:
         "Preset",
         options,
         default=given or "guide mask",
+        format_func=plain,
         required=True,
         key=f"train_preset_{version}",
         wrap=True,
