@@ -23,6 +23,7 @@ from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pandas as pd
 import safetensors.numpy
@@ -33,6 +34,8 @@ from pipeline.evaluation import retrieval, sts, transfer
 from pipeline.generation.prompt_sets import SHIPPED
 from pipeline.records import InputError
 from pipeline.studies.spec_file import read_study
+from tests.drills.calls import call, valid_calls
+from tests.pages.filled import JUDGE, fill
 from workbench.actions import ACTIONS
 from workbench.cli.main import main as run_command
 from workbench.workspace import Workspace
@@ -40,6 +43,8 @@ from workbench.workspace import Workspace
 Act = Callable[[], int | None]
 """What an input does; returns an exit status."""
 NOBODY = 65534
+LONG = 100
+"""Inputs from which on the calls are first tried as they are: a call that is always refused tests nothing."""
 MOST_S, MOST_BYTES, MOST_LINES = 30.0, 2 << 30, 3
 PRELOADED = (
     *("workbench.cli.curate", "workbench.cli.workspace", "workbench.cli.generate", "workbench.cli.train"),
@@ -145,6 +150,8 @@ def isolated(folder: Path, act: Callable[[], int | None]) -> tuple[int, str, str
             resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
             resource.setrlimit(resource.RLIMIT_FSIZE, (256 << 20, 256 << 20))
             become_nobody()
+            if os.geteuid() == 0:
+                os._exit(98)  # what is tried may be anything: never as root
             os.chdir(folder)
             try:
                 status = act() or 0
@@ -204,7 +211,7 @@ def kept(root: Path) -> str:
     return digest.hexdigest()
 
 
-def prepare(folder: Path) -> dict[str, str]:
+def prepare(folder: Path) -> dict[str, Any]:
     """Write one valid input of every kind and a workspace with some triplets; return the words for commands."""
     (folder / "premises.txt").write_text("A dog runs.\nIt rains.\nTwo men talk.\n")
     columns = {"sent0": ["A dog runs.", "It rains."], "sent1": ["A dog.", "Rain."], "hard_neg": ["No.", "Sun."]}
@@ -236,12 +243,19 @@ def prepare(folder: Path) -> dict[str, str]:
     model.mkdir()
     (model / "config.json").write_text(json.dumps({"model_type": "bert", "hidden_size": 8, "num_hidden_layers": 1}))
     safetensors.numpy.save_file({"w": zeros((4, 4), "float32")}, model / "model.safetensors")
+    (folder / "own").mkdir()
     with Workspace(folder / "ws") as workspace:
-        made = ACTIONS["import_triplets"](workspace, path=str(folder / "triplets.csv"))["attempt_id"]
+        made = fill(workspace)
+        case = ACTIONS["add_behaviour_test"](workspace, **CASE)["case_id"]
     for path in (folder, *folder.rglob("*")):
         if os.geteuid() == 0:
             os.chown(path, NOBODY, NOBODY)
-    return {"ATTEMPT": made, "TRIPLET": f"{made}-0", "FOLDER": str(folder)}
+    attempt = made["attempt"]
+    return {name.upper(): made[name] for name in ("attempt", "snapshot", "run", "corpus")} | {
+        **{"TRIPLET": f"{attempt}-00", "SECOND": f"{attempt}-01", "JUDGE": JUDGE, "CASE": case},
+        "PROMPTS": json.loads((folder / "prompts.json").read_bytes()),
+        "FOLDER": str(folder),
+    }
 
 
 def spoilt(data: bytes, random: Random) -> bytes:
@@ -287,7 +301,7 @@ def other_value(value: object, random: Random) -> object:
 CASE = {"capability": "negation", "kind": "different", "sentence": "A dog.", "other": "No dog.", "third": ""}
 
 
-def commands(random: Random, words: dict[str, str]) -> list[str]:
+def commands(random: Random, words: dict[str, Any]) -> list[str]:
     """Return a mutation of a valid command."""
     chosen = [words.get(word, word.replace("FOLDER", words["FOLDER"])) for word in random.choice(COMMANDS).split()]
     for _ in range(random.choice((0, 1, 1, 1, 2))):
@@ -304,10 +318,9 @@ def commands(random: Random, words: dict[str, str]) -> list[str]:
     return [*chosen, "--workspace", f"{words['FOLDER']}/ws"]
 
 
-def inputs(random: Random, folder: Path, words: dict[str, str]) -> Iterator[tuple[str, str, Act]]:
+def inputs(random: Random, folder: Path, words: dict[str, Any]) -> Iterator[tuple[str, str, Act]]:
     """Yield (kind, what it is, how it is run) for ever."""
     at = ["--workspace", str(folder / "ws")]
-    schemas = {name: list(called.__annotations__) for name, called in ACTIONS.items()}
     while True:
         chosen = commands(random, words)
         yield "commands", repr(chosen)[:300], lambda chosen=chosen: run_command(chosen)
@@ -321,9 +334,7 @@ def inputs(random: Random, folder: Path, words: dict[str, str]) -> Iterator[tupl
         line = [command[0], str(path), *command[1:], *at]
         yield "files of rows", f"{ending} {data[:60]!r}", saved(path, data, lambda c=line: run_command(c))
 
-        action = random.choice([name for name in ACTIONS if not name.startswith("start_")])
-        valid = {key: "x" for key in schemas[action] if key not in ("workspace", "return")}
-        arguments = json.dumps(other_value(valid, random))
+        action, arguments = call(random, words, other_value)
         line = ["call", action, arguments, *at]
         yield "calls of actions", f"{action} {arguments[:200]}", lambda c=line: run_command(c)
 
@@ -410,6 +421,11 @@ def drill(count: int, seed: int, minutes: float = float("inf")) -> Found:
         folder = Path(base)
         folder.chmod(0o755)
         words = prepare(folder)
+        for action, given in valid_calls(words) if count >= LONG else ():
+            line = ["call", action, json.dumps(given), "--workspace", str(folder / "ws")]
+            status, _, said, *_ = isolated(folder, lambda c=line: run_command(c))
+            if status:
+                found.faults.append(f"the valid call {action} {given}: {said[:300]}")
         for kind, what, act in inputs(random, folder, words):
             if found.tried.total() >= count or time.monotonic() > end:
                 break
