@@ -27,3 +27,14 @@ def test_every_bad_input_is_one_sentence():
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Faults: 0." in done.stdout
+
+
+@pytest.mark.drill
+def test_sessions_and_commands_at_once_lose_nothing():
+    """Eight sessions on 100,000 triplets, or a short version; what was measured is printed and not asserted."""
+    much = ["--minutes", MINUTES] if DRILL else ["--triplets", "500", "--sessions", "2", "--minutes", "0.05"]
+    command = [sys.executable, "-m", "tests.drills.load", *much]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " 0 lost, 0 doubled;" in done.stdout and "Faults: 0." in done.stdout
+    print(done.stdout)

@@ -60,11 +60,11 @@ class _Chosen:
 def loop_strip(workspace: Workspace, title: str) -> None:
     """Draw the strip of the page with this title; nothing while the workspace is empty."""
     runs = workspace.store.triplets.attempts()
-    corpora = [corpus for corpus in workspace.store.premises.corpora() if corpus.premises]
+    corpora = {corpus.corpus_id: corpus.premises for corpus in workspace.store.premises.corpora() if corpus.premises}
     scores = workspace.store.scores.matrix()
     if not corpora and runs.empty and scores.empty:
         return
-    chosen = _chosen(workspace, runs, scores)
+    chosen = _chosen(workspace, corpora, runs, scores)
     present = _STAGE_OF.get(title, "")
     with st.container(horizontal=True, vertical_alignment="center", gap="xxsmall", key="loop"):
         drawn = stages(chosen)
@@ -145,9 +145,8 @@ def next_step(chosen: _Chosen) -> tuple[str, str, dict[str, str]]:
     return "find its worst slice", elements.ERRORS, {state.ENCODER: chosen.encoder}
 
 
-def _chosen(workspace: Workspace, runs: pd.DataFrame, scores: pd.DataFrame) -> _Chosen:
+def _chosen(workspace: Workspace, corpora: dict[str, int], runs: pd.DataFrame, scores: pd.DataFrame) -> _Chosen:
     store = workspace.store
-    corpora = {corpus.corpus_id: corpus.premises for corpus in store.premises.corpora() if corpus.premises}
     corpus = _one(state.CORPUS, list(corpora))
     judged = store.judgements.judged()
     replies = dict(zip(runs["attempt_id"], runs["rows"], strict=True)) | {EVERY: runs["rows"].sum()}

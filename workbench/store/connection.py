@@ -3,7 +3,7 @@
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -14,6 +14,7 @@ import duckdb
 from pipeline.durable import full_disk_message, is_disk_full, is_full_disk, whole_path
 from pipeline.records import InputError, StorageError
 from workbench.journal import Rows
+from workbench.store.kept import KeptResults
 
 if TYPE_CHECKING:
     from pandas import DataFrame as Frame
@@ -42,6 +43,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         self._write_lock = Lock()
+        self._kept = KeptResults()
         self._root: Cursor | None = self._connect()
 
     @contextmanager
@@ -58,24 +60,33 @@ class Database:
         finally:
             cursor.close()
 
-    def rows(self, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
-        """Return the rows of one query."""
+    def rows(self, sql: str, parameters: Parameters | None = None, *, kept: bool = False) -> list[tuple[Any, ...]]:
+        """Return the rows of one query; with `kept` those of an earlier one while none of its tables has changed."""
+        if kept:
+            return list(self._kept.ask(sql, parameters, lambda: self.rows(sql, parameters)))
         with self.read() as cursor:
             return run(cursor, sql, parameters)
 
-    def records(self, sql: str, parameters: Parameters | None = None) -> Rows:
-        """Return the rows of one query by column name."""
+    def records(self, sql: str, parameters: Parameters | None = None, *, kept: bool = False) -> Rows:
+        """Return the rows of one query by column name; see `rows`."""
+        if kept:
+            return [dict(row) for row in self._kept.ask(sql, parameters, lambda: self.records(sql, parameters))]
         with self.read() as cursor:
             return records(cursor, sql, parameters)
 
-    def frame(self, sql: str, parameters: Parameters | None = None) -> Frame:
-        """Return the result of one query as a table."""
+    def frame(self, sql: str, parameters: Parameters | None = None, *, kept: bool = False) -> Frame:
+        """Return the result of one query as a table; see `rows`."""
+        if kept:
+            return self._kept.ask(sql, parameters, lambda: self.frame(sql, parameters)).copy()
         with self.read() as cursor:
             return cursor.execute(sql, parameters or []).df()
 
     @contextmanager
-    def write(self) -> Iterator[Cursor]:
-        """Lend a cursor in a transaction that commits at the end; any error rolls back all of it."""
+    def write(self, tables: Collection[str] | None = None) -> Iterator[Cursor]:
+        """Lend a cursor in a transaction that commits at the end; any error rolls back all of it.
+
+        tables: all that it may change, so that kept results of others stay; None for any.
+        """
         with self._write_lock:
             cursor = self._new_cursor()
             try:
@@ -91,6 +102,7 @@ class Database:
                 cursor.execute("ROLLBACK").fetchall()
                 raise
             finally:
+                self._kept.changed(tables)
                 cursor.close()
 
     @contextmanager

@@ -53,6 +53,7 @@ class Funnels:
                 LEFT JOIN judgements AS j ON j.triplet_id = t.triplet_id AND j.judge_id = ?
                 LEFT JOIN decided AS d ON d.triplet_id = t.triplet_id WHERE {clause}""",
             [judge_id, *parameters],
+            kept=True,
         )
         return counts
 
@@ -94,6 +95,7 @@ class Funnels:
                 SELECT first, second, count(*) AS triplets, corr(r1, r2) AS spearman,
                     avg(alike::DOUBLE) AS alike FROM placed GROUP BY first, second ORDER BY first, second""",
             [*rule, *parameters],
+            kept=True,
         )
 
 
@@ -273,7 +275,10 @@ class Snapshots(Table):
 
     def list(self) -> SnapshotList:
         """Return every snapshot, newest first."""
-        return [_snapshot(row) for row in self._database.records("SELECT * FROM snapshots ORDER BY snapshot_id DESC")]
+        return [
+            _snapshot(row)
+            for row in self._database.records("SELECT * FROM snapshots ORDER BY snapshot_id DESC", kept=True)
+        ]
 
     def get(self, snapshot_id: str) -> Snapshot:
         """Return one snapshot; an unknown id is an InputError."""
@@ -299,7 +304,9 @@ class Snapshots(Table):
 
     def catch_up(self) -> int:
         """Store descriptions that lie in the folder and not in the table; return how many."""
-        known = {snapshot_id for (snapshot_id,) in self._database.rows("SELECT snapshot_id FROM snapshots")}
+        known = {
+            snapshot_id for (snapshot_id,) in self._database.rows("SELECT snapshot_id FROM snapshots", kept=True)
+        }
         found, self._set_aside = read_descriptions(self.folder, known)
         if found:
             with self._database.write() as cursor:

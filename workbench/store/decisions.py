@@ -255,6 +255,7 @@ class Decisions:
             "SELECT coalesce(nullif(d.action, 'reset'), 'undecided') AS state, count(*) FROM triplets AS t "
             f"LEFT JOIN decided AS d ON d.triplet_id = t.triplet_id WHERE {clause} GROUP BY state",
             parameters,
+            kept=True,
         )
         return dict(rows)
 

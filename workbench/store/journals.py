@@ -79,6 +79,10 @@ def _fits(row: Row, schema: pa.Schema) -> bool:
     return True
 
 
+_WRITTEN = {"triplet_blocks": ("triplets",), "decisions": ("decisions", "decision_batches", "decided")}
+"""Name in a journal row -> tables that it changes, where that is not the table of its name."""
+
+
 class JournalTable(Protocol):
     """What can receive rows of journals."""
 
@@ -158,7 +162,9 @@ class Journals:
             return 0
         rows, damaged = parse_lines(chunk)
         position = before.position + len(chunk)
-        with self._database.write() as cursor:
+        names = {row["table"] for row in rows}
+        touched = {table for name in names for table in _WRITTEN.get(name, (name,))} | {"ingested"}
+        with self._database.write(touched) as cursor:
             rejected, unknown = self._insert(cursor, source, rows)
             after = Reading(
                 position=position,

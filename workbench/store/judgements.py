@@ -51,7 +51,7 @@ class Judgements(Table):
         """Return the judges that scored any triplet of these attempts (no ids: of any attempt)."""
         clause, parameters = attempts_clause(attempt_ids)
         rows = self._database.rows(
-            f"SELECT DISTINCT judge_id FROM judgements WHERE {clause} ORDER BY judge_id", parameters
+            f"SELECT DISTINCT judge_id FROM judgements WHERE {clause} ORDER BY judge_id", parameters, kept=True
         )
         return [judge_id for (judge_id,) in rows]
 
@@ -59,7 +59,8 @@ class Judgements(Table):
         """Return attempt -> number of its triplets that one judge has scored, the most of any judge."""
         rows = self._database.rows(
             "SELECT attempt_id, max(n) FROM (SELECT attempt_id, count(*) AS n FROM judgements "
-            "GROUP BY attempt_id, judge_id) GROUP BY attempt_id"
+            "GROUP BY attempt_id, judge_id) GROUP BY attempt_id",
+            kept=True,
         )
         return dict(rows)
 
@@ -80,6 +81,7 @@ class Judgements(Table):
             "SELECT judge_id, list(DISTINCT calibration ORDER BY calibration) FROM judgements "
             f"WHERE calibration IS NOT NULL AND {clause} GROUP BY judge_id ORDER BY judge_id",
             parameters,
+            kept=True,
         )
         return dict(rows)
 
@@ -90,6 +92,7 @@ class Judgements(Table):
         return self._database.frame(
             f"SELECT triplet_id, a, b FROM judgements WHERE judge_id = ? AND {_JUDGED} AND {clause} {order} LIMIT ?",
             [judge_id, *parameters, limit],
+            kept=limit is not None,
         )
 
     def histogram(self, attempt_ids: Sequence[str], judge_id: str, bins: int = 50) -> np.ndarray:
@@ -100,6 +103,7 @@ class Judgements(Table):
             f"SELECT {cell.format('a')} AS i, {cell.format('b')} AS j, count(*) FROM judgements "
             f"WHERE judge_id = ? AND {_JUDGED} AND {clause} GROUP BY i, j",
             [judge_id, *parameters],
+            kept=True,
         )
         counts = np.zeros((bins, bins), dtype=np.int64)
         for i, j, count in cells:
@@ -115,6 +119,7 @@ class Judgements(Table):
             "count(*) FILTER (a >= $alpha AND b <= $beta AND a < b + $gamma) FROM judgements "
             f"WHERE judge_id = $judge_id AND {_JUDGED} AND {clause.replace('?', '$attempt_ids')}",
             asdict(rule) | {"judge_id": judge_id} | ({"attempt_ids": parameters[0]} if parameters else {}),
+            kept=True,
         )
         return dict(zip(("judged", "kept", "alpha", "beta", "gamma"), counts, strict=True))
 
@@ -182,6 +187,7 @@ class Calibrations(Table):
         rows = self._database.rows(
             f"SELECT created_at, fields, points, ensemble FROM calibrations {clause} ORDER BY created_at DESC",
             parameters,
+            kept=True,
         )
         return [_fitted(*row) for row in rows]
 

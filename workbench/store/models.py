@@ -40,7 +40,7 @@ class Encoders(Table):
 
     def list(self) -> EncoderList:
         """Return every encoder, newest first."""
-        rows = self._database.rows(f"{_ENCODERS} ORDER BY created_at DESC NULLS LAST, encoder_id")
+        rows = self._database.rows(f"{_ENCODERS} ORDER BY created_at DESC NULLS LAST, encoder_id", kept=True)
         return [StoredEncoder(*row) for row in rows]
 
     def get(self, encoder_id: str) -> StoredEncoder:
@@ -63,7 +63,7 @@ class Projections(Table):
 
     def list(self) -> Frame:
         """Return every embedding map, newest first."""
-        return self._database.frame("SELECT * FROM projections ORDER BY projection_id DESC")
+        return self._database.frame("SELECT * FROM projections ORDER BY projection_id DESC", kept=True)
 
 
 _MEASURED = (
@@ -103,6 +103,7 @@ class Runs(Table):
             "SELECT * EXCLUDE (every, last) FROM run WHERE step % every = 0 OR step = last "
             "  OR dev_score IS NOT NULL OR NOT isfinite(loss) ORDER BY step",
             {"run_id": run_id, "most": most},
+            kept=True,
         )
 
     def list(self) -> Frame:
@@ -113,7 +114,8 @@ class Runs(Table):
             "FROM jobs LEFT JOIN (SELECT run_id, max(step) AS step, any_value(steps) AS steps, "
             "  arg_max(loss, step) AS loss, arg_max(dev_score, step) AS dev_score, "
             "  max(dev_score) AS best_dev_score "
-            "  FROM train_steps GROUP BY run_id) ON run_id = job_id WHERE kind = 'train' ORDER BY job_id DESC"
+            "  FROM train_steps GROUP BY run_id) ON run_id = job_id WHERE kind = 'train' ORDER BY job_id DESC",
+            kept=True,
         )
 
 
@@ -139,7 +141,8 @@ class Scores(Table):
             "SELECT encoder_id, task, arg_max(spearman, job_id) AS spearman, arg_max(pairs, job_id) AS pairs, "
             "max(job_id) AS job_id "
             "FROM scores WHERE spearman IS NOT NULL AND NOT isnan(spearman) "
-            "GROUP BY encoder_id, task ORDER BY encoder_id, task"
+            "GROUP BY encoder_id, task ORDER BY encoder_id, task",
+            kept=True,
         )
 
     def transfer(self) -> Frame:
@@ -149,6 +152,7 @@ class Scores(Table):
             "max(job_id) AS job_id FROM scores WHERE accuracy IS NOT NULL AND task <> ? "
             "GROUP BY encoder_id, task ORDER BY encoder_id, task",
             [HELD_OUT_TASK],
+            kept=True,
         )
 
     def retrieval(self) -> Frame:
@@ -156,7 +160,8 @@ class Scores(Table):
         return self._database.frame(
             "SELECT encoder_id, task, arg_max(ndcg, job_id) AS ndcg, arg_max(pairs, job_id) AS queries, "
             "max(job_id) AS job_id FROM scores WHERE ndcg IS NOT NULL GROUP BY encoder_id, task "
-            "ORDER BY encoder_id, task"
+            "ORDER BY encoder_id, task",
+            kept=True,
         )
 
     def held_out(self) -> Frame:
@@ -165,6 +170,7 @@ class Scores(Table):
             "SELECT encoder_id, arg_max(accuracy, job_id) AS accuracy, arg_max(pairs, job_id) AS triplets "
             "FROM scores WHERE accuracy IS NOT NULL AND task = ? GROUP BY encoder_id ORDER BY encoder_id",
             [HELD_OUT_TASK],
+            kept=True,
         )
 
 
@@ -221,7 +227,7 @@ class LLMs(Table):
 
     def list(self) -> LLMList:
         """Return every LLM by name, the embedded one first."""
-        rows = self._database.records(_NEWEST)
+        rows = self._database.records(_NEWEST, kept=True)
         known = {row["name"]: _registered(row) for row in rows if row["state"] != _REMOVED}
         embedded = known.pop(EMBEDDED_ENTRY.name, RegisteredLLM(EMBEDDED_ENTRY, "ok", contrast="token"))
         return [embedded, *known.values()]

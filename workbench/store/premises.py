@@ -158,7 +158,7 @@ class Premises(Table):
 
     def corpora(self) -> list[Corpus]:
         """Return every corpus, newest first."""
-        return [_corpus(row) for row in self._database.rows(f"{_CORPORA} ORDER BY import_id DESC")]
+        return [_corpus(row) for row in self._database.rows(f"{_CORPORA} ORDER BY import_id DESC", kept=True)]
 
     def corpus(self, corpus_id: str) -> Corpus:
         """Return one corpus; an unknown id is an InputError."""

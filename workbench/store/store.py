@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.records import InputError
 from workbench.journal import Rows
-from workbench.store.connection import Database, copy_database, records, run
+from workbench.store.connection import Database, copy_database, run
 from workbench.store.curation import Annotations, FinalSets, Funnels, Snapshots
 from workbench.store.decisions import Decisions
 from workbench.store.journals import Journals, Table, columns, insert, schema_of
@@ -36,7 +36,7 @@ class Jobs:
         """Insert or update these jobs in one transaction."""
         incoming = pa.Table.from_pylist(rows, schema=_SCHEMA)
         changed = ", ".join(f"{name} = excluded.{name}" for name in _SCHEMA.names[1:])
-        with self._database.write() as cursor:
+        with self._database.write(("jobs",)) as cursor:
             insert(
                 cursor,
                 incoming,
@@ -105,8 +105,7 @@ class Store:
 
     def overview(self) -> dict[str, int]:
         """Return the counts that the home page shows, in one query."""
-        with self.database.read() as cursor:
-            [counts] = records(cursor, _OVERVIEW)
+        [counts] = self.database.records(_OVERVIEW, kept=True)
         return counts
 
     def backup(self, target: Path) -> Path:

@@ -156,7 +156,7 @@ class Triplets(Table):
 
     def attempts(self) -> Frame:
         """Return attempt_id, title, llm, omega, seed, rows, ok, created_at of every run and import, newest first."""
-        return self._database.frame(_ATTEMPTS)
+        return self._database.frame(_ATTEMPTS, kept=True)
 
     def outcome_counts(self, attempt_id: str) -> Frame:
         """Return side, outcome, count; each side's counts add up to the attempt's rows."""
@@ -166,7 +166,9 @@ class Triplets(Table):
             for side in ("positive", "hard_negative")
         )
         return self._database.frame(
-            f"SELECT * FROM ({sides}) ORDER BY side DESC, count DESC, outcome", {"attempt_id": attempt_id}
+            f"SELECT * FROM ({sides}) ORDER BY side DESC, count DESC, outcome",
+            {"attempt_id": attempt_id},
+            kept=True,
         )
 
     def count(self, chosen: TripletFilter) -> int:
@@ -174,7 +176,7 @@ class Triplets(Table):
         source, conditions, parameters = source_and_conditions(chosen)
         with self._database.read() as cursor:
             _check(cursor, chosen)
-            return run(cursor, f"SELECT count(*) FROM {source} WHERE {conditions}", parameters)[0][0]
+        return self._database.rows(f"SELECT count(*) FROM {source} WHERE {conditions}", parameters, kept=True)[0][0]
 
     def page(
         self, chosen: TripletFilter, after: int | None = None, limit: int = 50, newest_first: bool = False
@@ -241,7 +243,7 @@ class Triplets(Table):
         """Return the LLMs, or `import`, that triplets of these attempts came from."""
         clause, parameters = attempts_clause(attempt_ids)
         rows = self._database.rows(
-            f"SELECT DISTINCT coalesce(llm, origin) FROM triplets WHERE {clause} ORDER BY 1", parameters
+            f"SELECT DISTINCT coalesce(llm, origin) FROM triplets WHERE {clause} ORDER BY 1", parameters, kept=True
         )
         return [source for (source,) in rows if source]
 

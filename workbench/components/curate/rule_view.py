@@ -23,6 +23,7 @@ from workbench.components.job_progress import job_strip
 from workbench.components.triplet_card import WRAPPED_ROW, Scope, judge_name, triplet_table
 from workbench.jobs.kinds import JudgeSpec
 from workbench.paths import ASSETS
+from workbench.store.filters import TripletFilter
 from workbench.workspace import Workspace
 
 _BINS = 50
@@ -154,7 +155,7 @@ def _border(workspace: Workspace, scope: Scope, judge_id: str, rule: CurationRul
         return
     st.subheader("At the border", anchor=False)
     st.caption("Triplets that a small change of the rule would drop (+, kept now) or add (−, lost now).")
-    texts = pd.DataFrame([workspace.store.triplets.get(triplet_id) for triplet_id in nearest["triplet_id"]])
+    texts = workspace.store.triplets.rows(TripletFilter(triplet_ids=tuple(nearest["triplet_id"])))
     texts = texts[["triplet_id", "premise", "positive", "hard_negative"]]
     triplet_table(
         nearest.merge(texts, on="triplet_id"), key="border", first=("margin", "nearest"), row_height=WRAPPED_ROW
