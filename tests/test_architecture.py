@@ -21,6 +21,7 @@ MAY_USE_STREAMLIT = (
     "workbench.components",
     "workbench.server",
     "workbench.page_messages",
+    "workbench.sign_in",
 )
 MAY_LOAD_MODELS = ("workbench.jobs.handlers", "workbench.doctor.probe")
 LONGEST_FILE_LINES = 350

@@ -7,9 +7,10 @@ carries a token, which becomes a cookie. There is one for the owner and one for 
 import hmac
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.requests import HTTPConnection
@@ -25,6 +26,8 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _TOKENS_FILE: Final = "session.json"
 _WITH_THEIR_OWN_TOKEN: Final = frozenset({"/api/health", "/api/call", "/mcp"})
 """Whole paths, not prefixes: under a base path such as /api/app every page begins with /api/."""
+_OF_THE_LOGIN: Final = frozenset({"/auth/login", "/auth/logout", "/oauth2callback"})
+"""Streamlit's own paths of the login, below the base path."""
 _PAGE: Final = """<!doctype html><meta charset="utf-8"><title>MultiCSR</title>
 <body style="font-family: sans-serif; max-width: 32em; margin: 4em auto">
 <h1>A token is needed</h1>
@@ -33,6 +36,22 @@ _PAGE: Final = """<!doctype html><meta charset="utf-8"><title>MultiCSR</title>
 <form><input name="token" type="password" autofocus autocomplete="off" aria-label="Token">
 <button>Open</button></form>
 """
+
+
+class SignedIn(Protocol):
+    """What the gate asks about people who signed in at a provider."""
+
+    def person(self, cookies: Mapping[str, str]) -> str:
+        """Return the address of whoever signed in with these cookies; empty for nobody."""
+        ...
+
+    def role(self, person: str) -> Role | None:
+        """Return the role of an address."""
+        ...
+
+    def address(self) -> str:
+        """Return where to go to sign in."""
+        ...
 
 
 @dataclass
@@ -48,6 +67,8 @@ class Access:
     """Whether every Host header will do: on an address beyond loopback without named hosts."""
     base: str = ""
     """Path under which the app is served, such as /lab/app."""
+    sign_in: SignedIn | None = None
+    """Login at a provider, beside the tokens."""
 
     @property
     def cookie(self) -> str:
@@ -118,7 +139,7 @@ class Gate:
         is_safe = scope["type"] == "http" and scope["method"] in ("GET", "HEAD", "OPTIONS")
         if not is_safe and not self._is_own_origin(connection.headers.get("origin"), host):
             return PlainTextResponse("Another site asked for this; open the app's own address.\n", 403)
-        if path == "/_stcore/health" or self._role(connection):
+        if path == "/_stcore/health" or self._role(connection) or (access.sign_in and path in _OF_THE_LOGIN):
             return None
         if scope["type"] == "http" and scope["method"] == "GET":
             return self._entrance(connection)
@@ -131,7 +152,7 @@ class Gate:
         token = next((value for name, value in query if name == "token"), "")
         guarded = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
         if access.role(token) is None:
-            return HTMLResponse(_PAGE, 403, guarded)
+            return HTMLResponse(_PAGE, 403, guarded) if access.sign_in is None else self._to_the_login(connection)
         rest = urlencode([(name, value) for name, value in query if name != "token"])
         target = "/" + scope["path"].lstrip("/")  # two slashes would name another host
         answer = RedirectResponse(target + (f"?{rest}" if rest else ""), 303, guarded)
@@ -141,10 +162,22 @@ class Gate:
         )
         return answer
 
+    def _to_the_login(self, connection: HTTPConnection) -> Response:
+        sign_in = self._access.sign_in
+        assert sign_in is not None
+        guarded = {"Cache-Control": "no-store"}
+        if person := sign_in.person(connection.cookies):
+            return PlainTextResponse(f"{person} may not use this app; its owner lists who may.\n", 403, guarded)
+        return RedirectResponse(sign_in.address(), 303, guarded)
+
     def _role(self, connection: HTTPConnection) -> Role | None:
-        if not self._access.tokens:
+        access = self._access
+        if not access.tokens and access.sign_in is None:
             return "owner"
-        return self._access.role(connection.cookies.get(self._access.cookie, ""))
+        by_token = access.role(connection.cookies.get(access.cookie, ""))
+        if by_token or access.sign_in is None:
+            return by_token
+        return access.sign_in.role(access.sign_in.person(connection.cookies))
 
     def _is_own_origin(self, origin: str | None, host: str) -> bool:
         """Whether a browser's page of our own asks; other programs send no origin."""

@@ -23,7 +23,7 @@ from streamlit import config
 
 from pipeline.durable import is_full_disk, os_error_sentence
 from pipeline.records import InputError, StorageError
-from workbench import state
+from workbench import sign_in, state
 from workbench.actions import ACTIONS, call_action
 from workbench.actions import call as call_of_actions
 from workbench.components import elements
@@ -47,7 +47,10 @@ async def health(request: Request) -> Response:
     """Answer that the server is up; with the token, also for which workspace."""
     if not _is_authorised(request):
         return _answer(200, {"status": "ok"})
-    return _answer(200, {"status": "ok", "workspace": str(current_workspace().root)})
+    try:
+        return _answer(200, {"status": "ok", "workspace": str(current_workspace().root)})
+    except StorageError as error:
+        return _answer(507, {"error": str(error)})
 
 
 async def call(request: Request) -> Response:
@@ -83,7 +86,10 @@ class AgentsEndpoint:
         except ModuleNotFoundError as error:
             advice = f"Agents need the package {error.name}: pip install 'multicsr-workbench[agents]'."
             return await _answer(501, {"error": advice})(scope, receive, send)
-        workspace = current_workspace()
+        try:
+            workspace = current_workspace()
+        except StorageError as error:
+            return await _answer(507, {"error": str(error)})(scope, receive, send)
 
         def call(name: str, /, **arguments: Any) -> dict[str, Any]:
             return call_action(workspace, name, ACTIONS[name], arguments)
@@ -94,9 +100,8 @@ class AgentsEndpoint:
 def _run(name: str, arguments: dict[str, Any]) -> Response:
     if name not in ACTIONS:
         return _answer(404, {"error": f"There is no action {name}; there are {', '.join(sorted(ACTIONS))}."})
-    workspace = current_workspace()
     try:
-        return _answer(200, call_action(workspace, name, ACTIONS[name], arguments))
+        return _answer(200, call_action(current_workspace(), name, ACTIONS[name], arguments))
     except InputError as error:
         return _answer(400, {"error": str(error)})
     except StorageError as error:
@@ -151,7 +156,8 @@ def serve(
     if address not in LOOPBACK and named:
         named |= {address}
     tokens = session_tokens(workspace.root) if with_token else {}
-    access = Access(port, tokens, named, any_host=address not in LOOPBACK and not named)
+    any_host = address not in LOOPBACK and not named
+    access = Access(port, tokens, named, any_host, sign_in=sign_in.configured())
     call_of_actions.role_of_caller = state.role
     sys.argv = [str(ENTRY_PAGE)]  # Streamlit looks for .streamlit/config.toml beside the program it was given
     try:
@@ -229,7 +235,7 @@ def _settings(access: Access, address: str, headless: bool, base_path: str) -> d
     }
     if base_path:
         settings["server.baseUrlPath"] = base_path
-    if not access.tokens:
+    if not access.tokens and access.sign_in is None:
         sys.stderr.write(f"Warning: there is no token; everybody who reaches {address} can use the app.\n")
     if address not in LOOPBACK:
         settings["client.showErrorDetails"] = "none"

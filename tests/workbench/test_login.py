@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -232,6 +233,46 @@ def test_the_real_server_under_a_path_behind_a_proxy_and_from_another_account(tm
         finally:
             proxy.kill()
             proxy.wait()
+
+
+NGINX = """
+daemon off; pid {folder}/pid; error_log {folder}/error.log;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    server {{ listen 127.0.0.1:{front}; {location} }}
+}}
+"""
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="needs nginx")
+def test_behind_nginx_as_the_page_on_access_says(tmp_path, stand_in):
+    page = (PROJECT / "docs" / "access.md").read_text(encoding="utf-8")
+    location = page.split("```nginx\n")[1].split("```")[0]
+    tmp_path.chmod(0o755)
+    with serving(tmp_path / "ws", "--base-path", "lab/app", "--host", "lab.example") as (port, printed):
+        token, front = re.search(r"\?token=(\S+)", printed)[1], free_port()
+        location = location.replace("127.0.0.1:8501", f"127.0.0.1:{port}")
+        (tmp_path / "nginx.conf").write_text(NGINX.format(folder=tmp_path, front=front, location=location))
+        nginx = subprocess.Popen(["nginx", "-c", str(tmp_path / "nginx.conf"), "-e", str(tmp_path / "error.log")])
+        try:
+            app, host = f"http://127.0.0.1:{front}/lab/app", {"Host": "lab.example"}
+            wait_for(lambda: answers(f"{app}/_stcore/health", host))
+            assert get(f"{app}/", **host)[0] == get(f"{app}/_stcore/host-config", **host)[0] == 403
+            status, _, cookie = get(f"{app}/curate?token={token}", **host)
+            assert status == 303
+            status, page, _ = get(f"{app}/curate", Cookie=cookie, **host)
+            assert status == 200 and '<div id="root">' in page
+            assert get(f"{app}/", Cookie=cookie, Host="evil.example")[0] == 403
+            stream = f"ws://127.0.0.1:{front}/lab/app/_stcore/stream"
+            assert connects(stream, cookie, "https://lab.example")
+            assert not connects(stream, cookie, "http://evil.example")
+            assert not connects(stream, "", "https://lab.example")
+        finally:
+            nginx.terminate()
+            nginx.wait(timeout=20)
 
 
 def answers(address: str, headers: dict[str, str]) -> bool:
