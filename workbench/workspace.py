@@ -41,12 +41,15 @@ class Workspace:
         self._stop = Event()
         self._thread: Thread | None = None
         self._mirrored: dict[str, dict[str, Any]] = {}
+        self._folder: tuple[int, int] | None = None
+        """Device and inode of the open folder."""
 
     def open(self) -> "Workspace":
         """Open or create the folder and start its thread; a workspace in use is an InputError."""
         self.root.parent.mkdir(parents=True, exist_ok=True)
         self.root.mkdir(mode=0o700, exist_ok=True)  # for its user alone; who shares it opens it by hand
         self._lock.take_or_explain()
+        self._folder = _identity(self.root)
         try:
             self._remove_drafts()
             folders = ("jobs", "imports", "snapshots")
@@ -63,6 +66,13 @@ class Workspace:
         self._thread = Thread(target=self._look_after, name="workspace", daemon=True)
         self._thread.start()
         return self
+
+    def require_folder(self) -> None:
+        """Raise StorageError where the open folder was deleted or moved: whatever is written now would be lost."""
+        if self._folder != _identity(self.root):
+            raise StorageError(
+                f"The workspace {self.root} was deleted or moved while it is open: put it back, or stop this server."
+            )
 
     def _remove_drafts(self) -> None:
         """Remove what a killed owner left; while we own the folder nobody is at work on it."""
@@ -120,6 +130,14 @@ class Workspace:
             self._mirrored = rows
 
 
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def workspace_root(named: Path | None = None) -> Path:
     """Return the named folder, else the one in MULTICSR_WORKSPACE, else the default in the user's data folder."""
     chosen = named or os.environ.get("MULTICSR_WORKSPACE")
@@ -151,6 +169,7 @@ def current_workspace() -> Workspace:
         if _current is None:
             _current = Workspace(root).open()
             atexit.register(_current.close)
+        _current.require_folder()
         return _current
 
 

@@ -14,7 +14,9 @@ from starlette.testclient import TestClient
 
 from pipeline.records import InputError, StorageError
 from pipeline.studies.run import tiny_bert
+from tests.drills.calls import VALID
 from workbench import actions, server
+from workbench.actions import ACTIONS
 from workbench.cli.main import main
 from workbench.workspace import (
     RemoteWorkspace,
@@ -163,3 +165,22 @@ def test_a_taken_port_is_a_clear_sentence(tmp_path):
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=f"Port {port} of 127.0.0.1"):
             serve(tmp_path, port=port)
+
+
+def test_a_workspace_that_is_deleted_while_it_is_served_is_one_sentence(http, own_workspace):
+    """Before, actions went on writing into files that nobody would find again, or answered 500."""
+    workspace = current_workspace()
+    ACTIONS["import_premises"](workspace, text="It rains.", name="n")
+    moved = own_workspace.with_name("moved")
+    own_workspace.rename(moved)
+    calls = {name: given for name, given in VALID if name not in ("import_premises", "open_sample")}
+    for name, given in calls.items():
+        answer = server._run(name, given)
+        assert answer.status_code == 507 and b"was deleted or moved while it is open" in answer.body, name
+    with pytest.raises(StorageError, match="deleted or moved"):
+        ACTIONS["decide"](workspace, triplet_ids=["t"], action="accept", annotator="ann")
+    assert not own_workspace.exists()
+    refused = http.get("/api/health", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert refused.status_code == 507 and "deleted or moved" in refused.text
+    moved.rename(own_workspace)
+    assert server._run("overview", {}).status_code == 200
