@@ -93,6 +93,8 @@ class Source:
         if isinstance(self.content, bytes):
             return _unpacked(io.BytesIO(self.content), self.compression)
         try:
+            if not (self.content.is_file() or self.content.is_dir()) and self.content.exists():
+                raise InputError(f"{self.name} is a pipe or a device; write its rows to a file and import that.")
             return _unpacked(self.content.open("rb"), self.compression)
         except OSError as error:
             reason = error.strerror or str(error)

@@ -55,6 +55,8 @@ def _rows(source: Source) -> Iterator[Sequence[Any]]:
         book = openpyxl.load_workbook(content, read_only=True, data_only=True)
         for row in book.worksheets[0].iter_rows(values_only=True):
             yield [_unescaped(cell) if isinstance(cell, str) else cell for cell in row]
+    except InputError:
+        raise
     except _DAMAGED as error:
         raise InputError(
             f"{source.name} cannot be read as xlsx; save its table as csv (UTF-8) and import that."

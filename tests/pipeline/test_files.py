@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 from unicodedata import normalize
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from pipeline.curation.hygiene import normalised
 from pipeline.exchange import read_triplets, write_triplets
 from pipeline.files.cells import AMBIGUOUS, NOT_A_NUMBER, read_numbers
+from pipeline.files.rows import column_names
 from pipeline.files.source import encoding_offer, make_source
 from pipeline.generation.outcomes import is_copy
 from pipeline.premises import columns, read_premises
@@ -250,3 +252,16 @@ def test_grouped_numbers_are_read_back_in_both_customs(values):
     english = [f"{value:,.2f}" for value in values]
     german = [cell.translate(str.maketrans(",.", ".,")) for cell in english]
     assert read_numbers(english) == read_numbers(german) == [round(value, 2) for value in values]
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.csv.gz", "rows.txt", "rows.jsonl", "rows.parquet", "rows.xlsx"])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path, name):
+    path = tmp_path / name
+    os.mkfifo(path)
+    for read in (
+        read_triplets,
+        lambda file: read_premises(file, name=name),
+        lambda file: column_names(make_source(file)),
+    ):
+        with pytest.raises(InputError, match="is a pipe or a device"):
+            read(path)
