@@ -138,17 +138,17 @@ def drill(kills: int, seed: int, minutes: float = float("inf")) -> Found:
     found, random, end = Found(), Random(seed), time.monotonic() + 60 * minutes
     while found.kills.total() < kills and time.monotonic() < end:
         with tempfile.TemporaryDirectory(prefix="kills-", ignore_cleanup_errors=True) as folder:
-            one_workspace(Path(folder), min(KILLS_A_WORKSPACE, kills - found.kills.total()), random, found)
+            one_workspace(Path(folder), min(KILLS_A_WORKSPACE, kills - found.kills.total()), random, found, end)
         sys.stderr.write(f"{found.kills.total()} kills, lost {len(found.lost)}, stuck {len(found.stuck)}\n")
     return found
 
 
-def one_workspace(folder: Path, kills: int, random: Random, found: Found) -> None:
-    """Kill the owner of one workspace, its worker or both, again and again."""
+def one_workspace(folder: Path, kills: int, random: Random, found: Found, end: float) -> None:
+    """Kill the owner of one workspace, its worker or both, again and again, until a moment of the monotonic clock."""
     root, said, known = folder / "ws", folder / "said", 0
     said.touch()
     done = 0
-    while done < kills:
+    while done < kills and (time.monotonic() < end or not done):
         clock_s = random.choice((0, 0, 0, -3600, -86_400, 7200))
         found.clock_steps += clock_s != 0
         opened = said.read_bytes().count(b'"open"')
