@@ -215,6 +215,23 @@ class FileLock:
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
 
+    def require_in_place(self) -> None:
+        """Raise StorageError where the file that is held was deleted or moved: what is written beside it is lost.
+
+        Nothing is checked while the lock is not held.
+        """
+        if self._descriptor < 0:
+            return
+        try:
+            is_there = os.path.samestat(os.fstat(self._descriptor), self.path.stat())
+        except OSError:
+            is_there = False
+        if not is_there:
+            raise StorageError(
+                f"The workspace {self.path.parent} was deleted or moved while it is open: put it back, or stop this "
+                "server."
+            )
+
     def _holder(self) -> str:
         return self.path.read_text().strip() or "(unknown)"
 

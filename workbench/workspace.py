@@ -37,19 +37,16 @@ class Workspace:
 
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().resolve()
-        self._lock = FileLock(self.root / "owner.lock")
+        self.lock = FileLock(self.root / "owner.lock")
         self._stop = Event()
         self._thread: Thread | None = None
         self._mirrored: dict[str, dict[str, Any]] = {}
-        self._folder: tuple[int, int] | None = None
-        """Device and inode of the open folder."""
 
     def open(self) -> "Workspace":
         """Open or create the folder and start its thread; a workspace in use is an InputError."""
         self.root.parent.mkdir(parents=True, exist_ok=True)
         self.root.mkdir(mode=0o700, exist_ok=True)  # for its user alone; who shares it opens it by hand
-        self._lock.take_or_explain()
-        self._folder = _identity(self.root)
+        self.lock.take_or_explain()
         try:
             self._remove_drafts()
             folders = ("jobs", "imports", "snapshots")
@@ -60,19 +57,12 @@ class Workspace:
             self.ingester = Ingester(self.store, folder)
             self.jobs = JobRunner(folder, self.ingester)
         except BaseException:
-            self._lock.release()
+            self.lock.release()
             raise
         self._stop.clear()
         self._thread = Thread(target=self._look_after, name="workspace", daemon=True)
         self._thread.start()
         return self
-
-    def require_folder(self) -> None:
-        """Raise StorageError where the open folder was deleted or moved: whatever is written now would be lost."""
-        if self._folder != _identity(self.root):
-            raise StorageError(
-                f"The workspace {self.root} was deleted or moved while it is open: put it back, or stop this server."
-            )
 
     def _remove_drafts(self) -> None:
         """Remove what a killed owner left; while we own the folder nobody is at work on it."""
@@ -91,7 +81,7 @@ class Workspace:
         self._thread.join()
         self._thread = None
         self.store.close()
-        self._lock.release()
+        self.lock.release()
 
     def wait(self, job_id: str, timeout_s: float | None = None) -> JobView:
         """Wait until the job has stopped and all its rows are stored; return its last view."""
@@ -130,14 +120,6 @@ class Workspace:
             self._mirrored = rows
 
 
-def _identity(folder: Path) -> tuple[int, int] | None:
-    try:
-        found = folder.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
 def workspace_root(named: Path | None = None) -> Path:
     """Return the named folder, else the one in MULTICSR_WORKSPACE, else the default in the user's data folder."""
     chosen = named or os.environ.get("MULTICSR_WORKSPACE")
@@ -169,7 +151,7 @@ def current_workspace() -> Workspace:
         if _current is None:
             _current = Workspace(root).open()
             atexit.register(_current.close)
-        _current.require_folder()
+        _current.lock.require_in_place()
         return _current
 
 
@@ -194,8 +176,7 @@ def _attempt(step: Callable[[], object], failing: set[str]) -> None:
         failing.add(name)
 
 
-_TOKEN_FILE = "owner.token"
-_OWNER_FILE = "owner.json"
+_TOKEN_FILE, _OWNER_FILE = "owner.token", "owner.json"
 _HEALTH_TIMEOUT_S = 5.0
 _CALL_TIMEOUT_S = 600.0
 

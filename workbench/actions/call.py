@@ -43,7 +43,7 @@ def guarded(function: F) -> F:
         if function.__name__ not in _OPEN_TO_ANNOTATORS and role_of_caller() != "owner":
             raise InputError("Annotators decide triplets; starting jobs, imports and settings are for the owner.")
         if values and isinstance(values[0], Workspace):
-            values[0].require_folder()
+            values[0].lock.require_in_place()
         return function(*values, **arguments)
 
     return checked  # type: ignore[return-value]
