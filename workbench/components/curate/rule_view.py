@@ -15,10 +15,11 @@ from pipeline.config import CurationRule
 from pipeline.curation.judges import EMBEDDED_JUDGES, LLM_KINDS, kinds_for
 from pipeline.generation.llms.registry import EMBEDDED
 from workbench import state, theme
-from workbench.actions.curation import calibrated_judges, curate, known_calibrations, start_judge
+from workbench.actions.curation import calibrated_judges, known_calibrations, start_judge
 from workbench.components.curate.curation_settings import STEP, open_list, rule_sliders, save_rule, set_rule
+from workbench.components.curate.freezing import freeze, frozen
 from workbench.components.curate.judges_view import chance_warning
-from workbench.components.elements import TRAIN, count, counted, errors_shown, percent, plain
+from workbench.components.elements import count, errors_shown, percent
 from workbench.components.job_progress import job_strip
 from workbench.components.triplet_card import WRAPPED_ROW, Scope, judge_name, triplet_table
 from workbench.jobs.kinds import JudgeSpec
@@ -30,8 +31,6 @@ _BINS = 50
 _AT_BORDER = 10
 _SAMPLE = 50_000
 """Most triplets searched for the border; of more, a fixed sample."""
-_FROZEN = "rule_frozen"
-"""Session key: the message about the last snapshot, which unlike a toast stays on the page."""
 TOP: Final = 5.0
 _FOLDER: Final = ASSETS / "score_plane"
 _COLOURS: Final = f"--kept: {theme.HUMAN}; --positive: {theme.POSITIVE}; --hard-negative: {theme.HARD_NEGATIVE}"
@@ -57,8 +56,8 @@ def rule_view(workspace: Workspace, scope: Scope) -> None:
         _losses(workspace, scope, scope.judge_id, rule)
         with st.container(horizontal=True):
             save_rule(workspace, rule)
-            _freeze(workspace, scope, rule)
-        _frozen()
+            freeze(workspace, scope, rule)
+        frozen()
     with picture:
         counts = workspace.store.judgements.histogram(list(scope.attempt_ids), scope.judge_id, _BINS)
         _cell(score_plane(np.asarray(counts), rule, key="plane", on_rule=set_rule))
@@ -120,32 +119,6 @@ def _cell(cell: tuple[tuple[float, float], tuple[float, float]] | None) -> None:
         kwargs={"a": (max(0.0, a_low), a_high), "b": (max(0.0, b_low), b_high)},
         key="open_cell",
     )
-
-
-def _freeze(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
-    with st.popover("Freeze a snapshot", icon=":material/ac_unit:", width="stretch"):
-        st.caption("A snapshot stores exactly these triplets for training. People's decisions override the rule.")
-        name = st.text_input(
-            "Name", value=f"{rule.alpha:g}-{rule.beta:g}-{rule.gamma:g}", key="snapshot_name", max_chars=80
-        )
-        if st.button("Freeze", type="primary", key="freeze"):
-            with errors_shown():
-                made = curate(
-                    workspace,
-                    attempt_ids=list(scope.attempt_ids),
-                    judge_id=scope.judge_id,
-                    rule=asdict(rule),
-                    name=name.strip() or "snapshot",
-                )
-                state.select(state.SNAPSHOT, made["snapshot_id"])
-                st.session_state[_FROZEN] = f"Snapshot {made['name']} holds {counted(made['triplets'], 'triplet')}."
-                st.rerun()
-
-
-def _frozen() -> None:
-    if message := st.session_state.get(_FROZEN):
-        st.success(plain(message), icon=":material/ac_unit:")
-        st.page_link(TRAIN, label="Train an encoder on it", icon=":material/arrow_forward:")
 
 
 def _border(workspace: Workspace, scope: Scope, judge_id: str, rule: CurationRule) -> None:
