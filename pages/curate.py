@@ -3,7 +3,8 @@
 import streamlit as st
 
 from workbench import shell, state
-from workbench.components.curate.curation_settings import annotator_agreement, beside_guidelines, queue_settings
+from workbench.components.curate.annotator_agreement import annotator_agreement
+from workbench.components.curate.curation_settings import beside_guidelines, queue_settings
 from workbench.components.curate.hygiene_view import hygiene_view
 from workbench.components.curate.judges_view import judges_view
 from workbench.components.curate.rule_view import judging, rule_view

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.config import CurationRule
 from pipeline.records import InputError
-from pipeline.statistics import Interval, multinomial_counts
+from pipeline.statistics import Interval, multinomial_counts, spearman
 
 MIN_DECISIONS = 20
 MAX_DECISIONS = 2_000
@@ -153,6 +153,45 @@ def _fit(rule: CurationRule, a: np.ndarray, b: np.ndarray, accepted: np.ndarray,
         f1 = 2 * hits / (kept_d + accepted_d)
     of_precision, of_recall, of_f1 = (Interval.of(values[0], values[1:]) for values in (precision, recall, f1))
     return RuleFit(rule, of_precision, of_recall, of_f1, decisions=len(a), accepted=int(accepted.sum()))
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeFit:
+    """How well the scores of one judge agree with people's decisions."""
+
+    decisions: int
+    tau: float
+    """Kendall's tau-b of the slack and acceptance, at most 1; NaN where people or the judge make no difference."""
+    spearman: float
+    """Spearman's correlation of the two, as `tau`."""
+    error: Interval
+    """Share of the decided triplets that the rule, by these scores, treats otherwise than people."""
+
+
+def slack(rule: CurationRule, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return how far each triplet is inside the rule, float (n,): its smallest slack, negative where it is lost."""
+    a, b = _scores(a, b)
+    return np.minimum(np.minimum(a - rule.alpha, rule.beta - b), a - b - rule.gamma)
+
+
+def measure_judge(
+    rule: CurationRule, a: np.ndarray, b: np.ndarray, accepted: np.ndarray, *, seed: int = 0, draws: int = 200
+) -> JudgeFit:
+    """Compare one judge's scores with decisions; arguments as in `measure_rule`."""
+    from scipy.stats import kendalltau
+
+    a, b, accepted = _sampled(a, b, accepted, seed)
+    inside = slack(rule, a, b)
+    differs = len(a) > 1 and np.ptp(inside) > 0 and 0 < accepted.sum() < len(a)
+    wrong = (keeps(rule, a, b) != accepted).astype(float)
+    if not len(a):
+        return JudgeFit(0, float("nan"), float("nan"), Interval(float("nan"), float("nan"), float("nan")))
+    return JudgeFit(
+        decisions=len(a),
+        tau=float(kendalltau(inside, accepted).statistic) if differs else float("nan"),
+        spearman=spearman(inside, accepted.astype(float)),
+        error=Interval.of(float(wrong.mean()), wrong @ _weights(len(a), seed, draws) / len(a)),
+    )
 
 
 def _weights(n: int, seed: int, draws: int) -> np.ndarray:

@@ -6,6 +6,8 @@ from streamlit.testing.v1 import AppTest
 from pipeline.curation.calibration import Calibration, fit_calibration
 from tests.pages.conftest import Draw, texts
 from tests.pages.filled import JUDGE
+from workbench.actions.curation import save_guidelines
+from workbench.actions.decisions import decide
 from workbench.components.curate.judges_view import curve_figure
 from workbench.components.curate.rule_view import judge_options
 from workbench.jobs.kinds import CalibrateSpec
@@ -76,3 +78,45 @@ def test_every_judge_that_can_be_asked_is_offered(workspace: Workspace) -> None:
     options = judge_options(workspace)
     assert {JUDGE, DIGIT, "entailment:smollm2-135m", "likelihood:smollm2-135m"} <= set(options)
     assert len(options) == len(set(options))
+
+
+def test_people_get_the_uncertain_triplet_and_the_rest_goes_on(
+    draw: Draw, workspace: Workspace, filled: dict[str, str]
+) -> None:
+    """Of the ok ones number 6 lies on the border of the rule (a = 3), and 7 to 9 inside it."""
+    app = draw("curate", view="Rule")
+    assert app.button(key="gate_review").label == "Review 1 uncertain triplet"
+    app.button(key="freeze_approved").click().run()
+    frozen = workspace.store.snapshots.list()[0]
+    assert [one[-2:] for one in workspace.store.snapshots.rows(frozen.snapshot_id)["triplet_id"]] == [
+        "07",
+        "08",
+        "09",
+    ]
+    assert frozen.details["reasons"]["not reviewed"] == 1
+    app.button(key="gate_review").click().run()
+    assert app.query_params["view"] == ["Queue"] and "Premise number 6 waits" in plain_texts(app)
+    app.button(key="queue_accept").click().run()
+    assert [error.message for error in app.exception] == []
+    assert "All decided" in texts(app)
+
+
+def test_a_judge_is_set_against_people_and_becomes_the_default(
+    draw: Draw, workspace: Workspace, filled: dict[str, str]
+) -> None:
+    planted(workspace, filled["attempt"], DIGIT, 1.0)  # keeps all ten by the rule
+    ids = [f"{filled['attempt']}-{n:02d}" for n in range(6)]
+    decide(workspace, triplet_ids=ids[:2], action="accept", annotator="me")
+    decide(workspace, triplet_ids=ids[2:], action="reject", annotator="me")
+    app = draw("curate", view="Judges")
+    [table] = [frame.value for frame in app.dataframe if "Tau" in frame.value]
+    rows = table.set_index("Judge")
+    assert rows["Decided"].tolist() == [6, 6]
+    assert rows.loc["Digit (smollm2-135m)", "Error"].startswith("67%"), "four rejected ones are kept by the rule"
+    save_guidelines(workspace, judge=JUDGE)
+    assert app.run().selectbox(key="pick_judge").value == DIGIT, "what is shown stays"
+    assert draw("curate").selectbox(key="pick_judge").value == JUDGE
+
+
+def plain_texts(app: AppTest) -> str:
+    return texts(app).replace("\\", "")

@@ -7,8 +7,7 @@ from store_samples import add, triplet_row
 from pipeline.curation.agreement import cohen_kappa
 from pipeline.records import InputError
 from workbench.actions.generation import start_regenerate
-from workbench.store.curation import ADJUDICATED
-from workbench.store.decisions import Decision
+from workbench.store.decisions import ADJUDICATED, Decision
 from workbench.store.files import CurationNotes, read_notes, write_notes
 from workbench.store.filters import TripletFilter
 

@@ -4,6 +4,7 @@ from scipy.stats import spearmanr
 from store_samples import add, triplet_row
 
 from workbench.store.decisions import Decision
+from workbench.store.filters import TripletFilter
 
 RULE, OTHER = (3.0, 3.0, 0.1), (2.0, 2.0, 0.5)
 
@@ -67,3 +68,35 @@ def test_judges_agree_as_scipy_says(store, rows):
     gaps = [[r["a"] - r["b"] for r in rows], [r["a"] - min(5, r["b"] + i % 3) for i, r in enumerate(rows)]]
     assert (row["first"], row["second"], row["triplets"]) == ("j", "k", 60)
     assert row["spearman"] == pytest.approx(spearmanr(*gaps).statistic)
+
+
+def test_the_gate_hands_people_what_is_near_the_rule_or_judged_both_ways(store, rows):
+    margin = 0.5
+    second = [min(5, r["b"] + i % 3) for i, r in enumerate(rows)]
+    for row, other in zip(rows, second, strict=True):
+        near = abs(min(row["a"] - RULE[0], RULE[1] - row["b"], row["a"] - row["b"] - RULE[2])) <= margin
+        row["at_odds"] = keeps(RULE, row["a"], row["b"]) != keeps(RULE, row["a"], other)
+        row["unsure"] = near or row["at_odds"]
+    usable = [r for r in rows if r["outcome"] == "ok"]
+    undecided = [r for r in usable if r["action"] is None]
+    certain = [keeps(RULE, r["a"], r["b"]) for r in undecided if not r["unsure"]]
+    accepted = sum(r["action"] in ("accept", "swap") for r in usable)
+    found = store.funnels.gate(["attempt"], "j", RULE, margin)
+    assert found == {
+        "kept": sum(certain),
+        "lost": len(certain) - sum(certain),
+        "uncertain": sum(r["unsure"] for r in usable),
+        "waiting": sum(r["unsure"] for r in undecided),
+        "rejected": sum(r["action"] == "reject" for r in usable),
+        "accepted": accepted,
+        "approved": sum(certain) + accepted,
+    }
+    assert sum(r["at_odds"] for r in usable) and sum(certain) and found["waiting"]
+    waiting = TripletFilter(
+        ("attempt",), outcome="ok", judge_id="j", decision="undecided", uncertain=RULE, margin=margin
+    )
+    shown = store.triplets.rows(waiting)["triplet_id"]
+    assert list(shown) == [r["triplet_id"] for r in undecided if r["unsure"]], "list and queue show the same ones"
+    kept = store.final_sets.kept(["attempt"], "j", RULE, margin)
+    assert len(kept) == found["approved"] and not set(kept["triplet_id"]) & set(shown)
+    assert store.final_sets.reasons(["attempt"], "j", RULE, margin)["not reviewed"] == found["waiting"]

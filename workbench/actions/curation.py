@@ -14,7 +14,7 @@ from pipeline.generation.llms.registry import LLMEntry
 from pipeline.records import InputError
 from pipeline.settings import checked_name
 from workbench.actions.call import Answer, action
-from workbench.actions.decisions import annotator_name, decide
+from workbench.actions.decisions import annotator_name, checked_margin, decide
 from workbench.actions.evaluation import checked_folder
 from workbench.actions.generation import checked_runs
 from workbench.actions.models import at_commit, find_encoder, resolve_llm
@@ -22,6 +22,7 @@ from workbench.jobs.kinds import CalibrateSpec, HygieneSpec, JudgeSpec
 from workbench.paths import ASSETS
 from workbench.store.decisions import Decision
 from workbench.store.files import MOST_RULE_NAME_CHARS, read_notes, write_notes
+from workbench.store.filters import MARGIN
 from workbench.workspace import Workspace
 
 DUPLICATE = "duplicate of triplet "
@@ -39,13 +40,18 @@ def curate(
     name: str,
     judge_id: str | None = None,
     rule: Annotated[dict[str, Any] | None, CurationRule] = None,
+    review_margin: float | None = None,
 ) -> Answer:
-    """Freeze the triplets that the rule keeps and people did not reject; without a judge every ok triplet is kept."""
+    """Freeze the triplets that the rule keeps and people did not reject; without a judge every ok triplet is kept.
+
+    review_margin: leave out undecided triplets this near to the rule's border (0 to 5), or on which judges differ.
+    """
     name = checked_name(name, "a snapshot")
     settings = from_fields(CurationRule, rule or {}) if judge_id else None
     limits = astuple(settings) if settings else None
     sets, attempt_ids = workspace.store.final_sets, checked_runs(workspace, attempt_ids)
-    kept, reasons = sets.kept(attempt_ids, judge_id, limits), sets.reasons(attempt_ids, judge_id, limits)
+    chosen = (attempt_ids, judge_id, limits, checked_margin(review_margin))
+    kept, reasons = sets.kept(*chosen), sets.reasons(*chosen)
     total = sum(reasons.values())
     if kept.empty:
         why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
@@ -63,21 +69,47 @@ def curate(
 
 
 @action
-def curation_notes(workspace: Workspace) -> Answer:
-    """Return the guidelines (Markdown), the share that every annotator decides, and all rules by name."""
-    notes = read_notes(workspace.root)
-    rules = {name: asdict(rule) for name, rule in (RULE_PRESETS | notes.rules).items()}
-    return {"guidelines": notes.guidelines, "shared": notes.shared, "rules": rules, "saved": list(notes.rules)}
+def review_gate(
+    workspace: Workspace,
+    *,
+    attempt_ids: Sequence[str],
+    judge_id: str,
+    rule: Annotated[dict[str, Any] | None, CurationRule] = None,
+    margin: float = MARGIN,
+) -> Answer:
+    """Return how many judged triplets the rule keeps or loses for certain, and how many people should look at.
+
+    margin: distance to the rule's border, 0 to 5, within which a triplet is uncertain; also where judges differ.
+    """
+    attempts, limits = checked_runs(workspace, attempt_ids), astuple(from_fields(CurationRule, rule or {}))
+    return dict(workspace.store.funnels.gate(attempts, judge_id, limits, checked_margin(margin) or 0.0))
 
 
 @action
-def save_guidelines(workspace: Workspace, *, guidelines: str | None = None, shared: float | None = None) -> Answer:
-    """Save the guidelines, the share that every annotator decides (0 to 1), or both; an omitted one stays."""
+def curation_notes(workspace: Workspace) -> Answer:
+    """Return the guidelines (Markdown), the share that every annotator decides, the default judge, and all rules."""
+    notes = read_notes(workspace.root)
+    rules = {name: asdict(rule) for name, rule in (RULE_PRESETS | notes.rules).items()}
+    return {
+        "guidelines": notes.guidelines,
+        "shared": notes.shared,
+        "judge": notes.judge,
+        "rules": rules,
+        "saved": list(notes.rules),
+    }
+
+
+@action
+def save_guidelines(
+    workspace: Workspace, *, guidelines: str | None = None, shared: float | None = None, judge: str | None = None
+) -> Answer:
+    """Save the guidelines, the share that every annotator decides (0 to 1), the default judge; omitted ones stay."""
     with _writing:
         notes = read_notes(workspace.root)
         text = notes.guidelines if guidelines is None else guidelines
         share = notes.shared if shared is None else shared
-        write_notes(workspace.root, replace(notes, guidelines=text, shared=share))
+        first = notes.judge if judge is None else judge.strip()
+        write_notes(workspace.root, replace(notes, guidelines=text, shared=share, judge=first))
     return curation_notes(workspace)
 
 

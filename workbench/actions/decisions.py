@@ -5,7 +5,7 @@ Every decision carries the name of its annotator; undo and redo go by it, in wha
 
 import json
 from collections.abc import Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import Annotated, Any
 
 import pandas as pd
@@ -14,8 +14,7 @@ from pipeline.config import CurationRule, from_fields
 from pipeline.records import InputError, Side
 from workbench.actions.call import Answer, action
 from workbench.actions.generation import checked_runs
-from workbench.store.curation import ADJUDICATED
-from workbench.store.decisions import Action, Decision
+from workbench.store.decisions import ADJUDICATED, Action, Decision
 from workbench.store.files import read_notes
 from workbench.store.filters import Order, Sorting, TripletFilter, filter_from
 from workbench.workspace import Workspace
@@ -107,6 +106,7 @@ def queue(
     judge_id: str = "",
     rule: Annotated[dict[str, Any] | None, CurationRule] = None,
     disputed: bool = False,
+    uncertain: float | None = None,
     triplet_ids: Sequence[str] | None = None,
     skipped: Sequence[str] = (),
     limit: int = 1,
@@ -114,6 +114,7 @@ def queue(
     """Return the next triplets that this annotator should decide, how many are left, and of how many.
 
     disputed: those on which annotators differ and that nobody has settled, in place of undecided ones.
+    uncertain: only triplets this near to the rule's border (0 to 5), or on which judges differ; needs judge_id.
     triplet_ids: only these, for example of a slice. skipped: postponed, still counted as left.
     A triplet has the texts its annotator may see (`blind`: as generated, as somebody else decided it) and its scores
     by judge.
@@ -122,7 +123,11 @@ def queue(
     attempts = tuple(checked_runs(workspace, attempt_ids))
     among = None if triplet_ids is None else tuple(triplet_ids)
     shared = 0.0 if disputed else read_notes(workspace.root).shared
-    chosen = TripletFilter(attempts, outcome="ok", waits_for=who, shared=shared, judge_id=judge_id, triplet_ids=among)
+    every = TripletFilter(attempts, outcome="ok", judge_id=judge_id, triplet_ids=among)
+    if uncertain is not None:
+        limits = astuple(from_fields(CurationRule, rule or {}))
+        every = replace(every, uncertain=limits, margin=checked_margin(uncertain) or 0.0)
+    chosen = replace(every, waits_for=who, shared=shared)
     if disputed:
         differing = store.annotations.disputed(attempts)
         named = set(differing if among is None else among)
@@ -132,7 +137,7 @@ def queue(
     return {
         "triplets": [_seen_by(workspace, who, row, shared) for row in _json_rows(waiting)],
         "left": store.triplets.count(chosen),
-        "total": store.triplets.count(TripletFilter(attempts, outcome="ok", triplet_ids=among)),
+        "total": store.triplets.count(every),
     }
 
 
@@ -170,6 +175,13 @@ def annotator_name(name: str) -> str:
     if not found or len(found) > LONGEST_NAME:
         raise InputError(f"Decisions need the name of who decides, of 1 to {LONGEST_NAME} characters.")
     return found
+
+
+def checked_margin(margin: float | None) -> float | None:
+    """Return a distance to the border of a rule. Raises InputError for one off the scale of scores."""
+    if margin is not None and not 0 <= margin <= 5:
+        raise InputError(f"The distance to the rule's border must lie between 0 and 5, got {margin}.")
+    return margin
 
 
 def _no_longer_waiting(

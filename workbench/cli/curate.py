@@ -95,6 +95,7 @@ def show_next(options: argparse.Namespace) -> None:
             judge_id=options.judge or "",
             rule=chosen_rule(call, options),
             disputed=options.disputed,
+            uncertain=options.uncertain,
             skipped=options.skip or [],
             limit=options.limit,
         )
@@ -153,10 +154,10 @@ def guidelines(options: argparse.Namespace) -> None:
     """Show the guidelines and the share that every annotator decides, or change them."""
     text = None if options.file is None else require_file(options.file).read_text(encoding="utf-8")
     with access(options) as call:
-        if text is None and options.shared is None:
+        if text is None and options.shared is None and options.judge is None:
             answer = call("curation_notes")
         else:
-            answer = call("save_guidelines", guidelines=text, shared=options.shared)
+            answer = call("save_guidelines", guidelines=text, shared=options.shared, judge=options.judge)
     print_line(answer["guidelines"] or "There are no guidelines yet: give a file of Markdown to set them.")
     print_line(f"Every annotator decides {answer['shared']:.0%} of the triplets.")
     write_json(options.json, answer)
@@ -168,7 +169,14 @@ def freeze(options: argparse.Namespace) -> None:
     with access(options) as call:
         attempts = options.attempt or all_runs(call)
         rule = chosen_rule(call, options)
-        answer = call("curate", attempt_ids=attempts, judge_id=options.judge, rule=rule, name=options.name)
+        answer = call(
+            "curate",
+            attempt_ids=attempts,
+            judge_id=options.judge,
+            rule=rule,
+            name=options.name,
+            review_margin=options.review_margin,
+        )
     print_table(f"Snapshot {answer['name']}", ("why", "triplets"), sorted(answer["reasons"].items()))
     write_json(options.json, answer)
 

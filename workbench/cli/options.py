@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -17,6 +18,20 @@ CREATING = frozenset(
     )
 )
 """Commands that bring something in and so may create the workspace that --workspace names."""
+
+
+def command(commands: Any, name: str, target: str, help: str) -> argparse.ArgumentParser:
+    """Add a command run by workbench.cli.<module>:<function>, imported only when it is used."""
+    parser = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
+    parser.add_argument("--workspace", type=Path, help="folder of the workspace (default: in the user's data folder)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
+    module, function = target.split(":")
+
+    def run(options: argparse.Namespace) -> int | None:
+        return getattr(import_module(f"workbench.cli.{module}"), function)(options)
+
+    parser.set_defaults(run=run, needs_workspace=name not in CREATING)
+    return parser
 
 
 def add_settings(parser: argparse.ArgumentParser, kind: type) -> None:

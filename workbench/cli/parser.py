@@ -3,7 +3,6 @@
 import argparse
 import sys
 from dataclasses import fields
-from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,10 +15,10 @@ from pipeline.generation.llms.registry import LLMEntry
 from pipeline.train_config import TrainConfig
 from workbench import __version__
 from workbench.cli.options import (
-    CREATING,
     Words,
     add_settings,
     at_least_one,
+    command,
     complete_files,
     port_number,
     words_between_commas,
@@ -261,6 +260,18 @@ def add_curation(commands: Any) -> None:
 
     freeze = command(curate, "freeze", "curate:freeze", "apply rule and decisions, freeze a snapshot")
     freeze.add_argument("--name", required=True, help="name of the snapshot")
+    freeze.add_argument(
+        "--review-margin",
+        type=float,
+        metavar="DISTANCE",
+        help="leave out undecided triplets this near to the rule's border, or on which judges differ",
+    )
+    queue.add_argument(
+        "--uncertain",
+        type=float,
+        metavar="DISTANCE",
+        help="only triplets this near to the rule's border, or on which judges differ; needs --judge",
+    )
     for parser in (freeze, queue):
         parser.add_argument("--judge", help="judge whose scores the rule reads; without it every ok triplet is kept")
         parser.add_argument(
@@ -282,6 +293,7 @@ def add_curation(commands: Any) -> None:
     notes = command(curate, "guidelines", "curate:guidelines", "show or set the guidelines and the shared part")
     notes.add_argument("file", type=Path, nargs="?", help="Markdown that becomes the guidelines")
     notes.add_argument("--shared", type=float, metavar="SHARE", help="share that every annotator decides, 0 to 1")
+    notes.add_argument("--judge", help="judge whose scores the page Curate begins with")
 
 
 def _where_help() -> str:
@@ -334,17 +346,3 @@ def add_exchange(commands: Any) -> None:
     push.add_argument("--public", action="store_true", help="anyone may read a repository that is made now")
     push.add_argument("--licence", default="", help="as the hub names it, such as apache-2.0 or cc-by-4.0")
     push.add_argument("--dataset", action="append", help="data set on the hub that an encoder was trained on")
-
-
-def command(commands: Any, name: str, target: str, help: str) -> argparse.ArgumentParser:
-    """Add a command run by workbench.cli.<module>:<function>, imported only when it is used."""
-    parser = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
-    parser.add_argument("--workspace", type=Path, help="folder of the workspace (default: in the user's data folder)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
-    module, function = target.split(":")
-
-    def run(options: argparse.Namespace) -> int | None:
-        return getattr(import_module(f"workbench.cli.{module}"), function)(options)
-
-    parser.set_defaults(run=run, needs_workspace=name not in CREATING)
-    return parser

@@ -7,20 +7,22 @@ import streamlit as st
 
 from pipeline.analysis.slices import SliceScore, rank_losses
 from workbench import state, theme
-from workbench.components.elements import count, counted, plain
+from workbench.components.elements import count, counted, for_chart, plain
 from workbench.results import TaskSlices, linked_pairs, members_of, slices_of, title_of
 from workbench.store.files import PairSlice
 
 ALL = "All pairs"
 _SHOWN = 14
 _ENOUGH_PAIRS = 50
+_LABEL = 28
+"""Characters of a label's line: two of them leave room for the picture on a narrow screen."""
 _NO_SLICE = "No slice of this task has at least ten pairs inside and outside."
 
 
 def interval_figure(rows: list[SliceScore]) -> theme.Figure:
-    """Draw the difference to the rest per slice, x 100; titles stand above the bars to fit a narrow column."""
+    """Draw the difference to the rest per slice, x 100, its name beside it."""
     figure = theme.chart(
-        "Worse or better than the rest", x="score x 100, slice minus rest", y="", height=90 + 44 * len(rows)
+        "Worse or better than the rest", x="score x 100, slice minus rest", y="", height=100 + 40 * len(rows)
     )
     places = list(range(len(rows)))
     colours = [slice_colour(row) for row in rows]
@@ -31,10 +33,6 @@ def interval_figure(rows: list[SliceScore]) -> theme.Figure:
         figure.add_scatter(
             x=ends, y=[place, place], mode="lines", line={"color": colour, "width": 4}, hoverinfo="skip"
         )
-        figure.add_annotation(
-            text=f"{title_of(row.group, row.name)[:48]} ({row.pairs:,})".replace("<", "&lt;"),
-            x=0, xref="paper", xanchor="left", y=place, yshift=13, showarrow=False, font={"size": 13},
-        )  # fmt: skip
     figure.add_scatter(
         x=shown,
         y=places,
@@ -46,7 +44,8 @@ def interval_figure(rows: list[SliceScore]) -> theme.Figure:
     )
     figure.add_vline(x=0, line={"color": theme.INK, "width": 1})
     figure.update_xaxes(range=[-1.05 * reach, 1.05 * reach])
-    figure.update_yaxes(visible=False, range=[len(rows) - 0.4, -0.9])
+    names = [for_chart(f"{title_of(row.group, row.name)} ({row.pairs:,})", _LABEL) for row in rows]
+    figure.update_yaxes(tickvals=places, ticktext=names, range=[len(rows) - 0.5, -0.5])
     figure.update_layout(showlegend=False)
     return figure
 

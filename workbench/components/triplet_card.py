@@ -12,7 +12,7 @@ from workbench import state, theme
 from workbench.actions.analysis import save_slice
 from workbench.components.elements import CURATE, changes_marked, count, errors_shown, plain, words
 from workbench.components.imports import import_button
-from workbench.store.files import Slices
+from workbench.store.files import Slices, read_notes
 from workbench.workspace import Workspace
 
 EVERY = "all"
@@ -65,7 +65,8 @@ def choose_scope(workspace: Workspace, runs: pd.DataFrame) -> Scope:
     attempt_ids = tuple(runs["attempt_id"]) if chosen == EVERY else (str(chosen),)
     judges = workspace.store.judgements.judges(list(attempt_ids))
     with right:
-        judge_id = state.pick("Judge", judges, name=state.JUDGE, names={judge: judge_name(judge) for judge in judges})
+        names, first = {judge: judge_name(judge) for judge in judges}, read_notes(workspace.root).judge
+        judge_id = state.pick("Judge", judges, name=state.JUDGE, names=names, first=first)
         if judge_id is None:
             st.selectbox("Judge", ["not judged yet"], disabled=True, key="no_judge")
     chosen_slice = None
@@ -149,12 +150,12 @@ def triplet_table(
     *,
     key: str,
     first: tuple[str, ...] = (),
-    selectable: bool = False,
+    selection: Literal["", "single-row", "multi-row"] = "",
     wrapped: bool = False,
     row_height: int = 38,
     height: int | Literal["auto"] = "auto",
-) -> int | None:
-    """Draw the known columns, those named `first` in front; return the selected row, if any.
+) -> list[int]:
+    """Draw the known columns, those named `first` in front; return the selected rows.
 
     wrapped: show whole sentences over several lines, in narrow columns. row_height, height: of the table, in pixels.
     """
@@ -167,14 +168,11 @@ def triplet_table(
     if wrapped:
         narrow = {name: st.column_config.TextColumn(ROLES[name], width=_WRAPPED) for name in ROLES}
         shape |= {"row_height": WRAPPED_ROW, "height": "content", "column_config": COLUMNS | narrow}
-    if not selectable:
+    if not selection:
         st.dataframe(rows[filled], key=key, alt="Triplets", **shape)
-        return None
-    event = st.dataframe(
-        rows[filled], key=key, alt="Triplets", on_select="rerun", selection_mode="single-row", **shape
-    )
-    marked = event.selection.rows
-    return marked[0] if marked and marked[0] < len(rows) else None
+        return []
+    event = st.dataframe(rows[filled], key=key, alt="Triplets", on_select="rerun", selection_mode=selection, **shape)
+    return [row for row in event.selection.rows if row < len(rows)]
 
 
 def outcomes(rows: pd.DataFrame) -> list[str]:

@@ -1,4 +1,4 @@
-"""Triplets with scores and decisions joined: the funnel of curation, final sets, annotations; frozen snapshots."""
+"""Triplets with scores and decisions joined: the funnel of curation, final sets; frozen snapshots."""
 
 import json
 from collections.abc import Sequence
@@ -15,13 +15,10 @@ from pipeline.durable import full_disk_message, is_full_disk, write_bytes, write
 from pipeline.records import InputError, StorageError
 from workbench.journal import Row, new_id, now
 from workbench.store.connection import Database, Frame
-from workbench.store.decisions import IN_FORCE
 from workbench.store.files import SNAPSHOT_SCHEMA, flat_description, read_descriptions
-from workbench.store.filters import KEPT_BY_RULE, Rule, attempts_clause
+from workbench.store.filters import KEPT_BY_RULE, Rule, attempts_clause, uncertain_clause
 from workbench.store.journals import Table, schema_of
 
-ADJUDICATED: Final = "adjudicated"
-"""Reason of a decision that settles a disagreement: it is the outcome, not an annotation of its own."""
 _OK: Final = "t.positive_outcome = 'ok' AND t.hard_negative_outcome = 'ok'"
 
 
@@ -56,6 +53,29 @@ class Funnels:
             kept=True,
         )
         return counts
+
+    def gate(self, attempt_ids: Sequence[str], judge_id: str, rule: Rule, margin: float) -> dict[str, int]:
+        """Return how many usable judged triplets the rule keeps or loses for certain, and how many wait for people.
+
+        kept, lost: not uncertain and not decided, by the rule. uncertain: within `margin` of its border, or judges
+        are at odds. waiting: of those undecided. approved: what goes on now, accepted by people or kept for certain.
+        """
+        clause, parameters = attempts_clause(attempt_ids, "t.attempt_id")
+        unsure, values = uncertain_clause(rule, margin, attempt_ids)
+        [counts] = self._database.records(
+            f"""WITH seen AS (SELECT coalesce(d.action, 'reset') AS action, {unsure} AS unsure,
+                    {KEPT_BY_RULE.format("?", "?", "?")} AS kept
+                FROM triplets AS t JOIN judgements AS j ON j.triplet_id = t.triplet_id AND j.judge_id = ?
+                LEFT JOIN decided AS d ON d.triplet_id = t.triplet_id
+                WHERE {_OK} AND j.a IS NOT NULL AND j.b IS NOT NULL AND {clause})
+            SELECT count(*) FILTER (action = 'reset' AND kept AND NOT unsure) AS kept,
+                count(*) FILTER (action = 'reset' AND NOT kept AND NOT unsure) AS lost,
+                count(*) FILTER (unsure) AS uncertain, count(*) FILTER (unsure AND action = 'reset') AS waiting,
+                count(*) FILTER (action = 'reject') AS rejected,
+                count(*) FILTER (action IN ('accept', 'swap', 'edit')) AS accepted FROM seen""",
+            [*values, *rule, judge_id, *parameters],
+        )
+        return counts | {"approved": counts["kept"] + counts["accepted"]}
 
     def flips(self, attempt_ids: Sequence[str], judge_id: str, before: Rule, after: Rule) -> tuple[int, int]:
         """Return how many triplets the second rule gains and loses, compared with the first."""
@@ -105,17 +125,20 @@ class FinalSets:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def kept(self, attempt_ids: Sequence[str], judge_id: str | None, rule: Rule | None) -> Frame:
+    def kept(
+        self, attempt_ids: Sequence[str], judge_id: str | None, rule: Rule | None, margin: float | None = None
+    ) -> Frame:
         """Return triplet_id, premise, positive, hard_negative of the final set, in order of arrival.
 
-        Without a judge or a rule every triplet with both sides ok is in, unless a person rejected it.
+        Without a judge or a rule every triplet with both sides ok is in, unless a person rejected it. With `margin`
+        the uncertain ones, as in `Funnels.gate`, are in only where a person took them.
         """
-        source, parameters, reason = _joined(attempt_ids, judge_id, rule)
+        source, parameters, reason = _joined(attempt_ids, judge_id, rule, margin)
         return self._database.frame(
             "SELECT triplet_id, premise, positive, hard_negative FROM (SELECT t.rowid AS place, t.triplet_id, "
             "t.premise, coalesce(d.positive, t.positive) AS positive, "
             f"coalesce(d.hard_negative, t.hard_negative) AS hard_negative, {reason} AS reason {source}) "
-            "WHERE reason NOT IN ('person: reject', 'lost by rule', 'not judged') ORDER BY place",
+            "WHERE reason NOT IN ('person: reject', 'lost by rule', 'not judged', 'not reviewed') ORDER BY place",
             parameters,
         )
 
@@ -128,16 +151,20 @@ class FinalSets:
             parameters,
         )
 
-    def reasons(self, attempt_ids: Sequence[str], judge_id: str | None, rule: Rule | None) -> dict[str, int]:
+    def reasons(
+        self, attempt_ids: Sequence[str], judge_id: str | None, rule: Rule | None, margin: float | None = None
+    ) -> dict[str, int]:
         """Count all triplets with both sides ok by the reason why they are in or out."""
-        source, parameters, reason = _joined(attempt_ids, judge_id, rule)
+        source, parameters, reason = _joined(attempt_ids, judge_id, rule, margin)
         rows = self._database.rows(
             f"SELECT {reason} AS reason, count(*) {source} GROUP BY 1 ORDER BY 2 DESC, 1", parameters
         )
         return {why: int(count) for why, count in rows}
 
 
-def _joined(attempt_ids: Sequence[str], judge_id: str | None, rule: Rule | None) -> tuple[str, list[Any], str]:
+def _joined(
+    attempt_ids: Sequence[str], judge_id: str | None, rule: Rule | None, margin: float | None = None
+) -> tuple[str, list[Any], str]:
     """Return FROM and WHERE with their parameters, and the expression of the reason."""
     clause, parameters = attempts_clause(attempt_ids, "t.attempt_id")
     source = "FROM triplets AS t LEFT JOIN decided AS d ON d.triplet_id = t.triplet_id "
@@ -151,49 +178,20 @@ def _joined(attempt_ids: Sequence[str], judge_id: str | None, rule: Rule | None)
             f"WHEN j.a >= {alpha} AND j.b <= {beta} AND j.a >= j.b + {gamma} THEN 'kept by rule' "
             "ELSE 'lost by rule' END"
         )
+        if margin is not None:
+            unsure, values = uncertain_clause(rule, margin, attempt_ids)
+            source += (
+                f"LEFT JOIN (SELECT j.triplet_id FROM judgements AS j WHERE j.judge_id = ? AND {unsure}) AS u "
+                "ON u.triplet_id = t.triplet_id "
+            )
+            parameters = [judge_id, judge_id, *values, *parameters[1:]]
+            by_rule = f"CASE WHEN u.triplet_id IS NOT NULL THEN 'not reviewed' ELSE {by_rule} END"
     source += f"WHERE t.positive_outcome = 'ok' AND t.hard_negative_outcome = 'ok' AND {clause}"
     return (
         source,
         parameters,
         f"CASE WHEN coalesce(d.action, 'reset') <> 'reset' THEN 'person: ' || d.action ELSE {by_rule} END",
     )
-
-
-ANNOTATIONS: Final = f"""
-    WITH {IN_FORCE} SELECT d.triplet_id, d.annotator, arg_max(d.action, d.sequence) AS action,
-        max(d.sequence) AS sequence
-    FROM decisions AS d JOIN in_force USING (batch_id)
-    WHERE coalesce(d.reason, '') <> '{ADJUDICATED}' GROUP BY d.triplet_id, d.annotator
-    HAVING arg_max(d.action, d.sequence) <> 'reset'
-"""
-
-
-class Annotations:
-    """Each annotator's decisions in force."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def of(self, attempt_ids: Sequence[str] = ()) -> Frame:
-        """Return triplet_id, annotator, action, in the order in which they were given."""
-        clause, parameters = attempts_clause(attempt_ids, "t.attempt_id")
-        return self._database.frame(
-            f"SELECT triplet_id, annotator, action FROM ({ANNOTATIONS}) SEMI JOIN "
-            f"(SELECT triplet_id FROM triplets AS t WHERE {clause}) USING (triplet_id) ORDER BY sequence",
-            parameters,
-        )
-
-    def disputed(self, attempt_ids: Sequence[str] = ()) -> list[str]:
-        """Return the triplets on which annotators disagree and that nobody has settled."""
-        clause, parameters = attempts_clause(attempt_ids, "t.attempt_id")
-        rows = self._database.rows(
-            f"SELECT triplet_id FROM ({ANNOTATIONS}) "
-            f"SEMI JOIN (SELECT triplet_id FROM triplets AS t WHERE {clause}) "
-            "USING (triplet_id) WHERE triplet_id NOT IN (SELECT triplet_id FROM decided WHERE reason = ? "
-            "AND action <> 'reset') GROUP BY triplet_id HAVING count(DISTINCT action) > 1 ORDER BY max(sequence)",
-            [*parameters, ADJUDICATED],
-        )
-        return [triplet_id for (triplet_id,) in rows]
 
 
 COLUMNS = ("triplet_id", "premise", "positive", "hard_negative")

@@ -17,6 +17,8 @@ from workbench.store.journals import Journals
 Action = Literal["accept", "reject", "swap", "edit", "reset"]
 BULK_ACTIONS: Final[tuple[Action, ...]] = ("accept", "reject", "swap", "reset")
 """Decisions that can be made on many triplets at once."""
+ADJUDICATED: Final = "adjudicated"
+"""Reason of a decision that settles a disagreement: it is the outcome, not an annotation of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,3 +299,40 @@ class Decisions:
                 0
             ][0]
         )
+
+
+ANNOTATIONS: Final = f"""
+    WITH {IN_FORCE} SELECT d.triplet_id, d.annotator, arg_max(d.action, d.sequence) AS action,
+        max(d.sequence) AS sequence
+    FROM decisions AS d JOIN in_force USING (batch_id)
+    WHERE coalesce(d.reason, '') <> '{ADJUDICATED}' GROUP BY d.triplet_id, d.annotator
+    HAVING arg_max(d.action, d.sequence) <> 'reset'
+"""
+
+
+class Annotations:
+    """Each annotator's decisions in force."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of(self, attempt_ids: Sequence[str] = ()) -> Frame:
+        """Return triplet_id, annotator, action, in the order in which they were given."""
+        clause, parameters = attempts_clause(attempt_ids, "t.attempt_id")
+        return self._database.frame(
+            f"SELECT triplet_id, annotator, action FROM ({ANNOTATIONS}) SEMI JOIN "
+            f"(SELECT triplet_id FROM triplets AS t WHERE {clause}) USING (triplet_id) ORDER BY sequence",
+            parameters,
+        )
+
+    def disputed(self, attempt_ids: Sequence[str] = ()) -> list[str]:
+        """Return the triplets on which annotators disagree and that nobody has settled."""
+        clause, parameters = attempts_clause(attempt_ids, "t.attempt_id")
+        rows = self._database.rows(
+            f"SELECT triplet_id FROM ({ANNOTATIONS}) "
+            f"SEMI JOIN (SELECT triplet_id FROM triplets AS t WHERE {clause}) "
+            "USING (triplet_id) WHERE triplet_id NOT IN (SELECT triplet_id FROM decided WHERE reason = ? "
+            "AND action <> 'reset') GROUP BY triplet_id HAVING count(DISTINCT action) > 1 ORDER BY max(sequence)",
+            [*parameters, ADJUDICATED],
+        )
+        return [triplet_id for (triplet_id,) in rows]

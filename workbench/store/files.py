@@ -88,6 +88,8 @@ class CurationNotes:
     """Share of triplets that every annotator decides without seeing the others' decisions; range [0, 1]."""
     rules: dict[str, CurationRule] = field(default_factory=dict)
     """Saved rules by name."""
+    judge: str = ""
+    """Judge whose scores Curate begins with; empty for the first by name."""
 
 
 def read_notes(root: Path) -> CurationNotes:
@@ -101,7 +103,7 @@ def read_notes(root: Path) -> CurationNotes:
         except ValueError as error:
             raise InputError(f"{settings} is damaged ({error}); repair or remove it.") from error
     rules = {name: from_fields(CurationRule, rule) for name, rule in fields.get("rules", {}).items()}
-    return CurationNotes(guidelines, float(fields.get("shared", 0.0)), rules)
+    return CurationNotes(guidelines, float(fields.get("shared", 0.0)), rules, str(fields.get("judge", "")))
 
 
 def write_notes(root: Path, notes: CurationNotes) -> None:
@@ -113,7 +115,8 @@ def write_notes(root: Path, notes: CurationNotes) -> None:
             f"The guidelines have {len(notes.guidelines):,} characters; at most {MAX_GUIDELINES_CHARS:,} are allowed."
         )
     write_text(root / "guidelines.md", notes.guidelines)
-    settings = {"shared": notes.shared, "rules": {name: asdict(rule) for name, rule in notes.rules.items()}}
+    rules = {name: asdict(rule) for name, rule in notes.rules.items()}
+    settings = {"shared": notes.shared, "rules": rules, "judge": notes.judge}
     write_json(root / "curation.json", settings, indent=1)
 
 

@@ -84,6 +84,10 @@ DecisionFilter = Literal["", "undecided", "decided", "accept", "reject", "swap",
 Rule = tuple[float, float, float]
 """alpha, beta, gamma of a curation rule."""
 KEPT_BY_RULE: Final = "coalesce(j.a >= {0} AND j.b <= {1} AND j.a >= j.b + {2}, false)"
+MARGIN: Final = 0.25
+"""Distance to the border of a rule below which people look again, on the scale 0 to 5."""
+_SLACK: Final = "abs(least({0}.a - ?, ? - {0}.b, {0}.a - {0}.b - ?))"
+"""Distance of a triplet to the border: the condition with the smallest slack decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,10 @@ class TripletFilter:
     """alpha, beta, gamma: only triplets the rule keeps, or loses with `lost`."""
     lost: bool = False
     """With `rule`: the triplets it loses instead."""
+    uncertain: Rule | None = None
+    """alpha, beta, gamma: only triplets within `margin` of this rule's border, or that judges put on both sides."""
+    margin: float = MARGIN
+    """With `uncertain`: distance to the border on the scale 0 to 5."""
     waits_for: str = ""
     """Only triplets this annotator should still decide."""
     shared: float = 0.0
@@ -137,7 +145,8 @@ class TripletFilter:
     @property
     def needs_scores(self) -> bool:
         """Whether a score limit is set: unjudged triplets drop out then."""
-        return any(limit is not None for limit in (self.a_min, self.a_max, self.b_min, self.b_max, self.rule))
+        limits = (self.a_min, self.a_max, self.b_min, self.b_max, self.rule, self.uncertain)
+        return any(limit is not None for limit in limits)
 
 
 def filter_from(fields: dict[str, Any]) -> TripletFilter:
@@ -162,6 +171,18 @@ def attempts_clause(attempt_ids: Sequence[str], column: str = "attempt_id") -> t
     if not attempt_ids:
         return "true", []
     return f"{column} IN (SELECT unnest(?::VARCHAR[]))", [list(attempt_ids)]
+
+
+def uncertain_clause(rule: Rule, margin: float, attempt_ids: Sequence[str] = ()) -> tuple[str, list[Any]]:
+    """Return a condition on scores j: near the rule's border, or kept by one judge and lost by another."""
+    clause, values = attempts_clause(attempt_ids, "s.attempt_id")
+    kept = KEPT_BY_RULE.replace("j.", "s.").format("?", "?", "?")
+    at_odds = (
+        f"SELECT s.triplet_id FROM judgements AS s WHERE s.a IS NOT NULL AND s.b IS NOT NULL AND {clause} "
+        f"GROUP BY s.triplet_id HAVING count(DISTINCT {kept}) > 1"
+    )
+    near = f"coalesce({_SLACK.format('j')} <= ?, false)"
+    return f"({near} OR j.triplet_id IN ({at_odds}))", [*rule, margin, *values, *rule]
 
 
 def source_and_conditions(chosen: TripletFilter, *, with_decisions: bool = False) -> tuple[str, str, list[Any]]:
@@ -213,6 +234,8 @@ def _more_conditions(chosen: TripletFilter) -> list[tuple[str, list[Any]]]:
     if chosen.rule is not None:
         kept = KEPT_BY_RULE.format("?", "?", "?")
         found.append((f"NOT {kept}" if chosen.lost else kept, list(chosen.rule)))
+    if chosen.uncertain is not None:
+        found.append(uncertain_clause(chosen.uncertain, chosen.margin, chosen.attempt_ids))
     if chosen.triplet_ids is not None:
         found.append(("t.triplet_id IN (SELECT unnest(?::VARCHAR[]))", [list(chosen.triplet_ids)]))
     if chosen.duplicates:
@@ -284,7 +307,6 @@ class Sorting:
             return "", "t.rowid::DOUBLE" if self.order == "arrival" else "-t.rowid::DOUBLE", [], []
         join = " LEFT JOIN judgements AS o ON o.triplet_id = t.triplet_id AND o.judge_id = ?"
         if self.order == "border":
-            slack = "abs(least(o.a - ?, ? - o.b, o.a - o.b - ?))"
-            return join, f"coalesce({slack}, {_LAST})", [self.judge_id], list(self.rule)
+            return join, f"coalesce({_SLACK.format('o')}, {_LAST})", [self.judge_id], list(self.rule)
         key = _BY_SCORE[self.order].replace("j.", "o.")
         return join, f"coalesce({key}, {_LAST})", [self.judge_id], []

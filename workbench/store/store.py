@@ -12,8 +12,8 @@ import pyarrow as pa
 from pipeline.records import InputError
 from workbench.journal import Rows
 from workbench.store.connection import Database, copy_database, run
-from workbench.store.curation import Annotations, FinalSets, Funnels, Snapshots
-from workbench.store.decisions import Decisions
+from workbench.store.curation import FinalSets, Funnels, Snapshots
+from workbench.store.decisions import Annotations, Decisions
 from workbench.store.journals import Journals, Table, columns, insert, schema_of
 from workbench.store.judgements import Calibrations, Judgements
 from workbench.store.models import Encoders, LLMs, LLMUsage, Projections, Runs, Scores

@@ -2,10 +2,11 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import kendalltau, spearmanr
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from pipeline.config import CurationRule
-from pipeline.curation.rules import best_rule, keeps, measure_rule
+from pipeline.curation.rules import best_rule, keeps, measure_judge, measure_rule
 from pipeline.records import InputError
 
 
@@ -48,3 +49,18 @@ def test_too_few_decisions_are_named_and_unjudged_ones_do_not_count():
     with pytest.raises(InputError, match="both kinds"):
         best_rule(*scores(30)[:2], np.ones(30, dtype=bool))
     assert math.isnan(measure_rule(CurationRule(5, 0, 5), *scores(30)[:2], noise < 0.5).precision.value)
+
+
+def test_a_judge_is_measured_as_scipy_measures_the_slack():
+    a, b, noise = scores(200, seed=3)
+    rule = CurationRule()
+    accepted = keeps(rule, a, b) ^ (noise < 0.2)
+    inside = [min(x - rule.alpha, rule.beta - y, x - y - rule.gamma) for x, y in zip(a, b, strict=True)]
+    fit = measure_judge(rule, a, b, accepted)
+    assert fit.tau == pytest.approx(kendalltau(inside, accepted).statistic)
+    assert fit.spearman == pytest.approx(spearmanr(inside, accepted).statistic)
+    assert fit.error.value == pytest.approx((noise < 0.2).mean())
+    assert 0 < fit.error.low < fit.error.value < fit.error.high
+    one_sided = measure_judge(rule, a, b, np.ones(len(a), bool))
+    assert math.isnan(one_sided.tau) and one_sided.decisions == 200
+    assert measure_judge(rule, a[:0], b[:0], accepted[:0]).decisions == 0

@@ -3,34 +3,35 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
-from itertools import combinations
 from math import isfinite
 from typing import Any, Final
 
-import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pipeline.config import RULE_PRESETS, CurationRule
-from pipeline.curation.agreement import cohen_kappa, krippendorff_alpha
 from pipeline.records import Outcome
 from pipeline.settings import setting_of, settings_of
 from workbench import state
 from workbench.actions.curation import save_guidelines
 from workbench.actions.curation import save_rule as save_rule_as
 from workbench.actions.decisions import LONGEST_NAME
-from workbench.components.elements import count, counted, empty_state, errors_shown, plain
+from workbench.components.elements import errors_shown, plain
 from workbench.components.settings_form import settings_form
 from workbench.components.triplet_card import Scope
 from workbench.store.files import MOST_RULE_NAME_CHARS, CurationNotes, read_notes
-from workbench.store.filters import Order, Sorting, TripletFilter
+from workbench.store.filters import MARGIN, Order, Sorting, TripletFilter
 from workbench.workspace import Workspace
 
 STEP: Final[float] = setting_of(CurationRule, "alpha").step or 0.05
 _ANY: Final = "any"
 _DECISIONS: Final = [_ANY, "undecided", "decided", "accept", "reject", "swap", "edit"]
 _FULL: Final = (0.0, 5.0)
-_FILTERS: Final = ("text", "regex", "outcome", "decision", "source", "annotator", "duplicates", "a", "b", "rule")
+_FILTERS: Final = (
+    *("text", "regex", "outcome", "decision", "source", "annotator", "duplicates", "a", "b", "rule", "uncertain"),
+)
+UNCERTAIN: Final = "Uncertain"
+_MARGIN: Final = "gate_margin"
 _EMPTY: Final[dict[str, Any]] = {
     **dict.fromkeys(("text", "annotator"), ""),
     **dict.fromkeys(("outcome", "decision", "source"), _ANY),
@@ -54,6 +55,12 @@ def open_list(**values: Any) -> None:
     state.select(state.FILTER, _written(values))
     st.session_state["list_page"] = 0
     state.select(state.VIEW, "List")
+
+
+def open_queue(shown: str, order: Order) -> None:
+    """Show the queue with these triplets in this order. For callbacks."""
+    st.session_state["queue_shown"], st.session_state["queue_order"] = shown, order
+    state.select(state.VIEW, "Queue")
 
 
 def _written(values: Mapping[str, Any]) -> str:
@@ -87,6 +94,8 @@ def _read(text: str) -> dict[str, Any]:
             read[name] = tuple(map(float, numbers))
         elif name == "rule" and len(numbers) == 4:
             read[name] = (*map(float, numbers[:3]), bool(numbers[3]))
+        elif name == "uncertain" and len(numbers) == 4 and 0 <= numbers[3] <= _FULL[1]:
+            read[name] = tuple(map(float, numbers))
     return read
 
 
@@ -147,6 +156,11 @@ def _more(workspace: Workspace, scope: Scope) -> dict[str, Any]:
             f"{'Lost' if rule[3] else 'Kept'} by α {rule[0]:g}, β {rule[1]:g}, γ {rule[2]:g}", True
         ):
             found |= {"rule": tuple(rule[:3]), "lost": rule[3]}
+        near = st.session_state.get("list_uncertain")
+        if near and st.checkbox(
+            f"Within {near[3]:g} of α {near[0]:g}, β {near[1]:g}, γ {near[2]:g}, or judges differ", True
+        ):
+            found |= {"uncertain": tuple(near[:3]), "margin": near[3]}
     return found
 
 
@@ -213,6 +227,8 @@ class QueueSettings:
     order: Order
     disputed: bool
     """Whether the queue shows the triplets that annotators disagree on."""
+    uncertain: float | None = None
+    """Distance to the rule's border within which the queue shows triplets, or those on which judges differ."""
 
 
 def orders(scope: Scope) -> dict[Order, str]:
@@ -235,15 +251,33 @@ def queue_settings(workspace: Workspace, scope: Scope) -> QueueSettings:
         order = st.selectbox("Order", list(names), format_func=names.__getitem__, key="queue_order")
         shown = st.segmented_control(
             "Show",
-            ["Undecided", "Disputed"],
+            ["Undecided", *([UNCERTAIN] if scope.judge_id else []), "Disputed"],
             default="Undecided",
             required=True,
             key="queue_shown",
-            help="Disputed: annotators disagree and nobody has settled it.",
+            help="Uncertain: near the rule's border, or judges are at odds. Disputed: annotators disagree and nobody "
+            "has settled it.",
         )
         with st.popover("Guidelines and sharing", icon=":material/menu_book:"):
             _notes_form(workspace, notes)
-    return QueueSettings(annotator, order, shown == "Disputed")
+    margin = st.session_state.get(_MARGIN, MARGIN) if shown == UNCERTAIN else None
+    return QueueSettings(annotator, order, shown == "Disputed", margin)
+
+
+def review_margin() -> float:
+    """Draw how near to the rule's border a triplet is uncertain; return it, on the scale 0 to 5."""
+    return float(
+        st.slider(
+            "Uncertain within this distance of the rule",
+            0.0,
+            1.5,
+            MARGIN,
+            STEP,
+            key=_MARGIN,
+            persist_state="session",
+            help="On the scale of scores, 0 to 5. The smallest of a triplet's three slacks counts.",
+        )
+    )
 
 
 def beside_guidelines(workspace: Workspace) -> DeltaGenerator:
@@ -286,52 +320,3 @@ def _annotator() -> str:
     name = " ".join(typed.split()) or "me"
     state.remember(state.ANNOTATOR, None if name == "me" else name)
     return name
-
-
-def annotator_agreement(workspace: Workspace, scope: Scope) -> None:
-    """Draw kappa for each pair of annotators, alpha over all, and the number of disputed triplets."""
-    opinions = workspace.store.annotations.of(list(scope.attempt_ids))
-    table = opinions.pivot(index="triplet_id", columns="annotator", values="action")
-    shared = table[table.notna().sum(axis=1) > 1]
-    if shared.empty:
-        empty_state(
-            "No triplet has several annotators yet",
-            hint="Set a share under Queue, Guidelines and sharing: every annotator then decides those triplets.",
-            icon=":material/group:",
-        )
-        return
-    alpha = krippendorff_alpha([row.dropna().tolist() for _, row in shared.iterrows()])
-    disputed = len(workspace.store.annotations.disputed(list(scope.attempt_ids)))
-    first, second, third, fourth = st.columns(4)
-    first.metric("Decided by several", count(len(shared)))
-    between = pairs(shared)
-    kappa = between["Cohen's kappa"].iat[0] if len(between) == 1 else "see below"
-    second.metric("Cohen's kappa", kappa, help="For two annotators: 1 is full agreement, 0 is chance.")
-    third.metric("Krippendorff's alpha", three_decimals(alpha), help="1 is full agreement, 0 is chance.")
-    fourth.metric("Disputed", count(disputed), help="Settle them in the queue under Disputed.")
-    st.dataframe(between, hide_index=True, alt="Agreement of annotators", placeholder="–")
-    st.caption(f"Over {counted(len(table.columns), 'annotator')}; labels are accept, reject, swap and edit.")
-
-
-def pairs(shared: pd.DataFrame) -> pd.DataFrame:
-    """Return for each pair of annotators the triplets both decided, the share they agree on, and Cohen's kappa."""
-    rows = []
-    for first, second in combinations(shared.columns, 2):
-        both = shared[[first, second]].dropna()
-        if not both.empty:
-            kappa = cohen_kappa(both[first].tolist(), both[second].tolist())
-            same = float((both[first] == both[second]).mean())
-            rows.append(
-                {
-                    "Annotators": f"{first} and {second}",
-                    "Triplets": len(both),
-                    "Agree on": f"{same:.0%}",
-                    "Cohen's kappa": three_decimals(kappa),
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def three_decimals(value: float) -> str:
-    """Return a dash for NaN."""
-    return "–" if value != value else f"{value:.3f}"

@@ -95,7 +95,7 @@ def group_table(ranked: pd.DataFrame) -> pd.DataFrame:
 def _one_group(workspace: Workspace, scope: Scope, ids: list[str]) -> None:
     chosen = TripletFilter(triplet_ids=tuple(ids), judge_id=scope.judge_id or "")
     rows = workspace.store.triplets.rows(chosen).set_index("triplet_id").loc[list(ids)].reset_index()
-    clicked = triplet_table(rows, key=f"group_{ids[0]}_{len(ids)}", selectable=True) or 0
+    clicked = next(iter(triplet_table(rows, key=f"group_{ids[0]}_{len(ids)}", selection="single-row")), 0)
     kept = ids[clicked]
     others = [triplet_id for triplet_id in ids if triplet_id != kept]
     st.button(

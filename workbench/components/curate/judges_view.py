@@ -8,7 +8,7 @@ from pipeline.curation.judges import ENSEMBLE
 from workbench import state, theme
 from workbench.actions.curation import calibrated_judges, known_calibrations, start_calibrate
 from workbench.components.curate.curation_settings import current_rule
-from workbench.components.curate.judge_agreement import rule_against_people
+from workbench.components.curate.judge_agreement import judges_against_people, rule_against_people
 from workbench.components.elements import ago, count, empty_state, errors_shown, plain, spearman
 from workbench.components.job_progress import job_strip
 from workbench.components.triplet_card import Scope, judge_name
@@ -36,6 +36,10 @@ def judges_view(workspace: Workspace, scope: Scope) -> None:
         return
     known = known_calibrations(workspace)
     chance_warning(known, used)
+    rule = current_rule()
+    judges_against_people(workspace, scope, list(used), rule)
+    rule_against_people(workspace, scope, rule)
+    st.subheader("Calibrations", anchor=False)
     _table(used, known)
     chosen = scope.judge_id or next(iter(used))
     left, right = st.columns([3, 2], gap="large")
@@ -43,7 +47,6 @@ def judges_view(workspace: Workspace, scope: Scope) -> None:
         _curve(workspace, chosen, used.get(chosen, []), known)
     with right:
         _form(workspace, scope, list(used))
-    rule_against_people(workspace, scope, current_rule())
 
 
 def chance_warning(known: dict[str, Calibration], used: dict[str, list[str]], judge_id: str = "") -> None:

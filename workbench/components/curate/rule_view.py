@@ -17,7 +17,7 @@ from pipeline.generation.llms.registry import EMBEDDED
 from workbench import state, theme
 from workbench.actions.curation import calibrated_judges, known_calibrations, start_judge
 from workbench.components.curate.curation_settings import STEP, open_list, rule_sliders, save_rule, set_rule
-from workbench.components.curate.freezing import freeze, frozen
+from workbench.components.curate.freezing import freeze, frozen, gate
 from workbench.components.curate.judges_view import chance_warning
 from workbench.components.elements import count, errors_shown, percent
 from workbench.components.job_progress import job_strip
@@ -61,6 +61,7 @@ def rule_view(workspace: Workspace, scope: Scope) -> None:
     with picture:
         counts = workspace.store.judgements.histogram(list(scope.attempt_ids), scope.judge_id, _BINS)
         _cell(score_plane(np.asarray(counts), rule, key="plane", on_rule=set_rule))
+    gate(workspace, scope, rule)
     funnel(workspace, scope, rule)
     _border(workspace, scope, scope.judge_id, rule)
 
@@ -145,7 +146,7 @@ def funnel(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
         ("Both sides ok", "ok", percent(found["ok"], found["generated"]), {"outcome": "ok"}),
         ("Kept by the rule", "kept", f"of {count(found['judged'])} judged", {"rule": (*limits, False)}),
         ("− Dropped", "dropped", "rejected by people", {"decision": "reject", "rule": (*limits, False)}),
-        ("+ Rescued", "rescued", "by people, lost by the rule", {"decision": "decided", "rule": (*limits, True)}),
+        ("\\+ Rescued", "rescued", "by people, lost by the rule", {"decision": "decided", "rule": (*limits, True)}),
         (
             "= Final set",
             "final",

@@ -43,6 +43,7 @@ def _queue(workspace: Workspace, scope: Scope, settings: QueueSettings) -> None:
         judge_id=scope.judge_id or "",
         rule=asdict(current_rule()),
         disputed=settings.disputed,
+        uncertain=settings.uncertain,
         triplet_ids=scope.triplet_ids,
         skipped=st.session_state.setdefault(SKIPPED, []),
     )

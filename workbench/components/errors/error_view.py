@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
+from pipeline.analysis.selection import lengths, set_apart, word_features
 from workbench import state, theme
 from workbench.actions.analysis import start_explain
 from workbench.components import elements
@@ -12,14 +14,17 @@ from workbench.components.elements import changes_marked, count, errors_shown, f
 from workbench.components.encoder_comparison import GONE, add_pairs, encoder_change, load_pairs, pairs_path
 from workbench.components.errors.slice_actions import slice_actions
 from workbench.components.job_progress import is_live
+from workbench.components.selection_view import what_sets_apart
 from workbench.components.slice_view import ALL, chosen_score, slice_picker, slice_summary, task_slices
-from workbench.results import TaskSlices
+from workbench.components.triplet_card import WRAPPED_ROW
+from workbench.results import TaskSlices, linked_pairs
 from workbench.store.files import PairSlices
 from workbench.workspace import Workspace
 
 _POLL_S = 0.5
 _MOST_LABELS = 40
 _WORST = 100
+_LIST_PX, _SENTENCE_PX = 440, 330
 _DIRECTIONS = {"both": "Both directions", "high": "Rated too close", "low": "Rated too far"}
 
 
@@ -32,18 +37,37 @@ def pairs_view(workspace: Workspace, scores: pd.DataFrame, encoder_id: str, task
         return
     path = pairs_path(workspace, job_id, task)
     found = task_slices(str(path), path.stat().st_mtime, pairs, tuple(PairSlices(workspace.root).list(task)))
-    left, centre, right = st.columns([4, 5, 4])
+    left, right = st.columns([3, 2], gap="large")
     with left:
         chosen = slice_picker(found)
     inside = pairs_of(found, chosen, pairs)
-    with centre:
-        slice_summary(chosen_score(found, chosen), len(pairs))
-        listed, row = residual_view(inside, name=f"{job_id}_{task}_{chosen}")
     with right:
-        if row is not None:
-            pair_view(workspace, row, encoder_id=encoder_id, pairs_path=str(path))
-    if len(listed):
-        slice_actions(workspace, listed, origin=f"Errors: {task}, {chosen}, {name}", title=chosen, task=task)
+        slice_summary(chosen_score(found, chosen), len(pairs))
+        marked = residual_picture(inside, name=f"{job_id}_{task}_{chosen}")
+    if len(marked) < len(pairs):
+        if st.toggle("What sets this selection apart", key="errors_apart", persist_state="session"):
+            features = text_features(str(path), path.stat().st_mtime, pairs)
+            features |= {title: members for title, members in found.members.items() if title != chosen}
+            selected = pairs.index.isin(marked.index)
+            what_sets_apart(set_apart(selected, features, groups=linked_pairs(pairs)), key="errors")
+    bar = st.container(key="action_bar")  # app.css keeps it in sight
+    listed, row = worst_list(marked, is_area=len(marked) < len(inside))
+    with bar:
+        if len(listed):
+            slice_actions(workspace, listed, origin=f"Errors: {task}, {chosen}, {name}", title=chosen, task=task)
+    if row is not None:
+        pair_view(workspace, row, encoder_id=encoder_id, pairs_path=str(path))
+
+
+@st.cache_data(max_entries=4, show_spinner="Comparing words …")
+def text_features(path: str, modified: float, _pairs: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return what a pair may be told apart by: its words, its lengths, gold score and cosine."""
+    del path, modified
+    texts = (_pairs["sentence1"] + " " + _pairs["sentence2"]).tolist()
+    first, second = (lengths(_pairs[name].tolist()) for name in ("sentence1", "sentence2"))
+    numbers = {"number of words": first + second, "difference in length": np.abs(first - second)}
+    numbers |= {"gold score": _pairs["gold"].to_numpy(), "cosine": _pairs["predicted"].to_numpy()}
+    return numbers | word_features(texts)
 
 
 def change_view(
@@ -99,10 +123,11 @@ def pair_view(workspace: Workspace, row: pd.Series, *, encoder_id: str, pairs_pa
             f"Gold {row['gold']:.2f}, cosine {row['predicted']:.3f}: "
             f"the encoder ranks this pair {way} than people do."
         )
-        st.markdown(changes_marked(first, shared=words(second)))
-        st.markdown(changes_marked(second, shared=words(first)))
+        left, right = st.columns(2)
+        left.markdown(changes_marked(first, shared=words(second)))
+        right.markdown(changes_marked(second, shared=words(first)))
         key = f"explained_{encoder_id}_{hash((first, second, pairs_path))}"
-        if st.button("Explain this pair", icon=":material/account_tree:", key="explain_pair", width="stretch"):
+        if st.button("Explain this pair", icon=":material/account_tree:", key="explain_pair"):
             with errors_shown():
                 started = start_explain(workspace, encoder=encoder_id, first=first, second=second, pairs=pairs_path)
                 st.session_state[key] = started["job_id"]
@@ -130,13 +155,16 @@ def _explanation(workspace: Workspace, job_id: str) -> None:
 
 
 def _draw(record: dict[str, Any]) -> None:
-    theme.draw(effect_figure(record), key="word_effects", alt="Effect of leaving out a word")
-    theme.draw(alignment_figure(record), key="alignment", alt="Cosine of each token pair")
-    for side, sentence in enumerate(("first", "second")):
-        near = record["neighbours"][side]
-        st.caption(f"Nearest to the {sentence} sentence in this task, by cosine")
-        for item in near:
-            st.markdown(f"{item['cosine']:.3f} · {plain(item['text'])}")
+    left, right = st.columns(2)
+    with left:
+        theme.draw(effect_figure(record), key="word_effects", alt="Effect of leaving out a word")
+    with right:
+        theme.draw(alignment_figure(record), key="alignment", alt="Cosine of each token pair")
+    for side, (column, sentence) in enumerate(zip((left, right), ("first", "second"), strict=True)):
+        with column:
+            st.caption(f"Nearest to the {sentence} sentence in this task, by cosine")
+            for item in record["neighbours"][side]:
+                st.markdown(f"{item['cosine']:.3f} · {plain(item['text'])}")
 
 
 def effect_figure(record: dict[str, Any]) -> theme.Figure:
@@ -211,8 +239,8 @@ def worst(pairs: pd.DataFrame, direction: str, text: str) -> pd.DataFrame:
     return chosen.loc[chosen["error"].abs().sort_values(ascending=False, kind="stable").index]
 
 
-def residual_view(pairs: pd.DataFrame, *, name: str) -> tuple[pd.DataFrame, pd.Series | None]:
-    """Draw the residuals and the worst pairs; return all pairs, worst first, and the chosen one.
+def residual_picture(pairs: pd.DataFrame, *, name: str) -> pd.DataFrame:
+    """Draw the residuals; return the pairs of the selected area, all without one.
 
     name: identifies the set of pairs, as a selection in one set means nothing in another.
     """
@@ -224,6 +252,11 @@ def residual_view(pairs: pd.DataFrame, *, name: str) -> tuple[pd.DataFrame, pd.S
         alt="Rank error of every pair",
     )
     marked = [place for place in drawn.selection.point_indices if place < len(pairs)]
+    return pairs.iloc[marked] if marked else pairs
+
+
+def worst_list(pairs: pd.DataFrame, *, is_area: bool) -> tuple[pd.DataFrame, pd.Series | None]:
+    """Draw the worst of these pairs; return all that match, worst first, and the chosen one."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         direction = st.segmented_control(
             "Direction",
@@ -234,8 +267,8 @@ def residual_view(pairs: pd.DataFrame, *, name: str) -> tuple[pd.DataFrame, pd.S
             key="error_direction",
         )
         text = st.text_input("Text", key="error_text", placeholder="in either sentence", icon=":material/search:")
-    rows = worst(pairs.iloc[marked] if marked else pairs, str(direction), text.strip())
-    where = "selected above" if marked else "here; select an area above to see only its pairs"
+    rows = worst(pairs, str(direction), text.strip())
+    where = "selected above" if is_area else "here; select an area above to see only its pairs"
     st.caption(f"The {count(min(_WORST, len(rows)))} largest errors of {count(len(rows))} pairs {where}.")
     shown = rows.head(_WORST)
     event = st.dataframe(
@@ -244,7 +277,8 @@ def residual_view(pairs: pd.DataFrame, *, name: str) -> tuple[pd.DataFrame, pd.S
         key="worst_pairs",
         on_select="rerun",
         selection_mode="single-row",
-        row_height=38,
+        row_height=WRAPPED_ROW,
+        height=_LIST_PX,
         alt="Pairs with the largest rank error",
         column_config={
             "error": st.column_config.NumberColumn("Rank error", format="%+.2f", width="small"),
@@ -252,7 +286,10 @@ def residual_view(pairs: pd.DataFrame, *, name: str) -> tuple[pd.DataFrame, pd.S
             "predicted": st.column_config.NumberColumn("Cosine", format="%.3f", width="small"),
             "subset": "Subset",
         }
-        | elements.text_columns({"sentence1": "Sentence 1", "sentence2": "Sentence 2"}),
+        | {
+            "sentence1": st.column_config.TextColumn("Sentence 1", width=_SENTENCE_PX),
+            "sentence2": st.column_config.TextColumn("Sentence 2", width=_SENTENCE_PX),
+        },
     )
     if shown.empty:
         return rows, None

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -107,12 +108,15 @@ def run_judge(context: JobContext[JudgeSpec]) -> None:
             continue
         judge = opened_judge(context, judge_id)
         calibration = calibrate(context, judge)
+        began = monotonic()
         for start in range(0, len(waiting), BATCH_TRIPLETS):
             if context.stop_requested():
                 return
             batch = waiting[start : start + BATCH_TRIPLETS]
             context.write(judge_batch(judge, calibration, batch))
             finished += len(batch)
+            spent = {"seconds": monotonic() - began, "triplets": start + len(batch)}
+            details["cost"] = details.get("cost", {}) | {judge_id: spent}
             if counts := getattr(judge, "unscored", None):
                 details["unscored"] = details.get("unscored", {}) | {judge_id: dict(counts)}
             context.progress(finished, total, message=f"Judging with {judge_id}", **details)
