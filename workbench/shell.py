@@ -15,6 +15,7 @@ from workbench.components import elements
 from workbench.components.elements import plain
 from workbench.components.job_progress import running_now
 from workbench.components.loop import loop_strip
+from workbench.components.train.run_alerts import alerts_in_sidebar
 from workbench.paths import ASSETS
 from workbench.workspace import Workspace, current_workspace
 
@@ -124,6 +125,7 @@ def begin(title: str) -> Workspace:
                 st.page_link(entry.file, label=entry.title, icon=entry.icon, width="stretch", query_params=chosen)
         st.caption(f"Workspace **{plain(workspace.root.name)}**", help=plain(str(workspace.root)))
         running_now(workspace)
+        alerts_in_sidebar(workspace)
     st.title(title, anchor=False)
     st.caption(page.purpose)
     if page.file != elements.HOME:

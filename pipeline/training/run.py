@@ -86,6 +86,7 @@ def train(
     dev: DevScore | None = None,
     on_event: Callable[[StepEvent], None] = lambda event: None,
     on_kept: Callable[[int, Path], None] = lambda step, folder: None,
+    on_untrained: Callable[["SentenceTransformer"], None] | None = None,
     should_stop: Callable[[], str | None] = lambda: None,
     cache: Path | None = None,
     checkpoint_every_s: float = 120.0,
@@ -106,6 +107,7 @@ def train(
         dev: scores the encoder; called every config.eval_every steps and after the last one.
         on_event: called after every step.
         on_kept: called with step and folder after a copy of the encoder was kept; again after a resume from before.
+        on_untrained: called with the encoder before the first step, in the first process; not when a run is resumed.
         should_stop: polled after every step; "pause" writes a checkpoint and returns, "finish" ends the run here and
             keeps the encoder, "cancel" returns without one.
         cache: where guide vectors are kept between runs; `output_dir`/cache by default.
@@ -139,6 +141,9 @@ def train(
     loss = _loss(encoder, guide, config)
     phi = None if config.mask_rule == "none" else loss.settings.mask_threshold
     facts = CardFacts(config, len(triplets), data, fingerprint, kept_step=0, dev_score=None, threshold=phi)
+
+    if on_untrained is not None and resume_from is None and distributed.rank() == 0:
+        on_untrained(encoder)
 
     def keep(step: int) -> None:
         folder = output_dir / f"model-step-{step}"

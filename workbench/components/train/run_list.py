@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pipeline.train_config import NEARLY_ALL
 from workbench import state
 from workbench.actions.jobs import cancel, move
 from workbench.components import elements
 from workbench.components.elements import ago, clock, count, counted, empty_state, errors_shown, plain, spearman
 from workbench.components.job_progress import follow, is_live, job_card, while_live
 from workbench.components.train import run_details
+from workbench.components.train.run_alerts import alerts, baseline_of
 from workbench.components.train.train_curves import train_curves
 from workbench.components.train.train_settings import start_from
 from workbench.jobs.folder import JobView
@@ -61,7 +61,7 @@ def run_view(workspace: Workspace, run_id: str) -> None:
             job_card(workspace, job, key="run")
             if not is_live(job):
                 _again(job)
-        _warnings(job, workspace.store.runs.curve(run_id))
+        _warnings(workspace, job)
 
     def body(job: JobView) -> None:
         view = st.segmented_control(
@@ -98,7 +98,8 @@ def _part(workspace: Workspace, job: JobView, view: str) -> None:
         most = _LIVE_POINTS if is_live(job) else _POINTS
         curve = workspace.store.runs.curve(job.job_id, most=most)
         earlier = _earlier(workspace, job, name) if curve["dev_score"].notna().any() else {}
-        train_curves(curve, key="curve", dev_name=name, state=job.state, earlier=earlier)
+        base = baseline_of(workspace, job.job_id)
+        train_curves(curve, key="curve", dev_name=name, state=job.state, earlier=earlier, baseline=base)
 
 
 def _earlier(workspace: Workspace, job: JobView[TrainSpec], dev_name: str) -> dict[str, pd.DataFrame]:
@@ -124,7 +125,10 @@ def _result(workspace: Workspace, job: JobView) -> None:
     held_out = workspace.store.scores.held_out()
     held_out = held_out[held_out["encoder_id"] == job.job_id]
     dev = curve["dev_score"].dropna()
+    base = baseline_of(workspace, job.job_id)
+    gain = None if base is None or dev.empty else f"{(dev.max() - base) * 100:+.2f} over the untrained encoder"
     with st.grid(4, min_column_width=110):
+        st.metric("Best dev score x 100", spearman(dev.max() if len(dev) else None), gain)
         if scores.empty and len(held_out):
             st.metric(
                 "Held-out accuracy",
@@ -133,7 +137,6 @@ def _result(workspace: Workspace, job: JobView) -> None:
             )
         else:
             st.metric("STS average x 100", spearman(scores["spearman"].mean()), help=f"Mean of {len(scores)} tasks.")
-        st.metric("Best dev score x 100", spearman(dev.max() if len(dev) else None))
         st.metric("Final loss", _loss(curve))
         st.metric("Masked", _mean_share(curve, "masked_share"), help="Share of all candidates, mean over the steps.")
     cost = run_details.cost_words(run_details.read_detail(workspace, job.job_id, "cost.json"))
@@ -148,16 +151,10 @@ def _result(workspace: Workspace, job: JobView) -> None:
         _again(job)
 
 
-def _warnings(job: JobView, curve: pd.DataFrame) -> None:
-    """Say where the mask left little to learn from, and how many batches were smaller than asked for."""
-    masked = curve[curve["masked_share"] >= NEARLY_ALL]
-    if len(masked):
-        first, most = masked["step"].iloc[0], masked["masked_share"].max()
-        st.warning(
-            f"{NEARLY_ALL:.0%} or more of the candidates were masked in {counted(len(masked), 'step')}, first in "
-            f"step {count(first)}, at most {most:.1%}. That leaves little to learn from: raise φ.",
-            icon=":material/warning:",
-        )
+def _warnings(workspace: Workspace, job: JobView) -> None:
+    """Say what goes wrong, and how many batches were smaller than asked for."""
+    for alert in alerts(workspace.store.runs.curve(job.job_id), baseline_of(workspace, job.job_id)):
+        st.warning(alert.text, icon=":material/warning:", title=alert.title)
     if smaller := job.details.get("smaller_batches"):
         st.caption(
             f"{count(smaller)} of {counted(job.spec.config.steps, 'batch', 'batches')} had fewer than "

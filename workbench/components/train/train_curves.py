@@ -75,10 +75,12 @@ def train_curves(
     dev_name: str = "dev",
     state: str = "finished",
     earlier: Mapping[str, pd.DataFrame] | None = None,
+    baseline: float | None = None,
 ) -> None:
     """Draw what a run in this state has recorded so far; panels without measurements are left out.
 
     earlier: title -> curve of runs whose dev scores are drawn behind its own.
+    baseline: dev score of the untrained encoder.
     """
     if curve.empty:
         hints = {"paused": "Paused before its first step."} | dict.fromkeys(
@@ -90,8 +92,8 @@ def train_curves(
     scored = curve.dropna(subset=["dev_score"])
     behind = {title: of.dropna(subset=["dev_score"]) for title, of in (earlier or {}).items()}
     behind = {title: of for title, of in behind.items() if len(of)}
-    if len(scored) > 1 or (len(scored) and behind):
-        theme.draw(dev_figure(scored, dev_name, behind), key=f"{key}_dev", alt="Dev score by step")
+    if len(scored) > 1 or (len(scored) and (behind or baseline is not None)):
+        theme.draw(dev_figure(scored, dev_name, behind, baseline), key=f"{key}_dev", alt="Dev score by step")
     elif len(scored):
         step, score = int(scored["step"].iloc[0]), float(scored["dev_score"].iloc[0])
         st.caption(f"One dev score ({plain(dev_name)}), at step {count(step)}: {spearman(score)}.")
@@ -107,8 +109,13 @@ def not_finite(curve: pd.DataFrame) -> pd.DataFrame:
     return curve[~np.isfinite(curve["loss"].astype(float))]
 
 
-def dev_figure(scored: pd.DataFrame, name: str, earlier: Mapping[str, pd.DataFrame] | None = None) -> theme.Figure:
-    """Dev score by step, the best one marked, over those of earlier runs in grey."""
+def dev_figure(
+    scored: pd.DataFrame,
+    name: str,
+    earlier: Mapping[str, pd.DataFrame] | None = None,
+    baseline: float | None = None,
+) -> theme.Figure:
+    """Dev score by step, the best one marked, from the untrained encoder's on, over those of earlier runs in grey."""
     figure = theme.chart(f"Dev score: {plain(name)}", x="optimizer step", y=dev_unit(name), height=320)
     for title, of in (earlier or {}).items():
         figure.add_scatter(
@@ -119,7 +126,17 @@ def dev_figure(scored: pd.DataFrame, name: str, earlier: Mapping[str, pd.DataFra
             marker={"size": 4},
             hovertemplate=f"step %{{x}}: %{{y:.4g}} {for_chart(title)}<extra></extra>",
         )
-    _add(figure, scored, Series("dev_score", "dev score", theme.HUMAN, 100))
+    if baseline is not None:
+        figure.add_hline(y=100 * baseline, line={"color": theme.INK, "width": 1, "dash": "dash"})
+        figure.add_annotation(
+            text=f"untrained {spearman(baseline)}", x=1, xref="paper", xanchor="right", y=100 * baseline,
+            yanchor="top", showarrow=False, font={"size": 13, "color": theme.text_colour()},
+        )  # fmt: skip
+        start = pd.DataFrame({"step": [0], "dev_score": [baseline]})
+        drawn = pd.concat([start, scored[["step", "dev_score"]]], ignore_index=True)
+    else:
+        drawn = scored
+    _add(figure, drawn, Series("dev_score", "dev score", theme.HUMAN, 100))
     best = scored.loc[scored["dev_score"].idxmax()]
     figure.add_scatter(
         x=[best["step"]],
@@ -132,7 +149,9 @@ def dev_figure(scored: pd.DataFrame, name: str, earlier: Mapping[str, pd.DataFra
         cliponaxis=False,
     )
     figure.update_layout(showlegend=False)
-    if scored["dev_score"].nunique() == 1 and not earlier:  # Plotly would put a flat line into the middle of -1 to 1
+    if (
+        scored["dev_score"].nunique() == 1 and not earlier and baseline is None
+    ):  # Plotly would put a flat line into the middle of -1 to 1
         level = 100 * float(best["dev_score"])
         figure.update_yaxes(range=[max(0.0, level - 1), level + 1])
     return figure

@@ -33,6 +33,7 @@ _HOLD_OUT_HELP = (
 _COLOURS = {KINDS[0]: theme.POSITIVE, KINDS[1]: theme.HARD_NEGATIVE, KINDS[2]: theme.MASKED}
 _LOWEST_SHOWN = 0.2
 _EXAMPLES = 6
+_MOST_PASSES, _MOST_MARKS = 30, 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +52,21 @@ def train_form(workspace: Workspace) -> Wanted | None:
     """Draw the form; a start opens the new run."""
     snapshots = {snapshot.snapshot_id: snapshot for snapshot in workspace.store.snapshots.list()}
     names = {key: f"{snapshot.name} ({count(snapshot.rows)} triplets)" for key, snapshot in snapshots.items()}
-    snapshot_id = state.pick("Snapshot", list(names), name=state.SNAPSHOT, names=names)
-    if snapshot_id is None:
-        return None
-    train_settings.paste_settings()
+    with st.container(border=True):
+        st.subheader("Data", icon=":material/dataset:", anchor=False)
+        snapshot_id = state.pick("Snapshot", list(names), name=state.SNAPSHOT, names=names)
+        if snapshot_id is None:
+            return None
+        snapshot = snapshots[snapshot_id]
+        sts_dir = state.folder_input("STS folder (optional)", name=state.STS_FOLDER, help=_STS_HELP)
+        hold_out = st.toggle(
+            "Hold out a fifth of the premises",
+            not sts_dir and snapshot.rows >= _ENOUGH_TO_HOLD_OUT,
+            key=f"train_hold_out_{bool(sts_dir)}",
+            persist_state="session",
+            help=_HOLD_OUT_HELP,
+        )
     config = train_settings.train_settings()
-    sts_dir = state.folder_input("STS folder (optional)", name=state.STS_FOLDER, help=_STS_HELP)
-    snapshot = snapshots[snapshot_id]
-    hold_out = st.toggle(
-        "Hold out a fifth of the premises",
-        not sts_dir and snapshot.rows >= _ENOUGH_TO_HOLD_OUT,
-        key=f"train_hold_out_{bool(sts_dir)}",
-        persist_state="session",
-        help=_HOLD_OUT_HELP,
-    )
     wanted = Wanted(snapshot_id, snapshot.name, snapshot.rows, config, sts_dir, hold_out)
     problem = ""
     try:
@@ -91,6 +93,7 @@ def train_outlook(wanted: Wanted) -> None:
     """Draw the table of what starting the run means, and the command and settings to copy."""
     with st.container(border=True):
         st.subheader("What will happen", anchor=False)
+        theme.draw(schedule_figure(wanted), key="schedule", alt="Learning rate, dev scores and passes by step")
         st.table(pd.Series(outlook(wanted), name=""), border="horizontal", hide_header=True)
         with st.expander("The same without a browser", icon=":material/terminal:"):
             command = train_settings.train_command(
@@ -101,10 +104,54 @@ def train_outlook(wanted: Wanted) -> None:
             st.code(train_settings.settings_file(wanted.config), language="json")
 
 
+def schedule_figure(wanted: Wanted) -> theme.Figure:
+    """Draw the learning rate over the steps, the steps with a dev score, and where a pass over the data ends."""
+    steps, warmup = int(wanted.config["steps"]), int(wanted.config["warmup_steps"])
+    every, rows = int(wanted.config["eval_every"]), _trained_rows(wanted)
+    figure = theme.chart("", x="optimizer step", y="% of the peak learning rate", height=250)
+    corners = [(0, 0.0 if warmup else 100.0), *([(warmup, 100.0)] if warmup else []), (steps, 0.0)]
+    figure.add_scatter(
+        x=[step for step, _ in corners],
+        y=[share for _, share in corners],
+        mode="lines",
+        name="learning rate",
+        line={"color": theme.INK, "width": 2},
+        hoverinfo="skip",
+    )
+    in_a_pass = rows / min(wanted.config["batch_size"], rows)
+    ends = np.arange(1, int(steps / in_a_pass) + 1) * in_a_pass
+    if 0 < len(ends) <= _MOST_PASSES:
+        figure.add_scatter(
+            x=np.repeat(ends, 3),
+            y=np.tile([0.0, 100.0, np.nan], len(ends)),
+            mode="lines",
+            name="end of a pass over the data",
+            line={"color": theme.see_through(theme.INK, 0.35), "width": 1, "dash": "dot"},
+            hoverinfo="skip",
+        )
+    if wanted.sts_dir or wanted.hold_out:
+        scored = np.unique([0, *(range(every, steps, every) if every else ()), steps])
+        figure.add_scatter(
+            x=scored[:: max(1, len(scored) // _MOST_MARKS)],
+            y=np.zeros(len(scored[:: max(1, len(scored) // _MOST_MARKS)])),
+            mode="markers",
+            name="dev score",
+            marker={"size": 9, "color": theme.HUMAN, "symbol": "star"},
+            hovertemplate="dev score at step %{x}<extra></extra>",
+            cliponaxis=False,
+        )
+    legend_below(figure)
+    return figure
+
+
+def _trained_rows(wanted: Wanted) -> int:
+    return max(1, round(wanted.rows * 0.8)) if wanted.hold_out else wanted.rows
+
+
 def outlook(wanted: Wanted) -> dict[str, str]:
     """Return a line each on triplets, steps, negatives and dev score."""
     config = wanted.config
-    rows = max(1, round(wanted.rows * 0.8)) if wanted.hold_out else wanted.rows
+    rows = _trained_rows(wanted)
     batch = min(config["batch_size"], rows)
     triplets = f"about {count(rows)}, {count(wanted.rows - rows)} held out" if wanted.hold_out else count(rows)
     return {

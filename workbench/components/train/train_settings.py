@@ -72,6 +72,7 @@ def train_settings() -> dict[str, Any]:
     )
     base = start if preset == given else start | _of_preset(str(preset))
     st.caption(_PRESET_WORDS.get(str(preset), "The settings you started from, independent of any preset."))
+    paste_settings()
     return base | _main_fields(base, f"train_{version}_{preset}", f"train_{version}")
 
 
@@ -86,16 +87,19 @@ def _of_preset(preset: str) -> dict[str, Any]:
 
 
 def _main_fields(base: dict[str, Any], of_preset: str, key: str) -> dict[str, Any]:
-    """Draw all fields; those that a preset sets start over when another preset is chosen."""
-    values = settings_form(TrainConfig, ["encoder"], base, key=of_preset, columns=1)
-    values |= settings_form(TrainConfig, ["steps", "batch_size", "learning_rate", "temperature"], base, key=key)
-    values |= _mask_fields(base, of_preset)
+    """Draw all fields in groups; those that a preset sets start over when another preset is chosen."""
     devices_here = devices()
-    if base["device"] not in devices_here:
-        st.caption(f"This machine has no device {base['device']}; auto is used instead.")
-        base = base | {"device": "auto"}
-    rest = [name for name in group_of(TrainConfig, "") if name not in values]
-    values |= settings_form(TrainConfig, rest, base, key=key, offered={"device": devices_here})
+    with st.container(border=True):
+        st.subheader("Encoder and steps", icon=":material/model_training:", anchor=False)
+        values = settings_form(TrainConfig, ["encoder"], base, key=of_preset, columns=1)
+        if base["device"] not in devices_here:
+            st.caption(f"This machine has no device {base['device']}; auto is used instead.")
+            base = base | {"device": "auto"}
+        names = [name for name in group_of(TrainConfig, "") if name not in values]
+        values |= settings_form(TrainConfig, names, base, key=key, offered={"device": devices_here})
+    with st.container(border=True):
+        st.subheader("False negatives", icon=":material/visibility_off:", anchor=False)
+        values |= _mask_fields(base, of_preset)
     with st.expander("More settings"):
         values |= settings_form(TrainConfig, group_of(TrainConfig, train_config.MORE), base, key=of_preset)
     return values

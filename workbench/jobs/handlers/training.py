@@ -30,6 +30,8 @@ from workbench.paths import SAMPLE_CORPUS
 from workbench.study_runs import alone_in, run_in, write_report
 
 FIRST_BATCH, DEV_ROWS, COST = "first_batch.json", "dev_rows.json", "cost.json"
+BASELINE = "baseline.json"
+"""The untrained encoder's dev score."""
 
 
 def write_first_batch(context: JobContext, triplets: Sequence[Triplet], config: TrainConfig) -> None:
@@ -112,6 +114,10 @@ def run_train(context: JobContext[TrainSpec]) -> None:
     followed = validation(sts_dir, held_out, config.dev_metric)
     dev = DevWatch(context, followed) if followed else None
 
+    def untrained(encoder: Any) -> None:
+        if followed and not (context.out / BASELINE).exists():
+            write_json(context.out / BASELINE, {"name": followed.name, "score": followed(encoder).score})
+
     def kept(step: int, folder: Path) -> None:
         register(context, config, folder, step=step)
 
@@ -123,6 +129,7 @@ def run_train(context: JobContext[TrainSpec]) -> None:
         dev=dev,
         on_event=record,
         on_kept=kept,
+        on_untrained=untrained,
         should_stop=context.stop_requested,
         cache=context.vectors,
         data=context.spec.data,
