@@ -14,11 +14,12 @@ from typing import Any
 
 import streamlit as st
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config
 
 from pipeline.durable import is_full_disk, os_error_sentence
@@ -167,6 +168,48 @@ def serve(
     return 0
 
 
+class KnownBase:
+    """ASGI middleware that names the app's base path in the page.
+
+    Otherwise the browser guesses it: behind /curate it first asks for /curate/_stcore/health, which is a 404 and an
+    error in its console on every page.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app, self._access = app, access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Put a line of script into the page's head; everything else passes unchanged."""
+        head: Message | None = None
+        body = b""
+
+        async def answer(message: Message) -> None:
+            nonlocal head, body
+            if message["type"] == "http.response.start":
+                kind = Headers(raw=message["headers"])
+                if message["status"] == 200 and kind.get("content-type", "").startswith("text/html"):
+                    head = message
+                else:
+                    await send(message)
+            elif head is None:
+                await send(message)
+            else:
+                body += message.get("body", b"")
+                if not message.get("more_body"):
+                    base = json.dumps(f"{self._access.base}/")
+                    line = f"<script>window.__streamlit = {{BACKEND_BASE_URL: location.origin + {base}}}</script>"
+                    page = body.replace(b"<head>", b"<head>" + line.encode(), 1)
+                    MutableHeaders(raw=head["headers"])["content-length"] = str(len(page))
+                    await send(head)
+                    await send({"type": "http.response.body", "body": page})
+
+        if scope["type"] != "http" or "text/html" not in Headers(scope=scope).get("accept", ""):
+            return await self._app(scope, receive, send)
+        # Compressed, the page could not be read here.
+        headers = [(name, value) for name, value in scope["headers"] if name.lower() != b"accept-encoding"]
+        await self._app(scope | {"headers": headers}, receive, answer)
+
+
 def application(access: Access) -> st.App:
     """Return the ASGI application."""
 
@@ -181,7 +224,7 @@ def application(access: Access) -> st.App:
     return st.App(
         str(ENTRY_PAGE),
         lifespan=lifespan,
-        middleware=[Middleware(Gate, access=access), Middleware(PageMessages)],
+        middleware=[Middleware(Gate, access=access), Middleware(KnownBase, access=access), Middleware(PageMessages)],
         on_script_error=_show_sentence,
         routes=[
             Route("/api/health", health, methods=["GET"]),

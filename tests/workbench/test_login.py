@@ -17,8 +17,9 @@ import pytest
 import websockets
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -30,6 +31,7 @@ from tests.pages.browsing import free_port
 from tests.workbench.processes import wait_for
 from workbench.actions import ACTIONS, call
 from workbench.login import ROLE_HEADER, Access, Gate, session_tokens
+from workbench.server import KnownBase
 from workbench.workspace import RemoteWorkspace, Workspace
 
 TOKENS = {"owner": "o" * 43, "annotator": "a" * 43}
@@ -109,6 +111,27 @@ def test_every_route_looks_at_the_host():
         for path in ("/", "/api/health", "/api/call", "/mcp", "/_stcore/health", "/media/x"):
             assert browser.get(path, headers={"host": "evil.example"}).status_code == 403
             assert browser.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("base", ["", "/bench"])
+def test_a_page_names_its_base_and_the_browser_guesses_none(base):
+    """Chromium asked for /curate/_stcore/health on every page; with BACKEND_BASE_URL it asks for the right one."""
+    pages = [
+        Route("/curate", lambda request: HTMLResponse("<html><head></head><body>ü</body></html>")),
+        Route("/file", lambda request: PlainTextResponse("<head>")),
+    ]
+    inner = [
+        Middleware(KnownBase, access=Access(port=80, base=base)),
+        Middleware(GZipMiddleware, minimum_size=1),
+    ]
+    app = TestClient(Starlette(routes=pages, middleware=inner))
+    found = app.get("/curate", headers={"accept": "text/html", "accept-encoding": "gzip"})
+    assert (
+        f'<head><script>window.__streamlit = {{BACKEND_BASE_URL: location.origin + "{base}/"}}</script></head>'
+        in found.text
+    )
+    assert found.text.endswith("<body>ü</body></html>") and int(found.headers["content-length"]) == len(found.content)
+    assert app.get("/file", headers={"accept": "text/html"}).text == "<head>"
 
 
 def test_tokens_are_private_and_outlive_a_restart(tmp_path):
