@@ -95,7 +95,7 @@ def test_people_get_the_uncertain_triplet_and_the_rest_goes_on(
     ]
     assert frozen.details["reasons"]["not reviewed"] == 1
     app.button(key="gate_review").click().run()
-    assert app.query_params["view"] == ["Queue"] and "Premise number 6 waits" in plain_texts(app)
+    assert "Premise number 6 waits" in plain_texts(app)
     app.button(key="queue_accept").click().run()
     assert [error.message for error in app.exception] == []
     assert "All decided" in texts(app)

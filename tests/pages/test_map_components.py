@@ -1,5 +1,6 @@
 """What the map computes on the server, against independent ways to compute it."""
 
+import re
 import struct
 from io import BytesIO
 
@@ -11,6 +12,7 @@ from tests.pages.planted_map import Planted, plant
 from workbench import theme
 from workbench.actions.curation import DUPLICATE
 from workbench.components.map.map_actions import containing, export, like_point
+from workbench.components.map.map_file import map_file
 from workbench.components.map.map_pairs import marked_duplicates, triplet_lines, violated, violated_lines
 from workbench.components.map.map_rows import points_of_bar, rows, shares
 from workbench.components.map.point_map import MISSING, choices, colouring, ramp
@@ -160,3 +162,13 @@ def test_layers_pack_as_the_browser_reads_them(monkeypatch: pytest.MonkeyPatch) 
     point_map.edge_layer("m", np.array([1, 2]), np.array([3, 4]), np.array([0.5, 0.25]), np.array([0, 3]))
     [length] = struct.unpack("<I", sent[1][:4])
     assert struct.unpack("<2I2I2f2B", sent[1][4 + length :]) == (1, 2, 3, 4, 0.5, 0.25, 0, 3)
+
+
+def test_the_one_file_holds_the_shown_sentences_and_asks_nobody(
+    workspace: Workspace, planted: Planted, drawn: SentenceMap
+) -> None:
+    colours = colouring(workspace, drawn, [planted.attempt_id], None, "role", "Role")
+    page = map_file(drawn, colours, np.array([0, 4]), title="planted").decode()
+    assert "premise 0" in page and "positive 1" in page and "premise 2" not in page
+    assert "<b>bold" not in page.rsplit("<script", 1)[-1], "markup in a sentence stays text"
+    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=", page)

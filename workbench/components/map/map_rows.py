@@ -4,12 +4,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from pipeline.analysis.selection import Feature, lengths, set_apart, word_features
 from workbench import state, theme
 from workbench.actions.decisions import decide, undo
 from workbench.components.elements import count, counted, empty_state, errors_shown, for_chart, plain
 from workbench.components.map import map_actions
 from workbench.components.map.map_actions import CURATE, MapParts, mark, selection_actions
 from workbench.components.map.point_map import Colouring
+from workbench.components.selection_view import what_sets_apart
 from workbench.components.triplet_card import step, triplet_card
 from workbench.maps import SentenceMap
 from workbench.store.decisions import Action
@@ -22,6 +24,7 @@ _MEASURED = (
     ("margin", "Margin"),
     ("error", "Rank error"),
     ("kept", "Neighbours kept"),
+    ("hubness", "Hubness"),
     ("moved", "Moved on the map"),
 )
 _TABS = ("All", "Filtered", "Selected")
@@ -168,11 +171,32 @@ def map_rows(parts: MapParts) -> None:
         if note:
             st.caption(plain(note))
         selection_actions(parts)
+        if len(points) < len(parts.drawn) and st.toggle("What sets this selection apart", key="map_apart"):
+            what_sets_apart(set_apart_on_map(parts), key=f"map_{parts.map_id}")
     left, right = st.columns([3, 1])
     with left:
         _table(parts, points, tab)
     with right:
         shares_chart(parts, points, tab)
+
+
+def set_apart_on_map(parts: MapParts) -> list[Feature]:
+    """Return what sets the selected sentences apart from the others: roles, groups, measurements, words, length."""
+    points = parts.drawn.points
+    texts = points["text"].tolist()
+    features = {
+        theme.ROLE_NAMES.get(role, role): (points["role"] == role).to_numpy() for role in points["role"].unique()
+    }
+    if "cluster" in points:
+        features |= {
+            f"group {name or number + 1}": (points["cluster"] == number).to_numpy()
+            for number, name in enumerate(parts.drawn.cluster_names)
+        }
+    features |= {name: points[column].to_numpy(float) for column, name in _MEASURED if column in points}
+    selected = map_actions.flags(len(points), parts.selected)
+    features = {name: values for name, values in features.items() if np.isfinite(values).all()}
+    groups = np.unique(points["triplet_id"], return_inverse=True)[1]
+    return set_apart(selected, features | word_features(texts) | {"number of words": lengths(texts)}, groups=groups)
 
 
 def _tab(parts: MapParts) -> str:

@@ -34,6 +34,7 @@ _MEASURED: Final = {
     "outcome": "Outcome",
     "error": "Rank error (predicted − gold)",
     "gold": "Gold score",
+    "hubness": "Hubness (of how many others among the ten nearest)",
 }
 """Columns that only some maps have."""
 
@@ -179,7 +180,7 @@ def colouring(
         names = [name or f"group {number + 1}" for number, name in enumerate(drawn.cluster_names)]
         colours = [theme.SERIES[number % len(theme.SERIES)] for number in range(len(names))]
         return _categories(title, points["cluster"].to_numpy(), names, colours)
-    if chosen in ("kept", "moved", "margin", "error", "gold"):
+    if chosen in ("kept", "moved", "margin", "error", "gold", "hubness"):
         return _numbers(title, points[chosen].to_numpy(), centre=0.0 if chosen in ("margin", "error") else None)
     if chosen == "outcome":
         return _words(title, points["outcome"], "none", first=("premise", "ok"))

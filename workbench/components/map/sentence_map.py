@@ -18,6 +18,7 @@ from workbench.components.encoder_comparison import encoder_names, scored_name
 from workbench.components.job_progress import job_strip
 from workbench.components.map import map_actions, map_pairs, point_map
 from workbench.components.map.map_actions import MapParts
+from workbench.components.map.map_file import map_file
 from workbench.components.map.map_pairs import Line, TripletLines
 from workbench.components.map.map_rows import map_rows
 from workbench.components.map.point_map import Colouring, choices, colouring
@@ -172,6 +173,16 @@ def _explore(workspace: Workspace, chosen: MapChoice) -> None:
             shown = _filter(map_id, drawn)
         with st.popover("Slices", icon=":material/bookmark:"):
             map_actions.slice_picker(workspace, map_id, drawn, chosen.task)
+        visible = np.flatnonzero(shown)
+        st.download_button(
+            "One file",
+            data=lambda: map_file(drawn, colours, visible, title=chosen.place_names[-1]),
+            file_name="map.html",
+            mime="text/html",
+            icon=":material/download:",
+            key=f"map_file_{map_id}",
+            help="The filtered map as one HTML page that opens without a network.",
+        )
     if VIOLATED in layers:
         shown = shown & map_pairs.violated(drawn)
     triplet_id = state.recall(state.TRIPLET)

@@ -20,6 +20,8 @@ from workbench.maps import TRIPLET_ROLES, MapFiles, long_form, place_columns, ro
 
 _NEIGHBOURS = 10
 _MOST_GUIDED = 20_000
+_MOST_HUBS = 60_000
+"""Most sentences whose neighbours are all looked up, which takes their number squared."""
 
 
 def run_project(context: JobContext[ProjectSpec]) -> None:
@@ -92,12 +94,14 @@ def _add_margins(points: pd.DataFrame, space: np.ndarray) -> None:
 
 
 def _describe(points: pd.DataFrame, spaces: list[np.ndarray], drawings: list[np.ndarray]) -> list[str]:
-    """Add group and neighbours kept, both from the full space; return the names of the groups."""
+    """Add group, hubness and neighbours kept, all from the full space; return the names of the groups."""
     last = spaces[-1]
     points["cluster"] = projection.cluster(last, seed=0)
+    if len(points) <= _MOST_HUBS or len(spaces) > 1:
+        near = neighbours.neighbour_table(last, count=_NEIGHBOURS)
+        points["hubness"] = np.bincount(near.ravel(), minlength=len(points))
     if len(spaces) > 1:
-        tables = [neighbours.neighbour_table(space, count=_NEIGHBOURS) for space in (spaces[0], last)]
-        points["kept"] = neighbours.neighbours_kept(*tables)
+        points["kept"] = neighbours.neighbours_kept(neighbours.neighbour_table(spaces[0], count=_NEIGHBOURS), near)
         points["moved"] = projection.displacement(drawings[0], drawings[-1])
     return projection.distinguishing_words(points["text"].tolist(), points["cluster"].to_numpy())
 
