@@ -207,7 +207,7 @@ class KnownBase:
             return await self._app(scope, receive, send)
         # Compressed, the page could not be read here.
         headers = [(name, value) for name, value in scope["headers"] if name.lower() != b"accept-encoding"]
-        await self._app(scope | {"headers": headers}, receive, answer)
+        await self._app({**scope, "headers": headers}, receive, answer)
 
 
 def application(access: Access) -> st.App:

@@ -22,7 +22,7 @@ ACTIONS: dict[str, Action] = {}
 
 READING = frozenset(
     "attempts curation_notes decision_history encoders generation_cost job jobs list_triplets llms overview "
-    "prompt_sets queue score_intervals scores worst_slices".split()
+    "prompt_sets queue review_gate score_intervals scores worst_slices".split()
 )
 """Actions that change nothing."""
 _OPEN_TO_ANNOTATORS = READING | frozenset(

@@ -48,7 +48,6 @@ def gate(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
         limits, near = astuple(rule), {"uncertain": (*astuple(rule), margin)}
         rows: dict[str, dict[str, Any]] = {
             "waiting": {"decision": "undecided", **near},
-            "accepted": {"decision": "accept"},
             "rejected": {"decision": "reject"},
         }
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -125,7 +125,10 @@ def _bulk_bar(workspace: Workspace, chosen: TripletFilter, total: int, marked: l
 def _decide(workspace: Workspace, action: Any, which: dict[str, Any], number: int) -> None:
     """Decide the named triplets or all of a filter as one step, and take the selection back."""
     with errors_shown():
-        (decide_all if "filter" in which else decide)(workspace, action=action, annotator=state.annotator(), **which)
+        if "filter" in which:
+            decide_all(workspace, action=action, annotator=state.annotator(), **which)
+        else:
+            decide(workspace, action=action, annotator=state.annotator(), **which)
         st.session_state[_VERSION] = _version() + 1
         st.toast(f"{counted(number, 'triplet')}: {action}. Undo reverts it.")
 

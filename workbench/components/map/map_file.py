@@ -1,5 +1,7 @@
 """The map as one HTML file that opens without a network or a server. Beside the canvas, which needs both."""
 
+from typing import Any
+
 import numpy as np
 from plotly.graph_objects import Figure
 
@@ -18,6 +20,7 @@ def map_file(drawn: SentenceMap, colours: Colouring, shown: np.ndarray, *, title
     places, texts = drawn.places[-1], drawn.points["text"]
     figure = Figure()
     named = {index: (name, colour) for name, colour, _, index in colours.entries if index is not None}
+    parts: list[tuple[str, Any, np.ndarray]]
     if colours.is_continuous:
         parts = [("", [colours.palette[index] for index in colours.indices[shown]], shown)]
     else:

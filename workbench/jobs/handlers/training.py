@@ -114,9 +114,14 @@ def run_train(context: JobContext[TrainSpec]) -> None:
     followed = validation(sts_dir, held_out, config.dev_metric)
     dev = DevWatch(context, followed) if followed else None
 
+    untrained_s = 0.0
+
     def untrained(encoder: Any) -> None:
+        nonlocal untrained_s
+        since = perf_counter()
         if followed and not (context.out / BASELINE).exists():
             write_json(context.out / BASELINE, {"name": followed.name, "score": followed(encoder).score})
+        untrained_s = perf_counter() - since
 
     def kept(step: int, folder: Path) -> None:
         register(context, config, folder, step=step)
@@ -137,8 +142,8 @@ def run_train(context: JobContext[TrainSpec]) -> None:
     add_cost(
         context,
         guide_s=0.0,  # present even if nothing was embedded
-        prepare_s=prepared_s + result.guide_s,
-        steps_s=result.seconds - result.guide_s - result.dev_s,
+        prepare_s=prepared_s + result.guide_s + untrained_s,
+        steps_s=result.seconds - result.guide_s - result.dev_s - untrained_s,
         dev_s=result.dev_s,
         dev_scores=dev.scores if dev else 0,
     )
