@@ -83,8 +83,8 @@ def test_every_judge_that_can_be_asked_is_offered(workspace: Workspace) -> None:
 def test_people_get_the_uncertain_triplet_and_the_rest_goes_on(
     draw: Draw, workspace: Workspace, filled: dict[str, str]
 ) -> None:
-    """Of the ok ones number 6 lies on the border of the rule (a = 3), and 7 to 9 inside it."""
-    app = draw("curate", view="Rule")
+    """By a >= 3, b <= 3 and a >= b + 0.1 number 6 of the ok ones lies on the border (a = 3), and 7 to 9 inside it."""
+    app = draw("curate", view="Rule", rule="3,3,0.1")
     assert app.button(key="gate_review").label == "Review 1 uncertain triplet"
     app.button(key="freeze_approved").click().run()
     frozen = workspace.store.snapshots.list()[0]
@@ -104,7 +104,7 @@ def test_people_get_the_uncertain_triplet_and_the_rest_goes_on(
 def test_a_judge_is_set_against_people_and_becomes_the_default(
     draw: Draw, workspace: Workspace, filled: dict[str, str]
 ) -> None:
-    planted(workspace, filled["attempt"], DIGIT, 1.0)  # keeps all ten by the rule
+    planted(workspace, filled["attempt"], DIGIT, 1.0)  # the rule keeps all ten by it
     ids = [f"{filled['attempt']}-{n:02d}" for n in range(6)]
     decide(workspace, triplet_ids=ids[:2], action="accept", annotator="me")
     decide(workspace, triplet_ids=ids[2:], action="reject", annotator="me")

@@ -33,7 +33,7 @@ _HOLD_OUT_HELP = (
 _COLOURS = {KINDS[0]: theme.POSITIVE, KINDS[1]: theme.HARD_NEGATIVE, KINDS[2]: theme.MASKED}
 _LOWEST_SHOWN = 0.2
 _EXAMPLES = 6
-_MOST_PASSES, _MOST_MARKS = 30, 60
+_MOST_PASSES, _MOST_MARKS, _CURVE_POINTS = 30, 60, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +109,13 @@ def schedule_figure(wanted: Wanted) -> theme.Figure:
     steps, warmup = int(wanted.config["steps"]), int(wanted.config["warmup_steps"])
     every, rows = int(wanted.config["eval_every"]), _trained_rows(wanted)
     figure = theme.chart("", x="optimizer step", y="% of the peak learning rate", height=250)
-    corners = [(0, 0.0 if warmup else 100.0), *([(warmup, 100.0)] if warmup else []), (steps, 0.0)]
+    drawn = np.unique(np.linspace(0, steps, _CURVE_POINTS).round().astype(int))
+    share = (drawn - warmup) / max(1, steps - warmup)
+    after = {"linear": 1 - share, "cosine": (1 + np.cos(np.pi * share)) / 2, "constant": np.ones(len(drawn))}
+    rate = np.where(drawn < warmup, drawn / max(1, warmup), after[wanted.config["scheduler"]])
     figure.add_scatter(
-        x=[step for step, _ in corners],
-        y=[share for _, share in corners],
+        x=drawn,
+        y=100 * rate,
         mode="lines",
         name="learning rate",
         line={"color": theme.INK, "width": 2},
