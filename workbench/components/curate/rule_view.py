@@ -19,7 +19,7 @@ from workbench.actions.curation import calibrated_judges, known_calibrations, st
 from workbench.components.curate.curation_settings import STEP, open_list, rule_sliders, save_rule, set_rule
 from workbench.components.curate.freezing import freeze, frozen, gate
 from workbench.components.curate.judges_view import chance_warning
-from workbench.components.elements import count, errors_shown, percent
+from workbench.components.elements import count, errors_shown, percent, plain
 from workbench.components.job_progress import job_strip
 from workbench.components.triplet_card import WRAPPED_ROW, Scope, judge_name, triplet_table
 from workbench.jobs.kinds import JudgeSpec
