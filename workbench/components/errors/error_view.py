@@ -271,6 +271,10 @@ def worst_list(pairs: pd.DataFrame, *, is_area: bool) -> tuple[pd.DataFrame, pd.
     where = "selected above" if is_area else "here; select an area above to see only its pairs"
     st.caption(f"The {count(min(_WORST, len(rows)))} largest errors of {count(len(rows))} pairs {where}.")
     shown = rows.head(_WORST)
+    sentences: dict[str, Any] = {
+        f"sentence{number}": st.column_config.TextColumn(f"Sentence {number}", width=_SENTENCE_PX)
+        for number in (1, 2)
+    }
     event = st.dataframe(
         shown[["error", "sentence1", "sentence2", "gold", "predicted", "subset"]],
         hide_index=True,
@@ -286,10 +290,7 @@ def worst_list(pairs: pd.DataFrame, *, is_area: bool) -> tuple[pd.DataFrame, pd.
             "predicted": st.column_config.NumberColumn("Cosine", format="%.3f", width="small"),
             "subset": "Subset",
         }
-        | {
-            "sentence1": st.column_config.TextColumn("Sentence 1", width=_SENTENCE_PX),
-            "sentence2": st.column_config.TextColumn("Sentence 2", width=_SENTENCE_PX),
-        },
+        | sentences,
     )
     if shown.empty:
         return rows, None
