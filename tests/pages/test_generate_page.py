@@ -14,9 +14,9 @@ from pipeline.records import text_id
 from tests.pages.conftest import Draw, texts
 from tests.pages.filled import TRICKY, finished_job
 from tests.pages.test_pages import assert_healthy
-from workbench.components.generate.form import changed_words, marked
 from workbench.components.generate.generation_runs import MEANINGS
 from workbench.components.generate.lens_view import lens_figure, shown_candidates, token_name
+from workbench.components.generate.preview import changed_words, marked
 from workbench.components.generate.prompt_editor import token_words
 from workbench.jobs.folder import JobFolder
 from workbench.jobs.kinds import kind_of

@@ -11,7 +11,8 @@ from pipeline.records import Side
 from workbench import state, theme
 from workbench.actions.generation import start_lens
 from workbench.components.elements import empty_state, errors_shown, for_chart, plain
-from workbench.components.generate.form import GenerationChoice, cancel_others, chosen_job, short_job, side_switch
+from workbench.components.generate.form import GenerationChoice
+from workbench.components.generate.preview import cancel_others, chosen_job, short_job, side_switch
 from workbench.jobs.folder import JobView
 from workbench.jobs.kinds import LensSpec
 from workbench.workspace import Workspace

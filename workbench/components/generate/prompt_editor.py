@@ -12,7 +12,8 @@ from pipeline.records import InputError, Side
 from workbench import state, theme
 from workbench.actions.generation import count_tokens, save_prompt_set, start_ask
 from workbench.components.elements import counted, empty_state, errors_shown, plain, read_json
-from workbench.components.generate.form import GenerationChoice, cancel_others, chosen_job, short_job
+from workbench.components.generate.form import GenerationChoice
+from workbench.components.generate.preview import cancel_others, chosen_job, short_job
 from workbench.components.job_progress import follow
 from workbench.components.triplet_card import WRAPPED_ROW
 from workbench.jobs.folder import JobView
