@@ -23,7 +23,7 @@ from pipeline.generation.llms.meter import Meter, Usage
 from pipeline.generation.llms.refused_settings import is_named, refusal_text
 from pipeline.generation.llms.registry import LLMEntry
 from pipeline.generation.llms.remote import RemoteLLM
-from pipeline.generation.llms.responses import answer_text, first_choice, usage_of
+from pipeline.generation.llms.responses import answer_text, best_tokens, first_choice, usage_of
 from pipeline.generation.llms.retries import CallError, Calls, Parsed, Patience, plain
 from pipeline.generation.prompts import FewShot
 
@@ -128,11 +128,10 @@ class RemoteDigitJudge:
 def digit_in(answer: Any) -> Parsed:
     """Read the expected digit of the first token, or None where the answer holds no log-probabilities of digits."""
     found = plain(answer)
-    logs = first_choice(found).get("logprobs")
     shares: dict[float, float] = {}
-    for token, log_p in _top(logs) if isinstance(logs, dict) else []:
-        digit = _DIGITS.get(str(token).strip())
-        if digit is not None and isinstance(log_p, int | float) and log_p <= 1e-6:
+    for token, log_p in best_tokens(first_choice(found)):
+        digit = _DIGITS.get(token.strip())
+        if digit is not None:
             shares[digit] = shares.get(digit, 0.0) + math.exp(log_p)
     mass = sum(shares.values())
     value = sum(digit * share for digit, share in shares.items()) / mass if mass >= _LEAST_MASS else None
@@ -143,14 +142,3 @@ def number_in(answer: Any) -> Parsed:
     """Read the number of an answer, in JSON or in words; None where there is none in 0..5, or several."""
     found = plain(answer)
     return Parsed(number_in_words(answer_text(first_choice(found))), *usage_of(found))
-
-
-def _top(logs: dict[str, Any]) -> list[tuple[Any, Any]]:
-    """Best tokens of the first position, in the form of a chat or of a completion."""
-    content, top = logs.get("content"), logs.get("top_logprobs")
-    if isinstance(content, list) and content and isinstance(content[0], dict):
-        listed = content[0].get("top_logprobs") or []
-        return [(one.get("token"), one.get("logprob")) for one in listed if isinstance(one, dict)]
-    if isinstance(top, list) and top and isinstance(top[0], dict):
-        return list(top[0].items())
-    return []

@@ -28,20 +28,22 @@ PRESETS: Final[dict[str, Preset]] = {
     "vllm": Preset(
         "vLLM",
         "http://127.0.0.1:8000/v1",
-        "Completions and chat. Log-probabilities of prompts rerank whole replies.",
+        "Completions and chat. Log-probabilities of prompts rerank whole replies; the contrast token by token has "
+        "exact scores of the opposite side (logprob_token_ids).",
         {"concurrency": 32},
     ),
     "sglang": Preset(
         "SGLang",
         "http://127.0.0.1:30000/v1",
-        "Completions and chat. Log-probabilities of prompts rerank whole replies where they agree with themselves.",
+        "Completions and chat. Log-probabilities of prompts rerank whole replies where they agree with themselves; "
+        "the contrast token by token has exact scores of the opposite side (token_ids_logprob).",
         {"concurrency": 32},
     ),
     "llama.cpp": Preset(
         "llama.cpp server",
         "http://127.0.0.1:8080/v1",
         "llama-server: completions and chat with the template of the file (start it with --jinja). No "
-        "log-probabilities of prompts.",
+        "log-probabilities of prompts; the contrast token by token chooses among its best 20 tokens.",
         {"concurrency": 4},
     ),
     "ollama": Preset(

@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 from pipeline.generation.clean_up import thinks_aloud
 from pipeline.generation.llms.retries import ErrorBodyError, MalformedError, Parsed, plain
 
+_ROUNDING_NATS = 1e-6
+"""By how much a server's log-probability of a certain token may lie above 0."""
+
 
 class Written(NamedTuple):
     """A reply as it came."""
@@ -104,9 +107,7 @@ def echoed_log_p(answer: Any, prompt: str, reply: str) -> Parsed:
         for token, value, start in zip(tokens, values, offsets, strict=True)
         if len(prompt) < start + len(str(token)) and start < len(prompt) + len(reply)
     ]
-    is_known = bool(inside) and all(
-        isinstance(value, int | float) and math.isfinite(value) and value <= 1e-6 for value in inside
-    )
+    is_known = bool(inside) and all(_is_log_p(value) and math.isfinite(value) for value in inside)
     return Parsed(float(sum(inside)) if is_known else None, prompt_tokens, reply_tokens)
 
 
@@ -121,6 +122,34 @@ def written_log_p(answer: Any) -> Parsed:
     if not isinstance(text, str):
         raise MalformedError("no text in it")
     return Parsed((text, values if is_known else None), *usage_of(found))
+
+
+def best_tokens(choice: dict[str, Any]) -> list[tuple[str, float]]:
+    """Return the first token's best alternatives with their log-probabilities in nats, the best first; or none.
+
+    Completions hold {text: log p} (OpenAI, vLLM, llama-cpp-python), chats and llama.cpp's own server objects.
+    """
+    logs = choice.get("logprobs")
+    logs = logs if isinstance(logs, dict) else {}
+    objects, lists = _first(logs.get("content")).get("top_logprobs"), _first(logs.get("top_logprobs"))
+    listed: list[tuple[Any, Any]] = list(lists.items())
+    if isinstance(objects, list):
+        listed = [(_token_text(one), one.get("logprob")) for one in objects if isinstance(one, dict)]
+    known = [(text, float(log_p)) for text, log_p in listed if isinstance(text, str) and _is_log_p(log_p)]
+    return sorted(known, key=lambda one: -one[1])
+
+
+def _token_text(token: dict[str, Any]) -> Any:
+    """Return what a token spells. Part of a character, for llama.cpp no text but bytes, is U+FFFD."""
+    return token.get("token") or ("\ufffd" if token.get("bytes") else token.get("token"))
+
+
+def _first(places: Any) -> dict[str, Any]:
+    return places[0] if isinstance(places, list) and places and isinstance(places[0], dict) else {}
+
+
+def _is_log_p(value: Any) -> bool:
+    return isinstance(value, int | float) and value <= _ROUNDING_NATS
 
 
 def first_choice(found: dict[str, Any]) -> dict[str, Any]:

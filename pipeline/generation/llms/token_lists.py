@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.generation.clean_up import is_template_token
 from pipeline.generation.contrast import MOST_DAMPED, TokenChoice, pick
-from pipeline.generation.llms.responses import first_choice, usage_of
+from pipeline.generation.llms.responses import best_tokens, first_choice, usage_of
 from pipeline.generation.llms.retries import MalformedError, Parsed, plain
 
 LISTED: Final = 20
@@ -77,18 +77,16 @@ def _z(own: float, opposite: float, how: TokenChoice) -> float:
 def token_list(answer: Any) -> Parsed:
     """Read the best next tokens of a completion of one token, the best first; MalformedError where it has none.
 
-    A server that ends the reply at once, and so lists nothing, has shown one token: the end, written as nothing.
+    A server that ends the reply at once and lists nothing has shown one token: the end, written as nothing.
     """
     found = plain(answer)
     choice = first_choice(found)
-    if choice.get("finish_reason") == "stop" and not choice.get("text"):
-        return Parsed([("", 0.0)], *usage_of(found))
-    logs = choice.get("logprobs")
-    lists = logs.get("top_logprobs") if isinstance(logs, dict) else None
-    listed = lists[0] if isinstance(lists, list) and lists else None
-    if not isinstance(listed, dict) or not all(isinstance(value, int | float) for value in listed.values()):
+    listed = best_tokens(choice)[:LISTED]
+    if not listed and choice.get("finish_reason") == "stop" and not choice.get("text"):
+        listed = [("", 0.0)]
+    if not listed:
         raise MalformedError("no log-probabilities of the best tokens in it")
-    return Parsed(sorted(listed.items(), key=lambda one: -one[1])[:LISTED], *usage_of(found))
+    return Parsed(listed, *usage_of(found))
 
 
 def _is_text(text: str) -> bool:

@@ -18,13 +18,13 @@ from pipeline.generation.llms.retries import Patience
 from pipeline.generation.outcomes import classify
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import InputError, Outcome, Side, Stopped
-from tests.servers.scripted_server import Answer, Script, chat, completion, serving
+from tests.servers.gpt5_server import OTHER_SIDE, SENTENCE, chat_only, gpt5
+from tests.servers.scripted_server import Answer, chat, completion, serving
 
 QUICK = Patience(attempts=3, first_wait_s=0.01, longest_wait_s=0.05)
-S = "Mountains are far away from here."
+S = SENTENCE
 PREMISE = "The hills are close by."
 PROMPTS = prompt_set("default")
-ABSENT = Answer(404, {"error": {"message": "Invalid URL (POST /v1/completions)", "type": "invalid_request_error"}})
 
 
 def entry(server, **settings) -> LLMEntry:
@@ -40,47 +40,12 @@ def replies(found: LLMEntry, **settings):
         llm.close()
 
 
-def chat_only(script: Script) -> Script:
-    return lambda number, asked: script(number, asked) if asked["path"].endswith("/chat/completions") else ABSENT
-
-
-def gpt5(_number: int, asked: dict) -> Answer:
-    """Refuses what the models with reasoning refuse, in their words; thinks with every effort but minimal."""
-
-    def refused(message: str, param: str, code: str) -> Answer:
-        error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
-        return Answer(400, {"error": error})
-
-    if "max_tokens" in asked:
-        words = (
-            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' "
-            "instead."
-        )
-        return refused(words, "max_tokens", "unsupported_parameter")
-    for name in ("temperature", "top_p"):
-        if asked.get(name, 1) != 1:
-            words = f"Unsupported value: '{name}' does not support {asked[name]} with this model. Only the default (1) value is supported."  # noqa: E501
-            return refused(words, name, "unsupported_value")
-    if "chat_template_kwargs" in asked:
-        return refused("Unrecognized request argument supplied: chat_template_kwargs", None, None)
-    effort = asked.get("reasoning_effort", "medium")
-    if effort == "none":
-        words = "Unsupported value: 'reasoning_effort' does not support 'none' with this model. Supported values are: 'minimal', 'low', 'medium', and 'high'."  # noqa: E501
-        return refused(words, "reasoning_effort", "unsupported_value")
-    thought = 0 if effort == "minimal" else 64
-    is_cut = asked["max_completion_tokens"] <= thought
-    body = chat("" if is_cut else S).body
-    body["choices"][0]["finish_reason"] = "length" if is_cut else "stop"
-    body["usage"]["completion_tokens_details"] = {"reasoning_tokens": min(thought, asked["max_completion_tokens"])}
-    return Answer(body=body)
-
-
 def test_a_model_like_gpt_5_is_added_and_used() -> None:
     with serving(chat_only(gpt5)) as server:
         found = check(entry(server, form="chat")).entry
         before = len(server.calls)
-        assert {reply.raw for reply in replies(found, temperature=0.7, top_p=0.9)} == {S}
-        assert RemoteDigitJudge(found, judge_id="digit:far", patience=QUICK).scores([("a", "b")]).shape == (1,)
+        assert {reply.raw for reply in replies(found, temperature=0.7, top_p=0.9)} == {S, OTHER_SIDE}
+        assert RemoteDigitJudge(found, judge_id="digit:far", patience=QUICK).scores([("a", "b")]) == [4.0]
     assert (found.length_field, found.api, found.speaks) == ("max_completion_tokens", "chat", "chat")
     assert found.left_out == ("temperature",) or set(found.left_out) == {"temperature", "top_p"}
     assert json.loads(found.thinking) == {"reasoning_effort": "minimal"} and not found.reasons

@@ -1,35 +1,26 @@
 """The contrast from two lists of best tokens against the full contrast: by arithmetic, and over a real server."""
 
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from benchmarks.token_lists import CONFIG, shares, two_servers
 from pipeline.config import GenerationConfig
 from pipeline.generation.contrast import TokenChoice
-from pipeline.generation.llms import remote, token_lists
 from pipeline.generation.llms.check import check
 from pipeline.generation.llms.costs import expected_usage
 from pipeline.generation.llms.registry import LLMEntry
 from pipeline.generation.llms.remote import RemoteLLM
-from pipeline.generation.llms.retries import Patience
-from pipeline.generation.llms.token_lists import LISTED, Chosen, TokenList, chosen_from
+from pipeline.generation.llms.retries import MalformedError, Patience
+from pipeline.generation.llms.token_lists import LISTED, chosen_from, token_list
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.token_choice import choose
 from pipeline.generation.triplets import generate
 from pipeline.records import Contrast, InputError, Premise
-from pipeline.weights import embedded_gguf
 from tests.servers.scripted_server import Answer, completion, serving
 
-VOCABULARY = 49_152
 QUICK = Patience(attempts=3, first_wait_s=0.01, longest_wait_s=0.05)
 
 
@@ -76,71 +67,37 @@ def test_what_lists_lack_is_counted_as_short() -> None:
         assert found is not None and found.ends
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        *(sys.executable, "-m", "llama_cpp.server", "--model", str(embedded_gguf()), "--model_alias", "smollm2"),
-        *("--port", str(port), "--n_ctx", "512", "--logits_all", "true", "--n_threads", "1", "--verbose", "false"),
-    ]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
-    url = f"http://127.0.0.1:{port}/v1"
-    try:
-        for _ in range(600):
-            assert process.poll() is None, "the server died"
-            try:
-                urllib.request.urlopen(f"{url}/models", timeout=1)
-                break
-            except OSError:
-                time.sleep(0.2)
-        yield url
-    finally:
-        process.kill()
-        process.wait()
+def test_lists_are_read_as_llama_cpps_own_server_writes_them_and_also_where_the_reply_ends() -> None:
+    def listed(token: str, log_p: float, spelled: bytes) -> dict:
+        return {"id": 1, "token": token, "bytes": list(spelled), "logprob": log_p}
+
+    best = [listed(" dog", -0.4, b" dog"), listed("", -1.5, b"\xf0\x9f"), listed("", -2.0, b"")]
+    logs = {"content": [best[0] | {"top_logprobs": best[::-1]}]}
+    found = token_list(completion(" dog", logprobs=logs).body).value
+    assert found == [(" dog", -0.4), ("\ufffd", -1.5), ("", -2.0)]
+    lists = {"tokens": [""], "top_logprobs": [{"<|im_end|>": -0.3, " cat": -1.4}]}  # vLLM
+    ending = completion("", logprobs=lists, finish_reason="stop")
+    assert token_list(ending.body).value == [("<|im_end|>", -0.3), (" cat", -1.4)], "the contrast may go on"
+    assert token_list(completion("", finish_reason="stop").body).value == [("", 0.0)]
+    with pytest.raises(MalformedError):
+        token_list(completion("x", logprobs={"content": [{"token": "x", "logprob": -0.1}]}).body)
 
 
 def test_over_a_real_server_it_is_the_full_contrast_wherever_the_plausible_tokens_fit(
-    server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The server lists its whole vocabulary here; the first twenty choose, and the whole rows say what is right.
-
-    Rows of another process would differ in their last digits: llama.cpp rounds by the shape of a batch.
-    """
-    found = check(LLMEntry("far", "remote", server, token_contrast=True, concurrency=1, timeout_s=120.0)).entry
-    assert found.api == "completions"
-    config = GenerationConfig(omega=0.6, max_new_tokens=6, prompt_set="short")
-    how, steps = TokenChoice.of(config), []
-
-    def first_twenty(own: TokenList, opposite: TokenList, *how_and_draw: Any) -> Chosen | None:
-        chosen = chosen_from(own[:LISTED], opposite[:LISTED], *how_and_draw)
-        steps.append((chosen, own, opposite))
-        return chosen
-
-    for module in (remote, token_lists):
-        monkeypatch.setattr(module, "LISTED", VOCABULARY)
-    monkeypatch.setattr(remote, "chosen_from", first_twenty)
+    pytest.importorskip("sse_starlette", reason="needs the packages of tests/requirements.txt")
+    config = replace(CONFIG, max_new_tokens=6)
     premises = [Premise.from_text(text) for text in ("Two dogs bark at a cat.", "The shop is closed today.")]
-    with closing(RemoteLLM(found)) as far:
+    with two_servers(config) as far:
+        assert far.entry.api == "completions"
         made = list(generate(premises, config, far))
     assert {item.contrast for item in made} == {Contrast.TOKEN_TOP20}
-    assert len(steps) == far.steps.total() >= 12
-    equal = certain = 0
-    for chosen, own, opposite in steps:
-        assert len(own) > 40_000, "or the rows would not be whole"
-        texts = [text for text, _ in own]
-        known = dict(opposite)
-        rows = [np.array([values], dtype=np.float32) for values in zip(*((p, known[t]) for t, p in own), strict=True)]
-        is_equal = chosen.text == texts[choose(*rows, how)[0]]
-        equal += is_equal
-        certain += not chosen.is_short
-        assert is_equal or chosen.is_short
+    assert len(far.seen) == far.steps.total() >= 12
+    assert all(step.is_equal or step.is_short for step in far.seen if step.is_equal is not None)
     with capsys.disabled():
-        print(f"\ntoken-top20: {equal} of {len(steps)} steps as the full contrast, {certain} with lists long enough")
-    assert certain > 0.9 * len(steps)
+        print(f"\ntoken-top20: {shares(far.seen)}")
+    assert sum(step.is_equal is True and not step.is_short for step in far.seen) > 0.8 * len(far.seen)
 
 
 def test_the_check_refuses_a_server_that_shows_no_list() -> None:
