@@ -6,9 +6,10 @@ from workbench import shell, state
 from workbench.components.generate.form import RUN, generation_form
 from workbench.components.generate.generation_runs import ALL_RUNS, run_view, runs_table
 from workbench.components.generate.lens_view import lens_view
-from workbench.components.generate.llm_registry import LLMS, llm_registry
-from workbench.components.generate.preview import grid_preview
-from workbench.components.generate.prompt_editor import free_prompt, prompt_editor
+from workbench.components.generate.llm_card import LLMS
+from workbench.components.generate.llm_registry import llm_registry
+from workbench.components.generate.preview import free_prompt, grid_preview
+from workbench.components.generate.prompt_editor import prompt_editor
 from workbench.components.generate.scratch_view import PREMISES, scratch_view
 from workbench.components.imports import welcome
 

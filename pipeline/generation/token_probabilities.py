@@ -1,6 +1,8 @@
 """Next-token log-probabilities after a prompt and its growing reply."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +12,7 @@ from pipeline.generation.contrast import TokenChoice, pick
 from pipeline.generation.engines.engine import PREFIXES, Engine, Piece
 from pipeline.generation.llms.gguf import GgufLLM
 from pipeline.generation.llms.protocol import LLM, Given, TokenLLM, log_softmax
+from pipeline.generation.prompts import FewShot
 from pipeline.records import InputError
 
 
@@ -80,6 +83,34 @@ def token_llm(llm: LLM) -> TokenLLM:
             f"{llm.name} is a server, which shows no token probabilities: choose an LLM that runs on this machine."
         )
     return llm
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPrompt:
+    """A prompt as an LLM reads it."""
+
+    shared: str
+    """What all questions share."""
+    own: str
+    counts: tuple[int, int] | None
+    """Tokens of both parts; None for a server, which cuts its texts itself."""
+    pieces: list[str] | None
+    """What each token adds to the text."""
+
+
+def prompt_as_read(llm: LLM, asked: FewShot, question: str) -> ReadPrompt:
+    """Return a prompt in the form in which this LLM is asked, special tokens included."""
+    from pipeline.generation.llms.remote import RemoteLLM
+
+    if isinstance(llm, RemoteLLM):
+        return ReadPrompt(*llm.shown(asked, question), None, None)
+    model = token_llm(llm)
+    before, after = model.form.shared(asked), model.form.own(asked, question)
+    tokens = [*before, *after]
+    # A token alone may lose its blank, or be part of a character.
+    texts = [model.detokenize(tokens[:end], marked=True) for end in range(len(tokens) + 1)]
+    pieces = [longer[len(shorter) :] for shorter, longer in pairwise(texts)]
+    return ReadPrompt(*model.form.texts(asked, question), (len(before), len(after)), pieces)
 
 
 def open_reader(llm: LLM, prompt: Given, *, row: int = 0) -> Reader:

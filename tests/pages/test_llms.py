@@ -83,7 +83,9 @@ def facts(app: AppTest, name: str) -> dict:
 def test_a_gguf_file(app: AppTest, workspace: Workspace) -> None:
     app = added(app, workspace, "packaged", path=str(embedded_gguf()))
     found = facts(app, "packaged")
-    assert (found["contrast"], found["context"], found["state"]) == ("token by token", 1024, "ok")
+    assert (found["contrast"], found["form"], found["state"]) == ("token by token", "turns of a chat", "ok")
+    app.selectbox(key="llms_check_name").set_value("packaged").run()
+    assert r"Context:] 1\,024 tokens" in texts(app) and "Price:] nothing" in texts(app)
     rows = generated(app, workspace, "packaged")
     assert {(row["contrast"], row["omega"]) for row in rows} == {("token", 0.6)}
     assert all(row["positive_raw"].strip() for row in rows)
@@ -135,7 +137,6 @@ def test_a_scripted_server_that_limits_fails_stalls_babbles_and_hangs_up(app: Ap
 
     with serving(script) as server:
         app.segmented_control(key="llms_where").set_value("Server").run()
-        app.toggle(key="llms_more").set_value(True).run()
         app.number_input(key="llms_timeout_s").set_value(1)
         app = added(app, workspace, "far", url=server.url, model="m")
         assert facts(app, "far")["contrast"] == "none: plain replies"

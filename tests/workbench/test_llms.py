@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from pipeline.generation.llms.registry import EMBEDDED, LLMEntry
 from pipeline.records import InputError
 from pipeline.studies.run import tiny_t5
 from pipeline.weights import GGUF_SHA256, embedded_gguf
+from tests.servers.gpt5_server import chat_only, gpt5
+from tests.servers.scripted_server import serving
 from workbench.actions import ACTIONS
 from workbench.workspace import Workspace, rebuild
 
@@ -106,6 +109,20 @@ def test_the_command_line_adds_lists_and_checks(tmp_path, workbench):
     assert json.loads((tmp_path / "found.json").read_text())["entry"]["name"] == "small"
     assert "small" in run("list").stdout
     assert run("check", "absent").returncode == 2
+
+
+def test_a_server_that_refuses_usual_settings_is_added_and_writes_on_the_command_line(tmp_path, workbench):
+    premises, found = tmp_path / "premises.txt", tmp_path / "found.json"
+    premises.write_text("The hills are close by.\nWe walk in the valley.\n")
+    with serving(chat_only(gpt5)) as server:
+        prices = ("--price-in", "1.25", "--price-out", "10")
+        added = workbench("llms", "add", "far", "--url", server.url, "--form", "chat", *prices, COLUMNS="200")
+        assert added.returncode == 0, added.stderr
+        assert "The server refuses temperature" in added.stdout and "reasoning_effort" in added.stdout
+        made = workbench("generate", "--premises", premises, "--llm", "far", "--json", found, COLUMNS="200")
+        assert made.returncode == 0, made.stderr
+    assert re.search(r"About 4 calls: [\d,]+ prompt and [\d,]+ reply tokens, 0\.00 money", made.stdout)
+    assert json.loads(found.read_text())["outcomes"] == {"positive ok": 2, "hard negative ok": 2}
 
 
 def test_an_entry_refuses_what_cannot_be_meant_and_survives_json():

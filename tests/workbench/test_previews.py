@@ -18,6 +18,8 @@ def test_tokens_are_counted_once_and_a_failed_count_is_not_tried_again_at_every_
         assert workspace.wait(job_id, timeout_s=60).state == state
         assert ACTIONS["count_tokens"](workspace, **asked)["job_id"] == job_id
     assert len(workspace.jobs.list()) == 2
+    other = ACTIONS["count_tokens"](workspace, **asked, form="chat")["job_id"]
+    assert other != job_id and workspace.jobs.get(other).spec.llm.form == "chat"
 
 
 def test_settings_and_prompts_are_part_of_what_is_looked_at(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):

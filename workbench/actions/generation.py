@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.config import NOT_SENT, GenerationConfig, from_fields, plain
 from pipeline.generation.llms.costs import expected_usage
 from pipeline.generation.llms.meter import Usage
-from pipeline.generation.llms.registry import LLMEntry
+from pipeline.generation.llms.registry import FormChoice, LLMEntry
 from pipeline.generation.prompts import PromptSet
 from pipeline.records import InputError, Outcome, Side
 from workbench.actions.call import Answer, action
@@ -184,13 +184,19 @@ def start_ask(workspace: Workspace, *, prompt: str, config: Annotated[dict[str, 
 
 
 @action
-def count_tokens(workspace: Workspace, *, llm: str, prompts: dict[str, Any], premise: str, side: str) -> Answer:
+def count_tokens(
+    workspace: Workspace, *, llm: str, prompts: dict[str, Any], premise: str, side: str, form: FormChoice = "auto"
+) -> Answer:
     """Queue both prompts of a premise as an LLM reads them, or return a count made before, even a failed one.
 
-    Pages ask for counts on every redraw: a count that failed must not be repeated each time.
+    form: auto for the LLM's own, completion or chat to see the other. Pages ask for counts on every redraw: a count
+    that failed must not be repeated each time.
     """
     given = PromptSet.from_json({"version": 0} | prompts)
-    spec = TokensSpec(resolve_llm(workspace, llm), given, premise, _side(side))
+    entry = resolve_llm(workspace, llm)
+    if form != "auto":
+        entry = replace(entry, form=form, api="chat" if form == "chat" else entry.api)
+    spec = TokensSpec(entry, given, premise, _side(side))
     return started_once(workspace, spec, "Token count", usable=USABLE | {"failed"})
 
 

@@ -129,6 +129,11 @@ def followed(call: Call, started: dict[str, Any], options: argparse.Namespace) -
     watch(call, started["job_id"], label="Checking")
     [found] = [llm for llm in call("llms")["llms"] if llm["entry"]["name"] == started["name"]]
     print_llms([found])
+    entry = found["entry"]
+    if entry["left_out"]:
+        print_line(f"The server refuses {', '.join(entry['left_out'])}: its own defaults are used.")
+    if entry["thinking"]:
+        print_line(f"Thinks as little as it can by {entry['thinking']}.")
     print_line(f"Sample reply: {found['sample']}")
     write_json(options.json, found)
 

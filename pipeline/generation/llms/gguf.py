@@ -69,9 +69,12 @@ class GgufLLM:
         """Return the tokens of a text; special tokens written in it stay plain text unless they are marked so."""
         return self.llama.tokenize(text, marked=marked) if marked else self.llama.tokenize(text)
 
-    def detokenize(self, tokens: Sequence[int]) -> str:
-        """Return the text of tokens; bytes of a cut character become U+FFFD. The tags of a thought are kept."""
-        return self.llama.detokenize(tokens, marked=True) if self.form.thinks else self.llama.detokenize(tokens)
+    def detokenize(self, tokens: Sequence[int], *, marked: bool = False) -> str:
+        """Return the text of tokens; bytes of a cut character become U+FFFD.
+
+        The tags of a thought are kept. marked: special tokens as well.
+        """
+        return self.llama.detokenize(tokens, marked=marked or self.form.thinks)
 
     def prompt_tokens(self, asked: FewShot, question: str) -> list[int]:
         """Return the tokens of a whole prompt."""

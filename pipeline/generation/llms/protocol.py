@@ -110,8 +110,8 @@ class TokenLLM(Protocol):
         """Return the tokens of a text, without any that start or end a sequence; see forms.Spelling."""
         ...
 
-    def detokenize(self, tokens: Sequence[int]) -> str:
-        """Return the text of tokens."""
+    def detokenize(self, tokens: Sequence[int], *, marked: bool = False) -> str:
+        """Return the text of tokens; marked: special tokens are kept."""
         ...
 
     def prompt_tokens(self, asked: FewShot, question: str) -> list[int]:

@@ -153,9 +153,9 @@ class TorchLLM(ABC):
         """Return the tokens of a text, without any that start or end a sequence; see forms.Spelling."""
         return tokens_of(self.tokenizer, text, marked=marked)
 
-    def detokenize(self, tokens: Sequence[int]) -> str:
-        """Return the text of tokens; the tags of a thought are kept."""
-        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=not self.form.thinks))
+    def detokenize(self, tokens: Sequence[int], *, marked: bool = False) -> str:
+        """Return the text of tokens; the tags of a thought are kept. marked: special tokens as well."""
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=not (marked or self.form.thinks)))
 
     def prompt_tokens(self, asked: FewShot, question: str) -> list[int]:
         """Return the tokens of a whole prompt."""

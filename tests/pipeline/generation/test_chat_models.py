@@ -31,6 +31,7 @@ from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.prompts import FewShot
 from pipeline.generation.reply_limit import ReplyLimit
 from pipeline.generation.text_key import text_key
+from pipeline.generation.token_probabilities import prompt_as_read
 from pipeline.generation.triplets import generate
 from pipeline.generation.written_premises import write_premises
 from pipeline.records import Contrast, InputError, Outcome, Premise, Side
@@ -162,6 +163,20 @@ def test_auto_takes_the_chat_form_by_name_and_the_key_holds_the_rendered_prompts
     with pytest.raises(InputError, match="no chat template"):
         form_for(nothing, None)
     assert form_of(replace(nothing, form="auto")) == "completion"
+
+
+@pytest.mark.parametrize("form", ["chat", "completion"])
+def test_a_prompt_is_shown_in_both_forms_as_it_is_read_token_for_token(
+    entries: dict[str, LLMEntry], form: str
+) -> None:
+    asked, question = prompt_set("default").positive.few_shot, "Two dogs bark."
+    for entry in entries.values():
+        with closing(open_llm(replace(entry, form=form), threads=1)) as llm:  # type: ignore[arg-type]
+            found = prompt_as_read(llm, asked, question)
+            assert found.counts is not None and found.pieces is not None
+            assert sum(found.counts) == len(found.pieces) == len(llm.prompt_tokens(asked, question))
+        assert "".join(found.pieces) == found.shared + found.own
+        assert found.pieces.count("<|im_start|>") == (9 if form == "chat" else 0)
 
 
 class Letters:

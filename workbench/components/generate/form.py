@@ -8,9 +8,11 @@ import streamlit as st
 
 from pipeline.config import BUDGET, SAMPLING, GenerationConfig
 from pipeline.generation.prompts import PromptSet
+from pipeline.records import Contrast
 from workbench import state
 from workbench.actions.generation import generation_cost, start_generate
 from workbench.components.elements import count, counted, duration, errors_shown, plain
+from workbench.components.generate.llm_card import llm_picker
 from workbench.components.settings_form import group_of, settings_form
 from workbench.jobs.folder import JobView
 from workbench.jobs.kinds import GenerateSpec, JobSpec
@@ -22,32 +24,6 @@ RUN: Final = "Run"
 """The view that a start opens."""
 _DEFAULT: Final = GenerationConfig()
 _ROWS: Final = 100
-
-
-def llm_picker(workspace: Workspace, *, key: str) -> tuple[str, RegisteredLLM | None]:
-    """Draw the picker; return the name or path, and the entry of a registered LLM."""
-    known = {llm.entry.name: llm for llm in workspace.store.llms.list() if llm.state == "ok"}
-    name = st.selectbox(
-        "LLM",
-        list(known),
-        accept_new_options=True,
-        key=key,
-        persist_state="session",
-        help="One listed under LLMs, or the path of a GGUF file or of a transformers folder.",
-    )
-    return name or _DEFAULT.llm, known.get(name or "")
-
-
-def llm_choice(workspace: Workspace) -> tuple[str, RegisteredLLM | None]:
-    """Draw the picker of a run, with a note if the chosen LLM allows no contrast token by token."""
-    name, chosen = llm_picker(workspace, key="generate_llm")
-    if chosen is not None and chosen.contrast == "sequence":
-        st.caption("This server returns no token probabilities; with several candidates, ω reranks whole replies.")
-    elif chosen is not None and chosen.contrast == "token-top20":
-        st.caption("ω chooses among the best 20 tokens that the server shows, with two calls for each token.")
-    elif chosen is not None and chosen.contrast == "none":
-        st.caption("This server returns no log-probabilities of prompts: replies are plain and ω has no effect.")
-    return name, chosen
 
 
 def candidate_settings(llm: RegisteredLLM | None, *, temperature: float) -> dict[str, Any]:
@@ -77,6 +53,8 @@ class GenerationChoice:
     corpus_id: str
     config: dict[str, Any]
     prompts: PromptSet
+    has_contrast: bool
+    """Whether omega has an effect."""
 
 
 def generation_form(workspace: Workspace) -> GenerationChoice:
@@ -89,7 +67,7 @@ def generation_form(workspace: Workspace) -> GenerationChoice:
         names={key: f"{corpus.name} ({count(corpus.premises)})" for key, corpus in corpora.items()},
     )
     assert corpus_id is not None, "the page asks for premises first"
-    llm, known = llm_choice(workspace)
+    llm, known = llm_picker(workspace, key="generate_llm")
     prompts = _prompt_set(workspace)
     config = {"llm": llm, "prompt_set": prompts.ref} | _settings(known)
     premises = corpora[corpus_id].premises
@@ -102,14 +80,15 @@ def generation_form(workspace: Workspace) -> GenerationChoice:
             state.select(state.ATTEMPT, made["attempt_id"])
             state.select(state.GENERATE_VIEW, RUN)
             st.rerun()
-    st.caption(estimate(workspace.jobs.of(GenerateSpec), limit))
+    alike = [job for job in workspace.jobs.of(GenerateSpec) if job.spec.config.llm == llm]
+    st.caption(estimate(alike, limit))
     if known is not None and known.entry.kind == "remote":
         with errors_shown():
             cost = generation_cost(workspace, corpus_id=corpus_id, config=config, limit=int(limit))
             tokens = f"{count(cost['prompt_tokens'])} prompt and {count(cost['reply_tokens'])} reply tokens"
             money = f", {cost['money']:.2f} money" if cost["money"] else ""
             st.caption(f"About {count(cost['calls'])} calls: {tokens}{money}.")
-    return GenerationChoice(corpus_id, config, prompts)
+    return GenerationChoice(corpus_id, config, prompts, has_contrast=_has_contrast(known))
 
 
 def _prompt_set(workspace: Workspace) -> PromptSet:
@@ -132,13 +111,18 @@ def _prompt_set(workspace: Workspace) -> PromptSet:
 
 
 def _settings(llm: RegisteredLLM | None) -> dict[str, Any]:
-    base = asdict(_DEFAULT)
-    values = settings_form(GenerationConfig, ["omega", "plausibility"], base, key="generate", columns=1)
+    base, values = asdict(_DEFAULT), {"omega": 0.0}
+    if _has_contrast(llm):
+        values = settings_form(GenerationConfig, ["omega", "plausibility"], base, key="generate", columns=1)
     with st.expander("Sampling and batch"):
         names = group_of(GenerationConfig, SAMPLING)
         values |= settings_form(GenerationConfig, names, base, key="generate", columns=1)
         values |= candidate_settings(llm, temperature=values["temperature"]) | budget_settings(llm)
     return values
+
+
+def _has_contrast(llm: RegisteredLLM | None) -> bool:
+    return llm is None or llm.contrast != Contrast.NONE
 
 
 def estimate(jobs: Sequence[JobView[JobSpec]], limit: int) -> str:

@@ -1,5 +1,7 @@
 """The registry of LLMs on the Generate page: what each can do; adding, checking and removing one."""
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -7,76 +9,73 @@ from pipeline.generation.llms.presets import PRESETS
 from pipeline.generation.llms.registry import EMBEDDED, LOCAL_SETTINGS, SERVER_SETTINGS, LLMEntry
 from workbench.actions.models import add_llm, check_llm, remove_llm
 from workbench.components.elements import ago, errors_shown, plain
+from workbench.components.generate.llm_card import (
+    CONTRAST_WORDS,
+    KIND_WORDS,
+    form_words,
+    llm_card,
+    price_words,
+    weights_words,
+)
 from workbench.components.job_progress import job_strip
 from workbench.components.settings_form import settings_form
 from workbench.jobs.kinds import CheckSpec
 from workbench.store.models import RegisteredLLM
 from workbench.workspace import Workspace
 
-LLMS = "LLMs"
-"""The view of the page with the registry."""
-CONTRAST_WORDS = {
-    "token": "token by token",
-    "token-top20": "token by token, best 20",
-    "sequence": "whole replies, reranked",
-    "none": "none: plain replies",
-}
-KIND_WORDS = {
-    "embedded": "embedded (llama.cpp or torch)",
-    "gguf": "GGUF file (llama.cpp)",
-    "decoder": "decoder (transformers)",
-    "encoder-decoder": "encoder-decoder (transformers)",
-    "remote": "server",
-}
 _HERE, _SERVER, _HUB = "On this machine", "Server", "Hub"
-_FIRST = ("model", "form", "key_variable", "price_in", "price_out")
+_FIRST = ("model", "key_variable")
 """Settings of a server that are shown at once."""
 
 
 def llm_registry(workspace: Workspace) -> None:
-    """Draw the LLMs of this workspace, running checks and the forms."""
+    """Draw the LLMs of this workspace, the card of one, running checks and the form for another."""
     st.subheader("LLMs", anchor=False)
     st.caption(
-        "The contrast needs token probabilities. Models on this machine provide them; a server returns at most the "
-        "log-probabilities of whole replies. Every triplet records which contrast was used."
+        "The contrast needs token probabilities. Models on this machine provide them; a server provides at most its "
+        "best 20 tokens, or the log-probabilities of whole replies. Every triplet records which contrast was used."
     )
-    llm_table(workspace.store.llms.list())
+    llms = workspace.store.llms.list()
+    llm_table(llms)
     job_strip(workspace, CheckSpec, key="llm_check")
-    adding, checking = st.columns([2, 1], gap="large")
-    with adding, st.expander("Add an LLM", icon=":material/add:"):
+    chosen, adding = st.columns([1, 1], gap="large")
+    with chosen:
+        _one(workspace, {llm.entry.name: llm for llm in llms})
+    with adding, st.container(border=True):
+        st.markdown("**Add an LLM**")
         add_form(workspace)
-    with checking, st.expander("Check or remove one", icon=":material/tune:"):
-        _check_or_remove(workspace)
 
 
-def _check_or_remove(workspace: Workspace) -> None:
-    names = [llm.entry.name for llm in workspace.store.llms.list()]
-    name = st.selectbox("LLM", names, key="llms_check_name")
+def _one(workspace: Workspace, llms: dict[str, RegisteredLLM]) -> None:
+    """Draw the card of one LLM with its check and its removal."""
+    name = st.selectbox("LLM", list(llms), key="llms_check_name")
+    llm_card(llms[name])
     with st.container(horizontal=True):
         if st.button("Check again", key="llms_check", icon=":material/refresh:"):
             with errors_shown():
                 check_llm(workspace, name=name)
                 st.rerun()
-        if st.button("Remove", key="llms_remove", icon=":material/delete:", disabled=name == EMBEDDED):
+        words = "Takes it off this list; its files and triplets are kept."
+        is_fixed = name == EMBEDDED
+        if st.button("Remove", key="llms_remove", icon=":material/delete:", disabled=is_fixed, help=words):
             with errors_shown():
                 remove_llm(workspace, name=name)
                 st.rerun()
-    st.caption("Removing an LLM only takes it off this list; its files and triplets are kept.")
 
 
 def llm_table(llms: list[RegisteredLLM]) -> None:
-    """Draw one line per LLM."""
+    """Draw one line per LLM; its card has the rest."""
     table = pd.DataFrame(
         [
             {
                 "name": llm.entry.name,
                 "state": llm.state,
-                "contrast": CONTRAST_WORDS.get(llm.contrast, "unknown"),
-                "tokens_per_s": llm.tokens_per_s,
-                "context": llm.context_length,
-                "form": _form(llm),
                 "kind": KIND_WORDS[llm.entry.kind],
-                "weights": _weights(llm),
+                "form": form_words(llm.entry),
+                "contrast": CONTRAST_WORDS.get(llm.contrast, "unknown"),
+                "price": price_words(llm.entry),
+                "tokens_per_s": llm.tokens_per_s,
+                "weights": weights_words(llm.entry),
                 "checked": ago(llm.checked_at) if llm.checked_at else "not yet",
             }
             for llm in llms
@@ -87,25 +86,15 @@ def llm_table(llms: list[RegisteredLLM]) -> None:
         hide_index=True,
         alt="LLMs of this workspace",
         placeholder="–",
+        column_order=["name", "state", "form", "contrast", "price", "tokens_per_s", "checked"],
         column_config={
             "name": st.column_config.TextColumn("LLM", width=130),
             "state": st.column_config.TextColumn("State", width=60),
-            "contrast": st.column_config.TextColumn("Contrast", width=150),
+            "form": st.column_config.TextColumn("Form", width=180),
+            "contrast": st.column_config.TextColumn("Contrast", width=160),
+            "price": st.column_config.TextColumn("Price", width=240),
             "tokens_per_s": st.column_config.NumberColumn(
                 "Tokens/s", format="%.0f", width=70, help="Reply tokens per second in the check, 8 replies at once."
-            ),
-            "context": st.column_config.NumberColumn(
-                "Context",
-                format="localized",
-                width=70,
-                help="Context window in tokens, for prompt and reply together.",
-            ),
-            "form": st.column_config.TextColumn(
-                "Form", width=80, help="Form of its prompts: one text that it goes on from, or turns of a chat."
-            ),
-            "kind": st.column_config.TextColumn("Kind", width=150),
-            "weights": st.column_config.TextColumn(
-                "Weights or model", help="First 12 digits of the weights' sha256, or the server's name of the model."
             ),
             "checked": "Checked",
         },
@@ -113,11 +102,6 @@ def llm_table(llms: list[RegisteredLLM]) -> None:
     for llm in llms:
         if llm.state == "failed":
             st.caption(plain(f"{llm.entry.name} failed its last check: {llm.message}"))
-        elif llm.entry.left_out:
-            names = ", ".join(llm.entry.left_out)
-            st.caption(plain(f"The server of {llm.entry.name} rejects {names} and uses its own defaults."))
-        if llm.entry.reasons:
-            st.caption(plain(f"{llm.entry.name} thinks before each reply, within the longest thought of the run."))
 
 
 def add_form(workspace: Workspace) -> None:
@@ -127,7 +111,8 @@ def add_form(workspace: Workspace) -> None:
     name = st.text_input("Name", key="llms_name", max_chars=80, placeholder="flan-t5-small")
     path = url = hub = None
     revision = preset = ""
-    declared: tuple[str, ...] = LOCAL_SETTINGS
+    base: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     if where == _HERE:
         path = st.text_input(
             "Path of a GGUF file or of a transformers folder",
@@ -156,10 +141,11 @@ def add_form(workspace: Workspace) -> None:
         )
         if known:
             st.caption(plain(known.about))
-        is_all = st.toggle("All settings of the server", key="llms_more")
-        declared = SERVER_SETTINGS if is_all else _FIRST
-    base = PRESETS[preset].settings if preset else {}
-    values = base | settings_form(LLMEntry, declared, base, key=f"llms_{preset}" if preset else "llms")
+        base = known.settings if known else {}
+        values = base | settings_form(LLMEntry, _FIRST, base, key=_key(preset))
+    rest = [name for name in (SERVER_SETTINGS if where == _SERVER else LOCAL_SETTINGS) if name not in _FIRST]
+    with st.expander("More settings"):
+        values |= settings_form(LLMEntry, rest, base, key=_key(preset))
     settings = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
     if st.button("Check and add", type="primary", key="llms_add", icon=":material/add:"):
         with errors_shown():
@@ -176,17 +162,10 @@ def add_form(workspace: Workspace) -> None:
             st.rerun()
 
 
+def _key(preset: str) -> str:
+    """Return the beginning of the widgets' keys: another preset starts from its own values."""
+    return f"llms_{preset}" if preset else "llms"
+
+
 def _preset_words(name: str) -> str:
     return PRESETS[name].title if name else "any other"
-
-
-def _form(llm: RegisteredLLM) -> str:
-    entry = llm.entry
-    return entry.form if entry.form != "auto" else entry.speaks or "completion"
-
-
-def _weights(llm: RegisteredLLM) -> str:
-    if llm.entry.kind == "remote":
-        return plain(llm.entry.model)
-    digest = llm.entry.digest.removeprefix("sha256:")
-    return digest[:12] if digest else ("shipped" if llm.entry.name == EMBEDDED else "")

@@ -1,6 +1,6 @@
-"""The preview: a few premises at several values of omega.
+"""The preview of a few premises at several values of omega, and the free prompt.
 
-Below it stands what it shares with the contrast lens and the free prompt: short jobs whose result only the page shows.
+Both are short jobs whose result only the page shows, as is the contrast lens, which shares what stands at the end.
 """
 
 from collections.abc import Callable
@@ -13,16 +13,17 @@ import streamlit as st
 
 from pipeline.records import Outcome, Side
 from workbench import state, theme
-from workbench.actions.generation import PREVIEW_OMEGAS, PREVIEW_PREMISES, start_grid
+from workbench.actions.generation import PREVIEW_OMEGAS, PREVIEW_PREMISES, start_ask, start_grid
 from workbench.actions.jobs import cancel
 from workbench.components.elements import counted, empty_state, errors_shown, plain, press, read_json
 from workbench.components.generate.form import GenerationChoice
 from workbench.components.job_progress import follow, is_live, job_card, show_engine
 from workbench.jobs.folder import JobView, S
-from workbench.jobs.kinds import GridSpec, JobSpec
+from workbench.jobs.kinds import AskSpec, GridSpec, JobSpec
 from workbench.workspace import Workspace
 
 _OMEGAS: Final = tuple(round(0.05 * step, 2) for step in range(20))
+_EXAMPLE: Final = "Sentence: Two kids are playing chess in the park.\nThe same in other words:"
 _COLOURS: Final = {Side.POSITIVE: "green", Side.HARD_NEGATIVE: "orange"}
 
 
@@ -105,6 +106,9 @@ def _choices(workspace: Workspace, choice: GenerationChoice) -> tuple[list[str],
     label, key = f"First premise (of {total:,})", f"preview_from_{choice.corpus_id}"
     first = left.number_input(label, 1, max(1, total), 1, PREVIEW_PREMISES, key=key)
     rows: pd.DataFrame = workspace.store.premises.page(choice.corpus_id, int(first) - 2, PREVIEW_PREMISES)
+    if not choice.has_contrast:
+        right.caption("One column: this LLM allows no contrast.")
+        return rows["text"].tolist(), [0.0]
     omega = choice.config["omega"]
     start = sorted({0.0, omega, *(value for value in (0.3, 0.6, 0.9) if value != omega)})[:PREVIEW_OMEGAS]
     omegas = right.multiselect(
@@ -135,6 +139,49 @@ def marked(text: str, base: str, *, colour: str) -> str:
 
 def _bare(word: str) -> str:
     return word.casefold().strip(".,;:!?\"'“”‘’()[]") or word
+
+
+def free_prompt(workspace: Workspace, choice: GenerationChoice) -> None:
+    """Draw the box, the start and the answer as it grows."""
+    prompt = st.text_area(
+        "Prompt",
+        _EXAMPLE,
+        height=180,
+        key="free_prompt",
+        help="Sent to the LLM without examples or clean-up: as the text to go on from, or in chat form as one turn.",
+    )
+    left, right = st.columns(2, vertical_alignment="bottom")
+    limit = left.number_input("Longest answer (tokens)", 1, 512, 64, key="free_prompt_tokens")
+    config = choice.config
+    if right.button("Ask", type="primary", icon=":material/send:", width="stretch", key="free_prompt_ask"):
+        with errors_shown():
+            started = start_ask(workspace, prompt=prompt, config=config | {"max_new_tokens": int(limit)})
+            cancel_others(workspace, AskSpec, started["job_id"])
+            state.remember(state.ASKED, started["job_id"])
+    st.caption(f"Uses the LLM and sampling settings on the left (temperature {config['temperature']:g}).")
+    job = chosen_job(workspace, state.ASKED, AskSpec)
+    if job is None:
+        empty_state(
+            "Nothing asked yet",
+            hint="Try how an LLM continues a text before you design a prompt set for it.",
+            icon=":material/forum:",
+        )
+        return
+    spec = job.spec
+
+    def show(answer: dict[str, Any], live: bool) -> None:
+        with st.container(border=True):
+            st.caption(plain(f"{spec.llm.name} continues: … {spec.prompt[-80:]}"))
+            st.code(answer["text"] or " ", language=None, wrap_lines=True)
+            st.caption(_answer_words(answer, live=live))
+
+    short_job(workspace, job, file="answer.json", show=show)
+
+
+def _answer_words(answer: dict[str, Any], *, live: bool) -> str:
+    ended = "writing …" if live else "ended by the LLM" if answer["ended"] else "cut at the limit"
+    asked = f"Prompt {counted(answer['prompt_tokens'], 'token')} · answer" if answer["prompt_tokens"] else "Answer"
+    return f"{asked} {counted(answer['tokens'], 'token')} in {answer['seconds']:.1f} s · {ended}"
 
 
 def chosen_job(workspace: Workspace, name: str, kind: type[S]) -> JobView[S] | None:

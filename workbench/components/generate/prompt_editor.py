@@ -1,4 +1,4 @@
-"""The prompt editor, with the text exactly as the LLM reads it, and the free prompt."""
+"""The prompt editor, with the text exactly as the LLM reads it."""
 
 from dataclasses import fields, replace
 from typing import Any, Final
@@ -6,18 +6,17 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
+from pipeline.generation.llms.registry import FormChoice
 from pipeline.generation.prompt_sets import PROMPT_SETS
 from pipeline.generation.prompts import CleanUp, PromptSet, SidePrompt
 from pipeline.records import InputError, Side
 from workbench import state, theme
-from workbench.actions.generation import count_tokens, save_prompt_set, start_ask
-from workbench.components.elements import counted, empty_state, errors_shown, plain, read_json
+from workbench.actions.generation import count_tokens, save_prompt_set
+from workbench.components.elements import errors_shown, plain, read_json
 from workbench.components.generate.form import GenerationChoice
-from workbench.components.generate.preview import cancel_others, chosen_job, short_job
 from workbench.components.job_progress import follow
 from workbench.components.triplet_card import WRAPPED_ROW
 from workbench.jobs.folder import JobView
-from workbench.jobs.kinds import AskSpec
 from workbench.workspace import Workspace
 
 Prompts = list[tuple[str, str, str]]
@@ -30,8 +29,13 @@ _CLEAN_UP: Final = {
     "preambles": "announcements before a colon",
     "quotes": "quotes around the whole",
 }
+_FORMS: Final[dict[FormChoice, str]] = {
+    "auto": "as this LLM is asked",
+    "completion": "one text",
+    "chat": "turns of a chat",
+}
+_BORDER: Final = "│"
 _BADGES: Final[dict[Side, theme.BadgeColour]] = {Side.POSITIVE: "green", Side.HARD_NEGATIVE: "orange"}
-_EXAMPLE: Final = "Sentence: Two kids are playing chess in the park.\nThe same in other words:"
 
 
 def prompt_editor(workspace: Workspace, choice: GenerationChoice) -> None:
@@ -187,16 +191,27 @@ def prompt_text(workspace: Workspace, prompts: PromptSet, choice: GenerationChoi
         "Side", list(Side), format_func=lambda side: theme.ROLE_NAMES[side], key="prompt_text_side"
     )
     side = Side(str(chosen))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        form: FormChoice | None = st.segmented_control(
+            "Form",
+            list(_FORMS),
+            default="auto",
+            required=True,
+            format_func=_FORMS.__getitem__,
+            key="prompt_form",
+            label_visibility="collapsed",
+        )
+        by_token = st.toggle("Token by token", key="prompt_tokens", help="A line stands between two tokens.")
     pair = (("Own prompt, l", prompts.own(side)), ("Opposite prompt, l̂", prompts.opposite(side)))
     text = str(premise or "")
     asked: Prompts = [(title, prompt.prefix(), prompt.tail(text)) for title, prompt in pair]
     with errors_shown():
-        llm = choice.config["llm"]
-        job_id = count_tokens(workspace, llm=llm, prompts=prompts.to_json(), premise=text, side=side)["job_id"]
-        _texts(workspace, asked, job_id, reply=choice.config["max_new_tokens"])
+        counting = {"llm": choice.config["llm"], "prompts": prompts.to_json(), "premise": text, "side": side}
+        job_id = count_tokens(workspace, form=form or "auto", **counting)["job_id"]
+        _texts(workspace, asked, job_id, reply=choice.config["max_new_tokens"], by_token=by_token)
 
 
-def _texts(workspace: Workspace, asked: Prompts, job_id: str, *, reply: int) -> None:
+def _texts(workspace: Workspace, asked: Prompts, job_id: str, *, reply: int, by_token: bool) -> None:
     """Draw the prompts: as plain text until the job knows the form in which the LLM reads them."""
 
     def draw(job: JobView) -> None:
@@ -205,7 +220,9 @@ def _texts(workspace: Workspace, asked: Prompts, job_id: str, *, reply: int) -> 
             with column:
                 st.markdown(f"{title} · {token_words(found, place, reply=reply)}")
                 read = found["prompts"][place] if found else {"shared": shared, "own": own}
-                st.code(read["shared"] + read["own"], language=None, wrap_lines=True)
+                pieces = read.get("pieces") if by_token else None
+                shown = _BORDER.join(pieces) if pieces else read["shared"] + read["own"]
+                st.code(shown, language=None, wrap_lines=True)
         if job.state == "failed":
             st.error(plain(job.message), icon=":material/error:")
 
@@ -224,46 +241,3 @@ def token_words(found: dict[str, Any] | None, place: int, *, reply: int) -> str:
     if found["window"] and needed > found["window"]:
         return f"{words}; :red[with a reply of {reply} they do not fit the context window of {found['window']:,}]"
     return words
-
-
-def free_prompt(workspace: Workspace, choice: GenerationChoice) -> None:
-    """Draw the box, the start and the answer as it grows."""
-    prompt = st.text_area(
-        "Prompt",
-        _EXAMPLE,
-        height=180,
-        key="free_prompt",
-        help="Sent to the LLM without examples or clean-up: as the text to go on from, or in chat form as one turn.",
-    )
-    left, right = st.columns(2, vertical_alignment="bottom")
-    limit = left.number_input("Longest answer (tokens)", 1, 512, 64, key="free_prompt_tokens")
-    config = choice.config
-    if right.button("Ask", type="primary", icon=":material/send:", width="stretch", key="free_prompt_ask"):
-        with errors_shown():
-            started = start_ask(workspace, prompt=prompt, config=config | {"max_new_tokens": int(limit)})
-            cancel_others(workspace, AskSpec, started["job_id"])
-            state.remember(state.ASKED, started["job_id"])
-    st.caption(f"Uses the LLM and sampling settings on the left (temperature {config['temperature']:g}).")
-    job = chosen_job(workspace, state.ASKED, AskSpec)
-    if job is None:
-        empty_state(
-            "Nothing asked yet",
-            hint="Try how an LLM continues a text before you design a prompt set for it.",
-            icon=":material/forum:",
-        )
-        return
-    spec = job.spec
-
-    def show(answer: dict[str, Any], live: bool) -> None:
-        with st.container(border=True):
-            st.caption(plain(f"{spec.llm.name} continues: … {spec.prompt[-80:]}"))
-            st.code(answer["text"] or " ", language=None, wrap_lines=True)
-            st.caption(_answer_words(answer, live=live))
-
-    short_job(workspace, job, file="answer.json", show=show)
-
-
-def _answer_words(answer: dict[str, Any], *, live: bool) -> str:
-    ended = "writing …" if live else "ended by the LLM" if answer["ended"] else "cut at the limit"
-    asked = f"Prompt {counted(answer['prompt_tokens'], 'token')} · answer" if answer["prompt_tokens"] else "Answer"
-    return f"{asked} {counted(answer['tokens'], 'token')} in {answer['seconds']:.1f} s · {ended}"

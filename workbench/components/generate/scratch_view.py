@@ -15,8 +15,9 @@ from pipeline.settings import settings_of
 from workbench import state, theme
 from workbench.actions.data import start_write_premises
 from workbench.components.elements import count, counted, empty_state, errors_shown, percent, plain
-from workbench.components.generate.form import budget_settings, estimate, llm_picker
+from workbench.components.generate.form import budget_settings, estimate
 from workbench.components.generate.generation_runs import outcome_pills
+from workbench.components.generate.llm_card import llm_picker
 from workbench.components.job_progress import follow, is_live, job_card, show_charges
 from workbench.components.settings_form import group_of, settings_form
 from workbench.jobs.folder import JobView

@@ -13,7 +13,7 @@ from pipeline.generation.llms import check, loading, registry
 from pipeline.generation.llms.protocol import LLM
 from pipeline.generation.llms.remote import RemoteLLM
 from pipeline.generation.prompts import FewShot, one_line
-from pipeline.generation.token_probabilities import answer, open_reader, token_llm
+from pipeline.generation.token_probabilities import answer, open_reader, prompt_as_read, token_llm
 from pipeline.hub import HubName, fetch
 from pipeline.records import GeneratedTriplet, InputError, Premise
 from workbench.jobs.context import JobContext
@@ -151,27 +151,16 @@ def run_lens(context: JobContext[LensSpec]) -> None:
 def run_tokens(context: JobContext[TokensSpec]) -> None:
     """Write out/tokens.json: both prompts as the LLM reads them, with their tokens, and its window.
 
-    Of each prompt `shared` and `own` text and the `counts` of their tokens, null where the LLM cannot count. The
-    window is null where it is not known.
+    The window is null where it is not known, numbers and pieces of tokens where a server cuts its texts itself.
     """
     spec = context.spec
     context.progress(0, 1, message="Loading the LLM")
     with closing(loading.open_llm(spec.llm)) as llm:
         prompts = spec.prompts or prompt_sets.prompt_set("default")
         pair = (prompts.own(spec.side), prompts.opposite(spec.side))
-        read = [_as_read(llm, prompt.few_shot, one_line(spec.premise)) for prompt in pair]
+        read = [asdict(prompt_as_read(llm, prompt.few_shot, one_line(spec.premise))) for prompt in pair]
         write_json(context.out / "tokens.json", {"prompts": read, "window": llm.context_length})
     context.progress(1, 1, message="Counted")
-
-
-def _as_read(llm: LLM, asked: FewShot, question: str) -> dict[str, Any]:
-    if isinstance(llm, RemoteLLM):
-        shared, own = llm.shown(asked, question)
-        return {"shared": shared, "own": own, "counts": None}
-    model = token_llm(llm)
-    shared, own = model.form.texts(asked, question)
-    counts = [len(model.form.shared(asked)), len(model.form.own(asked, question))]
-    return {"shared": shared, "own": own, "counts": counts}
 
 
 def run_check(context: JobContext[CheckSpec]) -> None:
