@@ -15,7 +15,8 @@ STUDIES = sorted((ASSETS / "studies").glob("*.yaml"))
 
 
 def test_there_are_studies():
-    assert {"paper", "stages", "stages-gpu", "stages-why", "search", "losses"} <= {path.stem for path in STUDIES}
+    wanted = {"dino", "paper", "stages", "stages-gpu", "stages-why", "search", "losses"}
+    assert wanted <= {path.stem for path in STUDIES}
 
 
 @pytest.fixture
