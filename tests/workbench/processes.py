@@ -18,7 +18,7 @@ def worker_of(root: Path, job_id: str) -> int | None:
     return None
 
 
-def wait_for(question, timeout_s: float = 20.0):
+def wait_for(question, timeout_s: float = 120.0):
     deadline = time.monotonic() + timeout_s
     while not (answer := question()):
         assert time.monotonic() < deadline, "waited in vain"

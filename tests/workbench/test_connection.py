@@ -133,7 +133,7 @@ def test_nobody_else_opens_the_database_file(tmp_path, stand_in):
             add(workspace.store, "triplets", [triplet_row("t")])
             workspace.store.decisions.append([Decision("t", "accept")])
             workspace.store.snapshots.create("s", [], None, None, workspace.store.triplets.rows(TripletFilter()))
-            workspace.wait(workspace.jobs.submit(generating(count=4)), timeout_s=15)
+            workspace.wait(workspace.jobs.submit(generating(count=4)), timeout_s=120)
             workspace.store.backup(tmp_path / "copy.duckdb")
             workspace.store.overview()
             with pytest.raises(InputError):

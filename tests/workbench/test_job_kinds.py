@@ -112,7 +112,7 @@ def spoil(jobs: Path) -> None:
 def test_what_cannot_be_read_as_a_job_is_set_aside_and_the_rest_goes_on(workspace, tmp_path):
     spoil(workspace.root / "jobs")
     job_id = workspace.jobs.submit(generating(count=4))
-    assert workspace.wait(job_id, timeout_s=20).state == "finished"
+    assert workspace.wait(job_id, timeout_s=120).state == "finished"
     assert [job.job_id for job in workspace.jobs.list()] == [job_id]
     aside = workspace.jobs.set_aside()
     assert sorted(aside) == ["Thumbs.db", "empty", "later", "list", "lost+found", "odd", "torn"]
@@ -122,7 +122,7 @@ def test_what_cannot_be_read_as_a_job_is_set_aside_and_the_rest_goes_on(workspac
 
 def test_a_rebuild_keeps_the_rows_of_a_job_whose_spec_is_damaged(workspace):
     job_id = workspace.jobs.submit(generating(count=4))
-    workspace.wait(job_id, timeout_s=20)
+    workspace.wait(job_id, timeout_s=120)
     root = workspace.root
     workspace.close()
     (root / "jobs" / job_id / "spec.json").write_bytes(b"")

@@ -23,7 +23,7 @@ def start(workspace, count=40, **settings):
     return workspace.jobs.submit(generating(batch=4, **settings), premises(count), title="a run")
 
 
-def until(workspace, job_id, state, timeout_s=15.0):
+def until(workspace, job_id, state, timeout_s=120.0):
     deadline = time.monotonic() + timeout_s
     while (view := workspace.jobs.get(job_id)).state != state:
         assert time.monotonic() < deadline, f"{view} never became {state}"
@@ -44,7 +44,7 @@ def test_a_job_runs_and_its_rows_are_there_when_it_says_finished(workspace):
 
 def test_pause_keeps_the_place_and_resume_goes_on(workspace):
     job_id = start(workspace, 200, delay_s=0.05)
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 120
     while workspace.jobs.get(job_id).done < 8 and time.monotonic() < deadline:
         time.sleep(0.02)
     workspace.jobs.pause(job_id)
@@ -66,7 +66,7 @@ def test_cancel_is_final_and_keeps_what_was_saved(workspace):
     job_id = start(workspace, 400, delay_s=0.05)
     until(workspace, job_id, "running")
     workspace.jobs.cancel(job_id)
-    workspace.wait(job_id, timeout_s=15)
+    workspace.wait(job_id, timeout_s=120)
     view = until(workspace, job_id, "cancelled")
     assert workspace.store.counts()["triplets"] == view.done < 400
     for action in (workspace.jobs.resume, workspace.jobs.cancel, workspace.jobs.pause):
@@ -109,7 +109,7 @@ def test_queue_survives_a_restart(tmp_path, stand_in):
 )
 def test_every_end_has_its_word_and_sentence(workspace, how, state, words):
     job_id = workspace.jobs.submit(judging(how))
-    view = workspace.wait(job_id, timeout_s=15)
+    view = workspace.wait(job_id, timeout_s=120)
     assert view.state == state
     assert words in view.message
     assert ("Traceback" in workspace.jobs.log(job_id)) == (how == "crash")
@@ -117,8 +117,8 @@ def test_every_end_has_its_word_and_sentence(workspace, how, state, words):
 
 def test_worker_that_cannot_begin_fails_instead_of_starting_for_ever(workspace, monkeypatch):
     monkeypatch.setattr("workbench.jobs.runner.sys.executable", "/bin/false")
-    view = workspace.wait(workspace.jobs.submit(judging("input")), timeout_s=15)
-    deadline = time.monotonic() + 10
+    view = workspace.wait(workspace.jobs.submit(judging("input")), timeout_s=120)
+    deadline = time.monotonic() + 120
     while view.state != "failed" and time.monotonic() < deadline:
         view = workspace.jobs.get(view.job_id)
     assert view.state == "failed" and "before it began" in view.message
@@ -127,7 +127,7 @@ def test_worker_that_cannot_begin_fails_instead_of_starting_for_ever(workspace, 
 def test_keys_reach_the_worker_by_environment_only(workspace, monkeypatch):
     monkeypatch.setenv("MULTICSR_TEST_KEY", "sk-very-secret")
     job_id = workspace.jobs.submit(judging("print"))
-    workspace.wait(job_id, timeout_s=15)
+    workspace.wait(job_id, timeout_s=120)
     assert workspace.jobs.log(job_id) == "sk-very-secret\n"
     folder = workspace.root / "jobs" / job_id
     for path in folder.rglob("*"):
@@ -137,7 +137,7 @@ def test_keys_reach_the_worker_by_environment_only(workspace, monkeypatch):
 
 def test_rows_that_cannot_be_stored_are_reported_with_the_job(workspace):
     rows = [triplet_row("good"), {"table": "inventions", "x": 1}, {"table": "triplets", "premise": "no id"}]
-    view = workspace.wait(workspace.jobs.submit(judging("rows", rows)), timeout_s=15)
+    view = workspace.wait(workspace.jobs.submit(judging("rows", rows)), timeout_s=120)
     assert view.state == "finished"
     assert view.details == {"rows_not_stored": {"unusable": 1, "inventions": 1}}
     assert workspace.store.counts()["triplets"] == 1
@@ -154,12 +154,12 @@ def test_error_of_one_journal_stops_no_other(workspace, monkeypatch):
     monkeypatch.setattr(workspace.store.journals, "ingest", ingest)
     poisoned = workspace.jobs.submit(judging("rows", [triplet_row("poison")]))
     healthy = start(workspace, 12)
-    view = workspace.wait(poisoned, timeout_s=15)
+    view = workspace.wait(poisoned, timeout_s=120)
     assert view.details["ingest_error"] == "the table caught fire"
-    assert workspace.wait(healthy, timeout_s=15).state == "finished"
+    assert workspace.wait(healthy, timeout_s=120).state == "finished"
     assert workspace.store.counts()["triplets"] == 12
     monkeypatch.setattr(workspace.store.journals, "ingest", real)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while workspace.store.counts()["triplets"] < 13 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert workspace.jobs.get(poisoned).details == {}
@@ -168,7 +168,7 @@ def test_error_of_one_journal_stops_no_other(workspace, monkeypatch):
 def test_no_zombies_are_left(workspace):
     before = zombies()
     for _ in range(3):
-        workspace.wait(workspace.jobs.submit(judging("input")), timeout_s=15)
+        workspace.wait(workspace.jobs.submit(judging("input")), timeout_s=120)
     time.sleep(1.0)
     assert zombies() <= before
 
@@ -190,7 +190,7 @@ def test_a_machine_that_shuts_down_finds_the_job_paused(workspace):
     job_id = start(workspace, 400, delay_s=0.05)
     until(workspace, job_id, "running")
     [child] = workspace.jobs._children.values()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while workspace.jobs.get(job_id).done == 0 and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(child.process.pid, signal.SIGTERM)
@@ -245,10 +245,10 @@ def test_a_job_ends_with_the_figures_it_reported_last(tmp_path):
 def test_a_torn_last_line_keeps_nobody_waiting(workspace):
     """A killed writer leaves a part of a line; it never counts as written, so nothing is left to store."""
     job_id = start(workspace, 8)
-    workspace.wait(job_id, timeout_s=15)
+    workspace.wait(job_id, timeout_s=120)
     with JobFolder(workspace.root / "jobs" / job_id).journal.open("ab") as journal:
         journal.write(b'{"table": "trip')
-    assert workspace.wait(job_id, timeout_s=5).state == "finished"
+    assert workspace.wait(job_id, timeout_s=20).state == "finished"
     assert ACTIONS["job"](workspace, job_id=job_id)["settled"]
 
 
