@@ -101,12 +101,12 @@ def import_premises(page: Page, tmp_path: Path) -> None:
 
 
 def generate(server: str, browser: Browser, page: Page) -> None:
+    second = browser.new_context().new_page()
+    opened(second, server, "Home")
     go_to(page, "Generate")
     page.get_by_role("button", name="Generate 8 triplets").click()
     job = page.get_by_test_id("stSidebar").get_by_text("mine, smollm2-135m")
     expect(job).to_be_visible()
-    second = browser.new_context().new_page()
-    opened(second, server, "Home")
     expect(second.get_by_test_id("stSidebar").get_by_text("mine, smollm2-135m")).to_be_visible()
     page.reload()
     usable = page.get_by_role("link", name=re.compile(r"Curate \d+ triplet"))

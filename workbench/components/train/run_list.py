@@ -128,7 +128,8 @@ def _result(workspace: Workspace, job: JobView) -> None:
     base = baseline_of(workspace, job.job_id)
     gain = None if base is None or dev.empty else f"{(dev.max() - base) * 100:+.2f} over the untrained encoder"
     with st.grid(4, min_column_width=110):
-        st.metric("Best dev score x 100", spearman(dev.max() if len(dev) else None), gain)
+        if len(dev):
+            st.metric("Best dev score x 100", spearman(dev.max()), gain)
         if scores.empty and len(held_out):
             st.metric(
                 "Held-out accuracy",
