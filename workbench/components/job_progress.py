@@ -46,12 +46,14 @@ def while_live(
     """Draw a part of the page and redraw it automatically while something runs; rerun the page once when that ends.
 
     `draw` returns whether something still runs. With `idle_every` (seconds) it is also redrawn while nothing runs, to
-    show what was started elsewhere.
+    show what was started elsewhere, and to rerun the page when that ends.
     """
+    was_live = live
 
     def part() -> None:
-        still_live = draw()
-        if live and not still_live:
+        nonlocal was_live
+        before, was_live = was_live, draw()
+        if before and not was_live:
             st.rerun()
 
     st.fragment(part, run_every=every if live else idle_every)()
