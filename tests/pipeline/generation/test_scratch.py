@@ -28,10 +28,10 @@ class ScriptedEngine:
         self._rows: dict[int, list[int]] = {}
         self.ends = np.array([token == ord("\n") for token in range(self.vocabulary)])
 
-    def tokenize(self, text):
+    def tokenize(self, text, *, marked=False):
         return list(text.encode("latin-1"))
 
-    def detokenize(self, tokens):
+    def detokenize(self, tokens, *, marked=False):
         return bytes(tokens).decode("latin-1")
 
     def prefix(self, tokens):
