@@ -62,7 +62,7 @@ def test_a_dry_run_prints_the_plan_tries_every_part_and_leaves_nothing_behind(
     monkeypatch.setenv("COLUMNS", "160")  # no cell of a table is broken into lines
     assert main(["study", "paper", "--dry-run"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "5 arms x 3 seeds = 15 training runs of 6,459 steps; up to 255 negatives per premise" in printed
+    assert "9 arms x 3 seeds = 27 training runs of 6,459 steps; up to 255 negatives per premise" in printed
     assert "4 premises written" in printed and "2 steps of 8" in printed
     assert not own_workspace.exists()
 
