@@ -180,7 +180,7 @@ def test_every_annotator_is_named_by_the_caller():
 WRONG = {
     "action": ["", "accepted", 1, None, ["accept"]],
     "order": ["", "any", 1, None, ["arrival"]],
-    "form": ["", "chats", 1, None, ["chat"]],
+    "typing.Literal['auto', 'completion', 'chat']": ["", "chats", 1, None, ["chat"]],
     "str": [1, 1.5, True, None, [], {}],
     "int": ["1", 1.5, True, None, [], 10**30],
     "float": ["1", True, None, [], {}, float("nan"), float("inf"), 10**400],
@@ -196,7 +196,7 @@ RIGHT = {
     "str": "x",
     "action": "accept",
     "order": "arrival",
-    "form": "chat",
+    "typing.Literal['auto', 'completion', 'chat']": "chat",
     "int": 1,
     "float": 1.0,
     "bool": False,
@@ -212,7 +212,7 @@ def arguments_of(action) -> dict[str, tuple[str, bool]]:
     """Argument -> its annotation as a word of WRONG, and whether None is allowed."""
     found = {}
     for name, kind in get_type_hints(action).items():
-        if name in ("action", "order", "form"):  # words of a Literal
+        if name in ("action", "order"):  # words of a Literal
             found[name] = (name, False)
         elif name not in ("workspace", "return"):
             text = (
