@@ -79,7 +79,7 @@ def _losses(workspace: Workspace, scope: Scope, judge_id: str, rule: CurationRul
     _flips(workspace, scope, rule)
     rows = pd.DataFrame(
         {
-            "condition": [f"a ≥ {rule.alpha:g}", f"b ≤ {rule.beta:g}", f"a ≥ b + {rule.gamma:g}"],
+            "condition": [f"a ≥ {rule.alpha:g}", f"b ≤ {rule.beta:g}", f"a − b ≥ {rule.gamma:g}"],
             "lost": [counts["alpha"], counts["beta"], counts["gamma"]],
         }
     )

@@ -74,7 +74,7 @@ def rule_words(rule: dict[str, float] | None) -> str:
     """Return a stored rule as its three conditions."""
     if not rule:
         return "none"
-    return f"a ≥ {rule['alpha']:g}, b ≤ {rule['beta']:g}, a ≥ b + {rule['gamma']:g}"
+    return f"a ≥ {rule['alpha']:g}, b ≤ {rule['beta']:g}, a − b ≥ {rule['gamma']:g}"
 
 
 @dataclass(frozen=True, slots=True)
