@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipeline.files.source import Source
+from pipeline.files.source import MAX_LINE_BYTES, Source
 from pipeline.records import InputError
 
 NOT_TEXT = object()
@@ -71,9 +72,9 @@ def _undecoded(column: "pa.Array", *, keep_numbers: bool, keep_lists: bool) -> l
         column = column.dictionary_decode()
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_string_view(kind):
-        return column.cast(pa.binary()).to_pylist()
+        return _cut(column.cast(pa.binary())).to_pylist()
     if pa.types.is_large_string(kind):
-        return column.cast(pa.large_binary()).to_pylist()
+        return _cut(column.cast(pa.large_binary())).to_pylist()
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):  # how some writers store text
         return column.to_pylist()
     if keep_numbers and (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
@@ -85,6 +86,12 @@ def _undecoded(column: "pa.Array", *, keep_numbers: bool, keep_lists: bool) -> l
     if keep_lists and (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
         return column.to_pylist()
     return [NOT_TEXT if is_valid else None for is_valid in column.is_valid().to_pylist()]
+
+
+def _cut(column: "pa.Array") -> "pa.Array":
+    """Shorten cells that are too long anyhow to a length that is still too long; only then is anything copied."""
+    longest = pc.max(pc.binary_length(column)).as_py() or 0
+    return column if longest <= MAX_LINE_BYTES else pc.binary_slice(column, 0, MAX_LINE_BYTES + 1)
 
 
 def _opened(source: Source) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.files.cells import EXPORT_COLUMNS, MISSING, formula_restored
 from pipeline.files.parquet import arrow_columns, arrow_records, parquet_columns, parquet_records
-from pipeline.files.source import Source, lines, require_text
+from pipeline.files.source import MAX_LINE_BYTES, Source, lines, require_text
 from pipeline.files.spreadsheet import xlsx_columns, xlsx_records
 from pipeline.files.text_tables import Broken, delimited_header, delimited_records, json_fields, json_records
 from pipeline.records import InputError, Outcome
@@ -123,7 +123,9 @@ def excerpt(record: object) -> str:
 
 
 def _shown(value: object) -> str:
-    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
+    if isinstance(value, bytes):
+        return value[: 4 * EXCERPT_CHARS].decode("utf-8", errors="replace")
+    return (value if isinstance(value, str) else str(value))[:EXCERPT_CHARS]
 
 
 def _records(
@@ -195,6 +197,8 @@ def _text(value: object, *, is_number: bool = False) -> str:
         return repr(value)
     if value is None:
         raise RowError("missing field")
+    if isinstance(value, str | bytes) and len(value) > MAX_LINE_BYTES:  # before anything makes copies of it
+        raise RowError("cell too long")
     if isinstance(value, bytes):
         try:
             return value.decode("utf-8")

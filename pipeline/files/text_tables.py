@@ -220,7 +220,9 @@ def _array(source: Source) -> list[Any] | None:
             return None
         raise InputError(f"{source.name} is one JSON array of more than 1 GB; write one object per line.")
     try:
-        whole = json.loads(data.decode("utf-8-sig" if source.encoding == "utf-8" else source.encoding))
+        text = data.decode("utf-8-sig" if source.encoding == "utf-8" else source.encoding)
+        del data  # the parsed values are a third copy
+        whole = json.loads(text)
     except (ValueError, RecursionError):
         return None
     if isinstance(whole, dict):

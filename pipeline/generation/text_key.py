@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from pipeline.config import NOT_SENT, GenerationConfig
@@ -67,13 +68,15 @@ def _backend(entry: LLMEntry) -> list[str | int]:
     """Return what computes here: package and version, device, and the rows or replies it takes when left alone."""
     if entry.kind in ("decoder", "encoder-decoder"):
         from pipeline.encoder_folders import resolve_device
+        from pipeline.generation.engines.folder_weights import slides
         from pipeline.generation.engines.torch_llama import rows_on
         from pipeline.generation.llms.loading import runs_in_engine
         from pipeline.generation.llms.torch_llm import replies_at_once
 
         device = resolve_device("auto")  # decides the numbers, too: float32 or bfloat16
-        # On a CPU the engine writes the texts that transformers wrote before it, under the same key.
-        if not device.startswith("cpu") and runs_in_engine(entry):
+        # On a CPU the engine writes the texts that transformers wrote before it, under the same key, except where
+        # layers slide: transformers' padded batches let them see less of a long prompt.
+        if runs_in_engine(entry) and (not device.startswith("cpu") or slides(Path(entry.location))):
             return [_with_version("torch"), device.partition(":")[0], rows_on(device)]
         return [_with_version("transformers"), device.partition(":")[0], replies_at_once(device)]
     from pipeline.generation.engines.llama import LlamaLLM

@@ -34,6 +34,26 @@ def computes(folder: Path) -> bool:
     return _is_known(config)
 
 
+def slides(folder: Path) -> bool:
+    """Return whether a layer of a model that the engine computes sees only the last tokens of a long text."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    return any(_sliding(config, number) is not None for number in range(config.num_hidden_layers))
+
+
+def _kind(config: Any, number: int) -> str:
+    kinds = getattr(config, "layer_types", None)
+    return str(kinds[number]) if kinds else "full_attention"
+
+
+def _sliding(config: Any, number: int) -> int | None:
+    """Return how many tokens a layer sees, None for all of them."""
+    is_sliding = _kind(config, number) == "sliding_attention" or config.model_type == "mistral"
+    window = getattr(config, "sliding_window", None)
+    return int(window) if is_sliding and window else None
+
+
 def _is_known(config: Any) -> bool:
     if config.model_type not in FAMILIES or getattr(config, "quantization_config", None) is not None:
         return False
@@ -141,18 +161,9 @@ class _Regrouped:
             key_norm=self._head_norm(f"{at}self_attn.k_norm"),
             after_attention=self._norm(f"{at}post_attention_layernorm") if has_four else None,
             after_feed=self._norm(f"{at}post_feedforward_layernorm") if has_four else None,
-            sliding=self._sliding(number),
+            sliding=_sliding(self._config, number),
             turns=self._turning().index(self._turn_of(number)),
         )
-
-    def _kind(self, number: int) -> str:
-        kinds = getattr(self._config, "layer_types", None)
-        return str(kinds[number]) if kinds else "full_attention"
-
-    def _sliding(self, number: int) -> int | None:
-        is_sliding = self._kind(number) == "sliding_attention" or self._config.model_type == "mistral"
-        window = getattr(self._config, "sliding_window", None)
-        return int(window) if is_sliding and window else None
 
     def _turning(self) -> list[str]:
         """Return the kinds of layers that turn in ways of their own; a single one where all turn alike."""
@@ -160,7 +171,7 @@ class _Regrouped:
         return [kind for kind in self._kinds if hasattr(rotary, f"{kind}_inv_freq")] or [""]
 
     def _turn_of(self, number: int) -> str:
-        return self._kind(number) if self._turning() != [""] else ""
+        return _kind(self._config, number) if self._turning() != [""] else ""
 
     def _turns(self, kind: str) -> torch.Tensor:
         # A judge's question may be longer than what the model was trained on; transformers turns on, too.

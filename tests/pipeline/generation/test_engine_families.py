@@ -13,7 +13,7 @@ from pipeline import weights
 from pipeline.config import GenerationConfig
 from pipeline.generation.contrast import TokenChoice, pick
 from pipeline.generation.engines.engine import PREFIXES, Piece
-from pipeline.generation.engines.folder_weights import FAMILIES, computes
+from pipeline.generation.engines.folder_weights import FAMILIES, computes, slides
 from pipeline.generation.engines.torch_llama import TorchLlama
 from pipeline.generation.llms.gguf import GgufLLM
 from pipeline.generation.llms.loading import open_llm
@@ -132,6 +132,11 @@ def test_texts_are_those_of_transformers_with_the_same_seeds(pair, config):
         wanted = texts(reference, config)
     assert found == wanted
     assert len({text for both in found.values() for text in both}) > len(TEXTS), "different prompts, different texts"
+
+
+def test_a_folder_tells_whether_its_layers_slide(pair):
+    llm, reference = pair
+    assert slides(Path(reference.model.config.name_or_path)) == any(layer.sliding for layer in llm.llama._weights.layers)
 
 
 def test_candidates_are_measured_while_they_are_written(pair):

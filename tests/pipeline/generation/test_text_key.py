@@ -7,6 +7,7 @@ import pytest
 
 from pipeline import encoder_folders
 from pipeline.config import GenerationConfig
+from pipeline.generation.engines import folder_weights
 from pipeline.generation.engines.llama import LlamaLLM
 from pipeline.generation.engines.torch_llama import TorchLlama
 from pipeline.generation.llms.registry import LLMEntry, entry_for
@@ -62,6 +63,13 @@ def test_a_folder_writes_something_else_on_a_gpu(folder: LLMEntry, monkeypatch: 
         monkeypatch.setattr(encoder_folders, "resolve_device", lambda wanted, device=device: device)
         found.append(key(folder))
     assert found[0] != found[1] == found[2]
+
+
+def test_a_folder_whose_layers_slide_is_written_anew(folder: LLMEntry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine gives such a model its whole window, which transformers' padded batches did not."""
+    before = key(folder)
+    monkeypatch.setattr(folder_weights, "slides", lambda _folder: True)
+    assert key(folder) != before
 
 
 def test_a_changed_file_changes_the_key(tmp_path: Path) -> None:
