@@ -134,6 +134,13 @@ print(workbench.__file__)
     assert Path(done.stdout.splitlines()[-1]).is_relative_to(wheel_site)
 
 
+def test_the_newest_version_of_the_changelog_is_that_of_the_package():
+    text = (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
+    titles = [re.match(r"(\d+\.\d+\.\d+), \d{4}-\d\d-\d\d$", title) for title in re.findall(r"^## (.+)", text, re.M)]
+    assert next(title[1] for title in titles if title) == __version__
+    assert all(titles[1:]), "only what is on top may be unreleased"
+
+
 def test_the_readme_and_the_script_of_the_package_name_the_same_command():
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     [script] = project["scripts"]
