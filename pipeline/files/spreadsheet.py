@@ -1,4 +1,4 @@
-"""Rows of xlsx files through openpyxl: the first sheet, as the texts that are stored; no formula is computed."""
+"""Rows of xlsx files through openpyxl: the first sheet with a header, as stored texts; no formula is computed."""
 
 import io
 import re
@@ -53,7 +53,8 @@ def _rows(source: Source) -> Iterator[Sequence[Any]]:
             if sum(part.file_size for part in parts.infolist()) > _MAX_UNPACKED_BYTES:
                 raise InputError(f"{source.name} unpacks to more than 2 GB; save its table as csv and import that.")
         book = openpyxl.load_workbook(content, read_only=True, data_only=True)
-        for row in book.worksheets[0].iter_rows(values_only=True):
+        sheet = next(filter(_is_filled, book.worksheets), book.worksheets[0])
+        for row in sheet.iter_rows(values_only=True):
             yield [_unescaped(cell) if isinstance(cell, str) else cell for cell in row]
     except InputError:
         raise
@@ -61,6 +62,10 @@ def _rows(source: Source) -> Iterator[Sequence[Any]]:
         raise InputError(
             f"{source.name} cannot be read as xlsx; save its table as csv (UTF-8) and import that."
         ) from error
+
+
+def _is_filled(sheet: Any) -> bool:
+    return any(cell is not None for row in sheet.iter_rows(values_only=True, max_row=1) for cell in row)
 
 
 def write_xlsx(stream: IO[bytes], columns: Sequence[str], rows: Iterable[Sequence[str]]) -> int:

@@ -9,6 +9,7 @@ from random import Random
 import openpyxl
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.exchange import FORMS, read_triplets, write_triplets
@@ -112,12 +113,96 @@ def as_sheet(path: Path) -> None:
     book.save(path)
 
 
+TWICE = [t for n, one in enumerate(WANTED) for t in (one, Triplet(one.premise, one.positive, f"m{n}"))]
+"""Two hard negatives of each row."""
+
+
+def as_quoted_simcse(path: Path) -> None:
+    """The same with Windows' line ends, quoted cells and a row that holds commas and quotation marks."""
+    quoted = ",".join(
+        '"' + text.replace('"', '""') + '"' for text in ('He said "so".', "He, in short, spoke.", "No.")
+    )
+    lines = ["sent0,sent1,hard_neg", *(",".join(f'"{text}"' for text in row.values()) for row in rows()), quoted]
+    path.write_bytes("\r\n".join(lines).encode())
+
+
+def as_frame(path: Path) -> None:
+    """pandas' to_csv with its index, SimCSE's names in another order, a column beside them."""
+    frame = pd.DataFrame(rows()).rename(columns={"anchor": "sent0", "positive": "sent1", "negative": "hard_neg"})
+    frame.assign(source="snli")[["hard_neg", "source", "sent0", "sent1"]].to_csv(path)
+
+
+def as_all_nli(path: Path) -> None:
+    """The triplets of a data set of sentence-transformers, with the types that pandas would not choose."""
+    text = pa.dictionary(pa.int32(), pa.large_string())
+    table = pa.table({name: [row[name] for row in rows()] for name in rows()[0]})
+    table = table.cast(pa.schema([(name, text if name == "anchor" else pa.large_string()) for name in rows()[0]]))
+    pq.write_table(table, path, row_group_size=2, compression="zstd")
+
+
+def as_retrieval(path: Path) -> None:
+    """mine_hard_negatives with output_format triplet on questions, as JSON lines with the scores beside them."""
+    records = [
+        {"question": r["anchor"], "positive": r["positive"], "negative": r["negative"], "score": [0.9, 0.1]}
+        for r in rows()
+    ]
+    path.write_text("\n".join(map(json.dumps, records)) + "\n\n")
+
+
+def as_bge_m3(path: Path) -> None:
+    """FlagEmbedding's data of several tasks: lists of different lengths, ids, a query without hard negatives."""
+    records = [
+        {
+            "id": f"q{n}",
+            "query": r["anchor"],
+            "pos": [r["positive"]] * 2,
+            "neg": [r["negative"], f"m{n}"],
+            "pos_id": ["1", "2"],
+        }
+        for n, r in enumerate(rows())
+    ]
+    lines = [*map(json.dumps, records), json.dumps({"query": "a", "pos": ["b"], "neg": []})]
+    path.write_bytes(gzip.compress("\n".join(lines).encode()))
+
+
+def as_one_text(path: Path) -> None:
+    """FlagEmbedding's shape with texts in place of lists, as a file of one array."""
+    path.write_text(
+        json.dumps(
+            [{"query": r["anchor"], "pos": r["positive"], "neg": [r["negative"]], "task": "nli"} for r in rows()]
+        )
+    )
+
+
+def as_pandas_sheet(path: Path) -> None:
+    """pandas' to_excel with its index."""
+    pd.DataFrame(rows()).to_excel(path)
+
+
+def as_second_sheet(path: Path) -> None:
+    """An empty sheet in front, texts with blanks, two hard negatives of a row."""
+    book = openpyxl.Workbook()
+    sheet = book.create_sheet("data")
+    sheet.append(["sent0", "sent1", "hard_neg_1", "hard_neg_2"])
+    for number, row in enumerate(rows()):
+        sheet.append([*row.values(), f"m{number}"])
+    book.save(path)
+
+
 @pytest.mark.parametrize(
     ("name", "write", "wanted", "rejected"),
     [
         ("nli.csv", as_simcse, WANTED, []),
-        ("mined.parquet", as_mined, [t for n, one in enumerate(WANTED) for t in (one, Triplet(one.premise, one.positive, f"m{n}"))], []),  # noqa: E501
-        ("toy.jsonl", as_flag, [t for n, one in enumerate(WANTED) for t in (one, Triplet(one.premise, one.positive, f"m{n}"))], []),  # noqa: E501
+        ("quoted.csv", as_quoted_simcse, [*WANTED, Triplet('He said "so".', "He, in short, spoke.", "No.")], []),
+        ("frame.csv", as_frame, WANTED, []),
+        ("train-00000-of-00001.parquet", as_all_nli, WANTED, []),
+        ("questions.jsonl", as_retrieval, WANTED, [(4, "empty")]),
+        ("m3.jsonl.gz", as_bge_m3, TWICE, [(4, "missing field")]),
+        ("one.json", as_one_text, WANTED, []),
+        ("frame.xlsx", as_pandas_sheet, WANTED, []),
+        ("second.xlsx", as_second_sheet, TWICE, []),
+        ("mined.parquet", as_mined, TWICE, []),
+        ("toy.jsonl", as_flag, TWICE, []),
         ("kept.xlsx", as_sheet, WANTED, [(6, "missing field"), (7, "not text")]),
         ("list.json", lambda path: path.write_text(json.dumps(rows(), indent=2)), WANTED, []),
         ("object.json", lambda path: path.write_text(json.dumps({"data": rows()}, indent=1)), WANTED, []),
