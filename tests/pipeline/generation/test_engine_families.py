@@ -136,7 +136,8 @@ def test_texts_are_those_of_transformers_with_the_same_seeds(pair, config):
 
 def test_a_folder_tells_whether_its_layers_slide(pair):
     llm, reference = pair
-    assert slides(Path(reference.model.config.name_or_path)) == any(layer.sliding for layer in llm.llama._weights.layers)
+    folder, layers = Path(reference.model.config.name_or_path), llm.llama._weights.layers
+    assert slides(folder) == any(layer.sliding for layer in layers)
 
 
 def test_candidates_are_measured_while_they_are_written(pair):
