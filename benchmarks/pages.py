@@ -17,8 +17,6 @@ import time
 import urllib.request
 from pathlib import Path
 
-import numpy as np
-
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
@@ -48,25 +46,11 @@ def main() -> int:
 
 
 def fill(triplets: int) -> None:
-    """Fill the workspace as a long generation, two judges, a snapshot, a run, scores and a map would."""
-    from tests.pages import filled
+    """Fill the workspace as a long generation, a judge, a snapshot, a run, scores and a map would."""
+    from tests.pages.filled import fill_many
     from workbench.workspace import close_current_workspace, current_workspace
 
-    filled.TRIPLETS = triplets
-    generator = np.random.default_rng(0)
-
-    def judged(triplet_id: str, _number: int) -> dict:
-        a, b = np.clip(generator.normal((3.8, 2.4), (0.9, 1.1)), 0, 5).tolist()
-        scores = {"a_raw": a, "b_raw": b, "a": a, "b": b}
-        return {
-            "table": "judgements",
-            "triplet_id": triplet_id,
-            "judge_id": filled.JUDGE,
-            "calibration": "x",
-        } | scores
-
-    setattr(filled, "judgement_row", judged)  # noqa: B010
-    filled.fill(current_workspace(), kept_rows=min(5_000, triplets))
+    fill_many(current_workspace(), triplets)
     close_current_workspace()
 
 

@@ -1,5 +1,6 @@
 """A workspace with something at every stage, made through the store's own doors and without any model."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -46,27 +47,41 @@ def finished_job(
     return folder
 
 
-def fill(workspace: Workspace, *, kept_rows: int = 8) -> dict[str, str]:
-    """Fill every stage; return the ids a test may ask for."""
-    premises = [TRICKY, *(f"Premise number {i} waits by the river." for i in range(1, TRIPLETS))]
+def fill_many(workspace: Workspace, triplets: int) -> dict[str, str]:
+    """Fill it as a long generation and a judge of spread scores would; the map and the snapshot have up to 5,000."""
+    drawn = np.random.default_rng(0).normal((3.8, 2.4), (0.9, 1.1), (triplets, 2)).clip(0, 5).tolist()
+    scores = [{"a_raw": a, "b_raw": b, "a": a, "b": b} for a, b in drawn]
+    return fill(workspace, triplets=triplets, kept_rows=min(5_000, triplets), scores=scores)
+
+
+def fill(
+    workspace: Workspace, *, triplets: int = TRIPLETS, kept_rows: int = 8, scores: Sequence[dict] = ()
+) -> dict[str, str]:
+    """Fill every stage; return the ids a test may ask for.
+
+    scores: what the judge gave each triplet; by default `judgement_row`'s.
+    """
+    premises = [TRICKY, *(f"Premise number {i} waits by the river." for i in range(1, triplets))]
     frame = pd.DataFrame({"premise_id": [text_id(text) for text in premises], "text": premises})
     corpus = workspace.store.premises.add_corpus("river", "river.txt", frame, {"empty": 1}, 2)
     attempt_id = "20260101-000000-000-generate-aaaa"
-    triplets = [triplet_row(attempt_id, number, text) for number, text in enumerate(premises)]
-    finished_job(workspace, attempt_id, "generate", triplets, total=TRIPLETS)
-    judgements = [judgement_row(row["triplet_id"], number) for number, row in enumerate(triplets)]
+    rows = [triplet_row(attempt_id, number, text, of=triplets) for number, text in enumerate(premises)]
+    finished_job(workspace, attempt_id, "generate", rows, total=triplets)
+    judgements = [judgement_row(row["triplet_id"], number) for number, row in enumerate(rows)]
+    for row, given in zip(judgements, scores, strict=False):
+        row |= given
     settings = {"attempt_ids": [attempt_id]}
     judge_id = "20260101-000100-000-judge-bbbb"
-    finished_job(workspace, judge_id, "judge", judgements, total=TRIPLETS, settings=settings)
+    finished_job(workspace, judge_id, "judge", judgements, total=triplets, settings=settings)
     rule = CurationRule()
-    kept = pd.DataFrame(triplets)[["triplet_id", "premise", "positive", "hard_negative"]].head(kept_rows)
+    kept = pd.DataFrame(rows)[["triplet_id", "premise", "positive", "hard_negative"]].head(kept_rows)
     snapshot = workspace.store.snapshots.create("first", [attempt_id], JUDGE, asdict(rule), kept)
     run_id = train(workspace, snapshot.snapshot_id)
     for encoder_id in (run_id, "static-minilm"):
         evaluate(workspace, encoder_id)
     projection_id = project(workspace, kept, snapshot.snapshot_id)
     for job in workspace.jobs.list():
-        workspace.wait(job.job_id, timeout_s=20)
+        workspace.wait(job.job_id, timeout_s=20 + triplets / 500)
     return {
         "corpus": corpus.corpus_id,
         "attempt": attempt_id,
@@ -76,9 +91,9 @@ def fill(workspace: Workspace, *, kept_rows: int = 8) -> dict[str, str]:
     }
 
 
-def triplet_row(attempt_id: str, number: int, premise: str) -> dict:
+def triplet_row(attempt_id: str, number: int, premise: str, *, of: int = TRIPLETS) -> dict:
     """A journal row; the last two triplets lack a usable side."""
-    copied, refused = number == TRIPLETS - 1, number == TRIPLETS - 2
+    copied, refused = number == of - 1, number == of - 2
     return {
         "table": "triplets",
         "triplet_id": f"{attempt_id}-{number:02d}",

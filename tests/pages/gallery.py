@@ -2,9 +2,10 @@
 
     python -m tests.pages.gallery --out pictures [--workspace FOLDER ...] [--only train] [--widths 1440,900,420]
 
-Without --workspace three are made: an empty one, the embedded sample, and one with something at every stage. Each
-picture is looked at by code: text that is cut off or lies on other text, sideways scrolling, errors of the console,
-failed requests, requests to another host. Findings are printed and the exit status is their presence.
+Without --workspace four are made: an empty one, the embedded sample, one with something at every stage, and one with
+100,000 triplets. Each picture is looked at by code: text that is cut off or lies on other text, sideways scrolling,
+errors of the console, failed requests, requests to another host, and what axe-core finds serious. Findings are
+printed and the exit status is their presence.
 """
 
 import argparse
@@ -17,8 +18,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from tests.pages.accessibility import grave_findings
 from tests.pages.browsing import expect, launched, served
-from tests.pages.filled import fill
+from tests.pages.filled import fill, fill_many
 from workbench.actions import ACTIONS
 from workbench.workspace import Workspace
 
@@ -26,10 +28,10 @@ VIEWS = {
     "": ("", ()),
     "generate": (
         "generation",
-        ("Premises from scratch", "Preview", "Contrast lens", "Prompts", "Free prompt", "Run", "All runs", "LLMs"),
+        ("Premises", "Preview", "Contrast lens", "Prompts", "Free prompt", "Run", "All runs", "LLMs"),
     ),
     "curate": ("view", ("Rule", "Judges", "Queue", "List", "Hygiene", "Agreement", "Snapshots")),
-    "train": ("training", ("New run", "Runs", "Studies")),
+    "train": ("training", ("New run", "Runs", "Compare", "Studies")),
     "evaluate": ("evaluation", ("Scores", "Leaderboard", "Two encoders", "Space", "Transfer", "Retrieval")),
     "embedding_map": ("", ()),
     "error_analysis": ("errors", ("Pairs and slices", "Hard negatives", "Two encoders", "Behavioural tests")),
@@ -126,7 +128,9 @@ def pictures(
                     page.set_viewport_size({"width": width, "height": min(int(whole) + 20, 6000)})
                     page.wait_for_timeout(400)
                     page.screenshot(path=out / f"{name}-whole.png")
-                for fault in [*page.evaluate(FAULTS), *events]:
+                if shot.view and not page.get_by_role("radio", name=shot.view, exact=True, checked=True).count():
+                    events.append("this view is not offered here")
+                for fault in [*page.evaluate(FAULTS), *events, *grave_findings(page)]:
                     yield name, fault.replace(address, "")
                 page.set_viewport_size(size)
             context.close()
@@ -157,7 +161,7 @@ def drawn(page: Any) -> None:
 
 @contextmanager
 def made(label: str) -> Iterator[Path]:
-    """A workspace of one of the three kinds."""
+    """A workspace of one of the four kinds."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / label
         with Workspace(root) as workspace:
@@ -165,6 +169,8 @@ def made(label: str) -> Iterator[Path]:
                 ACTIONS["open_sample"](workspace)
             elif label == "filled":
                 fill(workspace)
+            elif label == "large":
+                fill_many(workspace, 100_000)
         yield root
 
 
@@ -173,7 +179,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--workspace", type=Path, action="append", default=[])
     parser.add_argument("--only", default="", help="one page: home, generate, curate, ...")
-    parser.add_argument("--kinds", default="empty,sample,filled")
+    parser.add_argument("--kinds", default="empty,sample,filled,large")
     parser.add_argument("--widths", default="1440,900,420")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
