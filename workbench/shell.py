@@ -14,8 +14,10 @@ from workbench import state
 from workbench.components import elements
 from workbench.components.elements import plain
 from workbench.components.job_progress import running_now
+from workbench.components.keys import keys_button
 from workbench.components.loop import loop_strip
 from workbench.components.train.run_alerts import alerts_in_sidebar
+from workbench.components.visit import visit_card
 from workbench.paths import ASSETS
 from workbench.workspace import Workspace, current_workspace
 
@@ -55,7 +57,7 @@ PAGES: Final[tuple[PageEntry, ...]] = (
         "Train",
         ":material/model_training:",
         "Train an encoder on a snapshot, with false negatives masked by a guide model.",
-        (state.SNAPSHOT, state.RUN, state.STUDY, state.TRAIN_VIEW),
+        (state.SNAPSHOT, state.RUN, state.COMPARED_RUNS, state.STUDY, state.TRAIN_VIEW),
     ),
     PageEntry(
         elements.EVALUATE,
@@ -126,8 +128,10 @@ def begin(title: str) -> Workspace:
         st.caption(f"Workspace **{plain(workspace.root.name)}**", help=plain(str(workspace.root)))
         running_now(workspace)
         alerts_in_sidebar(workspace)
+    keys_button(workspace, title)
     st.title(title, anchor=False)
     st.caption(page.purpose)
     if page.file != elements.HOME:
         loop_strip(workspace, title)
+    visit_card(workspace, title)
     return workspace

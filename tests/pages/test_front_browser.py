@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.pages.accessibility import grave_findings
 from tests.pages.browsing import Browser, Page, expect, go_to, opened, served, settled, tab
 from tests.pages.conftest import PAGES
 from tests.pages.filled import TASKS, TRIPLETS, fill, finished_job, triplet_row
@@ -79,6 +80,51 @@ def test_the_content_fills_the_screen_and_nothing_is_cut(filled: str, page: Page
     page.reload()
     drawn(page)
     assert [fault for fault in page.evaluate(FAULTS) if fault.startswith("scrolls sideways")] == []
+
+
+@pytest.mark.parametrize("name", list(PAGES))
+def test_axe_finds_nothing_serious_in_light_and_in_dark(filled: str, page: Page, name: str) -> None:
+    """Grey words on grey and names of controls that differ from their labels stood on every page."""
+    page.emulate_media(color_scheme="light")
+    page.goto(f"{filled}/{'' if name == 'home' else name}")
+    drawn(page)
+    light = background(page)
+    assert grave_findings(page) == []
+    page.emulate_media(color_scheme="dark")
+    expect(page.get_by_test_id("stApp")).not_to_have_css("background-color", light)
+    drawn(page)
+    assert grave_findings(page) == []
+
+
+def background(page: Page) -> str:
+    return str(page.get_by_test_id("stApp").evaluate("e => getComputedStyle(e).backgroundColor"))
+
+
+def test_a_key_lists_the_keys_and_the_visit_leads_through_the_pages(filled: str, page: Page) -> None:
+    """The only keys to be seen were those printed on buttons, and nobody led a new user anywhere."""
+    opened(page, f"{filled}/curate?view=List", "Curate")
+    settled(page)
+    search = page.get_by_placeholder("in any sentence")
+    search.press("?")
+    expect(search).to_have_value("?")
+    search.fill("")
+    page.get_by_role("heading", name="Curate", exact=True).click()
+    page.keyboard.press("?")
+    listed = page.get_by_role("dialog", name="Keys")
+    expect(listed.get_by_text("regenerate the hard negative")).to_be_visible()
+    listed.get_by_role("button", name="Take the guided visit").click()
+    card = page.locator(".st-key-visit")
+    for number, title in enumerate(("Home", "Generate", "Curate", "Curate", "Train", "Evaluate"), start=1):
+        expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
+        expect(card.get_by_text(f"{number} of 6")).to_be_visible()
+        settled(page)
+        if number in (3, 4):
+            expect(page.get_by_role("radio", name="Rule" if number == 3 else "Queue")).to_be_checked()
+        card.get_by_role("button", name="Done" if number == 6 else "Next").click()
+    expect(card).to_have_count(0)
+    page.reload()
+    settled(page)
+    expect(card).to_have_count(0)
 
 
 def test_an_own_task_does_not_change_the_best_encoder(filled: str, page: Page) -> None:

@@ -5,7 +5,18 @@ it in its own process or, while a server owns the workspace, over HTTP.
 """
 
 # Importing these modules registers their actions.
-from workbench.actions import analysis, curation, data, decisions, evaluation, generation, jobs, models, training  # noqa: F401
+from workbench.actions import (  # noqa: F401
+    analysis,
+    curation,
+    data,
+    decisions,
+    evaluation,
+    generation,
+    jobs,
+    models,
+    training,
+    visit,
+)
 from workbench.actions.call import ACTIONS, call_action
 
 __all__ = ["ACTIONS", "call_action"]

@@ -14,6 +14,7 @@ from pipeline.records import InputError
 from workbench import state
 from workbench.actions import data as data_actions
 from workbench.components.elements import GENERATE, count, counted, errors_shown, plain
+from workbench.components.visit import offer_visit
 from workbench.workspace import Workspace
 
 PACKED = ["gz", "bz2", "xz", "zst"]
@@ -38,6 +39,7 @@ def welcome(workspace: Workspace) -> None:
                 with errors_shown():
                     made = data_actions.open_sample(workspace)
                     state.select(state.CORPUS, made["corpus_id"])
+                    offer_visit(workspace)
                     st.rerun()
             if st.button("Import my premises", icon=":material/upload_file:"):
                 import_dialog(workspace)
