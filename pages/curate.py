@@ -7,7 +7,7 @@ from workbench.components.curate.annotator_agreement import annotator_agreement
 from workbench.components.curate.curation_settings import beside_guidelines, queue_settings
 from workbench.components.curate.hygiene_view import hygiene_view
 from workbench.components.curate.judges_view import judges_view
-from workbench.components.curate.rule_view import judging, rule_view
+from workbench.components.curate.rule_view import judge_again, judging, rule_view
 from workbench.components.curate.snapshot_list import snapshot_list
 from workbench.components.curate.triplet_list import triplet_list
 from workbench.components.curate.triplet_queue import triplet_queue
@@ -29,8 +29,11 @@ if runs.empty:
     st.stop()
 
 scope = choose_scope(workspace, runs)
-judging(workspace, scope)
-view = state.tabs(["Rule", "Judges", "Queue", "List", "Hygiene", "Agreement", "Snapshots"], name=state.VIEW)
+is_judging = judging(workspace, scope)
+with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+    view = state.tabs(["Rule", "Judges", "Queue", "List", "Hygiene", "Agreement", "Snapshots"], name=state.VIEW)
+    if scope.judge_id is not None and not is_judging:
+        judge_again(workspace, scope)
 if view == "Rule":
     rule_view(workspace, scope)
 elif view == "Judges":

@@ -12,6 +12,7 @@ from workbench.components.map.sentence_map import (
     map_form,
     map_names,
     map_progress,
+    quality_badges,
     read_map,
     sentence_map,
     sources,
@@ -41,7 +42,8 @@ if maps.empty:
 
 encoders = encoder_names(workspace)
 names = map_names(workspace, maps, encoders, drawable)
-with st.container(horizontal=True, vertical_alignment="bottom"):
+head = st.container(horizontal=True, vertical_alignment="bottom")
+with head:
     chosen = state.pick("Map", list(names), name=state.MAP, names=names)
     with st.popover("Draw another map", icon=":material/add:", disabled=not drawable):
         map_form(workspace, drawable)
@@ -51,16 +53,16 @@ if path.exists():
     drawn = read_map(str(path), path.stat().st_mtime)
     attempts = {item.snapshot_id: item.attempt_ids for item in workspace.store.snapshots.list()}
     compared = [scored_name(item["encoder_id"], encoders) for item in drawn.encoders]
-    sentence_map(
-        workspace,
-        MapChoice(
-            map_id=str(chosen),
-            drawn=drawn,
-            attempt_ids=attempts.get(row["corpus"], (row["corpus"],)),
-            task=task_of(row["corpus"]),
-            place_names=compared or [scored_name(row["encoder_id"], encoders)],
-            quality=(row["trustworthiness"], row["neighbour_recall"]),
-        ),
+    choice = MapChoice(
+        map_id=str(chosen),
+        drawn=drawn,
+        attempt_ids=attempts.get(row["corpus"], (row["corpus"],)),
+        task=task_of(row["corpus"]),
+        place_names=compared or [scored_name(row["encoder_id"], encoders)],
+        quality=(row["trustworthiness"], row["neighbour_recall"]),
     )
+    with head:
+        quality_badges(choice)
+    sentence_map(workspace, choice)
 else:
     st.warning("The files of this map no longer exist: draw it again.")

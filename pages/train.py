@@ -9,7 +9,7 @@ from workbench.components.train.study_view import study_choice, study_view
 from workbench.components.train.train_outlook import phi_preview, train_form, train_outlook
 
 workspace = shell.begin("Train")
-view = state.tabs(["New run", "Runs", "Studies"], name=state.TRAIN_VIEW)
+view = state.tabs(["New run", "Runs", "Compare", "Studies"], name=state.TRAIN_VIEW)
 if view == "New run":
     if not workspace.store.snapshots.list():
         empty_state(
@@ -27,17 +27,19 @@ if view == "New run":
         if wanted:
             train_outlook(wanted)
             phi_preview(workspace, wanted)
-elif view == "Runs":
+elif view in ("Runs", "Compare"):
     runs = all_runs(workspace)
     if runs.empty:
         no_run_yet()
+        st.stop()
+    if view == "Compare":
+        runs_overview(workspace)
         st.stop()
     run_queue(workspace)
     names = dict(zip(runs["run_id"], runs["title"], strict=True))
     run_id = state.pick("Run", list(names), name=state.RUN, names=names)
     if run_id:
         run_view(workspace, run_id)
-    runs_overview(workspace)
 else:
     chosen = study_choice(workspace)
     if chosen and chosen.study:

@@ -71,12 +71,15 @@ class CardFacts:
     dev_score: float | None
     threshold: float | None
     """The cosine that masked."""
+    learning_rate: float | None = None
+    """The peak that was used, per step; by default that of the settings."""
 
 
 def model_card(facts: CardFacts) -> str:
     """Return the text of the card; it names settings, never the person's files beyond the encoder chosen."""
     config = facts.config
     named = asdict(config) | {"encoder": without_folder(config.encoder), "guide": without_folder(config.guide)}
+    named["learning_rate"] = facts.learning_rate or config.learning_rate
     settings = "\n".join(f"| {name} | {escape_markdown(str(value))} |" for name, value in named.items())
     base, licence = origin(config.encoder)
     front = ModelCardData(

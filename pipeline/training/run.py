@@ -28,6 +28,7 @@ from pipeline.training.trainer import (
     CompleteMarker,
     check_encoder,
     check_machine,
+    default_learning_rate,
     latest_checkpoint,
     run_fingerprint,
     run_trainer,
@@ -140,7 +141,8 @@ def train(
     guide_s = _since(started)
     loss = _loss(encoder, guide, config)
     phi = None if config.mask_rule == "none" else loss.settings.mask_threshold
-    facts = CardFacts(config, len(triplets), data, fingerprint, kept_step=0, dev_score=None, threshold=phi)
+    rate = config.learning_rate or default_learning_rate(encoder)
+    facts = CardFacts(config, len(triplets), data, fingerprint, 0, None, phi, learning_rate=rate)
 
     if on_untrained is not None and resume_from is None and distributed.rank() == 0:
         on_untrained(encoder)

@@ -177,6 +177,10 @@ def test_a_chosen_premise_draws_its_triplet_and_its_rivals(single: MapPage) -> N
     middle = single.pixel((places[point] + places[point + 1]) / 2)
     off = np.abs(np.subtract(colour_at(single, middle), (0, 158, 115)))
     assert off.max() < 60, "half way to the positive runs its green line"
+    neighbour = single.page.locator("[class*='st-key-map_neighbour_']").nth(3)
+    near = int(re.search(r"map_neighbour_\S+_(\d+)", neighbour.get_attribute("class")).group(1))
+    neighbour.get_by_role("button").click()
+    expect(single.page).to_have_url(re.compile(f"triplet={points['triplet_id'].iat[near]}(&|$)"))
     single.page.get_by_role("button", name="Clear the choice").click()
     expect(single.root).to_have_attribute("data-lines", "0")
 
@@ -257,7 +261,6 @@ def test_a_selection_is_curated_and_becomes_slice_seeds_and_file(single: MapPage
 
 
 def test_text_is_found_and_the_map_goes_there(single: MapPage) -> None:
-    single.page.get_by_role("button", name="Search", exact=True).click()
     single.page.get_by_label("Find sentences").fill("PREMISE 17 <b>")
     single.page.get_by_role("button", name="Containing this text").click()
     expect(single.selected()).to_have_text("Selected (1)")

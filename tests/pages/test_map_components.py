@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.pages.conftest import Draw
 from tests.pages.planted_map import Planted, plant
 from workbench import theme
 from workbench.actions.curation import DUPLICATE
@@ -173,3 +174,21 @@ def test_the_one_file_holds_the_shown_sentences_and_asks_nobody(
     assert "<b>bold" not in page.rsplit("<script", 1)[-1], "markup in a sentence stays text"
     tags = re.sub(r"(<script[^>]*>).*?</script>", r"\1", page, flags=re.DOTALL)
     assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=", tags)
+
+
+def test_a_saved_view_brings_back_colours_filter_and_choice(draw: Draw, planted: Planted) -> None:
+    app = draw("embedding_map", map=planted.map_id, triplet=planted.points["triplet_id"].iat[9])
+    app.selectbox(key="map_colour").set_value("margin").run()
+    app.text_input(key=f"map_filter_text_{planted.map_id}").set_value("group 1").run()
+    app.text_input(key=f"map_view_name_{planted.map_id}").set_value("margins of group 1")
+    next(button for button in app.button if button.label == "Save" and "map_view" in button.proto.form_id).click()
+    app.run()
+    app.selectbox(key="map_colour").set_value("role").run()
+    app.text_input(key=f"map_filter_text_{planted.map_id}").set_value("").run()
+    app.button(key="clear_triplet").click().run()
+    assert "triplet" not in app.query_params
+    app.button(key=f"map_view_open_{planted.map_id}").click().run()
+    assert not app.exception
+    assert app.selectbox(key="map_colour").value == "margin"
+    assert app.text_input(key=f"map_filter_text_{planted.map_id}").value == "group 1"
+    assert app.query_params["triplet"] == planted.points["triplet_id"].iat[9]

@@ -276,9 +276,7 @@ def test_two_runs_are_compared_from_the_list(draw: Draw, workspace: Workspace, f
     rows = [{"table": "train_steps", "run_id": run_id, "step": 1, "steps": 1, "loss": 1.0, "dev_score": 0.4}]
     finished_job(workspace, run_id, "train", rows, total=1, settings={"config": {"seed": 7}})
     workspace.wait(run_id, timeout_s=20)
-    app = draw("train", training="Runs")
-    app.session_state["run_list"] = {"selection": {"rows": [0, 1], "columns": [], "cells": []}}
-    healthy(app.run())
+    app = healthy(draw("train", training="Compare", runs=f"{run_id},{filled['run']},gone"))
     assert "2 runs compared" in texts(app)
     tables = [frame.value for frame in app.dataframe]
     assert any(isinstance(t, pd.DataFrame) and "seed" in t.index for t in tables)

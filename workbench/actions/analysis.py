@@ -25,6 +25,7 @@ from workbench.maps import OUTCOMES, PAIR_COLUMNS, PAIR_ROLES, TRIPLET_ROLES, Ma
 from workbench.results import linked_pairs, members_of, slices_of, title_of
 from workbench.store.files import Notes, OwnTests, PairSlices, Slices, pair_ids
 from workbench.store.filters import TripletFilter
+from workbench.store.map_views import MapView, MapViews
 from workbench.store.premises import Corpus
 from workbench.workspace import Workspace
 
@@ -242,6 +243,23 @@ def save_pair_slice(
     chosen = [(first, second) for first, second in pairs]
     saved = PairSlices(workspace.root).add(name, chosen, task=task, origin=origin)
     return {"slice_id": saved.slice_id, "pairs": len(saved.pair_ids)}
+
+
+@action
+def save_map_view(
+    workspace: Workspace,
+    *,
+    name: str,
+    projection_id: str,
+    colour: str,
+    layers: Sequence[str] = (),
+    text: str = "",
+    roles: Sequence[str] = (),
+    triplet_id: str = "",
+) -> Answer:
+    """Save what a map shows under a name: colour, layers, filter by text and roles, chosen triplet."""
+    view = MapView("", name, projection_id, colour, tuple(layers), text, tuple(roles), triplet_id)
+    return {"view_id": MapViews(workspace.root).add(view).view_id}
 
 
 @action

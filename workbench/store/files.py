@@ -27,7 +27,7 @@ _writing = Lock()
 _log = logging.getLogger(__name__)
 
 
-class _Records:
+class Records:
     """A folder with one JSON file per record, whose names sort by time."""
 
     folder_name: ClassVar[str]
@@ -59,7 +59,7 @@ class Slice:
 SliceList = list[Slice]
 
 
-class Slices(_Records):
+class Slices(Records):
     """The folder of slices of a workspace."""
 
     folder_name = "slices"
@@ -134,7 +134,7 @@ class Note:
 NoteList = list[Note]
 
 
-class Notes(_Records):
+class Notes(Records):
     """The folder of notes of a workspace."""
 
     folder_name = "notes"
@@ -209,7 +209,7 @@ class PairSlice:
 PairSliceList = list[PairSlice]
 
 
-class PairSlices(_Records):
+class PairSlices(Records):
     """The folder of pair slices of a workspace."""
 
     folder_name = "pair_slices"

@@ -182,15 +182,15 @@ def at_border(plane: pd.DataFrame, rule: CurationRule, limit: int) -> pd.DataFra
     return result.assign(nearest=slack.loc[result.index].idxmin(axis=1))
 
 
-def judging(workspace: Workspace, scope: Scope) -> None:
-    """Draw a running or stopped judging job, else the offer to judge."""
+def judging(workspace: Workspace, scope: Scope) -> bool:
+    """Draw a running or stopped judging job, else the offer to judge what has no scores; return whether one runs."""
     if job_strip(
         workspace,
         JudgeSpec,
         key="judging",
         where=lambda spec: not set(spec.attempt_ids).isdisjoint(scope.attempt_ids),
     ):
-        return
+        return True
     if scope.judge_id is None:
         with st.container(border=True):
             st.markdown(
@@ -198,10 +198,14 @@ def judging(workspace: Workspace, scope: Scope) -> None:
                 "(b), from 0 (unrelated) to 5 (same meaning)."
             )
             _start(workspace, scope, primary=True)
-    else:
-        with st.popover("Judge again", icon=":material/gavel:"):
-            st.caption("A judge's new scores replace its earlier ones.")
-            _start(workspace, scope, primary=False)
+    return False
+
+
+def judge_again(workspace: Workspace, scope: Scope) -> None:
+    """Draw the popover that judges triplets which have scores."""
+    with st.popover("Judge again", icon=":material/gavel:"):
+        st.caption("A judge's new scores replace its earlier ones.")
+        _start(workspace, scope, primary=False)
 
 
 def _start(workspace: Workspace, scope: Scope, *, primary: bool) -> None:

@@ -13,7 +13,7 @@ from pipeline.evaluation import leaderboard
 from pipeline.evaluation.leaderboard import PUBLISHED, Entry
 from pipeline.evaluation.sts import STANDARD_TASKS
 from workbench import state, theme
-from workbench.components.elements import for_chart
+from workbench.components.elements import for_chart, shorten
 from workbench.components.encoder_comparison import scored_name
 from workbench.workspace import Workspace
 
@@ -175,26 +175,21 @@ def measured_spaces(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def space_figure(frame: pd.DataFrame) -> theme.Figure:
-    """Draw a small chart per measure with a bar per encoder, each encoder in its own colour."""
-    figure = make_subplots(
-        rows=1, cols=len(MEASURES), subplot_titles=[title for title, _ in MEASURES.values()], horizontal_spacing=0.06
-    )
-    for place, name in enumerate(frame["name"]):
-        colour = theme.SERIES[place % len(theme.SERIES)]
-        for column, measure in enumerate(MEASURES, start=1):
-            figure.add_bar(
-                x=[frame[measure].iloc[place]],
-                y=[place],
-                orientation="h",
-                name=for_chart(name[:40]),
-                legendgroup=str(place),
-                showlegend=column == 1,
-                marker={"color": colour},
-                hovertemplate=f"%{{x:.3f}}<br>{MEASURES[measure][1]}<extra>{for_chart(name[:30])}</extra>",
-                row=1,
-                col=column,
-            )
-    figure.update_yaxes(visible=False, autorange="reversed")
-    return theme.bare(figure, height=170 + 30 * len(frame), top=72).update_layout(
-        legend={"orientation": "h", "y": -0.35}
-    )
+    """Draw a small chart per measure, with a row per encoder."""
+    titles = [title for title, _ in MEASURES.values()]
+    figure = make_subplots(cols=len(MEASURES), shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.03)
+    for column, (measure, (_, meaning)) in enumerate(MEASURES.items(), start=1):
+        figure.add_scatter(
+            x=frame[measure],
+            y=list(range(len(frame))),
+            mode="markers",
+            marker={"color": theme.HUMAN, "size": 11},
+            customdata=[for_chart(name) for name in frame["name"]],
+            hovertemplate=f"%{{customdata}}: %{{x:.3f}}<br>{meaning}<extra></extra>",
+            row=1,
+            col=column,
+        )
+    labels = [for_chart(shorten(name, 44), 26) for name in frame["name"]]
+    figure.update_yaxes(autorange="reversed", tickvals=list(range(len(frame))), ticktext=labels, automargin=True)
+    figure.update_xaxes(nticks=4, tickangle=0)
+    return theme.bare(figure, height=110 + 44 * len(frame), top=56).update_layout(showlegend=False)

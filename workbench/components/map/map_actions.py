@@ -1,5 +1,6 @@
 """The selection on the map: how it is made, searched and shared between its parts, and what can be done with it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,9 +88,23 @@ def take_region(map_id: str, drawn: SentenceMap, shown: np.ndarray, indices: np.
 def take_choice(map_id: str, drawn: SentenceMap) -> None:
     """Choose the triplet of the point that was clicked, or none."""
     sent = _sent(map_id, "choice")
-    if sent is not None:
-        index = sent["index"]
-        choose(None if index is None else str(drawn.points["triplet_id"].iat[index]))
+    if sent is not None and sent["index"] is not None:
+        choose_point(map_id, drawn, int(sent["index"]))
+    elif sent is not None:
+        choose(None)
+
+
+def choose_point(map_id: str, drawn: SentenceMap, point: int) -> None:
+    """Choose a sentence, and with it its triplet."""
+    st.session_state[f"map_point_{map_id}"] = point
+    choose(str(drawn.points["triplet_id"].iat[point]))
+
+
+def chosen_point(map_id: str, among: Iterable[int]) -> int:
+    """Return the chosen one of these sentences of a triplet; the first where an address names the triplet alone."""
+    points = list(among)
+    chosen = st.session_state.get(f"map_point_{map_id}")
+    return chosen if chosen in points else points[0]
 
 
 def choose(triplet_id: str | None) -> None:

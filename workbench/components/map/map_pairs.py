@@ -11,7 +11,6 @@ from workbench import state, theme
 from workbench.actions.curation import DUPLICATE, keep_one
 from workbench.components.elements import count, errors_shown, plain
 from workbench.components.map import map_actions
-from workbench.components.map.map_actions import like_point
 from workbench.maps import PAIR_ROLES, SentenceMap
 from workbench.workspace import Workspace
 
@@ -19,8 +18,6 @@ RIVALS = 5
 MOST_VIOLATED = 300
 _RIVAL_COLOUR = "#8C6BB1"
 _ROWS = 500
-_COLOUR_WORDS = {"premise": "gray", "positive": "green", "hard_negative": "red"}
-_COSINES = {"positive": "cos_positive", "hard_negative": "cos_hard_negative"}
 
 
 def pair_list(workspace: Workspace, map_id: str, drawn: SentenceMap, pairs: pd.DataFrame, *, phi: float) -> None:
@@ -178,43 +175,3 @@ def marked_duplicates(drawn: SentenceMap, pairs: pd.DataFrame, decisions: pd.Dat
     ids = drawn.points["triplet_id"].to_numpy()
     both = zip(ids[pairs["premise"]], ids[pairs["candidate"]], strict=True)
     return np.array([frozenset(pair) in known for pair in both])
-
-
-def chosen_triplet(map_id: str, drawn: SentenceMap, triplet: TripletLines) -> None:
-    """Draw the card of the chosen triplet."""
-    with st.container(border=True):
-        for role, point in triplet.points.items():
-            row = drawn.points.iloc[point]
-            cosine = f" · cosine {row[_COSINES[role]]:.2f}" if _COSINES.get(role) in row else ""
-            colour = _COLOUR_WORDS.get(role, "gray")
-            st.markdown(f":{colour}-badge[{theme.ROLE_NAMES.get(role, role)}{cosine}] {plain(row['text'])}")
-        if "margin" in drawn.points and drawn.points["margin"].iat[next(iter(triplet.points.values()))] < 0:
-            st.badge(
-                "violated: the hard negative is nearer than the positive", color="red", icon=":material/warning:"
-            )
-        first = drawn.points.iloc[next(iter(triplet.points.values()))]
-        if "error" in drawn.points:
-            way = "closer" if first["error"] > 0 else "farther apart"
-            st.caption(
-                f"Gold {first['gold']:.2f}, cosine {first['predicted']:.3f}, rank error {first['error']:+.2f}: "
-                f"the encoder ranks this pair {way} than people do."
-            )
-        if triplet.rivals:
-            with st.expander("Nearest other negatives, in the full space", expanded=False):
-                for point, near in triplet.rivals:
-                    row = drawn.points.iloc[point]
-                    role = theme.ROLE_NAMES.get(row["role"], row["role"]).lower()
-                    st.markdown(f":violet-badge[{near:.2f} · {role} of another premise] {plain(row['text'])}")
-        with st.container(horizontal=True):
-            if st.button("Select its neighbours", icon=":material/near_me:", key=f"map_near_{map_id}"):
-                point = triplet.points.get("premise", next(iter(triplet.points.values())))
-                map_actions.select(map_id, like_point(drawn, point), note="Nearest to the chosen premise")
-                map_actions.show(map_id, "Selected")
-                st.rerun(scope="fragment")
-            st.button(
-                "Clear the choice",
-                icon=":material/close:",
-                key="clear_triplet",
-                on_click=map_actions.choose,
-                args=(None,),
-            )

@@ -254,7 +254,7 @@ def _go_to_row(parts: MapParts, points: np.ndarray, chosen: list[int], tab: str)
         st.session_state[key] = now
         point = int(points[chosen[0]])
         map_actions.focus(parts.map_id, point)
-        map_actions.choose(str(parts.drawn.points["triplet_id"].iat[point]))
+        map_actions.choose_point(parts.map_id, parts.drawn, point)
         st.rerun(scope="fragment")
 
 

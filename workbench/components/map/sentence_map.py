@@ -21,6 +21,8 @@ from workbench.components.map.map_actions import MapParts
 from workbench.components.map.map_file import map_file
 from workbench.components.map.map_pairs import Line, TripletLines
 from workbench.components.map.map_rows import map_rows
+from workbench.components.map.map_side import map_side
+from workbench.components.map.map_views import COLOUR, LAYERS, filter_keys, saved_views
 from workbench.components.map.point_map import Colouring, choices, colouring
 from workbench.jobs.kinds import ProjectSpec
 from workbench.maps import SentenceMap, task_corpus, task_of
@@ -154,7 +156,6 @@ def read_map(path: str, modified: float) -> SentenceMap:
 
 def sentence_map(workspace: Workspace, chosen: MapChoice) -> None:
     """Draw the map. Coordinates are sent here, once; everything that changes is drawn in fragments."""
-    _badge(chosen)
     with st.container(gap=None):
         for number, places in enumerate(chosen.drawn.places):
             point_map.place_layer(chosen.map_id, number, places, version=f"{chosen.map_id}:{number}")
@@ -167,12 +168,12 @@ def _explore(workspace: Workspace, chosen: MapChoice) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         colours = _colours(workspace, chosen)
         layers = _layers(drawn)
-        with st.popover("Search", icon=":material/search:"):
-            map_actions.search(workspace, map_id, drawn)
         with st.popover("Filter", icon=":material/filter_alt:"):
             shown = _filter(map_id, drawn)
         with st.popover("Slices", icon=":material/bookmark:"):
             map_actions.slice_picker(workspace, map_id, drawn, chosen.task)
+        with st.popover("Views", icon=":material/bookmarks:"):
+            saved_views(workspace, map_id, drawn, layers)
         visible = np.flatnonzero(shown)
         st.download_button(
             "One file",
@@ -188,7 +189,9 @@ def _explore(workspace: Workspace, chosen: MapChoice) -> None:
     triplet_id = state.recall(state.TRIPLET)
     triplet = map_pairs.triplet_lines(drawn, triplet_id) if triplet_id else None
     selected = map_actions.selected(map_id)
-    with st.container(gap=None):
+    with st.container(key="map_beside"):
+        canvas, side = st.columns([7, 3], gap="small")
+    with canvas.container(gap=None):
         point_map.colour_layer(map_id, colours.indices)
         point_map.mask_layer(map_id, shown, map_actions.flags(len(drawn), highlighted(selected, triplet)))
         pairs = _pairs(workspace, chosen) if MASKED in layers else None
@@ -199,8 +202,8 @@ def _explore(workspace: Workspace, chosen: MapChoice) -> None:
             on_choice=partial(map_actions.take_choice, map_id, drawn),
             on_clear=partial(map_actions.clear, map_id),
         )
-    if triplet:
-        map_pairs.chosen_triplet(map_id, drawn, triplet)
+    with side.container(height=_HEIGHT, border=True):
+        map_side(workspace, map_id, drawn, triplet)
     if pairs is not None:
         map_pairs.pair_list(workspace, map_id, drawn, pairs, phi=float(sent.get("phi") or PHI))
     map_rows(MapParts(workspace, map_id, drawn, chosen.task, colours, np.flatnonzero(shown), selected))
@@ -208,10 +211,9 @@ def _explore(workspace: Workspace, chosen: MapChoice) -> None:
 
 def _colours(workspace: Workspace, chosen: MapChoice) -> Colouring:
     names = choices(workspace, chosen.drawn, chosen.attempt_ids, chosen.task)
-    key = "map_colour"
-    if st.session_state.get(key) not in names:
-        st.session_state[key] = next(name for name in ("kept", "error", "role") if name in names)
-    column = st.selectbox("Colour by", list(names), format_func=names.__getitem__, key=key, width=280)
+    if st.session_state.get(COLOUR) not in names:
+        st.session_state[COLOUR] = next(name for name in ("kept", "error", "role") if name in names)
+    column = st.selectbox("Colour by", list(names), format_func=names.__getitem__, key=COLOUR, width=280)
     return colouring(workspace, chosen.drawn, chosen.attempt_ids, chosen.task, column, names[column])
 
 
@@ -225,12 +227,13 @@ def _layers(drawn: SentenceMap) -> list[str]:
         options.append(GROUPS)
     if not options:
         return []
-    return st.pills("Layers", options, selection_mode="multi", key="map_layers", default=options[-1:])
+    return st.pills("Layers", options, selection_mode="multi", key=LAYERS, default=options[-1:])
 
 
 def _filter(map_id: str, drawn: SentenceMap) -> np.ndarray:
     """Draw the filter; return which points pass, bool (n,)."""
-    text = st.text_input("Contains", key=f"map_filter_text_{map_id}", placeholder="Part of a sentence")
+    text_key, roles_key = filter_keys(map_id)
+    text = st.text_input("Contains", key=text_key, placeholder="Part of a sentence")
     roles = list(drawn.points["role"].unique())
     kept = st.pills(
         "Roles",
@@ -238,11 +241,11 @@ def _filter(map_id: str, drawn: SentenceMap) -> np.ndarray:
         selection_mode="multi",
         default=roles,
         format_func=lambda role: theme.ROLE_NAMES.get(role, role),
-        key=f"map_filter_roles_{map_id}",
+        key=roles_key,
     )
     shown = drawn.points["role"].isin(kept).to_numpy()
     if text.strip():
-        shown &= drawn.points["text"].str.contains(text.strip(), case=False, regex=False).to_numpy()
+        shown = shown & drawn.points["text"].str.contains(text.strip(), case=False, regex=False).to_numpy()
     return shown
 
 
@@ -261,9 +264,10 @@ def _pairs(workspace: Workspace, chosen: MapChoice) -> pd.DataFrame | None:
     return pairs.assign(is_duplicate=is_duplicate)
 
 
-def _badge(chosen: MapChoice) -> None:
+def quality_badges(chosen: MapChoice) -> None:
+    """Draw the number of sentences, and how far two dimensions keep their neighbourhoods."""
     trust, recall = chosen.quality
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, gap="xsmall"):
         st.badge(f"{count(len(chosen.drawn))} sentences", color="gray")
         st.badge(
             f"trustworthiness {trust:.2f}",

@@ -17,6 +17,7 @@ from workbench.components.elements import count, counted, no_chart, percent, pla
 from workbench.components.encoder_comparison import comparison_of
 from workbench.components.train.train_curves import legend_below
 from workbench.components.train.train_settings import train_command
+from workbench.components.triplet_card import WRAPPED_ROW
 from workbench.jobs.folder import JobView
 from workbench.jobs.kinds import TrainSpec
 from workbench.workspace import Workspace
@@ -76,6 +77,7 @@ def first_batch_view(workspace: Workspace, run_id: str) -> None:
         rows[columns],
         hide_index=True,
         alt="First batch",
+        row_height=WRAPPED_ROW,
         column_config=text_columns(theme.ROLE_NAMES)
         | {
             "cos_positive": _cosine("Guide: positive"),
@@ -108,7 +110,7 @@ def dev_rows(workspace: Workspace, run_id: str) -> None:
         numbers = {"cos_positive": _cosine("Positive"), "cos_hard_negative": _cosine("Hard negative")}
         error = "Margin"
     columns = texts | numbers | {"error": _cosine(error)}
-    st.dataframe(rows, hide_index=True, alt="Worst validation rows", column_config=columns)
+    st.dataframe(rows, hide_index=True, alt="Worst validation rows", row_height=WRAPPED_ROW, column_config=columns)
 
 
 def settings_view(workspace: Workspace, job: JobView[TrainSpec]) -> None:
@@ -118,6 +120,10 @@ def settings_view(workspace: Workspace, job: JobView[TrainSpec]) -> None:
     snapshot, sts_dir = names.get(job.spec.snapshot_id, job.spec.snapshot_id), job.spec.sts_dir or ""
     command = train_command(config, snapshot=snapshot, sts_dir=sts_dir, hold_out=bool(job.spec.held_out))
     st.code(command, language="bash", wrap_lines=True)
+    if config["learning_rate"] is None:
+        peak = workspace.store.runs.curve(job.job_id)["learning_rate"].max()
+        if peak == peak:
+            st.caption(f"The learning rate was left to the encoder, and was {peak:g} at its highest.")
     st.code(json.dumps(config, indent=2), language="json")
 
 

@@ -260,17 +260,22 @@ def runs_overview(workspace: Workspace) -> None:
 
 def run_list(runs: pd.DataFrame) -> list[str]:
     """Draw all runs, newest first; return the ids of the selected ones."""
-    st.subheader("All runs", anchor=False)
-    st.caption("Select two or more to compare them.")
+    st.caption("Select two or more runs to compare them.")
+    ids = runs["run_id"].astype(str).tolist()
+    key = f"run_list_{len(ids)}"  # a new run moves the rows, and the numbers of the selected ones mean others
+    if state.coming(state.COMPARED_RUNS) is not None or f"{key}_first" not in st.session_state:
+        wanted = (state.recall(state.COMPARED_RUNS) or "").split(",")
+        st.session_state[f"{key}_first"] = [ids.index(run_id) for run_id in wanted if run_id in ids]
     broken = runs["step"].notna() & ~np.isfinite(runs["loss"].astype(float))
     states = runs["state"].where(~broken, runs["state"] + ", loss NaN")
     table = runs.assign(state=states, dev=runs["best_dev_score"] * 100, when=runs["created_at"].map(ago))
     event = st.dataframe(
         table[["title", "state", "step", "loss", "dev", "when"]],
-        key="run_list",
+        key=key,
         hide_index=True,
         on_select="rerun",
         selection_mode="multi-row",
+        selection_default={"selection": {"rows": st.session_state[f"{key}_first"]}},
         alt="Training runs",
         placeholder="–",
         column_config={
@@ -282,7 +287,10 @@ def run_list(runs: pd.DataFrame) -> list[str]:
             "when": "Started",
         },
     )
-    return [str(runs.iloc[row]["run_id"]) for row in event.selection.rows if row < len(runs)]
+    chosen = [ids[row] for row in event.selection.rows if row < len(ids)]
+    if ",".join(chosen) != (state.recall(state.COMPARED_RUNS) or ""):
+        state.remember(state.COMPARED_RUNS, ",".join(chosen) or None)
+    return chosen
 
 
 def no_run_yet() -> None:

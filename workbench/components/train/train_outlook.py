@@ -33,6 +33,7 @@ _HOLD_OUT_HELP = (
 _COLOURS = {KINDS[0]: theme.POSITIVE, KINDS[1]: theme.HARD_NEGATIVE, KINDS[2]: theme.MASKED}
 _LOWEST_SHOWN = 0.2
 _EXAMPLES = 6
+_USUAL_PASSES = 20
 _MOST_PASSES, _MOST_MARKS, _CURVE_POINTS = 30, 60, 100
 
 
@@ -95,6 +96,12 @@ def train_outlook(wanted: Wanted) -> None:
         st.subheader("What will happen", anchor=False)
         theme.draw(schedule_figure(wanted), key="schedule", alt="Learning rate, dev scores and passes by step")
         st.table(pd.Series(outlook(wanted), name=""), border="horizontal", hide_header=True)
+        if (passes := _passes(wanted)) > _USUAL_PASSES:
+            st.warning(
+                f"Every triplet is seen {passes:.0f} times: watch whether the dev score still rises, or take fewer "
+                "steps or more triplets.",
+                icon=":material/repeat:",
+            )
         with st.expander("The same without a browser", icon=":material/terminal:"):
             command = train_settings.train_command(
                 wanted.config, snapshot=wanted.snapshot, sts_dir=wanted.sts_dir, hold_out=wanted.hold_out
@@ -159,11 +166,15 @@ def outlook(wanted: Wanted) -> dict[str, str]:
     triplets = f"about {count(rows)}, {count(wanted.rows - rows)} held out" if wanted.hold_out else count(rows)
     return {
         "Triplets": triplets,
-        "Steps": f"{count(config['steps'])} of {count(batch)} triplets, "
-        f"{config['steps'] * batch / rows:.1f} passes over the data",
+        "Steps": f"{count(config['steps'])} of {count(batch)} triplets, {_passes(wanted):.1f} passes over the data",
         "Negatives": _negatives(config, batch),
         "Dev score": _dev(wanted),
     }
+
+
+def _passes(wanted: Wanted) -> float:
+    rows = _trained_rows(wanted)
+    return float(wanted.config["steps"] * min(wanted.config["batch_size"], rows) / rows)
 
 
 def _negatives(config: dict[str, Any], batch: int) -> str:
