@@ -10,7 +10,7 @@ GRAVE: Final = ("serious", "critical")
 def grave_findings(page: Any) -> list[str]:
     """Return the serious and critical findings on this page, one line per element."""
     return [
-        f"{rule['id']} ({rule['impact']}): {node['html'][:160]} | {' '.join(str(one['message']) for one in node['any'])}"
+        f"{rule['id']} ({rule['impact']}): {node['html'][:160]} | {[one['message'] for one in node['any']]}"
         for rule in Axe().run(page).response["violations"]
         if rule["impact"] in GRAVE
         for node in rule["nodes"]
