@@ -19,6 +19,8 @@ from workbench.components.map.sentence_map import (
 )
 from workbench.maps import task_of
 
+_PICKER_PX = 440
+
 workspace = shell.begin("Embedding map")
 drawable = sources(workspace)
 maps = workspace.store.projections.list()
@@ -44,7 +46,8 @@ encoders = encoder_names(workspace)
 names = map_names(workspace, maps, encoders, drawable)
 head = st.container(horizontal=True, vertical_alignment="bottom")
 with head:
-    chosen = state.pick("Map", list(names), name=state.MAP, names=names)
+    with st.container(width=_PICKER_PX):
+        chosen = state.pick("Map", list(names), name=state.MAP, names=names)
     with st.popover("Draw another map", icon=":material/add:", disabled=not drawable):
         map_form(workspace, drawable)
 row = maps.set_index("projection_id").loc[chosen]

@@ -50,8 +50,8 @@ FAULTS = """
     found.push(`scrolls sideways: ${main.scrollWidth} of ${main.clientWidth} px`);
   for (const e of document.querySelectorAll('[data-testid=stMain] *, [data-testid=stSidebar] *')) {
     const s = getComputedStyle(e);
-    if (e.children.length === 0 && words(e) && shown(e) && ['hidden', 'clip'].includes(s.overflowX)
-        && e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 4)
+    if ((e.children.length === 0 || s.textOverflow === 'ellipsis') && words(e) && shown(e)
+        && ['hidden', 'clip'].includes(s.overflowX) && e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 4)
       found.push(`cut: "${words(e)}"`);
   }
   for (const plot of document.querySelectorAll('.js-plotly-plot')) {

@@ -27,6 +27,7 @@ ERRORS: Final = str(PROJECT / "pages" / "error_analysis.py")
 _MARKS: Final = re.compile(r"([!-/:-@\[-`{-~])")
 _REPLACED: Final = re.compile(r"(?<=:)(?=[\w/])|(?<=[-<>~])(?=[->=])|(?<=www)(?=\.)|(?<=@)(?=\w)", re.IGNORECASE)
 _WORD: Final = re.compile(r"\w+(?:['’]\w+)*")
+_LINE_PX: Final = 600
 _JOINER: Final = "\u2060"
 
 
@@ -96,8 +97,9 @@ def press(act: Callable[..., Any], *arguments: Any, **named: Any) -> None:
 def empty_state(what: str, *, hint: str, icon: str, page: str | None = None, action: str = "") -> None:
     """Say what is missing and offer the page that provides it."""
     with st.container(border=True, horizontal_alignment="center"):
-        st.subheader(what, icon=icon, anchor=False, text_alignment="center")
-        st.caption(hint, text_alignment="center")
+        with st.container(width=_LINE_PX, gap="xsmall"):  # app.css ends lines of text before the width of the page
+            st.subheader(what, icon=icon, anchor=False, text_alignment="center")
+            st.caption(hint, text_alignment="center")
         if page and st.button(action, type="primary", icon=":material/arrow_forward:", key="empty_state"):
             st.switch_page(page)
 

@@ -81,8 +81,8 @@ def gate(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
 
 def gate_figure(found: Mapping[str, int]) -> theme.Figure:
     """Draw the parts as one bar over all triplets that the gate sees."""
-    figure = theme.bare(theme.Figure(), height=120, top=8)
-    for name, label, colour in _PARTS:
+    figure = theme.bare(theme.Figure(), height=160, top=8)
+    for name, label, colour in (part for part in _PARTS if found[part[0]]):
         figure.add_bar(
             x=[found[name]],
             y=[""],

@@ -95,7 +95,7 @@ TRANSFER = TaskKind(
 def evaluate_form(workspace: Workspace) -> None:
     """Draw encoder, folder, start, and running evaluations."""
     names = encoder_names(workspace)
-    encoder, folder, start = st.columns([2, 3, 1], vertical_alignment="bottom")
+    encoder, folder, start = st.columns([4, 6, 3], vertical_alignment="bottom")
     with encoder:
         chosen = state.pick("Encoder", list(names), name=state.CANDIDATE, names=names)
     with folder:

@@ -202,7 +202,7 @@ def _explore(workspace: Workspace, chosen: MapChoice) -> None:
             on_choice=partial(map_actions.take_choice, map_id, drawn),
             on_clear=partial(map_actions.clear, map_id),
         )
-    with side.container(height=_HEIGHT, border=True):
+    with side.container(height=_HEIGHT, border=True, key="map_side"):
         map_side(workspace, map_id, drawn, triplet)
     if pairs is not None:
         map_pairs.pair_list(workspace, map_id, drawn, pairs, phi=float(sent.get("phi") or PHI))
