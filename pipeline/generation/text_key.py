@@ -49,6 +49,12 @@ def text_key(config: GenerationConfig, prompts: PromptSet, entry: LLMEntry) -> s
     return blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
+def scores_key(entry: LLMEntry) -> str:
+    """Return 32 hex digits over what decides the probabilities that an LLM gives here: weights, packages, device."""
+    text = json.dumps([digest_of(entry), _backend(entry)])
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
 def _without(value: Any, names: tuple[str, ...]) -> Any:
     """Return a JSON value without these names at any depth."""
     if isinstance(value, dict):

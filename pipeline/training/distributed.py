@@ -2,9 +2,14 @@
 
 import os
 from collections.abc import Iterable
+from datetime import timedelta
 
 import torch
 from torch import distributed, nn
+
+_PATIENCE = timedelta(hours=12)
+"""How long a process waits for another: the first one embeds all texts with the guide while the others wait. One that
+died is noticed at once, by its closed connection and by torchrun."""
 
 
 def start(device: str) -> None:
@@ -12,7 +17,7 @@ def start(device: str) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not distributed.is_initialized():
         from accelerate import PartialState
 
-        PartialState(cpu=device == "cpu")
+        PartialState(cpu=device == "cpu", timeout=_PATIENCE)
 
 
 def stop() -> None:
@@ -59,6 +64,11 @@ def from_first(values: torch.Tensor) -> torch.Tensor:
     if processes() > 1:
         distributed.broadcast(values, src=0)
     return values
+
+
+def is_so_in_first(answer: bool, device: str) -> bool:
+    """Return what process 0 answers; the others wait for it."""
+    return bool(from_first(torch.tensor(int(answer), device=device)))
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:

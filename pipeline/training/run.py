@@ -256,16 +256,20 @@ def _load_guide(
     def is_to_stop() -> bool:
         return should_stop() in ("pause", "cancel")  # to finish a run it must first have taken a step
 
-    if distributed.rank() != 0:
-        distributed.wait()  # the first process embeds, the others read what it kept
-    try:
-        table = guide_table(
-            triplets, guide, columns=columns_of(config.positives), cache=cache, should_stop=is_to_stop
-        )
-    finally:
-        if distributed.rank() == 0:
-            distributed.wait()
-    return table.to(device)
+    def embedded() -> GuideTable:
+        return guide_table(triplets, guide, columns=columns_of(config.positives), cache=cache, should_stop=is_to_stop)
+
+    if distributed.processes() == 1:
+        return embedded().to(device)
+    table, is_stopped = None, False
+    if distributed.rank() == 0:  # the first process embeds, the others read what it kept
+        try:
+            table = embedded()
+        except Stopped:
+            is_stopped = True
+    if distributed.is_so_in_first(is_stopped, device):
+        raise Stopped
+    return (table or embedded()).to(device)
 
 
 def _score(encoder: "SentenceTransformer", dev: DevScore) -> float:

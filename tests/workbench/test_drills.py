@@ -21,6 +21,16 @@ def test_nothing_acknowledged_is_lost_by_kills():
 
 
 @pytest.mark.drill
+@pytest.mark.skipif(not DRILL, reason="the short version is test_ray.py; runs with DRILL=1")
+def test_no_row_of_a_cluster_is_lost_by_kills():
+    pytest.importorskip("ray", reason="needs the extra ray: pip install 'multicsr-workbench[ray]'")
+    command = [sys.executable, "-m", "tests.drills.ray", "--kills", "50"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "lost 0, doubled 0" in done.stdout
+
+
+@pytest.mark.drill
 def test_every_bad_input_is_one_sentence():
     much = ["--inputs", "100000", "--minutes", MINUTES] if DRILL else ["--inputs", "40"]
     command = [sys.executable, "-m", "tests.drills.inputs", *much]

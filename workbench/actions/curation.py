@@ -18,6 +18,7 @@ from workbench.actions.decisions import annotator_name, checked_margin, decide
 from workbench.actions.evaluation import checked_folder
 from workbench.actions.generation import checked_runs
 from workbench.actions.models import at_commit, find_encoder, resolve_llm
+from workbench.jobs import places
 from workbench.jobs.kinds import CalibrateSpec, HygieneSpec, JudgeSpec
 from workbench.paths import ASSETS
 from workbench.store.decisions import Decision
@@ -198,14 +199,18 @@ def start_judge(
     judges: list[str] | None = None,
     gold_dir: str | None = None,
     title: str = "",
+    on: str = places.LOCAL,
 ) -> Answer:
     """Queue the judging of all triplets of these generation runs with both sides ok.
 
     Raw values become scores by the newest calibration of the workspace, else by the shipped one; with `gold_dir` by
-    one fitted first.
+    one fitted first. `on`: local, gpu:NUMBER, ray or ray:ADDRESS.
     """
     chosen = _at_commits(workspace, judges or EMBEDDED_JUDGES)
-    spec = JudgeSpec(tuple(chosen), tuple(attempt_ids), gold_dir, *_known(workspace, chosen))
+    known = _known(workspace, chosen)
+    spec = JudgeSpec(tuple(chosen), tuple(attempt_ids), gold_dir, *known, on=places.checked("judge", on))
+    for entry in spec.llms.values():
+        places.require_own_llm(on, entry.kind)
     if not gold_dir:
         _require_calibrations(workspace, chosen)
     frame = workspace.store.final_sets.texts(checked_runs(workspace, attempt_ids))

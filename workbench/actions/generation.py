@@ -14,6 +14,7 @@ from pipeline.generation.prompts import PromptSet
 from pipeline.records import InputError, Outcome, Side
 from workbench.actions.call import Answer, action
 from workbench.actions.models import resolve_llm
+from workbench.jobs import places
 from workbench.jobs.folder import USABLE, State
 from workbench.jobs.kinds import AskSpec, GenerateSpec, GridSpec, JobSpec, LensSpec, TokensSpec
 from workbench.store.files import PromptSets
@@ -41,10 +42,12 @@ def start_generate(
     limit: int | None = None,
     title: str = "",
     origin: str = "",
+    on: str = places.LOCAL,
 ) -> Answer:
     """Queue the generation of one triplet for each of the first `limit` premises of a corpus.
 
-    `origin` says what the premises were chosen for; every triplet keeps it.
+    `origin` says what the premises were chosen for; every triplet keeps it. `on`: local, gpu:NUMBER, ray or
+    ray:ADDRESS.
     """
     settings = from_fields(GenerationConfig, config)
     if limit is not None and limit < 1:
@@ -52,7 +55,15 @@ def start_generate(
     corpus = find_corpus(workspace, corpus_id)
     frame = workspace.store.premises.rows(corpus.corpus_id, limit=limit)
     title = title or f"{corpus.name}, {settings.llm}, omega {settings.omega:g}"
-    spec = GenerateSpec(*resolved(workspace, settings), corpus=corpus.name, corpus_id=corpus.corpus_id, origin=origin)
+    asked = resolved(workspace, settings)
+    places.require_own_llm(on, asked[2].kind)
+    spec = GenerateSpec(
+        *asked,
+        corpus=corpus.name,
+        corpus_id=corpus.corpus_id,
+        origin=origin,
+        on=places.checked("generate", on),
+    )
     job_id = workspace.jobs.submit(replace(spec, earlier=_earlier(workspace, spec)), frame, title=title)
     return {"job_id": job_id, "attempt_id": job_id, "premises": len(frame)}
 

@@ -16,6 +16,7 @@ from pipeline.train_config import TrainConfig
 from workbench.actions.call import Answer, action, guarded
 from workbench.actions.evaluation import checked_folder, find_snapshot, held_out_rows
 from workbench.actions.models import at_commit, find_encoder
+from workbench.jobs import places
 from workbench.jobs.folder import USABLE
 from workbench.jobs.kinds import PreviewSpec, StudySpec, TrainSpec
 from workbench.paths import SAMPLE_CORPUS
@@ -32,12 +33,22 @@ def start_train(
     sts_dir: str | None = None,
     held_out: str | None = None,
     title: str = "",
+    on: str = places.LOCAL,
 ) -> Answer:
     """Queue a training run; its encoder is scored right after, on an STS folder or on a snapshot's held-out triplets.
 
-    With `held_out` (a snapshot) the held-out fifth of the premises takes no part in training.
+    With `held_out` (a snapshot) the held-out fifth of the premises takes no part in training. `on`: local, gpu:NUMBER
+    or torchrun:PROCESSES, which share every batch.
     """
     settings = from_fields(TrainConfig, config)
+    place = places.Place.parse(places.checked("train", on))
+    if place.engine == "torchrun" and settings.batch_size % place.number:
+        raise InputError(
+            f"A batch of {settings.batch_size} triplets cannot be shared evenly by {place.number} processes; choose "
+            "another."
+        )
+    if place.engine in ("gpu", "torchrun") and settings.device.startswith("cuda:"):
+        raise InputError(f"With {on} the device is chosen by the place: set device auto, or run on local.")
     snapshot = find_snapshot(workspace, snapshot_id)
     frame = training_rows(workspace, snapshot.snapshot_id, held_out)
     title = title or f"{settings.encoder} on {snapshot.name}, mask {settings.mask_rule}, seed {settings.seed}"
@@ -51,6 +62,7 @@ def start_train(
         sts_dir=str(checked_folder(sts_dir)) if sts_dir else None,
         held_out=held_out,
         data=f"snapshot `{snapshot.name.replace('`', '')}`, sha256 {snapshot.sha256[:16]}",
+        on=on.strip(),
     )
     job_id = workspace.jobs.submit(spec, frame, title=title)
     return {"job_id": job_id, "run_id": job_id, "triplets": int((frame["split"] == "train").sum())}

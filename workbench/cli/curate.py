@@ -18,7 +18,7 @@ def judge(options: argparse.Namespace) -> None:
     gold_dir = str(options.gold_dir.resolve()) if options.gold_dir else None
     with access(options) as call:
         attempts = options.attempt or all_runs(call)
-        started = call("start_judge", attempt_ids=attempts, judges=options.judge, gold_dir=gold_dir)
+        started = call("start_judge", attempt_ids=attempts, judges=options.judge, gold_dir=gold_dir, on=options.on)
         watch(call, started["job_id"], label="Judging")
     write_json(options.json, started)
 

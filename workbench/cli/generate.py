@@ -39,7 +39,7 @@ def in_workspace(options: argparse.Namespace) -> dict[str, Any]:
         if (cost := call("generation_cost", **asked))["calls"]:
             tokens = f"{cost['prompt_tokens']:,} prompt and {cost['reply_tokens']:,} reply tokens"
             print_line(f"About {cost['calls']:,} calls: {tokens}, {cost['money']:.2f} money.")
-        started = call("start_generate", **asked)
+        started = call("start_generate", **asked, on=options.on)
         view = watch(call, started["job_id"], label="Generating")
     print_outcomes(view["details"].get("outcomes", {}))
     return {**started, "outcomes": view["details"].get("outcomes", {})}

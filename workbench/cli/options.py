@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 import shtab
 
 from pipeline.settings import Setting, settings_of, shown
+from workbench.jobs.places import LOCAL
 
 OPTION_ALIASES = {"mask_threshold": ("--mask-phi",)}
 CREATING = frozenset(
@@ -51,6 +52,16 @@ def add_settings(parser: argparse.ArgumentParser, kind: type) -> None:
             parser.add_argument(*names, choices=get_args(field.type), **options)
         else:
             parser.add_argument(*names, type=plain_type(field.type), metavar=field.name.upper(), **options)
+
+
+def add_place(parser: argparse.ArgumentParser, others: str) -> None:
+    """Add --on; the job keeps it, so a resumed one runs where it ran."""
+    parser.add_argument(
+        "--on",
+        default=LOCAL,
+        metavar="PLACE",
+        help=f"where a job of the workspace runs: local, {others} (default: local)",
+    )
 
 
 def option_help(declared: Setting, default: Any) -> str:

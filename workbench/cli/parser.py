@@ -16,6 +16,7 @@ from pipeline.train_config import TrainConfig
 from workbench import __version__
 from workbench.cli.options import (
     Words,
+    add_place,
     add_settings,
     at_least_one,
     command,
@@ -156,12 +157,14 @@ def add_stages(commands: Any) -> None:
     generate.add_argument("--column", help="column of the premises in a csv, tsv, jsonl or parquet file")
     generate.add_argument("--out", type=Path, help="JSON lines, one per premise")
     generate.add_argument("--limit", type=at_least_one, help="take only the first N premises")
+    add_place(generate, "gpu:NUMBER, ray (this machine) or ray:ADDRESS of a cluster")
     add_settings(generate, GenerationConfig)
 
     judge = command(commands, "judge", "curate:judge", "stage 2: score generated triplets on the 0-5 scale")
     judge.add_argument("--attempt", action="append", help="generation run, repeatable (default: all)")
     judge.add_argument("--judge", action="append", help="KIND:LLM, guide:ENCODER or ensemble:NAME, repeatable")
     judge.add_argument("--gold-dir", type=Path, help="folder with gold pairs to calibrate on")
+    add_place(judge, "gpu:NUMBER, ray (this machine) or ray:ADDRESS of a cluster")
 
     add_curation(commands)
     train = command(commands, "train", "train:run_train", "stage 3: train an encoder on triplets")
@@ -172,6 +175,7 @@ def add_stages(commands: Any) -> None:
     train.add_argument("--out", type=Path, help="folder that receives the encoder")
     train.add_argument("--sts-dir", type=Path, help="folder of STS tasks to score the encoder on")
     train.add_argument("--hold-out", action="store_true", help="keep a fifth of the premises for the dev score")
+    add_place(train, "gpu:NUMBER or torchrun:PROCESSES, which share every batch")
     add_settings(train, TrainConfig)
 
     study = command(

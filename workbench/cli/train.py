@@ -55,7 +55,12 @@ def in_workspace(options: argparse.Namespace) -> Answer:
     with access(options) as call:
         held_out = options.snapshot if options.hold_out else None
         started = call(
-            "start_train", snapshot_id=options.snapshot, config=settings(options), sts_dir=sts_dir, held_out=held_out
+            "start_train",
+            snapshot_id=options.snapshot,
+            config=settings(options),
+            sts_dir=sts_dir,
+            held_out=held_out,
+            on=options.on,
         )
         watch(call, started["job_id"], label="Training")
         scores = [row for row in call("scores")["scores"] if row["encoder_id"] == started["run_id"]]

@@ -193,6 +193,15 @@ def show_charges(job: JobView) -> None:
 
 
 def show_engine(job: JobView) -> None:
-    """Name the engine that writes, where the job has noted it."""
+    """Name the engine that writes, or the nodes that do, where the job has noted it."""
+    if cluster := job.details.get("cluster"):
+        st.caption(plain(cluster_words(cluster)))
     if name := job.details.get("engine"):
         st.caption(plain(f"Engine: {name}."))
+
+
+def cluster_words(cluster: dict[str, Any]) -> str:
+    """Return rows per second of each node, and what became of actors and nodes, in a sentence or two."""
+    nodes = ", ".join(f"{name} {node['rows_per_s']:g} rows/s" for name, node in cluster["nodes"].items())
+    lost = f" {counted(cluster['lost_actors'], 'actor')} lost, its rows made again." if cluster["lost_actors"] else ""
+    return f"{counted(cluster['actors'], 'actor')} at work: {nodes}.{lost} {'; '.join(cluster['left_out'])}".rstrip()

@@ -16,6 +16,7 @@ import psutil
 from pipeline.records import WeightsError
 from pipeline.weights import WEIGHTS, WeightFile, embedded_gguf, verify
 from workbench.doctor.probe import ProbeResult, run_probe
+from workbench.jobs import places
 from workbench.jobs.folder import JobFolder, read_jobs
 from workbench.paths import IS_CHECKOUT, REQUIREMENTS, install_advice
 from workbench.preflight import NEWEST, OLDEST
@@ -138,7 +139,7 @@ def _existing(folder: Path) -> Path:
 def examine_software(requirements: Path = REQUIREMENTS) -> list[Finding]:
     """Check packages and weights."""
     weight_findings = [weights(file) for file in WEIGHTS]
-    findings = [versions(read_pins(requirements)), *weight_findings]
+    findings = [versions(read_pins(requirements)), beyond_one_machine(places.missing("ray")), *weight_findings]
     if all(finding.state == "ok" for finding in weight_findings):
         findings.append(llama(run_probe("llama", str(embedded_gguf()))))
     return findings
@@ -168,6 +169,13 @@ def versions(pins: dict[str, str], installed: Callable[[str], str] = metadata.ve
     detail = "; ".join([*(f"{package} is missing" for package in missing), *different])
     advice = f"{install_advice()}, or use the environment that has them."
     return Finding("Packages", "error" if missing else "warning", detail, advice)
+
+
+def beyond_one_machine(lacks: str) -> Finding:
+    """Whether runs can be spread over a cluster; lacks: what is missing for it, as a sentence."""
+    if lacks:
+        return Finding("Several machines", "ok", lacks)
+    return Finding("Several machines", "ok", f"Ray {metadata.version('ray')}: generate and judge take --on ray")
 
 
 def weights(file: WeightFile) -> Finding:

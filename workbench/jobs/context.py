@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic
 
 from pipeline.records import Stopped
 from workbench.jobs.folder import JobFolder, S, State, Stop
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 _REPORT_EVERY_S = 0.2
 _RESERVE_BYTES = 64 * 1024
 _INPUT_ROWS = 2_000
-
-
-FLUSH_SECONDS = 1.0
-"""Longest time a finished row waits for its fsync: what a kill can cost."""
-_FLUSH_ROWS = 2_000
-Item = TypeVar("Item")
 
 
 class JobContext(Generic[S]):
@@ -122,6 +116,10 @@ class JobContext(Generic[S]):
         self.stop_seen = self.stop_seen or self.folder.control() or ("pause" if self._asked_to_end else None)
         return self.stop_seen
 
+    def is_to_stop(self) -> bool:
+        """Whether the job was asked to stop."""
+        return self.stop_requested() is not None
+
     def stop_if_asked(self) -> None:
         """Raise Stopped, which ends the handler, if the job was asked to stop."""
         if self.stop_requested():
@@ -150,24 +148,6 @@ def _plain(details: dict[str, Any]) -> dict[str, Any]:
     return json.loads(
         json.dumps(details, default=lambda value: value.item() if hasattr(value, "item") else str(value))
     )
-
-
-def in_batches(stream: Iterator[Item]) -> Iterator[list[Item]]:
-    """Group a stream by time. When it ends with an error, the items before it are yielded first."""
-    batch: list[Item] = []
-    since = monotonic()
-    try:
-        for item in stream:
-            batch.append(item)
-            if monotonic() - since >= FLUSH_SECONDS or len(batch) >= _FLUSH_ROWS:
-                yield batch
-                batch, since = [], monotonic()
-    except Exception:
-        if batch:
-            yield batch
-        raise
-    if batch:
-        yield batch
 
 
 def download_progress(context: JobContext) -> Callable[[str, int, int], None]:

@@ -3,7 +3,6 @@
 import builtins
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
@@ -14,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.durable import full_disk_message, is_full_disk
 from pipeline.records import InputError, StorageError
+from workbench.jobs import places
 from workbench.jobs.folder import ENDED, RESUMABLE, JobFolder, JobRecord, JobView, S, State, Status, Stop, read_jobs
 from workbench.jobs.ingest import Ingester
-from workbench.jobs.kinds import JobSpec, kind_of, lane_of
+from workbench.jobs.kinds import JobSpec, kind_of, lane_of, lanes_of
 from workbench.journal import new_id, now
 
 if TYPE_CHECKING:
@@ -183,16 +183,21 @@ class JobRunner:
             return file.read().decode("utf-8", "replace")
 
     def tick(self) -> None:
-        """Collect ended children and start the next queued job of every free lane."""
+        """Collect ended children and start the next queued job of every free lane.
+
+        A job that takes several lanes waits until all of them are free.
+        """
         with self._lock:
             self._reap()
             statuses = {job_id: self._status(job_id) for job_id in self._all_records()}
             running = [job_id for job_id, status in statuses.items() if status.state == "running"]
-            busy = {self._lane(job_id) for job_id in (*self._children, *running)}
+            busy = {lane for job_id in (*self._children, *running) for lane in self._lanes(job_id)}
             queued = {self._lane(job_id) for job_id, status in statuses.items() if status.state == "queued"}
-            for lane in queued - busy:
+            for lane in sorted(queued - busy, reverse=True):  # models, which may take others with it, before cuda:1
                 for job_id in next_first(self._waiting(lane))[:1]:
-                    self._start(job_id)
+                    if busy.isdisjoint(taken := self._lanes(job_id)):
+                        busy.update(taken)
+                        self._start(job_id)
 
     def _stop(self, job_id: str, stop: Stop) -> None:
         folder = self._existing(job_id)
@@ -211,10 +216,11 @@ class JobRunner:
 
     def _start(self, job_id: str) -> None:
         folder = self._folder(job_id)
-        environment = kind_of(self._record(job_id).spec).environment | os.environ | {"PYTHONUNBUFFERED": "1"}
+        spec = self._record(job_id).spec
+        environment = kind_of(spec).environment | os.environ | {"PYTHONUNBUFFERED": "1"} | places.environment(spec.on)
         with folder.log.open("ab") as log:  # a pipe would block or kill the worker once its reader is gone
             process = subprocess.Popen(
-                [sys.executable, "-m", "workbench.jobs.worker", str(folder.path)],
+                places.command(spec.on, folder.path),
                 cwd=_PROJECT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -275,6 +281,9 @@ class JobRunner:
 
     def _lane(self, job_id: str) -> str:
         return lane_of(self._record(job_id).spec)
+
+    def _lanes(self, job_id: str) -> tuple[str, ...]:
+        return lanes_of(self._record(job_id).spec)
 
     def _waiting(self, lane: str) -> dict[str, Status]:
         """Statuses of the queued jobs of a lane that no worker has been started for."""

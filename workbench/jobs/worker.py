@@ -1,8 +1,13 @@
-"""Entry of a worker process: `python -m workbench.jobs.worker FOLDER`. Never opens the database."""
+"""Entry of a worker process: `python -m workbench.jobs.worker FOLDER`. Never opens the database.
+
+Of several processes that torchrun starts, the first is the worker: it holds the lock and the journal. The others take
+part in the work and write nothing.
+"""
 
 import importlib
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -20,11 +25,14 @@ TEST_HANDLERS = "MULTICSR_TEST_HANDLERS"
 _ENDS: dict[Stop, State] = {"finish": "finished", "pause": "paused", "cancel": "cancelled"}
 _LOCK_WAIT_S = 3.0
 _BUSY = 75
+_LOOK_EVERY_S = 0.05
 
 
 def main(arguments: list[str]) -> int:
     """Run the job in this folder; return the exit status."""
     folder = JobFolder(Path(arguments[0]).resolve())
+    if os.environ.get("RANK", "0") != "0":
+        return _follow(folder)
     with folder.held(wait_s=_LOCK_WAIT_S) as is_mine:
         if not is_mine:
             return _BUSY
@@ -52,11 +60,28 @@ def _run(context: JobContext[JobSpec]) -> int:
     return 0
 
 
-def handler_of(kind: str) -> Callable[[JobContext[Any]], None]:
+def _follow(folder: JobFolder) -> int:
+    """Take part in the job that the first process runs, once it has begun; torchrun ends this process with it."""
+    while (state := folder.stated().state) == "queued":
+        time.sleep(_LOOK_EVERY_S)
+    if state != "running":  # ended before it began
+        return 0
+    context: JobContext[JobSpec] = JobContext(folder.path)
+    try:
+        handler_of(context.kind, verb="follow")(context)
+    except Stopped:
+        pass
+    except InputError as error:  # the first process meets the same one, and writes it down
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def handler_of(kind: str, *, verb: str = "run") -> Callable[[JobContext[Any]], None]:
     """Import the handler of this kind; kinds are a fixed list, so a spec cannot name other code."""
     package = os.environ.get(TEST_HANDLERS, "workbench.jobs.handlers")
     module = importlib.import_module(f"{package}.{kind_named(kind).room}")
-    handler: Callable[[JobContext[Any]], None] = getattr(module, f"run_{kind}")
+    handler: Callable[[JobContext[Any]], None] = getattr(module, f"{verb}_{kind}")
     return handler
 
 

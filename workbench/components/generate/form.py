@@ -13,6 +13,7 @@ from workbench import state
 from workbench.actions.generation import generation_cost, start_generate
 from workbench.components.elements import count, counted, duration, errors_shown, plain
 from workbench.components.generate.llm_card import llm_picker
+from workbench.components.place_picker import place_picker
 from workbench.components.settings_form import group_of, settings_form
 from workbench.jobs.folder import JobView
 from workbench.jobs.kinds import GenerateSpec, JobSpec
@@ -73,10 +74,11 @@ def generation_form(workspace: Workspace) -> GenerationChoice:
     premises = corpora[corpus_id].premises
     start, key = min(_ROWS, premises), f"generate_limit_{corpus_id}"
     limit = st.number_input("Number of premises", 1, premises, start, key=key, persist_state="session")
+    on = place_picker(workspace, GenerateSpec)
     label = f"Generate {counted(limit, 'triplet')}"
     if st.button(label, type="primary", icon=":material/play_arrow:", width="stretch"):
         with errors_shown():
-            made = start_generate(workspace, corpus_id=corpus_id, config=config, limit=int(limit))
+            made = start_generate(workspace, corpus_id=corpus_id, config=config, limit=int(limit), on=on)
             state.select(state.ATTEMPT, made["attempt_id"])
             state.select(state.GENERATE_VIEW, RUN)
             st.rerun()

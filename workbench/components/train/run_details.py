@@ -118,7 +118,9 @@ def settings_view(workspace: Workspace, job: JobView[TrainSpec]) -> None:
     config = asdict(job.spec.config)
     names = {snapshot.snapshot_id: snapshot.name for snapshot in workspace.store.snapshots.list()}
     snapshot, sts_dir = names.get(job.spec.snapshot_id, job.spec.snapshot_id), job.spec.sts_dir or ""
-    command = train_command(config, snapshot=snapshot, sts_dir=sts_dir, hold_out=bool(job.spec.held_out))
+    command = train_command(
+        config, snapshot=snapshot, sts_dir=sts_dir, hold_out=bool(job.spec.held_out), on=job.spec.on
+    )
     st.code(command, language="bash", wrap_lines=True)
     if config["learning_rate"] is None:
         peak = workspace.store.runs.curve(job.job_id)["learning_rate"].max()

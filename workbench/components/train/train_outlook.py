@@ -15,10 +15,11 @@ from workbench import state, theme
 from workbench.actions.training import preview_key, start_preview, start_train
 from workbench.components.elements import count, errors_shown, read_json, text_columns
 from workbench.components.job_progress import follow, is_live, job_card
+from workbench.components.place_picker import place_picker
 from workbench.components.train import train_settings
 from workbench.components.train.train_curves import legend_below
 from workbench.jobs.folder import JobView
-from workbench.jobs.kinds import PreviewSpec
+from workbench.jobs.kinds import PreviewSpec, TrainSpec
 from workbench.workspace import Workspace
 
 _ENOUGH_TO_HOLD_OUT = 50
@@ -47,6 +48,7 @@ class Wanted:
     config: dict[str, Any]
     sts_dir: str
     hold_out: bool
+    on: str
 
 
 def train_form(workspace: Workspace) -> Wanted | None:
@@ -68,7 +70,8 @@ def train_form(workspace: Workspace) -> Wanted | None:
             help=_HOLD_OUT_HELP,
         )
     config = train_settings.train_settings()
-    wanted = Wanted(snapshot_id, snapshot.name, snapshot.rows, config, sts_dir, hold_out)
+    on = place_picker(workspace, TrainSpec)
+    wanted = Wanted(snapshot_id, snapshot.name, snapshot.rows, config, sts_dir, hold_out, on)
     problem = ""
     try:
         from_fields(TrainConfig, config)
@@ -83,6 +86,7 @@ def train_form(workspace: Workspace) -> Wanted | None:
                 config=config,
                 sts_dir=sts_dir or None,
                 held_out=snapshot_id if hold_out else None,
+                on=on,
             )
             state.select(state.RUN, made["run_id"])
             state.select(state.TRAIN_VIEW, "Runs")
@@ -104,7 +108,11 @@ def train_outlook(wanted: Wanted) -> None:
             )
         with st.expander("The same without a browser", icon=":material/terminal:"):
             command = train_settings.train_command(
-                wanted.config, snapshot=wanted.snapshot, sts_dir=wanted.sts_dir, hold_out=wanted.hold_out
+                wanted.config,
+                snapshot=wanted.snapshot,
+                sts_dir=wanted.sts_dir,
+                hold_out=wanted.hold_out,
+                on=wanted.on,
             )
             st.code(command, language="bash", wrap_lines=True)
             st.caption("All settings, as saved with the trained encoder:")

@@ -17,6 +17,7 @@ from pipeline.studies.yaml_fields import FileFields, read_yaml
 from pipeline.train_config import TRAIN_PRESETS, TrainConfig
 from workbench.components.elements import errors_shown, plain
 from workbench.components.settings_form import group_of, settings_form
+from workbench.jobs.places import LOCAL
 
 MOST_CHARACTERS = 20_000
 _CARDS = Path("/proc/driver/nvidia/gpus")
@@ -166,7 +167,9 @@ def changed_settings(config: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if value != defaults[name]}
 
 
-def train_command(config: dict[str, Any], *, snapshot: str, sts_dir: str = "", hold_out: bool = False) -> str:
+def train_command(
+    config: dict[str, Any], *, snapshot: str, sts_dir: str = "", hold_out: bool = False, on: str = LOCAL
+) -> str:
     """Return the command line of this run, one option per line; words are quoted for a shell."""
     kinds = {field.name: field.type for field in fields(TrainConfig)}
     parts = ["python -m workbench train", f"--snapshot {shlex.quote(snapshot)}"]
@@ -180,6 +183,8 @@ def train_command(config: dict[str, Any], *, snapshot: str, sts_dir: str = "", h
         parts.append(f"--sts-dir {shlex.quote(sts_dir)}")
     if hold_out:
         parts.append("--hold-out")
+    if on != LOCAL:
+        parts.append(f"--on {shlex.quote(on)}")
     return " \\\n  ".join(parts)
 
 

@@ -1,7 +1,8 @@
 """Stage 2 as a job: each judge scores (premise, positive) and (premise, hard negative); raw values are kept."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -21,9 +22,12 @@ from pipeline.curation.calibration import (
 )
 from pipeline.curation.judges import Ensemble, Judge, fit_ensemble, load_judge, members_first, score_triplets
 from pipeline.durable import write_array, write_json
-from pipeline.records import InputError
+from pipeline.records import InputError, Stopped
+from workbench.jobs import row_makers
 from workbench.jobs.context import JobContext
 from workbench.jobs.kinds import CalibrateSpec, JudgeSpec
+from workbench.jobs.places import Place
+from workbench.jobs.ray_rows import RayRows
 from workbench.journal import Row, Rows, now, read_rows
 from workbench.paths import ASSETS
 
@@ -92,7 +96,7 @@ BATCH_TRIPLETS = 32
 def run_judge(context: JobContext[JudgeSpec]) -> None:
     """Score the triplets that this judge has not scored yet, one judge after the other."""
     frame = context.input()
-    ensembles = context.spec.ensembles
+    ensembles, place = context.spec.ensembles, Place.parse(context.spec.on)
     judge_ids = members_first(context.spec.judges, ensembles)
     done = context.done("judgements", "judgement_id")
     total, finished = len(frame) * len(judge_ids), len(done)
@@ -105,6 +109,11 @@ def run_judge(context: JobContext[JudgeSpec]) -> None:
         if judge_id in ensembles:
             context.write(ensemble_rows(context, ensembles[judge_id], waiting))
             finished += len(waiting)
+            continue
+        if place.engine == "ray":
+            finished = _judge_on_ray(context, place.address, judge_id, waiting, finished, total)
+            if context.stop_requested():
+                return
             continue
         judge = opened_judge(context, judge_id)
         calibration = calibrate(context, judge)
@@ -122,6 +131,40 @@ def run_judge(context: JobContext[JudgeSpec]) -> None:
             context.progress(finished, total, message=f"Judging with {judge_id}", **details)
     left = [f"{judge_id} left {unscored_text(counts)}" for judge_id, counts in details.get("unscored", {}).items()]
     context.progress(finished, total, message="; ".join(["Judged", *left]), **details)
+
+
+class _JudgeOnCluster:
+    """A judge whose pairs are scored by the actors of a cluster."""
+
+    def __init__(self, judge_id: str, pool: RayRows, should_stop: Callable[[], bool]) -> None:
+        self.judge_id, self._pool, self._should_stop = judge_id, pool, should_stop
+
+    def scores(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        """Return one raw value per pair, float64 (n,). Raises Stopped when asked to stop."""
+        items = ((str(place), (pair,)) for place, pair in enumerate(pairs))
+        found = [item for batch in self._pool.results(items, len(pairs), self._should_stop) for item in batch]
+        if len(found) < len(pairs):
+            raise Stopped
+        raw = np.empty(len(pairs))
+        for place, value in found:
+            raw[int(place)] = value
+        return raw
+
+
+def _judge_on_ray(
+    context: JobContext[JudgeSpec], address: str, judge_id: str, waiting: list[Any], finished: int, total: int
+) -> int:
+    """Score the waiting triplets on the nodes of a cluster; return how many of the job's rows are written."""
+    maker = row_makers.JudgeMaker(judge_id, context.spec.llms.get(judge_id.partition(":")[2]))
+    items = ((row.triplet_id, ((row.premise, row.positive), (row.premise, row.hard_negative))) for row in waiting)
+    with closing(RayRows(address, maker)) as pool:
+        calibration = calibrate(context, _JudgeOnCluster(judge_id, pool, context.is_to_stop))
+        for batch in pool.results(items, len(waiting), context.is_to_stop):
+            ids, a, b = zip(*batch, strict=True)
+            context.write(judgement_rows(ids, judge_id, calibration, np.array(a), np.array(b)))
+            finished += len(batch)
+            context.progress(finished, total, message=f"Judging with {judge_id}", **pool.details())
+    return finished
 
 
 def unscored_text(counts: dict[str, int]) -> str:

@@ -4,7 +4,7 @@ Premises are read and rows written as a stream: memory does not grow with the co
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, fields
 from hashlib import blake2b
@@ -23,9 +23,13 @@ from pipeline.generation.llms.protocol import LLM, Metered
 from pipeline.generation.prompts import PromptSet
 from pipeline.generation.text_key import text_key
 from pipeline.records import Contrast, GeneratedTriplet, Outcome, Premise, Side, SideResult
-from workbench.jobs.context import JobContext, in_batches
+from workbench.jobs import row_makers
+from workbench.jobs.context import JobContext
+from workbench.jobs.flushing import in_batches
 from workbench.jobs.folder import JobFolder
 from workbench.jobs.kinds import GenerateSpec
+from workbench.jobs.places import Place
+from workbench.jobs.ray_rows import RayRows
 from workbench.journal import Row, Rows, read_rows
 
 _CHUNK = 10_000
@@ -87,6 +91,10 @@ _REASONS = 8
 
 def run_generate(context: JobContext[GenerateSpec]) -> None:
     """Generate for the premises that neither the journal nor an earlier run of the same key holds."""
+    place = Place.parse(context.spec.on)
+    if place.engine == "ray":
+        _on_ray(context, place.address)
+        return
     config = context.spec.config
     # Jobs of earlier versions hold the names of prompts and LLM only.
     prompts = context.spec.prompts or prompt_sets.prompt_set(config.prompt_set)
@@ -101,6 +109,25 @@ def run_generate(context: JobContext[GenerateSpec]) -> None:
         return
     with closing(loading.open_llm(entry, for_many=True)) as llm:
         run_of_job.write(llm)
+
+
+def _on_ray(context: JobContext[GenerateSpec], address: str) -> None:
+    """Generate on the nodes of a Ray cluster; rows of earlier runs are taken over before any node loads an LLM.
+
+    The key of the rows is that of the nodes, which may have other weights, packages and devices than this machine.
+    """
+    spec = context.spec
+    prompts = spec.prompts or prompt_sets.prompt_set(spec.config.prompt_set)
+    entry = spec.llm or registry.entry_for(spec.config.llm)
+    context.progress(0, context.input_rows(), message="Waiting for a node of the cluster")
+    with closing(RayRows(address, row_makers.GenerateMaker(spec.config, prompts, entry))) as pool:
+        key = pool.identity(context.is_to_stop)
+        if key is None:
+            return
+        run_of_job = _GenerateJob(context, spec.config, prompts, key)
+        run_of_job.take_over_earlier()
+        if run_of_job.finished < run_of_job.total:
+            run_of_job.write_from(pool)
 
 
 def _through_batches(context: JobContext[GenerateSpec], entry: registry.LLMEntry, run_of_job: "_GenerateJob") -> None:
@@ -124,7 +151,7 @@ class _GenerateJob:
         self._reasons: Counter[str] = Counter()
         self._spent = Usage()
         self._engine = ""
-        self._of_server: dict[str, Any] = {}
+        self._noted: dict[str, Any] = {}
         self._reused = 0
         self._done = CompactIds(self._recorded())
         self.finished = len(self._done)
@@ -153,23 +180,35 @@ class _GenerateJob:
 
     def write(self, llm: LLM) -> None:
         """Generate for the rest."""
-        waiting = (Premise(i, text) for i, text in self._context.input_pairs() if i not in self._done)
+        waiting = (Premise(premise_id, text) for premise_id, text in self._waiting())
         if isinstance(llm, Metered):
             llm.spent = self._spent
         self._engine = engine_of(llm)
         stream = triplets.generate(
-            waiting, self._config, llm, prompts=self._prompts,
-            should_stop=lambda: self._context.stop_requested() is not None,
-        )  # fmt: skip
+            waiting, self._config, llm, prompts=self._prompts, should_stop=self._context.is_to_stop
+        )
         for batch in in_batches(stream):
             self._spent = llm.usage if isinstance(llm, Metered) else self._spent
-            self._of_server = of_server(llm)
-            rows = [
-                row(self._context.job_id, self._context.spec.origin, self._config, item, self._key) for item in batch
-            ]
-            self._context.write([*usage_rows(self._context.job_id, self._spent), *rows])
-            self._note(rows)
-            self.report("Generating")
+            self._noted = of_server(llm)
+            self._keep(batch)
+
+    def write_from(self, pool: RayRows) -> None:
+        """Generate for the rest on a cluster; this process does the writing."""
+        self._noted = pool.details()
+        self.report("Loading the LLM on the nodes")
+        for batch in pool.results(self._waiting(), self.total - self.finished, self._context.is_to_stop):
+            self._noted = pool.details()
+            self._keep(batch)
+
+    def _waiting(self) -> Iterator[tuple[str, str]]:
+        return ((i, text) for i, text in self._context.input_pairs() if i not in self._done)
+
+    def _keep(self, batch: Sequence[GeneratedTriplet]) -> None:
+        """Write a batch, after what was charged for it."""
+        rows = [row(self._context.job_id, self._context.spec.origin, self._config, item, self._key) for item in batch]
+        self._context.write([*usage_rows(self._context.job_id, self._spent), *rows])
+        self._note(rows)
+        self.report("Generating")
 
     def report(self, message: str) -> None:
         """Report progress, counts per outcome and the usage that was charged."""
@@ -181,7 +220,7 @@ class _GenerateJob:
             details["engine"] = self._engine
         if self._reused:
             details["reused"] = self._reused
-        details |= self._of_server
+        details |= self._noted
         if self._spent.calls:
             details["usage"] = asdict(self._spent)
         self._context.progress(self.finished, self.total, message=message, **details)

@@ -16,7 +16,8 @@ from pipeline.generation.written_premises import Attempt, Cell, PremiseOutcome, 
 from pipeline.hub import HubName, fetch
 from pipeline.premises import PremiseFile, read_premises
 from pipeline.records import InputError, text_id
-from workbench.jobs.context import JobContext, in_batches
+from workbench.jobs.context import JobContext
+from workbench.jobs.flushing import in_batches
 from workbench.jobs.handlers.generation import usage_of, usage_rows
 from workbench.jobs.kinds import FetchPremisesSpec, WritePremisesSpec
 from workbench.journal import Row, now, read_rows

@@ -163,6 +163,18 @@ def run_train(context: JobContext[TrainSpec]) -> None:
         add_cost(context, evaluate_s=perf_counter() - since)
 
 
+def follow_train(context: JobContext[TrainSpec]) -> None:
+    """Share every batch with the process that runs `run_train`, which decides, reports and writes."""
+    frame = context.input()
+    run.train(
+        triplets_of(frame[frame["split"] == "train"]),
+        context.spec.config,
+        output_dir=context.out,
+        cache=context.vectors,
+        data=context.spec.data,
+    )
+
+
 def _scores(context: JobContext) -> dict[str, tuple[float, int]]:
     """Return task -> (Spearman, pairs) of what this job has evaluated."""
     rows = [row for row in read_rows(context.folder.journal) if row["table"] == "scores" and row.get("spearman")]
