@@ -248,7 +248,7 @@ def test_a_field_of_a_megabyte_and_a_nul_are_each_one_rejected_row(ending, tmp_p
     read = read_triplets(path)
     assert read.triplets == WANTED
     assert [row.reason for row in read.rejected] == [
-        "line too long" if ending in (".jsonl", ".csv") else "premise: too long",
+        "line too long" if ending in (".jsonl", ".csv") else "cell too long",
         "premise: control characters",
     ]
 
