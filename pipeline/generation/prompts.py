@@ -7,7 +7,7 @@ short: see benchmarks/generation.py for what their length costs.
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
 from pipeline.records import InputError, Side
@@ -190,8 +190,11 @@ def _side_prompt(record: dict[str, Any] | None) -> SidePrompt | None:
 def _known(kind: type, record: dict[str, Any]) -> dict[str, Any]:
     names = {field.name for field in fields(kind)}
     unknown = sorted(set(record) - names)
+    needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
     if unknown:
         raise InputError(f"A {kind.__name__} has no {', '.join(unknown)}; it has {', '.join(sorted(names))}.")
+    if lacking := sorted(needed - set(record)):
+        raise InputError(f"A {kind.__name__} needs {', '.join(lacking)}.")
     return dict(record)
 
 
