@@ -51,11 +51,16 @@ def to_file(options: argparse.Namespace, config: GenerationConfig) -> dict[str, 
         raise InputError("generate --out needs --premises FILE.")
     read = read_premises(require_file(options.premises), name=options.premises.name, column=options.column)
     premises = read.premises[: options.limit]
+    try:
+        entry = registry.entry_for(config.llm)
+    except InputError as error:
+        hint = "With --out no workspace is read; leave it out to use an LLM of the registry."
+        raise InputError(f"{error} {hint}") from error
     started = time.monotonic()
     outcomes: Counter[str] = Counter()
     with options.out.open("w", encoding="utf-8") as out:
         for item in track(
-            stream(premises, config), total=len(premises), description="Generating", console=Console(stderr=True)
+            stream(premises, config, entry), total=len(premises), description="Generating", console=Console(stderr=True)
         ):
             out.write(json.dumps(line(item, config), ensure_ascii=False) + "\n")
             out.flush()
@@ -69,9 +74,9 @@ def to_file(options: argparse.Namespace, config: GenerationConfig) -> dict[str, 
     return {"premises": len(premises), "rejected": len(read.rejected), "seconds": seconds, "outcomes": dict(outcomes)}
 
 
-def stream(premises: list[Any], config: GenerationConfig) -> Iterator[GeneratedTriplet]:
+def stream(premises: list[Any], config: GenerationConfig, entry: registry.LLMEntry) -> Iterator[GeneratedTriplet]:
     """Load the LLM and generate."""
-    with closing(loading.open_llm(registry.entry_for(config.llm), for_many=True)) as llm:
+    with closing(loading.open_llm(entry, for_many=True)) as llm:
         yield from generate(premises, config, llm)
 
 
