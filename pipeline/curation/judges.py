@@ -35,7 +35,8 @@ class Judge(Protocol):
 
 
 def load_judge(judge_id: str, entry: LLMEntry | None = None, *, vectors: Path | None = None) -> Judge:
-    """Load the model behind `digit:<llm>`, `likelihood:<llm>`, `entailment:<llm>` or `guide:<encoder>`.
+    """Load the model behind `digit:<llm>`, `likelihood:<llm>`, `entailment:<llm>`, `guide:<encoder>` or
+    `cross:<cross-encoder>`.
 
     vectors: folder where a guide's vectors are kept; None keeps none.
     entry: where the LLM is, for one that a registry knows by name; else the name says it (embedded, or a path).
@@ -47,8 +48,12 @@ def load_judge(judge_id: str, entry: LLMEntry | None = None, *, vectors: Path | 
         from pipeline.vectors import CachedEncoder
 
         return GuideJudge(CachedEncoder(load_encoder(model), vectors), name=model)
+    if kind == "cross" and model:
+        from pipeline.curation.cross_encoder import load_cross_encoder
+
+        return load_cross_encoder(model, judge_id)
     if kind not in LLM_KINDS or not model:
-        known = ", ".join([*(f"{name}:LLM" for name in LLM_KINDS), "guide:ENCODER"])
+        known = ", ".join([*(f"{name}:LLM" for name in LLM_KINDS), "guide:ENCODER", "cross:CROSS-ENCODER"])
         raise InputError(f"Judge {judge_id!r} is not known: write {known}.")
     entry = entry or entry_for(model)
     if kind not in kinds_for(entry):

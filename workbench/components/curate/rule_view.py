@@ -217,13 +217,21 @@ def _start(workspace: Workspace, scope: Scope, *, primary: bool) -> None:
         format_func=lambda judge_id: plain(judge_name(judge_id)),
         key="judges",
     )
-    with st.expander("Calibration"):
+    with st.expander("Calibration, further judges"):
         gold_dir = state.folder_input(
             "Folder with gold pairs (optional)",
             name=state.GOLD_FOLDER,
             help="By default, shipped curves map raw values to 0 to 5. Give a folder with a -dev or -train file of "
             "STS pairs to fit the curves on those instead.",
         )
+        cross = st.text_input(
+            "Cross-encoder as a further judge (optional)",
+            placeholder="folder, or OWNER/NAME on the hub",
+            help="A model of sentence-transformers with one output (STS), or with NLI's labels. It has no shipped "
+            "curve: give gold pairs as well the first time.",
+            key="cross_encoder",
+        ).strip()
+    judges = [*judges, *([f"cross:{cross}"] if cross else [])]
     if st.button(
         "Judge", type=theme.button_kind(primary), icon=":material/gavel:", disabled=not judges, key="start_judge"
     ):
