@@ -38,11 +38,11 @@ from workbench.study_runs import run_in
 CONFIG = GenerationConfig(omega=0.6)
 FORMS, SIDES = ("completion", "chat"), tuple(map(str, Side))
 STUDY = """
-name: forms
+study: forms
 title: Completion against chat form
 arms:
-- {{name: completion, file: {folder}/completion.csv}}
-- {{name: chat, file: {folder}/chat.csv}}
+- {{name: completion, triplets: {folder}/completion.csv}}
+- {{name: chat, triplets: {folder}/chat.csv}}
 baseline: completion
 seeds: 10
 train: {{encoder: static-minilm, batch_size: 64, steps: 100, mask_rule: none}}

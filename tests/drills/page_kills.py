@@ -2,8 +2,8 @@
 
 A press counts as acknowledged when the run that it started has ended in the session, as a person sees it. After each
 kill the server is started again, without a word about what was there; sessions connect anew, every one to its own
-slice of the triplets. At the end every acknowledged press has to be a decision, no triplet may have been decided twice,
-and a rebuild has to give the same decisions.
+slice of the triplets. At the end every acknowledged press has to be a decision, no triplet may have been decided
+twice, and a rebuild has to give the same decisions.
 """
 
 import argparse

@@ -9,7 +9,7 @@ from pipeline import weights
 from pipeline.curation.judges import load_judge
 from pipeline.records import InputError, WeightsError
 
-PAIRS = [("A dog runs along the beach.", "An animal is outdoors."), ("She reads.", "Nobody reads a book here at all.")]
+PAIRS = [("A dog runs along the beach.", "An animal is outdoors."), ("She reads.", "Nobody here reads a book.")]
 NLI = ["contradiction", "entailment", "neutral"]
 
 

@@ -83,7 +83,9 @@ def test_what_cannot_be_a_prompt_is_refused_in_one_sentence(change, said):
         PromptSet.from_json(record)
 
 
-@pytest.mark.parametrize("part", ["instruction", "premise_label", "reply_label", "examples", "hard_negative", "version"])
+@pytest.mark.parametrize(
+    "part", ["instruction", "premise_label", "reply_label", "examples", "hard_negative", "version"]
+)
 def test_a_set_that_lacks_a_part_is_told_which(part):
     record = prompt_set("default").to_json()
     if part in record:

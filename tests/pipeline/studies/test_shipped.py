@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.forms import STUDY
 from pipeline.records import Contrast, GeneratedTriplet, Outcome, SideResult
 from pipeline.studies import data
 from pipeline.studies.run import dry_run
@@ -49,3 +50,10 @@ def test_it_says_what_it_asks_and_passes_its_dry_run(path, spoken):
     assert {f"arm {arm.name}" for arm in study.arms} <= tried
     assert any(part.startswith("generation") for part in tried)
     assert any(part.startswith("judge") for part in tried) == any(arm.curation for arm in study.arms)
+
+
+def test_the_benchmark_of_prompt_forms_writes_a_study_that_is_read(tmp_path):
+    for arm in ("completion", "chat"):
+        (tmp_path / f"{arm}.csv").write_text("premise,positive,hard_negative\nA dog.,An animal.,No dog.\n")
+    (tmp_path / "forms.yaml").write_text(STUDY.format(folder=tmp_path))
+    assert [arm.name for arm in read_study(tmp_path / "forms.yaml").arms] == ["completion", "chat"]
