@@ -59,9 +59,8 @@ def to_file(options: argparse.Namespace, config: GenerationConfig) -> dict[str, 
     started = time.monotonic()
     outcomes: Counter[str] = Counter()
     with options.out.open("w", encoding="utf-8") as out:
-        for item in track(
-            stream(premises, config, entry), total=len(premises), description="Generating", console=Console(stderr=True)
-        ):
+        written, shown = stream(premises, config, entry), Console(stderr=True)
+        for item in track(written, total=len(premises), description="Generating", console=shown):
             out.write(json.dumps(line(item, config), ensure_ascii=False) + "\n")
             out.flush()
             outcomes[f"positive {item.positive.outcome}"] += 1

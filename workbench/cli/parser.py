@@ -162,7 +162,8 @@ def add_stages(commands: Any) -> None:
 
     judge = command(commands, "judge", "curate:judge", "stage 2: score generated triplets on the 0-5 scale")
     judge.add_argument("--attempt", action="append", help="generation run, repeatable (default: all)")
-    judge.add_argument("--judge", action="append", help="KIND:LLM, guide:ENCODER, cross:FOLDER or ensemble:NAME, repeatable")
+    kinds = "KIND:LLM, guide:ENCODER, cross:FOLDER or ensemble:NAME, repeatable"
+    judge.add_argument("--judge", action="append", help=kinds)
     judge.add_argument("--gold-dir", type=Path, help="folder with gold pairs to calibrate on")
     add_place(judge, "gpu:NUMBER, ray (this machine) or ray:ADDRESS of a cluster")
 
