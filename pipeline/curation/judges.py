@@ -35,7 +35,7 @@ class Judge(Protocol):
 
 
 def load_judge(judge_id: str, entry: LLMEntry | None = None, *, vectors: Path | None = None) -> Judge:
-    """Load the model behind a judge: `digit:`, `likelihood:` or `entailment:<llm>`, `guide:<encoder>`, `cross:<folder>`.
+    """Load the model behind `digit:`, `likelihood:` or `entailment:<llm>`, `guide:<encoder>` or `cross:<folder>`.
 
     vectors: folder where a guide's vectors are kept; None keeps none.
     entry: where the LLM is, for one that a registry knows by name; else the name says it (embedded, or a path).
