@@ -7,7 +7,8 @@ from pipeline.records import InputError
 from pipeline.train_config import TrainConfig
 from tests.workbench.processes import wait_for
 from workbench.jobs import places
-from workbench.jobs.kinds import GenerateSpec, TrainSpec, lanes_of
+from workbench.jobs.kinds import GenerateSpec, TrainSpec
+from workbench.jobs.runner import lanes_of
 
 
 @pytest.mark.parametrize(

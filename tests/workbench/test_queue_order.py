@@ -10,8 +10,8 @@ from pipeline.records import InputError
 from pipeline.train_config import TrainConfig
 from tests.workbench.processes import wait_for
 from workbench.jobs.folder import Status
-from workbench.jobs.kinds import TrainSpec, lane_of
-from workbench.jobs.runner import next_first, reordered
+from workbench.jobs.kinds import TrainSpec
+from workbench.jobs.runner import lane_of, next_first, reordered
 
 
 def start(workspace, count=40, **settings):

@@ -35,8 +35,13 @@ def command(commands: Any, name: str, target: str, help: str) -> argparse.Argume
     return parser
 
 
-def add_settings(parser: argparse.ArgumentParser, kind: type) -> None:
-    """Add one option per declared setting of a config; options left out keep the config's defaults."""
+def add_settings(parser: argparse.ArgumentParser, kind: type, *, on: str = "") -> None:
+    """Add one option per declared setting of a config; options left out keep the config's defaults.
+
+    on: the places where its jobs run besides local, which makes --on an option.
+    """
+    if on:
+        add_place(parser, on)
     declared = settings_of(kind)
     for field in fields(kind):
         if field.name not in declared:

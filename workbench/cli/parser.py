@@ -157,8 +157,7 @@ def add_stages(commands: Any) -> None:
     generate.add_argument("--column", help="column of the premises in a csv, tsv, jsonl or parquet file")
     generate.add_argument("--out", type=Path, help="JSON lines, one per premise")
     generate.add_argument("--limit", type=at_least_one, help="take only the first N premises")
-    add_place(generate, "gpu:NUMBER, ray (this machine) or ray:ADDRESS of a cluster")
-    add_settings(generate, GenerationConfig)
+    add_settings(generate, GenerationConfig, on="gpu:NUMBER, ray (this machine) or ray:ADDRESS of a cluster")
 
     judge = command(commands, "judge", "curate:judge", "stage 2: score generated triplets on the 0-5 scale")
     judge.add_argument("--attempt", action="append", help="generation run, repeatable (default: all)")
@@ -176,8 +175,7 @@ def add_stages(commands: Any) -> None:
     train.add_argument("--out", type=Path, help="folder that receives the encoder")
     train.add_argument("--sts-dir", type=Path, help="folder of STS tasks to score the encoder on")
     train.add_argument("--hold-out", action="store_true", help="keep a fifth of the premises for the dev score")
-    add_place(train, "gpu:NUMBER or torchrun:PROCESSES, which share every batch")
-    add_settings(train, TrainConfig)
+    add_settings(train, TrainConfig, on="gpu:NUMBER or torchrun:PROCESSES, which share every batch")
 
     study = command(
         commands, "study", "train:run_study", "run arms x seeds at equal steps from a YAML file and report them"

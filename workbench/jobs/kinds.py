@@ -14,7 +14,7 @@ from pipeline.generation.llms.registry import LLMEntry
 from pipeline.generation.prompts import PromptSet
 from pipeline.records import InputError, Side
 from pipeline.train_config import TrainConfig
-from workbench.jobs.places import LOCAL, MODELS, lanes
+from workbench.jobs.places import LOCAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,26 +310,17 @@ an LLM waits far more often and would take 35 % more."""
 KINDS: Final[dict[str, Kind]] = {
     kind.name: kind
     for kind in (
-        Kind("generate", "Generation", MODELS, GenerateSpec, "generation"),
-        Kind("write_premises", "Premises from scratch", MODELS, WritePremisesSpec, "premises", kept_early=True),
-        Kind("judge", "Judging", MODELS, JudgeSpec, "curation"),
-        Kind("calibrate", "Calibration", MODELS, CalibrateSpec, "curation"),
-        Kind("hygiene", "Hygiene", MODELS, HygieneSpec, "analysis"),
-        Kind(
-            "train",
-            "Training",
-            MODELS,
-            TrainSpec,
-            "training",
-            unit="steps",
-            kept_early=True,
-            environment=_IDLE,
-        ),
-        Kind("study", "Study", MODELS, StudySpec, "training"),
-        Kind("evaluate", "Evaluation", MODELS, EvaluateSpec, "evaluation"),
-        Kind("behaviour", "Behavioural tests", MODELS, BehaviourSpec, "analysis"),
-        Kind("margins", "Hard negatives", MODELS, MarginsSpec, "analysis"),
-        Kind("project", "Embedding map", MODELS, ProjectSpec, "embedding_map"),
+        Kind("generate", "Generation", "models", GenerateSpec, "generation"),
+        Kind("write_premises", "Premises from scratch", "models", WritePremisesSpec, "premises", kept_early=True),
+        Kind("judge", "Judging", "models", JudgeSpec, "curation"),
+        Kind("calibrate", "Calibration", "models", CalibrateSpec, "curation"),
+        Kind("hygiene", "Hygiene", "models", HygieneSpec, "analysis"),
+        Kind("train", "Training", "models", TrainSpec, "training", unit="steps", kept_early=True, environment=_IDLE),
+        Kind("study", "Study", "models", StudySpec, "training"),
+        Kind("evaluate", "Evaluation", "models", EvaluateSpec, "evaluation"),
+        Kind("behaviour", "Behavioural tests", "models", BehaviourSpec, "analysis"),
+        Kind("margins", "Hard negatives", "models", MarginsSpec, "analysis"),
+        Kind("project", "Embedding map", "models", ProjectSpec, "embedding_map"),
         Kind("fetch", "Fetching tasks", "downloads", FetchSpec, "evaluation"),
         Kind("fetch_premises", "Fetching premises", "downloads", FetchPremisesSpec, "premises"),
         Kind("search", "Search", "searches", SearchSpec, "analysis"),  # takes seconds, and somebody waits
@@ -355,13 +346,3 @@ def kind_named(name: str) -> Kind:
 def kind_of(spec: JobSpec | type[JobSpec]) -> Kind:
     """Return the kind of job that a spec, or a class of specs, belongs to."""
     return _OF_SPEC[spec if isinstance(spec, type) else type(spec)]
-
-
-def lanes_of(spec: JobSpec, *, gpus: int | None = None) -> tuple[str, ...]:
-    """Return the lanes that a job takes while it runs, the one it waits in first; gpus: of this machine."""
-    return lanes(spec.on, spec.own_lane or kind_of(spec).lane, gpus=gpus)
-
-
-def lane_of(spec: JobSpec) -> str:
-    """Return the lane that a job waits in."""
-    return lanes_of(spec)[0]

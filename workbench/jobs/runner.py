@@ -16,7 +16,7 @@ from pipeline.records import InputError, StorageError
 from workbench.jobs import places
 from workbench.jobs.folder import ENDED, RESUMABLE, JobFolder, JobRecord, JobView, S, State, Status, Stop, read_jobs
 from workbench.jobs.ingest import Ingester
-from workbench.jobs.kinds import JobSpec, kind_of, lane_of, lanes_of
+from workbench.jobs.kinds import JobSpec, kind_of
 from workbench.journal import new_id, now
 
 if TYPE_CHECKING:
@@ -54,6 +54,16 @@ def _apart(times: list[str]) -> list[str]:
         moment = datetime.fromisoformat(written)
         apart.append(max(moment, apart[-1] + _STEP) if apart else moment)
     return [moment.isoformat(timespec="milliseconds") for moment in apart]
+
+
+def lanes_of(spec: JobSpec, *, gpus: int | None = None) -> tuple[str, ...]:
+    """Return the lanes that a job takes while it runs, the one it waits in first; gpus: of this machine."""
+    return places.lanes(spec.on, spec.own_lane or kind_of(spec).lane, gpus=gpus)
+
+
+def lane_of(spec: JobSpec) -> str:
+    """Return the lane that a job waits in."""
+    return lanes_of(spec)[0]
 
 
 @dataclass(frozen=True, slots=True)
