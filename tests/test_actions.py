@@ -2,7 +2,7 @@
 
 import ast
 import inspect
-from pathlib import Path
+from functools import cache
 from typing import get_type_hints
 
 import pytest
@@ -31,6 +31,7 @@ READS_OF_JOBS = {"get", "latest", "list", "log", "of", "output", "set_aside", "w
 _PRIMITIVES = WRITING_FUNCTIONS | {"write", "ingest_all", "mkdir", "unlink", "copy_database", "_keep"}
 
 
+@cache
 def trees(*folders: str) -> dict[str, ast.Module]:
     return {
         name: ast.parse(path.read_text(encoding="utf-8")) for name, path in sources().items() if within(name, folders)
@@ -41,6 +42,7 @@ def called_name(node: ast.Call) -> str:
     return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
 
 
+@cache
 def writing_methods() -> dict[str, set[str]]:
     """Class -> methods that reach a primitive of writing, themselves or by another method of theirs."""
     found: dict[str, set[str]] = {}
@@ -64,6 +66,7 @@ def _method(kind: ast.ClassDef, name: str) -> ast.FunctionDef:
     return next(node for node in kind.body if isinstance(node, ast.FunctionDef) and node.name == name)
 
 
+@cache
 def tables() -> dict[str, str]:
     """Attribute of the store -> its class."""
     tree = trees("workbench.store.store")["workbench.store.store"]
@@ -238,10 +241,11 @@ def test_a_wrong_type_is_refused_before_the_action_runs(name):
                 call_action(None, name, ACTIONS[name], given | {wrong: value})  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def empty(tmp_path: Path, monkeypatch):
-    with Workspace(tmp_path / "ws") as opened:
-        monkeypatch.setattr(opened.jobs, "submit", lambda *_, **__: "20260101-000000-000-nothing-aaaa")
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory):
+    """A workspace that starts no job; what one action leaves in it the next one finds."""
+    with Workspace(tmp_path_factory.mktemp("actions") / "ws") as opened, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(opened.jobs, "submit", lambda *_, **__: "20260101-000000-000-nothing-aaaa")
         yield opened
 
 

@@ -2,12 +2,15 @@
 
 import os
 import re
+import shlex
 import subprocess
-import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
+from tests import warm
+from tests.conftest import DRILL
 from workbench.cli.parser import build_parser
 from workbench.paths import ASSETS, PROJECT, SAMPLE_PREMISES
 
@@ -26,20 +29,29 @@ def pairs(actions: tuple[str, ...]) -> str:
     return "\n".join(rows) + "\n"
 
 
+@pytest.mark.drill
 def test_every_command_of_the_skill_runs_in_its_order(tmp_path: Path, own_workspace: Path):
-    blocks = re.findall(r"```bash\n(.*?)```", SKILL, flags=re.DOTALL)
+    """Short: up to the sentences of the worst slice, from which the same commands go round once more."""
+    script = "\n".join(["set -e", *re.findall(r"```bash\n(.*?)```", SKILL, flags=re.DOTALL)])
+    first, again = script.split("multicsr import-premises worst.txt", 1)
+    commands = [shlex.split(line)[1:] for line in script.splitlines() if line.startswith("multicsr ")]
+    assert len(commands) >= 20
+    for command in commands:
+        build_parser().parse_args(command)
+    assert {line.split()[1] for line in again.splitlines() if line.startswith("multicsr ")} <= set(first.split())
     lines = SAMPLE_PREMISES.read_text(encoding="utf-8").splitlines()[:5]
     (tmp_path / "premises.txt").write_text("\n".join(lines), encoding="utf-8")
     for part, actions in PARTS.items():
         (tmp_path / part).mkdir()
         (tmp_path / part / f"{part}.tsv").write_text(pairs(actions), encoding="utf-8")
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "multicsr").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m workbench "$@"\n')
+    program = shlex.join([*warm.program(), "-m", "workbench"])
+    (tmp_path / "bin" / "multicsr").write_text(f'#!/bin/sh\nexec {program} "$@"\n')
     (tmp_path / "bin" / "multicsr").chmod(0o755)
     path = f"{tmp_path / 'bin'}:/usr/bin:/bin"
 
     done = subprocess.run(
-        ["bash", "-c", "\n".join(["set -e", *blocks])],
+        ["bash", "-c", script if DRILL else first],
         cwd=tmp_path,
         env=os.environ | {"PATH": path, "PYTHONPATH": str(PROJECT), "MULTICSR_WORKSPACE": str(own_workspace)},
         capture_output=True,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm
 from workbench.store import Store
 from workbench.workspace import RemoteWorkspace, Workspace
 
@@ -38,14 +39,6 @@ def workspace(tmp_path: Path, stand_in: dict[str, str]) -> Iterator[Workspace]:
         yield opened
 
 
-SERVE = """
-import sys
-from pathlib import Path
-from workbench.server import serve
-serve(Path(sys.argv[1]), port=int(sys.argv[2]))
-"""
-
-
 @pytest.fixture
 def served(tmp_path, stand_in):
     """The real server on a free port; gives the workspace folder, the port and the process."""
@@ -54,9 +47,8 @@ def served(tmp_path, stand_in):
         port = probe.getsockname()[1]
     root = tmp_path / "served"
     log = (tmp_path / "server.log").open("wb")
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(root), str(port)], env=stand_in, stdout=log, stderr=log, cwd=tmp_path
-    )
+    command = [sys.executable, "-m", "tests.workbench.serving", str(root), str(port)]
+    process = warm.start(command, env=stand_in, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=tmp_path)
     deadline = time.monotonic() + 60
     while RemoteWorkspace.find(root) is None:
         assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "server.log").read_text()

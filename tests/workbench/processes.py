@@ -3,17 +3,16 @@
 import time
 from pathlib import Path
 
+from tests import warm
+
 
 def worker_of(root: Path, job_id: str) -> int | None:
     """Find the worker of this job of this test by its own command line."""
-    wanted = str(root / "jobs" / job_id).encode()
+    wanted = str(root / "jobs" / job_id)
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
-            try:
-                arguments = (process / "cmdline").read_bytes().split(b"\0")
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if wanted in arguments and b"workbench.jobs.worker" in arguments:
+            arguments = warm.arguments_of(process)
+            if wanted in arguments and "workbench.jobs.worker" in arguments:
                 return int(process.name)
     return None
 

@@ -3,7 +3,6 @@
 import inspect
 import json
 import os
-import sys
 from pathlib import Path
 
 import anyio
@@ -15,6 +14,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from pipeline.config import GenerationConfig, from_fields
 from pipeline.records import InputError
+from tests import warm
 from tests.test_actions import RIGHT, WRONG, arguments_of
 from workbench.actions import ACTIONS, call_action
 from workbench.agents import FOR_PEOPLE, READING, Agents, tools
@@ -179,8 +179,8 @@ def test_an_agent_goes_the_whole_loop_on_standard_input_and_output(tmp_path: Pat
         for place, text in enumerate(texts[:PAIRS])
     ]
     pairs.write_text("\n".join(["first\tsecond\tgold", *rows]) + "\n", encoding="utf-8")
-    command = ["-m", "workbench", "mcp", "--workspace", str(root)]
-    program = StdioServerParameters(command=sys.executable, args=command, env=dict(os.environ))
+    command = [*warm.program(), "-m", "workbench", "mcp", "--workspace", str(root)]
+    program = StdioServerParameters(command=command[0], args=command[1:], env=dict(os.environ))
 
     async def loop():
         async with Client(program) as client:

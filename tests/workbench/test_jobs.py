@@ -165,7 +165,7 @@ def test_error_of_one_journal_stops_no_other(workspace, monkeypatch):
     assert workspace.jobs.get(poisoned).details == {}
 
 
-def test_no_zombies_are_left(workspace):
+def test_no_zombies_are_left(cold_start, workspace):
     before = zombies()
     for _ in range(3):
         workspace.wait(workspace.jobs.submit(judging("input")), timeout_s=120)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from pipeline.records import text_id
+from tests import warm
 from tests.workbench.processes import wait_for, worker_of
 from workbench.actions import ACTIONS
 from workbench.jobs.folder import JobFolder
@@ -18,7 +19,7 @@ PREMISES = 12
 
 
 def test_a_killed_server_and_a_killed_worker_lose_and_double_nothing(
-    own_workspace: Path, tmp_path: Path, command_environment, cold_start
+    own_workspace: Path, tmp_path: Path, command_environment
 ):
     premises = tmp_path / "premises.txt"
     lines = SAMPLE_PREMISES.read_text(encoding="utf-8").splitlines()[:PREMISES]
@@ -34,9 +35,14 @@ def test_a_killed_server_and_a_killed_worker_lose_and_double_nothing(
         "--max-new-tokens",
         "20",
     ]
-    owner = subprocess.Popen(
-        [sys.executable, "-m", "workbench", *command], env=command_environment, stderr=subprocess.DEVNULL
-    )
+    with (tmp_path / "log").open("wb") as log:
+        owner = warm.start(
+            [sys.executable, "-m", "workbench", *command],
+            env=command_environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
     folder = wait_for(
         lambda: next((JobFolder(path.parent) for path in (own_workspace / "jobs").glob("2*/status.json")), None)
     )

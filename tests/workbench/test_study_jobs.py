@@ -41,12 +41,12 @@ def grid(workspace: Workspace) -> dict:
 
 
 def test_a_study_is_stopped_in_a_cell_resumed_and_reported(workspace: Workspace) -> None:
-    file = keep_study_file(workspace, STUDY.replace("STEPS", "150").encode())
+    file = keep_study_file(workspace, STUDY.replace("STEPS", "60").encode())
     assert file.name == "tiny.yaml"
     job = start_study(workspace, file=str(file))["job_id"]
     with pytest.raises(InputError, match="already"):
         start_study(workspace, file=str(file))
-    wait_for(lambda: workspace.jobs.get(job).done > 160, timeout_s=240)
+    wait_for(lambda: workspace.jobs.get(job).done > 64, timeout_s=240)
     workspace.jobs.pause(job)
     wait_for(lambda: workspace.jobs.get(job).state == "paused", timeout_s=60)
     half = cells(workspace)

@@ -41,7 +41,7 @@ def rows_of(workspace, job_id, table="premise_attempts"):
     return [row for row in map(json.loads, whole.splitlines()) if row["table"] == table]
 
 
-def test_a_killed_and_resumed_run_fills_cells_with_every_attempt_counted_once(cold_start, real):
+def test_a_killed_and_resumed_run_fills_cells_with_every_attempt_counted_once(real):
     started = ACTIONS["start_write_premises"](real, config=TINY | {"batch_size": 4}, name="mine")
     job_id = started["job_id"]
     assert started["wanted"] == CELLS * 2

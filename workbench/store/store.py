@@ -258,11 +258,13 @@ def migrate(database: Database) -> int:
             f"The workspace {database.path.parent} has schema {applied} and this version knows {len(MIGRATIONS)}; "
             "update the workbench."
         )
-    for number, (name, statements) in enumerate(MIGRATIONS[applied:], start=applied + 1):
+    due = list(enumerate(MIGRATIONS, start=1))[applied:]
+    for group in [[step] for step in due] if applied else [due]:  # a new file takes them at once
         with database.write() as cursor:
-            for statement in statements:
-                run(cursor, statement)
-            run(cursor, "INSERT INTO migrations VALUES (?, ?)", [number, name])
+            for number, (name, statements) in group:
+                for statement in statements:
+                    run(cursor, statement)
+                run(cursor, "INSERT INTO migrations VALUES (?, ?)", [number, name])
         with database.exclusive() as cursor:
             run(cursor, "CHECKPOINT")  # no schema change is ever left to be replayed from the log
     return len(MIGRATIONS)
