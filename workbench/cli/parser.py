@@ -190,9 +190,7 @@ def add_stages(commands: Any) -> None:
     study.add_argument("--dry-run", action="store_true", help="print the plan and try every part on small stand-ins")
     study.add_argument("--download", action="store_true", help="fetch what the file names on the hub")
 
-    fetch = command(
-        commands, "fetch", "evaluate:fetch", "fetch STS or retrieval tasks from the hub into the workspace"
-    )
+    fetch = command(commands, "fetch", "evaluate:fetch", "fetch STS or retrieval tasks from the hub")
     fetch.add_argument("kind", choices=("sts", "retrieval"))
     fetch.add_argument("--task", action="append", help="only this one (repeat for several)")
 
