@@ -37,7 +37,8 @@ _MOST_LOSSES = 8
 _OBJECT_STORE_BYTES = 100 << 20
 _NOT_OWED = object()
 _LOOPBACK = "127.0.0.2"
-"""Nothing outside this machine reaches it; Ray replaces 127.0.0.1 by the machine's address in the network."""
+"""Where the parts of a cluster of this machine find each other, with a network or without one; Ray replaces 127.0.0.1
+by the machine's address in the network. It listens on all addresses and lets in who has its token."""
 
 
 class RowMaker(Protocol):
