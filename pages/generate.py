@@ -31,7 +31,8 @@ elif view == ALL_RUNS:
 elif view == LLMS:
     llm_registry(workspace)
 else:
-    settings, result = st.columns([1, 2], gap="large")
+    with st.container(key="generate_beside"):
+        settings, result = st.columns([1, 2], gap="large")
     with settings:
         choice = generation_form(workspace)
     with result:

@@ -20,7 +20,8 @@ if view == "New run":
             action="Curate and freeze triplets",
         )
         st.stop()
-    settings, outlook = st.columns([2, 3], gap="large")
+    with st.container(key="train_beside"):
+        settings, outlook = st.columns([2, 3], gap="large")
     with settings:
         wanted = train_form(workspace)
     with outlook:

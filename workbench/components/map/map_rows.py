@@ -173,7 +173,7 @@ def map_rows(parts: MapParts) -> None:
         selection_actions(parts)
         if len(points) < len(parts.drawn) and st.toggle("What sets this selection apart", key="map_apart"):
             what_sets_apart(set_apart_on_map(parts), key=f"map_{parts.map_id}")
-    with st.container(key="map_rows"):
+    with st.container(key="map_rows_beside"):
         left, right = st.columns([3, 1])
     with left:
         _table(parts, points, tab)
