@@ -59,8 +59,8 @@ STEPS: Final = (
     ),
     Step(
         "Train",
-        "Choose the snapshot and start. A run of 100 steps takes about a minute on two cores; the sidebar of every "
-        "page follows it.",
+        "Choose the snapshot and start. The first run on a snapshot embeds its texts with the guide, which takes "
+        "minutes on two cores; the sidebar of every page follows it.",
         elements.TRAIN,
         "Train",
         {state.TRAIN_VIEW: "New run"},
