@@ -49,9 +49,7 @@ def add_application(commands: Any) -> None:
     """Commands about the application itself."""
     demo = command(commands, "demo", "demo:run", "run the main job on the embedded models and print its table")
     demo.add_argument("--sts-dir", type=Path, help="folder of STS tasks; without it held-out triplets are used")
-    demo.add_argument(
-        "--limit", type=at_least_one, default=None, help="premises to write triplets for live (default: 12)"
-    )
+    demo.add_argument("--limit", type=at_least_one, help="premises to write triplets for live (default: 12)")
     demo.add_argument("--seeds", type=at_least_one, default=3, help="seeds of the study (default: 3)")
     # Options of the command study; halves would triple the demo's time.
     demo.set_defaults(file=Path("stages"), out=None, halves=0, dry_run=False, download=False)
