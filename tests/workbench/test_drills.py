@@ -21,6 +21,14 @@ def test_nothing_acknowledged_is_lost_by_kills():
 
 
 @pytest.mark.drill
+def test_presses_survive_kills_of_the_real_server():
+    command = [sys.executable, "-m", "tests.drills.page_kills", "--kills", "40" if DRILL else "1", "--sessions", "2"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "| 0 | 0 |" in done.stdout and "| equal |" in done.stdout
+
+
+@pytest.mark.drill
 @pytest.mark.skipif(not DRILL, reason="the short version is test_ray.py; runs with DRILL=1")
 def test_no_row_of_a_cluster_is_lost_by_kills():
     pytest.importorskip("ray", reason="needs the extra ray: pip install 'multicsr-workbench[ray]'")
