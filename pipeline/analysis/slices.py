@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.stats import rankdata
 
 from pipeline.statistics import Interval, blocks, drawn_counts, holm
 
@@ -318,5 +317,7 @@ def _drawn_means(inside_ns: np.ndarray, values: np.ndarray, counts_bn: np.ndarra
 
 
 def _standard_ranks(values: np.ndarray) -> np.ndarray:
+    from scipy.stats import rankdata
+
     ranks = rankdata(values)
     return (ranks - ranks.mean()) / ranks.std()

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.stats import binomtest, rankdata
 
 from pipeline.evaluation.benchmark import HELD_OUT_TASK, Encoder, evaluate, held_out_cosines
 from pipeline.evaluation.sts import StsTask, find_tasks, read_task
@@ -48,6 +47,8 @@ def rank_residuals(predicted: np.ndarray, gold: np.ndarray) -> np.ndarray:
 
 def relative_ranks(values: np.ndarray) -> np.ndarray:
     """Average ranks scaled to 0..1, float64 (n,); one value, or none, gives 0."""
+    from scipy.stats import rankdata
+
     if len(values) < 2:
         return np.zeros(len(values))
     return (rankdata(values) - 1) / (len(values) - 1)
@@ -93,6 +94,8 @@ class Share:
     @classmethod
     def of(cls, inside: np.ndarray, *, level: float = 0.95) -> "Share":
         """Count a bool (n,); with n = 0 the interval is 0 to 1."""
+        from scipy.stats import binomtest
+
         part, whole = int(inside.sum()), len(inside)
         if not whole:
             return cls(0, 0, 0.0, 1.0)

@@ -7,16 +7,17 @@ Leskovec et al., Mining of Massive Datasets, section 3.4); the Jaccard similarit
 import re
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_matrix, csr_matrix, vstack
-from scipy.sparse.csgraph import connected_components
 
 from pipeline.evaluation.sts import StsTask
 from pipeline.records import Triplet
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 SIDES: Final = ("premise", "positive", "hard_negative")
 EXACT, NEAR = "exact", "near"
@@ -164,6 +165,9 @@ def near_pairs(
 
 def joined_groups(pairs: np.ndarray, count: int) -> list[list[int]]:
     """Return the groups of indices below `count` that chains of pairs connect; pairs: int64 (pairs, 2)."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
     if not len(pairs):
         return []
     links = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
@@ -174,6 +178,7 @@ def joined_groups(pairs: np.ndarray, count: int) -> list[list[int]]:
 
 def _signatures(texts: Sequence[str], on_texts: Callable[[int], None]) -> tuple[np.ndarray, "csr_matrix"]:
     """Minhash signatures uint32 (n, bands * rows) and the sets themselves; an empty set has the highest value."""
+    from scipy.sparse import csr_matrix, vstack
     from sklearn.feature_extraction.text import HashingVectorizer
 
     reader = HashingVectorizer(

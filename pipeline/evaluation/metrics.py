@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy.stats import skew
 
 from pipeline.statistics import Interval, holm, resample, spearman
 
@@ -172,6 +171,8 @@ def anisotropy(vectors: np.ndarray) -> float:
 
 def hubness(vectors: np.ndarray, *, neighbours: int = 10) -> float:
     """Skewness of how often a row is among the nearest of others (Radovanovic et al. 2010); 0 means no hubs."""
+    from scipy.stats import skew
+
     unit = unit_rows(vectors).astype(np.float32)
     k = min(neighbours, len(unit) - 1)
     if k < 1:

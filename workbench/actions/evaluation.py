@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
 from pipeline.evaluation import benchmark, hub_tasks, mteb_tasks, own_pairs, retrieval, sts, transfer
 from pipeline.files.rows import LISTED_ROWS
@@ -116,6 +115,8 @@ def score_intervals(workspace: Workspace, *, encoder: str, against: str | None =
 
 
 def _accuracy(accuracy: float, triplets: float) -> dict[str, float]:
+    from scipy.stats import binomtest
+
     found = binomtest(round(accuracy * triplets), int(triplets)).proportion_ci(method="wilson")
     return {"value": accuracy, "low": found.low, "high": found.high, "triplets": int(triplets)}
 
