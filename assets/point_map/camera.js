@@ -1,5 +1,8 @@
 // Where the map is looked at: centre and zoom (pixels per unit), between places of the map and pixels of the stage.
 
+// Height of the row of tools that lies on the stage: a map that is fitted keeps its points below it.
+const TOOLS_PX = 40;
+
 function createCamera(stage) {
   const camera = { x: 0, y: 0, zoom: 1, width, height, fromData, toData, fitZoom, fit, zoomBy, move, goTo };
   let extent = null;
@@ -21,12 +24,14 @@ function createCamera(stage) {
   }
 
   function fitZoom() {
-    return extent ? 0.92 * Math.min(width() / extent.width, height() / extent.height) : 1;
+    return extent ? 0.92 * Math.min(width() / extent.width, (height() - TOOLS_PX) / extent.height) : 1;
   }
 
   function fit(given) {
     extent = given ?? extent;
-    Object.assign(camera, { x: extent.left + extent.width / 2, y: extent.bottom + extent.height / 2, zoom: fitZoom() });
+    const zoom = fitZoom();
+    const y = extent.bottom + extent.height / 2 + TOOLS_PX / 2 / zoom;
+    Object.assign(camera, { x: extent.left + extent.width / 2, y, zoom });
   }
 
   // The place under the pointer stays under it.

@@ -181,7 +181,9 @@ def test_a_chosen_premise_draws_its_triplet_and_its_rivals(single: MapPage) -> N
     near = int(re.search(r"map_neighbour_\S+_(\d+)", neighbour.get_attribute("class")).group(1))
     neighbour.get_by_role("button").click()
     expect(single.page).to_have_url(re.compile(f"triplet={points['triplet_id'].iat[near]}(&|$)"))
-    single.page.get_by_role("button", name="Clear the choice").click()
+    clear = single.page.get_by_role("button", name="Clear the choice")
+    expect(clear).to_have_count(1)  # two while the panel is drawn anew
+    clear.click()
     expect(single.root).to_have_attribute("data-lines", "0")
 
 
