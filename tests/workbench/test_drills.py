@@ -21,8 +21,9 @@ def test_nothing_acknowledged_is_lost_by_kills():
 
 
 @pytest.mark.drill
+@pytest.mark.skipif(not DRILL, reason="starts forty servers one after the other: runs with DRILL=1")
 def test_presses_survive_kills_of_the_real_server():
-    command = [sys.executable, "-m", "tests.drills.page_kills", "--kills", "40" if DRILL else "1", "--sessions", "2"]
+    command = [sys.executable, "-m", "tests.drills.page_kills", "--kills", "40"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "| 0 | 0 |" in done.stdout and "| equal |" in done.stdout
