@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -116,7 +117,7 @@ def test_every_end_has_its_word_and_sentence(workspace, how, state, words):
 
 
 def test_worker_that_cannot_begin_fails_instead_of_starting_for_ever(workspace, monkeypatch):
-    monkeypatch.setattr("workbench.jobs.runner.sys.executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     view = workspace.wait(workspace.jobs.submit(judging("input")), timeout_s=120)
     deadline = time.monotonic() + 120
     while view.state != "failed" and time.monotonic() < deadline:
