@@ -46,7 +46,7 @@ def test_the_demo_writes_a_few_triplets_runs_the_study_stages_and_keeps_one_enco
         assert words in told.err, "every part says that it is at work"
     with Workspace(own_workspace) as workspace:
         for job in workspace.jobs.list():
-            assert workspace.wait(job.job_id, timeout_s=240).state == "finished", workspace.jobs.log(job.job_id)
+            assert workspace.wait(job.job_id, timeout_s=600).state == "finished", workspace.jobs.log(job.job_id)
         kinds = sorted(job.kind for job in workspace.jobs.list())
         attempts = workspace.store.triplets.attempts()
         snapshots = {snapshot.name: snapshot.rows for snapshot in workspace.store.snapshots.list()}
