@@ -20,6 +20,7 @@ MOVES = {
     "pipeline.durable": "the writer itself",
     "pipeline.dataset_folder": "numbers the parts inside a draft",
     "workbench.workspace": "puts the old database aside",
+    "workbench.jobs.ray_rows": "a folder for Ray's sockets, which renames nothing",
 }
 """Modules that may rename a file, each with its reason."""
 FORMS = {
