@@ -98,7 +98,8 @@ def start(command: list[str], **options: Any) -> Any:
     stdin, stdout, stderr = (options.get(name) for name in ("stdin", "stdout", "stderr"))
     with Path(os.devnull).open("r+b", buffering=0) as nothing:
         given = [stdin, stdout, stdout if stderr == subprocess.STDOUT else stderr]
-        files = [nothing.fileno() if file == subprocess.DEVNULL else file.fileno() for file in given]
+        own = enumerate(nothing.fileno() if file == subprocess.DEVNULL else file for file in given)
+        files = [place if file is None else file if isinstance(file, int) else file.fileno() for place, file in own]
         cwd, new_session = options.get("cwd") or Path.cwd(), bool(options.get("start_new_session"))
         return Forked(command[2], command[3:], cwd=cwd, env=env, files=files, new_session=new_session)
 
