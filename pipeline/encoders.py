@@ -156,7 +156,7 @@ def piece_weights(tokenizer: Tokenizer) -> torch.Tensor:
 
 def _load_folder(folder: Path, pooling: Pooling, device: str) -> SentenceTransformer:
     encoder_folders.check_folder(folder)
-    with _one_sentence(folder), _all_weights_from(folder):
+    with _one_sentence(folder), all_weights_from(folder):
         if encoder_folders.is_sentence_transformer(folder):
             encoder = _load_sentence_transformer(folder, device)
         elif encoder_folders.is_model2vec(folder):
@@ -197,7 +197,7 @@ def _load_transformers_folder(folder: Path, pooling: Pooling, device: str) -> Se
 
 
 @contextmanager
-def _all_weights_from(folder: Path) -> Iterator[None]:
+def all_weights_from(folder: Path) -> Iterator[None]:
     """Apply `check_loading` to every transformers model loaded inside the block.
 
     sentence-transformers offers no access to the loading report, so its loading method is wrapped.

@@ -52,6 +52,8 @@ def load_cross_encoder(name_or_folder: str, judge_id: str, *, device: str = "aut
     """
     from sentence_transformers import CrossEncoder
 
+    from pipeline.encoders import all_weights_from
+
     folder = Path(name_or_folder).expanduser()
     if not folder.is_dir() and hub.is_hub_name(name_or_folder):
         folder = hub.fetch(hub.HubName.parse(name_or_folder)).path
@@ -59,13 +61,16 @@ def load_cross_encoder(name_or_folder: str, judge_id: str, *, device: str = "aut
         raise InputError(f"There is no cross-encoder {name_or_folder!r}; name its folder, or OWNER/NAME on the hub.")
     encoder_folders.check_folder(folder)
     try:
-        model = CrossEncoder(
-            str(folder),
-            device=encoder_folders.resolve_device(device),
-            trust_remote_code=False,
-            local_files_only=True,
-            model_kwargs={"use_safetensors": True},
-        )
+        with all_weights_from(folder):  # a plain encoder has no head: the library would draw one at random
+            model = CrossEncoder(
+                str(folder),
+                device=encoder_folders.resolve_device(device),
+                trust_remote_code=False,
+                local_files_only=True,
+                model_kwargs={"use_safetensors": True, "dtype": "float32"},
+            )
+    except (InputError, WeightsError):
+        raise
     except Exception as error:  # whatever transformers, tokenizers and safetensors say about a damaged folder
         message = " ".join(str(error).split())[:200]
         raise WeightsError(

@@ -76,7 +76,7 @@ def _undecoded(column: "pa.Array", *, keep_numbers: bool, keep_lists: bool) -> l
     if pa.types.is_large_string(kind):
         return _cut(column.cast(pa.large_binary())).to_pylist()
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):  # how some writers store text
-        return column.to_pylist()
+        return _cut(column).to_pylist()
     if keep_numbers and (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         return column.to_pylist()
     if keep_numbers and pa.types.is_decimal(kind):

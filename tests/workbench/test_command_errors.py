@@ -101,3 +101,13 @@ def test_a_damaged_announcement_is_no_server(announced, own_workspace):
     (own_workspace / "owner.json").write_text(announced)
     (own_workspace / "z").write_text("token")
     assert main(["jobs"]) == 0
+
+
+@pytest.mark.parametrize(
+    "command", ["generate --premises {premises} --on ray", "train --triplets {triplets} --on gpu:0"]
+)
+def test_a_place_is_refused_where_it_would_be_ignored(command, files, tmp_path, capfd):
+    out = tmp_path / "out"
+    assert main([*(word.format_map(files) for word in command.split()), "--out", str(out)]) == 2
+    assert f"--on {command.split()[-1]} is for jobs of the workspace" in capfd.readouterr().err
+    assert not out.exists()

@@ -12,7 +12,9 @@ from pipeline.durable import DRAFTS
 from pipeline.records import InputError
 from workbench import journal
 from workbench.store import Store
+from workbench.store.files import Slices
 from workbench.store.filters import TripletFilter
+from workbench.store.map_views import MapView, MapViews
 from workbench.workspace import Workspace
 
 
@@ -153,3 +155,13 @@ def test_overview_counts_what_is_there(store):
     overview = store.overview()
     expected = {"corpora": 1, "premises": 4, "triplets": 2, "ok_triplets": 1, "encoders": 0, "decided": 0}
     assert overview | expected == overview
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"name": "x", "later": 1}'])
+def test_a_file_that_is_no_slice_stops_no_other(tmp_path, content):
+    kept = Slices(tmp_path).add("mine", ["a", "b"], origin="map")
+    view = MapViews(tmp_path).add(MapView("", "mine", "p", "role", ("lines",), "", (), ""))
+    for folder in ("slices", "map_views"):
+        (tmp_path / folder / "odd.json").write_text(content)
+    assert Slices(tmp_path).list() == [kept]
+    assert MapViews(tmp_path).of("p") == [view]

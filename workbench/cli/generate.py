@@ -17,7 +17,18 @@ from pipeline.generation.llms import loading, registry
 from pipeline.generation.triplets import generate
 from pipeline.premises import read_premises
 from pipeline.records import GeneratedTriplet, InputError
-from workbench.cli.main import Call, access, ask, print_line, print_table, require_file, settings, watch, write_json
+from workbench.cli.main import (
+    Call,
+    access,
+    ask,
+    print_line,
+    print_table,
+    require_file,
+    require_here,
+    settings,
+    watch,
+    write_json,
+)
 
 
 def run_generate(options: argparse.Namespace) -> None:
@@ -49,6 +60,7 @@ def to_file(options: argparse.Namespace, config: GenerationConfig) -> dict[str, 
     """Write one JSON line per premise, in the order of completion; a stopped run leaves whole lines."""
     if options.premises is None:
         raise InputError("generate --out needs --premises FILE.")
+    require_here(options, "--out")
     read = read_premises(require_file(options.premises), name=options.premises.name, column=options.column)
     premises = read.premises[: options.limit]
     try:

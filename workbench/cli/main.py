@@ -17,6 +17,7 @@ from rich.table import Table
 from pipeline.durable import os_error_sentence, write_text
 from pipeline.records import InputError, StorageError, TrainingError
 from workbench.cli.parser import build_parser
+from workbench.jobs.places import LOCAL
 from workbench.workspace import RemoteFailure, RemoteWorkspace, Workspace, require_workspace, workspace_root
 
 Answer = dict[str, Any]
@@ -201,6 +202,12 @@ def require_file(path: Path, *, or_folder: bool = False) -> Path:
     if path.is_file() or (or_folder and path.exists()):
         return path.resolve()
     raise InputError(f"There is no file {'or folder ' if or_folder else ''}{path}: check the name.")
+
+
+def require_here(options: Namespace, option: str) -> None:
+    """Refuse --on beside an option that takes a command out of the workspace: it would be ignored."""
+    if options.on != LOCAL:
+        raise InputError(f"--on {options.on} is for jobs of the workspace; with {option} this process works itself.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

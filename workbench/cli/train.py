@@ -30,6 +30,7 @@ from workbench.cli.main import (
     print_line,
     print_table,
     require_file,
+    require_here,
     settings,
     watch,
     write_json,
@@ -77,6 +78,7 @@ def to_folder(options: argparse.Namespace, config: TrainConfig) -> Answer:
     """
     if options.out is None:
         raise InputError("train --triplets needs --out DIR.")
+    require_here(options, "--triplets")
     from pipeline.training import distributed
     from pipeline.training.progress import StepEvent
     from pipeline.training.run import train

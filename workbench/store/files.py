@@ -31,6 +31,8 @@ class Records:
     """A folder with one JSON file per record, whose names sort by time."""
 
     folder_name: ClassVar[str]
+    kind: ClassVar[type[Any]]
+    """What a file holds: a dataclass, whose lists are tuples."""
 
     def __init__(self, workspace_root: Path) -> None:
         self.folder = workspace_root / self.folder_name
@@ -39,9 +41,16 @@ class Records:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / f"{record_id}.json", record)
 
-    def _read(self) -> list[dict[str, Any]]:
-        """Return the records, oldest first."""
-        return [json.loads(path.read_bytes()) for path in sorted(self.folder.glob("*.json"))]
+    def _read(self) -> list[Any]:
+        """Return the records, oldest first. A file that is none of them stops no other; the log names it."""
+        found: list[Any] = []
+        for path in sorted(self.folder.glob("*.json")):
+            try:
+                row = json.loads(path.read_bytes())
+                found.append(self.kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in row.items()}))
+            except (OSError, ValueError, TypeError, AttributeError) as error:
+                _log.warning("%s is left out, it is no record of this version: %s", path, error)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,7 @@ class Slices(Records):
     """The folder of slices of a workspace."""
 
     folder_name = "slices"
+    kind = Slice
 
     def add(self, name: str, triplet_ids: Sequence[str], *, origin: str) -> Slice:
         """Save a slice; one without a name or without triplets is an InputError."""
@@ -75,7 +85,7 @@ class Slices(Records):
 
     def list(self) -> SliceList:
         """Return every slice, newest first."""
-        return [Slice(**row | {"triplet_ids": tuple(row["triplet_ids"])}) for row in reversed(self._read())]
+        return self._read()[::-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +148,7 @@ class Notes(Records):
     """The folder of notes of a workspace."""
 
     folder_name = "notes"
+    kind = Note
 
     def add(self, text: str, *, about: str) -> Note:
         """Keep a note; an empty one is an InputError."""
@@ -149,8 +160,7 @@ class Notes(Records):
 
     def list(self, about: str | None = None) -> NoteList:
         """Return notes, newest first; all of them, or those about one thing."""
-        found = [Note(**row) for row in reversed(self._read())]
-        return [note for note in found if about in (None, note.about)]
+        return [note for note in reversed(self._read()) if about in (None, note.about)]
 
 
 CaseList = list[Case]
@@ -213,6 +223,7 @@ class PairSlices(Records):
     """The folder of pair slices of a workspace."""
 
     folder_name = "pair_slices"
+    kind = PairSlice
 
     def add(self, name: str, pairs: Sequence[tuple[str, str]], *, task: str, origin: str) -> PairSlice:
         """Save a slice. Raises InputError without a name or a pair, and for a name that the task has already."""
@@ -227,8 +238,7 @@ class PairSlices(Records):
 
     def list(self, task: str) -> PairSliceList:
         """Return the slices of a task, oldest first."""
-        rows = [row for row in self._read() if row["task"] == task]
-        return [PairSlice(**row | {"pair_ids": tuple(row["pair_ids"])}) for row in rows]
+        return [saved for saved in self._read() if saved.task == task]
 
 
 def pair_ids(pairs: Iterable[tuple[str, str]]) -> list[str]:

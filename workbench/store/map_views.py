@@ -26,6 +26,7 @@ class MapViews(Records):
     """The folder of views of a workspace."""
 
     folder_name = "map_views"
+    kind = MapView
 
     def add(self, view: MapView) -> MapView:
         """Keep a view under a new id; one without a name or without a map is an InputError."""
@@ -37,7 +38,8 @@ class MapViews(Records):
 
     def of(self, projection_id: str) -> list[MapView]:
         """Return the views of one map, newest first, the newest of each name."""
-        rows = [row for row in reversed(self._read()) if row["projection_id"] == projection_id]
-        newest = {row["name"]: row for row in reversed(rows)}
-        shown = [row for row in rows if newest[row["name"]] is row]
-        return [MapView(**row | {"layers": tuple(row["layers"]), "roles": tuple(row["roles"])}) for row in shown]
+        newest: dict[str, MapView] = {}
+        for view in reversed(self._read()):
+            if view.projection_id == projection_id:
+                newest.setdefault(view.name, view)
+        return list(newest.values())

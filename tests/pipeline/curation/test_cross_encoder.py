@@ -51,6 +51,8 @@ def test_what_is_no_judge_says_why(tmp_path):
         load_judge(f"cross:{saved(tmp_path / 'topics', ['sports', 'news'])}")
     with pytest.raises(InputError, match="no cross-encoder"):
         load_judge("cross:nowhere")
+    with pytest.raises(WeightsError, match="lack classifier"):
+        load_judge(f"cross:{weights.minilm_folder()}")
     broken = saved(tmp_path / "broken", NLI) / "model.safetensors"
     broken.write_bytes(broken.read_bytes()[:1000])
     with pytest.raises(WeightsError, match="copy it again"):
