@@ -13,7 +13,9 @@ import pandas as pd
 from pipeline.config import NOT_SENT, SAMPLED_ONLY, GenerationConfig
 from pipeline.curation.calibration import Calibration, fit_calibration, gold_pairs
 from pipeline.curation.judges import LLM_KINDS, Judge, load_judge
+from pipeline.curation.mining import mined_hard_negatives
 from pipeline.curation.rules import keeps
+from pipeline.encoders import load_encoder
 from pipeline.exchange import read_triplets
 from pipeline.generation.llms.registry import LLMEntry, entry_for
 from pipeline.generation.prompt_sets import prompt_set
@@ -244,13 +246,26 @@ class DataSource:
         return ArmData(self.snapshot(arm.snapshot or ""))
 
     def of(self, arm: Arm) -> ArmData:
-        """Return the arm's triplets after curation. Raises InputError if none remain."""
-        data = self.before_curation(arm)
-        if arm.curation is not None:
-            data = self._curated(data, arm.curation)
+        """Return the arm's triplets, as it is trained on them. Raises InputError if none remain."""
+        data = self._own(arm)
+        for name in arm.add:
+            other = self._own(self.study.arm(name))
+            data = ArmData(
+                list(dict.fromkeys([*data.triplets, *other.triplets])),
+                data.generation_s + other.generation_s,
+                data.judging_s + other.judging_s,
+            )
+        if arm.hard_negatives != "written" and data.triplets:
+            self.progress(f"Mining hard negatives for {arm.name}", 0, 1)
+            mined = mined_hard_negatives(data.triplets, load_encoder(arm.train.guide))
+            data = replace(data, triplets=mined if arm.hard_negatives == "mined" else [*data.triplets, *mined])
         if not data.triplets:
             raise InputError(f"Arm {arm.name!r} has no triplet left; loosen its rule or give it more premises.")
         return data
+
+    def _own(self, arm: Arm) -> ArmData:
+        data = self.before_curation(arm)
+        return data if arm.curation is None else self._curated(data, arm.curation)
 
     def premises(self) -> list[Premise]:
         """Return the study's premises."""

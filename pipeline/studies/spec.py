@@ -1,7 +1,9 @@
 """A study as a frozen value: arms, seeds, data, evaluation; `spec_file` reads it from YAML."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from pipeline.config import CurationRule, GenerationConfig
 from pipeline.hub import DATA, MODEL, Hub
@@ -11,6 +13,7 @@ from pipeline.train_config import TrainConfig
 SAMPLE = "sample"
 """Word for the sample corpus in place of a file of premises."""
 MOST_HALVES = 100
+HardNegatives = Literal["written", "mined", "both"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,12 @@ class Arm:
     snapshot: str | None = None
     """Name of a snapshot of the workspace."""
     curation: Curation | None = None
+    add: tuple[str, ...] = ()
+    """Other arms whose triplets, curated as theirs are, are taken as well."""
+    hard_negatives: HardNegatives = "written"
+    """Those of the triplets, those that the guide finds among the other positives, or one row with each."""
     size: int | None = None
-    """Triplets drawn at random for each seed, after curation; None takes all."""
+    """Triplets drawn at random for each seed, after all of the above; None takes all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,12 @@ class Study:
         self._check_early_stop()
         if self.evaluation.held_out_from:
             self._check_names("evaluation, held_out_from", [self.evaluation.held_out_from])
+        for arm in self.arms:
+            self._check_names(f"arm {arm.name!r}, add,", arm.add)
+            chained = [name for name in arm.add if name == arm.name or self.arm(name).add]
+            _require(
+                not chained, f"Arm {arm.name!r} adds {', '.join(chained)}, which adds others itself; name those."
+            )
         for contrast in self.contrasts:
             self._check_names(f"contrast {contrast.name}", [*contrast.plus, *contrast.minus])
         steps = {arm.train.steps: arm.name for arm in self.arms}
@@ -175,7 +188,7 @@ class Study:
             "lower every under early_stop.",
         )
 
-    def _check_names(self, where: str, names: list[str]) -> None:
+    def _check_names(self, where: str, names: Sequence[str]) -> None:
         known = [arm.name for arm in self.arms]
         for name in names:
             _require(name in known, f"{where} names {name!r}, which is no arm of study {self.name}: {known}.")
@@ -189,6 +202,8 @@ def _require(holds: bool, message: str) -> None:
 def source_text(arm: Arm) -> str:
     """Say where an arm's triplets come from."""
     size = f", {arm.size:,} at random" if arm.size else ""
+    size = f", {arm.hard_negatives} hard negatives{size}" if arm.hard_negatives != "written" else size
+    size = f" and {', '.join(arm.add)}{size}" if arm.add else size
     if arm.generation is not None:
         return f"{arm.generation.llm}, omega {arm.generation.omega:g}{size}"
     return (f"snapshot {arm.snapshot}" if arm.snapshot else f"file {arm.file.name if arm.file else ''}") + size

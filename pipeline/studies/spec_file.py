@@ -6,14 +6,14 @@ from dataclasses import replace
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, get_args
 
 import yaml
 
 from pipeline.config import CurationRule, GenerationConfig
 from pipeline.records import InputError
 from pipeline.settings import MOST, setting_of, shown
-from pipeline.studies.spec import SAMPLE, Arm, Contrast, Curation, EarlyStop, Evaluation, Study
+from pipeline.studies.spec import SAMPLE, Arm, Contrast, Curation, EarlyStop, Evaluation, HardNegatives, Study
 from pipeline.studies.yaml_fields import FileFields, read_yaml
 from pipeline.train_config import TrainConfig
 
@@ -22,7 +22,7 @@ STUDY_FIELDS = (
     *("generation", "curation", "train", "evaluation", "arms", "sweep", "search", "contrasts", "keep_encoders"),
     *("halves", "early_stop", "deviations"),
 )
-ARM_FIELDS = ("name", "generation", "triplets", "snapshot", "curation", "size", "train")
+ARM_FIELDS = ("name", "generation", "triplets", "snapshot", "curation", "add", "hard_negatives", "size", "train")
 EVALUATION_FIELDS = ("sts_dir", "tasks", "held_out_from")
 CURATION_FIELDS = ("judge", "gold_dir", "alpha", "beta", "gamma")
 SWEEP_FIELDS = ("setting", "values", "arm")
@@ -165,7 +165,9 @@ class _Reader(FileFields):
             generation = self.config(GenerationConfig, place, study.get("generation"), fields.get("generation"))
         elif fields.get("generation") is not None:
             self.refuse(place, "names its triplets, so generation has no effect; take it out")
-        size = self.rows(fields, "size", place)
+        hard_negatives = self.text(fields, "hard_negatives", "written", place=place)
+        if hard_negatives not in get_args(HardNegatives):
+            self.refuse(f"{place}, hard_negatives", f"must be written, mined or both, got {shown(hard_negatives)}")
         return Arm(
             name=name,
             train=replace(self.config(TrainConfig, place, study.get("train"), fields.get("train")), seed=0),
@@ -173,7 +175,9 @@ class _Reader(FileFields):
             file=None if file is None else self.path(file),
             snapshot=snapshot,
             curation=self.curation(place, study.get("curation"), fields.get("curation", False)),
-            size=size,
+            add=tuple(map(str, self.list_of(fields, "add", place=place))),
+            hard_negatives=cast(HardNegatives, hard_negatives),
+            size=self.rows(fields, "size", place),
         )
 
     def curation(self, place: str, common: Any, own: Any) -> Curation | None:
