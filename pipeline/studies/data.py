@@ -1,16 +1,15 @@
 """The triplets of an arm: generated, judged and drawn; each premise and each pair is processed once for all arms."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from pipeline.config import NOT_SENT, SAMPLED_ONLY, GenerationConfig
+from pipeline.config import GenerationConfig
 from pipeline.curation.calibration import Calibration, fit_calibration, gold_pairs
 from pipeline.curation.judges import LLM_KINDS, Judge, load_judge
 from pipeline.curation.mining import mined_hard_negatives
@@ -22,69 +21,13 @@ from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.text_key import text_key
 from pipeline.hub import Hub
 from pipeline.premises import read_premises
-from pipeline.records import GeneratedTriplet, InputError, Outcome, Premise, Triplet, text_id
+from pipeline.records import GeneratedTriplet, InputError, Premise, Triplet
 from pipeline.studies.cache import Lines, Progress, StudyCache, content_key, model_key
+from pipeline.studies.sample_results import SampleResults, pair_id, read_sample
 from pipeline.studies.spec import SAMPLE, Arm, Curation, Study
 
-RECIPE = GenerationConfig(
-    llm="smollm2-135m", prompt_set="default", plausibility=0.1, temperature=0.0, max_new_tokens=48
-)
-"""Settings of the sample corpus, except omega."""
-JUDGE = "likelihood:smollm2-135m"
-_GREEDY_IGNORES = (*SAMPLED_ONLY, *NOT_SENT, "batch_size")
-"""Settings that do not change the embedded LLM's replies at temperature 0."""
 _KEEP_EVERY_S = 2.0
 _JUDGED_TOGETHER = 32
-
-
-@dataclass(frozen=True, slots=True)
-class SampleResults:
-    """Triplets and judgements shipped with the sample corpus, as cache lines that cost no time."""
-
-    triplets: Mapping[float, Mapping[str, dict[str, Any]]] = field(default_factory=dict)
-    """omega -> premise id -> line."""
-    raw: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-    """Pair id -> line with the judge's raw value."""
-
-    def generated(self, config: GenerationConfig) -> dict[str, dict[str, Any]]:
-        """Return the lines for these settings by premise id; empty unless they match the recipe."""
-        same = {name: getattr(RECIPE, name) for name in (*_GREEDY_IGNORES, "omega")}
-        if replace(config, **same) != RECIPE:
-            return {}
-        return dict(self.triplets.get(config.omega, {}))
-
-    def judged(self, judge_id: str) -> dict[str, dict[str, Any]]:
-        """Return this judge's raw values by pair id."""
-        return dict(self.raw) if judge_id == JUDGE else {}
-
-
-def read_sample(corpus: Path) -> SampleResults:
-    """Read the sample corpus; empty for a file with premises only."""
-    if corpus.suffix != ".parquet":
-        return SampleResults()
-    triplets: dict[float, dict[str, dict[str, Any]]] = {}
-    raw: dict[str, dict[str, Any]] = {}
-    for row in pd.read_parquet(corpus).to_dict("records"):
-        outcomes = [row["positive_outcome"], row["hard_negative_outcome"]]
-        premise_id = text_id(row["premise"])
-        triplets.setdefault(float(row["omega"]), {})[premise_id] = {
-            "id": premise_id,
-            "positive": row["positive"],
-            "hard_negative": row["hard_negative"],
-            "outcomes": outcomes,
-            "ok": outcomes == [Outcome.OK, Outcome.OK],
-            "s": 0.0,
-        }
-        for side, column in (("positive", "a_raw"), ("hard_negative", "b_raw")):
-            if row[column] == row[column]:  # NaN if not judged
-                pair = pair_id((row["premise"], row[side]))
-                raw[pair] = {"pair": pair, "raw": float(row[column]), "s": 0.0}
-    return SampleResults(triplets, raw)
-
-
-def pair_id(pair: tuple[str, str]) -> str:
-    """Return the id of a pair of sentences."""
-    return text_id("\x00".join(pair))
 
 
 def generated_lines(

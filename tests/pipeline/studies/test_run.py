@@ -17,9 +17,10 @@ from pipeline.statistics import plain_score
 from pipeline.studies import cells, data
 from pipeline.studies.cache import Lines, StudyCache
 from pipeline.studies.cells import read_cell, trained_cell
-from pipeline.studies.data import ArmData, DataSource, SampleResults, in_half
+from pipeline.studies.data import ArmData, DataSource, in_half
 from pipeline.studies.report import make_report
 from pipeline.studies.run import run_study, study_tasks
+from pipeline.studies.sample_results import SampleResults
 from pipeline.studies.spec import Curation, EarlyStop, Evaluation
 from pipeline.studies.spec_file import read_study
 from pipeline.studies.wording import as_markdown

@@ -12,7 +12,8 @@ from pipeline.curation.calibration import read_calibrations
 from pipeline.records import InputError
 from pipeline.studies import data as study_data
 from pipeline.studies.cache import StudyCache
-from pipeline.studies.data import JUDGE, RECIPE, DataSource, SampleResults, read_sample
+from pipeline.studies.data import DataSource
+from pipeline.studies.sample_results import JUDGE, RECIPE, SampleResults, read_sample
 from pipeline.studies.spec_file import read_study
 
 ASSETS = Path(__file__).parents[3] / "assets"
