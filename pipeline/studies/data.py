@@ -14,7 +14,6 @@ from pipeline.curation.calibration import Calibration, fit_calibration, gold_pai
 from pipeline.curation.judges import LLM_KINDS, Judge, load_judge
 from pipeline.curation.mining import mined_hard_negatives
 from pipeline.curation.rules import keeps
-from pipeline.encoders import load_encoder
 from pipeline.exchange import read_triplets
 from pipeline.generation.llms.registry import LLMEntry, entry_for
 from pipeline.generation.prompt_sets import prompt_set
@@ -199,6 +198,8 @@ class DataSource:
                 data.judging_s + other.judging_s,
             )
         if arm.hard_negatives != "written" and data.triplets:
+            from pipeline.encoders import load_encoder
+
             self.progress(f"Mining hard negatives for {arm.name}", 0, 1)
             mined = mined_hard_negatives(data.triplets, load_encoder(arm.train.guide))
             data = replace(data, triplets=mined if arm.hard_negatives == "mined" else [*data.triplets, *mined])
