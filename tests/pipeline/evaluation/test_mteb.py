@@ -8,7 +8,7 @@ from pipeline.encoders import load_encoder
 from pipeline.evaluation import benchmark, mteb_tasks, sts
 from pipeline.records import InputError
 
-mteb = pytest.importorskip("mteb", reason="needs the extra mteb")
+mteb = pytest.importorskip("mteb", reason="needs the extra mteb: pip install '.[mteb]'")
 
 
 def as_mteb(task: sts.StsTask):
@@ -31,14 +31,15 @@ def as_mteb(task: sts.StsTask):
 
 
 def test_our_files_through_mteb_give_the_same_figures(shared_data, tmp_path):
-    names = ("STSB-test", "SICKR-test")
+    names = ("STS12", "STS14", "STSB-test", "SICKR-test")
     found = sts.find_tasks(shared_data / "sts")
     tasks = [sts.read_task(name, found[name]) for name in names if name in found]
     assert tasks
     encoder = load_encoder("static-minilm")
     ours = {result.score.task: result.score.spearman for result in benchmark.evaluate(encoder, tasks)}
     scores = mteb_tasks.evaluate_mteb(encoder, [as_mteb(task) for task in tasks], tmp_path)
-    assert scores == pytest.approx(ours, abs=1e-6)
+    # mteb's cosines are float32; where the two sentences of a pair are equal, as often in STS12, rounding ranks them.
+    assert scores == pytest.approx(ours, abs=5e-5)
     for name, score in scores.items():
         record = json.loads((tmp_path / f"{name}.json").read_text())
         [test] = record["scores"]["test"]
