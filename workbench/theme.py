@@ -71,7 +71,8 @@ def draw(figure: Figure, *, key: str, alt: str, **more: Any) -> Any:
         st.markdown(f"**{title}**")
         named = sum(bool(trace.name) for trace in figure.data) > 1 and figure.layout.showlegend is not False
         below = figure.layout.legend.yref == "container"
-        figure.update_layout(title_text="", margin_t=_BAR_ROOM + (_LEGEND_ROOM if named and not below else 0))
+        figure.layout.title.text = ""
+        figure.layout.margin.t = _BAR_ROOM + (_LEGEND_ROOM if named and not below else 0)
     off = _MODEBAR + ([] if "box" in more.get("selection_mode", ()) else _AREAS)
     config = {"displaylogo": False, "modeBarButtonsToRemove": off}
     return st.plotly_chart(figure, key=key, config=config, alt=alt, **more)
@@ -79,27 +80,35 @@ def draw(figure: Figure, *, key: str, alt: str, **more: Any) -> Any:
 
 def chart(title: str, *, x: str, y: str, height: int = 340) -> Figure:
     """Start a figure with its title, which is Markdown, and axis titles, which name their units."""
-    figure = bare(Figure(), height=height, top=_BAR_ROOM + _LEGEND_ROOM)
-    figure.update_layout(
-        title={"text": title},
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left", "title": None},
+    # As one layout: Plotly checks the whole figure in every update, 33 ms in place of 4.
+    more = {
+        "title": {"text": title},
+        "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left", "title": {}},
         # A constant revision keeps the reader's zoom when a live chart is redrawn.
-        uirevision=title,
-    )
-    figure.update_xaxes(title={"text": x, "font": {"size": 14}}, tickfont={"size": 13}, automargin=True)
-    figure.update_yaxes(title={"text": y, "font": {"size": 14}}, tickfont={"size": 13}, automargin=True)
-    return figure
+        "uirevision": title,
+        "xaxis": _axis(x),
+        "yaxis": _axis(y),
+    }
+    return Figure(layout=_bare(height, top=_BAR_ROOM + _LEGEND_ROOM) | more)
 
 
 def bare(figure: Figure, *, height: int, top: int) -> Figure:
     """Give a figure the page's background, narrow margins (`top` pixels above) and readable hover texts."""
-    return figure.update_layout(
-        height=height,
-        margin={"l": 8, "r": 8, "t": top, "b": 8},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        hoverlabel={"font": {"size": 15}, "align": "left"},
-    )
+    return figure.update_layout(_bare(height, top=top))
+
+
+def _bare(height: int, *, top: int) -> dict[str, Any]:
+    return {
+        "height": height,
+        "margin": {"l": 8, "r": 8, "t": top, "b": 8},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "hoverlabel": {"font": {"size": 15}, "align": "left"},
+    }
+
+
+def _axis(title: str) -> dict[str, Any]:
+    return {"title": {"text": title, "font": {"size": 14}}, "tickfont": {"size": 13}, "automargin": True}
 
 
 def change_colour(change: Interval) -> str:
