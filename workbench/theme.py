@@ -83,7 +83,7 @@ def chart(title: str, *, x: str, y: str, height: int = 340) -> Figure:
     # As one layout: Plotly checks the whole figure in every update, 33 ms in place of 4.
     more = {
         "title": {"text": title},
-        "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left", "title": {}},
+        "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
         # A constant revision keeps the reader's zoom when a live chart is redrawn.
         "uirevision": title,
         "xaxis": _axis(x),

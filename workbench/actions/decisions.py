@@ -55,7 +55,8 @@ def decide(
     shared = 0.0 if settles else read_notes(workspace.root).shared
     if waiting and (gone := _no_longer_waiting(workspace, triplet_ids, who, shared, disputed=settles)):
         raise InputError(f"{gone}; nothing was changed. Undo, or decide it in the list.")
-    blind = [one.triplet_id for one in decisions if shared and _is_decided_by_others(workspace, one.triplet_id, who)]
+    known = workspace.store.triplets.get
+    blind = [one.triplet_id for one in decisions if shared and is_others(known(one.triplet_id)["decision"], who)]
     return {"batch_id": workspace.store.decisions.append(decisions, blind=blind), "decided": len(decisions)}
 
 
@@ -132,11 +133,16 @@ def queue(
         differing = store.annotations.disputed(attempts)
         named = set(differing if among is None else among)
         chosen = TripletFilter(judge_id=judge_id, triplet_ids=tuple(one for one in differing if one in named))
-    page = _page(workspace, chosen, order, rule, limit=_rows(limit) + len(skipped))
-    waiting = page[~page["triplet_id"].isin(skipped)].head(limit)
+    most = _rows(limit) + len(skipped)
+    if order == "arrival":
+        ids, left = store.triplets.first(chosen, most)
+    else:
+        page = _page(workspace, chosen, order, rule, limit=most)
+        ids, left = list(page["triplet_id"]), store.triplets.count(chosen)
+    waiting = [triplet_id for triplet_id in ids if triplet_id not in set(skipped)][:limit]
     return {
-        "triplets": [_seen_by(workspace, who, row, shared) for row in _json_rows(waiting)],
-        "left": store.triplets.count(chosen),
+        "triplets": [_seen_by(workspace, who, triplet_id, shared) for triplet_id in waiting],
+        "left": left,
         "total": store.triplets.count(every),
     }
 
@@ -193,7 +199,7 @@ def _no_longer_waiting(
         left = set(store.annotations.disputed())
     else:
         chosen = TripletFilter(waits_for=annotator, shared=shared, triplet_ids=asked)
-        left = set(store.triplets.page(chosen, limit=len(asked))["triplet_id"])
+        left = set(store.triplets.first(chosen, len(asked))[0])
     for triplet_id in asked:
         if triplet_id not in left:
             made = store.triplets.get(triplet_id)["decision"] or {}
@@ -202,18 +208,20 @@ def _no_longer_waiting(
     return ""
 
 
-def _is_decided_by_others(workspace: Workspace, triplet_id: str, annotator: str) -> bool:
-    decision = workspace.store.triplets.get(triplet_id)["decision"]
+def is_others(decision: dict[str, Any] | None, annotator: str) -> bool:
+    """Whether a triplet's decision is in force and somebody else's."""
     return decision is not None and decision["action"] != "reset" and decision["annotator"] != annotator
 
 
-def _seen_by(workspace: Workspace, annotator: str, row: dict[str, Any], shared: float) -> dict[str, Any]:
-    """Add the scores; where somebody else's decision must stay hidden, show the generated texts."""
-    known = workspace.store.triplets.get(row["triplet_id"])
-    blind = bool(shared) and _is_decided_by_others(workspace, row["triplet_id"], annotator)
-    if blind:
-        row |= {str(side): known[side] for side in Side} | {"decision": None}
-    return row | {"scores": known["scores"], "blind": blind}
+def _seen_by(workspace: Workspace, annotator: str, triplet_id: str, shared: float) -> dict[str, Any]:
+    """Return a triplet as decided, with its scores; with the generated texts where a decision must stay hidden."""
+    known = workspace.store.triplets.get(triplet_id)
+    made = known["decision"]
+    blind = bool(shared) and is_others(made, annotator)
+    if made is None or blind:
+        return known | {"decision": None, "blind": blind}
+    texts = {str(side): made[side] for side in Side if made[side] is not None}
+    return known | texts | {"decision": made["action"] if made["action"] != "reset" else None, "blind": False}
 
 
 def _page(

@@ -73,6 +73,9 @@ def _column(value: Any, count: int) -> pa.Array:
 def _insert(cursor: Cursor, heads: pa.Table, decisions: pa.Table) -> None:
     cursor.register("heads", heads)
     cursor.register("incoming", decisions)
+    # One row per triplet, from its decision with the highest number: reading a log again changes nothing.
+    newest = decisions.group_by("triplet_id").aggregate([("sequence", "max")])
+    cursor.register("newest", newest.rename_columns(["triplet_id", "sequence"]))
     try:
         run(
             cursor,
@@ -83,11 +86,6 @@ def _insert(cursor: Cursor, heads: pa.Table, decisions: pa.Table) -> None:
             cursor,
             f"INSERT INTO decisions ({', '.join(_LOGGED)}) SELECT {', '.join(_LOGGED)} FROM incoming "
             "ON CONFLICT DO NOTHING",
-        )
-        # One row per triplet, from its decision with the highest number: reading a log again changes nothing.
-        run(
-            cursor,
-            "CREATE TEMP TABLE newest AS SELECT triplet_id, max(sequence) AS sequence FROM incoming GROUP BY ALL",
         )
         run(
             cursor,
@@ -101,7 +99,7 @@ def _insert(cursor: Cursor, heads: pa.Table, decisions: pa.Table) -> None:
             "SEMI JOIN newest USING (triplet_id, sequence) WHERE triplet_id NOT IN "
             "(SELECT triplet_id FROM decided WHERE triplet_id IN (SELECT triplet_id FROM newest))",
         )
-        run(cursor, "DROP TABLE newest")
     finally:
+        cursor.unregister("newest")
         cursor.unregister("incoming")
         cursor.unregister("heads")

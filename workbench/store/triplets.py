@@ -178,6 +178,18 @@ class Triplets(Table):
             _check(cursor, chosen)
         return self._database.rows(f"SELECT count(*) FROM {source} WHERE {conditions}", parameters, kept=True)[0][0]
 
+    def first(self, chosen: TripletFilter, limit: int) -> tuple[list[str], int]:
+        """Return the ids of the first triplets that match, in order of arrival, and how many match in all."""
+        source, conditions, parameters = source_and_conditions(chosen)
+        with self._database.read() as cursor:
+            _check(cursor, chosen)
+            found = run(
+                cursor,
+                f"SELECT arg_min(t.triplet_id, t.rowid, {int(limit)}), count(*) FROM {source} WHERE {conditions}",
+                parameters,
+            )
+        return found[0][0] or [], int(found[0][1])
+
     def page(
         self, chosen: TripletFilter, after: int | None = None, limit: int = 50, newest_first: bool = False
     ) -> Frame:
