@@ -74,6 +74,7 @@ class Funnels:
                 count(*) FILTER (action = 'reject') AS rejected,
                 count(*) FILTER (action IN ('accept', 'swap', 'edit')) AS accepted FROM seen""",
             [*values, *rule, judge_id, *parameters],
+            kept=True,
         )
         return counts | {"approved": counts["kept"] + counts["accepted"]}
 
@@ -96,6 +97,7 @@ class Funnels:
             "ON d.triplet_id = j.triplet_id AND d.action <> 'reset' "
             f"WHERE j.judge_id = ? AND j.a IS NOT NULL AND j.b IS NOT NULL AND {clause} ORDER BY d.sequence",
             [judge_id, *parameters],
+            kept=True,
         )
 
     def judge_agreement(self, attempt_ids: Sequence[str], rule: Rule) -> Frame:
