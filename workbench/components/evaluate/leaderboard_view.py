@@ -97,6 +97,7 @@ def leaderboard_style(rows: list[Entry]) -> Styler:
     return style.map(lambda _: _BEST, subset=pd.IndexSlice[tied, ["Average"]])
 
 
+@st.cache_data(max_entries=16, show_spinner=False)
 def matrix_table(scores: pd.DataFrame) -> pd.DataFrame:
     """Turn (encoder_id, task, spearman) into one row per encoder: mean, tasks covered, then the tasks, x 100.
 
