@@ -116,6 +116,7 @@ def test_the_wheel_runs_in_a_folder_that_is_not_the_project(wheel_site: Path, tm
 
 def test_the_wheel_holds_pages_assets_and_their_settings(wheel_site: Path, tmp_path: Path):
     shipped = wheel_site / "workbench" / "shipped"
+    assert not list(wheel_site.rglob("pictures")), "the README's pictures stay in the repository"
     for name in ("pages", "assets", ".streamlit"):
         files = [path for path in (PROJECT / name).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
         kept = [path for path in files if path.name != "secrets.toml"]

@@ -10,12 +10,12 @@ from typing import Any
 
 from PIL import Image
 
-from tests.pages.browsing import launched, served
+from tests.pages.browsing import JOB_MS, expect, launched, served
 from tests.pages.gallery import drawn
 
 PAGES = {
     "home": "",
-    "generate": "generate?generation=Contrast+lens",
+    "generate": "generate?generation=Run",
     "curate": "curate?view=Rule",
     "train": "train?training=Studies",
     "evaluate": "evaluate?evaluation=Scores",
@@ -23,6 +23,8 @@ PAGES = {
     "errors": "error_analysis?errors=Pairs+and+slices",
 }
 """Name of the picture -> address of the page."""
+SCROLLED_TO = {"train": "Arms x seeds"}
+"""Name of the picture -> the words at its top, where that is not the page's own."""
 SIZE = {"width": 1440, "height": 900}
 SHOWN_WIDTH = 960
 COLOURS = 128
@@ -33,9 +35,15 @@ def pictures(browser: Any, address: str, out: Path) -> None:
     for theme in ("light", "dark"):
         context = browser.new_context(viewport=SIZE, color_scheme=theme)
         page = context.new_page()
+        page.goto(address)
+        drawn(page)
+        # The demo ends while its map is still drawn.
+        expect(page.get_by_test_id("stSidebar").get_by_role("progressbar")).to_have_count(0, timeout=JOB_MS)
         for name, where in PAGES.items():
             page.goto(f"{address}/{where}")
             drawn(page)
+            if name in SCROLLED_TO:
+                page.get_by_text(SCROLLED_TO[name], exact=True).first.evaluate("e => e.scrollIntoView()")
             taken = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
             small = taken.resize((SHOWN_WIDTH, taken.height * SHOWN_WIDTH // taken.width), Image.Resampling.LANCZOS)
             small.quantize(COLOURS, dither=Image.Dither.NONE).save(out / f"{name}-{theme}.png", optimize=True)
