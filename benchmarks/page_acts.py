@@ -97,7 +97,7 @@ ACTS: Final = (
         (_typed("in any sentence", "number 77"), _typed("in any sentence", "")),
     ),
     Act("rule: move alpha", "curate?view=Rule", (_slide("ArrowRight"),)),
-    Act("Generate: Run to Preview and back", "generate?generation=Run", (_radio("Preview"), _radio("Run"))),
+    Act("Generate: Run to Contrast and back", "generate?generation=Run", (_radio("Contrast"), _radio("Run"))),
     Act("Train: New run to Runs and back", "train?training=New%20run", (_radio("Runs"), _radio("New run"))),
     Act("run: Settings and curves", "train?training=Runs", (_radio("Settings"), _radio("Curves"))),
     Act("Evaluate: Scores to Two encoders", "evaluate", (_radio("Two encoders"), _radio("Scores"))),

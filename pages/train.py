@@ -4,12 +4,13 @@ import streamlit as st
 
 from workbench import shell, state
 from workbench.components.elements import CURATE, empty_state
+from workbench.components.train.logbook import LOGBOOK, logbook
 from workbench.components.train.run_list import all_runs, no_run_yet, run_queue, run_view, runs_overview
 from workbench.components.train.study_view import study_choice, study_view
 from workbench.components.train.train_outlook import phi_preview, train_form, train_outlook
 
 workspace = shell.begin("Train")
-view = state.tabs(["New run", "Runs", "Compare", "Studies"], name=state.TRAIN_VIEW)
+view = state.tabs(["New run", "Runs", "Compare", "Studies", LOGBOOK], name=state.TRAIN_VIEW)
 if view == "New run":
     if not workspace.store.snapshots.list():
         empty_state(
@@ -26,7 +27,7 @@ if view == "New run":
         wanted = train_form(workspace)
     with outlook:
         if wanted:
-            train_outlook(wanted)
+            train_outlook(workspace, wanted)
             phi_preview(workspace, wanted)
 elif view in ("Runs", "Compare"):
     runs = all_runs(workspace)
@@ -41,6 +42,8 @@ elif view in ("Runs", "Compare"):
     run_id = state.pick("Run", list(names), name=state.RUN, names=names)
     if run_id:
         run_view(workspace, run_id)
+elif view == LOGBOOK:
+    logbook(workspace)
 else:
     chosen = study_choice(workspace)
     if chosen and chosen.study:

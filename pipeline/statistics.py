@@ -28,17 +28,10 @@ BETTER, WORSE, OPEN = "better", "worse", "no clear difference"
 
 
 def spearman(predicted: np.ndarray, gold: np.ndarray) -> float:
-    """Spearman's rank correlation with average ranks for ties, in [-1, 1].
+    """Spearman's rank correlation with average ranks for ties, in [-1, 1]; predicted, gold: float (n,).
 
-    Args:
-        predicted: float (n,).
-        gold: float (n,).
-
-    Returns:
-        The correlation; NaN where it is undefined (fewer than two pairs, or one side constant or not finite).
-
-    Raises:
-        ValueError: if the shapes differ.
+    NaN where it is undefined (fewer than two pairs, or one side constant or not finite). Raises ValueError if the
+    shapes differ.
     """
     predicted, gold = _paired(predicted, gold)
     if len(predicted) < 2 or not (np.isfinite(predicted).all() and np.isfinite(gold).all()):
@@ -117,6 +110,16 @@ class Interval:
     def times(self, factor: float) -> "Interval":
         """Return the interval in another unit."""
         return Interval(factor * self.value, factor * self.low, factor * self.high, self.p)
+
+
+def share(part: int, whole: int, *, level: float = LEVEL) -> Interval:
+    """Return part / whole with Wilson's interval; with nothing counted NaN, from 0 to 1."""
+    from scipy.stats import binomtest
+
+    if not whole:
+        return Interval(float("nan"), 0.0, 1.0)
+    found = binomtest(part, whole).proportion_ci(level, method="wilson")
+    return Interval(part / whole, float(found.low), float(found.high))
 
 
 def holm(intervals: Sequence[Interval]) -> list[Interval]:

@@ -15,7 +15,7 @@ from workbench.workspace import Workspace
 
 SHOWN = ("pages", "workbench.components", "workbench.shell", "workbench.state")
 """What draws: it may read the store, and writes by actions alone."""
-FILE_STORES = {"Slices", "PairSlices", "Notes", "OwnTests", "PromptSets", "MapViews"}
+FILE_STORES = {"Slices", "PairSlices", "Notes", "OwnTests", "PromptSets", "MapViews", "Votes"}
 _DURABLE = {
     "write_bytes",
     "write_text",

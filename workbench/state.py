@@ -30,6 +30,8 @@ STUDY: Final = "study"
 GENERATE_VIEW: Final = "generation"
 SCRATCH: Final = "scratch"
 PROMPT_SET: Final = "prompts"
+CONTRAST: Final = "contrast"
+BLIND: Final = "compare"
 LENS: Final = "lens"
 STEP: Final = "step"
 OMEGA: Final = "omega"
@@ -225,7 +227,9 @@ def tabs(options: Sequence[str], *, name: str, first: str = "") -> str:
     """
     key = f"tabs_{name}"
     start, is_set = _start(name, key, options, first or options[0])
-    chosen = st.segmented_control(name, options, default=start, key=key, required=True, label_visibility="collapsed")
+    chosen = st.segmented_control(
+        name, options, default=start, key=key, required=True, label_visibility="collapsed", wrap=True
+    )
     _take(name, str(chosen), is_new=is_set or chosen != start)
     return str(chosen)
 

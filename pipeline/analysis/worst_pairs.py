@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.evaluation.benchmark import HELD_OUT_TASK, Encoder, evaluate, held_out_cosines
 from pipeline.evaluation.sts import StsTask, find_tasks, read_task
 from pipeline.records import InputError, Triplet
+from pipeline.statistics import share
 from pipeline.train_config import DevMetric
 
 DEV_TASK = "STSB-dev"
@@ -94,13 +95,9 @@ class Share:
     @classmethod
     def of(cls, inside: np.ndarray, *, level: float = 0.95) -> "Share":
         """Count a bool (n,); with n = 0 the interval is 0 to 1."""
-        from scipy.stats import binomtest
-
         part, whole = int(inside.sum()), len(inside)
-        if not whole:
-            return cls(0, 0, 0.0, 1.0)
-        interval = binomtest(part, whole).proportion_ci(level, method="wilson")
-        return cls(part, whole, float(interval.low), float(interval.high))
+        found = share(part, whole, level=level)
+        return cls(part, whole, found.low, found.high)
 
 
 def is_violated(near: np.ndarray, far: np.ndarray, *, margin: float = 0.0) -> np.ndarray:

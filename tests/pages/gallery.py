@@ -1,6 +1,7 @@
 """Every page and view as a picture, in light and dark at three widths, and what is wrong with it.
 
     python -m tests.pages.gallery --out pictures [--workspace FOLDER ...] [--only train] [--widths 1440,900,420]
+        [--themes light,dark]
 
 Without --workspace four are made: an empty one, the embedded sample, one with something at every stage, and one with
 100,000 triplets. Each picture is looked at by code: text that is cut off or lies on other text, sideways scrolling,
@@ -24,14 +25,16 @@ from tests.pages.filled import fill, fill_many
 from workbench.actions import ACTIONS
 from workbench.workspace import Workspace
 
+CONTRASTS = ("Lens", "Preview", "Blind test")
+"""Parts of the view Contrast."""
 VIEWS = {
     "": ("", ()),
     "generate": (
         "generation",
-        ("Premises", "Preview", "Contrast lens", "Prompts", "Free prompt", "Run", "All runs", "LLMs"),
+        ("Premises", *CONTRASTS, "Prompts", "Free prompt", "Run", "All runs", "LLMs"),
     ),
     "curate": ("view", ("Rule", "Judges", "Queue", "List", "Hygiene", "Agreement", "Snapshots")),
-    "train": ("training", ("New run", "Runs", "Compare", "Studies")),
+    "train": ("training", ("New run", "Runs", "Compare", "Studies", "Logbook")),
     "evaluate": ("evaluation", ("Scores", "Leaderboard", "Two encoders", "Space", "Transfer", "Retrieval")),
     "embedding_map": ("", ()),
     "error_analysis": ("errors", ("Pairs and slices", "Hard negatives", "Two encoders", "Behavioural tests")),
@@ -103,15 +106,16 @@ def shots(only: str = "") -> Iterator[Shot]:
         if only and only != (page or "home"):
             continue
         for view in views or ("",):
-            yield Shot(page, view, f"?{parameter}={quote(view)}" if view else "")
+            query = f"?{parameter}={quote(view)}" if view else ""
+            yield Shot(page, view, f"?generation=Contrast&contrast={quote(view)}" if view in CONTRASTS else query)
 
 
 def pictures(
-    browser: Any, address: str, out: Path, label: str, *, widths: list[int], only: str = ""
+    browser: Any, address: str, out: Path, label: str, *, widths: list[int], themes: list[str], only: str = ""
 ) -> Iterator[tuple[str, str]]:
     """Take every picture of one workspace; yield (name, fault)."""
     host = urlsplit(address).netloc
-    for theme in ("light", "dark"):
+    for theme in themes:
         for width in widths:
             size = {"width": width, "height": HEIGHTS.get(width, 900)}
             context = browser.new_context(viewport=size, color_scheme=theme)
@@ -181,17 +185,19 @@ def main() -> int:
     parser.add_argument("--only", default="", help="one page: home, generate, curate, ...")
     parser.add_argument("--kinds", default="empty,sample,filled,large")
     parser.add_argument("--widths", default="1440,900,420")
+    parser.add_argument("--themes", default="light,dark")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    widths = [int(width) for width in options.widths.split(",")]
+    widths, themes = [int(width) for width in options.widths.split(",")], options.themes.split(",")
+    asked = {"widths": widths, "themes": themes, "only": options.only}
     count = 0
     with launched() as browser:
         for root, label in [(path, path.name) for path in options.workspace]:
             with served(root) as address:
-                count += printed(pictures(browser, address, options.out, label, widths=widths, only=options.only))
+                count += printed(pictures(browser, address, options.out, label, **asked))
         for label in [] if options.workspace else options.kinds.split(","):
             with made(label) as root, served(root) as address:
-                count += printed(pictures(browser, address, options.out, label, widths=widths, only=options.only))
+                count += printed(pictures(browser, address, options.out, label, **asked))
     print(f"{count} findings")
     return int(count > 0)
 

@@ -24,7 +24,7 @@ from workbench.paths import PROJECT
 from workbench.store.files import PromptSets
 from workbench.workspace import Workspace
 
-VIEWS = ["Premises", "Preview", "Contrast lens", "Prompts", "Free prompt", "Run", "All runs", "LLMs"]
+VIEWS = ["Premises", "Contrast", "Prompts", "Free prompt", "Run", "All runs", "LLMs"]
 PREMISE = "A dog runs over the wet beach."
 CONFIG = asdict(GenerationConfig(prompt_set="default@1"))
 LENS_ID, GRID_ID, ASK_ID = (
@@ -105,18 +105,22 @@ def test_views_of_a_filled_workspace(draw: Draw, previews: Workspace, view: str)
     assert_healthy(app)
     shown = texts(app)
     assert TRICKY not in shown, "raw text would be parsed as Markdown"
-    counts = {"Contrast lens": 1, "Run": 1}
+    counts = {"Contrast": 1, "Run": 1}
     assert len(app.get("plotly_chart")) == counts.get(view, 0)
 
 
-def test_a_page_without_runs_begins_with_the_preview_and_one_with_runs_with_them(
-    draw: Draw, corpus: str, workspace: Workspace
+def test_a_page_with_premises_begins_with_the_start_of_a_run_and_no_other_view_offers_it(
+    draw: Draw, corpus: str
 ) -> None:
-    assert draw("generate").segmented_control(key="tabs_generation").value == "Preview"
+    app = draw("generate")
+    assert app.segmented_control(key="tabs_generation").value == "Run"
+    assert "Generate 3 triplets" in [button.label for button in app.button]
+    for view in ("Contrast", "Prompts", "Free prompt"):
+        assert "Generate 3 triplets" not in [button.label for button in draw("generate", generation=view).button]
 
 
 def test_the_lens_says_what_was_pushed_away_and_where_a_replay_leaves(draw: Draw, previews: Workspace) -> None:
-    app = draw("generate", generation="Contrast lens", lens=LENS_ID)
+    app = draw("generate", generation="Contrast", lens=LENS_ID)
     assert "Plain decoding takes **The**" in texts(app)
     assert "pushed away: The" in texts(app)
     assert not app.warning
@@ -127,11 +131,11 @@ def test_the_lens_says_what_was_pushed_away_and_where_a_replay_leaves(draw: Draw
 
 
 def test_a_link_opens_the_lens_at_its_token_and_omega(draw: Draw, previews: Workspace) -> None:
-    app = draw("generate", generation="Contrast lens", lens=LENS_ID, step="1", omega="0.3")
+    app = draw("generate", generation="Contrast", lens=LENS_ID, step="1", omega="0.3")
     assert app.slider(key=f"lens_omega_{LENS_ID}").value == 0.3
     assert r"agree on **\#\#ing**" in texts(app)
     for wrong in ({"step": "99"}, {"step": "x", "omega": "much"}, {"lens": "gone"}, {"lens": GRID_ID}):
-        assert_healthy(draw("generate", **{"generation": "Contrast lens", "lens": LENS_ID} | wrong))
+        assert_healthy(draw("generate", **{"generation": "Contrast", "lens": LENS_ID} | wrong))
 
 
 def test_the_chart_holds_the_recorded_values_and_marks_both_choices() -> None:
@@ -172,7 +176,7 @@ def test_tokens_have_names() -> None:
 
 
 def test_the_grid_marks_the_words_that_plain_generation_lacks(draw: Draw, previews: Workspace) -> None:
-    app = draw("generate", generation="Preview", grid=GRID_ID)
+    app = draw("generate", generation="Contrast", contrast="Preview", grid=GRID_ID)
     assert r"A :green-background[wet] dog :green-background[sleeps] on the beach\." in texts(app)
     assert texts(app).count("not written") == 2
     app.segmented_control(key="preview_side").set_value("hard_negative").run()
@@ -180,13 +184,12 @@ def test_the_grid_marks_the_words_that_plain_generation_lacks(draw: Draw, previe
     assert "I cannot" in texts(app)
 
 
-@pytest.mark.parametrize(
-    ("view", "job_id"), [("Preview", GRID_ID), ("Contrast lens", LENS_ID), ("Free prompt", ASK_ID)]
-)
+@pytest.mark.parametrize(("view", "job_id"), [("Preview", GRID_ID), ("Lens", LENS_ID), ("Free prompt", ASK_ID)])
 def test_a_short_job_names_its_engine_where_it_noted_one(
     draw: Draw, previews: Workspace, view: str, job_id: str
 ) -> None:
-    asked = {"generation": view, "lens": LENS_ID, "grid": GRID_ID, "asked": ASK_ID}
+    where = {"generation": view} if view == "Free prompt" else {"generation": "Contrast", "contrast": view}
+    asked = where | {"lens": LENS_ID, "grid": GRID_ID, "asked": ASK_ID}
     assert "Engine" not in texts(draw("generate", **asked))
     folder = JobFolder(previews.root / "jobs" / job_id)
     folder.write_status(replace(folder.status(), details={"engine": "llama.cpp"}))

@@ -28,7 +28,7 @@ PLAIN = {
 """Fields that the browser shows as they are."""
 VIEWS = (
     *("home", "embedding_map", "embedding_map?map=MAP"),
-    *(f"generate?generation={view}" for view in ("Premises", "Preview", "Contrast lens", "Prompts", "Free prompt")),
+    *(f"generate?generation={view}" for view in ("Premises", "Contrast", "Prompts", "Free prompt")),
     *(f"generate?generation={view}" for view in ("A run", "All runs", "LLMs")),
     *(f"curate?view={view}" for view in ("Rule", "Judges", "Queue", "List", "Hygiene", "Agreement", "Snapshots")),
     *(f"train?training={view}&run=RUN" for view in ("New run", "Runs", "Studies")),

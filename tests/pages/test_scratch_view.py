@@ -91,7 +91,7 @@ def test_the_form_writes_premises_with_the_embedded_llm(draw: Draw, workspace: W
     app.button(key="scratch_next").click().run()
     assert_healthy(app)
     assert app.selectbox(key="pick_corpus").value == job.job_id
-    assert app.segmented_control(key="tabs_generation").value == "Preview"
+    assert app.segmented_control(key="tabs_generation").value == "Run"
 
 
 def test_coverage_outcomes_and_their_rows(draw: Draw, written: Workspace) -> None:
@@ -118,7 +118,7 @@ def test_coverage_outcomes_and_their_rows(draw: Draw, written: Workspace) -> Non
 
 
 def test_a_scratch_corpus_is_like_any_other_on_the_page(draw: Draw, written: Workspace) -> None:
-    app = draw("generate", generation="Preview")
+    app = draw("generate", generation="Run")
     assert_healthy(app)
     assert app.selectbox(key="pick_corpus").options == ["mine (3)"]
 
@@ -147,7 +147,7 @@ def test_every_outcome_has_its_meaning() -> None:
 
 
 def test_settings_survive_a_look_at_a_view_without_them(draw: Draw, written: Workspace) -> None:
-    app = draw("generate", generation="Preview")
+    app = draw("generate", generation="Run")
     app.slider(key="generate_omega").set_value(0.3).run()
     for view in ("LLMs", "Premises"):
         app.segmented_control(key="tabs_generation").set_value(view).run()

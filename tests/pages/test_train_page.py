@@ -5,7 +5,6 @@ import math
 import shlex
 from dataclasses import asdict, replace
 
-import numpy as np
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -17,7 +16,7 @@ from tests.pages.conftest import Draw, texts
 from tests.pages.filled import finished_job
 from workbench.cli.main import settings
 from workbench.cli.parser import build_parser
-from workbench.components.train.run_details import card_body, differing, wilson
+from workbench.components.train.run_details import card_body, differing
 from workbench.components.train.run_list import masked_words, unique_titles
 from workbench.components.train.train_curves import dev_figure, not_finite
 from workbench.components.train.train_settings import read_settings, settings_file, train_command
@@ -263,13 +262,6 @@ def test_waiting_runs_are_moved_on_the_page(draw: Draw, workspace: Workspace, fi
 def test_the_comparison_shows_only_what_differs() -> None:
     table = differing({"a": {"steps": 5, "seed": 0, "phi": 0.8}, "b": {"steps": 5, "seed": 1, "phi": 0.8, "new": 1}})
     assert table.to_dict("index") == {"seed": {"a": "0", "b": "1"}, "new": {"a": "–", "b": "1"}}
-
-
-def test_wilson_interval_against_its_defining_equation() -> None:
-    for share, count in ((0.5, 10), (0.9, 50), (1.0, 7), (0.0, 3)):
-        for bound in wilson(share, count):
-            # The bounds are the p at which the observed share is exactly z standard errors away.
-            assert abs(share - bound) == pytest.approx(1.96 * np.sqrt(bound * (1 - bound) / count), abs=1e-9)
 
 
 def test_two_runs_are_compared_from_the_list(draw: Draw, workspace: Workspace, filled: dict[str, str]) -> None:

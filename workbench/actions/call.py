@@ -26,7 +26,7 @@ READING = frozenset(
 )
 """Actions that change nothing."""
 _OPEN_TO_ANNOTATORS = READING | frozenset(
-    "add_note count_tokens decide decide_all keep_one redo reject_all save_slice undo".split()
+    "add_note count_tokens decide decide_all keep_one redo reject_all retract_vote save_slice undo vote".split()
 )
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from pipeline.evaluation import benchmark, hub_tasks, mteb_tasks, own_pairs, retrieval, sts, transfer
 from pipeline.files.rows import LISTED_ROWS
 from pipeline.records import InputError
-from pipeline.statistics import AVERAGE, Interval, holm, resample
+from pipeline.statistics import AVERAGE, Interval, holm, resample, share
 from workbench.actions.call import Answer, action, guarded
 from workbench.actions.models import find_encoder
 from workbench.jobs.kinds import EvaluateSpec, FetchSpec
@@ -115,10 +115,7 @@ def score_intervals(workspace: Workspace, *, encoder: str, against: str | None =
 
 
 def _accuracy(accuracy: float, triplets: float) -> dict[str, float]:
-    from scipy.stats import binomtest
-
-    found = binomtest(round(accuracy * triplets), int(triplets)).proportion_ci(method="wilson")
-    return {"value": accuracy, "low": found.low, "high": found.high, "triplets": int(triplets)}
+    return share(round(accuracy * triplets), int(triplets)).ends() | {"triplets": int(triplets)}
 
 
 def scored_encoder(workspace: Workspace, encoder: str) -> str:

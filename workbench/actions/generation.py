@@ -20,6 +20,7 @@ from workbench.jobs.kinds import AskSpec, GenerateSpec, GridSpec, JobSpec, LensS
 from workbench.store.files import PromptSets
 from workbench.store.filters import TripletFilter
 from workbench.store.premises import Corpus
+from workbench.store.votes import Votes
 from workbench.workspace import Workspace
 
 _EARLIER_ATTEMPTS = 20
@@ -261,6 +262,20 @@ def start_regenerate(workspace: Workspace, *, triplet_id: str, side: str) -> Ans
     frame = pd.DataFrame({"premise_id": [triplet["premise_id"]], "text": [triplet["premise"]]})
     title = f"Another {wanted.replace('_', ' ')}"
     return {"job_id": workspace.jobs.submit(spec, frame, title=title), "seed": settings.seed}
+
+
+@action
+def vote(workspace: Workspace, *, comparison: str, pair_id: str, side: str, preferred: str, annotator: str) -> Answer:
+    """Keep which of two replies a person prefers in a blind test; `preferred` is empty without a preference."""
+    kept = Votes(workspace.root).add(comparison, pair_id, side=_side(side), preferred=preferred, annotator=annotator)
+    return {"vote_id": kept.vote_id}
+
+
+@action
+def retract_vote(workspace: Workspace, *, comparison: str, annotator: str) -> Answer:
+    """Take back this annotator's last vote of a blind test."""
+    Votes(workspace.root).retract(comparison, annotator=annotator)
+    return {"comparison": comparison}
 
 
 def _side(side: str) -> Side:

@@ -158,6 +158,11 @@ def clock(moment: datetime | str | None) -> str:
     return f"{datetime.fromtimestamp(_utc(moment).timestamp(), UTC).astimezone():%-d %b %H:%M:%S}"
 
 
+def moment(seconds: float) -> str:
+    """Return seconds since 1970 as the ISO time of UTC that jobs note."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
 def _utc(moment: datetime | str | float) -> datetime:
     if isinstance(moment, str):
         moment = datetime.fromisoformat(moment)

@@ -12,7 +12,7 @@ from pipeline.evaluation.sts import STANDARD_TASKS
 from pipeline.statistics import Interval
 from pipeline.weights import BUILT_IN_ENCODERS
 from workbench import state, theme
-from workbench.components.elements import counted, for_chart, plain, read_table, spearman
+from workbench.components.elements import counted, empty_state, for_chart, plain, read_table, spearman
 from workbench.components.slice_view import ALL
 from workbench.results import linked_pairs, members_of, same_pairs, title_of
 from workbench.store.files import PairSlice
@@ -217,7 +217,11 @@ def encoder_comparison(
     """
     ids = [encoder_id for members in arms.values() for encoder_id in members]
     if len(ids) < 2:
-        st.caption("Evaluate a second encoder to compare two.")
+        empty_state(
+            "Only one encoder has scores",
+            hint="Evaluate a second one above to see their difference on every task, with intervals.",
+            icon=":material/compare_arrows:",
+        )
         return
     titles = {key: scored_name(key, names) for key in ids}
     left, right = st.columns(2)

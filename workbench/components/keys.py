@@ -35,6 +35,12 @@ _MAP: Final[Keys] = (
     ("Enter", "choose the sentence at the centre"),
     ("Esc", "clear selection and choice"),
 )
+_BLIND: Final[Keys] = (
+    ("1, 2", "prefer this reply"),
+    ("0", "no preference"),
+    ("N", "skip"),
+    ("Z", "take the last vote back"),
+)
 _EVERYWHERE: Final[Keys] = (
     ("Tab, Shift+Tab", "go to the next or previous control"),
     ("Left, Right", "go along the views of a page"),
@@ -42,6 +48,7 @@ _EVERYWHERE: Final[Keys] = (
     ("?", "this list"),
 )
 _OF_PAGE: Final[dict[str, dict[str, Keys]]] = {
+    "Generate": {"Contrast, blind test": _BLIND},
     "Curate": {"Queue": QUEUE, "Rule": _RULE},
     "Embedding map": {"The map": _MAP},
 }

@@ -35,11 +35,11 @@ STEPS: Final = (
     ),
     Step(
         "How a reply is contrasted",
-        "Record a reply: the embedded LLM writes it in some seconds. Each token is the best one under the "
-        "instruction, less what the opposite instruction wants as well. Choose a token to see both, and move ω.",
+        "A recorded reply. Each token is the best one under the instruction, less what the opposite instruction "
+        "wants as well. Choose a token to see both, and move ω; then record a reply of your own.",
         elements.GENERATE,
         "Generate",
-        {state.GENERATE_VIEW: "Contrast lens"},
+        {state.GENERATE_VIEW: "Contrast", state.CONTRAST: "Lens"},
     ),
     Step(
         "What is kept",

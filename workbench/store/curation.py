@@ -31,8 +31,8 @@ class Funnels:
     def counts(self, attempt_ids: Sequence[str], judge_id: str, rule: Rule) -> dict[str, int]:
         """Return premises, generated, ok, judged, kept, dropped, rescued, changed and final.
 
-        final = kept - dropped + rescued: ok, and accepted by a person or else kept by the rule. dropped: kept, yet
-        not final. rescued: final without the rule.
+        final = kept - dropped + rescued: ok, and accepted by a person or else kept by the rule. All but the first
+        three are among the ok ones. dropped: kept, yet not final. rescued: final without the rule.
         """
         clause, parameters = attempts_clause(attempt_ids, "t.attempt_id")
         kept = KEPT_BY_RULE.format(*(f"{float(limit)!r}::DOUBLE" for limit in rule))
@@ -41,9 +41,9 @@ class Funnels:
         final = f"({_OK} AND ({by_person} OR ({undecided} AND {kept})))"
         [counts] = self._database.records(
             f"""SELECT least(approx_count_distinct(t.premise_id), count(*)) AS premises, count(*) AS generated,
-                    count(*) FILTER ({_OK}) AS ok, count(*) FILTER (j.a IS NOT NULL) AS judged,
-                    count(*) FILTER ({kept}) AS kept,
-                    count(*) FILTER ({kept} AND NOT {final}) AS dropped,
+                    count(*) FILTER ({_OK}) AS ok, count(*) FILTER ({_OK} AND j.a IS NOT NULL) AS judged,
+                    count(*) FILTER ({_OK} AND {kept}) AS kept,
+                    count(*) FILTER ({_OK} AND {kept} AND NOT {final}) AS dropped,
                     count(*) FILTER ({final} AND NOT coalesce({kept}, false)) AS rescued,
                     count(*) FILTER (d.action IN ('swap', 'edit')) AS changed, count(*) FILTER ({final}) AS final
                 FROM triplets AS t

@@ -158,6 +158,30 @@ class Triplets(Table):
         """Return attempt_id, title, llm, omega, seed, rows, ok, created_at of every run and import, newest first."""
         return self._database.frame(_ATTEMPTS, kept=True)
 
+    def written_twice(self) -> Frame:
+        """Return first, second, premises of runs with another omega that share premises, most premises first."""
+        return self._database.frame(
+            """SELECT a.attempt_id AS first, b.attempt_id AS second, count(*) AS premises
+            FROM triplets AS a JOIN triplets AS b ON a.premise_id = b.premise_id AND a.omega < b.omega
+            GROUP BY ALL ORDER BY premises DESC, first, second LIMIT 20""",
+            kept=True,
+        )
+
+    def side_by_side(self, first: str, second: str, *, limit: int) -> Frame:
+        """Return premise, and each side of two runs with 0 or 1 behind its name, where all four are ok.
+
+        The premises come in an order that has nothing to do with their content.
+        """
+        ok = " AND ".join(f"{run}.{side}_outcome = 'ok'" for run in "ab" for side in ("positive", "hard_negative"))
+        return self._database.frame(
+            f"""SELECT a.premise, a.positive AS positive0, b.positive AS positive1,
+                a.hard_negative AS hard_negative0, b.hard_negative AS hard_negative1
+            FROM triplets AS a JOIN triplets AS b ON a.premise_id = b.premise_id
+            WHERE a.attempt_id = ? AND b.attempt_id = ? AND {ok} ORDER BY hash(a.premise_id), a.premise LIMIT ?""",
+            [first, second, limit],
+            kept=True,
+        )
+
     def outcome_counts(self, attempt_id: str) -> Frame:
         """Return side, outcome, count; each side's counts add up to the attempt's rows."""
         sides = " UNION ALL ".join(

@@ -36,13 +36,15 @@ def hygiene_view(workspace: Workspace, scope: Scope) -> None:
                 "that a guide places closer than the positive. It decides nothing.",
                 icon=":material/cleaning_services:",
             )
-            _form(workspace, scope, primary=True)
+            with st.container(width=640):
+                _form(workspace, scope, primary=True)
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"{counted(run.triplets, 'triplet')} checked {ago(run.finished_at)}.", width="stretch")
         if not live:
             with st.popover("Check again", icon=":material/refresh:"):
-                _form(workspace, scope, primary=False)
+                with st.container(width=640):
+                    _form(workspace, scope, primary=False)
         st.button("Undo", icon=":material/undo:", key="hygiene_undo", on_click=step, args=(workspace, undo))
     _parts(workspace, scope, run)
 

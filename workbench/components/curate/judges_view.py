@@ -42,7 +42,8 @@ def judges_view(workspace: Workspace, scope: Scope) -> None:
     st.subheader("Calibrations", anchor=False)
     _table(used, known)
     chosen = scope.judge_id or next(iter(used))
-    left, right = st.columns([3, 2], gap="large")
+    with st.container(key="judges_beside"):
+        left, right = st.columns([3, 2], gap="large")
     with left:
         _curve(workspace, chosen, used.get(chosen, []), known)
     with right:

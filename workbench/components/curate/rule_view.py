@@ -144,8 +144,18 @@ def funnel(workspace: Workspace, scope: Scope, rule: CurationRule) -> None:
     steps: list[tuple[str, str, str, dict[str, Any]]] = [
         ("Generated", "generated", f"of about {count(found['premises'])} premises", {}),
         ("Both sides ok", "ok", percent(found["ok"], found["generated"]), {"outcome": "ok"}),
-        ("Kept by the rule", "kept", f"of {count(found['judged'])} judged", {"rule": (*limits, False)}),
-        ("− Dropped", "dropped", "rejected by people", {"decision": "reject", "rule": (*limits, False)}),
+        (
+            "Kept by the rule",
+            "kept",
+            f"of {count(found['judged'])} judged",
+            {"outcome": "ok", "rule": (*limits, False)},
+        ),
+        (
+            "− Dropped",
+            "dropped",
+            "rejected by people",
+            {"outcome": "ok", "decision": "reject", "rule": (*limits, False)},
+        ),
         ("\\+ Rescued", "rescued", "by people, lost by the rule", {"decision": "decided", "rule": (*limits, True)}),
         (
             "= Final set",

@@ -10,7 +10,16 @@ from pipeline.analysis.selection import lengths, set_apart, word_features
 from workbench import state, theme
 from workbench.actions.analysis import start_explain
 from workbench.components import elements
-from workbench.components.elements import changes_marked, count, errors_shown, for_chart, plain, words
+from workbench.components.elements import (
+    EVALUATE,
+    changes_marked,
+    count,
+    empty_state,
+    errors_shown,
+    for_chart,
+    plain,
+    words,
+)
 from workbench.components.encoder_comparison import GONE, add_pairs, encoder_change, load_pairs, pairs_path
 from workbench.components.errors.slice_actions import slice_actions
 from workbench.components.job_progress import is_live
@@ -76,7 +85,13 @@ def change_view(
     """Draw what changes from a second encoder to the chosen one, on the task and on a slice."""
     others = [key for key in scores[scores["task"] == task]["encoder_id"].unique() if key != encoder_id]
     if not others:
-        st.info("Evaluate a second encoder on this task to compare the two.", icon=":material/compare_arrows:")
+        empty_state(
+            "Only one encoder has scores on this task",
+            hint="With a second one, this view shows what changes between the two, slice by slice and pair by pair.",
+            icon=":material/compare_arrows:",
+            page=EVALUATE,
+            action="Evaluate another encoder",
+        )
         return
     left, right = st.columns(2)
     with left:

@@ -161,10 +161,9 @@ def task_table(scores: pd.DataFrame, kind: TaskKind) -> pd.DataFrame:
 
 def _start(workspace: Workspace, names: dict[str, str], kind: TaskKind) -> None:
     encoder = state.recall(state.CANDIDATE) or next(iter(names))
-    typed, button = st.columns([5, 1], vertical_alignment="bottom")
-    with typed:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         folder = state.folder_input(kind.label, name=kind.folder_state, help=kind.folder_help)
-    pressed = button.button(kind.button, icon=":material/manage_search:", disabled=not folder, width="stretch")
+        pressed = st.button(kind.button, icon=":material/manage_search:", disabled=not folder)
     if kind is RETRIEVAL:
         fetch_popover(workspace, kind.kind, folder_state=kind.folder_state)
     if folder:

@@ -13,7 +13,7 @@ from pipeline.evaluation import leaderboard
 from pipeline.evaluation.leaderboard import PUBLISHED, Entry
 from pipeline.evaluation.sts import STANDARD_TASKS
 from workbench import state, theme
-from workbench.components.elements import for_chart, shorten
+from workbench.components.elements import empty_state, for_chart, shorten
 from workbench.components.encoder_comparison import scored_name
 from workbench.workspace import Workspace
 
@@ -72,7 +72,7 @@ def leaderboard_view(scores: pd.DataFrame, names: dict[str, str], tied: Collecti
         alt="Leaderboard",
         row_height=34,
         height=34 * (len(rows) + 1) + 6,
-        column_config={"Encoder": st.column_config.TextColumn(width="large", pinned=True)},
+        column_config={"Encoder": st.column_config.TextColumn(width=240, pinned=True)},
     )
     st.caption(NOTE)
 
@@ -139,7 +139,7 @@ def score_matrix(scores: pd.DataFrame, names: dict[str, str]) -> tuple[str, str]
         selection_mode="single-cell",
         placeholder="–",
         alt="Spearman by encoder and task",
-        column_config={"Encoder": st.column_config.TextColumn(width="large")},
+        column_config={"Encoder": st.column_config.TextColumn(width=240)},
     )
     if not event.selection.cells:
         return None
@@ -151,7 +151,11 @@ def space_view(workspace: Workspace, names: dict[str, str]) -> None:
     """Draw the measures of every encoder evaluated on a folder."""
     rows = measured_spaces(workspace)
     if not rows:
-        st.caption("Evaluate an encoder to measure its space.")
+        empty_state(
+            "No space measured yet",
+            hint="Evaluating an encoder on a folder above measures how evenly its vectors fill their space as well.",
+            icon=":material/blur_on:",
+        )
         return
     frame = pd.DataFrame(rows)
     frame["name"] = [scored_name(str(key), names) for key in frame["encoder_id"]]

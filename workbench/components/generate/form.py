@@ -19,10 +19,11 @@ from workbench.jobs.folder import JobView
 from workbench.jobs.kinds import GenerateSpec, JobSpec
 from workbench.store.files import PromptSets
 from workbench.store.models import RegisteredLLM
+from workbench.store.premises import Corpus
 from workbench.workspace import Workspace
 
 RUN: Final = "Run"
-"""The view that a start opens."""
+"""The view that starts runs and shows them."""
 _DEFAULT: Final = GenerationConfig()
 _ROWS: Final = 100
 
@@ -58,8 +59,11 @@ class GenerationChoice:
     """Whether omega has an effect."""
 
 
-def generation_form(workspace: Workspace) -> GenerationChoice:
-    """Draw the form; a start selects the new run and opens its view. Needs a corpus."""
+def generation_form(workspace: Workspace, *, starts: bool) -> GenerationChoice:
+    """Draw the form. Needs a corpus.
+
+    starts: whether it ends in the start of a run, which selects the new run.
+    """
     corpora = {corpus.corpus_id: corpus for corpus in workspace.store.premises.corpora() if corpus.premises}
     corpus_id = state.pick(
         "Premises",
@@ -71,26 +75,30 @@ def generation_form(workspace: Workspace) -> GenerationChoice:
     llm, known = llm_picker(workspace, key="generate_llm")
     prompts = _prompt_set(workspace)
     config = {"llm": llm, "prompt_set": prompts.ref} | _settings(known)
-    premises = corpora[corpus_id].premises
-    start, key = min(_ROWS, premises), f"generate_limit_{corpus_id}"
-    limit = st.number_input("Number of premises", 1, premises, start, key=key, persist_state="session")
+    if starts:
+        _start(workspace, corpora[corpus_id], config, known)
+    return GenerationChoice(corpus_id, config, prompts, has_contrast=_has_contrast(known))
+
+
+def _start(workspace: Workspace, corpus: Corpus, config: dict[str, Any], llm: RegisteredLLM | None) -> None:
+    """Draw the number of premises, the place, the start, and what it will take."""
+    premises, key = corpus.premises, f"generate_limit_{corpus.corpus_id}"
+    limit = st.number_input("Number of premises", 1, premises, min(_ROWS, premises), key=key, persist_state="session")
     on = place_picker(workspace, GenerateSpec)
     label = f"Generate {counted(limit, 'triplet')}"
     if st.button(label, type="primary", icon=":material/play_arrow:", width="stretch"):
         with errors_shown():
-            made = start_generate(workspace, corpus_id=corpus_id, config=config, limit=int(limit), on=on)
+            made = start_generate(workspace, corpus_id=corpus.corpus_id, config=config, limit=int(limit), on=on)
             state.select(state.ATTEMPT, made["attempt_id"])
-            state.select(state.GENERATE_VIEW, RUN)
             st.rerun()
-    alike = [job for job in workspace.jobs.of(GenerateSpec) if job.spec.config.llm == llm]
+    alike = [job for job in workspace.jobs.of(GenerateSpec) if job.spec.config.llm == config["llm"]]
     st.caption(estimate(alike, limit))
-    if known is not None and known.entry.kind == "remote":
+    if llm is not None and llm.entry.kind == "remote":
         with errors_shown():
-            cost = generation_cost(workspace, corpus_id=corpus_id, config=config, limit=int(limit))
+            cost = generation_cost(workspace, corpus_id=corpus.corpus_id, config=config, limit=int(limit))
             tokens = f"{count(cost['prompt_tokens'])} prompt and {count(cost['reply_tokens'])} reply tokens"
             money = f", {cost['money']:.2f} money" if cost["money"] else ""
             st.caption(f"About {count(cost['calls'])} calls: {tokens}{money}.")
-    return GenerationChoice(corpus_id, config, prompts, has_contrast=_has_contrast(known))
 
 
 def _prompt_set(workspace: Workspace) -> PromptSet:

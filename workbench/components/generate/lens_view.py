@@ -10,11 +10,11 @@ from pipeline.generation.lens import Candidate, LensRecord, LensStep
 from pipeline.records import Side
 from workbench import state, theme
 from workbench.actions.generation import start_lens
-from workbench.components.elements import empty_state, errors_shown, for_chart, plain
+from workbench.components.elements import errors_shown, for_chart, plain, read_json
 from workbench.components.generate.form import GenerationChoice
 from workbench.components.generate.preview import cancel_others, chosen_job, short_job, side_switch
-from workbench.jobs.folder import JobView
 from workbench.jobs.kinds import LensSpec
+from workbench.paths import LENS_SAMPLE
 from workbench.workspace import Workspace
 
 SHOWN: Final = 10
@@ -157,13 +157,16 @@ def lens_view(workspace: Workspace, choice: GenerationChoice) -> None:
         st.caption("The lens decodes greedily: it ignores the temperature on the left.")
     job = chosen_job(workspace, state.LENS, LensSpec)
     if job is None:
-        empty_state(
-            "Nothing recorded yet",
-            hint="One reply, token by token: what each prompt expects next, and which token their difference takes.",
-            icon=":material/center_focus_strong:",
-        )
+        shown = read_json(LENS_SAMPLE)
+        st.caption(plain(f"An example to begin with, written by {shown['llm']}; the button records your own."))
+        _record(shown["replies"][side], f"sample_{side}", shown["premise"], side, shown["prompt_set"])
         return
-    short_job(workspace, job, file="lens.json", show=lambda found, _live: _record(found, job))
+    spec = job.spec
+
+    def show(found: dict[str, Any], _live: bool) -> None:
+        _record(found, job.job_id, spec.premise, spec.side, spec.config.prompt_set)
+
+    short_job(workspace, job, file="lens.json", show=show)
 
 
 def _choices(workspace: Workspace, choice: GenerationChoice) -> tuple[str, Side]:
@@ -178,30 +181,29 @@ def _choices(workspace: Workspace, choice: GenerationChoice) -> tuple[str, Side]
     return str(premise or ""), side_switch(key="lens_side")
 
 
-def _record(found: dict[str, Any], job: JobView[LensSpec]) -> None:
-    record, side = LensRecord.from_json(found), job.spec.side
+def _record(found: dict[str, Any], key: str, premise: str, side: Side, prompts: str) -> None:
+    record = LensRecord.from_json(found)
     with st.container(border=True):
-        prompts = plain(job.spec.config.prompt_set)
-        st.caption(f"{theme.ROLE_NAMES[side]} of the premise, recorded at ω {record.omega:g} with {prompts}")
-        st.markdown(f"**{plain(job.spec.premise)}**")
+        st.caption(f"{theme.ROLE_NAMES[side]} of the premise, recorded at ω {record.omega:g} with {plain(prompts)}")
+        st.markdown(f"**{plain(premise)}**")
         colour = _MARKDOWN_COLOURS[side]
         st.markdown(f":{colour}[**{plain(found['text'])}**]" if found["text"] else ":gray[nothing was written]")
         if found["outcome"] != "ok":
             st.badge(found["outcome"].replace("_", " "), color="orange")
-    omega = _omega(record, job.job_id)
+    omega = _omega(record, key)
     leaves = record.leaves_at(omega)
-    place = _strip(record, omega, leaves, side, job.job_id)
+    place = _strip(record, omega, leaves, side, key)
     _where_it_leaves(record, omega, leaves)
     step = record.steps[place]
     theme.draw(
         lens_figure(step, omega=omega, plausibility=record.plausibility, colour=_COLOURS[side]),
-        key=f"lens_chart_{job.job_id}",
+        key=f"lens_chart_{key}",
         alt=step_in_words(step, omega, record.plausibility),
     )
     _in_words(step, omega, record.plausibility)
 
 
-def _omega(record: LensRecord, job_id: str) -> float:
+def _omega(record: LensRecord, key: str) -> float:
     """Draw the slider, which starts at the omega in the URL or of the record."""
     omega = st.slider(
         "Replay at ω",
@@ -209,16 +211,17 @@ def _omega(record: LensRecord, job_id: str) -> float:
         0.95,
         min(0.95, max(0.0, _number(state.recall(state.OMEGA), record.omega))),
         0.05,
-        key=f"lens_omega_{job_id}",
+        key=f"lens_omega_{key}",
         help="Repeats every choice from the recorded probabilities.",
     )
-    state.remember(state.OMEGA, f"{omega:g}")
+    if omega != record.omega or state.recall(state.OMEGA):
+        state.remember(state.OMEGA, f"{omega:g}")
     return round(float(omega), 2)
 
 
-def _strip(record: LensRecord, omega: float, leaves: int | None, side: Side, job_id: str) -> int:
+def _strip(record: LensRecord, omega: float, leaves: int | None, side: Side, key: str) -> int:
     """Draw the tokens in a row; return the position of the chosen one."""
-    key = f"lens_step_{job_id}"
+    key = f"lens_step_{key}"
     if key not in st.session_state:
         wanted = _number(state.recall(state.STEP), -1)
         known = 0 <= wanted < len(record.steps)
@@ -244,7 +247,8 @@ def _strip(record: LensRecord, omega: float, leaves: int | None, side: Side, job
         help="Coloured: here the contrast took another token than plain decoding would.",
     )
     place = int(chosen if chosen is not None else 0)
-    state.remember(state.STEP, str(place))
+    if place != _first_changed(record) or state.recall(state.STEP):
+        state.remember(state.STEP, str(place))
     return place
 
 

@@ -1,4 +1,4 @@
-"""The card of an LLM: what it is, its form, the contrast it allows, price and speed; the rest is folded away."""
+"""The card of an LLM: what it is, its form, the contrast it allows, price and speed; the rest in a popover."""
 
 import json
 from typing import Final
@@ -12,6 +12,7 @@ from workbench.components.elements import ago, count, counted, plain, shorten
 from workbench.store.models import RegisteredLLM
 from workbench.workspace import Workspace
 
+_MORE: Final = "Add another LLM, or check one."
 LLMS: Final = "LLMs"
 """The view of the page with the registry."""
 CONTRAST_WORDS: Final = {
@@ -51,29 +52,36 @@ def llm_picker(workspace: Workspace, *, key: str) -> tuple[str, RegisteredLLM | 
         st.caption("Not checked yet: add it under LLMs to see its form, contrast and speed.")
     else:
         llm_card(chosen)
-    if st.button("Add or check an LLM", key=f"{key}_more", type="tertiary", icon=":material/tune:"):
-        state.select(state.GENERATE_VIEW, LLMS)
-        st.rerun()
+    with st.container(horizontal=True, gap="small"):
+        if chosen is not None:
+            llm_details(chosen)
+        if st.button("Other LLMs", key=f"{key}_more", type="tertiary", icon=":material/tune:", help=_MORE):
+            state.select(state.GENERATE_VIEW, LLMS)
+            st.rerun()
     return name or GenerationConfig().llm, chosen
 
 
 def llm_card(llm: RegisteredLLM) -> None:
-    """Draw what a person chooses by, and the rest behind a line to open."""
+    """Draw what a person chooses by, a line each."""
     entry = llm.entry
+    lines = (
+        ("Form", form_words(entry)),
+        ("Contrast", CONTRAST_WORDS.get(llm.contrast, "unknown before a check")),
+        ("Price", price_words(entry)),
+        ("Speed", speed_words(llm)),
+    )
+    rows = [f"**{_what(entry)}**", *(f":gray[{label}:] {plain(words)}" for label, words in lines)]
     with st.container(border=True, gap="xsmall"):
-        st.markdown(f"**{_what(entry)}**")
-        for label, words in (
-            ("Form", form_words(entry)),
-            ("Contrast", CONTRAST_WORDS.get(llm.contrast, "unknown before a check")),
-            ("Price", price_words(entry)),
-            ("Speed", speed_words(llm)),
-        ):
-            st.markdown(f":gray[{label}:] {plain(words)}")
+        st.markdown("  \n".join(rows))
         if llm.contrast in _CONTRAST_MEANS:
             st.caption(_CONTRAST_MEANS[llm.contrast])
-        with st.expander("Details"):
-            for label, words in details(llm):
-                st.markdown(f":gray[{label}:] {plain(words)}")
+
+
+def llm_details(llm: RegisteredLLM) -> None:
+    """Draw what else is known of an LLM, folded away."""
+    with st.popover("Details", type="tertiary", icon=":material/info:"):
+        for label, words in details(llm):
+            st.markdown(f":gray[{label}:] {plain(words)}")
 
 
 def _what(entry: LLMEntry) -> str:

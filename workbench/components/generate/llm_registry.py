@@ -14,6 +14,7 @@ from workbench.components.generate.llm_card import (
     KIND_WORDS,
     form_words,
     llm_card,
+    llm_details,
     price_words,
     weights_words,
 )
@@ -38,7 +39,8 @@ def llm_registry(workspace: Workspace) -> None:
     llms = workspace.store.llms.list()
     llm_table(llms)
     job_strip(workspace, CheckSpec, key="llm_check")
-    chosen, adding = st.columns([1, 1], gap="large")
+    with st.container(key="llms_beside"):
+        chosen, adding = st.columns(2, gap="large")
     with chosen:
         _one(workspace, {llm.entry.name: llm for llm in llms})
     with adding, st.container(border=True):
@@ -51,6 +53,7 @@ def _one(workspace: Workspace, llms: dict[str, RegisteredLLM]) -> None:
     name = st.selectbox("LLM", list(llms), key="llms_check_name")
     llm_card(llms[name])
     with st.container(horizontal=True):
+        llm_details(llms[name])
         if st.button("Check again", key="llms_check", icon=":material/refresh:"):
             with errors_shown():
                 check_llm(workspace, name=name)

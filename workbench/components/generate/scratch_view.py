@@ -15,7 +15,7 @@ from pipeline.settings import settings_of
 from workbench import state, theme
 from workbench.actions.data import start_write_premises
 from workbench.components.elements import count, counted, empty_state, errors_shown, percent, plain
-from workbench.components.generate.form import budget_settings, estimate
+from workbench.components.generate.form import RUN, budget_settings, estimate
 from workbench.components.generate.generation_runs import outcome_pills
 from workbench.components.generate.llm_card import llm_picker
 from workbench.components.job_progress import follow, is_live, job_card, show_charges
@@ -46,7 +46,8 @@ _SENTENCES_SHOWN: Final = 200
 
 def scratch_view(workspace: Workspace) -> None:
     """Draw the form on the left and the chosen corpus on the right."""
-    settings, result = st.columns([1, 3], gap="medium")
+    with st.container(key="scratch_beside"):
+        settings, result = st.columns([1, 2], gap="large")
     with settings:
         scratch_form(workspace)
     with result:
@@ -118,7 +119,7 @@ def _next(job: JobView) -> None:
         key="scratch_next",
     ):
         state.select(state.CORPUS, job.job_id)
-        state.select(state.GENERATE_VIEW, "Preview")
+        state.select(state.GENERATE_VIEW, RUN)
         st.rerun()
 
 

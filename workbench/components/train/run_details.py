@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from pipeline.records import InputError
+from pipeline.statistics import share
 from workbench import state, theme
 from workbench.actions.models import delete_weights, weight_files
 from workbench.components import elements
@@ -116,8 +117,10 @@ def dev_rows(workspace: Workspace, run_id: str) -> None:
 def settings_view(workspace: Workspace, job: JobView[TrainSpec]) -> None:
     """Draw the command of the run and all its settings."""
     config = asdict(job.spec.config)
-    names = {snapshot.snapshot_id: snapshot.name for snapshot in workspace.store.snapshots.list()}
-    snapshot, sts_dir = names.get(job.spec.snapshot_id, job.spec.snapshot_id), job.spec.sts_dir or ""
+    snapshot, sts_dir = (
+        snapshot_names(workspace).get(job.spec.snapshot_id, job.spec.snapshot_id),
+        job.spec.sts_dir or "",
+    )
     command = train_command(
         config, snapshot=snapshot, sts_dir=sts_dir, hold_out=bool(job.spec.held_out), on=job.spec.on
     )
@@ -190,7 +193,7 @@ def run_comparison(workspace: Workspace, runs: pd.DataFrame, chosen: list[str]) 
     _curves(workspace, names)
     st.markdown("**Settings that differ**")
     specs = {job.job_id: job.spec for job in workspace.jobs.of(TrainSpec)}
-    snapshots = {snapshot.snapshot_id: snapshot.name for snapshot in workspace.store.snapshots.list()}
+    snapshots = snapshot_names(workspace)
     different = differing(
         {names[run_id]: _settings(specs[run_id], snapshots) for run_id in chosen if run_id in specs}
     )
@@ -200,6 +203,11 @@ def run_comparison(workspace: Workspace, runs: pd.DataFrame, chosen: list[str]) 
         st.dataframe(different, alt="Settings that differ")
     st.markdown("**Scores**")
     _scores(workspace, names)
+
+
+def snapshot_names(workspace: Workspace) -> dict[str, str]:
+    """Return id -> name of every snapshot."""
+    return {snapshot.snapshot_id: snapshot.name for snapshot in workspace.store.snapshots.list()}
 
 
 def differing(settings: dict[str, dict[str, Any]]) -> pd.DataFrame:
@@ -279,8 +287,8 @@ def _scores(workspace: Workspace, names: dict[str, str]) -> None:
     }
     table = pd.DataFrame(rows).T.fillna("–")
     for run in held_out.itertuples():
-        low, high = wilson(run.accuracy, int(run.triplets))
-        table.loc[names[run.encoder_id], "Held-out accuracy"] = f"{run.accuracy:.1%} ({low:.1%} to {high:.1%})"
+        found = share(round(run.accuracy * run.triplets), int(run.triplets))
+        table.loc[names[run.encoder_id], "Held-out accuracy"] = found.words(".1%")
     st.dataframe(table.fillna("–").rename_axis("Run"), alt="Scores of the chosen runs")
     st.caption(
         f"Spearman x 100; in brackets the difference to {plain(shorten(names[first]))} with its 95 % bootstrap "
@@ -305,12 +313,3 @@ def _row(workspace: Workspace, matrix: pd.DataFrame, run_id: str, against: str |
             gain = change.times(100)
             cells[task] += f" ({gain.value:+.2f}: {gain.range()}{mark})"
     return cells
-
-
-def wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
-    """Return Wilson's interval of a share of `count` yes-or-no results, 95 % for z = 1.96."""
-    if not count:
-        return 0.0, 1.0
-    centre = share + z * z / (2 * count)
-    spread = z * (share * (1 - share) / count + z * z / (4 * count * count)) ** 0.5
-    return (centre - spread) / (1 + z * z / count), (centre + spread) / (1 + z * z / count)

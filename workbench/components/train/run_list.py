@@ -127,7 +127,7 @@ def _result(workspace: Workspace, job: JobView) -> None:
     dev = curve["dev_score"].dropna()
     base = baseline_of(workspace, job.job_id)
     gain = None if base is None or dev.empty else f"{(dev.max() - base) * 100:+.2f} over the untrained encoder"
-    with st.grid(4, min_column_width=110):
+    with st.grid(4, min_column_width=150):
         if len(dev):
             st.metric("Best dev score x 100", spearman(dev.max()), gain)
         if scores.empty and len(held_out):

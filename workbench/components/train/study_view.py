@@ -271,14 +271,14 @@ def grid_figure(grid: dict[str, Any], *, ink: str) -> theme.Figure:
 
 def effect_figure(effects: list[dict[str, Any]], task: str, baseline: str) -> theme.Figure:
     """Draw an interval per arm and contrast."""
-    rows = [(for_chart(shorten(effect["name"], 40)), _effect(effect, task)) for effect in effects]
+    rows = [(for_chart(shorten(effect["name"], 40)), effect_of(effect, task)) for effect in effects]
     x = f"difference x 100 (arms: to {for_chart(shorten(baseline, 30))})"
     return theme.interval_chart(f"Effect on {plain(task_words(task))}", x=x, rows=rows)
 
 
-def _effect(effect: dict[str, Any], task: str) -> Interval:
+def effect_of(effect: dict[str, Any], task: str) -> Interval:
+    """Return an effect on a task; reports of earlier versions have no p."""
     found = effect["tasks"][task]
-    # Reports of earlier versions have no p.
     return Interval(*(found.get(name, float("nan")) for name in ("value", "low", "high", "p")))
 
 
@@ -302,7 +302,7 @@ def score_table(report: dict[str, Any]) -> pd.DataFrame:
         cells |= {task: _score(row["scores"][task]) for task in tasks}
         effect = against.get(row["arm"])
         if effect:
-            found = _effect(effect, tasks[-1])
+            found = effect_of(effect, tasks[-1])
             cells["Difference"] = found.words()
             cells["Verdict"] = found.verdict
         # An untrained arm has neither triplets nor a training time.

@@ -52,7 +52,7 @@ class Wanted:
 
 
 def train_form(workspace: Workspace) -> Wanted | None:
-    """Draw the form; a start opens the new run."""
+    """Draw the form; `train_outlook` has the start."""
     snapshots = {snapshot.snapshot_id: snapshot for snapshot in workspace.store.snapshots.list()}
     names = {key: f"{snapshot.name} ({count(snapshot.rows)} triplets)" for key, snapshot in snapshots.items()}
     with st.container(border=True):
@@ -71,33 +71,15 @@ def train_form(workspace: Workspace) -> Wanted | None:
         )
     config = train_settings.train_settings()
     on = place_picker(workspace, TrainSpec)
-    wanted = Wanted(snapshot_id, snapshot.name, snapshot.rows, config, sts_dir, hold_out, on)
-    problem = ""
-    try:
-        from_fields(TrainConfig, config)
-    except InputError as error:
-        problem = str(error)
-        st.error(problem, icon=":material/error:")
-    if st.button("Train", type="primary", icon=":material/play_arrow:", width="stretch", disabled=bool(problem)):
-        with errors_shown():
-            made = start_train(
-                workspace,
-                snapshot_id=snapshot_id,
-                config=config,
-                sts_dir=sts_dir or None,
-                held_out=snapshot_id if hold_out else None,
-                on=on,
-            )
-            state.select(state.RUN, made["run_id"])
-            state.select(state.TRAIN_VIEW, "Runs")
-            st.rerun()
-    return wanted
+    return Wanted(snapshot_id, snapshot.name, snapshot.rows, config, sts_dir, hold_out, on)
 
 
-def train_outlook(wanted: Wanted) -> None:
-    """Draw the table of what starting the run means, and the command and settings to copy."""
+def train_outlook(workspace: Workspace, wanted: Wanted) -> None:
+    """Draw the start, what starting the run means, and the command and settings to copy."""
     with st.container(border=True):
-        st.subheader("What will happen", anchor=False)
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.subheader("What will happen", anchor=False, width="content")
+            _start(workspace, wanted)
         theme.draw(schedule_figure(wanted), key="schedule", alt="Learning rate, dev scores and passes by step")
         st.table(pd.Series(outlook(wanted), name=""), border="horizontal", hide_header=True)
         if (passes := _passes(wanted)) > _USUAL_PASSES:
@@ -117,6 +99,28 @@ def train_outlook(wanted: Wanted) -> None:
             st.code(command, language="bash", wrap_lines=True)
             st.caption("All settings, as saved with the trained encoder:")
             st.code(train_settings.settings_file(wanted.config), language="json")
+
+
+def _start(workspace: Workspace, wanted: Wanted) -> None:
+    """Draw the button that starts the run and opens it, or what is wrong with the settings."""
+    try:
+        from_fields(TrainConfig, wanted.config)
+    except InputError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    if st.button("Train", type="primary", icon=":material/play_arrow:", width=160):
+        with errors_shown():
+            made = start_train(
+                workspace,
+                snapshot_id=wanted.snapshot_id,
+                config=wanted.config,
+                sts_dir=wanted.sts_dir or None,
+                held_out=wanted.snapshot_id if wanted.hold_out else None,
+                on=wanted.on,
+            )
+            state.select(state.RUN, made["run_id"])
+            state.select(state.TRAIN_VIEW, "Runs")
+            st.rerun()
 
 
 def schedule_figure(wanted: Wanted) -> theme.Figure:
