@@ -151,6 +151,11 @@ def text_colour() -> str:
     return "#E6E9ED" if st.context.theme.type == "dark" else "#12161B"
 
 
+def quiet_colour() -> str:
+    """Return a grey for words in tables, which can be read on either page."""
+    return "#9AA5B1" if st.context.theme.type == "dark" else "#5B6470"
+
+
 def see_through(colour: str, opacity: float) -> str:
     """Return #RRGGBB as a translucent rgba() colour."""
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))

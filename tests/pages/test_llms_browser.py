@@ -50,7 +50,8 @@ def test_a_server_that_refuses_usual_settings_is_added_and_used(address: str, pa
         expect(card.get_by_text("turns of a chat, thinking off")).to_be_visible()
         expect(card.get_by_text("1.25 in, 10 out per million tokens")).to_be_visible()
         main.get_by_text("Details").first.click()
-        expect(main.get_by_text(re.compile("^Refused by the server: temperature")).first).to_be_visible()
+        expect(page.get_by_text(re.compile("^Refused by the server: temperature")).first).to_be_visible()
+        page.keyboard.press("Escape")
 
         main.get_by_text("Run", exact=True).click()
         choose(page, "^LLM", "far")

@@ -25,7 +25,6 @@ MEASURES: Final = {
     "hubness": ("Hubness", "skew of how often a sentence is a near neighbour; 0 is none"),
     "effective_rank": ("Effective rank", "how many directions the space uses"),
 }
-_GREY = f"color: {theme.INK}; font-style: italic"
 _BEST = f"font-weight: 700; background-color: {theme.see_through(theme.POSITIVE, 0.22)}"
 _EXPORTS = {
     "Markdown": (leaderboard.as_markdown, "leaderboard.md", "text/markdown"),
@@ -92,7 +91,8 @@ def leaderboard_style(rows: list[Entry]) -> Styler:
     frame[numbers] = frame[numbers].astype(float)
     style = frame.style.format(dict.fromkeys(numbers, "{:.2f}") | {"Tasks": "{:.0f}"}, na_rep="–")
     theirs = frame.index[[bool(row.source) for row in rows]]
-    style = style.map(lambda _: _GREY, subset=pd.IndexSlice[theirs, :])
+    grey = f"color: {theme.quiet_colour()}; font-style: italic"
+    style = style.map(lambda _: grey, subset=pd.IndexSlice[theirs, :])
     tied = frame.index[[row.is_tied for row in rows]]
     return style.map(lambda _: _BEST, subset=pd.IndexSlice[tied, ["Average"]])
 

@@ -244,6 +244,7 @@ def _strip(record: LensRecord, omega: float, leaves: int | None, side: Side, key
         format_func=name,
         key=key,
         required=True,
+        wrap=True,
         help="Coloured: here the contrast took another token than plain decoding would.",
     )
     place = int(chosen if chosen is not None else 0)

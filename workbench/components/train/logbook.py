@@ -181,7 +181,11 @@ def _draw(workspace: Workspace, cell: Cell) -> None:
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.markdown(f"**{plain(cell.title)}** :gray[{cell.state}, {ago(cell.ended)}]", width="stretch")
             with st.container(horizontal=True, width="content"):
-                st.page_link(elements.TRAIN, label="Open", icon=":material/open_in_new:", query_params=cell.query)
+                key = f"logbook_open_{cell.about}"
+                if st.button("Open", icon=":material/open_in_new:", type="tertiary", key=key):
+                    for name, value in cell.query.items():
+                        state.select(name, value)
+                    st.rerun()
                 with st.popover("Note", icon=":material/sticky_note_2:", type="tertiary"):
                     key = f"logbook_note_{cell.about}"
                     st.text_area("Your note", key=key, height=120)
