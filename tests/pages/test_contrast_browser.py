@@ -32,6 +32,8 @@ def test_the_sample_explains_the_contrast_and_is_voted_on_by_keys(
     assert "step=" not in page.url, "what a page begins with is no step of Back"
 
     main.get_by_role("radio", name="Blind test").click()
+    expect(main.get_by_text(re.compile("^0 votes, "))).to_be_visible()
+    expect(main.get_by_role("button", name="Reply 2")).to_be_visible()
     for number, key in enumerate(("1", "2", "0"), start=1):
         settled(page)
         page.keyboard.press(key)
