@@ -1,7 +1,8 @@
 """The logbook: a cell per training run and study, with what was changed, what came of it, and notes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from html import escape
 from typing import Any, Final
 
@@ -154,14 +155,13 @@ def logbook(workspace: Workspace) -> None:
             state.select(state.TRAIN_VIEW, "New run")
             st.rerun()
         return
-    title = f"Logbook of {workspace.root.name}"
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(f"{counted(len(found), 'run or study', 'runs and studies')} that ended, newest first.")
         with st.container(horizontal=True, width="content"):
             for name, ending, write in (("Markdown", "md", as_markdown), ("HTML", "html", as_page)):
                 st.download_button(
                     name,
-                    lambda write=write: write(title, [with_scores(workspace, cell) for cell in found]),
+                    partial(_export, workspace, write, found),
                     f"logbook.{ending}",
                     f"text/{'markdown' if ending == 'md' else 'html'}",
                     icon=":material/download:",
@@ -174,6 +174,11 @@ def logbook(workspace: Workspace) -> None:
     if len(found) > shown and st.button(f"Show {min(_SHOWN, len(found) - shown)} more", key="logbook_more"):
         st.session_state["logbook_shown"] = shown + _SHOWN
         st.rerun()
+
+
+def _export(workspace: Workspace, write: Callable[[str, Sequence[Cell]], str], found: Sequence[Cell]) -> str:
+    """Write all cells with their scores; called when somebody presses the download."""
+    return write(f"Logbook of {workspace.root.name}", [with_scores(workspace, cell) for cell in found])
 
 
 def _draw(workspace: Workspace, cell: Cell) -> None:
