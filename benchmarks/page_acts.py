@@ -7,6 +7,7 @@ ended and nothing moves for 0.3 s. Goals in the median over the acts: 0.1 s and 
 
 import argparse
 import os
+import re
 import statistics
 import sys
 import tempfile
@@ -48,7 +49,8 @@ class Act:
 
 
 def _radio(name: str) -> Callable[[Any], None]:
-    return lambda page: page.get_by_role("radio", name=name, exact=True).click()
+    named = re.compile(rf"^{re.escape(name)}( \(.*\))?$")  # some have a count behind their name
+    return lambda page: page.get_by_role("radio", name=named).click()
 
 
 def _button(name: str) -> Callable[[Any], None]:

@@ -92,7 +92,9 @@ def navigation() -> st.Page:
     the bundled font.
     """
     pages = [
-        st.Page(page.file, title=page.title, help=page.purpose, default=page.file == elements.HOME) for page in PAGES
+        # Without help: a link's tooltip would lie on its neighbour, and the page says the same below its title.
+        st.Page(page.file, title=page.title, default=page.file == elements.HOME)
+        for page in PAGES
     ]
     return st.navigation(pages, position="hidden")
 

@@ -171,13 +171,17 @@ def _trained_rows(wanted: Wanted) -> int:
 
 
 def outlook(wanted: Wanted) -> dict[str, str]:
-    """Return a line each on triplets, steps, negatives and dev score."""
+    """Return a line each on triplets, what comes before the first step, steps, negatives and dev score."""
     config = wanted.config
     rows = _trained_rows(wanted)
     batch = min(config["batch_size"], rows)
     triplets = f"about {count(rows)}, {count(wanted.rows - rows)} held out" if wanted.hold_out else count(rows)
+    guided = (
+        {} if config["mask_rule"] == "none" else {"First": f"{config['guide']} embeds every text it has not seen"}
+    )
     return {
         "Triplets": triplets,
+        **guided,
         "Steps": f"{count(config['steps'])} of {count(batch)} triplets, {_passes(wanted):.1f} passes over the data",
         "Negatives": _negatives(config, batch),
         "Dev score": _dev(wanted),
