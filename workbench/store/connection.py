@@ -4,7 +4,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -118,6 +118,16 @@ class Database:
                 raise
             finally:
                 cursor.close()
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Close the database if what follows its opening fails: else DuckDB lends it to whoever tries again."""
+        try:
+            yield
+        except BaseException:
+            with suppress(duckdb.Error):
+                self.close()
+            raise
 
     def close(self) -> None:
         """Write the log into the file and release its lock."""

@@ -70,7 +70,8 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.root = root
         self.database = Database(path)
-        migrate(self.database)
+        with self.database.opening():
+            migrate(self.database)
         self.journals = Journals(self.database)
         self.imports = Imports(self.database, root / "imports", self.journals)
         self.premises = Premises(self.database, self.imports)
@@ -95,7 +96,8 @@ class Store:
                 self.journals.register(table.name, table)
         self.journals.register("triplet_blocks", TripletBlocks())
         self.journals.register("decisions", self.decisions)
-        self.catch_up()
+        with self.database.opening():
+            self.catch_up()
 
     def catch_up(self) -> None:
         """Store decisions, imports and snapshots that reached the disk but not the database."""
