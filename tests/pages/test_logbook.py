@@ -34,6 +34,9 @@ def test_each_run_says_what_differs_from_the_one_before_and_what_came_of_it(
 ) -> None:
     second_run(workspace, filled)
     study(workspace)
+    odd = workspace.root / "studies" / "odd"
+    odd.mkdir()
+    (odd / "report.json").write_text('{"title": "of another version"}')
     newest, second, first = cells(workspace)
     assert newest.figures == ("curated: +0.50 (+0.10 to +0.90), better",)
     assert second.changed == ("seed 7",)

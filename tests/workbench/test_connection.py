@@ -37,6 +37,21 @@ def test_threads_get_their_own_results_while_a_writer_writes(store):
         assert run(cursor, "SELECT count(*) FROM migrations WHERE number = 0") == [(50,)]
 
 
+def test_a_store_that_fails_while_it_is_opened_can_be_opened_again(tmp_path, monkeypatch):
+    """The first failure is still held, as by whoever reports it: DuckDB would lend its locked database."""
+
+    def broken(database):
+        raise duckdb.IOException("a block could not be read")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("workbench.store.store.migrate", broken)
+        with pytest.raises(duckdb.IOException) as held:
+            Store(tmp_path / "state.duckdb")
+    with Store(tmp_path / "state.duckdb") as store:
+        assert store.premises.corpora() == []
+    assert held.value.args
+
+
 def test_an_error_rolls_the_whole_unit_back(store):
     with pytest.raises(ZeroDivisionError), store.database.write() as cursor:
         run(cursor, "INSERT INTO migrations VALUES (0, 'half')")

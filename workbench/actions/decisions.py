@@ -56,7 +56,7 @@ def decide(
     if waiting and (gone := _no_longer_waiting(workspace, triplet_ids, who, shared, disputed=settles)):
         raise InputError(f"{gone}; nothing was changed. Undo, or decide it in the list.")
     known = workspace.store.triplets.get
-    blind = [one.triplet_id for one in decisions if shared and is_others(known(one.triplet_id)["decision"], who)]
+    blind = [one.triplet_id for one in decisions if shared and _is_others(known(one.triplet_id)["decision"], who)]
     return {"batch_id": workspace.store.decisions.append(decisions, blind=blind), "decided": len(decisions)}
 
 
@@ -139,7 +139,8 @@ def queue(
     else:
         page = _page(workspace, chosen, order, rule, limit=most)
         ids, left = list(page["triplet_id"]), store.triplets.count(chosen)
-    waiting = [triplet_id for triplet_id in ids if triplet_id not in set(skipped)][:limit]
+    postponed = set(skipped)
+    waiting = [triplet_id for triplet_id in ids if triplet_id not in postponed][:limit]
     return {
         "triplets": [_seen_by(workspace, who, triplet_id, shared) for triplet_id in waiting],
         "left": left,
@@ -199,7 +200,9 @@ def _no_longer_waiting(
         left = set(store.annotations.disputed())
     else:
         chosen = TripletFilter(waits_for=annotator, shared=shared, triplet_ids=asked)
-        left = set(store.triplets.first(chosen, len(asked))[0])
+        if store.triplets.first(chosen, 1)[1] == len(asked):
+            return ""
+        left = set(store.triplets.page(chosen, limit=len(asked))["triplet_id"])
     for triplet_id in asked:
         if triplet_id not in left:
             made = store.triplets.get(triplet_id)["decision"] or {}
@@ -208,7 +211,7 @@ def _no_longer_waiting(
     return ""
 
 
-def is_others(decision: dict[str, Any] | None, annotator: str) -> bool:
+def _is_others(decision: dict[str, Any] | None, annotator: str) -> bool:
     """Whether a triplet's decision is in force and somebody else's."""
     return decision is not None and decision["action"] != "reset" and decision["annotator"] != annotator
 
@@ -217,7 +220,7 @@ def _seen_by(workspace: Workspace, annotator: str, triplet_id: str, shared: floa
     """Return a triplet as decided, with its scores; with the generated texts where a decision must stay hidden."""
     known = workspace.store.triplets.get(triplet_id)
     made = known["decision"]
-    blind = bool(shared) and is_others(made, annotator)
+    blind = bool(shared) and _is_others(made, annotator)
     if made is None or blind:
         return known | {"decision": None, "blind": blind}
     texts = {str(side): made[side] for side in Side if made[side] is not None}

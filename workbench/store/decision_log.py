@@ -75,7 +75,7 @@ def _insert(cursor: Cursor, heads: pa.Table, decisions: pa.Table) -> None:
     cursor.register("incoming", decisions)
     # One row per triplet, from its decision with the highest number: reading a log again changes nothing.
     newest = decisions.group_by("triplet_id").aggregate([("sequence", "max")])
-    cursor.register("newest", newest.rename_columns(["triplet_id", "sequence"]))
+    cursor.register("newest", newest.rename_columns({"sequence_max": "sequence"}))
     try:
         run(
             cursor,

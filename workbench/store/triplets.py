@@ -91,6 +91,7 @@ def _hard_negative_outcomes(positives: pa.Array, hard_negatives: pa.Array) -> pa
 
 
 _COLUMNS = ", ".join(f"t.{name}" for name in TRIPLET_SCHEMA.names)
+_MOST_FIRST = 999_999
 _WINDOWS = (20_000,)
 """Rows scanned before the whole table; starting a query costs as much as reading 300,000 rows."""
 _ATTEMPTS = """
@@ -203,15 +204,15 @@ class Triplets(Table):
         return self._database.rows(f"SELECT count(*) FROM {source} WHERE {conditions}", parameters, kept=True)[0][0]
 
     def first(self, chosen: TripletFilter, limit: int) -> tuple[list[str], int]:
-        """Return the ids of the first triplets that match, in order of arrival, and how many match in all."""
+        """Return the ids of the first triplets that match, in order of arrival, and how many match in all.
+
+        limit: at least 1; above a million it is taken as that, DuckDB's own.
+        """
         source, conditions, parameters = source_and_conditions(chosen)
+        ids = f"arg_min(t.triplet_id, t.rowid, {min(limit, _MOST_FIRST)})"
         with self._database.read() as cursor:
             _check(cursor, chosen)
-            found = run(
-                cursor,
-                f"SELECT arg_min(t.triplet_id, t.rowid, {int(limit)}), count(*) FROM {source} WHERE {conditions}",
-                parameters,
-            )
+            found = run(cursor, f"SELECT {ids}, count(*) FROM {source} WHERE {conditions}", parameters)
         return found[0][0] or [], int(found[0][1])
 
     def page(

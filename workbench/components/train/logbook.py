@@ -1,5 +1,6 @@
 """The logbook: a cell per training run and study, with what was changed, what came of it, and notes."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -23,6 +24,7 @@ from workbench.jobs.kinds import TrainSpec
 from workbench.store.files import Note, Notes
 from workbench.workspace import Workspace
 
+_log = logging.getLogger(__name__)
 LOGBOOK: Final = "Logbook"
 """The view of the page."""
 _SHOWN: Final = 10
@@ -86,19 +88,26 @@ def _studies(workspace: Workspace) -> Iterator[Cell]:
         report = read_json(path)
         if report is None:
             continue
-        name, last = path.parent.name, shown_tasks(report)[-1]
-        effects = [*report["contrasts"], *report["against_baseline"]]
-        figures = [f"{one['name']}: {(found := effect_of(one, last)).words()}, {found.verdict}" for one in effects]
-        runs = f"{counted(len(report['rows']), 'arm')} x {counted(len(report['seeds']), 'seed')}"
-        yield Cell(
-            f"Study {name}",
-            str(report["title"]),
-            elements.moment(path.stat().st_mtime),
-            "finished",
-            (f"{runs}, against {report['baseline']}, on {task_words(last)} x 100",),
-            {state.TRAIN_VIEW: "Studies", state.STUDY: name},
-            tuple(figures),
-        )
+        try:
+            yield _of_study(path.parent.name, report, elements.moment(path.stat().st_mtime))
+        except (KeyError, IndexError, TypeError) as error:
+            _log.warning("%s is no report of this version and stays out of the logbook: %r", path, error)
+
+
+def _of_study(name: str, report: dict[str, Any], ended: str) -> Cell:
+    last = shown_tasks(report)[-1]
+    effects = [*report["contrasts"], *report["against_baseline"]]
+    figures = [f"{one['name']}: {(found := effect_of(one, last)).words()}, {found.verdict}" for one in effects]
+    runs = f"{counted(len(report['rows']), 'arm')} x {counted(len(report['seeds']), 'seed')}"
+    return Cell(
+        f"Study {name}",
+        str(report["title"]),
+        ended,
+        "finished",
+        (f"{runs}, against {report['baseline']}, on {task_words(last)} x 100",),
+        {state.TRAIN_VIEW: "Studies", state.STUDY: name},
+        tuple(figures),
+    )
 
 
 def with_scores(workspace: Workspace, cell: Cell) -> Cell:
