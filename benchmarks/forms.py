@@ -12,9 +12,10 @@ import json
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from pipeline.curation.calibration import default_calibration
 from pipeline.curation.judges import EMBEDDED_JUDGES, load_judge, score_triplets
 from pipeline.curation.rules import keeps
 from pipeline.generation.llms.loading import open_llm
+from pipeline.generation.llms.protocol import LLM
 from pipeline.generation.llms.registry import EMBEDDED_ENTRY
 from pipeline.generation.triplets import generate
 from pipeline.records import Outcome, Premise, Side, Triplet
@@ -55,7 +57,10 @@ def main(path: Path, number: int, sts_dir: Path | None, folder: Path) -> None:
     """Print both forms, one after the other."""
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     premises = [Premise.from_text(text) for text in lines[:: max(1, len(lines) // number)][:number]]
-    made = {form: triplets_of(written(folder / f"{form}.jsonl", form, premises), form) for form in FORMS}
+    made = {}
+    for form in FORMS:
+        opened = partial(open_llm, replace(EMBEDDED_ENTRY, form=form), for_many=True)  # type: ignore[arg-type]
+        made[form] = triplets_of(written(folder / f"{form}.jsonl", premises, opened), form)
     for form, triplets in made.items():
         pd.DataFrame(triplets).to_csv(folder / f"{form}.csv", index=False)
     for judge_id in EMBEDDED_JUDGES:
@@ -71,13 +76,12 @@ def main(path: Path, number: int, sts_dir: Path | None, folder: Path) -> None:
         show(as_markdown(run_in(folder, study, snapshot=lambda _name: [], progress=lambda *_: None)))
 
 
-def written(file: Path, form: str, premises: Sequence[Premise]) -> list[dict[str, Any]]:
+def written(file: Path, premises: Sequence[Premise], opened: Callable[[], LLM]) -> list[dict[str, Any]]:
     """Return a line per premise, with both sides and their outcomes; what the file lacks is written first."""
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
     done = {line["premise"] for line in lines}
     if rest := [premise for premise in premises if premise.text not in done]:
-        llm = open_llm(replace(EMBEDDED_ENTRY, form=form), for_many=True)  # type: ignore[arg-type]
-        with closing(llm), file.open("a", encoding="utf-8") as out:
+        with closing(opened()) as llm, file.open("a", encoding="utf-8") as out:
             for item in generate(rest, CONFIG, llm):
                 lines.append({"premise": item.premise.text} | {side: asdict(getattr(item, side)) for side in SIDES})
                 out.write(json.dumps(lines[-1], ensure_ascii=False) + "\n")
@@ -86,7 +90,7 @@ def written(file: Path, form: str, premises: Sequence[Premise]) -> list[dict[str
 
 
 def triplets_of(lines: Sequence[dict[str, Any]], form: str) -> list[Triplet]:
-    """Show the outcomes of a form, return its whole triplets."""
+    """Show the outcomes of a form (or whatever tells runs apart), return its whole triplets."""
     for side in SIDES:
         outcomes = Counter(str(line[side]["outcome"]) for line in lines)
         show(f"{form}, {side}: {dict(outcomes.most_common())}")

@@ -5,28 +5,34 @@ workbench's own trial chooses from. Run from the project root:
 
     python -m benchmarks.generation [--premises FILE] [--limit N] [--loop-limit N] [--omega W] [--threads N]
 
-It prints sentences per second, their ratio, and what the matrix products alone would allow on this machine. On a
-machine shared with other programs the ratio per second of processor time (--threads 1) is the one to trust.
+It prints sentences per second, their ratio, tokens per second of prompts and replies and what the matrix products
+alone would allow on this machine, and how often host and device wait for each other. On a machine shared with other
+programs the ratio per second of processor time (--threads 1) is the one to trust.
 """
 
 import argparse
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from pipeline.config import GenerationConfig
 from pipeline.generation.engines.engine import PREFIXES, Engine, Piece
 from pipeline.generation.engines.fastest import ENGINES, load_llama
+from pipeline.generation.engines.torch_llama import TorchLlama
 from pipeline.generation.llms.gguf import GgufLLM
+from pipeline.generation.llms.protocol import LLM
+from pipeline.generation.llms.transformers_llm import DecoderLLM
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.triplets import generate
 from pipeline.records import Premise, Side
-from pipeline.weights import embedded_gguf
+from pipeline.weights import embedded_gguf, smollm2_safetensors_folder
+from tests.references.host_work import HostWork
 from tests.references.naive_pair import NaivePair
 
 SHIPPED_PREMISES = Path(__file__).resolve().parent.parent / "assets" / "premises.txt"
@@ -59,18 +65,30 @@ class Rate:
         return f"{clock:.1f} times the loop on the clock, {cpu:.1f} times per processor second"
 
 
-def batched(llm: Engine, premises: list[Premise], config: GenerationConfig) -> tuple[Rate, Rate]:
-    """Return the batched engine's sentences, and the rows of reply tokens it decoded for them."""
-    sentences, rows = Rate(), Rate()
-    writer = GgufLLM(llm)
-    list(generate(premises[:1], config, writer))  # decodes the shared prefixes, once per loaded model
-    with sentences.measured(), rows.measured():
-        for made in generate(premises, config, writer):
+def batched(llm: LLM, premises: list[Premise], config: GenerationConfig) -> Rate:
+    """Return the sentences that an LLM, which has written before, writes side by side."""
+    sentences = Rate()
+    with sentences.measured():
+        for made in generate(premises, config, llm):
             for side in (made.positive, made.hard_negative):
                 sentences.items += 1
                 sentences.outcomes[side.outcome.value] += 1
-                rows.items += (side.tokens + 1) * (2 if config.omega else 1)
-    return sentences, rows
+    return sentences
+
+
+@contextmanager
+def tokens_of(llm: Engine) -> Iterator[list[int]]:
+    """Yield a list that gets the number of tokens of every call."""
+    counts: list[int] = []
+    inner = llm.logits
+
+    def counted(pieces: Sequence[Piece], tokens: torch.Tensor | None = None) -> torch.Tensor:
+        counts.append(sum(len(piece.tokens) for piece in pieces))
+        return inner(pieces, tokens)
+
+    llm.logits = counted  # type: ignore[method-assign]
+    yield counts
+    del llm.logits  # that of the class again
 
 
 def loop(path: Path, premises: list[Premise], config: GenerationConfig, threads: int) -> Rate:
@@ -86,8 +104,8 @@ def loop(path: Path, premises: list[Premise], config: GenerationConfig, threads:
     return rate
 
 
-def products_alone(llm: Engine, steps: int = 4, rows: int = 62) -> Rate:
-    """Return rows decoded when there is next to nothing to attend to: the limit set by the matrix products."""
+def products_alone(llm: Engine, rows: int = 62, steps: int = 4) -> Rate:
+    """Return tokens decoded when there is next to nothing to attend to: the limit set by the matrix products."""
     tokens = np.random.default_rng(0).integers(100, 40_000, (steps, rows)).tolist()
     rate = Rate(items=steps * rows)
     with rate.measured():
@@ -119,15 +137,37 @@ def main() -> None:
     report("llama.cpp, packaged file", load_llama(packaged, threads=options.threads), premises, config, slow)
     for engine, load in ENGINES.items():
         report(f"{engine}, as the workbench runs it", load(engine, options.threads), premises, config, slow)
+    folder = smollm2_safetensors_folder()
+    report("transformers folder", TorchLlama(folder, name="folder", threads=options.threads), premises, config, slow)
+    torch.set_num_threads(options.threads)
+    with DecoderLLM.load(folder, name="folder", device="cpu") as llm:
+        batched(llm, premises[:1], config)
+        sentences = batched(llm, premises[: max(1, len(premises) // 4)], config)
+    print(f"transformers folder, transformers' own code: {sentences.times(slow)}")
+    print(f"    sentences {sentences}", flush=True)
 
 
 def report(label: str, llm: Engine, premises: list[Premise], config: GenerationConfig, slow: Rate) -> None:
     """Print what one engine reaches, how often that is the loop's rate, and the limit of its products."""
-    sentences, rows = batched(llm, premises, config)
-    limit = products_alone(llm)
-    llm.close()
+    with GgufLLM(llm) as writer:
+        batched(writer, premises[:1], config)  # decodes the shared prefixes, once per loaded model
+        with tokens_of(llm) as counts:
+            sentences = batched(writer, premises, config)
+        tokens = replace(sentences, items=sum(counts))
+        limit = products_alone(llm, llm.rows)
+        with tokens_of(llm) as counts, HostWork() as work:
+            batched(writer, premises[: llm.rows // 4], config)
+    share = (tokens.items / tokens.clock_s) / (limit.items / limit.clock_s)
     print(f"{label}: {sentences.times(slow)}; outcomes {dict(sentences.outcomes)}")
-    print(f"    sentences {sentences}\n    reply rows {rows}\n    products alone {limit}", flush=True)
+    print(f"    sentences {sentences}\n    tokens    {tokens}, {share:.0%} of the products alone")
+    print(f"    products  {limit}, {llm.rows} rows a call")
+    each = 100 / sum(counts)
+    grown = llm.allocations * each if isinstance(llm, TorchLlama) else 0.0
+    print(
+        f"    per 100 tokens: {len(counts) * each:.2f} calls, {work.waits * each:.2f} waits for the device, "
+        f"{work.copies * each:.2f} copies to it, {grown:.2f} allocations of cache",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

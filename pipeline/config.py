@@ -9,6 +9,7 @@ from pipeline.weights import BUILT_IN_LLMS
 
 Config = TypeVar("Config", bound=Settings)
 ChoiceRule = Literal["first", "contrast", "contrast_per_token", "least_overlap"]
+NumberFormat = Literal["auto", "float32", "bfloat16", "float16"]
 
 SAMPLING, BUDGET, CANDIDATES, CELLS = "sampling", "budget", "candidates", "cells"
 """Groups of the forms; settings of no group stand in the main part."""
@@ -98,6 +99,13 @@ class Sampling(Settings):
         label="Batch size (replies)",
         unit="replies",
         ge=0,
+        group=SAMPLING,
+    )
+    number_format: NumberFormat = setting(
+        "auto",
+        "Numbers that the engine in torch multiplies. auto: on a CPU the faster one of float32 and bfloat16, which a "
+        "trial finds out once, on a GPU bfloat16. float32 writes the same text on every CPU; float16 is for GPUs. "
+        "Each format has a text of its own. No effect in llama.cpp, in transformers' own code and on servers.",
         group=SAMPLING,
     )
     token_budget: int = setting(

@@ -65,7 +65,8 @@ def choose(
 def _sampled(z: torch.Tensor, how: TokenChoice, draws: torch.Tensor) -> torch.Tensor:
     """Return the token at each draw of the cut distribution; contrast.pick does the same for a single row."""
     tokens = None
-    if z.device.type == "cpu":  # a handful survives the cut as a rule, and whole rows take long to sort
+    # A handful survives the cut as a rule, and whole rows take long to sort; a GPU would have to wait for the number.
+    if z.device.type == "cpu" and not torch.compiler.is_compiling():
         survivors = int(z.isfinite().sum(dim=1).max())
         if survivors < z.shape[1]:
             tokens = z.topk(survivors).indices.sort(dim=1).values

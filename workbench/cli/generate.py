@@ -87,7 +87,7 @@ def to_file(options: argparse.Namespace, config: GenerationConfig) -> dict[str, 
 
 def stream(premises: list[Any], config: GenerationConfig, entry: registry.LLMEntry) -> Iterator[GeneratedTriplet]:
     """Load the LLM and generate."""
-    with closing(loading.open_llm(entry, for_many=True)) as llm:
+    with closing(loading.open_llm(entry, for_many=True, number_format=config.number_format)) as llm:
         yield from generate(premises, config, llm)
 
 

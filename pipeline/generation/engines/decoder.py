@@ -5,8 +5,8 @@ What only some families have (biases, normalised queries and keys, sliding windo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -58,6 +58,13 @@ class Layer:
     turns: int = 0
     """Which of Weights.turns it takes."""
 
+    def rounded(self, dtype: torch.dtype) -> "Layer":
+        """Return the layer with its matrices and biases in another number format; norms stay."""
+        names = ("query_key_value", "attention_out", "gate_up", "down")
+        found = {name: getattr(self, name) for name in (*names, *(f"{name}_bias" for name in names))}
+        changes: dict[str, Any] = {name: value.to(dtype) for name, value in found.items() if value is not None}
+        return replace(self, **changes)
+
 
 @dataclass(frozen=True, slots=True)
 class Weights:
@@ -70,6 +77,10 @@ class Weights:
     head: torch.Tensor
     turns: tuple[torch.Tensor, ...]
     """Rotation of each pair of a head's values at each position, complex64 (at least window, width / 2)."""
+
+    def rounded(self, dtype: torch.dtype) -> "Weights":
+        """Return the weights with the products of all layers in another number format; see Layer.rounded."""
+        return replace(self, layers=tuple(layer.rounded(dtype) for layer in self.layers))
 
 
 class Words(Protocol):

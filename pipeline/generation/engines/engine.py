@@ -73,6 +73,8 @@ class Engine(Protocol):
     sequences: int
     rows: int
     """Number of rows with the highest throughput."""
+    ahead: int
+    """Tokens of a reply that are chosen before the host looks whether it has ended."""
     tokens_a_call: int
     """Tokens per call with the highest throughput when texts are scored rather than generated."""
     ends: NDArray[np.bool_]
@@ -107,8 +109,11 @@ class Engine(Protocol):
         """Empty a row."""
         ...
 
-    def logits(self, pieces: Sequence[Piece]) -> "torch.Tensor":
-        """Append pieces to rows and return their logits, float32 (outputs, vocabulary), in order, on the device."""
+    def logits(self, pieces: Sequence[Piece], tokens: "torch.Tensor | None" = None) -> "torch.Tensor":
+        """Append pieces to rows and return their logits, float32 (outputs, vocabulary), in order, on the device.
+
+        tokens: what pieces of one token consist of, int64 (pieces,), where only the device knows it yet.
+        """
         ...
 
     def decode(self, pieces: Sequence[Piece]) -> NDArray[np.float32]:
@@ -124,6 +129,7 @@ class LocalEngine(ABC):
     """Weights in an engine of this process. Not thread-safe: one call at a time; close it after use."""
 
     sequences = SEQUENCES
+    ahead = 1
 
     def __init__(self, path: Path, *, name: str, cells: int, threads: int | None) -> None:
         """Check that a path is a folder or a GGUF file; threads: None takes those of usable_threads."""
@@ -154,7 +160,7 @@ class LocalEngine(ABC):
         """Compute shared tokens into a sequence, replacing its content."""
 
     @abstractmethod
-    def logits(self, pieces: Sequence[Piece]) -> "torch.Tensor":
+    def logits(self, pieces: Sequence[Piece], tokens: "torch.Tensor | None" = None) -> "torch.Tensor":
         """Append pieces to rows and return their logits; see Engine."""
 
     def decode(self, pieces: Sequence[Piece]) -> NDArray[np.float32]:

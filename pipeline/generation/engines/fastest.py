@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from pipeline.config import NumberFormat
 from pipeline.durable import write_json
 from pipeline.generation.engines.engine import Engine, usable_threads
 from pipeline.generation.engines.llama import LlamaLLM
@@ -24,44 +25,73 @@ from pipeline.weights import BUILT_IN_LLMS, cache_dir, embedded_gguf, fast_gguf
 
 FORCED: Final = "MULTICSR_ENGINE"
 """Environment variable that names an engine and skips the trial."""
-LLAMA, TORCH = "llama.cpp", "torch"
+LLAMA, TORCH, TORCH_BFLOAT16 = "llama.cpp", "torch", "torch-bfloat16"
 ENGINES: Final[dict[str, Callable[[str, int | None], Engine]]] = {
     LLAMA: lambda name, threads: LlamaLLM(fast_gguf(), name=name, threads=threads),
     TORCH: lambda name, threads: TorchLlama(embedded_gguf(), name=name, threads=threads),
+    TORCH_BFLOAT16: lambda name, threads: TorchLlama(
+        embedded_gguf(), name=name, threads=threads, number_format="bfloat16"
+    ),
 }
 _TRIAL_TIMEOUT_S = 180
 _PROJECT = Path(__file__).resolve().parents[3]
 
 
-def load_fastest(name: str, threads: int | None = None) -> Engine:
+def load_fastest(name: str, threads: int | None = None, number_format: NumberFormat = "auto") -> Engine:
     """Load the embedded LLM in the fastest engine; close it after use."""
-    return ENGINES[fastest(threads)](name, threads)
+    return ENGINES[fastest(threads, number_format)](name, threads)
 
 
-def fastest(threads: int | None = None) -> str:
+def fastest(threads: int | None = None, number_format: NumberFormat = "auto") -> str:
     """Return the fastest engine for this number of threads, after a trial if this machine has no result yet.
 
-    If every trial fails, llama.cpp is returned and no result is kept.
+    number_format: bfloat16 is computed by one engine only, float32 leaves that one out. If every trial fails,
+    llama.cpp is returned and no result is kept.
     """
+    if number_format == "bfloat16":
+        return TORCH_BFLOAT16
+    allowed = [engine for engine in ENGINES if number_format == "auto" or engine != TORCH_BFLOAT16]
+    forced = os.environ.get(FORCED, "")
+    if forced in allowed:
+        return forced
+    rates = _rates(threads or usable_threads())
+    return max(allowed, key=rates.__getitem__)
+
+
+def cpu_format(wanted: NumberFormat, threads: int | None = None) -> NumberFormat:
+    """Return the number format of the engine in torch on this CPU; InputError for one that only GPUs compute."""
+    if wanted == "float16":
+        raise InputError("The number format float16 is for GPUs; choose float32, bfloat16 or auto.")
+    if wanted != "auto":
+        return wanted
     forced = os.environ.get(FORCED, "")
     if forced in ENGINES:
-        return forced
-    threads = threads or usable_threads()
+        return "bfloat16" if forced == TORCH_BFLOAT16 else "float32"
+    rates = _rates(threads or usable_threads())
+    return "bfloat16" if rates[TORCH_BFLOAT16] > rates[TORCH] else "float32"
+
+
+def _rates(threads: int) -> dict[str, float]:
+    """Return sentences per second of processor time by engine, from the record or from trials; 0 where one failed."""
     record = _record(threads)
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         known = json.loads(record.read_text(encoding="utf-8"))["sentences_per_processor_s"]
         if set(known) == set(ENGINES):
-            return max(known, key=known.get)
+            return {str(engine): float(rate) for engine, rate in known.items()}
     rates = {engine: trial(engine, threads) for engine in ENGINES}
-    if not any(rates.values()):
-        return LLAMA
-    with contextlib.suppress(OSError):  # with a full disk the next start repeats the trial
-        write_json(record, {"sentences_per_processor_s": rates}, indent=1)
-    return max(rates, key=rates.__getitem__)
+    if any(rates.values()):
+        with contextlib.suppress(OSError):  # with a full disk the next start repeats the trial
+            write_json(record, {"sentences_per_processor_s": rates}, indent=1)
+    return rates
 
 
 def trial(engine: str, threads: int) -> float:
-    """Return an engine's sentences per second of processor time, measured in a child process; 0 if it failed."""
+    """Return an engine's sentences per second of processor time, measured in a child process; 0 if it failed.
+
+    bfloat16 is tried only where the processor announces it: others need minutes for what it takes seconds.
+    """
+    if engine == TORCH_BFLOAT16 and "bf16" not in _cpu_field("flags", "Features"):
+        return 0.0
     command = [sys.executable, "-m", "pipeline.generation.trial", engine, str(threads)]
     try:
         done = subprocess.run(
@@ -80,12 +110,17 @@ def _record(threads: int) -> Path:
 
 
 def _processor() -> str:
+    return _cpu_field("model name", "model", "stepping") or platform.machine()
+
+
+def _cpu_field(*names: str) -> str:
+    """Return what Linux says of the first core; empty elsewhere."""
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         fields = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
         known = {name.strip(): value.strip() for name, value in fields.items()}
-        return " ".join(known.get(name, "") for name in ("model name", "model", "stepping"))
-    return platform.machine()
+        return " ".join(known.get(name, "") for name in names)
+    return ""
 
 
 def load_llama(

@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,14 @@ class LlamaLLM(LocalEngine):
         """Remove a sequence; cells that no other sequence sees become free."""
         llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
-    def logits(self, pieces: Sequence[Piece]) -> torch.Tensor:
+    def logits(self, pieces: Sequence[Piece], tokens: torch.Tensor | None = None) -> torch.Tensor:
         """Append pieces to their sequences and return float32 (outputs, vocabulary) in the order of the pieces.
 
         It is a view that the next call overwrites. Raises CacheFullError when there is no room (nothing
         was decoded then) and DecodeError for any other failure.
         """
+        if tokens is not None:
+            pieces = [replace(piece, tokens=[token]) for piece, token in zip(pieces, tokens.tolist(), strict=True)]
         batch, kept = _batch(pieces)
         if batch.n_tokens > self.cells:  # llama.cpp would abort the process
             raise CacheFullError(f"{batch.n_tokens} tokens can never fit {self.cells} cells")

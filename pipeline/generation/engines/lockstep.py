@@ -62,11 +62,11 @@ class _Reply:
     rows: list[_Row]
     draws: np.random.Generator
     tokens: list[int] = field(default_factory=list)
-    log_ps: list[list[float]] = field(default_factory=list)  # of each token, under one or both prompts
+    log_ps: list[Sequence[float]] = field(default_factory=list)  # of each token, under one or both prompts
 
     def measured(self) -> tuple[float | None, float | None]:
         """Return log p of the tokens so far under the own and the opposite prompt; None where it was not measured."""
-        sums = [math.fsum(side) for side in zip(*self.log_ps[: len(self.tokens)], strict=True)]
+        sums = [math.fsum(side) for side in zip(*self.log_ps, strict=True)]
         own, opposite, *_ = (*sums, None, None)
         return own, opposite
 
@@ -99,7 +99,6 @@ class Lockstep:
         self._llm = llm
         self._opposites = opposites
         self._how = how
-        self._max_new_tokens = max_new_tokens
         self._rows_each = 2 if how.omega > 0 else 1
         self._prefix = {key: (llm.prefix(tokens), len(tokens)) for key, tokens in prefixes.items()}
         self._sequences = list(range(llm.sequences - 2, PREFIXES - 1, -1))
@@ -107,13 +106,14 @@ class Lockstep:
         self._limit = max(2, min(slots, len(self._sequences) // self._rows_each))
         self._slots = self._limit
         self._cells = llm.cells - llm.prefix_cells
+        self._longest = max_new_tokens + llm.ahead - 1  # tokens behind an end are computed and thrown away
         self._active: list[_Reply] = []
         self._waiting: deque[Request] = deque()
 
     def fits(self, request: Request) -> bool:
         """Whether a request with its longest reply fits the model's window and the cache."""
         longest = max(self._prefix[key][1] + len(tail) for key, tail in request.tails.items())
-        return longest + self._max_new_tokens <= self._llm.window and self._need(request) <= self._cells
+        return longest + self._longest <= self._llm.window and self._need(request) <= self._cells
 
     def run(self, source: Iterator[Request], should_stop: Callable[[], bool]) -> Iterator[RawReply]:
         """Yield every side of every request when it finishes; stops between two steps if `should_stop` says so."""
@@ -130,7 +130,7 @@ class Lockstep:
 
     def _need(self, request: Request) -> int:
         """Return the most cells that a request can take: its tails once, its replies once per row."""
-        replies = len(request.sides) * self._rows_each * self._max_new_tokens
+        replies = len(request.sides) * self._rows_each * self._longest
         return sum(len(tail) for tail in request.tails.values()) + replies
 
     def _admit(self, source: Iterator[Request]) -> None:
@@ -153,7 +153,7 @@ class Lockstep:
         return _Reply(request, side, rows, draws)
 
     def _step(self) -> Iterator[RawReply]:
-        """Decode one token for every active reply, and the premises of new ones."""
+        """Decode a token for every active reply, and the premises of new ones; then more tokens before a look."""
         pieces = self._continuations()
         copies = self._openings(pieces)
         try:
@@ -166,16 +166,28 @@ class Lockstep:
             return
         for source, target in copies:
             self._llm.share(source, target)
-        yield from self._append(self._choose(logits))
+        chosen = [self._choose(logits)]
+        while len(chosen) < self._llm.ahead:
+            pieces = self._continuations(len(chosen))
+            try:
+                logits = self._llm.logits(pieces, chosen[-1][0].repeat_interleave(self._rows_each))
+            except CacheFullError:
+                break  # these tokens may do; the next step makes room if they do not
+            chosen.append(self._choose(logits))
+        tokens, log_ps = (torch.stack(each, dim=1) for each in zip(*chosen, strict=True))
+        unmeasured: list[list[list[float]]] = [[[]] * len(chosen)] * len(self._active)
+        yield from self._append(tokens.tolist(), log_ps.tolist() if self._is_measured else unmeasured)
 
-    def _continuations(self) -> list[Piece]:
+    def _continuations(self, unseen: int = 0) -> list[Piece]:
+        """Return what continues the replies, behind this many tokens that only the device knows."""
         pieces: list[Piece] = []
         for reply in self._active:
-            if not reply.tokens:
+            if not reply.tokens and not unseen:
                 continue
             for row in reply.rows:
                 row.output = len(pieces)
-                pieces.append(Piece(row.sequence, row.start + len(reply.tokens) - 1, reply.tokens[-1:]))
+                position = row.start + len(reply.tokens) + unseen - 1
+                pieces.append(Piece(row.sequence, position, reply.tokens[-1:] or [0]))
         return pieces
 
     def _openings(self, pieces: list[Piece]) -> list[tuple[int, int]]:
@@ -197,30 +209,36 @@ class Lockstep:
                     copies.append((known.sequence, row.sequence))
         return copies
 
-    def _choose(self, logits: torch.Tensor) -> list[int]:
-        """Return a token per active reply, chosen on the device of the logits, (rows, vocabulary)."""
+    def _choose(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return a token per active reply, (n,), chosen on the device of the logits, and log p under its prompts.
+
+        log p: (n, prompts) where replies are measured, else (n, 0).
+        """
         rows = torch.tensor([[row.output for row in reply.rows] for reply in self._active]).to(logits.device)
-        own = logits[rows[:, 0]]
-        opposite = logits[rows[:, 1]] if self._rows_each == 2 else None
+        sides = [logits[rows[:, side]] for side in range(self._rows_each)]
         draws = None
         if self._how.temperature > 0:
             draws = np.array([reply.draws.random() for reply in self._active])
-        tokens = choose(own, opposite, self._how, draws)
-        if self._is_measured:
-            for reply, log_ps in zip(self._active, _log_p(own, opposite, tokens), strict=True):
-                reply.log_ps.append(log_ps)
-        return tokens.tolist()
+        tokens = choose(sides[0], sides[1] if len(sides) == 2 else None, self._how, draws)
+        measured = [side.log_softmax(dim=1).gather(1, tokens[:, None]) for side in sides if self._is_measured]
+        return tokens, torch.cat(measured, dim=1) if measured else logits.new_empty(len(tokens), 0)
 
-    def _append(self, tokens: list[int]) -> Iterator[RawReply]:
+    def _append(self, tokens: list[list[int]], log_ps: list[list[list[float]]]) -> Iterator[RawReply]:
+        """Take over the tokens chosen for each reply, (active, chosen), and those that end one."""
         still: list[_Reply] = []
         ended: list[RawReply] = []
-        for reply, token in zip(self._active, tokens, strict=True):
-            ends = bool(self._ends[token])
-            if not ends:
-                reply.tokens.append(token)
-            if ends or self._is_full(reply.tokens):
-                self._release(reply)
-                ended.append(RawReply(reply.request.key, reply.side, reply.tokens, not ends, None, *reply.measured()))
+        for reply, chosen, measured in zip(self._active, tokens, log_ps, strict=True):
+            for token, log_p in zip(chosen, measured, strict=True):
+                ends = bool(self._ends[token])
+                if not ends:
+                    reply.tokens.append(token)
+                    reply.log_ps.append(log_p)
+                if ends or self._is_full(reply.tokens):
+                    self._release(reply)
+                    ended.append(
+                        RawReply(reply.request.key, reply.side, reply.tokens, not ends, None, *reply.measured())
+                    )
+                    break
             else:
                 still.append(reply)
         self._active = still
@@ -253,9 +271,3 @@ class Lockstep:
         for row in reply.rows:
             self._llm.forget(row.sequence)
             self._sequences.append(row.sequence)
-
-
-def _log_p(own: torch.Tensor, opposite: torch.Tensor | None, tokens: torch.Tensor) -> list[list[float]]:
-    """Return log p of each token under one or both prompts, (n, 1 or 2)."""
-    sides = [rows.log_softmax(dim=1).gather(1, tokens[:, None]) for rows in (own, opposite) if rows is not None]
-    return torch.cat(sides, dim=1).tolist()

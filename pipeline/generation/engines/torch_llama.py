@@ -6,13 +6,16 @@ interface is that of LlamaLLM; the weights are those of a GGUF file or of a tran
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn.functional import gelu, linear, rms_norm, silu
 
-from pipeline.generation.engines.decoder import Layer, Weights, Words
+from pipeline.config import NumberFormat
+from pipeline.generation.engines.decoder import Weights, Words
 from pipeline.generation.engines.engine import (
     PREFIXES,
     SEQUENCES,
@@ -24,10 +27,14 @@ from pipeline.generation.engines.engine import (
 from pipeline.generation.engines.folder_weights import read_folder
 from pipeline.generation.engines.gguf_weights import Vocabulary, read_weights
 from pipeline.generation.engines.row_cache import Prefix, RowCache
-from pipeline.generation.engines.step_attention import StepAttention
+from pipeline.generation.engines.step import Masks, Step
 
 CELLS = 24_576
 """Total tokens of all rows, padded to the longest; 1.1 GB for SmolLM2-135M, allocated as needed."""
+_GRAIN, _GPU_GRAIN = 8, 64
+"""Numbers of rows, tokens and cells are padded to multiples of it."""
+_GPU_AHEAD = 4
+"""A GPU waits for the host at every look."""
 _GPU_CELLS = 262_144
 """The same on a GPU, where a full memory halves the rows."""
 _GPU_ROWS = 2048
@@ -43,17 +50,30 @@ class TorchLlama(LocalEngine):
     """Enough for products near their best rate; logits for all of them would take 200 MB."""
 
     def __init__(
-        self, path: Path, *, name: str, threads: int | None = None, cells: int = 0, device: str = "cpu"
+        self,
+        path: Path,
+        *,
+        name: str,
+        threads: int | None = None,
+        cells: int = 0,
+        device: str = "cpu",
+        number_format: NumberFormat = "auto",
     ) -> None:
         """cells: 0 for CELLS, more on a GPU; device: where a folder is computed, a GGUF file is on the CPU.
+
+        number_format: auto is float32 on a CPU and bfloat16 on a GPU. On a CPU bfloat16 is that of the layers'
+        products; attention and all sums are float32.
 
         Raises WeightsError for weights that are damaged or of another shape; folder_weights.computes tells before.
         """
         self.rows, is_gpu = rows_on(device), device != "cpu"
+        self._grain, self.ahead = (_GPU_GRAIN, _GPU_AHEAD) if is_gpu else (_GRAIN, 1)
+        self._rounds = number_format == "bfloat16" and not is_gpu
         self.sequences = max(SEQUENCES, PREFIXES + self.rows + 2)
         super().__init__(path, name=name, cells=cells or (_GPU_CELLS if is_gpu else CELLS), threads=threads)
-        self._weights, self._words = _read(path, device)
-        self.kind = f"torch, {str(self._weights.head.dtype).removeprefix('torch.')}"
+        weights, self._words = _read(path, device, number_format)
+        self._weights = weights.rounded(torch.bfloat16) if self._rounds else weights
+        self.kind = f"torch, {str(self._weights.layers[0].down.dtype).removeprefix('torch.')}"
         self.vocabulary, self.start = self._words.size, self._words.start
         self.ends, self.own_ends = self._words.ends, self._words.own_ends
         self.tokenize, self.detokenize = self._words.tokenize, self._words.detokenize
@@ -67,6 +87,11 @@ class TorchLlama(LocalEngine):
         """Prefixes take none of the cells of rows here."""
         return 0
 
+    @property
+    def allocations(self) -> int:
+        """How often keys and values got new memory so far."""
+        return self._cache.allocations
+
     def share(self, source: int, target: int) -> None:
         """Start a target row after a prefix, or copy another row into it."""
         if source < PREFIXES:
@@ -79,7 +104,7 @@ class TorchLlama(LocalEngine):
         self._cache.close(sequence)
 
     @torch.no_grad()
-    def logits(self, pieces: Sequence[Piece]) -> torch.Tensor:
+    def logits(self, pieces: Sequence[Piece], tokens: torch.Tensor | None = None) -> torch.Tensor:
         """Append pieces to their rows and return float32 (outputs, vocabulary) in the order of the pieces.
 
         Raises CacheFullError when there is no room; the rows are as they were then.
@@ -88,8 +113,10 @@ class TorchLlama(LocalEngine):
         torch.set_num_threads(threads)
         started = time.perf_counter()
         try:
-            step = StepAttention(self._cache, pieces)
-            logits = self._logits(self._hidden(step)[step.outputs])
+            step = Step(self._cache, pieces, grain=self._grain)
+            if tokens is not None:
+                step.tokens[step.outputs[: len(tokens)]] = tokens
+            logits = self._logits(step)[: step.wanted]
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -102,46 +129,56 @@ class TorchLlama(LocalEngine):
         """Free the tokens; the weights go with the object."""
         self._words.close()
 
-    def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Return float32 logits (outputs, vocabulary)."""
-        logits, cap = linear(hidden, self._weights.head).float(), self._weights.shape.logit_cap
-        return logits if cap is None else torch.tanh(logits / cap) * cap
+    def _logits(self, step: Step) -> torch.Tensor:
+        """Return float32 logits (outputs, vocabulary), padded as the outputs are."""
+        hidden = self._hidden(step)[step.outputs]
+        # Logits of bfloat16 would tie: eight bits are half a nat apart where logits are large.
+        with bfloat16_products() if self._rounds else nullcontext():
+            logits, cap = self._product(hidden, self._weights.head), self._weights.shape.logit_cap
+        logits = logits if cap is None else torch.tanh(logits / cap) * cap
+        return logits
 
-    def _hidden(self, step: StepAttention) -> torch.Tensor:
-        """Run all layers over the tokens of a step; returns (tokens, hidden), normalised."""
+    def _hidden(self, step: Step) -> torch.Tensor:
+        """Run all layers over the tokens of a step; returns float32 (tokens, hidden), normalised."""
         weights, shape = self._weights, self._weights.shape
-        hidden = weights.embedding[step.tokens]
+        hidden = weights.embedding[step.tokens].float()
         if shape.embedding_scale != 1:
             hidden = hidden * shape.embedding_scale
         turns = [table[step.positions][:, None, :] for table in weights.turns]
+        masks = {sliding: step.masks(sliding) for sliding in {layer.sliding for layer in weights.layers}}
         for number, layer in enumerate(weights.layers):
-            added = self._attended(step, number, layer, hidden, turns[layer.turns])
+            added = self._attended(step, number, hidden, turns[layer.turns], masks[layer.sliding])
             hidden = hidden + self._normed(added, layer.after_attention)
             normed = self._normed(hidden, layer.feed_norm)
-            gate, up = linear(normed, layer.gate_up, layer.gate_up_bias).chunk(2, dim=1)
+            gate, up = self._product(normed, layer.gate_up, layer.gate_up_bias).chunk(2, dim=1)
             gate = gelu(gate, approximate="tanh") if shape.has_gelu else silu(gate)
-            added = linear(gate.mul_(up), layer.down, layer.down_bias)
+            added = self._product(gate.mul_(up), layer.down, layer.down_bias)
             hidden = hidden + self._normed(added, layer.after_feed)
         return self._normed(hidden, weights.norm)
 
     def _attended(
-        self, step: StepAttention, number: int, layer: Layer, hidden: torch.Tensor, turns: torch.Tensor
+        self, step: Step, number: int, hidden: torch.Tensor, turns: torch.Tensor, masks: Masks
     ) -> torch.Tensor:
-        shape = self._weights.shape
+        layer, shape = self._weights.layers[number], self._weights.shape
         normed = self._normed(hidden, layer.attention_norm)
-        together = linear(normed, layer.query_key_value, layer.query_key_value_bias)
+        together = self._product(normed, layer.query_key_value, layer.query_key_value_bias)
         heads = together.view(len(hidden), shape.heads + 2 * shape.key_heads, shape.width)
         query, key, value = heads.split([shape.heads, shape.key_heads, shape.key_heads], dim=1)
         query = _rotated(self._normed(query, layer.query_norm), turns) * shape.query_scale
         key = _rotated(self._normed(key, layer.key_norm), turns)
-        out = step.attend(number, query, key, value, cap=shape.attention_cap, sliding=layer.sliding)
-        return linear(out, layer.attention_out, layer.attention_out_bias)
+        query, key, value = (part.to(self._weights.embedding.dtype) for part in (query, key, value))
+        out = step.attend(number, query, key, value, masks=masks, cap=shape.attention_cap)
+        return self._product(out, layer.attention_out, layer.attention_out_bias)
+
+    def _product(self, values: torch.Tensor, matrix: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        """Multiply by a matrix (out, in) in the matrix's number format; returns float32."""
+        return linear(values.to(matrix.dtype), matrix, bias).float()
 
     def _normed(self, values: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
         """Normalise the last dimension in float32; without a scale the values are returned as they are."""
         if scale is None:
             return values
-        return rms_norm(values.float(), scale.shape, scale, self._weights.shape.epsilon).to(values.dtype)
+        return rms_norm(values, scale.shape, scale, self._weights.shape.epsilon)
 
     def _new_cache(self) -> RowCache:
         weights = self._weights
@@ -156,7 +193,7 @@ class TorchLlama(LocalEngine):
     @torch.no_grad()
     def _fill_prefix(self, sequence: int, tokens: tuple[int, ...]) -> None:
         alone = self._new_cache()
-        step = StepAttention(alone, [Piece(0, 0, tokens, outputs=0)])
+        step = Step(alone, [Piece(0, 0, tokens, outputs=0)], grain=self._grain)
         self._hidden(step)
         kept = (cache[:, 0, :, : len(tokens)].clone() for cache in (alone.keys, alone.values))
         self._prefix_cells[sequence] = Prefix(*kept)
@@ -167,11 +204,24 @@ def rows_on(device: str) -> int:
     return TorchLlama.rows if device == "cpu" else _GPU_ROWS
 
 
-def _read(path: Path, device: str) -> tuple[Weights, Words]:
-    return read_folder(path, device) if path.is_dir() else (read_weights(path), Vocabulary.of_file(path))
+def _read(path: Path, device: str, number_format: NumberFormat) -> tuple[Weights, Words]:
+    if path.is_dir():
+        return read_folder(path, device, number_format)
+    return read_weights(path), Vocabulary.of_file(path)
 
 
 def _rotated(heads: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
     """Rotate adjacent pairs of values, which is llama.cpp's layout; heads: (tokens, heads, width)."""
-    pairs = torch.view_as_complex(heads.float().reshape(*heads.shape[:-1], -1, 2))
-    return torch.view_as_real(pairs * turns).flatten(-2).to(heads.dtype)
+    pairs = torch.view_as_complex(heads.reshape(*heads.shape[:-1], -1, 2))
+    return torch.view_as_real(pairs * turns).flatten(-2)
+
+
+@contextmanager
+def bfloat16_products() -> Iterator[None]:
+    """Let products of float32 round their factors to bfloat16; sums and results stay float32."""
+    matmul: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    before, matmul.fp32_precision = matmul.fp32_precision, "bf16"
+    try:
+        yield
+    finally:
+        matmul.fp32_precision = before

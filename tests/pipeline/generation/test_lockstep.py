@@ -54,15 +54,15 @@ def assert_as_one_by_one(replies: list[RawReply], wanted: list[Request], how: To
         assert (reply.tokens, reply.cut) == one_by_one(wanted[reply.key], reply.side, how)
 
 
-@pytest.mark.parametrize("slots", [1, 2, 7, 200])
+@pytest.mark.parametrize(("slots", "ahead"), [(1, 1), (2, 3), (7, 1), (7, 5), (200, 1)])
 @pytest.mark.parametrize(
     "how",
     [TokenChoice(), TokenChoice(omega=0.6), TokenChoice(omega=0.6, plausibility=0, temperature=0.8, top_p=0.9)],
     ids=["plain", "contrast", "sampled"],
 )
-def test_replies_side_by_side_equal_replies_one_by_one(slots, how):
+def test_replies_side_by_side_equal_replies_one_by_one(slots, ahead, how):
     wanted = requests(17)
-    replies = run(ToyLLM(), how, wanted, slots)
+    replies = run(ToyLLM(ahead=ahead), how, wanted, slots)
     assert {reply.cut for reply in replies} == {True, False}, "the toy must both end and be cut"
     assert_as_one_by_one(replies, wanted, how)
 
@@ -91,11 +91,12 @@ def test_each_prompt_of_a_premise_is_decoded_once():
     assert llm.rows_per_call[0] == 2, "two prompts for four rows"
 
 
+@pytest.mark.parametrize("ahead", [1, 3])
 @pytest.mark.parametrize("real_cells", [30, 45, 90])
-def test_a_full_cache_shrinks_the_batch_and_nothing_is_lost(real_cells):
+def test_a_full_cache_shrinks_the_batch_and_nothing_is_lost(real_cells, ahead):
     """The scheduler is told of more cells than there are, so its own reckoning cannot prevent the overflow."""
     wanted, how = requests(9), TokenChoice(omega=0.6)
-    llm = ToyLLM(cells=4096, real_cells=real_cells)
+    llm = ToyLLM(cells=4096, real_cells=real_cells, ahead=ahead)
     replies = run(llm, how, wanted, slots=16)
     assert llm.calls > len(llm.rows_per_call), "the cache must have overflowed"
     if real_cells >= 45:

@@ -21,7 +21,7 @@ class ScriptedEngine:
     """An engine whose tokens are characters and whose rows each write the next of the given sentences."""
 
     name, kind, vocabulary, window, cells, prefix_cells = "scripted", "script", 256, 8192, 100_000, 0
-    rows, sequences = 64, 256
+    rows, sequences, ahead = 64, 256, 1
 
     def __init__(self, replies):
         self._replies = cycle(replies)
@@ -43,7 +43,7 @@ class ScriptedEngine:
     def forget(self, sequence):
         self._rows.pop(sequence, None)
 
-    def logits(self, pieces):
+    def logits(self, pieces, tokens=None):
         logits = np.zeros((len(pieces), self.vocabulary), dtype=np.float32)
         for row, piece in enumerate(pieces):
             if piece.sequence not in self._rows:

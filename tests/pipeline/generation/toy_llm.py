@@ -5,6 +5,7 @@ scheduler is tested exactly, without the rounding of a real model.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -30,7 +31,10 @@ class ToyLLM:
     sequences = 256
     vocabulary = VOCABULARY
 
-    def __init__(self, cells: int = 4096, real_cells: int | None = None, broken_calls: Sequence[int] = ()) -> None:
+    def __init__(
+        self, cells: int = 4096, real_cells: int | None = None, broken_calls: Sequence[int] = (), ahead: int = 1
+    ) -> None:
+        self.ahead = ahead
         self.cells = cells
         self._real_cells = real_cells or cells
         self._broken_calls = set(broken_calls)
@@ -74,7 +78,9 @@ class ToyLLM:
             rows.append(logits_after([token for _, token in self._sequences[piece.sequence]]))
         return np.stack(rows)
 
-    def logits(self, pieces: Sequence[Piece]) -> torch.Tensor:
+    def logits(self, pieces: Sequence[Piece], tokens: torch.Tensor | None = None) -> torch.Tensor:
+        if tokens is not None:
+            pieces = [replace(piece, tokens=[token]) for piece, token in zip(pieces, tokens.tolist(), strict=True)]
         return torch.from_numpy(self.decode(pieces))
 
     def used_cells(self) -> int:
