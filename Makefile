@@ -85,7 +85,8 @@ bench: install-test  ## every benchmark, each against its baseline in the same r
 	for name in $(BENCHMARKS); do echo "== $$name"; $(RUN) -m benchmarks.$$name || exit 1; done
 	$(if $(STS_DIR),$(RUN) -m benchmarks.evaluation "$(STS_DIR)" && $(RUN) -m benchmarks.masking --sts-dir "$(STS_DIR)")
 
-bench-gpu: install-test  ## training on the first GPU against the released step
+bench-gpu: install-test  ## generation and training on the first GPU, each against its baseline
+	$(RUN) -m benchmarks.generation_gpu
 	$(RUN) -m benchmarks.training_gpu
 
 clean:  ## remove the environment and caches

@@ -125,6 +125,14 @@ class TorchLlama(LocalEngine):
         self._choice.record(threads, step.tokens.numel(), time.perf_counter() - started)
         return logits
 
+    def compile(self, **how: Any) -> None:
+        """Compile the step as one graph for each of its shapes; how: see torch.compile.
+
+        A shape takes from seconds to a minute, once per process. It has never been measured on a GPU.
+        """
+        torch._dynamo.config.recompile_limit = 256  # numbers of rows and tokens, padded as they are
+        self._logits = torch.compile(self._logits, fullgraph=True, dynamic=False, **how)  # type: ignore[method-assign]
+
     def close(self) -> None:
         """Free the tokens; the weights go with the object."""
         self._words.close()
