@@ -194,7 +194,8 @@ def rule_sliders(workspace: Workspace) -> CurationRule:
     """Draw presets and sliders; return the rule."""
     saved = read_notes(workspace.root).rules
     presets = [*RULE_PRESETS, *saved]
-    st.segmented_control("Start from", presets, format_func=plain, key="rule_preset", on_change=_use, args=(saved,))
+    # Pills, as any number of saved rules breaks into lines where the column is narrow.
+    st.pills("Start from", presets, format_func=plain, key="rule_preset", on_change=_use, args=(saved,))
     shown = asdict(current_rule())
     rule = CurationRule(**settings_form(CurationRule, list(shown), shown, key="rule", columns=1))
     written = "" if rule == CurationRule() else ",".join(f"{value:g}" for value in astuple(rule))

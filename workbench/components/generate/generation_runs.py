@@ -45,7 +45,7 @@ def run_view(workspace: Workspace, runs: pd.DataFrame, choice: GenerationChoice)
     if attempt_id is None:
         empty_state(
             "No triplets yet",
-            hint="Start with the settings on the left; 100 premises are enough for a first look.",
+            hint="Start with the settings of this view; 100 premises are enough for a first look.",
             icon=":material/edit_note:",
         )
         return
@@ -226,7 +226,7 @@ def _retry(workspace: Workspace, chosen: TripletFilter, choice: GenerationChoice
     with st.container(horizontal=True, vertical_alignment="center"):
         these = "this premise" if premises == 1 else f"these {counted(premises, 'premise')}"
         pressed = st.button(f"Retry only {these}", icon=":material/replay:", key=f"retry_{chosen.outcome}")
-        st.caption(plain(f"Uses the settings on the left ({_settings_in_words(choice)}); this run stays as it is."))
+        st.caption(plain(f"Uses the settings of this view ({_settings_in_words(choice)}); this run stays as it is."))
     if pressed:
         with errors_shown():
             [attempt_id] = chosen.attempt_ids

@@ -154,7 +154,7 @@ def lens_view(workspace: Workspace, choice: GenerationChoice) -> None:
             state.remember(state.STEP, None)
             state.remember(state.OMEGA, None)
     if choice.config["temperature"]:
-        st.caption("The lens decodes greedily: it ignores the temperature on the left.")
+        st.caption("The lens decodes greedily: it ignores the temperature.")
     job = chosen_job(workspace, state.LENS, LensSpec)
     if job is None:
         shown = read_json(LENS_SAMPLE)
@@ -270,7 +270,7 @@ def _where_it_leaves(record: LensRecord, omega: float, leaves: int | None) -> No
     st.warning(
         f"At ω {omega:g} the reply leaves the record at token {leaves + 1}: **{now}** instead of **{was}**. The "
         "grey tokens after it belong to the recorded reply; the new one would continue differently. "
-        f"Set ω on the left to {omega:g} and record again to see it.",
+        f"Set the contrast ω to {omega:g} and record again to see it.",
         icon=":material/alt_route:",
     )
 

@@ -158,7 +158,7 @@ def free_prompt(workspace: Workspace, choice: GenerationChoice) -> None:
             started = start_ask(workspace, prompt=prompt, config=config | {"max_new_tokens": int(limit)})
             cancel_others(workspace, AskSpec, started["job_id"])
             state.remember(state.ASKED, started["job_id"])
-    st.caption(f"Uses the LLM and sampling settings on the left (temperature {config['temperature']:g}).")
+    st.caption(f"Uses this view's LLM and sampling settings (temperature {config['temperature']:g}).")
     job = chosen_job(workspace, state.ASKED, AskSpec)
     if job is None:
         empty_state(

@@ -80,7 +80,7 @@ def _save(workspace: Workspace, draft: PromptSet, kept: PromptSet) -> None:
             "Save as a new version", type="primary", icon=":material/save:", key="prompt_save", disabled=not changed
         )
         st.caption(
-            "Preview, lens and runs use the saved version selected on the left."
+            "Preview, lens and runs use the saved version that is chosen in the field Prompts."
             if changed
             else f"This is {plain(kept.ref)} as saved; edit it to save a new version."
         )
