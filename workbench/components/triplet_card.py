@@ -50,7 +50,7 @@ class Scope:
 def choose_scope(workspace: Workspace, runs: pd.DataFrame) -> Scope:
     """Draw the pickers of generation run, judge and slice in one row."""
     saved = {item.slice_id: item for item in Slices(workspace.root).list()}
-    left, right, *rest, last = st.columns([4, 4, 4, 4] if saved else [4, 4, 3], vertical_alignment="bottom")
+    left, right, *rest, last = st.columns([5, 4, 4, 4] if saved else [5, 4, 3], vertical_alignment="bottom")
     with last:
         import_button(workspace, key="import_more")
     newest_first = runs.sort_values("created_at", ascending=False)
