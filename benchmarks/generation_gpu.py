@@ -32,7 +32,7 @@ def numbers(*shape: int) -> list[list[int]]:
 
 def ours(engine: TorchLlama, premises: int, new: int) -> float:
     """Return sentences/s; prompts are read within the time, shared parts before it."""
-    prefixes = dict(zip(Side, numbers(2, SHARED), strict=True))
+    prefixes: dict[str, list[int]] = dict(zip(Side, numbers(2, SHARED), strict=True))
     tails = numbers(2 * premises, OWN)
     never = np.zeros(engine.vocabulary, dtype=bool)
     lockstep = Lockstep(

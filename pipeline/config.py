@@ -1,15 +1,14 @@
 """Settings of every stage: frozen, checked where they are made, stored whole with each run; see train_config."""
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 from pipeline.settings import Settings, redeclared, require, seed_setting, setting
 from pipeline.train_config import TrainConfig
 from pipeline.weights import BUILT_IN_LLMS
 
-Config = TypeVar("Config", bound=Settings)
 ChoiceRule = Literal["first", "contrast", "contrast_per_token", "least_overlap"]
-NumberFormat = Literal["auto", "float32", "bfloat16", "float16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 SAMPLING, BUDGET, CANDIDATES, CELLS = "sampling", "budget", "candidates", "cells"
 """Groups of the forms; settings of no group stand in the main part."""
@@ -101,11 +100,12 @@ class Sampling(Settings):
         ge=0,
         group=SAMPLING,
     )
-    number_format: NumberFormat = setting(
+    precision: Precision = setting(
         "auto",
-        "Numbers that the engine in torch multiplies. auto: on a CPU the faster one of float32 and bfloat16, which a "
-        "trial finds out once, on a GPU bfloat16. float32 writes the same text on every CPU; float16 is for GPUs. "
-        "Each format has a text of its own. No effect in llama.cpp, in transformers' own code and on servers.",
+        "Number format in which the engine in torch multiplies. auto: on a CPU the faster of fp32 and bf16, which a "
+        "trial finds out once, on a GPU bf16; fp16 needs a GPU. Each writes texts of its own. No effect in llama.cpp "
+        "and transformers' own code, or on servers.",
+        unit="name",
         group=SAMPLING,
     )
     token_budget: int = setting(
@@ -346,11 +346,3 @@ RULE_PRESETS: dict[str, CurationRule] = {
 
 CONFIGS: tuple[type[Settings], ...] = (GenerationConfig, ScratchConfig, CurationRule, TrainConfig)
 """Every config that a person fills in, in the order of the stages."""
-
-
-def from_fields(kind: type[Config], given: dict[str, Any]) -> Config:
-    """Build a config of this kind from stored or typed fields; an unknown field is an InputError that names it."""
-    known = kind.__dataclass_fields__.keys()  # type: ignore[attr-defined]
-    unknown = sorted(set(given) - set(known))
-    require(not unknown, f"{kind.__name__} has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
-    return kind(**given)

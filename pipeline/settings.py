@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pipeline.records import InputError
 
@@ -226,3 +226,14 @@ def fits(value: Any, annotation: Any) -> bool:
 
 def _number(bound: float) -> str:
     return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
+
+
+Config = TypeVar("Config", bound=Settings)
+
+
+def from_fields(kind: type[Config], given: dict[str, Any]) -> Config:
+    """Build a config of this kind from stored or typed fields; an unknown field is an InputError that names it."""
+    known = kind.__dataclass_fields__.keys()  # type: ignore[attr-defined]
+    unknown = sorted(set(given) - set(known))
+    require(not unknown, f"{kind.__name__} has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
+    return kind(**given)

@@ -7,15 +7,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import NOT_SENT, GenerationConfig, NumberFormat
+from pipeline.config import NOT_SENT, GenerationConfig, Precision
 from pipeline.generation.forms import ChatForm
 from pipeline.generation.llms.registry import LLMEntry, digest_of
 from pipeline.generation.llms.templates import form_of, needed_template
 from pipeline.generation.prompts import PromptSet
 
-_NO_TEXT = ("llm", "prompt_set", "number_format", *NOT_SENT)
-"""Settings that are not in the key: what a run may cost, names whose weights and prompts are in it, and the number
-format, of which the backend tells what became of it."""
+_NO_TEXT = ("llm", "prompt_set", "precision", *NOT_SENT)
+"""Settings that are not in the key: what a run may cost, names whose weights and prompts are in it, and the
+precision, of which the backend tells what became of it."""
 _NO_WORDS = ("prompt_set_id", "version", "about")
 """Parts of a prompt set that are not sent."""
 _CHAT_ONLY = ("reasoning_tokens", "prefill")
@@ -41,7 +41,7 @@ def text_key(config: GenerationConfig, prompts: PromptSet, entry: LLMEntry) -> s
         later = (by_token, entry.extra_body, entry.thinking)  # absent from the keys of earlier versions
         parts["server"] = [entry.api, entry.scores_prompts, *entry.left_out, *filter(None, later)]
     else:
-        parts["backend"] = _backend(entry, config.number_format)
+        parts["backend"] = _backend(entry, config.precision)
     if entry.kind == "gguf" and not is_chat:
         parts["start"] = "of the vocabulary"  # earlier versions put no BOS in front
     if entry.kind in ("embedded", "gguf") and config.candidates > 1:
@@ -71,14 +71,14 @@ def _chat(prompts: PromptSet, entry: LLMEntry) -> Any:
     return [form.texts(prompt.few_shot, "") for _, prompt in sorted(prompts.by_key().items())]
 
 
-def _backend(entry: LLMEntry, number_format: NumberFormat = "auto") -> list[str | int]:
-    """Return what computes here: package and version, device, rows or replies it takes when left alone, format.
+def _backend(entry: LLMEntry, precision: Precision = "auto") -> list[str | int]:
+    """Return what computes here: package and version, device, rows or replies it takes when left alone.
 
-    A number format is named where it is not the one that its device had before there was a choice.
+    A precision is named behind them where it is not the one that its device had before there was a choice.
     """
     if entry.kind in ("decoder", "encoder-decoder"):
         from pipeline.encoder_folders import resolve_device
-        from pipeline.generation.engines.fastest import cpu_format
+        from pipeline.generation.engines.fastest import cpu_precision
         from pipeline.generation.engines.folder_weights import slides
         from pipeline.generation.engines.torch_llama import rows_on
         from pipeline.generation.llms.loading import runs_in_engine
@@ -89,8 +89,8 @@ def _backend(entry: LLMEntry, number_format: NumberFormat = "auto") -> list[str 
         # layers slide: transformers' padded batches let them see less of a long prompt.
         if runs_in_engine(entry):
             is_cpu = device.startswith("cpu")
-            chosen = cpu_format(number_format) if is_cpu else number_format
-            named = [] if chosen in ("auto", "float32" if is_cpu else "bfloat16") else [chosen]
+            chosen = cpu_precision(precision) if is_cpu else precision
+            named = [] if chosen in ("auto", "fp32" if is_cpu else "bf16") else [chosen]
             if not is_cpu or named or slides(Path(entry.location)):
                 return [_with_version("torch"), device.partition(":")[0], rows_on(device), *named]
         return [_with_version("transformers"), device.partition(":")[0], replies_at_once(device)]
@@ -100,8 +100,8 @@ def _backend(entry: LLMEntry, number_format: NumberFormat = "auto") -> list[str 
         from pipeline.generation.engines.fastest import LLAMA, TORCH, fastest
         from pipeline.generation.engines.torch_llama import TorchLlama
 
-        if (engine := fastest(number_format=number_format)) != LLAMA:
-            named = [] if engine == TORCH else ["bfloat16"]
+        if (engine := fastest(precision=precision)) != LLAMA:
+            named = [] if engine == TORCH else ["bf16"]
             return [_with_version("torch"), "cpu", TorchLlama.rows, *named]
     return [_with_version("llama-cpp-python"), "", LlamaLLM.rows]
 

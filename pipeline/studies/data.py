@@ -75,7 +75,7 @@ def generated(
     from pipeline.generation.llms.loading import open_llm
     from pipeline.generation.triplets import generate
 
-    llm = open_llm(llm_entry(config.llm, hub), for_many=for_many, number_format=config.number_format)
+    llm = open_llm(llm_entry(config.llm, hub), for_many=for_many, precision=config.precision)
     try:
         yield from generate(premises, config, llm)
     finally:

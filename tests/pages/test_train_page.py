@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pipeline.config import from_fields
 from pipeline.records import InputError
+from pipeline.settings import from_fields
 from pipeline.train_config import TRAIN_PRESETS, TrainConfig
 from tests.pages.conftest import Draw, texts
 from tests.pages.filled import finished_job

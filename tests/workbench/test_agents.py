@@ -12,8 +12,9 @@ import pytest
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
-from pipeline.config import GenerationConfig, from_fields
+from pipeline.config import GenerationConfig
 from pipeline.records import InputError
+from pipeline.settings import from_fields
 from tests import warm
 from tests.test_actions import RIGHT, WRONG, arguments_of
 from workbench.actions import ACTIONS, call_action

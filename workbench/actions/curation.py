@@ -7,12 +7,12 @@ from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any
 
-from pipeline.config import RULE_PRESETS, CurationRule, from_fields
+from pipeline.config import RULE_PRESETS, CurationRule
 from pipeline.curation.calibration import Calibration, read_calibrations, tuning_tasks
 from pipeline.curation.judges import EMBEDDED_JUDGES, ENSEMBLE, LLM_KINDS, Ensemble
 from pipeline.generation.llms.registry import LLMEntry
 from pipeline.records import InputError
-from pipeline.settings import checked_name
+from pipeline.settings import checked_name, from_fields
 from workbench.actions.call import Answer, action
 from workbench.actions.decisions import annotator_name, checked_margin, decide
 from workbench.actions.evaluation import checked_folder

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import pandas as pd
 
-from pipeline.config import ScratchConfig, from_fields
+from pipeline.config import ScratchConfig
 from pipeline.dataset_folder import DatasetCard, write_dataset
 from pipeline.exchange import TripletReading, write_triplets
 from pipeline.files.rows import LISTED_ROWS
@@ -16,7 +16,7 @@ from pipeline.generation.written_premises import cells
 from pipeline.hub import HubName
 from pipeline.premises import read_premises
 from pipeline.records import InputError, Triplet, text_id
-from pipeline.settings import checked_name
+from pipeline.settings import checked_name, from_fields
 from workbench.actions.call import Answer, action, guarded
 from workbench.actions.curation import provenance
 from workbench.actions.evaluation import find_snapshot

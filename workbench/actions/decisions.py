@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import pandas as pd
 
-from pipeline.config import CurationRule, from_fields
+from pipeline.config import CurationRule
 from pipeline.records import InputError, Side
+from pipeline.settings import from_fields
 from workbench.actions.call import Answer, action
 from workbench.actions.generation import checked_runs
 from workbench.store.decisions import ADJUDICATED, Action, Decision

@@ -6,12 +6,13 @@ from typing import Annotated, Any, Final
 
 import pandas as pd
 
-from pipeline.config import NOT_SENT, GenerationConfig, from_fields, plain
+from pipeline.config import NOT_SENT, GenerationConfig, plain
 from pipeline.generation.llms.costs import expected_usage
 from pipeline.generation.llms.meter import Usage
 from pipeline.generation.llms.registry import FormChoice, LLMEntry
 from pipeline.generation.prompts import PromptSet
 from pipeline.records import InputError, Outcome, Side
+from pipeline.settings import from_fields
 from workbench.actions.call import Answer, action
 from workbench.actions.models import resolve_llm
 from workbench.jobs import places

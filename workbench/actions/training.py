@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import pandas as pd
 
-from pipeline.config import from_fields
 from pipeline.durable import write_bytes
 from pipeline.evaluation.benchmark import is_held_out
 from pipeline.records import InputError
+from pipeline.settings import from_fields
 from pipeline.studies.spec import Study
 from pipeline.studies.spec_file import LARGEST_STUDY_BYTES, read_study
 from pipeline.train_config import TrainConfig

@@ -5,8 +5,9 @@ import json
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from pipeline.config import CurationRule, from_fields
+from pipeline.config import CurationRule
 from pipeline.records import InputError
+from pipeline.settings import from_fields
 from workbench.cli.main import Call, access, ask, print_line, print_table, require_file, settings, watch, write_json
 from workbench.store.filters import TripletFilter, filter_from
 

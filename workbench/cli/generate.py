@@ -12,11 +12,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from pipeline.config import GenerationConfig, from_fields
+from pipeline.config import GenerationConfig
 from pipeline.generation.llms import loading, registry
 from pipeline.generation.triplets import generate
 from pipeline.premises import read_premises
 from pipeline.records import GeneratedTriplet, InputError
+from pipeline.settings import from_fields
 from workbench.cli.main import (
     Call,
     access,
@@ -87,7 +88,7 @@ def to_file(options: argparse.Namespace, config: GenerationConfig) -> dict[str, 
 
 def stream(premises: list[Any], config: GenerationConfig, entry: registry.LLMEntry) -> Iterator[GeneratedTriplet]:
     """Load the LLM and generate."""
-    with closing(loading.open_llm(entry, for_many=True, number_format=config.number_format)) as llm:
+    with closing(loading.open_llm(entry, for_many=True, precision=config.precision)) as llm:
         yield from generate(premises, config, llm)
 
 

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from pipeline.analysis.worst_pairs import validation
-from pipeline.config import from_fields
 from pipeline.exchange import read_triplets
 from pipeline.hub import is_hub_name
 from pipeline.records import InputError, Triplet
+from pipeline.settings import from_fields
 from pipeline.studies.report import Report
 from pipeline.studies.run import dry_run
 from pipeline.studies.spec import Study, curation_text, mask_text, source_text

@@ -34,7 +34,7 @@ class GenerateMaker:
 
     def opened(self) -> LLM:
         """Load the LLM."""
-        return open_llm(self._entry, for_many=True, number_format=self._config.number_format)
+        return open_llm(self._entry, for_many=True, precision=self._config.precision)
 
     def results(self, block: Sequence[tuple[str, str]]) -> Iterator[tuple[str, GeneratedTriplet]]:
         """Yield the triplet of each premise."""

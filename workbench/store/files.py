@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from pipeline.config import CurationRule, from_fields
+from pipeline.config import CurationRule
 from pipeline.durable import write_json, write_text
 from pipeline.evaluation.behaviour import Case, built_in_cases, case_of
 from pipeline.generation.prompt_sets import PROMPT_SETS, SHIPPED, prompt_set
 from pipeline.generation.prompts import PromptSet
 from pipeline.records import InputError, text_id
-from pipeline.settings import checked_name
+from pipeline.settings import checked_name, from_fields
 from workbench.journal import Row, Rows, append_rows, new_id, now, read_rows
 from workbench.store.journals import schema_of
 

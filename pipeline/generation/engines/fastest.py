@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from pipeline.config import NumberFormat
+from pipeline.config import Precision
 from pipeline.durable import write_json
 from pipeline.generation.engines.engine import Engine, usable_threads
 from pipeline.generation.engines.llama import LlamaLLM
@@ -25,32 +25,30 @@ from pipeline.weights import BUILT_IN_LLMS, cache_dir, embedded_gguf, fast_gguf
 
 FORCED: Final = "MULTICSR_ENGINE"
 """Environment variable that names an engine and skips the trial."""
-LLAMA, TORCH, TORCH_BFLOAT16 = "llama.cpp", "torch", "torch-bfloat16"
+LLAMA, TORCH, TORCH_BF16 = "llama.cpp", "torch", "torch-bf16"
 ENGINES: Final[dict[str, Callable[[str, int | None], Engine]]] = {
     LLAMA: lambda name, threads: LlamaLLM(fast_gguf(), name=name, threads=threads),
     TORCH: lambda name, threads: TorchLlama(embedded_gguf(), name=name, threads=threads),
-    TORCH_BFLOAT16: lambda name, threads: TorchLlama(
-        embedded_gguf(), name=name, threads=threads, number_format="bfloat16"
-    ),
+    TORCH_BF16: lambda name, threads: TorchLlama(embedded_gguf(), name=name, threads=threads, precision="bf16"),
 }
 _TRIAL_TIMEOUT_S = 180
 _PROJECT = Path(__file__).resolve().parents[3]
 
 
-def load_fastest(name: str, threads: int | None = None, number_format: NumberFormat = "auto") -> Engine:
+def load_fastest(name: str, threads: int | None = None, precision: Precision = "auto") -> Engine:
     """Load the embedded LLM in the fastest engine; close it after use."""
-    return ENGINES[fastest(threads, number_format)](name, threads)
+    return ENGINES[fastest(threads, precision)](name, threads)
 
 
-def fastest(threads: int | None = None, number_format: NumberFormat = "auto") -> str:
+def fastest(threads: int | None = None, precision: Precision = "auto") -> str:
     """Return the fastest engine for this number of threads, after a trial if this machine has no result yet.
 
-    number_format: bfloat16 is computed by one engine only, float32 leaves that one out. If every trial fails,
+    precision: bf16 is computed by one engine only, fp32 leaves that one out. If every trial fails,
     llama.cpp is returned and no result is kept.
     """
-    if number_format == "bfloat16":
-        return TORCH_BFLOAT16
-    allowed = [engine for engine in ENGINES if number_format == "auto" or engine != TORCH_BFLOAT16]
+    if precision == "bf16":
+        return TORCH_BF16
+    allowed = [engine for engine in ENGINES if precision == "auto" or engine != TORCH_BF16]
     forced = os.environ.get(FORCED, "")
     if forced in allowed:
         return forced
@@ -58,17 +56,17 @@ def fastest(threads: int | None = None, number_format: NumberFormat = "auto") ->
     return max(allowed, key=rates.__getitem__)
 
 
-def cpu_format(wanted: NumberFormat, threads: int | None = None) -> NumberFormat:
-    """Return the number format of the engine in torch on this CPU; InputError for one that only GPUs compute."""
-    if wanted == "float16":
-        raise InputError("The number format float16 is for GPUs; choose float32, bfloat16 or auto.")
+def cpu_precision(wanted: Precision, threads: int | None = None) -> Precision:
+    """Return the precision of the engine in torch on this CPU; InputError for one that only GPUs compute."""
+    if wanted == "fp16":
+        raise InputError("The precision fp16 is for GPUs; choose fp32, bf16 or auto.")
     if wanted != "auto":
         return wanted
     forced = os.environ.get(FORCED, "")
     if forced in ENGINES:
-        return "bfloat16" if forced == TORCH_BFLOAT16 else "float32"
+        return "bf16" if forced == TORCH_BF16 else "fp32"
     rates = _rates(threads or usable_threads())
-    return "bfloat16" if rates[TORCH_BFLOAT16] > rates[TORCH] else "float32"
+    return "bf16" if rates[TORCH_BF16] > rates[TORCH] else "fp32"
 
 
 def _rates(threads: int) -> dict[str, float]:
@@ -90,7 +88,7 @@ def trial(engine: str, threads: int) -> float:
 
     bfloat16 is tried only where the processor announces it: others need minutes for what it takes seconds.
     """
-    if engine == TORCH_BFLOAT16 and "bf16" not in _cpu_field("flags", "Features"):
+    if engine == TORCH_BF16 and "bf16" not in _cpu_field("flags", "Features"):
         return 0.0
     command = [sys.executable, "-m", "pipeline.generation.trial", engine, str(threads)]
     try:

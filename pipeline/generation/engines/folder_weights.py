@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import torch
 
-from pipeline.config import NumberFormat
+from pipeline.config import Precision
 from pipeline.generation.engines.decoder import Layer, Shape, Weights, adjacent, rotations
 from pipeline.generation.engines.transformers_folder import LONGEST_WINDOW, FolderWords, load
 from pipeline.records import WeightsError
@@ -72,12 +72,12 @@ def _gate(config: Any) -> str:
     return str(getattr(config, "hidden_activation", None) or config.hidden_act)
 
 
-def read_folder(folder: Path, device: str, number_format: NumberFormat = "auto") -> tuple[Weights, FolderWords]:
+def read_folder(folder: Path, device: str, precision: Precision = "auto") -> tuple[Weights, FolderWords]:
     """Return weights and tokens of a folder that the engine computes; see load.
 
     Raises WeightsError for weights that are damaged or of another shape.
     """
-    model, tokenizer = load(folder, "AutoModelForCausalLM", device, number_format)
+    model, tokenizer = load(folder, "AutoModelForCausalLM", device, precision)
     try:
         return _Regrouped(model).weights(), FolderWords(tokenizer, model)
     except (KeyError, AttributeError) as error:

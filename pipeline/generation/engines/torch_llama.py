@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.nn.functional import gelu, linear, rms_norm, silu
 
-from pipeline.config import NumberFormat
+from pipeline.config import Precision
 from pipeline.generation.engines.decoder import Weights, Words
 from pipeline.generation.engines.engine import (
     PREFIXES,
@@ -57,21 +57,21 @@ class TorchLlama(LocalEngine):
         threads: int | None = None,
         cells: int = 0,
         device: str = "cpu",
-        number_format: NumberFormat = "auto",
+        precision: Precision = "auto",
     ) -> None:
         """cells: 0 for CELLS, more on a GPU; device: where a folder is computed, a GGUF file is on the CPU.
 
-        number_format: auto is float32 on a CPU and bfloat16 on a GPU. On a CPU bfloat16 is that of the layers'
-        products; attention and all sums are float32.
+        precision: auto is fp32 on a CPU and bf16 on a GPU. On a CPU bf16 is that of the layers' products; attention
+        and all sums are float32.
 
         Raises WeightsError for weights that are damaged or of another shape; folder_weights.computes tells before.
         """
         self.rows, is_gpu = rows_on(device), device != "cpu"
         self._grain, self.ahead = (_GPU_GRAIN, _GPU_AHEAD) if is_gpu else (_GRAIN, 1)
-        self._rounds = number_format == "bfloat16" and not is_gpu
+        self._rounds = precision == "bf16" and not is_gpu
         self.sequences = max(SEQUENCES, PREFIXES + self.rows + 2)
         super().__init__(path, name=name, cells=cells or (_GPU_CELLS if is_gpu else CELLS), threads=threads)
-        weights, self._words = _read(path, device, number_format)
+        weights, self._words = _read(path, device, precision)
         self._weights = weights.rounded(torch.bfloat16) if self._rounds else weights
         self.kind = f"torch, {str(self._weights.layers[0].down.dtype).removeprefix('torch.')}"
         self.vocabulary, self.start = self._words.size, self._words.start
@@ -212,9 +212,9 @@ def rows_on(device: str) -> int:
     return TorchLlama.rows if device == "cpu" else _GPU_ROWS
 
 
-def _read(path: Path, device: str, number_format: NumberFormat) -> tuple[Weights, Words]:
+def _read(path: Path, device: str, precision: Precision) -> tuple[Weights, Words]:
     if path.is_dir():
-        return read_folder(path, device, number_format)
+        return read_folder(path, device, precision)
     return read_weights(path), Vocabulary.of_file(path)
 
 

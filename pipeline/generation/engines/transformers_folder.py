@@ -8,24 +8,24 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import NumberFormat
+from pipeline.config import Precision
 from pipeline.encoder_folders import check_loading, check_tokenizer
 
 LONGEST_WINDOW: Final = 4096
 """Tokens of prompt and reply that are worth their memory here, whatever a model allows."""
 
 
-def load(folder: Path, auto_class: str, device: str, number_format: NumberFormat = "auto") -> tuple[Any, Any]:
+def load(folder: Path, auto_class: str, device: str, precision: Precision = "auto") -> tuple[Any, Any]:
     """Return model and tokenizer of a folder: nothing from the network, no code of its own, no pickle.
 
     The weights are float32 on a CPU, as bfloat16 products are killed on some that announce them; on a GPU they have
-    the number format that is asked for, by default bfloat16.
+    the precision that is asked for, by default bf16.
     """
     import torch
     import transformers
 
-    chosen = "float32" if device == "cpu" else "bfloat16" if number_format == "auto" else number_format
-    dtype = getattr(torch, chosen)
+    names = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    dtype = torch.float32 if device == "cpu" else names.get(precision, torch.bfloat16)
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **local)
     model, info = getattr(transformers, auto_class).from_pretrained(

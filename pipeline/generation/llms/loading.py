@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.config import NumberFormat
+from pipeline.config import Precision
 from pipeline.encoder_folders import resolve_device
 from pipeline.generation.engines.engine import is_out_of_memory
 from pipeline.generation.llms.protocol import LLM
@@ -24,12 +24,12 @@ def open_llm(
     device: str = "auto",
     threads: int | None = None,
     for_many: bool = False,
-    number_format: NumberFormat = "auto",
+    precision: Precision = "auto",
 ) -> LLM:
     """Load an LLM, or get ready to call it; close it after use.
 
     for_many: take the engine that is fastest over many rows here, which a trial finds out the first time, rather than
-    the one that is loaded soonest. number_format: see GenerationConfig.
+    the one that is loaded soonest. precision: see GenerationConfig.
 
     Raises WeightsError if its weights are missing or damaged, InputError if it is not allowed or not configured.
     """
@@ -40,13 +40,13 @@ def open_llm(
         if for_many and entry.kind == "embedded":
             from pipeline.generation.engines.fastest import load_fastest
 
-            engine: Engine = load_fastest(entry.name, threads, number_format)
+            engine: Engine = load_fastest(entry.name, threads, precision)
         else:
             where = EMBEDDED if entry.kind == "embedded" else entry.location
             engine = load_llama(where, name=entry.name, threads=threads)
         return GgufLLM(engine, form_for(entry, engine, engine.start))
     if entry.kind in ("decoder", "encoder-decoder"):
-        return _open_folder(entry, device=device, threads=threads, number_format=number_format)
+        return _open_folder(entry, device=device, threads=threads, precision=precision)
     from pipeline.generation.llms.remote import RemoteLLM
 
     return RemoteLLM(entry)
@@ -61,18 +61,18 @@ def runs_in_engine(entry: LLMEntry) -> bool:
     return computes(Path(entry.location))
 
 
-def _open_folder(entry: LLMEntry, *, device: str, threads: int | None, number_format: NumberFormat) -> LLM:
+def _open_folder(entry: LLMEntry, *, device: str, threads: int | None, precision: Precision) -> LLM:
     """Load a decoder or encoder-decoder. Raises WeightsError or InputError with one sentence."""
     folder = Path(entry.location)
     kind, device = architecture(folder), resolve_device(device)
     try:
         if runs_in_engine(entry):
-            from pipeline.generation.engines.fastest import cpu_format
+            from pipeline.generation.engines.fastest import cpu_precision
             from pipeline.generation.engines.torch_llama import TorchLlama
             from pipeline.generation.llms.gguf import GgufLLM
 
-            chosen = cpu_format(number_format, threads) if device == "cpu" else number_format
-            engine = TorchLlama(folder, name=entry.name, threads=threads, device=device, number_format=chosen)
+            chosen = cpu_precision(precision, threads) if device == "cpu" else precision
+            engine = TorchLlama(folder, name=entry.name, threads=threads, device=device, precision=chosen)
             return GgufLLM(engine, form_for(entry, engine, engine.start))
         llm = _in_transformers(entry, kind, device, threads)
     except InputError:

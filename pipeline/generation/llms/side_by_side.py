@@ -48,7 +48,7 @@ def written(
                     failed_in_a_row = failed_in_a_row + 1 if is_down else 0
                     yield reply
                     if failed_in_a_row >= max(_FAILURES_IN_A_ROW, 2 * concurrency):
-                        ended = InputError(
+                        ended = ended or InputError(
                             f"The server of {name} failed {failed_in_a_row} times in a row ({reply.reason}): "
                             "check it and start the run again; finished rows are not paid for twice."
                         )

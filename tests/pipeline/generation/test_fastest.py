@@ -15,7 +15,7 @@ def rates(tmp_path, monkeypatch):
     monkeypatch.setenv("MULTICSR_CACHE", str(tmp_path))
     monkeypatch.delenv(fastest.FORCED, raising=False)
     asked = []
-    given = {fastest.LLAMA: 2.0, fastest.TORCH: 5.0, fastest.TORCH_BFLOAT16: 0.0}
+    given = {fastest.LLAMA: 2.0, fastest.TORCH: 5.0, fastest.TORCH_BF16: 0.0}
     monkeypatch.setattr(fastest, "trial", lambda engine, threads: asked.append(engine) or given[engine])
     return given, asked
 
@@ -29,27 +29,27 @@ def test_the_fastest_engine_is_remembered_for_its_number_of_threads(rates):
     assert asked == [*fastest.ENGINES] * 2
 
 
-def test_a_number_format_chooses_among_the_engines_that_compute_it(rates, monkeypatch):
+def test_a_precision_chooses_among_the_engines_that_compute_it(rates, monkeypatch):
     given, asked = rates
-    given[fastest.TORCH_BFLOAT16] = 9.0
-    assert fastest.fastest(2) == fastest.TORCH_BFLOAT16
-    assert fastest.fastest(2, "float32") == fastest.TORCH
-    assert (fastest.cpu_format("auto", 2), fastest.cpu_format("float32", 2)) == ("bfloat16", "float32")
+    given[fastest.TORCH_BF16] = 9.0
+    assert fastest.fastest(2) == fastest.TORCH_BF16
+    assert fastest.fastest(2, "fp32") == fastest.TORCH
+    assert (fastest.cpu_precision("auto", 2), fastest.cpu_precision("fp32", 2)) == ("bf16", "fp32")
     assert len(asked) == len(fastest.ENGINES), "one trial answers all of it"
-    given[fastest.TORCH_BFLOAT16] = 1.0
-    assert fastest.fastest(3, "bfloat16") == fastest.TORCH_BFLOAT16, "asked for"
-    assert fastest.cpu_format("auto", 3) == "float32"
-    with pytest.raises(InputError, match="float16 is for GPUs"):
-        fastest.cpu_format("float16")
-    monkeypatch.setenv(fastest.FORCED, fastest.TORCH_BFLOAT16)
-    assert (fastest.fastest(4), fastest.cpu_format("auto", 4)) == (fastest.TORCH_BFLOAT16, "bfloat16")
-    assert fastest.fastest(4, "float32") == fastest.TORCH
+    given[fastest.TORCH_BF16] = 1.0
+    assert fastest.fastest(3, "bf16") == fastest.TORCH_BF16, "asked for"
+    assert fastest.cpu_precision("auto", 3) == "fp32"
+    with pytest.raises(InputError, match="fp16 is for GPUs"):
+        fastest.cpu_precision("fp16")
+    monkeypatch.setenv(fastest.FORCED, fastest.TORCH_BF16)
+    assert (fastest.fastest(4), fastest.cpu_precision("auto", 4)) == (fastest.TORCH_BF16, "bf16")
+    assert fastest.fastest(4, "fp32") == fastest.TORCH
 
 
 def test_bfloat16_is_not_tried_where_the_processor_does_not_announce_it(monkeypatch):
     monkeypatch.setattr(fastest, "_cpu_field", lambda *_names: "sse2 avx2")
     monkeypatch.setattr(fastest.subprocess, "run", lambda *_, **__: pytest.fail("tried"))
-    assert fastest.trial(fastest.TORCH_BFLOAT16, 1) == 0.0
+    assert fastest.trial(fastest.TORCH_BF16, 1) == 0.0
 
 
 def test_a_damaged_record_is_measured_again(rates, tmp_path):
@@ -59,7 +59,7 @@ def test_a_damaged_record_is_measured_again(rates, tmp_path):
     assert json.loads(record.read_text())["sentences_per_processor_s"] == {
         "llama.cpp": 2.0,
         "torch": 5.0,
-        "torch-bfloat16": 0.0,
+        "torch-bf16": 0.0,
     }
     for damage in ("", "[]", '{"sentences_per_processor_s": {"torch": 1}}'):
         record.write_text(damage)

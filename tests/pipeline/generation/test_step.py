@@ -94,7 +94,7 @@ def test_layers_in_bfloat16_are_near_those_in_float32(engine, folder):
     """A factor has eight bits: products err by some thousandths, and more than float32 ever would."""
     tokens = np.random.default_rng(3).integers(1000, 30_000, 40).tolist()
     piece = Piece(PREFIXES, 0, tokens, outputs=30)
-    with TorchLlama(folder, name="rounded", threads=1, number_format="bfloat16") as rounded:
+    with TorchLlama(folder, name="rounded", threads=1, precision="bf16") as rounded:
         assert rounded.kind == "torch, bfloat16"
         found, expected = rounded.decode([piece]), engine.decode([piece])
     apart = np.abs(found - expected) / expected.std()

@@ -56,20 +56,20 @@ def test_engines_have_keys_of_their_own(embedded: LLMEntry, monkeypatch: pytest.
     assert len(found) == 2
 
 
-def test_a_number_format_is_in_the_key_where_it_changes_text(
+def test_a_precision_is_in_the_key_where_it_changes_text(
     embedded: LLMEntry, folder: LLMEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MULTICSR_ENGINE", "torch")
     for entry in (embedded, folder):
         plain = key(entry)
-        assert key(entry, number_format="float32") == plain, "what it was before there was a choice"
-        assert key(entry, number_format="bfloat16") != plain
-    monkeypatch.setenv("MULTICSR_ENGINE", "torch-bfloat16")
+        assert key(entry, precision="fp32") == plain, "what it was before there was a choice"
+        assert key(entry, precision="bf16") != plain
+    monkeypatch.setenv("MULTICSR_ENGINE", "torch-bf16")
     for entry in (embedded, folder):
-        assert key(entry) == key(entry, number_format="bfloat16")
+        assert key(entry) == key(entry, precision="bf16")
     own = LLMEntry(name="own", kind="gguf", location=embedded.location)
     if own.location:
-        assert key(own) == key(own, number_format="bfloat16"), "llama.cpp has one format"
+        assert key(own) == key(own, precision="bf16"), "llama.cpp has one format"
 
 
 def test_a_folder_writes_something_else_on_a_gpu(folder: LLMEntry, monkeypatch: pytest.MonkeyPatch) -> None:

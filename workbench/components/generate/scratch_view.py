@@ -7,11 +7,11 @@ import pandas as pd
 import streamlit as st
 from pandas.io.formats.style import Styler
 
-from pipeline.config import CELLS, SAMPLING, ScratchConfig, from_fields
+from pipeline.config import CELLS, SAMPLING, ScratchConfig
 from pipeline.generation.premise_prompts import GENRES, TOPICS
 from pipeline.generation.written_premises import PremiseOutcome, cells, chosen_genres, chosen_lengths
 from pipeline.records import InputError
-from pipeline.settings import settings_of
+from pipeline.settings import from_fields, settings_of
 from workbench import state, theme
 from workbench.actions.data import start_write_premises
 from workbench.components.elements import count, counted, empty_state, errors_shown, percent, plain

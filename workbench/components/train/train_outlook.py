@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from pipeline.analysis.masks import BINS, KINDS, bin_of, phi_of_share, shares_above
-from pipeline.config import from_fields
 from pipeline.records import InputError
+from pipeline.settings import from_fields
 from pipeline.train_config import TrainConfig
 from workbench import state, theme
 from workbench.actions.training import preview_key, start_preview, start_train

@@ -11,8 +11,8 @@ import streamlit as st
 import yaml
 
 from pipeline import train_config
-from pipeline.config import from_fields
 from pipeline.records import InputError
+from pipeline.settings import from_fields
 from pipeline.studies.yaml_fields import FileFields, read_yaml
 from pipeline.train_config import TRAIN_PRESETS, TrainConfig
 from workbench.components.elements import errors_shown, plain

@@ -107,7 +107,7 @@ def run_generate(context: JobContext[GenerateSpec]) -> None:
     if entry.batch_api:
         _through_batches(context, entry, run_of_job)
         return
-    with closing(loading.open_llm(entry, for_many=True, number_format=config.number_format)) as llm:
+    with closing(loading.open_llm(entry, for_many=True, precision=config.precision)) as llm:
         run_of_job.write(llm)
 
 

@@ -30,7 +30,7 @@ def run_grid(context: JobContext[GridSpec]) -> None:
     total = len(premises) * len(context.spec.omegas)
     context.progress(0, total, message=f"Loading {config.llm}")
     cells: list[dict[str, Any]] = []
-    with closing(loading.open_llm(context.spec.llm, for_many=True, number_format=config.number_format)) as llm:
+    with closing(loading.open_llm(context.spec.llm, for_many=True, precision=config.precision)) as llm:
         context.progress(0, total, message="Writing", engine=engine_of(llm))
         for omega in context.spec.omegas:
             settings = replace(config, omega=omega)
@@ -119,7 +119,7 @@ def run_lens(context: JobContext[LensSpec]) -> None:
     config = spec.config
     prompts, side, limit = spec.prompts or prompt_sets.prompt_set(config.prompt_set), spec.side, config.max_new_tokens
     context.progress(0, limit, message=f"Loading {config.llm}")
-    with closing(loading.open_llm(spec.llm, for_many=True, number_format=config.number_format)) as llm:
+    with closing(loading.open_llm(spec.llm, for_many=True, precision=config.precision)) as llm:
         context.progress(0, limit, message="Writing", engine=engine_of(llm))
         model = token_llm(llm)
         own, opposite = (

@@ -33,7 +33,7 @@ def run_write_premises(context: JobContext[WritePremisesSpec]) -> None:
     job = _ScratchJob(context, config)
     if context.stop_requested() is None:
         job.report(f"Loading {entry.name}")
-        with closing(open_llm(entry, for_many=True, number_format=config.number_format)) as llm:
+        with closing(open_llm(entry, for_many=True, precision=config.precision)) as llm:
             context.restart_clock()  # the rate is that of writing
             job.report("Writing premises")
             job.write(llm)

@@ -1,6 +1,6 @@
-"""What a faster number format costs: next tokens, replies, judges and a trained encoder against float32.
+"""What a lower precision costs: next tokens, replies, judges and a trained encoder against float32.
 
-    python -m benchmarks.number_formats PREMISES.txt [NUMBER] [STS_DIR] [FOLDER]
+    python -m benchmarks.precisions PREMISES.txt [NUMBER] [STS_DIR] [FOLDER]
 
 The embedded LLM writes for the same premises in float32 and in bfloat16, by the engine in torch. Printed are the
 divergence of next-token probabilities KL(float32 || bfloat16) behind the prompts and replies of float32, the share of
@@ -22,7 +22,7 @@ from benchmarks.forms import CONFIG, interval, show, triplets_of, written
 from pipeline.curation.calibration import default_calibration
 from pipeline.curation.judges import LIKELIHOOD
 from pipeline.curation.likelihood import EngineCosts, LikelihoodJudge
-from pipeline.generation.engines.fastest import ENGINES, TORCH, TORCH_BFLOAT16
+from pipeline.generation.engines.fastest import ENGINES, TORCH, TORCH_BF16
 from pipeline.generation.llms.gguf import GgufLLM
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.records import Premise, Side, Triplet
@@ -31,19 +31,19 @@ from pipeline.studies.wording import as_markdown
 from workbench.paths import ASSETS
 from workbench.study_runs import run_in
 
-FORMATS = {"float32": TORCH, "bfloat16": TORCH_BFLOAT16}
+PRECISIONS = {"fp32": TORCH, "bf16": TORCH_BF16}
 COMPARED = 300
 STUDY = """
-study: number-formats
-title: Triplets written in float32 against bfloat16
+study: precision
+title: Triplets written in fp32 against bf16
 arms:
-- {{name: float32, triplets: {folder}/float32.csv}}
-- {{name: bfloat16, triplets: {folder}/bfloat16.csv}}
-baseline: float32
+- {{name: fp32, triplets: {folder}/fp32.csv}}
+- {{name: bf16, triplets: {folder}/bf16.csv}}
+baseline: fp32
 seeds: 10
 train: {{encoder: static-minilm, batch_size: 64, steps: 100, mask_rule: none}}
 contrasts:
-- {{name: bfloat16, plus: [bfloat16], minus: [float32]}}
+- {{name: bf16, plus: [bf16], minus: [fp32]}}
 """
 
 
@@ -52,7 +52,7 @@ def main(path: Path, number: int, sts_dir: Path | None, folder: Path) -> None:
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     premises = [Premise.from_text(text) for text in lines[:: max(1, len(lines) // number)][:number]]
     texts, made = {}, {}
-    for name in FORMATS:
+    for name in PRECISIONS:
         texts[name] = written(folder / f"{name}.jsonl", premises, partial(opened, name))
         made[name] = triplets_of(texts[name], name)
         pd.DataFrame(made[name]).to_csv(folder / f"{name}.csv", index=False)
@@ -66,25 +66,25 @@ def main(path: Path, number: int, sts_dir: Path | None, folder: Path) -> None:
     high = np.quantile(divergence, 0.99)
     show(f"KL(float32 || bfloat16) of the next token, nats: mean {divergence.mean():.6f}, 99th percentile {high:.5f}")
     show(f"same best token: {same:.2%} of {len(divergence)} places")
-    scores = [judged(name, made["float32"][:COMPARED]) for name in FORMATS]
+    scores = [judged(name, made["fp32"][:COMPARED]) for name in PRECISIONS]
     tau = kendalltau(*scores).statistic
     show(f"likelihood judge, {len(scores[0])} pairs: {interval(np.abs(scores[1] - scores[0]))} apart, tau {tau:.3f}")
     if sts_dir is not None:
-        file = folder / "number-formats.yaml"
+        file = folder / "precision.yaml"
         file.write_text(STUDY.format(folder=folder), encoding="utf-8")
         study = read_study(file, sts_dir=sts_dir)
         show(as_markdown(run_in(folder, study, snapshot=lambda _name: [], progress=lambda *_: None)))
 
 
 def opened(name: str) -> GgufLLM:
-    """Load the embedded LLM in a number format."""
-    return GgufLLM(ENGINES[FORMATS[name]](name, None))
+    """Load the embedded LLM in a precision."""
+    return GgufLLM(ENGINES[PRECISIONS[name]](name, None))
 
 
 def diverging(premises: Sequence[Premise], replies: dict[tuple[str, str], str]) -> tuple[np.ndarray, float]:
     """Return KL in nats at every place of the replies, (n,), and the share of places with the same best token."""
     prompts, found = prompt_set(CONFIG.prompt_set), []
-    for name in FORMATS:
+    for name in PRECISIONS:
         with opened(name) as llm:
             rows = []
             for premise in premises:
