@@ -69,18 +69,29 @@ def cpu_precision(wanted: Precision, threads: int | None = None) -> Precision:
     return "bf16" if rates[TORCH_BF16] > rates[TORCH] else "fp32"
 
 
+def is_tried(threads: int | None = None) -> bool:
+    """Whether the fastest engine is known here without a trial, which takes about a minute."""
+    return os.environ.get(FORCED, "") in ENGINES or bool(_known(threads or usable_threads()))
+
+
 def _rates(threads: int) -> dict[str, float]:
     """Return sentences per second of processor time by engine, from the record or from trials; 0 where one failed."""
-    record = _record(threads)
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        known = json.loads(record.read_text(encoding="utf-8"))["sentences_per_processor_s"]
-        if set(known) == set(ENGINES):
-            return {str(engine): float(rate) for engine, rate in known.items()}
+    if known := _known(threads):
+        return known
     rates = {engine: trial(engine, threads) for engine in ENGINES}
     if any(rates.values()):
         with contextlib.suppress(OSError):  # with a full disk the next start repeats the trial
-            write_json(record, {"sentences_per_processor_s": rates}, indent=1)
+            write_json(_record(threads), {"sentences_per_processor_s": rates}, indent=1)
     return rates
+
+
+def _known(threads: int) -> dict[str, float]:
+    """Return what an earlier trial found; empty for none of all engines."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        known = json.loads(_record(threads).read_text(encoding="utf-8"))["sentences_per_processor_s"]
+        if set(known) == set(ENGINES):
+            return {str(engine): float(rate) for engine, rate in known.items()}
+    return {}
 
 
 def trial(engine: str, threads: int) -> float:

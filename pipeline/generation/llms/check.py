@@ -169,7 +169,10 @@ def _explored(entry: LLMEntry, patience: Patience) -> tuple[LLMEntry, int | None
             scores = False
         return replace(llm.entry, scores_prompts=scores), context_length
     except (CallError, ServerError) as error:
-        message = f"The server of {entry.name} could not be asked: {str(error).rstrip('.')}."
+        message = (
+            f"The server of {entry.name} could not be asked ({str(error).rstrip('.')}): start it, or correct its "
+            "address, model or key, and check again."
+        )
         raise (_NotHereError if _is_absent(error) else InputError)(message) from error
     finally:
         llm.close()

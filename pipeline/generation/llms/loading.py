@@ -52,6 +52,15 @@ def open_llm(
     return RemoteLLM(entry)
 
 
+def loading_words(entry: LLMEntry, what: str) -> str:
+    """Say what is loaded, and that engines are tried before it where open_llm does that for many rows."""
+    from pipeline.generation.engines.fastest import is_tried
+
+    if entry.kind in ("embedded", "decoder") and not is_tried():
+        return f"Trying which engine is fastest on this machine, once; then loading {what}"
+    return f"Loading {what}"
+
+
 def runs_in_engine(entry: LLMEntry) -> bool:
     """Whether an LLM of this machine is computed by an engine of ours; transformers' own code computes the others."""
     if entry.kind != "decoder":

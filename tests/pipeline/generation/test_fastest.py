@@ -6,6 +6,8 @@ import pytest
 
 from pipeline.generation.engines import fastest
 from pipeline.generation.engines.engine import usable_threads
+from pipeline.generation.llms.loading import loading_words
+from pipeline.generation.llms.registry import EMBEDDED_ENTRY, LLMEntry
 from pipeline.records import InputError
 from tests.conftest import DRILL
 
@@ -79,6 +81,14 @@ def test_an_engine_can_be_named(rates, monkeypatch):
     monkeypatch.setenv(fastest.FORCED, fastest.LLAMA)
     assert fastest.fastest(2) == fastest.LLAMA
     assert not asked
+
+
+def test_a_job_says_that_engines_are_tried_until_they_have_been(rates):
+    far = LLMEntry("far", "remote", "http://127.0.0.1:1/v1")
+    assert loading_words(EMBEDDED_ENTRY, "the LLM").startswith("Trying which engine is fastest")
+    assert loading_words(far, "far") == "Loading far", "nothing is tried for a server"
+    fastest.fastest()
+    assert loading_words(EMBEDDED_ENTRY, "the LLM") == "Loading the LLM"
 
 
 def test_an_engine_that_cannot_start_has_rate_zero():

@@ -111,7 +111,7 @@ def speed_words(llm: RegisteredLLM) -> str:
     """Return the speed that the check measured."""
     if llm.tokens_per_s is None:
         return "not measured yet"
-    return f"{llm.tokens_per_s:.0f} tokens/s in its check"
+    return f"{count(llm.tokens_per_s)} tokens/s in its check"
 
 
 def details(llm: RegisteredLLM) -> list[tuple[str, str]]:

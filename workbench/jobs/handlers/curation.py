@@ -22,6 +22,7 @@ from pipeline.curation.calibration import (
 )
 from pipeline.curation.judges import Ensemble, Judge, fit_ensemble, load_judge, members_first, score_triplets
 from pipeline.durable import write_array, write_json
+from pipeline.generation.llms.loading import loading_words
 from pipeline.records import InputError, Stopped
 from workbench.jobs import row_makers
 from workbench.jobs.context import JobContext
@@ -105,7 +106,9 @@ def run_judge(context: JobContext[JudgeSpec]) -> None:
         waiting = [row for row in frame.itertuples(index=False) if f"{row.triplet_id}|{judge_id}" not in done]
         if not waiting:
             continue
-        context.progress(finished, total, message=f"Loading judge {judge_id}")
+        entry, named = context.spec.llms.get(judge_id.partition(":")[2]), f"judge {judge_id}"
+        words = loading_words(entry, named) if entry else f"Loading {named}"
+        context.progress(finished, total, message=words)
         if judge_id in ensembles:
             context.write(ensemble_rows(context, ensembles[judge_id], waiting))
             finished += len(waiting)

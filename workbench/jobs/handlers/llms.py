@@ -28,7 +28,7 @@ def run_grid(context: JobContext[GridSpec]) -> None:
     prompts = context.spec.prompts or prompt_sets.prompt_set(config.prompt_set)
     premises = [Premise.from_text(text) for text in context.spec.premises]
     total = len(premises) * len(context.spec.omegas)
-    context.progress(0, total, message=f"Loading {config.llm}")
+    context.progress(0, total, message=loading.loading_words(context.spec.llm, config.llm))
     cells: list[dict[str, Any]] = []
     with closing(loading.open_llm(context.spec.llm, for_many=True, precision=config.precision)) as llm:
         context.progress(0, total, message="Writing", engine=engine_of(llm))
@@ -118,7 +118,7 @@ def run_lens(context: JobContext[LensSpec]) -> None:
     spec = context.spec
     config = spec.config
     prompts, side, limit = spec.prompts or prompt_sets.prompt_set(config.prompt_set), spec.side, config.max_new_tokens
-    context.progress(0, limit, message=f"Loading {config.llm}")
+    context.progress(0, limit, message=loading.loading_words(spec.llm, config.llm))
     with closing(loading.open_llm(spec.llm, for_many=True, precision=config.precision)) as llm:
         context.progress(0, limit, message="Writing", engine=engine_of(llm))
         model = token_llm(llm)

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from pipeline.config import ScratchConfig
-from pipeline.generation.llms.loading import open_llm
+from pipeline.generation.llms.loading import loading_words, open_llm
 from pipeline.generation.llms.meter import Usage
 from pipeline.generation.llms.protocol import LLM, Metered
 from pipeline.generation.premise_prompts import Length
@@ -32,7 +32,7 @@ def run_write_premises(context: JobContext[WritePremisesSpec]) -> None:
     entry = context.spec.llm
     job = _ScratchJob(context, config)
     if context.stop_requested() is None:
-        job.report(f"Loading {entry.name}")
+        job.report(loading_words(entry, entry.name))
         with closing(open_llm(entry, for_many=True, precision=config.precision)) as llm:
             context.restart_clock()  # the rate is that of writing
             job.report("Writing premises")
