@@ -273,7 +273,8 @@ def test_same_seed_gives_the_same_interval():
 def test_an_interval_leaves_out_samples_that_are_not_finite():
     found = Interval.of(1.0, np.array([np.nan, *np.arange(101.0), np.inf]), level=0.9)
     assert (found.low, found.high) == pytest.approx((5, 95)) and found.is_settled
-    assert Interval(1, 5, 95).times(100) == Interval(100, 500, 9500)
+    scaled = Interval(1, 5, 95).times(100)
+    assert (scaled.value, scaled.low, scaled.high) == (100, 500, 9500)
     empty = Interval.of(1.0, np.full(5, np.nan))
     assert math.isnan(empty.low) and not empty.is_settled
 
