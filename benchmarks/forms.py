@@ -118,12 +118,17 @@ def show(text: str) -> None:
     print(text, flush=True)
 
 
-if __name__ == "__main__":
+def called(run: Callable[[Path, int, Path | None, Path], None]) -> None:
+    """Run with the command line: file of premises, how many, STS folder, and where results are kept."""
     given = sys.argv[1:]
     with tempfile.TemporaryDirectory() as temporary:
-        main(
+        run(
             Path(given[0]),
             int(given[1]) if len(given) > 1 else 300,
             Path(given[2]) if len(given) > 2 else None,
             Path(given[3]) if len(given) > 3 else Path(temporary),
         )
+
+
+if __name__ == "__main__":
+    called(main)

@@ -8,8 +8,6 @@ equal replies (300 premises at most), the likelihood judge's scores of the same 
 STS folder, a study that trains static-minilm on the triplets of either. What is written is kept in the folder.
 """
 
-import sys
-import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -18,7 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau
 
-from benchmarks.forms import CONFIG, interval, show, triplets_of, written
+from benchmarks.forms import CONFIG, called, interval, show, triplets_of, written
 from pipeline.curation.calibration import default_calibration
 from pipeline.curation.judges import LIKELIHOOD
 from pipeline.curation.likelihood import EngineCosts, LikelihoodJudge
@@ -106,11 +104,4 @@ def judged(name: str, triplets: Sequence[Triplet]) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    given = sys.argv[1:]
-    with tempfile.TemporaryDirectory() as temporary:
-        main(
-            Path(given[0]),
-            int(given[1]) if len(given) > 1 else 300,
-            Path(given[2]) if len(given) > 2 else None,
-            Path(given[3]) if len(given) > 3 else Path(temporary),
-        )
+    called(main)

@@ -44,9 +44,9 @@ def fastest(threads: int | None = None, precision: Precision = "auto") -> str:
     """Return the fastest engine for this number of threads, after a trial if this machine has no result yet.
 
     precision: bf16 is computed by one engine only, fp32 leaves that one out. If every trial fails,
-    llama.cpp is returned and no result is kept.
+    llama.cpp is returned and no result is kept. Raises InputError for a precision that only GPUs compute.
     """
-    if precision == "bf16":
+    if precision != "auto" and cpu_precision(precision) == "bf16":
         return TORCH_BF16
     allowed = [engine for engine in ENGINES if precision == "auto" or engine != TORCH_BF16]
     forced = os.environ.get(FORCED, "")

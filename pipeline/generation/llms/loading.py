@@ -46,17 +46,22 @@ def open_llm(
             engine = load_llama(where, name=entry.name, threads=threads)
         return GgufLLM(engine, form_for(entry, engine, engine.start))
     if entry.kind in ("decoder", "encoder-decoder"):
-        return _open_folder(entry, device=device, threads=threads, precision=precision)
+        return _open_folder(entry, device=device, threads=threads, for_many=for_many, precision=precision)
     from pipeline.generation.llms.remote import RemoteLLM
 
     return RemoteLLM(entry)
 
 
-def loading_words(entry: LLMEntry, what: str) -> str:
-    """Say what is loaded, and that engines are tried before it where open_llm does that for many rows."""
+def tries_engines(entry: LLMEntry) -> bool:
+    """Whether opening an LLM for many rows begins with the trial of engines, about a minute."""
     from pipeline.generation.engines.fastest import is_tried
 
-    if entry.kind in ("embedded", "decoder") and not is_tried():
+    return entry.kind in ("embedded", "decoder") and not is_tried()
+
+
+def loading_words(entry: LLMEntry, what: str) -> str:
+    """Say what is loaded for many rows, and that engines are tried before."""
+    if tries_engines(entry):
         return f"Trying which engine is fastest on this machine, once; then loading {what}"
     return f"Loading {what}"
 
@@ -70,16 +75,18 @@ def runs_in_engine(entry: LLMEntry) -> bool:
     return computes(Path(entry.location))
 
 
-def _open_folder(entry: LLMEntry, *, device: str, threads: int | None, precision: Precision) -> LLM:
+def _open_folder(entry: LLMEntry, *, device: str, threads: int | None, for_many: bool, precision: Precision) -> LLM:
     """Load a decoder or encoder-decoder. Raises WeightsError or InputError with one sentence."""
     folder = Path(entry.location)
     kind, device = architecture(folder), resolve_device(device)
     try:
         if runs_in_engine(entry):
-            from pipeline.generation.engines.fastest import cpu_precision
+            from pipeline.generation.engines.fastest import cpu_precision, is_tried
             from pipeline.generation.engines.torch_llama import TorchLlama
             from pipeline.generation.llms.gguf import GgufLLM
 
+            if device == "cpu" and precision == "auto" and not for_many and not is_tried(threads):
+                precision = "fp32"  # a single answer is not worth a trial
             chosen = cpu_precision(precision, threads) if device == "cpu" else precision
             engine = TorchLlama(folder, name=entry.name, threads=threads, device=device, precision=chosen)
             return GgufLLM(engine, form_for(entry, engine, engine.start))

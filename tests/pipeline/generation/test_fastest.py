@@ -43,6 +43,8 @@ def test_a_precision_chooses_among_the_engines_that_compute_it(rates, monkeypatc
     assert fastest.cpu_precision("auto", 3) == "fp32"
     with pytest.raises(InputError, match="fp16 is for GPUs"):
         fastest.cpu_precision("fp16")
+    with pytest.raises(InputError, match="fp16 is for GPUs"):
+        fastest.fastest(3, "fp16")
     monkeypatch.setenv(fastest.FORCED, fastest.TORCH_BF16)
     assert (fastest.fastest(4), fastest.cpu_precision("auto", 4)) == (fastest.TORCH_BF16, "bf16")
     assert fastest.fastest(4, "fp32") == fastest.TORCH

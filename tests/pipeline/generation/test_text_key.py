@@ -13,7 +13,7 @@ from pipeline.generation.engines.torch_llama import TorchLlama
 from pipeline.generation.llms.registry import LLMEntry, entry_for
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.text_key import text_key
-from pipeline.weights import smollm2_safetensors_folder
+from pipeline.weights import embedded_gguf, smollm2_safetensors_folder
 
 CONFIG = GenerationConfig()
 
@@ -67,9 +67,8 @@ def test_a_precision_is_in_the_key_where_it_changes_text(
     monkeypatch.setenv("MULTICSR_ENGINE", "torch-bf16")
     for entry in (embedded, folder):
         assert key(entry) == key(entry, precision="bf16")
-    own = LLMEntry(name="own", kind="gguf", location=embedded.location)
-    if own.location:
-        assert key(own) == key(own, precision="bf16"), "llama.cpp has one format"
+    own = LLMEntry(name="own", kind="gguf", location=str(embedded_gguf()))
+    assert key(own) == key(own, precision="bf16"), "llama.cpp has one format"
 
 
 def test_a_folder_writes_something_else_on_a_gpu(folder: LLMEntry, monkeypatch: pytest.MonkeyPatch) -> None:

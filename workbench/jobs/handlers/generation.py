@@ -99,8 +99,9 @@ def run_generate(context: JobContext[GenerateSpec]) -> None:
     # Jobs of earlier versions hold the names of prompts and LLM only.
     prompts = context.spec.prompts or prompt_sets.prompt_set(config.prompt_set)
     entry = context.spec.llm or registry.entry_for(config.llm)
-    # The key of its rows names the engine, which may have to be found first.
-    context.progress(0, context.input_rows(), message=loading.loading_words(entry, entry.name))
+    if loading.tries_engines(entry):  # the key of its rows names the engine, which has to be found first
+        context.progress(0, context.input_rows(), message=loading.loading_words(entry, entry.name))
+        context.restart_clock()
     run_of_job = _GenerateJob(context, config, prompts, text_key(config, prompts, entry))
     run_of_job.take_over_earlier()
     if run_of_job.finished >= run_of_job.total:
