@@ -4,13 +4,18 @@ One shape serves Llama and its relatives: normalisation, attention with rotated 
 What only some families have (biases, normalised queries and keys, sliding windows, soft caps) is optional.
 """
 
-from collections.abc import Sequence
+import platform
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import linear
+
+_MATRICES: Final = ("query_key_value", "attention_out", "gate_up", "down")
+_HAS_BLOCKS: Final = torch.backends.mkldnn.is_available() and platform.machine() in ("x86_64", "AMD64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +39,51 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
+class Packed:
+    """A matrix (out, in) in the blocks that products on an x86 processor read, the values unchanged."""
+
+    blocks: torch.Tensor
+    """Opaque; a type of its own because a compiler takes it for a plain tensor."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Its number format."""
+        return self.blocks.dtype
+
+
+Matrix = torch.Tensor | Packed
+
+
+def packed(matrix: Matrix, rows: int) -> Matrix:
+    """Pack a matrix (out, in), which oneDNN otherwise lays out anew at every product.
+
+    rows: how many rows a product usually has. On other devices and processors the matrix is returned as it is.
+    """
+    if isinstance(matrix, Packed) or matrix.device.type != "cpu" or not _HAS_BLOCKS:
+        return matrix
+    return Packed(torch.ops.mkldnn._reorder_linear_weight(matrix.contiguous(), rows))
+
+
+def product(values: torch.Tensor, matrix: Matrix, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """Multiply values (rows, in) by a matrix (out, in) in its number format; returns float32."""
+    values = values.to(matrix.dtype)
+    if isinstance(matrix, torch.Tensor):
+        return linear(values, matrix, bias).float()
+    # What Inductor calls for frozen weights; torch has no public name for it.
+    result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(values, matrix.blocks, bias, "none", [], "")
+    return result.float()
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
     """One layer; matrices (out, in), projections that read the same input stacked. Norms stay float32."""
 
     attention_norm: torch.Tensor
-    query_key_value: torch.Tensor
-    attention_out: torch.Tensor
+    query_key_value: Matrix
+    attention_out: Matrix
     feed_norm: torch.Tensor
-    gate_up: torch.Tensor
-    down: torch.Tensor
+    gate_up: Matrix
+    down: Matrix
     query_key_value_bias: torch.Tensor | None = None
     attention_out_bias: torch.Tensor | None = None
     gate_up_bias: torch.Tensor | None = None
@@ -58,12 +99,18 @@ class Layer:
     turns: int = 0
     """Which of Weights.turns it takes."""
 
-    def rounded(self, dtype: torch.dtype) -> "Layer":
-        """Return the layer with its matrices and biases in another number format; norms stay."""
-        names = ("query_key_value", "attention_out", "gate_up", "down")
-        found = {name: getattr(self, name) for name in (*names, *(f"{name}_bias" for name in names))}
+    def for_products(self, dtype: torch.dtype | None, rows: int) -> "Layer":
+        """Return the layer with its matrices and biases in a number format, None for their own, and packed.
+
+        rows: how many rows a product usually has. Norms stay.
+        """
+        found = {name: getattr(self, name) for name in (*_MATRICES, *(f"{name}_bias" for name in _MATRICES))}
         changes: dict[str, Any] = {name: value.to(dtype) for name, value in found.items() if value is not None}
-        return replace(self, **changes)
+        return replace(self, **changes | {name: packed(changes[name], rows) for name in _MATRICES})
+
+
+Prepare = Callable[[Layer], Layer]
+"""What is done to a layer as soon as it is read, so that no model is in memory twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +121,9 @@ class Weights:
     embedding: torch.Tensor
     layers: tuple[Layer, ...]
     norm: torch.Tensor
-    head: torch.Tensor
+    head: Matrix
     turns: tuple[torch.Tensor, ...]
     """Rotation of each pair of a head's values at each position, complex64 (at least window, width / 2)."""
-
-    def rounded(self, dtype: torch.dtype) -> "Weights":
-        """Return the weights with the products of all layers in another number format; see Layer.rounded."""
-        return replace(self, layers=tuple(layer.rounded(dtype) for layer in self.layers))
 
 
 class Words(Protocol):

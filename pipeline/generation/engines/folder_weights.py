@@ -12,7 +12,7 @@ from typing import Any, Final
 import torch
 
 from pipeline.config import Precision
-from pipeline.generation.engines.decoder import Layer, Shape, Weights, adjacent, rotations
+from pipeline.generation.engines.decoder import Layer, Prepare, Shape, Weights, adjacent, rotations
 from pipeline.generation.engines.transformers_folder import LONGEST_WINDOW, FolderWords, load
 from pipeline.records import WeightsError
 
@@ -72,14 +72,17 @@ def _gate(config: Any) -> str:
     return str(getattr(config, "hidden_activation", None) or config.hidden_act)
 
 
-def read_folder(folder: Path, device: str, precision: Precision = "auto") -> tuple[Weights, FolderWords]:
+def read_folder(folder: Path, device: str, precision: Precision, prepare: Prepare) -> tuple[Weights, FolderWords]:
     """Return weights and tokens of a folder that the engine computes; see load.
+
+    prepare: what is done to each layer.
 
     Raises WeightsError for weights that are damaged or of another shape.
     """
     model, tokenizer = load(folder, "AutoModelForCausalLM", device, precision)
     try:
-        return _Regrouped(model).weights(), FolderWords(tokenizer, model)
+        words = FolderWords(tokenizer, model)  # asks the head for its size, which the model is about to let go
+        return _Regrouped(model).weights(prepare), words
     except (KeyError, AttributeError) as error:
         raise WeightsError(
             f"The weights in {folder} are not those of a {model.config.model_type}: {error}."
@@ -99,14 +102,14 @@ class _Regrouped:
         self._kinds = sorted(set(getattr(self._config, "layer_types", None) or ["full_attention"]))
 
     @torch.no_grad()
-    def weights(self) -> Weights:
+    def weights(self, prepare: Prepare) -> Weights:
         """Return the regrouped weights; raises KeyError for a parameter that is missing or left over."""
         head = self._model.get_output_embeddings().weight.data
         self._parameters.pop("lm_head.weight", None)
         found = Weights(
             shape=self._shape(),
             embedding=self._take("model.embed_tokens.weight"),
-            layers=tuple(map(self._layer, range(self._config.num_hidden_layers))),
+            layers=tuple(prepare(self._layer(number)) for number in range(self._config.num_hidden_layers)),
             norm=self._norm("model.norm"),
             head=head,
             turns=tuple(map(self._turns, self._turning())),
@@ -204,7 +207,10 @@ class _Regrouped:
         return adjacent(self._norm(name), self._width) if f"{name}.weight" in self._parameters else None
 
     def _take(self, name: str) -> torch.Tensor:
-        return self._parameters.pop(name).data
+        """Return a parameter, which the model lets go."""
+        parameter = self._parameters.pop(name)
+        values, parameter.data = parameter.data, parameter.data.new_empty(0)
+        return values
 
     def _maybe(self, name: str) -> torch.Tensor | None:
         return self._take(name) if name in self._parameters else None

@@ -19,7 +19,7 @@ from gguf import GGUFReader
 from gguf.quants import dequantize
 from numpy.typing import NDArray
 
-from pipeline.generation.engines.decoder import Layer, Shape, Weights, rotations
+from pipeline.generation.engines.decoder import Layer, Prepare, Shape, Weights, rotations
 from pipeline.generation.engines.engine import WINDOW
 from pipeline.records import WeightsError
 
@@ -29,15 +29,18 @@ _LAYER_PARTS = (
 )
 
 
-def read_weights(path: Path) -> Weights:
-    """Dequantise a GGUF file of a Llama-shaped decoder; WeightsError if it is damaged or of another architecture."""
+def read_weights(path: Path, prepare: Prepare) -> Weights:
+    """Dequantise a GGUF file of a Llama-shaped decoder; WeightsError if it is damaged or of another architecture.
+
+    prepare: what is done to each layer.
+    """
     try:
         reader = GGUFReader(path)
         setting = _settings(reader)
         layers = int(setting("block_count"))
         tensors = {tensor.name: tensor for tensor in reader.tensors}
         _check_names(set(tensors), layers)
-        return _weights(setting, layers, {name: _float32(tensor) for name, tensor in tensors.items()})
+        return _weights(setting, layers, {name: _float32(tensor) for name, tensor in tensors.items()}, prepare)
     except (ValueError, KeyError, IndexError, TypeError, OSError, NotImplementedError) as error:
         raise WeightsError(f"The weights {path} cannot be computed in torch: {error}.") from error
 
@@ -89,7 +92,7 @@ def _float32(tensor: Any) -> torch.Tensor:
     return torch.from_numpy(np.array(dequantize(tensor.data, tensor.tensor_type), dtype=np.float32, copy=True))
 
 
-def _weights(setting: Callable[..., Any], layers: int, tensors: dict[str, torch.Tensor]) -> Weights:
+def _weights(setting: Callable[..., Any], layers: int, tensors: dict[str, torch.Tensor], prepare: Prepare) -> Weights:
     embedding, shape = tensors["token_embd.weight"], _shape(setting)
     speeds = float(setting("rope.freq_base", 10_000.0)) ** (
         -torch.arange(0, shape.width, 2, dtype=torch.float64) / shape.width
@@ -97,7 +100,7 @@ def _weights(setting: Callable[..., Any], layers: int, tensors: dict[str, torch.
     return Weights(
         shape=shape,
         embedding=embedding,
-        layers=tuple(_layer(tensors, f"blk.{layer}.") for layer in range(layers)),
+        layers=tuple(prepare(_layer(tensors, f"blk.{layer}.")) for layer in range(layers)),
         norm=tensors["output_norm.weight"],
         head=tensors.get("output.weight", embedding),
         turns=(rotations(speeds, shape.window),),
@@ -111,10 +114,10 @@ def _layer(tensors: dict[str, torch.Tensor], where: str) -> Layer:
     return Layer(
         attention_norm=tensors[f"{where}attn_norm.weight"],
         query_key_value=stacked("attn_q", "attn_k", "attn_v"),
-        attention_out=tensors[f"{where}attn_output.weight"],
+        attention_out=tensors.pop(f"{where}attn_output.weight"),
         feed_norm=tensors[f"{where}ffn_norm.weight"],
         gate_up=stacked("ffn_gate", "ffn_up"),
-        down=tensors[f"{where}ffn_down.weight"],
+        down=tensors.pop(f"{where}ffn_down.weight"),
     )
 
 

@@ -8,14 +8,15 @@ interface is that of LlamaLLM; the weights are those of a GGUF file or of a tran
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn.functional import gelu, linear, rms_norm, silu
+from torch.nn.functional import gelu, rms_norm, silu
 
 from pipeline.config import Precision
-from pipeline.generation.engines.decoder import Weights, Words
+from pipeline.generation.engines.decoder import Layer, Prepare, Weights, Words, packed, product
 from pipeline.generation.engines.engine import (
     PREFIXES,
     SEQUENCES,
@@ -71,8 +72,8 @@ class TorchLlama(LocalEngine):
         self._rounds = precision == "bf16" and not is_gpu
         self.sequences = max(SEQUENCES, PREFIXES + self.rows + 2)
         super().__init__(path, name=name, cells=cells or (_GPU_CELLS if is_gpu else CELLS), threads=threads)
-        weights, self._words = _read(path, device, precision)
-        self._weights = weights.rounded(torch.bfloat16) if self._rounds else weights
+        weights, self._words = _read(path, device, precision, self._prepared)
+        self._weights = replace(weights, head=packed(weights.head, self.rows))
         self.kind = f"torch, {str(self._weights.layers[0].down.dtype).removeprefix('torch.')}"
         self.vocabulary, self.start = self._words.size, self._words.start
         self.ends, self.own_ends = self._words.ends, self._words.own_ends
@@ -142,7 +143,7 @@ class TorchLlama(LocalEngine):
         hidden = self._hidden(step)[step.outputs]
         # Logits of bfloat16 would tie: eight bits are half a nat apart where logits are large.
         with bfloat16_products() if self._rounds else nullcontext():
-            logits, cap = self._product(hidden, self._weights.head), self._weights.shape.logit_cap
+            logits, cap = product(hidden, self._weights.head), self._weights.shape.logit_cap
         logits = logits if cap is None else torch.tanh(logits / cap) * cap
         return logits
 
@@ -158,9 +159,9 @@ class TorchLlama(LocalEngine):
             added = self._attended(step, number, hidden, turns[layer.turns], masks[layer.sliding])
             hidden = hidden + self._normed(added, layer.after_attention)
             normed = self._normed(hidden, layer.feed_norm)
-            gate, up = self._product(normed, layer.gate_up, layer.gate_up_bias).chunk(2, dim=1)
+            gate, up = product(normed, layer.gate_up, layer.gate_up_bias).chunk(2, dim=1)
             gate = gelu(gate, approximate="tanh") if shape.has_gelu else silu(gate)
-            added = self._product(gate.mul_(up), layer.down, layer.down_bias)
+            added = product(gate.mul_(up), layer.down, layer.down_bias)
             hidden = hidden + self._normed(added, layer.after_feed)
         return self._normed(hidden, weights.norm)
 
@@ -169,18 +170,17 @@ class TorchLlama(LocalEngine):
     ) -> torch.Tensor:
         layer, shape = self._weights.layers[number], self._weights.shape
         normed = self._normed(hidden, layer.attention_norm)
-        together = self._product(normed, layer.query_key_value, layer.query_key_value_bias)
+        together = product(normed, layer.query_key_value, layer.query_key_value_bias)
         heads = together.view(len(hidden), shape.heads + 2 * shape.key_heads, shape.width)
         query, key, value = heads.split([shape.heads, shape.key_heads, shape.key_heads], dim=1)
         query = _rotated(self._normed(query, layer.query_norm), turns) * shape.query_scale
         key = _rotated(self._normed(key, layer.key_norm), turns)
         query, key, value = (part.to(self._weights.embedding.dtype) for part in (query, key, value))
         out = step.attend(number, query, key, value, masks=masks, cap=shape.attention_cap)
-        return self._product(out, layer.attention_out, layer.attention_out_bias)
+        return product(out, layer.attention_out, layer.attention_out_bias)
 
-    def _product(self, values: torch.Tensor, matrix: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-        """Multiply by a matrix (out, in) in the matrix's number format; returns float32."""
-        return linear(values.to(matrix.dtype), matrix, bias).float()
+    def _prepared(self, layer: Layer) -> Layer:
+        return layer.for_products(torch.bfloat16 if self._rounds else None, self.rows)
 
     def _normed(self, values: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
         """Normalise the last dimension in float32; without a scale the values are returned as they are."""
@@ -212,10 +212,10 @@ def rows_on(device: str) -> int:
     return TorchLlama.rows if device == "cpu" else _GPU_ROWS
 
 
-def _read(path: Path, device: str, precision: Precision) -> tuple[Weights, Words]:
+def _read(path: Path, device: str, precision: Precision, prepare: Prepare) -> tuple[Weights, Words]:
     if path.is_dir():
-        return read_folder(path, device, precision)
-    return read_weights(path), Vocabulary.of_file(path)
+        return read_folder(path, device, precision, prepare)
+    return read_weights(path, prepare), Vocabulary.of_file(path)
 
 
 def _rotated(heads: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:

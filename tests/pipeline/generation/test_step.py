@@ -10,6 +10,7 @@ from test_engine_families import GREEDY, PREMISES, SAMPLED, folder_of, texts
 from torch._dynamo.utils import counters
 
 from pipeline.generation.contrast import TokenChoice
+from pipeline.generation.engines.decoder import Packed, packed, product
 from pipeline.generation.engines.engine import PREFIXES, Piece
 from pipeline.generation.engines.step import Step
 from pipeline.generation.engines.torch_llama import TorchLlama
@@ -101,6 +102,24 @@ def test_layers_in_bfloat16_are_near_those_in_float32(engine, folder):
     assert 1e-4 < apart.mean() < 0.05
     assert found.dtype == np.float32
     assert len(np.unique(found[0])) > 0.9 * len(found[0]), "logits are not rounded to bfloat16, which would tie"
+
+
+@pytest.mark.parametrize(("number_format", "apart"), [(torch.float32, 1e-5), (torch.bfloat16, 0.01)])
+@pytest.mark.parametrize("rows", [0, 1, 5, 200])
+@pytest.mark.parametrize("biased", [False, True])
+def test_packed_matrices_hold_the_same_values_and_give_the_same_products(number_format, apart, rows, biased):
+    """oneDNN chooses its blocks for a number of rows; every other number has to be right all the same."""
+    numbers = torch.Generator().manual_seed(0)
+    matrix = torch.randn(70, 33, generator=numbers).to(number_format)
+    bias = torch.randn(70, generator=numbers).to(number_format) if biased else None
+    values = torch.randn(rows, 33, generator=numbers)
+    blocks = packed(matrix, 124)
+    if isinstance(blocks, Packed):
+        assert torch.equal(blocks.blocks.to_dense(), matrix)
+    expected = values.to(number_format).double() @ matrix.double().T + (0.0 if bias is None else bias.double())
+    for found in (product(values, blocks, bias), product(values, matrix, bias)):
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found.double(), expected, atol=apart * 10, rtol=apart)
 
 
 def test_the_cache_grows_rarely(engine):
