@@ -8,6 +8,7 @@ from workbench.components.encoder_comparison import encoder_comparison, encoder_
 from workbench.components.evaluate.arms_view import arms_of, arms_view
 from workbench.components.evaluate.evaluate_form import RETRIEVAL, TRANSFER, evaluate_form, folder_tasks_view
 from workbench.components.evaluate.leaderboard_view import (
+    arms_of_studies,
     leaderboard_view,
     matrix_table,
     score_matrix,
@@ -23,14 +24,14 @@ views = ["Scores", "Leaderboard", "Two encoders", "Space", "Transfer", "Retrieva
 view = state.tabs(views, name=state.EVALUATE_VIEW)
 if view in ("Transfer", "Retrieval"):
     folder_tasks_view(workspace, names, TRANSFER if view == "Transfer" else RETRIEVAL)
-elif scores.empty:
+elif scores.empty and not (view == "Leaderboard" and arms_of_studies(workspace)):
     empty_state(
         "No scores yet",
         hint="Enter a folder with STS tasks above and evaluate an encoder, for instance a built-in one.",
         icon=":material/leaderboard:",
     )
 elif view == "Leaderboard":
-    leaderboard_view(scores, names, arms_view(workspace, scores, names))
+    leaderboard_view(workspace, scores, names, set() if scores.empty else arms_view(workspace, scores, names))
 elif view == "Two encoders":
     encoder_comparison(workspace, scores, names, arms_of(workspace, list(matrix_table(scores).index), names))
 elif view == "Space":

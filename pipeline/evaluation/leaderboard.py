@@ -131,12 +131,19 @@ class Entry:
     average: float | None
     averaged_over: int
     source: str = ""
+    study: str = ""
+    """The study whose arm it is, with its number of seeds; empty for a single encoder."""
     is_tied: bool = False
     """Whether its mean is the best of the encoders measured here, or no clear difference to it was found."""
 
+    @property
+    def origin(self) -> str:
+        """Where its numbers come from; empty for an encoder that was measured here by itself."""
+        return self.source or self.study
 
-def measured(name: str, spearman: dict[str, float], *, is_tied: bool = False) -> Entry:
-    """Build the row of an encoder from its Spearman correlations, fractions.
+
+def measured(name: str, spearman: dict[str, float], *, study: str = "", is_tied: bool = False) -> Entry:
+    """Build the row of an encoder, or of the seeds of a study's arm, from (mean) Spearman correlations, fractions.
 
     The mean is over the standard tasks, each rounded to two digits as in published tables, or over all tasks if none
     is standard. Missing and undefined scores are not averaged.
@@ -144,7 +151,7 @@ def measured(name: str, spearman: dict[str, float], *, is_tied: bool = False) ->
     scores = {task: round(100 * value, 2) for task, value in spearman.items() if isfinite(value)}
     counted = [task for task in STANDARD_TASKS if task in scores] or list(scores)
     average = round(sum(scores[task] for task in counted) / len(counted), 2) if counted else None
-    return Entry(name, scores, average, len(counted), is_tied=is_tied)
+    return Entry(name, scores, average, len(counted), study=study, is_tied=is_tied)
 
 
 def compared_tasks(scored: Mapping[str, Collection[str]]) -> list[str]:
@@ -188,7 +195,7 @@ def as_markdown(entries: Sequence[Entry]) -> str:
     for entry in entries:
         cells = [_number(entry.scores.get(task)) for task in tasks]
         row = [escape_markdown(entry.name), *cells, _mean(entry, "**{}**"), str(entry.averaged_over)]
-        lines.append(f"| {' | '.join([*row, escape_markdown(entry.source)])} |")
+        lines.append(f"| {' | '.join([*row, escape_markdown(entry.origin)])} |")
     return "\n".join(lines) + "\n"
 
 
@@ -218,7 +225,7 @@ def as_csv(entries: Sequence[Entry]) -> str:
     for entry in entries:
         numbers = ["" if (value := entry.scores.get(task)) is None else f"{value:.2f}" for task in tasks]
         average = "" if entry.average is None else f"{entry.average:.2f}"
-        writer.writerow([_cell(entry.name), *numbers, average, entry.averaged_over, _cell(entry.source)])
+        writer.writerow([_cell(entry.name), *numbers, average, entry.averaged_over, _cell(entry.origin)])
     return out.getvalue()
 
 

@@ -18,13 +18,14 @@ PAGES = {
     "generate": "generate?generation=Run",
     "curate": "curate?view=Rule",
     "train": "train?training=Studies",
-    "evaluate": "evaluate?evaluation=Scores",
+    "evaluate": "evaluate?evaluation=Leaderboard",
     "map": "embedding_map",
     "errors": "error_analysis?errors=Pairs+and+slices",
 }
 """Name of the picture -> address of the page."""
 SCROLLED_TO = {"train": "Arms x seeds"}
 """Name of the picture -> the words at its top, where that is not the page's own."""
+_BELOW_THE_HEADER = "e => { e.style.scrollMarginTop = '80px'; e.scrollIntoView(); }"
 SIZE = {"width": 1440, "height": 900}
 SHOWN_WIDTH = 960
 COLOURS = 128
@@ -43,7 +44,7 @@ def pictures(browser: Any, address: str, out: Path) -> None:
             page.goto(f"{address}/{where}")
             drawn(page)
             if name in SCROLLED_TO:
-                page.get_by_text(SCROLLED_TO[name], exact=True).first.evaluate("e => e.scrollIntoView()")
+                page.get_by_text(SCROLLED_TO[name], exact=True).first.evaluate(_BELOW_THE_HEADER)
             taken = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
             small = taken.resize((SHOWN_WIDTH, taken.height * SHOWN_WIDTH // taken.width), Image.Resampling.LANCZOS)
             small.quantize(COLOURS, dither=Image.Dither.NONE).save(out / f"{name}-{theme}.png", optimize=True)

@@ -10,6 +10,7 @@ from pipeline.analysis.masks import BINS, KINDS, bin_of
 from tests.pages.conftest import Draw, texts
 from tests.pages.filled import finished_job
 from workbench.actions.training import preview_key
+from workbench.components.evaluate.leaderboard_view import arms_of_studies
 from workbench.components.train.study_view import effect_figure, grid_figure, known_studies, score_table
 from workbench.jobs.folder import JobFolder
 from workbench.study_runs import SHIPPED
@@ -122,3 +123,19 @@ def test_the_preview_says_what_phi_masks(
     assert shown["Own"] == f"{50 * times / 100:.3%}"
     masked = times * (0.10 * 7 + 0.04 * 7 + 0.50)  # 8 triplets are one batch: 7 others, and the own hard negative
     assert f"loses {masked:.2f} of its 15 negatives" in texts(app)
+
+
+def test_the_leaderboard_shows_the_arms_of_a_study_even_without_other_scores(
+    workspace: Workspace, draw: Draw
+) -> None:
+    assert arms_of_studies(workspace) == []
+    folders = [workspace.root / "studies" / name for name in ("mine", "odd", "held-out")]
+    reports = [REPORT | {"tied": ["<b>hot"]}, {"title": "of another version"}, REPORT | {"metric": "accuracy x 100"}]
+    for folder, report in zip(folders, reports, strict=True):
+        folder.mkdir(parents=True)
+        (folder / "report.json").write_text(json.dumps(report))
+    found = arms_of_studies(workspace)
+    assert [(row.name, row.average, row.is_tied) for row in found] == [("<b>hot", 62.0, True), ("plain", 60.0, False)]
+    assert {row.origin for row in found} == {"study mine, 2 seeds"}
+    [shown] = draw("evaluate", evaluation="Leaderboard").dataframe
+    assert list(shown.value["Source"][:2]) == ["study mine, 2 seeds"] * 2

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any, Final
 
 import pandas as pd
@@ -12,8 +13,9 @@ from plotly.subplots import make_subplots
 from pipeline.evaluation import leaderboard
 from pipeline.evaluation.leaderboard import PUBLISHED, Entry
 from pipeline.evaluation.sts import STANDARD_TASKS
+from pipeline.studies.cells import STS_METRIC
 from workbench import state, theme
-from workbench.components.elements import empty_state, for_chart, shorten
+from workbench.components.elements import counted, empty_state, for_chart, read_json, shorten
 from workbench.components.encoder_comparison import scored_name
 from workbench.workspace import Workspace
 
@@ -32,7 +34,8 @@ _EXPORTS = {
     "CSV": (leaderboard.as_csv, "leaderboard.csv", "text/csv"),
 }
 NOTE = (
-    "Spearman x 100 over all pairs of a task. Marked means are the best here and those not clearly behind it. "
+    "Spearman x 100 over all pairs of a task. Marked means are the best here and those not clearly behind it; arms "
+    "of a study are marked among themselves and give the mean of their seeds. "
     "SICK-R has its 4,927 test pairs, as in published tables; mteb's adds train and trial (9,927 pairs) and is not "
     "comparable: rows of mteb have six tasks and their own mean. Grey rows are published results, checked at their "
     "source, with the labels of sentence pairs that the encoder saw; rows without numbers could not be verified."
@@ -55,9 +58,29 @@ def entries_of(scores: pd.DataFrame, names: dict[str, str], tied: Collection[str
     return sorted(by_encoder, key=lambda row: (-row.averaged_over, -(row.average or 0)))
 
 
-def leaderboard_view(scores: pd.DataFrame, names: dict[str, str], tied: Collection[str]) -> None:
+def arms_of_studies(workspace: Workspace) -> list[Entry]:
+    """Return the arms of the studies that compared STS tasks, study by study, best first; seeds are averaged."""
+    found = []
+    for path in sorted((workspace.root / "studies").glob("*/report.json")):
+        report = read_json(path)
+        with suppress(KeyError, TypeError, AttributeError):  # of another version
+            if report["metric"] == STS_METRIC:
+                study = f"study {path.parent.name}, {counted(len(report['seeds']), 'seed')}"
+                rows = [_arm(row, list(report["items"]), study, report.get("tied", ())) for row in report["rows"]]
+                found += sorted(rows, key=lambda row: -(row.average or 0))
+    return found
+
+
+def _arm(row: dict[str, Any], tasks: list[str], study: str, tied: Collection[str]) -> Entry:
+    means = {task: row["scores"][task]["mean"] / 100 for task in tasks}
+    return leaderboard.measured(row["arm"], means, study=study, is_tied=row["arm"] in tied)
+
+
+def leaderboard_view(
+    workspace: Workspace, scores: pd.DataFrame, names: dict[str, str], tied: Collection[str]
+) -> None:
     """Draw the leaderboard and its export for a paper; tied: see `entries_of`."""
-    own = entries_of(scores, names, tied)
+    own = entries_of(scores, names, tied) + arms_of_studies(workspace)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         with_published = st.toggle("With published results", value=True, key="with_published")
         chosen = st.selectbox("Format", list(_EXPORTS), key="export_format", width=160)
@@ -83,7 +106,7 @@ def leaderboard_style(rows: list[Entry]) -> Styler:
         [
             {"Encoder": row.name, "Average": row.average, "Tasks": row.averaged_over or None}
             | {task: row.scores.get(task) for task in tasks}
-            | {"Source": row.source or "measured here"}
+            | {"Source": row.origin or "measured here"}
             for row in rows
         ]
     )
