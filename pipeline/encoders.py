@@ -21,7 +21,7 @@ from transformers.utils import logging as transformers_logging
 from pipeline import encoder_folders, hub, weights
 from pipeline.records import InputError, WeightsError
 
-Pooling = Literal["mean", "cls"]
+Pooling = Literal["mean", "cls", "lasttoken"]
 
 _WORD_PIECE_TABLE = "embeddings.word_embeddings.weight"
 _MOST_FREQUENT = "the"

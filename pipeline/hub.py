@@ -1,6 +1,7 @@
 """Models and files of the Hugging Face Hub by name, at a pinned commit, in the hub library's own cache.
 
-    OWNER/NAME                  a model; @COMMIT (or a tag or branch) and, of an encoder, @cls or @mean may follow
+    OWNER/NAME                  a model; @COMMIT (or a tag or branch) and, of an encoder, its pooling (@cls, @mean,
+                                @lasttoken) may follow
     OWNER/NAME/FILE.gguf        one file of a model
     OWNER/NAME/PATH             one file of a data set
 
@@ -16,13 +17,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pipeline.records import InputError, StorageError, UnreachableError, WeightsError
 from pipeline.weights import BUILT_IN_ENCODERS
 
 MODEL, DATA = "hub:", "hub-data:"
-Pooling = Literal["", "cls", "mean"]
+Pooling = Literal["", "cls", "mean", "lasttoken"]
 _NAME = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:/([\w.-]+(?:/[\w.-]+)*))?((?:@[\w./-]{1,100}){0,2})")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _MODEL_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
@@ -66,7 +67,7 @@ class HubName:
         if found is None or ".." in given or (kind == "dataset" and not found[2]):
             raise InputError(f"{name!r} is not a name on the hub; write {wanted}.")
         parts = found[3].split("@")[1:]
-        pooling: Pooling = parts.pop() if parts and parts[-1] in ("cls", "mean") else ""  # type: ignore[assignment]
+        pooling: Pooling = parts.pop() if parts and parts[-1] in get_args(Pooling) else ""  # type: ignore[assignment]
         if len(parts) > 1 or (parts and revision):
             raise InputError(f"{name!r} names two revisions; write {wanted}, and @REVISION once.")
         chosen = revision or (parts[0] if parts else "main")

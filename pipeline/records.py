@@ -94,6 +94,14 @@ class Triplet:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoredTriplet(Triplet):
+    """A triplet with a judge's scores of its two pairs, from 0 to 5; NaN where there is none."""
+
+    positive_score: float
+    hard_negative_score: float
+
+
+@dataclass(frozen=True, slots=True)
 class EvalScore:
     """Spearman of one encoder on one task: a fraction in [-1, 1]; multiplied by 100 only on screen."""
 

@@ -1,11 +1,10 @@
-"""Settings of stage 3: training an encoder, and the range of its mask's threshold, which depends on the rule."""
+"""Settings of stage 3: training an encoder."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from types import MappingProxyType
 from typing import Any, Literal
 
-from pipeline.settings import Setting, Settings, require, seed_setting, setting
+from pipeline.mask_thresholds import MASK_THRESHOLDS, USUAL_THRESHOLDS, threshold_meaning
+from pipeline.settings import Settings, require, seed_setting, setting
 from pipeline.weights import BUILT_IN_ENCODERS, STATIC_ENCODERS
 
 MaskRule = Literal["none", "phi", "gist_absolute", "gist_relative", "student", "released"]
@@ -20,60 +19,6 @@ NEARLY_ALL = 0.9
 """Masked share of a batch's candidates from which a run gets a warning."""
 MASK, MORE = "mask", "more"
 """Groups of the form; settings of no group stand in its main part."""
-
-
-def _margin(help_text: str, label: str, unit: str) -> Setting:
-    return Setting(help_text, label=label, unit=unit, ge=-1, le=1, step=0.01, slider=(-1.0, 1.0))
-
-
-MASK_THRESHOLDS: Mapping[str, Setting] = MappingProxyType(
-    {
-        "phi": Setting(
-            "What a φ masks depends on guide and data, and may be next to nothing: the preview beside the form "
-            "counts it by kind of candidate. On the sample corpus 0.9 is worth 0.4 points without curation and "
-            "nothing after it (docs/stage-ablation.md).",
-            label="φ  guide cosine above which a candidate is masked",
-            unit="cosine",
-            gt=0,
-            le=1,
-            step=0.01,
-            slider=(0.01, 1.0),
-        ),
-        "random_pairs": Setting(
-            "phi is the guide cosine that this share of random pairs of the training texts exceeds.",
-            label="Share of random pairs above φ",
-            unit="share",
-            gt=0,
-            lt=1,
-            step=0.0005,
-        ),
-        "gist_absolute": _margin(
-            "Candidates whose guide cosine exceeds that of the own positive minus this margin are masked.",
-            "Margin (cosine)",
-            "cosine",
-        ),
-        "gist_relative": _margin(
-            "Candidates whose guide cosine exceeds that of the own positive minus this share of it are masked.",
-            "Margin (share of the own positive's cosine)",
-            "share",
-        ),
-        "student": _margin(
-            "Candidates that the encoder itself puts this much above the own positive's cosine are masked.",
-            "Margin (cosine)",
-            "cosine",
-        ),
-    }
-)
-"""What mask_threshold means, and its range, by rule and unit; see `threshold_meaning`."""
-USUAL_THRESHOLDS = {"phi": 0.9, "random_pairs": 0.001, "gist_absolute": 0.0, "gist_relative": 0.0, "student": 0.1}
-"""The default of phi, and where a form starts from when another meaning is chosen."""
-
-
-def threshold_meaning(mask_rule: str, threshold_unit: str) -> str:
-    """Return the entry of MASK_THRESHOLDS that a rule and a unit call for; "none" without a mask."""
-    if mask_rule in ("phi", "released"):
-        return "random_pairs" if threshold_unit == "random_pairs" else "phi"
-    return mask_rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +58,8 @@ class TrainConfig(Settings):
     )
     learning_rate: float | None = setting(
         None,
-        "Peak learning rate. None takes the encoder's own: 0.002 for a static encoder, 0.00005 for a transformer.",
+        "Peak learning rate. None takes the encoder's own: 0.002 for a static encoder, 0.00005 for a transformer, "
+        "0.0005 with LoRA.",
         unit="per step",
         gt=0,
         empty="default",
@@ -188,11 +134,32 @@ class TrainConfig(Settings):
         ge=0,
         group=MORE,
     )
+    hard_negatives_per_row: int = setting(
+        1,
+        "Triplets of one premise with one positive share a row with up to this many hard negatives, all of them "
+        "candidates of every premise. 1 leaves every triplet in a row of its own, in batches of their own. Above 1 "
+        "for one process.",
+        unit="hard negatives",
+        ge=1,
+        le=64,
+        group=MORE,
+    )
     hardness: float = setting(
         0.0,
         "Weight of hardness: an own hard negative counts exp(hardness x its cosine) times (EmbeddingGemma, with 5).",
         unit="per cosine",
         ge=0,
+        group=MORE,
+    )
+    cosent_weight: float = setting(
+        0.0,
+        "Share of CoSENT in the loss: pairs that a judge scores higher shall have higher cosines, over all premises "
+        "of the batch. Needs a judge's scores. 0 is the contrastive loss alone, 1 CoSENT alone.",
+        label="CoSENT's share",
+        unit="share",
+        ge=0,
+        le=1,
+        step=0.05,
         group=MORE,
     )
     matryoshka: bool = setting(
@@ -213,9 +180,21 @@ class TrainConfig(Settings):
     weight_decay: float = setting(
         0.0, "Decoupled weight decay of the optimizer.", unit="per step", ge=0, step=0.01, group=MORE
     )
-    pooling: Literal["mean", "cls"] = setting(
+    lora_rank: int = setting(
+        0,
+        "Rank of LoRA adapters beside all linear layers of a transformer, which are trained in place of its own "
+        "weights: less memory and small checkpoints. They are added to the weights when the encoder is saved. 0 "
+        "trains the weights themselves; 16 is usual. Needs the extra `lora`.",
+        label="LoRA rank",
+        unit="rank",
+        ge=0,
+        le=1024,
+        group=MORE,
+    )
+    pooling: Literal["mean", "cls", "lasttoken"] = setting(
         "mean",
-        "Pooling of a transformer that does not bring its own. `cls` adds a Linear and Tanh head that is used in "
+        "Pooling of a transformer that does not bring its own: the mean of its tokens, the first or the last one, "
+        "which alone has read the whole text in a decoder. `cls` adds a Linear and Tanh head that is used in "
         "training only. No effect on static encoders.",
         unit="name",
         group=MORE,
@@ -305,6 +284,15 @@ class TrainConfig(Settings):
             "A static encoder has no dropout, so both views of a premise would be one vector; "
             "choose a transformer, or positives word_deletion.",
         )
+        require(
+            self.lora_rank == 0 or self.encoder not in STATIC_ENCODERS,
+            f"lora_rank {self.lora_rank} puts adapters beside layers, and a static encoder has none; choose a "
+            "transformer, or 0.",
+        )
+        require(
+            self.cosent_weight == 0 or self.positives == "written",
+            f"cosent_weight {self.cosent_weight:g} compares scores of written pairs; choose positives written, or 0.",
+        )
         plain = (self.directions, self.hard_negative_weight, self.hardness) == ("premises", 1.0, 0.0)
         require(
             self.mask_rule != "released" or plain,
@@ -328,7 +316,10 @@ class TrainConfig(Settings):
 
 NOT_LEARNED = ("device", "eval_every", "keep", "patience", "keep_every", "report_to")
 """Settings of training that change where a run happens and what is kept of it, but no step."""
-_ADDED = ("directions", "hard_negative_weight", "hardness", "matryoshka", "optimizer", "scheduler", "weight_decay")
+_ADDED = (
+    *("directions", "hard_negative_weight", "hardness", "matryoshka", "optimizer", "scheduler", "weight_decay"),
+    *("lora_rank", "hard_negatives_per_row", "cosent_weight"),
+)
 
 
 def learned(config: TrainConfig) -> dict[str, Any]:

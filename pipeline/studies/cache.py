@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
@@ -82,5 +82,5 @@ def model_key(name: str) -> str:
 
 
 def triplets_key(triplets: Iterable[Triplet]) -> str:
-    """Hash of triplets in their order."""
-    return content_key(*([t.premise, t.positive, t.hard_negative] for t in triplets))
+    """Hash of triplets in their order, and of a judge's scores where they have some."""
+    return content_key(*(list(astuple(triplet)) for triplet in triplets))

@@ -243,6 +243,7 @@ def run_cell(
     With an early stop the last step is scored as well as the one with the best dev score, whose weights are saved.
     """
     from pipeline.encoders import load_encoder
+    from pipeline.training.adapters import merged
     from pipeline.training.progress import StepEvent
     from pipeline.training.run import train
 
@@ -259,7 +260,7 @@ def run_cell(
 
     def dev(encoder: "SentenceTransformer") -> float:
         # The last of these calls comes after the last step.
-        last.update({name: values.detach().clone() for name, values in encoder.state_dict().items()})
+        last.update({name: values.detach().clone() for name, values in merged(encoder).state_dict().items()})
         return tasks.dev_score(encoder)
 
     source, loss, train_s, best_step = cell.config.encoder, None, 0.0, None

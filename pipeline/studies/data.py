@@ -20,7 +20,7 @@ from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.text_key import text_key
 from pipeline.hub import Hub
 from pipeline.premises import read_premises
-from pipeline.records import GeneratedTriplet, InputError, Premise, Triplet
+from pipeline.records import GeneratedTriplet, InputError, Premise, ScoredTriplet, Triplet
 from pipeline.studies.cache import Lines, Progress, StudyCache, content_key, model_key
 from pipeline.studies.sample_results import SampleResults, pair_id, read_sample
 from pipeline.studies.spec import SAMPLE, Arm, Curation, Study
@@ -205,6 +205,13 @@ class DataSource:
             data = replace(data, triplets=mined if arm.hard_negatives == "mined" else [*data.triplets, *mined])
         if not data.triplets:
             raise InputError(f"Arm {arm.name!r} has no triplet left; loosen its rule or give it more premises.")
+        if arm.scored_by is not None:
+            a, b, seconds = self._scores(data.triplets, arm.scored_by)
+            scored: list[Triplet] = [
+                ScoredTriplet(t.premise, t.positive, t.hard_negative, float(near), float(far))
+                for t, near, far in zip(data.triplets, a, b, strict=True)
+            ]
+            data = replace(data, triplets=scored, judging_s=max(data.judging_s, seconds))
         return data
 
     def _own(self, arm: Arm) -> ArmData:
@@ -233,13 +240,17 @@ class DataSource:
         return ArmData(triplets, generation_s=sum(line["s"] for _, line in found))
 
     def _curated(self, data: ArmData, curation: Curation) -> ArmData:
-        positives = [(t.premise, t.positive) for t in data.triplets]
-        negatives = [(t.premise, t.hard_negative) for t in data.triplets]
-        raw, seconds = self._judged([*positives, *negatives], curation.judge)
-        scores = self.calibration(curation).apply(raw)
-        kept = keeps(curation.rule, scores[: len(positives)], scores[len(positives) :])
+        a, b, seconds = self._scores(data.triplets, curation)
+        kept = keeps(curation.rule, a, b)
         triplets = [triplet for triplet, keep in zip(data.triplets, kept, strict=True) if keep]
         return ArmData(triplets, generation_s=data.generation_s, judging_s=seconds)
+
+    def _scores(self, triplets: Sequence[Triplet], curation: Curation) -> tuple[np.ndarray, np.ndarray, float]:
+        """Return scores of positives and of hard negatives, float64 (triplets,) each, and the seconds they took."""
+        pairs = [(t.premise, t.positive) for t in triplets] + [(t.premise, t.hard_negative) for t in triplets]
+        raw, seconds = self._judged(pairs, curation.judge)
+        scores = self.calibration(curation).apply(raw)
+        return scores[: len(triplets)], scores[len(triplets) :], seconds
 
     def _judged(self, pairs: list[tuple[str, str]], judge_id: str) -> tuple[np.ndarray, float]:
         """Return raw values, float64 (pairs,), and the seconds that computing them took."""

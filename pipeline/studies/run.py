@@ -11,13 +11,13 @@ import numpy as np
 from pipeline import weights
 from pipeline.durable import write_json
 from pipeline.hub import DATA, MODEL, Hub
-from pipeline.records import InputError, Triplet
+from pipeline.mask_thresholds import threshold_meaning
+from pipeline.records import InputError, ScoredTriplet, Triplet
 from pipeline.statistics import plain_score
 from pipeline.studies.cache import Progress, StudyCache
 from pipeline.studies.cells import Cell, CellResult, StudyTasks, read_cell, run_cell, trained_cell, untrained_cells
 from pipeline.studies.data import ArmData, DataSource, generated, judge_named
 from pipeline.studies.spec import Arm, Study, hub_names, localised
-from pipeline.train_config import threshold_meaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +305,8 @@ def _data_checks(study: Study, source: DataSource) -> Iterator[Check]:
         quick = replace(config, max_new_tokens=8)
         count = len(list(generated(premises, quick, source.hub, for_many=False)))
         yield Check(f"generation, omega {config.omega:g}, {config.llm}", f"{count} premises written")
-    for judge_id in dict.fromkeys(arm.curation.judge for arm in study.arms if arm.curation is not None):
+    judging = [arm.curation or arm.scored_by for arm in study.arms]
+    for judge_id in dict.fromkeys(curation.judge for curation in judging if curation is not None):
         pairs = [(t.premise, t.positive) for t in _stand_in_triplets()[:_PREMISES]]
         scores = judge_named(judge_id, source.hub).scores(pairs)
         if len(scores) != len(pairs):
@@ -324,4 +325,7 @@ def _trained(arm: Arm, tasks: StudyTasks, cache: StudyCache) -> str:
 
 
 def _stand_in_triplets() -> list[Triplet]:
-    return [Triplet(f"The number is {n}.", f"It is number {n}.", f"There is no number {n}.") for n in range(40)]
+    return [
+        ScoredTriplet(f"The number is {n}.", f"It is number {n}.", f"There is no number {n}.", 4.0, 1.0)
+        for n in range(40)
+    ]

@@ -43,6 +43,8 @@ class Arm:
     """Other arms whose triplets, curated as theirs are, are taken as well."""
     hard_negatives: HardNegatives = "written"
     """Those of the triplets, those that the guide finds among the other positives, or one row with each."""
+    scored_by: Curation | None = None
+    """Whose judge scores the triplets that are trained on, for CoSENT; None trains without scores."""
     size: int | None = None
     """Triplets drawn at random for each seed, after all of the above; None takes all."""
 
@@ -238,8 +240,8 @@ def _models(arm: Arm) -> list[str]:
         names.append(arm.train.guide)
     if arm.generation is not None:
         names.append(arm.generation.llm)
-    if arm.curation is not None:
-        names.append(arm.curation.judge.partition(":")[2])
+    if judging := arm.curation or arm.scored_by:
+        names.append(judging.judge.partition(":")[2])
     return names
 
 

@@ -168,13 +168,17 @@ class _Reader(FileFields):
         hard_negatives = self.text(fields, "hard_negatives", "written", place=place)
         if hard_negatives not in get_args(HardNegatives):
             self.refuse(f"{place}, hard_negatives", f"must be written, mined or both, got {shown(hard_negatives)}")
+        train = replace(self.config(TrainConfig, place, study.get("train"), fields.get("train")), seed=0)
+        curation = self.curation(place, study.get("curation"), fields.get("curation", False))
+        judge = curation or self.curation(place, study.get("curation"), train.cosent_weight > 0)
         return Arm(
             name=name,
-            train=replace(self.config(TrainConfig, place, study.get("train"), fields.get("train")), seed=0),
+            train=train,
             generation=generation,
             file=None if file is None else self.path(file),
             snapshot=snapshot,
-            curation=self.curation(place, study.get("curation"), fields.get("curation", False)),
+            curation=curation,
+            scored_by=judge if train.cosent_weight else None,
             add=tuple(map(str, self.list_of(fields, "add", place=place))),
             hard_negatives=cast(HardNegatives, hard_negatives),
             size=self.rows(fields, "size", place),

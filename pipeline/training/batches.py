@@ -12,7 +12,7 @@ from pipeline.encoders import is_static
 from pipeline.records import Triplet
 from pipeline.train_config import TrainConfig
 from pipeline.training.guide import unique_texts
-from pipeline.training.order import batches, columns_of, distinct_batches, has_repeated_texts
+from pipeline.training.order import batches, columns_of, distinct_batches, has_repeated_texts, in_rows
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -61,12 +61,15 @@ class StepSampler(BatchSampler):
     @classmethod
     def of(cls, triplets: Sequence[Triplet], config: TrainConfig, *, processes: int = 1) -> "StepSampler":
         """Make the sampler of a run; texts matter only where batches are to be distinct and some texts are equal."""
-        texts_nc = None
-        if config.distinct_batches:
-            _, texts_nc = unique_texts(triplets, columns=columns_of(config.positives))
-            texts_nc = texts_nc if has_repeated_texts(texts_nc) else None
+        texts_nc, rows = None, len(triplets)
+        if config.distinct_batches or config.hard_negatives_per_row > 1:
+            _, found_nc = unique_texts(
+                triplets, columns=columns_of(config.positives), per_row=config.hard_negatives_per_row
+            )
+            rows = len(found_nc)
+            texts_nc = found_nc if config.distinct_batches and has_repeated_texts(found_nc) else None
         return cls(
-            len(triplets),
+            rows,
             batch_size=config.batch_size,
             steps=config.steps,
             seed=config.seed,
@@ -145,14 +148,15 @@ class TokenTable:
 class ChunkCollator:
     """Turns row numbers into chunks of the encoder's input, and passes the row numbers on as labels.
 
-    The texts of a batch, all premises, then all positives, then all hard negatives, are sorted by length and cut
-    into chunks, so that a short text is not padded to the longest of its batch. `position` says where a chunk's
-    texts belong among the columns.
+    The texts of a batch, all premises, then all positives, then all hard negatives row by row, are sorted by length
+    and cut into chunks, so that a short text is not padded to the longest of its batch. `position` says where a
+    chunk's texts belong in that order. A row with fewer hard negatives than others has no text in their place.
     """
 
     tokens: TokenTable
-    rows: int
-    columns: int
+    """Of every different text."""
+    rows_nc: np.ndarray
+    """int64 (rows, columns): the texts of each row, -1 where it has fewer; see `guide.unique_texts`."""
     bags: bool
     """Whether the encoder takes bags of tokens (a static encoder) in place of padded rows."""
     pad: Features = field(default_factory=dict)
@@ -170,14 +174,12 @@ class ChunkCollator:
     def of(cls, encoder: "SentenceTransformer", triplets: Sequence[Triplet], config: TrainConfig) -> "ChunkCollator":
         """Tokenise a training set for an encoder."""
         static = is_static(encoder)
-        columns = columns_of(config.positives)
-        texts = [t.premise for t in triplets]
-        if columns == 3:
-            texts += [t.positive for t in triplets] + [t.hard_negative for t in triplets]
+        texts, rows_nc = unique_texts(
+            triplets, columns=columns_of(config.positives), per_row=config.hard_negatives_per_row
+        )
         return cls(
             tokens=TokenTable.of(encoder, texts, config.max_seq_length),
-            rows=len(triplets),
-            columns=columns,
+            rows_nc=rows_nc,
             bags=static,
             pad={} if static else _padding(encoder),
             chunk_size=config.mini_batch_size,
@@ -189,9 +191,9 @@ class ChunkCollator:
     def __call__(self, items: Sequence[dict[str, int]]) -> dict[str, torch.Tensor]:
         """Collate one batch."""
         rows = np.array([item["label"] for item in items])
-        # Both views of a premise are made of the same tokens.
-        starts = [self.rows * column if self.columns == 3 else 0 for column in range(self.columns)]
-        texts = np.concatenate([rows + start for start in starts])
+        texts_nc = self.rows_nc[rows]
+        hard = texts_nc[:, 2:]
+        texts = np.concatenate([texts_nc[:, 0], texts_nc[:, 1], hard[hard >= 0]])
         order = np.argsort(-self.tokens.lengths(texts), kind="stable")
         generator = np.random.default_rng([self.seed, *rows]) if self.deleted_share else None
         batch: dict[str, torch.Tensor] = {"label": torch.from_numpy(rows)}
@@ -254,30 +256,38 @@ def first_batch(
         triplets: the training set.
         rows: row numbers of the batch, in its order.
         config: settings of the run.
-        guide_nm: float (N, 2N), guide cosines of premise i with [positives | hard negatives]; None without a guide.
+        guide_nm: float (N, M), guide cosines of premise i with [positives | hard negatives row by row]; None without
+            a guide.
         phi: the threshold as a cosine, where the settings give it in another unit.
     """
+    every = in_rows(triplets, config.hard_negatives_per_row)
+    batch = [every[row] for row in rows]
+    candidates = [row[0].positive for row in batch] + [triplet.hard_negative for row in batch for triplet in row]
+    owners = np.repeat(np.arange(len(batch)), [len(row) for row in batch])
     described = []
     for place, row in enumerate(rows[:_DESCRIBED_ROWS]):
-        triplet = triplets[row]
         item: dict[str, Any] = {
             "row": int(row),
-            "premise": triplet.premise,
-            "positive": triplet.positive,
-            "hard_negative": triplet.hard_negative,
+            "premise": batch[place][0].premise,
+            "positive": batch[place][0].positive,
+            "hard_negative": "\n".join(triplet.hard_negative for triplet in batch[place]),
         }
         if guide_nm is not None:
-            item |= _guided(guide_nm[place], place, config, config.mask_threshold if phi is None else phi)
-            nearest = item.pop("nearest_candidate")
-            other = triplets[rows[nearest % len(rows)]]
-            item["nearest"] = other.positive if nearest < len(rows) else other.hard_negative
+            own_hard = len(batch) + np.flatnonzero(owners == place)
+            threshold = config.mask_threshold if phi is None else phi
+            item |= _guided(guide_nm[place], place, own_hard, config, threshold)
+            item["nearest"] = candidates[item.pop("nearest_candidate")]
         described.append(item)
     return described
 
 
-def _guided(cosine_m: np.ndarray, place: int, config: TrainConfig, phi: float) -> dict[str, Any]:
-    """Cosines of a row with its own texts and its nearest other candidate, and how many candidates are masked."""
-    rows = len(cosine_m) // 2
+def _guided(
+    cosine_m: np.ndarray, place: int, own_hard: np.ndarray, config: TrainConfig, phi: float
+) -> dict[str, Any]:
+    """Cosines of a row with its own texts and its nearest other candidate, and how many candidates are masked.
+
+    own_hard: the columns of its own hard negatives; the nearest to the premise is the one that is told.
+    """
     own = float(cosine_m[place])
     margin = config.mask_threshold
     threshold = {
@@ -288,15 +298,15 @@ def _guided(cosine_m: np.ndarray, place: int, config: TrainConfig, phi: float) -
     masked_m = cosine_m > threshold
     masked_m[place] = False
     if config.protect_own_hard_negative:
-        masked_m[rows + place] = False
+        masked_m[own_hard] = False
     others = cosine_m.copy()
-    others[[place, rows + place]] = -np.inf
+    others[[place, *own_hard]] = -np.inf
     nearest = int(np.argmax(others))
     return {
         "cos_positive": own,
-        "cos_hard_negative": float(cosine_m[rows + place]),
-        "own_masked": bool(masked_m[rows + place]),
+        "cos_hard_negative": float(cosine_m[own_hard].max()),
+        "own_masked": bool(masked_m[own_hard].any()),
         "masked": int(masked_m.sum()),
-        "cos_nearest": float(others[nearest]) if rows > 1 else None,
+        "cos_nearest": float(others[nearest]) if np.isfinite(others[nearest]) else None,
         "nearest_candidate": nearest,
     }

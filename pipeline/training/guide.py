@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.records import Stopped, Triplet
+from pipeline.training.order import in_rows
 from pipeline.vectors import corpus_vectors
 
 if TYPE_CHECKING:
@@ -24,12 +25,12 @@ class GuideTable:
     unit_ud: "torch.Tensor"
     """float32 (unique texts, d), rows of length one."""
     rows_nc: "torch.Tensor"
-    """int64 (rows, 3): premise, positive, hard negative; or (rows, 2): the premise twice."""
+    """int64 (rows, columns): premise, positive and hard negatives, -1 where a row has fewer; or the premise twice."""
     computed: int = 0
     """Texts that were embedded for this table; the others were kept from earlier."""
 
     def cosines(self, rows: "torch.Tensor", candidate_rows: "torch.Tensor | None" = None) -> "torch.Tensor":
-        """Cosines of premises with all positives, then all hard negatives, of a batch: float32 (n, M).
+        """Cosines of premises with all positives, then all hard negatives row by row, of a batch: float32 (n, M).
 
         `candidate_rows` are the rows of the whole batch where `rows` are one process's share of it.
         """
@@ -37,9 +38,12 @@ class GuideTable:
 
         device = self.rows_nc.device
         premise_nd = self.unit_ud[self.rows_nc[rows.to(device), 0]]
-        candidates_nc = self.rows_nc[(rows if candidate_rows is None else candidate_rows).to(device), 1:]
+        texts_nc = self.rows_nc[(rows if candidate_rows is None else candidate_rows).to(device)]
+        hard = texts_nc[:, 2:].reshape(-1)
+        if texts_nc.shape[1] > 3:  # with one each there is nothing to leave out, and no device to wait for
+            hard = hard[hard >= 0]
         with torch.autocast(device.type, enabled=False):
-            return premise_nd @ self.unit_ud[candidates_nc.T.reshape(-1)].T
+            return premise_nd @ self.unit_ud[torch.cat([texts_nc[:, 1], hard])].T
 
     def to(self, device: str) -> "GuideTable":
         """Move the table to a device."""
@@ -51,19 +55,20 @@ def guide_table(
     guide: "SentenceTransformer",
     *,
     columns: int = 3,
+    per_row: int = 1,
     cache: Path | None = None,
     should_stop: Callable[[], object] = lambda: None,
 ) -> GuideTable:
     """Embed the unique texts of the triplets with the guide, except those that `cache` already holds.
 
-    With two columns only the premises are embedded, each its own positive.
+    With two columns only the premises are embedded, each its own positive. per_row: as in `unique_texts`.
 
     Raises:
         Stopped: when should_stop returns something true between two chunks of texts.
     """
     import torch
 
-    unique, rows_nc = unique_texts(triplets, columns=columns)
+    unique, rows_nc = unique_texts(triplets, columns=columns, per_row=per_row)
 
     def stop_if_asked(done: int, total: int) -> None:
         if should_stop() and done < total:
@@ -73,12 +78,22 @@ def guide_table(
     return GuideTable(torch.from_numpy(found.unit_ud), torch.from_numpy(rows_nc), found.computed)
 
 
-def unique_texts(triplets: Sequence[Triplet], *, columns: int = 3) -> tuple[list[str], np.ndarray]:
-    """Return the different texts of a training set, and where each row's texts are, int64 (rows, columns)."""
-    rows = [(t.premise, t.positive, t.hard_negative) if columns == 3 else (t.premise, t.premise) for t in triplets]
+def unique_texts(triplets: Sequence[Triplet], *, columns: int = 3, per_row: int = 1) -> tuple[list[str], np.ndarray]:
+    """Return the different texts of a training set, and where each row's texts are, int64 (rows, columns).
+
+    With up to `per_row` hard negatives in a row (see `order.in_rows`) there are as many further columns as the
+    fullest row needs; others end in -1.
+    """
+    if columns == 3:
+        rows = [(r[0].premise, r[0].positive, *(t.hard_negative for t in r)) for r in in_rows(triplets, per_row)]
+    else:
+        rows = [(t.premise, t.premise) for t in triplets]
     row_of: dict[str, int] = {}
     places = [row_of.setdefault(text, len(row_of)) for row in rows for text in row]
-    return list(row_of), np.array(places, dtype=np.int64).reshape(-1, columns)
+    lengths = np.array([len(row) for row in rows], dtype=np.int64)
+    rows_nc = np.full((len(rows), lengths.max(initial=columns)), -1, dtype=np.int64)
+    rows_nc[np.arange(rows_nc.shape[1]) < lengths[:, None]] = places
+    return list(row_of), rows_nc
 
 
 def random_pair_cosines(unit_ud: np.ndarray, *, pairs: int, seed: int) -> np.ndarray:

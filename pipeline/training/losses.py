@@ -2,19 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
-from pipeline.train_config import USUAL_THRESHOLDS, Directions, MaskRule, TrainConfig
-from pipeline.training import distributed
-from pipeline.training.guide import GuideTable
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+from pipeline.mask_thresholds import USUAL_THRESHOLDS
+from pipeline.train_config import Directions, MaskRule, TrainConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +23,7 @@ class LossSettings:
     directions: Directions = "premises"
     hard_negative_weight: float = 1.0
     hardness: float = 0.0
+    cosent_weight: float = 0.0
     matryoshka: bool = False
 
     @classmethod
@@ -36,10 +32,6 @@ class LossSettings:
         phi = config.mask_threshold if threshold is None else threshold
         same = {name: getattr(config, name) for name in cls.__slots__ if name != "mask_threshold"}
         return cls(mask_threshold=phi, **same)
-
-
-_MATRYOSHKA = (2, 4, 8)
-"""What the whole width is divided by."""
 
 
 class BatchLoss(NamedTuple):
@@ -61,8 +53,9 @@ def contrastive_loss(
     settings: LossSettings,
     *,
     first_row: int = 0,
+    owner_k: Tensor | None = None,
 ) -> BatchLoss:
-    """InfoNCE over N positives and N hard negatives, false negatives masked; mean over the n anchors.
+    """InfoNCE over N positives and K hard negatives, false negatives masked; mean over the n anchors.
 
     L_i = -log exp(s_ii) / sum_j [m+_ij exp(s+_ij) + m-_ij exp(s-_ij)],  s = cosine / temperature.
     Masked candidates get -inf before the softmax; `_weighted` weights hard negatives, and `_in_all_directions` adds
@@ -74,51 +67,62 @@ def contrastive_loss(
     Args:
         anchor_nd: float (n, d), not normalised; n = N unless processes share the batch.
         positive_nd: float (N, d); row first_row + i is anchor i's own.
-        hard_negative_nd: float (N, d), or None.
-        guide_nm: float (n, M), the guide's raw cosines of premise i with [positives | hard negatives], M = 2N or N;
-            may be None for the rule "none".
+        hard_negative_nd: float (K, d), or None.
+        guide_nm: float (n, M), the guide's raw cosines of premise i with [positives | hard negatives], M = N + K or
+            N; may be None for the rule "none".
         settings: temperature and mask.
         first_row: place of the first anchor's own positive.
+        owner_k: int64 (K,), the row of the batch that each hard negative belongs to; None where every row has one,
+            in the order of the rows.
     """
     candidates = [positive_nd] if hard_negative_nd is None else [positive_nd, hard_negative_nd]
     cosine_nm = _cosines(anchor_nd, torch.cat(candidates))
     logits_nm = cosine_nm / settings.temperature
     if settings.mask_rule == "student":
         guide_nm = cosine_nm.detach()
-    mask_nm = false_negatives(guide_nm, settings, like=logits_nm, columns=len(candidates), first_row=first_row)
+    if owner_k is None:
+        owner_k = torch.arange(logits_nm.shape[1] - len(positive_nd), device=logits_nm.device)
+    mask_nm = false_negatives(guide_nm, settings, like=logits_nm, first_row=first_row, owner_k=owner_k)
     target_n = torch.arange(first_row, first_row + len(anchor_nd), device=logits_nm.device)
     with torch.no_grad():
         info_nce = functional.cross_entropy(logits_nm, target_n)
     if settings.mask_rule == "released":
         loss = released_loss(logits_nm, mask_nm, first_row=first_row)
     else:
-        kept_nm = logits_nm if hard_negative_nd is None else _weighted(logits_nm, cosine_nm.detach(), settings)
-        kept_nm = kept_nm.masked_fill(mask_nm, -torch.inf)
+        kept_nm = _weighted(logits_nm, cosine_nm.detach(), settings, owner_k).masked_fill(mask_nm, -torch.inf)
         if settings.directions != "premises":
-            loss = _in_all_directions(kept_nm, anchor_nd, candidates, settings)
+            loss = _in_all_directions(kept_nm, anchor_nd, candidates, settings, owner_k)
         else:
             loss = functional.cross_entropy(kept_nm, target_n)
     return BatchLoss(loss, mask_nm, info_nce)
 
 
-def _weighted(logits_nm: Tensor, cosine_nm: Tensor, settings: LossSettings) -> Tensor:
-    """Add log(hard_negative_weight) to hard negatives, and hardness times the cosine to each row's own one.
+def _owners(cells_nm: Tensor, columns: int, owner_k: Tensor | None) -> Tensor:
+    """Return the row that each hard negative belongs to, int64 (K,); K = 0 where the only column is positives."""
+    if owner_k is not None:
+        return owner_k
+    positives = cells_nm.shape[1] // columns
+    return torch.arange(cells_nm.shape[1] - positives, device=cells_nm.device)
 
-    One process only where there is hardness: row i's own hard negative is column N + i.
+
+def _weighted(logits_nm: Tensor, cosine_nm: Tensor, settings: LossSettings, owner_k: Tensor) -> Tensor:
+    """Add log(hard_negative_weight) to hard negatives, and hardness times the cosine to each row's own ones.
+
+    One process only where there is hardness: row i is the batch's row i.
     """
-    rows, cells = logits_nm.shape
     if (settings.hard_negative_weight, settings.hardness) == (1.0, 0.0):
         return logits_nm
+    first = logits_nm.shape[1] - len(owner_k)
     added_nm = torch.zeros_like(logits_nm)
-    added_nm[:, cells // 2 :] = torch.tensor(settings.hard_negative_weight).log()
+    added_nm[:, first:] = torch.tensor(settings.hard_negative_weight).log()
     if settings.hardness:
-        row_n = torch.arange(rows, device=logits_nm.device)
-        added_nm[row_n, cells // 2 + row_n] += settings.hardness * cosine_nm[row_n, cells // 2 + row_n]
+        column_k = first + torch.arange(len(owner_k), device=logits_nm.device)
+        added_nm[owner_k, column_k] += settings.hardness * cosine_nm[owner_k, column_k]
     return logits_nm + added_nm
 
 
 def _in_all_directions(
-    kept_nm: Tensor, anchor_nd: Tensor, candidates: Sequence[Tensor], settings: LossSettings
+    kept_nm: Tensor, anchor_nd: Tensor, candidates: Sequence[Tensor], settings: LossSettings, owner_k: Tensor
 ) -> Tensor:
     """The loss with positives looking for their premises: `symmetric` or `all`, as in sentence-transformers.
 
@@ -138,20 +142,27 @@ def _in_all_directions(
         kept_nm,
         premises_nn.masked_fill(own_nn, -torch.inf),
         back_nn,
-        texts_nm.masked_fill(own_nn.repeat(1, len(candidates)), -torch.inf),
+        texts_nm.masked_fill(torch.cat([own_nn, target_n[:, None] == owner_k], dim=1), -torch.inf),
     ]
     return functional.cross_entropy(torch.cat(every, dim=1), target_n)
 
 
 def false_negatives(
-    guide_nm: Tensor | None, settings: LossSettings, *, like: Tensor, columns: int = 2, first_row: int = 0
+    guide_nm: Tensor | None,
+    settings: LossSettings,
+    *,
+    like: Tensor,
+    columns: int = 2,
+    first_row: int = 0,
+    owner_k: Tensor | None = None,
 ) -> Tensor:
     """Mark candidates that the guide takes for false negatives, bool (n, M); the own positive never is one.
 
     "phi" and "released" compare the guide's cosine with a constant, GIST with the cosine of the row's own positive
     less a margin, "student" the encoder's own cosines, given in the guide's place, with the own positive's plus a
     margin. The published code compares cosine / 0.05 with phi * 20, which is the same comparison at its only
-    temperature and means something else at any other. `like` gives shape and device, (n, M).
+    temperature and means something else at any other. `like` gives shape and device, (n, M); owner_k as in
+    `contrastive_loss`.
     """
     if settings.mask_rule == "none" or guide_nm is None:
         return torch.zeros_like(like, dtype=torch.bool)
@@ -160,17 +171,20 @@ def false_negatives(
     own_n = first_row + row_n
     mask_nm = guide_nm > _thresholds(settings, guide_nm[row_n, own_n].unsqueeze(1))
     mask_nm[row_n, own_n] = False
-    if settings.protect_own_hard_negative and columns == 2:
-        mask_nm[row_n, guide_nm.shape[1] // 2 + own_n] = False
+    if settings.protect_own_hard_negative:
+        owner_k = _owners(mask_nm, columns, owner_k)
+        mask_nm[:, mask_nm.shape[1] - len(owner_k) :] &= own_n[:, None] != owner_k
     return mask_nm
 
 
-def mask_counts(mask_nm: Tensor, *, first_row: int = 0, columns: int = 2) -> Tensor:
+def mask_counts(mask_nm: Tensor, *, first_row: int = 0, columns: int = 2, owner_k: Tensor | None = None) -> Tensor:
     """Count what a mask of shape (n, M) takes: int64 (3,), other positives, other hard negatives, own hard ones."""
-    positives = mask_nm.shape[1] // columns
-    left, right = mask_nm[:, :positives].sum(), mask_nm[:, positives:]
-    own = right.diagonal(first_row).sum() if columns == 2 else left.new_zeros(())
-    return torch.stack([left, right.sum() - own, own])
+    owner_k = _owners(mask_nm, columns, owner_k)
+    hard_nk = mask_nm[:, mask_nm.shape[1] - len(owner_k) :]
+    own_n = first_row + torch.arange(len(mask_nm), device=mask_nm.device)
+    own = (hard_nk & (own_n[:, None] == owner_k)).sum()
+    hard = hard_nk.sum()
+    return torch.stack([mask_nm.sum() - hard, hard - own, own])
 
 
 def released_loss(logits_nm: Tensor, mask_nm: Tensor, *, first_row: int = 0) -> Tensor:
@@ -197,6 +211,18 @@ def released_loss(logits_nm: Tensor, mask_nm: Tensor, *, first_row: int = 0) -> 
     return -torch.where(is_own_nm, logits_nm - total_n1, log_not_p_nm).mean()
 
 
+def cosent_loss(first_pd: Tensor, second_pd: Tensor, score_p: Tensor, *, temperature: float) -> Tensor:
+    """CoSENT (Huang et al. 2024, doi 10.1109/TASLP.2024.3402087) over P pairs of texts; scalar, 0 without pairs.
+
+    log(1 + sum of exp((s_l - s_k) / temperature) over all k, l with score_k > score_l), s the cosine of a pair.
+    """
+    from sentence_transformers.sentence_transformer.losses import CoSENTLoss
+
+    library = CoSENTLoss(None, scale=1 / temperature)  # type: ignore[arg-type]  # the encoder is not asked here
+    with torch.autocast(first_pd.device.type, enabled=False):
+        return library.compute_loss_from_embeddings([first_pd.float(), second_pd.float()], score_p)
+
+
 def _cosines(anchor_nd: Tensor, candidate_md: Tensor) -> Tensor:
     # At least float32 whatever the encoder runs in: at temperature 0.05 half precision loses what matters.
     dtype = torch.promote_types(anchor_nd.dtype, torch.float32)
@@ -212,111 +238,3 @@ def _thresholds(settings: LossSettings, own_n1: Tensor) -> Tensor | float:
     if settings.mask_rule == "student":
         return own_n1 + margin
     return own_n1 - (own_n1.abs() * margin if settings.mask_rule == "gist_relative" else margin)
-
-
-@dataclass(frozen=True, slots=True)
-class BatchReport:
-    """Measurements of one batch; each share is of the candidates of its kind."""
-
-    loss: float
-    info_nce: float
-    """InfoNCE over all candidates, masked or not: comparable between mask rules."""
-    masked_positives: float
-    masked_hard_negatives: float
-    masked_own: float
-    masked_share: float
-    rows: int
-    """Of the whole batch."""
-
-
-class GuideMaskedLoss(nn.Module):
-    """`contrastive_loss` over a batch: encodes its chunks and looks the guide up by row number.
-
-    With `head` (CLS pooling) a Linear+Tanh layer stands between encoder and loss; it belongs to this module and not
-    to the encoder, so it is trained and then left behind, as in SimCSE's mlp_only_train.
-
-    With `cached` the activations of a chunk are thrown away after its forward pass and made again, with the same
-    dropout, when its gradient is due: memory is that of one chunk, the negatives are those of the whole batch.
-
-    With several processes each encodes its share of the batch, and every premise sees the candidates of all.
-    """
-
-    def __init__(
-        self,
-        model: "SentenceTransformer",
-        settings: LossSettings,
-        guide: GuideTable | None,
-        *,
-        columns: int = 3,
-        head: bool = False,
-        cached: bool = False,
-    ) -> None:
-        super().__init__()
-        self.model = model
-        self.settings = settings
-        self.guide = guide
-        self.columns = columns
-        self.cached = cached
-        width = model.get_embedding_dimension() or 0
-        self.head = nn.Sequential(nn.Linear(width, width), nn.Tanh()) if head else nn.Identity()
-        self._last: Tensor | None = None
-        self._rows = 0
-
-    def forward(self, features: Sequence[dict[str, Tensor]], labels: Tensor) -> Tensor:
-        """Return the loss of a batch; `labels` are row numbers of the training set, int64 (n,)."""
-        anchor_nd, *candidates = self.vectors(features).chunk(self.columns)
-        positive_nd, *hard = [distributed.gathered(column) for column in candidates]
-        guide_nm = None
-        if self.guide is not None:
-            guide_nm = self.guide.cosines(labels, distributed.gathered(labels))
-        first_row = distributed.rank() * len(labels)
-
-        def cut(width: int) -> BatchLoss:
-            negative_nd = hard[0][:, :width] if hard else None
-            texts = (anchor_nd[:, :width], positive_nd[:, :width], negative_nd)
-            return contrastive_loss(*texts, guide_nm, self.settings, first_row=first_row)
-
-        width = anchor_nd.shape[1]
-        batch = cut(width)
-        loss = batch.loss
-        if self.settings.matryoshka:
-            loss = torch.stack([loss, *(cut(max(1, width // part)).loss for part in _MATRYOSHKA)]).mean()
-        counts = mask_counts(batch.mask_nm, first_row=first_row, columns=self.columns - 1)
-        values = torch.stack([loss.detach(), batch.info_nce, *counts.to(batch.loss.dtype)])
-        self._last, self._rows = distributed.summed(values), len(positive_nd)
-        return loss
-
-    def vectors(self, features: Sequence[dict[str, Tensor]]) -> Tensor:
-        """Return the vectors of all texts of a batch, columns one after the other: float (columns * n, d)."""
-        parts = [
-            checkpoint(self._encode, c, use_reentrant=False) if self.cached else self._encode(c) for c in features
-        ]
-        position = torch.cat([chunk["position"] for chunk in features])
-        return self.head(torch.cat(parts)[position.argsort()])
-
-    def report(self) -> BatchReport:
-        """Return the measurements of the last batch; waits for the device."""
-        if self._last is None:
-            raise RuntimeError("a step ended before the loss was computed")
-        loss, info_nce, positives, hard, own = self._last.tolist()
-        rows, has_hard = self._rows, self.columns == 3
-        pairs = max(rows * (rows - 1), 1)
-        candidates = rows * (rows - 1) + has_hard * rows * rows
-        return BatchReport(
-            loss=loss / distributed.processes(),
-            info_nce=info_nce / distributed.processes(),
-            masked_positives=positives / pairs,
-            masked_hard_negatives=hard / pairs,
-            masked_own=own / rows,
-            masked_share=(positives + hard + own) / max(candidates, 1),
-            rows=rows,
-        )
-
-    def get_config_dict(self) -> dict[str, Any]:
-        """Settings of the loss, for the record of a run."""
-        return {name: getattr(self.settings, name) for name in LossSettings.__slots__}
-
-    def _encode(self, chunk: dict[str, Tensor]) -> Tensor:
-        inputs = {name: value for name, value in chunk.items() if name != "position"}
-        vectors: Tensor = self.model(inputs)["sentence_embedding"]
-        return vectors[:, : self.model.truncate_dim]  # as `encode` does; all columns where it is None

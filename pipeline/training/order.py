@@ -1,9 +1,11 @@
 """Which rows a step trains on: a function of data and seed alone, so a page can show the first batch before a run."""
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+
+from pipeline.records import InputError, ScoredTriplet, Triplet
 
 
 def batches(rows: int, *, batch_size: int, steps: int, seed: int) -> Iterator[np.ndarray]:
@@ -50,8 +52,8 @@ def distinct_batches(
     has none that fits. Rows of a text that repeats more often than batches come get fewer turns than others.
 
     Args:
-        texts_nc: int64 (rows, 2 or 3), numbers of a row's premise, positive and hard negative; equal texts have
-            equal numbers.
+        texts_nc: int64 (rows, columns), numbers of a row's premise, positive and hard negatives, -1 where it has
+            fewer; equal texts have equal numbers.
         batch_size: rows per batch.
         steps: batches.
         seed: of the shuffling.
@@ -124,6 +126,42 @@ class _Batch:
         self._hard |= set(hard)
 
 
+def in_rows(triplets: Sequence[Triplet], per_row: int) -> list[list[Triplet]]:
+    """Put triplets of one premise and one positive together, up to `per_row` in a row, in order of the first."""
+    if per_row == 1:
+        return [[triplet] for triplet in triplets]
+    rows: list[list[Triplet]] = []
+    open_row: dict[tuple[str, str], list[Triplet]] = {}
+    for triplet in triplets:
+        row = open_row.get((triplet.premise, triplet.positive))
+        if row is None or len(row) == per_row:
+            row = open_row[triplet.premise, triplet.positive] = []
+            rows.append(row)
+        row.append(triplet)
+    return rows
+
+
+def judge_scores(triplets: Sequence[Triplet], per_row: int) -> np.ndarray:
+    """Return a judge's scores of each row's positive and hard negatives, float32 (rows, 1 + most of them).
+
+    NaN where there is none. Raises InputError if no pair has a score.
+    """
+    rows = [
+        [triplet if isinstance(triplet, ScoredTriplet) else None for triplet in row]
+        for row in in_rows(triplets, per_row)
+    ]
+    scores = np.full((len(rows), 1 + max(map(len, rows), default=1)), np.nan, dtype=np.float32)
+    for place, row in enumerate(rows):
+        known = [triplet for triplet in row if triplet is not None]
+        scores[place, 0] = known[0].positive_score if known else np.nan
+        scores[place, 1 : 1 + len(row)] = [np.nan if t is None else t.hard_negative_score for t in row]
+    if np.isnan(scores).all():
+        raise InputError(
+            "CoSENT needs a judge's scores, and these triplets have none: judge them, or set cosent_weight to 0."
+        )
+    return scores
+
+
 def columns_of(positives: str) -> int:
-    """Return how many texts a row has: premise, positive and hard negative, or the premise twice."""
+    """Return how many kinds of text a row has: premise, positive and hard negative, or the premise twice."""
     return 3 if positives == "written" else 2

@@ -14,7 +14,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from pipeline.records import InputError
 from pipeline.train_config import NEARLY_ALL
 from pipeline.training import distributed
-from pipeline.training.losses import BatchReport, GuideMaskedLoss
+from pipeline.training.loss_module import BatchReport, GuideMaskedLoss
 from pipeline.training.trainer import BestWeights
 
 logger = logging.getLogger(__name__)

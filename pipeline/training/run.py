@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+import torch
 from transformers import set_seed
 
 from pipeline.durable import move_file, move_folder, whole_folder
@@ -17,11 +19,13 @@ from pipeline.encoders import load_encoder
 from pipeline.records import InputError, Stopped, TrainingError, Triplet
 from pipeline.train_config import TrainConfig
 from pipeline.training import distributed
+from pipeline.training.adapters import add_adapters, merged
 from pipeline.training.batches import StepSampler
 from pipeline.training.guide import GuideTable, guide_table, phi_for_share
-from pipeline.training.losses import GuideMaskedLoss, LossSettings
+from pipeline.training.loss_module import GuideMaskedLoss
+from pipeline.training.losses import LossSettings
 from pipeline.training.model_card import CardFacts, model_card
-from pipeline.training.order import columns_of
+from pipeline.training.order import columns_of, in_rows, judge_scores
 from pipeline.training.progress import EARLY, FAULT, GpuMeter, ProgressCallback, StepEvent, Watch
 from pipeline.training.trainer import (
     BestWeights,
@@ -124,6 +128,7 @@ def train(
     started = time.perf_counter()
     if not triplets:
         raise InputError("There are no triplets to train on; generate or import some, or loosen the curation rule.")
+    scores_rc = judge_scores(triplets, config.hard_negatives_per_row) if config.cosent_weight else None
     device = resolve_device(config.device)
     distributed.start(device)
     check_machine(config, device, rows=len(triplets), processes=distributed.processes())
@@ -134,12 +139,14 @@ def train(
     set_seed(config.seed)  # before the encoder: a head is drawn at random
     encoder = load_encoder(config.encoder, pooling=config.pooling, device=device)
     check_encoder(encoder, config)
+    if config.lora_rank:
+        add_adapters(encoder, config.lora_rank)
     try:
         guide = _load_guide(triplets, config, cache or output_dir / "cache", should_stop)
     except Stopped:
         return TrainResult("cancelled" if should_stop() == "cancel" else "paused", seconds=_since(started))
     guide_s = _since(started)
-    loss = _loss(encoder, guide, config)
+    loss = _loss(encoder, guide, triplets, scores_rc, config)
     phi = None if config.mask_rule == "none" else loss.settings.mask_threshold
     rate = config.learning_rate or default_learning_rate(encoder)
     facts = CardFacts(config, len(triplets), data, fingerprint, 0, None, phi, learning_rate=rate)
@@ -179,15 +186,26 @@ def _since(started: float) -> float:
     return time.perf_counter() - started
 
 
-def _loss(encoder: "SentenceTransformer", guide: GuideTable | None, config: TrainConfig) -> GuideMaskedLoss:
+def _loss(
+    encoder: "SentenceTransformer",
+    guide: GuideTable | None,
+    triplets: Sequence[Triplet],
+    scores_rc: np.ndarray | None,
+    config: TrainConfig,
+) -> GuideMaskedLoss:
     threshold = config.mask_threshold
     if guide is not None and config.threshold_unit != "cosine":
         threshold = phi_for_share(guide.unit_ud.cpu().numpy(), config.mask_threshold, seed=0)
+    columns, hard_per_row = columns_of(config.positives), None
+    if columns == 3 and config.hard_negatives_per_row > 1:
+        hard_per_row = torch.tensor([len(row) for row in in_rows(triplets, config.hard_negatives_per_row)])
     return GuideMaskedLoss(
         encoder,
         LossSettings.of(config, threshold),
         guide,
-        columns=columns_of(config.positives),
+        columns=columns,
+        hard_per_row=hard_per_row,
+        scores_rc=None if scores_rc is None else torch.from_numpy(scores_rc),
         head=uses_head(encoder, config),
         cached=config.mini_batch_size > 0,
     )
@@ -257,7 +275,14 @@ def _load_guide(
         return should_stop() in ("pause", "cancel")  # to finish a run it must first have taken a step
 
     def embedded() -> GuideTable:
-        return guide_table(triplets, guide, columns=columns_of(config.positives), cache=cache, should_stop=is_to_stop)
+        return guide_table(
+            triplets,
+            guide,
+            columns=columns_of(config.positives),
+            per_row=config.hard_negatives_per_row,
+            cache=cache,
+            should_stop=is_to_stop,
+        )
 
     if distributed.processes() == 1:
         return embedded().to(device)
@@ -293,7 +318,7 @@ def _write_encoder(encoder: "SentenceTransformer", facts: CardFacts, folder: Pat
             )
     holds_run = (folder / CHECKPOINTS).is_dir()
     with whole_folder(folder / "unfinished" if holds_run else folder, over=True) as draft:
-        encoder.save_pretrained(str(draft), create_model_card=False)
+        merged(encoder).save_pretrained(str(draft), create_model_card=False)
         (draft / "README.md").write_text(model_card(facts), encoding="utf-8")
         (draft / "train_config.json").write_text(json.dumps(asdict(facts.config), indent=2), encoding="utf-8")
     if holds_run:

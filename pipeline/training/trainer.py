@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,8 +21,9 @@ from pipeline.encoders import check_length, has_dropout, is_static
 from pipeline.records import InputError, Triplet
 from pipeline.train_config import TrainConfig, learned
 from pipeline.training import distributed
+from pipeline.training.adapters import has_adapters, learned_state, load_learned_state
 from pipeline.training.batches import ChunkCollator, StepSampler
-from pipeline.training.losses import GuideMaskedLoss
+from pipeline.training.loss_module import GuideMaskedLoss
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -34,22 +35,26 @@ STATIC_LEARNING_RATE = 0.002
 """Chosen on STS-B dev with 180 and 263 generated triplets, 100 and 200 steps of 128: 0.002 and 0.004 are within 0.3
 of each other and 0.8 to 2 above 0.0005 and 0.008 (71.98 and 71.99 against 69.29 and 70.21)."""
 TRANSFORMER_LEARNING_RATE = 5e-5
+LORA_LEARNING_RATE = 5e-4
 
 _OPTIMIZERS = {"adamw": "adamw_torch_fused", "adafactor": "adafactor", "sgd": "sgd"}
 _SCHEDULERS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 
 # Files of a checkpoint beside the trainer's own.
 _HEAD, _BEST, _BEST_RECORD = "loss_head.safetensors", "best.safetensors", "best.json"
+_ADAPTERS = "adapters.safetensors"
 _COMPLETE = "complete.json"
 
 
 def default_learning_rate(encoder: "SentenceTransformer") -> float:
-    """Peak learning rate when the settings leave it open; a table of vectors takes a far larger one."""
+    """Peak learning rate when the settings leave it open; tables of vectors and adapters take far larger ones."""
+    if has_adapters(encoder):
+        return LORA_LEARNING_RATE
     return STATIC_LEARNING_RATE if is_static(encoder) else TRANSFORMER_LEARNING_RATE
 
 
 def check_machine(config: TrainConfig, device: str, *, rows: int, processes: int = 1) -> None:
-    """Refuse a precision that the device does not have, and a batch that the processes cannot share evenly."""
+    """Refuse what device, processes or installed packages cannot do: precision, uneven batch, LoRA, tracker."""
     if config.precision != "fp32" and device == "cpu":
         raise InputError(f"Precision {config.precision} needs a GPU and this run would use the CPU; choose fp32.")
     batch = min(config.batch_size, rows)
@@ -57,9 +62,15 @@ def check_machine(config: TrainConfig, device: str, *, rows: int, processes: int
         raise InputError(
             f"A batch of {batch} triplets cannot be shared evenly by {processes} processes; choose another."
         )
-    if processes > 1 and (config.directions != "premises" or config.hardness):
+    alone = config.directions != "premises" or config.hardness or config.hard_negatives_per_row > 1
+    if processes > 1 and (alone or config.cosent_weight):
         raise InputError(
-            "Directions other than premises, and hardness, are for one process; start one, or reset them."
+            "Directions other than premises, hardness, CoSENT and hard_negatives_per_row above 1 are for one "
+            "process; start one, or reset them."
+        )
+    if config.lora_rank and find_spec("peft") is None:
+        raise InputError(
+            "LoRA needs the package peft: pip install 'multicsr-workbench[lora]', or choose lora_rank 0."
         )
     if config.report_to != "none" and find_spec(config.report_to) is None:
         raise InputError(
@@ -74,6 +85,10 @@ def check_encoder(encoder: "SentenceTransformer", config: TrainConfig) -> None:
     if not is_static(encoder) and encoder.transformers_model is None:
         raise InputError(
             f"{config.encoder} starts with {type(encoder[0]).__name__}; only transformers and tables are trained."
+        )
+    if config.lora_rank and is_static(encoder):
+        raise InputError(
+            f"{config.encoder} is a static encoder, which has no layers for LoRA adapters; choose lora_rank 0."
         )
     if config.positives == "dropout" and not has_dropout(encoder):
         raise InputError(
@@ -115,7 +130,7 @@ def run_trainer(
     trainer = StageThreeTrainer(
         model=encoder,
         args=arguments,
-        train_dataset=Dataset.from_dict({"label": list(range(len(triplets)))}),
+        train_dataset=Dataset.from_dict({"label": list(range(sampler.rows))}),
         loss=loss,
         data_collator=ChunkCollator.of(encoder, triplets, config),  # type: ignore[arg-type]
         callbacks=callbacks,
@@ -168,12 +183,12 @@ def _run_name(folder: Path) -> str:
 
 
 class StageThreeTrainer(SentenceTransformerTrainer):
-    """sentence-transformers' trainer with two changes to its checkpoints and one to several processes.
+    """sentence-transformers' trainer with three changes to its checkpoints and one to several processes.
 
-    Checkpoints include the loss's own head, which the base class forgets on resume, and no generated model card,
-    whose making looks models up on a hub. With several processes gradients are averaged here and not by torch's
-    wrapper around the encoder: that one knows nothing of the head, and does not allow an encoder to run again within
-    a backward pass, as cached gradients need.
+    Checkpoints include the loss's own head, which the base class forgets on resume, of an encoder with adapters only
+    those, and no generated model card, whose making looks models up on a hub. With several processes gradients are
+    averaged here and not by torch's wrapper around the encoder: that one knows nothing of the head, and does not
+    allow an encoder to run again within a backward pass, as cached gradients need.
     """
 
     def override_model_in_loss(self, loss: nn.Module, model: nn.Module) -> nn.Module:
@@ -199,11 +214,17 @@ class StageThreeTrainer(SentenceTransformerTrainer):
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(output_dir or self.args.output_dir or "")
         folder.mkdir(parents=True, exist_ok=True)
-        self.model.save_pretrained(str(folder), create_model_card=False)
+        if has_adapters(self.model):
+            save_file(learned_state(self.model), folder / _ADAPTERS)
+        else:
+            self.model.save_pretrained(str(folder), create_model_card=False)
         save_file(self._head.state_dict(), folder / _HEAD)
 
     def _load_from_checkpoint(self, checkpoint_path: str) -> None:  # type: ignore[override]  # as the base class has it
-        super()._load_from_checkpoint(checkpoint_path)
+        if has_adapters(self.model):
+            load_learned_state(self.model, load_file(Path(checkpoint_path) / _ADAPTERS))
+        else:
+            super()._load_from_checkpoint(checkpoint_path)
         self._head.load_state_dict(load_file(Path(checkpoint_path) / _HEAD))
 
     @property
@@ -228,7 +249,7 @@ class BestWeights:
             if self.keeps_weights:
                 self._weights = {
                     name: tensor.detach().to("cpu", copy=True).contiguous()
-                    for name, tensor in self.encoder.state_dict().items()
+                    for name, tensor in learned_state(self.encoder).items()
                 }
         else:
             self.without_new_best += 1
@@ -241,7 +262,7 @@ class BestWeights:
     def restore(self) -> None:
         """Put the best weights into the encoder; without a score it keeps those it has."""
         if self._weights:
-            self.encoder.load_state_dict(self._weights)
+            load_learned_state(self.encoder, self._weights)
 
     def save(self, folder: Path) -> None:
         """Write weights and record into a checkpoint."""
@@ -270,7 +291,8 @@ def run_fingerprint(triplets: Sequence[Triplet], config: TrainConfig) -> str:
         del fields["distinct_batches"]  # no text is repeated: the order is that of earlier versions
     digest = blake2b(json.dumps(fields, sort_keys=True).encode(), digest_size=16)
     for triplet in triplets:
-        digest.update(json.dumps([triplet.premise, triplet.positive, triplet.hard_negative]).encode())
+        texts = (triplet.premise, triplet.positive, triplet.hard_negative)
+        digest.update(json.dumps(astuple(triplet) if config.cosent_weight else texts).encode())
     return digest.hexdigest()
 
 

@@ -15,10 +15,11 @@ from pipeline.generation.llms.registry import LLMEntry, entry_for
 from pipeline.generation.prompt_sets import prompt_set
 from pipeline.generation.text_key import text_key
 from pipeline.generation.written_premises import write_premises
+from pipeline.mask_thresholds import MASK_THRESHOLDS
 from pipeline.records import InputError, Side, Triplet
 from pipeline.settings import from_fields, setting_of, settings_of
 from pipeline.studies.cells import NOT_IN_A_CELL, StudyTasks, _cell
-from pipeline.train_config import MASK_THRESHOLDS, NOT_LEARNED, TrainConfig
+from pipeline.train_config import NOT_LEARNED, TrainConfig
 from pipeline.training.trainer import run_fingerprint
 
 NAMES = ("llm", "prompt_set")
@@ -152,6 +153,7 @@ TASKS = StudyTasks()
 @pytest.mark.parametrize("item", dataclasses.fields(TrainConfig), ids=name_of)
 def test_a_field_of_training_is_in_the_keys_of_a_run_and_of_a_cell_or_is_listed_as_not(item):
     base = {"steps": 300, "eval_every": 10} if item.name in ("warmup_steps", "patience") else {}
+    base |= {"encoder": "all-MiniLM-L6-v2"} if item.name == "lora_rank" else {}
     default, config = TrainConfig(**base), changed(TrainConfig, item, **base)
     assert (run_fingerprint(TRIPLETS, default) == run_fingerprint(TRIPLETS, config)) == (item.name in NOT_LEARNED)
     cells = [_cell("arm", 0, one, TRIPLETS, TASKS).cell_id for one in (default, config)]

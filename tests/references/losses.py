@@ -8,9 +8,11 @@ def cosine(x: list[float], y: list[float]) -> float:
     return dot / (math.sqrt(sum(a * a for a in x)) * math.sqrt(sum(b * b for b in y)))
 
 
-def is_masked(rule, threshold, protect, guide, i, k) -> bool:
+def is_masked(rule, threshold, protect, guide, i, k, owners=None) -> bool:
+    """owners: the row of every hard negative, one after the other; None for one each."""
     n = len(guide)
-    if rule == "none" or k == i or (protect and k == n + i):
+    is_own = k >= n and (owners or range(n))[k - n] == i
+    if rule == "none" or k == i or (protect and is_own):
         return False
     own = guide[i][i]
     limit = {
@@ -22,16 +24,30 @@ def is_masked(rule, threshold, protect, guide, i, k) -> bool:
     return guide[i][k] > limit
 
 
-def info_nce(anchors, positives, hard_negatives, guide, *, temperature, rule, threshold, protect=False) -> float:
+def info_nce(
+    anchors, positives, hard_negatives, guide, *, temperature, rule, threshold, protect=False, owners=None
+) -> float:
     """Sum over candidates that are not masked; the largest exponent is taken out so that nothing overflows."""
     candidates = list(positives) + list(hard_negatives)
     total = 0.0
     for i, anchor in enumerate(anchors):
         logits = [cosine(anchor, c) / temperature for c in candidates]
-        kept = [s for k, s in enumerate(logits) if not is_masked(rule, threshold, protect, guide, i, k)]
+        kept = [s for k, s in enumerate(logits) if not is_masked(rule, threshold, protect, guide, i, k, owners)]
         top = max(kept)
         total -= logits[i] - top - math.log(sum(math.exp(s - top) for s in kept))
     return total / len(anchors)
+
+
+def cosent(firsts, seconds, scores, *, temperature) -> float:
+    """log(1 + sum of exp(difference of cosines / temperature) over pairs of pairs whose scores differ)."""
+    cosines = [cosine(x, y) for x, y in zip(firsts, seconds, strict=True)]
+    wrong = [
+        (cosines[low] - cosines[high]) / temperature
+        for high in range(len(scores))
+        for low in range(len(scores))
+        if scores[high] > scores[low]
+    ]
+    return math.log(1 + sum(math.exp(difference) for difference in wrong))
 
 
 def released(anchors, positives, hard_negatives, guide, *, temperature, threshold, protect=False) -> float:

@@ -3,16 +3,20 @@
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from store_samples import add, triplet_row
 
 from pipeline.analysis.masks import KINDS
 from pipeline.records import InputError
+from workbench.actions.curation import curate
 from workbench.actions.evaluation import start_evaluate
 from workbench.actions.models import delete_weights, encoders
 from workbench.actions.training import start_preview, start_train
+from workbench.store.decisions import Decision
 from workbench.workspace import Workspace
 
 SUBJECTS = ("dog", "boat", "teacher", "train", "river", "child", "cook", "bird")
@@ -132,3 +136,28 @@ def test_a_run_that_embeds_its_texts_keeps_how_long_the_guide_took(workspace: Wo
     texts = workspace.store.snapshots.rows(snapshot)[["premise", "positive", "hard_negative"]]
     assert cost["embedded_texts"] == len(set(texts.to_numpy().ravel()))
     assert 0 < cost["guide_s"] < cost["prepare_s"]
+
+
+def test_a_snapshot_brings_its_judges_scores_of_texts_that_nobody_changed(tmp_path: Path) -> None:
+    with Workspace(tmp_path / "ws") as workspace:
+        add(workspace.store, "triplets", [triplet_row(f"t{n}") for n in range(6)])
+        scores = [
+            {"triplet_id": f"t{n}", "judge_id": "j", "a": 4.0, "b": n / 2, "source": "jobs/1", "calibration": "v1"}
+            for n in range(5)
+        ]
+        add(workspace.store, "judgements", scores)
+        for decision in (Decision("t0", "swap"), Decision("t1", "edit", "New."), Decision("t1", "accept")):
+            workspace.store.decisions.append([replace(decision, annotator="ann")])
+        rule = {"alpha": 0.0, "beta": 5.0, "gamma": -5.0}
+        made = curate(workspace, attempt_ids=["attempt"], judge_id="j", rule=rule, name="judged")["snapshot_id"]
+        config = {"encoder": "static-minilm", "steps": 2, "batch_size": 4, "mask_rule": "none", "cosent_weight": 1.0}
+        run = start_train(workspace, snapshot_id=made, config=config)["run_id"]
+        frame = pd.read_parquet(workspace.root / "jobs" / run / "input.parquet").set_index("triplet_id")
+        assert frame["b"].dropna().to_dict() == {"t2": 1.0, "t3": 1.5, "t4": 2.0}
+        assert {"t0", "t1"} < set(frame.index), "texts that people changed are there, without scores"
+        assert workspace.wait(run, timeout_s=120).state == "finished", workspace.jobs.log(run)
+        assert workspace.store.runs.curve(run)["loss"].iloc[0] > 0
+        everything = workspace.store.snapshots.rows(made)
+        bare = workspace.store.snapshots.create("bare", ["attempt"], None, None, everything).snapshot_id
+        with pytest.raises(InputError, match="made without a judge"):
+            start_train(workspace, snapshot_id=bare, config=config)

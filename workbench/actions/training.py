@@ -20,6 +20,7 @@ from workbench.jobs import places
 from workbench.jobs.folder import USABLE
 from workbench.jobs.kinds import PreviewSpec, StudySpec, TrainSpec
 from workbench.paths import SAMPLE_CORPUS
+from workbench.store.curation import Snapshot
 from workbench.study_runs import study_command, study_file
 from workbench.workspace import Workspace
 
@@ -51,6 +52,10 @@ def start_train(
         raise InputError(f"With {on} the device is chosen by the place: set device auto, or run on local.")
     snapshot = find_snapshot(workspace, snapshot_id)
     frame = training_rows(workspace, snapshot.snapshot_id, held_out)
+    if settings.cosent_weight:
+        frame = frame.merge(
+            judge_scores(workspace, snapshot), on=["triplet_id", "positive", "hard_negative"], how="left"
+        )
     title = title or f"{settings.encoder} on {snapshot.name}, mask {settings.mask_rule}, seed {settings.seed}"
     settings = replace(settings, encoder=at_commit(workspace, settings.encoder))
     if settings.needs_guide:
@@ -74,6 +79,19 @@ def training_rows(workspace: Workspace, snapshot_id: str, held_out: str | None) 
     if held_out:
         frame = pd.concat([frame[~frame["premise"].map(is_held_out)], held_out_rows(workspace, held_out)])
     return frame
+
+
+def judge_scores(workspace: Workspace, snapshot: Snapshot) -> pd.DataFrame:
+    """Return triplet_id, positive, hard_negative, a, b by the snapshot's judge, the texts as it read them.
+
+    Raises InputError for a snapshot that was made without a judge.
+    """
+    if snapshot.judge_id is None:
+        raise InputError(
+            f"CoSENT needs a judge's scores, and the snapshot {snapshot.name} was made without a judge: freeze one "
+            "under a rule, or set cosent_weight to 0."
+        )
+    return workspace.store.judgements.with_texts(snapshot.attempt_ids, snapshot.judge_id)
 
 
 @action

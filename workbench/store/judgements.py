@@ -95,6 +95,15 @@ class Judgements(Table):
             kept=limit is not None,
         )
 
+    def with_texts(self, attempt_ids: Sequence[str], judge_id: str) -> Frame:
+        """Return triplet_id, positive, hard_negative, a, b of judged triplets, the texts as the judge read them."""
+        clause, parameters = attempts_clause(attempt_ids, "j.attempt_id")
+        return self._database.frame(
+            "SELECT j.triplet_id, t.positive, t.hard_negative, j.a, j.b FROM judgements AS j "
+            f"JOIN triplets AS t ON t.triplet_id = j.triplet_id WHERE j.judge_id = ? AND {_JUDGED} AND {clause}",
+            [judge_id, *parameters],
+        )
+
     def histogram(self, attempt_ids: Sequence[str], judge_id: str, bins: int = 50) -> np.ndarray:
         """Return counts, int64 (bins, bins), over [0, 5] x [0, 5]; first axis a, second axis b."""
         clause, parameters = attempts_clause(attempt_ids)

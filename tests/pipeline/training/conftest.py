@@ -60,3 +60,19 @@ def tiny_static(tmp_path_factory):
     encoder = SentenceTransformer(modules=[StaticEmbedding(whole.tokenizer, embedding_weights=table)], device="cpu")
     encoder.save_pretrained(str(folder), create_model_card=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory):
+    """Folder of a random two-layer decoder with MiniLM's word pieces, as transformers saves it."""
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaModel
+
+    from pipeline import weights
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("tiny-llama")
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    LlamaModel(LlamaConfig(vocab_size=30522, **sizes)).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(weights.minilm_folder(), local_files_only=True).save_pretrained(folder)
+    return folder

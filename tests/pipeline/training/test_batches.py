@@ -7,7 +7,8 @@ from pipeline.encoders import load_encoder
 from pipeline.records import Triplet
 from pipeline.train_config import TrainConfig
 from pipeline.training.batches import ChunkCollator, StepSampler
-from pipeline.training.losses import GuideMaskedLoss, LossSettings
+from pipeline.training.loss_module import GuideMaskedLoss
+from pipeline.training.losses import LossSettings
 from pipeline.training.trainer import StageThreeTrainer
 
 

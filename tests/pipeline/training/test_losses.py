@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from pipeline.train_config import TrainConfig
-from pipeline.training.losses import LossSettings, contrastive_loss, false_negatives, mask_counts, released_loss
+from pipeline.training.losses import (
+    LossSettings,
+    contrastive_loss,
+    cosent_loss,
+    false_negatives,
+    mask_counts,
+    released_loss,
+)
 from tests.references import losses as reference
 
 RULES = ("none", "phi", "gist_absolute", "gist_relative", "released")
@@ -220,6 +227,64 @@ def test_other_losses_are_the_librarys(fields, options):
     assert loss.item() == pytest.approx(wanted.item(), rel=1e-5)
     for found, gradient in zip(torch.autograd.grad(loss, texts), expected, strict=True):
         torch.testing.assert_close(found, gradient, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "options"),
+    [
+        ({}, {}),
+        (
+            {"directions": "all"},
+            {"directions": ("query_to_doc", "query_to_query", "doc_to_query", "doc_to_doc")},
+        ),
+        ({"hardness": 5.0}, {"hardness_mode": "hard_negatives", "hardness_strength": 5.0}),
+    ],
+)
+def test_three_hard_negatives_a_row_are_the_librarys(fields, options):
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+
+    generator = np.random.default_rng(9)
+    texts = [torch.tensor(v, dtype=torch.float32, requires_grad=True) for v in generator.normal(size=(5, 6, 4))]
+    wanted = MultipleNegativesRankingLoss(None, **options).compute_loss_from_embeddings(texts, None)
+    expected = torch.autograd.grad(wanted, texts)
+    owners = torch.arange(6).repeat(3)  # the library's order: the first of every row, then the second
+    settings = LossSettings(0.05, "none", **fields)
+    loss = contrastive_loss(texts[0], texts[1], torch.cat(texts[2:]), None, settings, owner_k=owners).loss
+    assert loss.item() == pytest.approx(wanted.item(), rel=1e-5)
+    for found, gradient in zip(torch.autograd.grad(loss, texts), expected, strict=True):
+        torch.testing.assert_close(found, gradient, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("protect", [False, True])
+@pytest.mark.parametrize("rule", RULES[:-1])
+def test_rows_with_one_to_three_hard_negatives_equal_the_double_loop(rule, protect):
+    owners = [0, 0, 0, 1, 2, 2, 3, 4, 4, 4]
+    generator = np.random.default_rng(4)
+    anchor, positive = generator.normal(size=(2, 5, 4))
+    hard, guide = generator.normal(size=(10, 4)), generator.uniform(-0.2, 1.0, size=(5, 15))
+    fields = {"temperature": 0.05, "threshold": THRESHOLD[rule], "protect": protect, "rule": rule, "owners": owners}
+    expected = reference.info_nce(anchor.tolist(), positive.tolist(), hard.tolist(), guide.tolist(), **fields)
+    settings = LossSettings(0.05, rule, THRESHOLD[rule], protect)
+    tensors = [torch.tensor(v) for v in (anchor, positive, hard, guide)]
+    loss, mask, _ = contrastive_loss(*tensors, settings, owner_k=torch.tensor(owners))
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+    counts = mask_counts(mask, owner_k=torch.tensor(owners)).tolist()
+    own = [mask[row, 5 + k].item() for k, row in enumerate(owners)]
+    assert counts[2] == sum(own) and sum(counts) == mask.sum()
+    if rule != "none":
+        assert (counts[2] == 0) == protect, "the case must mask some own hard negatives where it may"
+
+
+def test_cosent_equals_the_double_loop_with_ties():
+    generator = np.random.default_rng(1)
+    first, second = generator.normal(size=(2, 7, 3))
+    scores = [4.0, 1.0, 1.0, 0.0, 5.0, 4.0, 2.5]
+    expected = reference.cosent(first.tolist(), second.tolist(), scores, temperature=0.1)
+    tensors = [torch.tensor(v, dtype=torch.float32) for v in (first, second, scores)]
+    assert cosent_loss(*tensors, temperature=0.1).item() == pytest.approx(expected, rel=1e-5)
+    alike = torch.full((7,), 3.0)
+    assert cosent_loss(*tensors[:2], alike, temperature=0.1).item() == 0, "equal scores order nothing"
+    assert cosent_loss(*(t[:0] for t in tensors), temperature=0.1).item() == 0
 
 
 def test_a_hard_negative_that_weighs_two_counts_twice():

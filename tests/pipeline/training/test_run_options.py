@@ -234,6 +234,12 @@ def test_a_tracker_that_is_not_installed_is_refused_in_one_sentence(static, trip
         train(triplets, replace(static, report_to="wandb"), output_dir=tmp_path)
 
 
+def test_lora_without_its_package_is_refused_in_one_sentence(static, triplets, tiny_bert, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.training.trainer.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="LoRA needs the package peft"):
+        train(triplets, replace(static, encoder=str(tiny_bert), lora_rank=4), output_dir=tmp_path)
+
+
 def test_tensorboard_reads_every_step_with_the_values_of_the_events(static, triplets, tmp_path):
     """By TensorBoard's own reader, through the callback of transformers; the weights are those of a plain run."""
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")

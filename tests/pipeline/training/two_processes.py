@@ -15,7 +15,8 @@ from pipeline.train_config import TrainConfig
 from pipeline.training import distributed
 from pipeline.training.batches import ChunkCollator
 from pipeline.training.guide import guide_table
-from pipeline.training.losses import GuideMaskedLoss, LossSettings
+from pipeline.training.loss_module import GuideMaskedLoss
+from pipeline.training.losses import LossSettings
 from pipeline.training.run import train
 from pipeline.training.trainer import StageThreeTrainer
 

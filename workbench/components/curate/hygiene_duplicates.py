@@ -5,7 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from pipeline.curation.hygiene import EXACT
-from pipeline.train_config import USUAL_THRESHOLDS
+from pipeline.mask_thresholds import USUAL_THRESHOLDS
 from workbench import state, theme
 from workbench.actions.curation import keep_one
 from workbench.components.elements import count, counted, errors_shown

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pipeline.train_config import USUAL_THRESHOLDS
+from pipeline.mask_thresholds import USUAL_THRESHOLDS
 from workbench import state, theme
 from workbench.actions.analysis import default_guide, start_projection
 from workbench.components.elements import count, counted, errors_shown

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 import yaml
 
-from pipeline import train_config
+from pipeline import mask_thresholds, train_config
 from pipeline.records import InputError
 from pipeline.settings import from_fields
 from pipeline.studies.yaml_fields import FileFields, read_yaml
@@ -116,10 +116,10 @@ def _mask_fields(base: dict[str, Any], key: str) -> dict[str, Any]:
         values |= settings_form(TrainConfig, ["guide"], base, key=key, columns=1)
     if rule in ("phi", "released"):
         unit = settings_form(TrainConfig, ["threshold_unit"], base, key=key, columns=1)["threshold_unit"]
-    meaning = train_config.threshold_meaning(rule, unit)
-    if meaning != train_config.threshold_meaning(base["mask_rule"], base["threshold_unit"]):
-        base = base | {"mask_threshold": train_config.USUAL_THRESHOLDS[meaning]}
-    declared = {"mask_threshold": train_config.MASK_THRESHOLDS[meaning]}
+    meaning = mask_thresholds.threshold_meaning(rule, unit)
+    if meaning != mask_thresholds.threshold_meaning(base["mask_rule"], base["threshold_unit"]):
+        base = base | {"mask_threshold": mask_thresholds.USUAL_THRESHOLDS[meaning]}
+    declared = {"mask_threshold": mask_thresholds.MASK_THRESHOLDS[meaning]}
     values |= settings_form(
         TrainConfig, ["mask_threshold"], base, key=f"{key}_{meaning}", columns=1, declared=declared
     )

@@ -13,7 +13,7 @@ import pandas as pd
 from pipeline.durable import write_json, write_table
 from pipeline.encoders import load_encoder
 from pipeline.evaluation import benchmark, hub_tasks, metrics, mteb_tasks, retrieval, sts, transfer
-from pipeline.records import InputError, Triplet, UnreachableError
+from pipeline.records import InputError, ScoredTriplet, Triplet, UnreachableError
 from pipeline.vectors import CachedEncoder, CorpusVectors, corpus_vectors
 from workbench.jobs.context import JobContext
 from workbench.jobs.kinds import EvaluateSpec, FetchSpec
@@ -255,8 +255,10 @@ def held_out_of(frame: pd.DataFrame) -> list[Triplet]:
 
 
 def triplets_of(frame: pd.DataFrame) -> list[Triplet]:
-    """Return the rows of a table as triplets."""
+    """Return the rows of a table as triplets, with a judge's scores where it has columns of them."""
     columns = ["premise", "positive", "hard_negative"]
+    if {"a", "b"} <= set(frame.columns):
+        return [ScoredTriplet(*row) for row in frame[[*columns, "a", "b"]].itertuples(index=False, name=None)]
     return [Triplet(*row) for row in frame[columns].itertuples(index=False, name=None)]
 
 

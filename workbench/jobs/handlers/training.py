@@ -46,7 +46,11 @@ def write_first_batch(context: JobContext, triplets: Sequence[Triplet], config: 
         guide = load_encoder(config.guide, device=resolve_device(config.device))
         since = perf_counter()
         table = guide_table(
-            triplets, guide, cache=context.vectors, should_stop=lambda: context.stop_requested() in _AT_ONCE
+            triplets,
+            guide,
+            per_row=config.hard_negatives_per_row,
+            cache=context.vectors,
+            should_stop=lambda: context.stop_requested() in _AT_ONCE,
         )
         if table.computed:  # cached vectors say nothing about the time per text
             add_cost(context, guide_s=perf_counter() - since, embedded_texts=table.computed)
