@@ -60,7 +60,7 @@ def measured(address: str, workers: int, rows: int, cost_s: float, folder: Path)
     items = ((f"{number:016x}", f"{TEXT} {number}") for number in range(rows))
     began, spent, done = time.monotonic(), time.process_time(), 0
     for batch in pool.results(items, rows, lambda: False):
-        journal.append([row("job", "", config, item, "key") for item in batch])
+        journal.append([row("job", "", config, item, "key") for _, item in batch])
         done += len(batch)
     seconds, cpu = time.monotonic() - began, time.process_time() - spent
     journal.close()

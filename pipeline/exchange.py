@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path, PurePath
 from typing import IO, Any, Final, cast
 from unicodedata import normalize
@@ -20,7 +20,15 @@ import pyarrow as pa
 from pipeline.durable import whole_file
 from pipeline.files.cells import EXPORT_COLUMNS, formula_safe
 from pipeline.files.parquet import data_files
-from pipeline.files.rows import LISTED_ROWS, Rejected, column_names, outcome_columns, read_rows, text_fault
+from pipeline.files.rows import (
+    LISTED_ROWS,
+    Rejected,
+    SeenDigests,
+    column_names,
+    outcome_columns,
+    read_rows,
+    text_fault,
+)
 from pipeline.files.source import MAX_LINE_BYTES, Source, make_source
 from pipeline.files.spreadsheet import write_xlsx
 from pipeline.records import InputError, StorageError, Triplet
@@ -103,20 +111,23 @@ class TripletReading:
         return self.reasons.total()
 
     def __iter__(self) -> Iterator[Triplet]:
-        seen: set[bytes] = set()
+        seen, rows = SeenDigests(), self._usable()
+        while block := list(islice(rows, _BLOCK_ROWS)):
+            is_new = seen.add([_digest(row) for row in block])
+            self.duplicates += len(block) - int(is_new.sum())
+            for row in compress(block, is_new):
+                self.kept += 1
+                yield row
+
+    def _usable(self) -> Iterator[Triplet]:
+        """Yield the triplets, counting what is rejected."""
         for row in self.outcomes():
             if isinstance(row, Rejected):
                 self.reasons[row.reason] += 1
                 if len(self.examples) < LISTED_ROWS:
                     self.examples.append(row)
-                continue
-            digest = _digest(row)
-            if digest in seen:
-                self.duplicates += 1
-                continue
-            seen.add(digest)
-            self.kept += 1
-            yield row
+            else:
+                yield row
 
     def outcomes(self) -> Iterator[Triplet | Rejected]:
         """Yield the triplet or the rejection of each row, duplicates included."""

@@ -27,7 +27,11 @@ logger = logging.getLogger(__name__)
 
 Route = Literal["", "query", "document"]
 """Any text, or one side of a search, which may have its own prompt and modules."""
+Embed = Callable[[list[str]], np.ndarray]
+"""Computes the vectors of texts, float32 (texts, d)."""
 _CHUNK_TEXTS = 1024
+_TIMES_ELSEWHERE = 16
+"""A cluster gets so many chunks at once: all its workers wait for the last text of what they were given."""
 _WAIT_S = 300
 """Longest wait in seconds for another process that is writing."""
 _PROMPT_NAMES = {"": (), "query": ("query",), "document": ("document", "passage", "corpus")}
@@ -52,6 +56,8 @@ class CachedEncoder:
     """Cache folder for all encoders; None disables the cache."""
     on_texts: Callable[[int, int], None] = _ignore
     """Called before and after every chunk with the number of texts done and in all; may raise to stop."""
+    elsewhere: Embed | None = None
+    """Embeds texts without a prompt of their own in the encoder's place, for example on the nodes of a cluster."""
     computed: int = 0
     """Number of texts that were not cached and were computed by this object."""
     _identities: dict[tuple[Route, str], str] = field(default_factory=dict)
@@ -68,6 +74,8 @@ class CachedEncoder:
 
         prompt: prefix of every text; None takes the encoder's default prompt.
         """
+        if prompt is None and (embed := self.elsewhere):
+            return self._vectors(sentences, self._store(""), lambda texts, **_: embed(texts))
         options: dict[str, Any] = {} if prompt is None else {"prompt": prompt}
         return self._vectors(
             sentences, self._store("", prompt), self.encoder.encode, batch_size=batch_size, **options
@@ -111,9 +119,10 @@ class CachedEncoder:
         """Embed the texts of the missing rows into unit_ud, float32 (texts, d); each finished chunk is stored."""
         # Longest first: little padding per batch, and a lack of memory shows at once.
         order = sorted(missing, key=lambda row: len(texts[row]), reverse=True)
-        for start in range(0, len(order), _CHUNK_TEXTS):
+        size = _CHUNK_TEXTS * (_TIMES_ELSEWHERE if self.elsewhere else 1)
+        for start in range(0, len(order), size):
             self.on_texts(len(texts) - len(order) + start, len(texts))
-            rows = order[start : start + _CHUNK_TEXTS]
+            rows = order[start : start + size]
             vectors = np.asarray(encode([texts[row] for row in rows]), dtype=np.float32)
             lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
             unit_ud[rows] = vectors / np.where(lengths > 0, lengths, 1.0)
@@ -157,12 +166,14 @@ def corpus_vectors(
     cache: Path | None,
     batch_size: int = 64,
     on_texts: Callable[[int, int], None] = _ignore,
+    elsewhere: Embed | None = None,
 ) -> CorpusVectors:
     """Return the vectors of a corpus's distinct texts, computing those that `cache` lacks.
 
     `on_texts` is called before and after every chunk with the number of texts done and in all; it may raise.
+    `elsewhere` computes in the encoder's place.
     """
-    cached, unique = CachedEncoder(encoder, cache, on_texts), list(dict.fromkeys(texts))
+    cached, unique = CachedEncoder(encoder, cache, on_texts, elsewhere), list(dict.fromkeys(texts))
     return CorpusVectors(unique, cached.encode(unique, batch_size=batch_size), cached.computed)
 
 

@@ -7,6 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.files.cells import EXPORT_COLUMNS, MISSING, formula_restored
 from pipeline.files.parquet import arrow_columns, arrow_records, parquet_columns, parquet_records
 from pipeline.files.source import MAX_LINE_BYTES, Source, lines, require_text
@@ -228,3 +231,31 @@ def text_fault(text: str, *, max_chars: int) -> str:
     if not any(c.isalnum() for c in text):
         return "no letters or digits"
     return "too long" if len(text) > max_chars else ""
+
+
+class SeenDigests:
+    """Digests seen so far, 16 bytes of memory for each; a set of Python's takes 120.
+
+    They lie in sorted arrays of falling size, which are merged before there are many of them, so that adding a
+    number of digests takes little more than sorting them.
+    """
+
+    def __init__(self) -> None:
+        self._sorted: list[NDArray[np.bytes_]] = []
+
+    def add(self, digests: Sequence[bytes]) -> NDArray[np.bool_]:
+        """Add digests of 16 bytes; return for each whether it is the first of its value."""
+        found, first = np.unique(np.array(digests, dtype="S16"), return_index=True)
+        is_new = np.zeros(len(digests), dtype=bool)
+        for known in self._sorted:
+            place = np.minimum(np.searchsorted(known, found), len(known) - 1)
+            absent = known[place] != found
+            found, first = found[absent], first[absent]
+        is_new[first] = True
+        if len(found):
+            self._sorted.append(found)
+        while len(self._sorted) > 1 and len(self._sorted[-2]) < 4 * len(self._sorted[-1]):
+            merged = np.concatenate([self._sorted.pop(), self._sorted.pop()])
+            merged.sort(kind="stable")  # finds the two runs
+            self._sorted.append(merged)
+        return is_new

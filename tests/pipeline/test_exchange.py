@@ -2,6 +2,7 @@ import csv
 import io
 import os
 from pathlib import Path
+from random import Random
 from unicodedata import normalize
 
 import pandas as pd
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.exchange import read_triplets, write_triplets
 from pipeline.files.cells import MISSING, formula_restored, formula_safe
+from pipeline.files.rows import SeenDigests
 from pipeline.records import InputError, StorageError, Triplet
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -154,3 +156,15 @@ def test_rows_that_generation_marked_as_failed_are_left_out_with_their_outcome(t
 def test_an_outcome_of_another_kind_is_no_reason(tmp_path):
     content = b"sent0,sent1,hard_neg,outcome\na,b,c,won\nd,e,f,\n"
     assert len(read_triplets(content, name="t.csv").triplets) == 2
+
+
+def test_digests_are_new_once_however_many_there_are():
+    """Against a set, over blocks that repeat digests of any earlier block and their own."""
+    random, seen, told = Random(3), set[bytes](), SeenDigests()
+    for size in (1, 500, 3, 2_000, 2_000, 1, 40, 700):
+        block = [random.randrange(3_000).to_bytes(16, "little") for _ in range(size)]
+        wanted = []
+        for digest in block:
+            wanted.append(digest not in seen)
+            seen.add(digest)
+        assert told.add(block).tolist() == wanted

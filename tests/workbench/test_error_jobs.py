@@ -112,7 +112,9 @@ def test_own_tests_survive_a_torn_line_and_a_rebuild_and_can_be_taken_back(works
 
 def test_sentences_of_failing_pairs_become_a_corpus_and_a_job_with_their_origin(workspace: Workspace, monkeypatch):
     submitted = []
-    monkeypatch.setattr(workspace.jobs, "submit", lambda spec, frame, title: submitted.append((spec, frame)) or "j")
+    monkeypatch.setattr(
+        workspace.jobs, "submit", lambda spec, rows, title: submitted.append((spec, rows.read_pandas())) or "j"
+    )
     origin = "Errors: STSB-test, negation on one side, static-minilm"
     texts = ["He came.", "He did not  come.", "He came.", " ", "Third."]
     made = ACTIONS["generate_like"](workspace, texts=texts, origin=origin, config={"omega": 0.4}, limit=2)

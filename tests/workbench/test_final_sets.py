@@ -77,12 +77,14 @@ def test_final_set(workspace, rows, rule, attempts):
     limits = (rule.alpha, rule.beta, rule.gamma) if rule else None
     told = {row["triplet_id"]: expected(row, rule) for row in rows if row["attempt_id"] in attempts}
     told = {triplet_id: found for triplet_id, found in told.items() if found}
-    kept = workspace.store.final_sets.kept(attempts, judge, limits)
+    with workspace.store.final_sets.kept(attempts, judge, limits) as rows_of_set:
+        kept = rows_of_set.read_pandas()
     inside = ("person: accept", "person: swap", "person: edit", "no rule", "kept by rule")
     assert dict(zip(kept["triplet_id"], zip(kept["positive"], kept["hard_negative"], strict=True), strict=True)) == {
         triplet_id: found[1:] for triplet_id, found in told.items() if found[0] in inside
     }
     reasons = workspace.store.final_sets.reasons(attempts, judge, limits)
+    assert workspace.store.final_sets.size(reasons) == len(kept)
     assert reasons == pd.Series([found[0] for found in told.values()]).value_counts().to_dict()
 
 

@@ -97,6 +97,7 @@ def test_the_gate_hands_people_what_is_near_the_rule_or_judged_both_ways(store, 
     )
     shown = store.triplets.rows(waiting)["triplet_id"]
     assert list(shown) == [r["triplet_id"] for r in undecided if r["unsure"]], "list and queue show the same ones"
-    kept = store.final_sets.kept(["attempt"], "j", RULE, margin)
+    with store.final_sets.kept(["attempt"], "j", RULE, margin) as rows:
+        kept = rows.read_pandas()
     assert len(kept) == found["approved"] and not set(kept["triplet_id"]) & set(shown)
     assert store.final_sets.reasons(["attempt"], "j", RULE, margin)["not reviewed"] == found["waiting"]

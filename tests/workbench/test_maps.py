@@ -125,9 +125,9 @@ def test_failed_replies_are_drawn_when_asked_for_and_keep_their_outcome(workspac
     ]
     finished_job(workspace, ATTEMPT, "generate", rows, total=len(rows))
     workspace.wait(ATTEMPT, timeout_s=20)
-    usable, _ = triplet_sentences(workspace, attempt_id=ATTEMPT, snapshot_id=None, every_outcome=False)
+    usable, _ = triplet_sentences(workspace, attempt_id=ATTEMPT, snapshot_id=None, every_outcome=False, limit=9)
     assert usable["triplet_id"].tolist() == ["t0"]
-    drawn, corpus = triplet_sentences(workspace, attempt_id=ATTEMPT, snapshot_id=None, every_outcome=True)
+    drawn, corpus = triplet_sentences(workspace, attempt_id=ATTEMPT, snapshot_id=None, every_outcome=True, limit=9)
     assert (drawn["triplet_id"].tolist(), corpus) == (["t0", "t1", "t2"], ATTEMPT)
     long = long_form(drawn)
     assert long["outcome"].tolist() == ["premise", "ok", "ok", "premise", "copy", "ok", "premise", "ok", "truncated"]

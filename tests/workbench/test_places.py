@@ -12,7 +12,7 @@ from workbench.jobs.runner import lanes_of
 
 
 @pytest.mark.parametrize(
-    "text", ["", "gpu", "gpu:x", "gpu:-1", "torchrun:0", "torchrun", "ray: a b", "slurm", "local:2"]
+    "text", ["", "gpu", "gpu:x", "gpu:-1", "torchrun:0", "torchrun", "ray: a b", "slurm", "local:2", "gpu:0,"]
 )
 def test_what_is_no_place_is_one_sentence(text):
     with pytest.raises(InputError, match="is no place to run a job; write local, gpu:NUMBER"):
@@ -22,7 +22,9 @@ def test_what_is_no_place_is_one_sentence(text):
 def test_a_kind_of_job_runs_where_it_can(monkeypatch):
     monkeypatch.setattr(places, "find_spec", lambda name: None)
     for kind, on, sentence in (
-        ("train", "ray", "generate and judge do"),
+        ("train", "ray", "does not run on Ray, as ray asks; generate, write_premises, judge"),
+        ("train", "gpu:0,1", "does not run on Ray, as gpu:0,1 asks"),
+        ("generate", "gpu:1,2", "this machine has GPUs 0 to 1"),
         ("generate", "torchrun:2", "torchrun is for training"),
         ("generate", "ray:10.0.0.1:6379", "Ray is not installed: pip install"),
         ("train", "torchrun:4", "this machine has 2: choose torchrun:2"),
@@ -48,6 +50,7 @@ def test_each_gpu_is_a_lane_and_what_takes_several_waits_for_all_of_them():
     assert lanes_of(TrainSpec(TrainConfig(), "run", "s", on="torchrun:4"), gpus=8) == (
         *("models", "cuda:1", "cuda:2", "cuda:3"),
     )
+    assert lanes("gpu:3,0,5") == ("models", "cuda:3", "cuda:5")
     assert set(lanes("ray")) == {lane for taken in each for lane in taken}
     assert lanes("ray:10.0.0.1:6379") == ("ray:10.0.0.1:6379",)
 
@@ -73,3 +76,4 @@ def test_workers_are_started_as_the_place_says(tmp_path):
     several = places.command("torchrun:3", tmp_path)
     assert "--nproc-per-node=3" in several and several[-2:] == ["workbench.jobs.worker", str(tmp_path)]
     assert places.environment("gpu:3") == {"CUDA_VISIBLE_DEVICES": "3"}
+    assert places.environment("gpu:2,0") == {"CUDA_VISIBLE_DEVICES": "0,2"}

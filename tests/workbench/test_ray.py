@@ -1,17 +1,26 @@
 """Jobs on a Ray cluster of two nodes on this machine: nothing is lost or doubled when nodes and drivers die."""
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
 from collections import Counter
+from contextlib import closing
 
+import numpy as np
+import pandas as pd
 import pytest
-from store_samples import premises
+from store_samples import add_import, premises
 
 from pipeline.config import GenerationConfig
 from pipeline.generation.llms.registry import EMBEDDED_ENTRY
-from tests.ray_cluster import Nodes, ray_nodes
+from tests.ray_cluster import DeviceMaker, Nodes, ray_nodes
 from tests.workbench.processes import wait_for, worker_of
+from workbench.actions.analysis import start_margins
+from workbench.actions.data import start_write_premises
 from workbench.jobs.kinds import GenerateSpec, JudgeSpec
+from workbench.jobs.ray_rows import RayRows
 from workbench.journal import read_rows
 from workbench.workspace import Workspace
 
@@ -35,6 +44,12 @@ def nodes():
 def own(tmp_path):
     with Workspace(tmp_path / "ws") as opened:
         yield opened
+
+
+def triplet_texts(count: int) -> pd.DataFrame:
+    made = premises(count)
+    sides = {"premise": made["text"], "positive": "some " + made["text"], "hard_negative": "no " + made["text"]}
+    return pd.DataFrame({"premise_id": made["premise_id"]} | sides)
 
 
 def rows_of(workspace: Workspace, job_id: str, table: str = "triplets") -> list[dict]:
@@ -77,6 +92,22 @@ def test_a_paused_job_leaves_the_cluster_and_goes_on(nodes: Nodes, own: Workspac
     assert len({row["premise_id"] for row in rows_of(own, job_id)}) == len(rows_of(own, job_id)) == 200
 
 
+def test_premises_are_written_on_nodes_and_a_killed_driver_costs_none(nodes: Nodes, own: Workspace, monkeypatch):
+    monkeypatch.setenv("MULTICSR_TEST_HANDLERS", "tests.workbench.ray_handlers")
+    config = {"topics": ["rivers", "bread"], "genres": ["fact", "news"], "lengths": ["short"], "per_cell": 100}
+    job_id = start_write_premises(own, config=config, on=f"ray:{nodes.address}")["job_id"]
+    wait_for(lambda: len(rows_of(own, job_id, "premises")) > 40, timeout_s=240)
+    os.kill(worker_of(own.root, job_id), signal.SIGKILL)
+    assert own.wait(job_id, timeout_s=60).state == "interrupted"
+    before = {row["premise_id"] for row in rows_of(own, job_id, "premises")}
+    own.jobs.resume(job_id)
+    view = own.wait(job_id, timeout_s=240)
+    assert (view.state, view.done) == ("finished", 400), own.jobs.log(job_id)
+    found = [row["premise_id"] for row in rows_of(own, job_id, "premises")]
+    assert len(found) == len(set(found)) == own.store.premises.corpus(job_id).premises == 400 and before < set(found)
+    assert sum(node["rows"] for node in view.details["cluster"]["nodes"].values()) == 400 - len(before)
+
+
 def test_the_embedded_llm_and_a_judge_give_on_nodes_what_they_give_here(nodes: Nodes, own: Workspace):
     asked = premises(len(TEXTS))
     asked["text"] = TEXTS
@@ -95,7 +126,16 @@ def test_the_embedded_llm_and_a_judge_give_on_nodes_what_they_give_here(nodes: N
     view = own.wait(again, timeout_s=240)
     assert view.details["reused"] == len(TEXTS) and "cluster" not in view.details  # no node loaded the LLM
 
-    texts = own.store.final_sets.texts([here])
+    asked_for = {"topics": ["rivers"], "genres": ["fact"], "lengths": ["short"], "per_cell": 4, "tries": 1}
+    written = {}
+    for on in ("local", f"ray:{nodes.address}"):
+        job_id = start_write_premises(own, config=asked_for | {"max_new_tokens": 12}, name=on, on=on)["job_id"]
+        assert own.wait(job_id, timeout_s=300).state == "finished", own.jobs.log(job_id)
+        written[on] = {row["number"]: row["text"] for row in rows_of(own, job_id, "premise_attempts")}
+    assert len(written["local"]) == 4 and written[f"ray:{nodes.address}"] == written["local"]
+
+    with own.store.final_sets.texts([here]) as rows:
+        texts = rows.read_pandas()
     judges = {}
     for on in ("local", f"ray:{nodes.address}"):
         job_id = own.jobs.submit(JudgeSpec(("likelihood:smollm2-135m",), (here,), on=on), texts)
@@ -105,3 +145,49 @@ def test_the_embedded_llm_and_a_judge_give_on_nodes_what_they_give_here(nodes: N
     assert here_raw and here_raw.keys() == there_raw.keys()
     for key, raw in here_raw.items():
         assert there_raw[key] == pytest.approx(raw, abs=1e-5)
+
+
+def test_an_encoder_embeds_on_nodes_what_it_embeds_here(nodes: Nodes, own: Workspace, tmp_path):
+    add_import(own.store, "pairs", "file", triplet_texts(300))
+    measured, on = {}, f"ray:{nodes.address}"
+    for place in (on, "local"):
+        job_id = start_margins(own, encoder="all-MiniLM-L6-v2", on=place)["job_id"]
+        view = own.wait(job_id, timeout_s=300)
+        assert view.state == "finished", own.jobs.log(job_id)
+        measured[place] = pd.read_parquet(own.jobs.output(job_id, "margins.parquet"))
+        assert ("cluster" in view.details) == (place == on)
+        shutil.rmtree(own.root / "vectors")  # the second run embeds anew
+    assert len(measured[on]) == 300
+    for side in ("near", "far"):
+        assert np.allclose(measured[on][side], measured["local"][side], atol=1e-5)
+
+
+def test_each_gpu_of_a_node_has_an_actor_of_its_own():
+    with ray_nodes(1, cpus=2, gpus=2) as opened, closing(RayRows(opened.address, DeviceMaker())) as pool:
+        while pool.ready(2) < 2:
+            pass
+        found = pool.in_order(list(range(64)), lambda: False)
+    assert {device for device, _ in found} == {"0", "1"} and len({process for _, process in found}) == 2
+
+
+ALONE = """
+import os, psutil
+from contextlib import closing
+from tests.ray_cluster import DeviceMaker
+from workbench.jobs.ray_rows import RayRows
+with closing(RayRows("", DeviceMaker())) as pool:
+    rows = pool.in_order(list(range(20)), lambda: False)
+    me = psutil.Process()
+    for process in (me, *me.children(recursive=True)):
+        for socket in process.net_connections("tcp"):
+            if socket.status == psutil.CONN_LISTEN:
+                print(socket.laddr.ip)
+print("rows", len(rows))
+"""
+
+
+def test_the_cluster_of_a_single_job_listens_on_loopback_alone():
+    said = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, timeout=240)
+    *addresses, last = said.stdout.split("\n")[:-1]
+    assert last == "rows 20", said.stderr
+    assert len(addresses) > 3 and {address.removeprefix("::ffff:") for address in addresses} == {"127.0.0.1"}

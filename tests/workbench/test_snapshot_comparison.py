@@ -9,7 +9,7 @@ import pytest
 from pipeline.exchange import read_triplets
 from pipeline.records import Triplet
 from workbench.components.curate.snapshot_list import compare_rows, compare_settings
-from workbench.store.curation import Snapshot
+from workbench.store.snapshots import Snapshot
 from workbench.workspace import Workspace
 
 COLUMNS = ["triplet_id", "premise", "positive", "hard_negative"]

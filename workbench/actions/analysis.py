@@ -19,6 +19,7 @@ from workbench.actions.call import Answer, action
 from workbench.actions.evaluation import find_snapshot, scored_encoder, scored_pairs
 from workbench.actions.generation import start_generate, started_once
 from workbench.actions.models import find_encoder
+from workbench.jobs import places
 from workbench.jobs.folder import USABLE, State
 from workbench.jobs.kinds import BehaviourSpec, ExplainSpec, JobSpec, MapEncoder, MarginsSpec, ProjectSpec, SearchSpec
 from workbench.maps import OUTCOMES, PAIR_COLUMNS, PAIR_ROLES, TRIPLET_ROLES, MapFiles, long_form, task_corpus
@@ -109,13 +110,15 @@ def start_projection(
     compare_with: Sequence[str] = (),
     guide: str | None = None,
     seed: int = 0,
+    on: str = places.LOCAL,
 ) -> Answer:
     """Queue a 2-D map of the sentences of a generation run, a snapshot, or a task with a score of the last encoder.
 
     With `compare_with` (encoders that come after `encoder`, for example checkpoints) all are drawn on one aligned
     map. With a `guide` the map also holds the pairs that a mask threshold would treat as false negatives. With
     `every_outcome` a generation run's failed replies are drawn too. If a map of the same sentences and settings
-    exists or is being drawn, that one is returned.
+    exists or is being drawn, that one is returned. `on`: local, gpu:NUMBER, gpu:0,1, ray or ray:ADDRESS, where the
+    encoders embed.
     """
     found = [find_encoder(workspace, name) for name in (encoder, *compare_with)]
     if len({item.encoder_id for item in found}) < len(found):
@@ -125,7 +128,7 @@ def start_projection(
         guide = None
     else:
         frame, corpus = triplet_sentences(
-            workspace, attempt_id=attempt_id, snapshot_id=snapshot_id, every_outcome=every_outcome
+            workspace, attempt_id=attempt_id, snapshot_id=snapshot_id, every_outcome=every_outcome, limit=limit
         )
     frame = frame.head(min(limit, _MOST_TO_ALIGN) if compare_with else limit)
     if compare_with and (sentences := long_form(frame)["text"].nunique()) < LEAST_TO_ALIGN:
@@ -141,6 +144,7 @@ def start_projection(
         corpus=corpus,
         seed=seed,
         guide=find_encoder(workspace, guide).folder if guide else None,
+        on=places.checked("project", on),
     )
     spec = replace(spec, key=_key(spec, frame))
     known = workspace.jobs.latest(ProjectSpec, lambda other: other.key == spec.key, states=_USABLE)
@@ -150,19 +154,19 @@ def start_projection(
 
 
 def triplet_sentences(
-    workspace: Workspace, *, attempt_id: str | None, snapshot_id: str | None, every_outcome: bool
+    workspace: Workspace, *, attempt_id: str | None, snapshot_id: str | None, every_outcome: bool, limit: int
 ) -> tuple[pd.DataFrame, str]:
-    """Return triplets of a generation run or a snapshot, and the name its map is stored under.
+    """Return the first triplets of a generation run or a snapshot, and the name its map is stored under.
 
     With `every_outcome` a run's copies, truncated and other failed replies are kept too, as long as both sides hold a
     text to draw. Raises InputError when there is nothing to draw.
     """
     columns = ["triplet_id", *TRIPLET_ROLES]
     if snapshot_id:
-        frame, corpus = workspace.store.snapshots.rows(snapshot_id), snapshot_id
+        frame, corpus = workspace.store.snapshots.rows(snapshot_id, limit), snapshot_id
     elif attempt_id:
         chosen = TripletFilter(attempt_ids=(attempt_id,), outcome="" if every_outcome else "ok")
-        frame, corpus = workspace.store.triplets.rows(chosen), attempt_id
+        frame, corpus = workspace.store.triplets.rows(chosen, limit), attempt_id
         if every_outcome:
             columns += OUTCOMES.values()
             frame = frame[frame["positive"].str.strip().ne("") & frame["hard_negative"].str.strip().ne("")]
@@ -283,8 +287,8 @@ def default_guide() -> str:
 
 
 def _key(spec: JobSpec, frame: pd.DataFrame | None = None) -> str:
-    """Hash a job's settings and sentences: equal content gives an equal key."""
-    asked = {name: value for name, value in asdict(spec).items() if name != "key"}
+    """Hash a job's settings and sentences: equal content gives an equal key, wherever it is computed."""
+    asked = {name: value for name, value in asdict(spec).items() if name not in ("key", "on")}
     digest = hashlib.blake2b(json.dumps(asked, sort_keys=True).encode(), digest_size=16)
     if frame is not None:
         digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
@@ -292,14 +296,15 @@ def _key(spec: JobSpec, frame: pd.DataFrame | None = None) -> str:
 
 
 @action
-def start_margins(workspace: Workspace, *, encoder: str, corpus: str = CURRENT) -> Answer:
+def start_margins(workspace: Workspace, *, encoder: str, corpus: str = CURRENT, on: str = places.LOCAL) -> Answer:
     """Queue the cosines (premise, positive) and (premise, hard negative) of triplets under an encoder.
 
     `corpus` is a snapshot's id or name, or "current". A measurement that is queued or running is not started twice.
+    `on`: local, gpu:NUMBER, gpu:0,1, ray or ray:ADDRESS, where the encoder embeds.
     """
     found = find_encoder(workspace, encoder)
     frame, corpus_id, title = _triplets(workspace, corpus)
-    spec = MarginsSpec(found.folder, found.encoder_id, corpus_id)
+    spec = MarginsSpec(found.folder, found.encoder_id, corpus_id, on=places.checked("margins", on))
     live = workspace.jobs.latest(MarginsSpec, lambda other: other == spec, states=("queued", "running"))
     title = f"Hard negatives of {title}, {encoder}"
     job_id = live.job_id if live else workspace.jobs.submit(spec, frame[_COLUMNS], title=title)

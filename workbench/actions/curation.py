@@ -52,20 +52,17 @@ def curate(
     limits = astuple(settings) if settings else None
     sets, attempt_ids = workspace.store.final_sets, checked_runs(workspace, attempt_ids)
     chosen = (attempt_ids, judge_id, limits, checked_margin(review_margin))
-    kept, reasons = sets.kept(*chosen), sets.reasons(*chosen)
+    reasons = sets.reasons(*chosen)
     total = sum(reasons.values())
-    if kept.empty:
+    if not sets.size(reasons):
         why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
         raise InputError(f"The rule keeps none of {total} triplets ({why}): lower alpha or gamma, or raise beta.")
-    snapshot = workspace.store.snapshots.create(
-        name,
-        list(attempt_ids),
-        judge_id,
-        asdict(settings) if settings else None,
-        kept,
-        details=provenance(workspace, attempt_ids, reasons),
-    )
-    counts = {"triplets": len(kept), "of": total, "reasons": reasons}
+    made_by = provenance(workspace, attempt_ids, reasons)
+    with sets.kept(*chosen) as kept:
+        snapshot = workspace.store.snapshots.create(
+            name, list(attempt_ids), judge_id, asdict(settings) if settings else None, kept, details=made_by
+        )
+    counts = {"triplets": snapshot.rows, "of": total, "reasons": reasons}
     return {"snapshot_id": snapshot.snapshot_id, "name": name} | counts
 
 
@@ -151,24 +148,29 @@ def start_hygiene(
     sts_dir: str | None = None,
     guide: str | None = "all-MiniLM-L6-v2",
     threshold: float = 0.8,
+    on: str = places.LOCAL,
 ) -> Answer:
     """Queue the search for duplicates, leaks into the STS folder, copies and, with a guide, false hard negatives.
 
     People's decisions are applied first. threshold: minimum share of letter sequences that near duplicates share.
+    `on`: local, gpu:NUMBER, gpu:0,1, ray or ray:ADDRESS, where the guide embeds.
     """
     if not 0.5 <= threshold <= 1:
         raise InputError(f"Near duplicates need a similarity between 0.5 and 1, got {threshold}.")
-    frame = workspace.store.final_sets.kept(checked_runs(workspace, attempt_ids), None, None)
-    if frame.empty:
+    sets, chosen = workspace.store.final_sets, (checked_runs(workspace, attempt_ids), None, None)
+    count = sets.size(sets.reasons(*chosen))
+    if not count:
         raise InputError("These generation runs hold no usable triplets except rejected ones: generate some first.")
     spec = HygieneSpec(
         attempt_ids=tuple(attempt_ids),
         sts_dir=str(checked_folder(sts_dir)) if sts_dir else None,
         guide=find_encoder(workspace, guide).folder if guide else None,
         threshold=threshold,
+        on=places.checked("hygiene", on),
     )
-    job_id = workspace.jobs.submit(spec, frame, title=f"Hygiene of {len(frame):,} triplets")
-    return {"job_id": job_id, "triplets": len(frame)}
+    with sets.kept(*chosen) as rows:
+        job_id = workspace.jobs.submit(spec, rows, title=f"Hygiene of {count:,} triplets")
+    return {"job_id": job_id, "triplets": count}
 
 
 @action
@@ -213,11 +215,13 @@ def start_judge(
         places.require_own_llm(on, entry.kind)
     if not gold_dir:
         _require_calibrations(workspace, chosen)
-    frame = workspace.store.final_sets.texts(checked_runs(workspace, attempt_ids))
-    if frame.empty:
+    sets, runs = workspace.store.final_sets, checked_runs(workspace, attempt_ids)
+    count = sum(sets.reasons(runs, None, None).values())
+    if not count:
         raise InputError("These generation runs hold no triplet with both sides ok: generate some first.")
-    job_id = workspace.jobs.submit(spec, frame, title=title or f"{len(frame)} triplets, {', '.join(chosen)}")
-    return {"job_id": job_id, "triplets": len(frame)}
+    with sets.texts(runs) as rows:
+        job_id = workspace.jobs.submit(spec, rows, title=title or f"{count} triplets, {', '.join(chosen)}")
+    return {"job_id": job_id, "triplets": count}
 
 
 def _at_commits(workspace: Workspace, judges: Sequence[str]) -> list[str]:

@@ -1,11 +1,13 @@
 """Premises and triplets in and out of a workspace, and the sample corpus."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
+import pyarrow as pa
 
 from pipeline.config import ScratchConfig
 from pipeline.dataset_folder import DatasetCard, write_dataset
@@ -22,10 +24,11 @@ from workbench.actions.curation import provenance
 from workbench.actions.evaluation import find_snapshot
 from workbench.actions.generation import checked_runs
 from workbench.actions.models import resolve_llm
+from workbench.jobs import places
 from workbench.jobs.kinds import FetchPremisesSpec, WritePremisesSpec
 from workbench.journal import Row, new_id, now
 from workbench.paths import SAMPLE_CORPUS
-from workbench.store.curation import Snapshot
+from workbench.store.snapshots import Snapshot
 from workbench.workspace import Workspace
 
 KNOWN_CORPORA = {
@@ -88,15 +91,19 @@ def start_write_premises(
     *,
     config: Annotated[dict[str, Any] | None, ScratchConfig] = None,
     name: str = "from scratch",
+    on: str = places.LOCAL,
 ) -> Answer:
     """Queue the writing of premises from scratch, with the fields of a ScratchConfig; the corpus gets the job's id.
 
-    Raises InputError for an unknown genre or length, and for an LLM that cannot be used.
+    `on`: local, gpu:NUMBER, gpu:0,1, ray or ray:ADDRESS. Raises InputError for an unknown genre or length, and for an
+    LLM that cannot be used.
     """
     settings = from_fields(ScratchConfig, config or {})
     wanted = len(cells(settings)) * settings.per_cell
     corpus = checked_name(name, "a corpus")
-    spec = WritePremisesSpec(settings, resolve_llm(workspace, settings.llm), corpus)
+    llm = resolve_llm(workspace, settings.llm)
+    places.require_own_llm(on, llm.kind)
+    spec = WritePremisesSpec(settings, llm, corpus, on=places.checked("write_premises", on))
     job_id = workspace.jobs.submit(spec, title=f"{corpus}: premises by {settings.llm}"[:120])
     return {"job_id": job_id, "corpus_id": job_id, "name": corpus, "wanted": wanted}
 
@@ -199,29 +206,32 @@ def export_triplets(
     The extension sets the format: csv, jsonl, json, parquet or xlsx; without one a datasets folder is written.
     `form` says whose names the columns have: simcse, sentence-transformers, flagembedding or argilla.
     """
-    if snapshot_id:
-        snapshot = find_snapshot(workspace, snapshot_id)
-        frame, card = workspace.store.snapshots.rows(snapshot.snapshot_id), snapshot_card(snapshot)
-    elif attempt_ids:
-        frame = workspace.store.final_sets.kept(checked_runs(workspace, attempt_ids), None, None)
-        reasons = workspace.store.final_sets.reasons(attempt_ids, None, None)
-        card = provenance_card("Triplets", provenance(workspace, attempt_ids, reasons))
-    else:
-        raise InputError("Nothing to export: name a snapshot or a generation run.")
-    if frame.empty:
-        raise InputError("There is nothing to export: no triplet has both sides ok, or people rejected them all.")
-    target = Path(path).expanduser()
-    rows = triplets_of(frame)
+    target, sets = Path(path).expanduser(), workspace.store.final_sets
     if form and not target.suffix:
         raise InputError("A datasets folder has one form; end the name with .jsonl or another format.")
-    written = write_triplets(target, rows, form=form) if target.suffix else write_dataset(target, rows, card)
+    with ExitStack() as held:
+        batches: Iterable[pa.RecordBatch]
+        if snapshot_id:
+            snapshot = find_snapshot(workspace, snapshot_id)
+            batches, card = workspace.store.snapshots.batches(snapshot.snapshot_id), snapshot_card(snapshot)
+        elif attempt_ids:
+            reasons = sets.reasons(checked_runs(workspace, attempt_ids), None, None)
+            if not sets.size(reasons):
+                why = "no triplet has both sides ok, or people rejected them all"
+                raise InputError(f"There is nothing to export: {why}.")
+            batches = held.enter_context(sets.kept(attempt_ids, None, None))
+            card = provenance_card("Triplets", provenance(workspace, attempt_ids, reasons))
+        else:
+            raise InputError("Nothing to export: name a snapshot or a generation run.")
+        rows = triplets_of(batches)
+        written = write_triplets(target, rows, form=form) if target.suffix else write_dataset(target, rows, card)
     return {"path": str(target), "triplets": written}
 
 
-def triplets_of(frame: pd.DataFrame) -> Iterator[Triplet]:
-    """Yield the rows of a frame as triplets."""
-    columns = ["premise", "positive", "hard_negative"]
-    return (Triplet(*values) for values in frame[columns].itertuples(index=False, name=None))
+def triplets_of(batches: Iterable[pa.RecordBatch]) -> Iterator[Triplet]:
+    """Yield the rows of batches as triplets."""
+    for batch in batches:
+        yield from map(Triplet, *(batch[name].to_pylist() for name in ("premise", "positive", "hard_negative")))
 
 
 def snapshot_card(snapshot: Snapshot) -> DatasetCard:
@@ -276,8 +286,8 @@ def _answer(workspace: Workspace, corpus_id: str) -> Answer:
 
 
 def _rows(corpus_id: str, frame: pd.DataFrame) -> Iterator[Row]:
-    places = {text: position for position, text in enumerate(frame["premise"].drop_duplicates())}
-    for text, position in places.items():
+    position_of = {text: position for position, text in enumerate(frame["premise"].drop_duplicates())}
+    for text, position in position_of.items():
         place = {"corpus_id": corpus_id, "position": position}
         yield {"table": "premises", "premise_id": text_id(text), "text": text} | place
     for omega, part in frame.groupby("omega", sort=True):
@@ -285,7 +295,7 @@ def _rows(corpus_id: str, frame: pd.DataFrame) -> Iterator[Row]:
         named = {"name": f"sample, omega {omega:g}", "origin": SAMPLE_CORPUS.name, "duplicates": 0, "rejected": {}}
         yield {"table": "imports", "import_id": attempt_id, "kind": "triplets", "created_at": now()} | named
         # In the order of the premises, as studies take them: a run on a snapshot is then the same as a study's cell.
-        in_order = part.sort_values("premise", key=lambda texts: texts.map(places), kind="stable")
+        in_order = part.sort_values("premise", key=lambda texts: texts.map(position_of), kind="stable")
         for row in in_order.to_dict("records"):
             yield from _triplet(attempt_id, row)
 

@@ -1,6 +1,7 @@
 """Evaluation of encoders: on folders of tasks, on held-out triplets, on tasks made from your own pairs."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from pipeline.evaluation import benchmark, hub_tasks, mteb_tasks, own_pairs, retrieval, sts, transfer
 from pipeline.files.rows import LISTED_ROWS
@@ -17,7 +19,7 @@ from workbench.actions.call import Answer, action, guarded
 from workbench.actions.models import find_encoder
 from workbench.jobs.kinds import EvaluateSpec, FetchSpec
 from workbench.results import linked_pairs, same_pairs
-from workbench.store.curation import Snapshot
+from workbench.store.snapshots import Snapshot
 from workbench.workspace import Workspace
 
 
@@ -228,13 +230,25 @@ def tasks_folder(workspace: Workspace, kind: str) -> Path:
 
 def held_out_rows(workspace: Workspace, snapshot_id: str) -> pd.DataFrame:
     """Return the held-out triplets of a snapshot. Raises InputError when it is too small to have any."""
-    frame = workspace.store.snapshots.rows(find_snapshot(workspace, snapshot_id).snapshot_id)
-    chosen = frame[frame["premise"].map(benchmark.is_held_out)].copy()
-    if chosen.empty:
+    return pa.Table.from_batches(held_out_batches(workspace, snapshot_id)).to_pandas()
+
+
+def held_out_batches(workspace: Workspace, snapshot_id: str) -> Iterator[pa.RecordBatch]:
+    """Yield the same, with the column split, a batch in memory at a time."""
+    snapshot, found = find_snapshot(workspace, snapshot_id), 0
+    for batch in workspace.store.snapshots.batches(snapshot.snapshot_id):
+        chosen = batch.filter(pa.array(map(benchmark.is_held_out, batch["premise"].to_pylist()), pa.bool_()))
+        found += chosen.num_rows
+        yield with_split(chosen, "held_out")
+    if not found:
         raise InputError(
-            f"The snapshot {snapshot_id} has too few triplets ({len(frame)}) to hold some out: generate more."
+            f"The snapshot {snapshot_id} has too few triplets ({snapshot.rows}) to hold some out: generate more."
         )
-    return chosen.assign(split="held_out")
+
+
+def with_split(batch: pa.RecordBatch, split: str) -> pa.RecordBatch:
+    """Return the triplets with the column split."""
+    return batch.append_column("split", pa.repeat(split, batch.num_rows))
 
 
 def find_snapshot(workspace: Workspace, snapshot_id: str) -> Snapshot:

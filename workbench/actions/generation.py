@@ -55,7 +55,6 @@ def start_generate(
     if limit is not None and limit < 1:
         raise InputError(f"The number of premises must be at least 1, got {limit}.")
     corpus = find_corpus(workspace, corpus_id)
-    frame = workspace.store.premises.rows(corpus.corpus_id, limit=limit)
     title = title or f"{corpus.name}, {settings.llm}, omega {settings.omega:g}"
     asked = resolved(workspace, settings)
     places.require_own_llm(on, asked[2].kind)
@@ -66,8 +65,10 @@ def start_generate(
         origin=origin,
         on=places.checked("generate", on),
     )
-    job_id = workspace.jobs.submit(replace(spec, earlier=_earlier(workspace, spec)), frame, title=title)
-    return {"job_id": job_id, "attempt_id": job_id, "premises": len(frame)}
+    spec = replace(spec, earlier=_earlier(workspace, spec))
+    with workspace.store.premises.batches(corpus.corpus_id, limit) as rows:
+        job_id = workspace.jobs.submit(spec, rows, title=title)
+    return {"job_id": job_id, "attempt_id": job_id, "premises": min(corpus.premises, limit or corpus.premises)}
 
 
 @action

@@ -1,10 +1,13 @@
 """Stage 3: training runs, previews of the mask, studies."""
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pandas as pd
+import pyarrow as pa
 
 from pipeline.durable import write_bytes
 from pipeline.evaluation.benchmark import is_held_out
@@ -14,15 +17,19 @@ from pipeline.studies.spec import Study
 from pipeline.studies.spec_file import LARGEST_STUDY_BYTES, read_study
 from pipeline.train_config import TrainConfig
 from workbench.actions.call import Answer, action, guarded
-from workbench.actions.evaluation import checked_folder, find_snapshot, held_out_rows
+from workbench.actions.evaluation import checked_folder, find_snapshot, held_out_batches, with_split
 from workbench.actions.models import at_commit, find_encoder
 from workbench.jobs import places
 from workbench.jobs.folder import USABLE
 from workbench.jobs.kinds import PreviewSpec, StudySpec, TrainSpec
 from workbench.paths import SAMPLE_CORPUS
-from workbench.store.curation import Snapshot
+from workbench.store.journals import schema_of
+from workbench.store.snapshots import COLUMNS, Snapshot
 from workbench.study_runs import study_command, study_file
 from workbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from workbench.jobs.folder import Input
 
 
 @action
@@ -43,19 +50,19 @@ def start_train(
     """
     settings = from_fields(TrainConfig, config)
     place = places.Place.parse(places.checked("train", on))
-    if place.engine == "torchrun" and settings.batch_size % place.number:
+    if place.engine == "torchrun" and settings.batch_size % place.processes:
         raise InputError(
-            f"A batch of {settings.batch_size} triplets cannot be shared evenly by {place.number} processes; choose "
-            "another."
+            f"A batch of {settings.batch_size} triplets cannot be shared evenly by {place.processes} processes; "
+            "choose another."
         )
     if place.engine in ("gpu", "torchrun") and settings.device.startswith("cuda:"):
         raise InputError(f"With {on} the device is chosen by the place: set device auto, or run on local.")
     snapshot = find_snapshot(workspace, snapshot_id)
-    frame = training_rows(workspace, snapshot.snapshot_id, held_out)
+    rows, counts = training_rows(workspace, snapshot.snapshot_id, held_out)
+    table: Input = rows
     if settings.cosent_weight:
-        frame = frame.merge(
-            judge_scores(workspace, snapshot), on=["triplet_id", "positive", "hard_negative"], how="left"
-        )
+        on_texts = ["triplet_id", "positive", "hard_negative"]
+        table = rows.read_pandas().merge(judge_scores(workspace, snapshot), on=on_texts, how="left")
     title = title or f"{settings.encoder} on {snapshot.name}, mask {settings.mask_rule}, seed {settings.seed}"
     settings = replace(settings, encoder=at_commit(workspace, settings.encoder))
     if settings.needs_guide:
@@ -69,16 +76,30 @@ def start_train(
         data=f"snapshot `{snapshot.name.replace('`', '')}`, sha256 {snapshot.sha256[:16]}",
         on=on.strip(),
     )
-    job_id = workspace.jobs.submit(spec, frame, title=title)
-    return {"job_id": job_id, "run_id": job_id, "triplets": int((frame["split"] == "train").sum())}
+    job_id = workspace.jobs.submit(spec, table, title=title)
+    return {"job_id": job_id, "run_id": job_id, "triplets": counts["train"]}
 
 
-def training_rows(workspace: Workspace, snapshot_id: str, held_out: str | None) -> pd.DataFrame:
-    """Return a snapshot's triplets with a column split: train, or held_out for rows of `held_out` (a snapshot)."""
-    frame = workspace.store.snapshots.rows(snapshot_id).assign(split="train")
-    if held_out:
-        frame = pd.concat([frame[~frame["premise"].map(is_held_out)], held_out_rows(workspace, held_out)])
-    return frame
+def training_rows(
+    workspace: Workspace, snapshot_id: str, held_out: str | None
+) -> tuple[pa.RecordBatchReader, Counter[str]]:
+    """Return a snapshot's triplets with a column split: train, or held_out for rows of `held_out` (a snapshot).
+
+    Also how many there are of each split, once they were read.
+    """
+    counts: Counter[str] = Counter()
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in workspace.store.snapshots.batches(snapshot_id):
+            if held_out:
+                kept = [not is_held_out(premise) for premise in batch["premise"].to_pylist()]
+                batch = batch.filter(pa.array(kept, pa.bool_()))
+            counts["train"] += batch.num_rows
+            yield with_split(batch, "train")
+        if held_out:
+            yield from held_out_batches(workspace, held_out)
+
+    return pa.RecordBatchReader.from_batches(schema_of((*COLUMNS, "split")), batches()), counts
 
 
 def judge_scores(workspace: Workspace, snapshot: Snapshot) -> pd.DataFrame:
@@ -101,10 +122,10 @@ def start_preview(workspace: Workspace, *, snapshot_id: str, guide: str, held_ou
     key = preview_key(snapshot.snapshot_id, guide, bool(held_out))
     if known := workspace.jobs.latest(PreviewSpec, lambda spec: spec.key == key, states=USABLE):
         return {"job_id": known.job_id}
-    frame = training_rows(workspace, snapshot.snapshot_id, held_out)
+    rows, _ = training_rows(workspace, snapshot.snapshot_id, held_out)
     folder = find_encoder(workspace, guide).folder
     title = f"Mask preview of {snapshot.name} by {guide}"
-    return {"job_id": workspace.jobs.submit(PreviewSpec(folder, key), frame, title=title)}
+    return {"job_id": workspace.jobs.submit(PreviewSpec(folder, key), rows, title=title)}
 
 
 def preview_key(snapshot_id: str, guide: str, hold_out: bool) -> str:

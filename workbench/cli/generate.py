@@ -176,7 +176,7 @@ def print_llms(llms: list[dict[str, Any]]) -> None:
 def write_premises(options: argparse.Namespace) -> None:
     """Queue the job, follow it, print how many sentences were kept, and the name of the corpus."""
     with access(options) as call:
-        started = call("start_write_premises", config=settings(options), name=options.name)
+        started = call("start_write_premises", config=settings(options), name=options.name, on=options.on)
         view = watch(call, started["job_id"], label="Writing premises")
     details = view["details"]
     print_table("Written sentences", ("outcome", "sentences"), list(details.get("outcomes", {}).items()))

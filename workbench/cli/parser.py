@@ -27,6 +27,8 @@ from workbench.cli.options import (
 from workbench.store.decisions import BULK_ACTIONS
 from workbench.store.filters import Order, TripletFilter
 
+_PLACES_OF_ROWS = "gpu:NUMBER, gpu:0,1,2 (a model each), ray (all of this machine) or ray:ADDRESS of a cluster"
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser; each command carries `run`, a function of the parsed options."""
@@ -147,7 +149,7 @@ def add_stages(commands: Any) -> None:
         "let an LLM write a corpus of premises by topic, genre and length",
     )
     scratch.add_argument("--name", default="from scratch", help="name of the corpus (default: from scratch)")
-    add_settings(scratch, ScratchConfig)
+    add_settings(scratch, ScratchConfig, on=_PLACES_OF_ROWS)
 
     generate = command(commands, "generate", "generate:run_generate", "stage 1: write positives and hard negatives")
     generate.add_argument("--corpus", help="name of a corpus of the workspace")
@@ -155,14 +157,14 @@ def add_stages(commands: Any) -> None:
     generate.add_argument("--column", help="column of the premises in a csv, tsv, jsonl or parquet file")
     generate.add_argument("--out", type=Path, help="JSON lines, one per premise")
     generate.add_argument("--limit", type=at_least_one, help="take only the first N premises")
-    add_settings(generate, GenerationConfig, on="gpu:NUMBER, ray (this machine) or ray:ADDRESS of a cluster")
+    add_settings(generate, GenerationConfig, on=_PLACES_OF_ROWS)
 
     judge = command(commands, "judge", "curate:judge", "stage 2: score generated triplets on the 0-5 scale")
     judge.add_argument("--attempt", action="append", help="generation run, repeatable (default: all)")
     kinds = "KIND:LLM, guide:ENCODER, cross:FOLDER or ensemble:NAME, repeatable"
     judge.add_argument("--judge", action="append", help=kinds)
     judge.add_argument("--gold-dir", type=Path, help="folder with gold pairs to calibrate on")
-    add_place(judge, "gpu:NUMBER, ray (this machine) or ray:ADDRESS of a cluster")
+    add_place(judge, _PLACES_OF_ROWS)
 
     add_curation(commands)
     train = command(commands, "train", "train:run_train", "stage 3: train an encoder on triplets")

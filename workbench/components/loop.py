@@ -12,7 +12,7 @@ from workbench.components.elements import count, plain, shorten, spearman
 from workbench.components.encoder_comparison import encoder_names, scored_name
 from workbench.components.evaluate.leaderboard_view import MEAN, matrix_table
 from workbench.components.triplet_card import EVERY, largest_judged
-from workbench.store.curation import Snapshot
+from workbench.store.snapshots import Snapshot
 from workbench.workspace import Workspace
 
 _STAGE_OF: Final = {

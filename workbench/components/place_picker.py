@@ -10,8 +10,8 @@ from workbench.workspace import Workspace
 
 _HELP: Final = (
     "local: one process on this machine. gpu:2: on that GPU, beside runs on others. torchrun:4: four processes that "
-    "share every batch. ray: one LLM per GPU of this machine; ray:10.0.0.1:6379: on the nodes of a cluster "
-    "(docs/scale.md)."
+    "share every batch. gpu:0,1 and ray: a model on each of these GPUs, or on each GPU of this machine; "
+    "ray:10.0.0.1:6379: on the nodes of a cluster (docs/scale.md)."
 )
 
 

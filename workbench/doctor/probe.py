@@ -86,7 +86,7 @@ def probe_database(path: str) -> dict[str, Any]:
 
 def probe_snapshots(path: str) -> dict[str, Any]:
     """Read the descriptions in a folder of snapshots."""
-    from workbench.store.curation import read_descriptions
+    from workbench.store.files import read_descriptions
 
     found, set_aside = read_descriptions(Path(path))
     lost = [f"{path}/{row['file']} is missing." for row in found if not (Path(path) / row["file"]).is_file()]

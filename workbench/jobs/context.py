@@ -107,6 +107,10 @@ class JobContext(Generic[S]):
         self._reported_at = moment
         self.folder.write_status(self._status, sync=False)
 
+    def note(self, **details: Any) -> None:
+        """Keep these details for the next report."""
+        self._status = replace(self._status, details=self._status.details | _plain(details))
+
     def restart_clock(self) -> None:
         """Measure rate and time left from the next report on; the work before was of another kind."""
         self._first = None

@@ -12,7 +12,18 @@ from enum import Enum
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    TypeAlias,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pipeline.durable import whole_folder, write_json, write_text
 from pipeline.records import InputError
@@ -21,7 +32,9 @@ from workbench.journal import FileLock
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
+    Input: TypeAlias = pd.DataFrame | pa.RecordBatchReader
 
 _ROWS_A_GROUP = 10_000
 """Rows of an input that a worker holds in memory at a time."""
@@ -95,12 +108,12 @@ class JobFolder:
         self._control = path / "control"
         self._lock = path / "lock"
 
-    def create(self, record: JobRecord, status: Status, table: "pd.DataFrame | None" = None) -> None:
+    def create(self, record: JobRecord, status: Status, table: "Input | None" = None) -> None:
         """Make the folder appear complete: a job half written is never seen."""
         with whole_folder(self.path) as draft:
             (draft / "out").mkdir()
             if table is not None:
-                table.to_parquet(draft / self.input.name, index=False, row_group_size=_ROWS_A_GROUP)
+                _write_input(draft / self.input.name, table)
             write_json(draft / "spec.json", record.to_json(), indent=1, sync=False)
             write_json(draft / "status.json", asdict(status), indent=1, sync=False)
 
@@ -179,6 +192,18 @@ class JobFolder:
         """Whether a worker holds the lock."""
         with self.held() as free:
             return not free
+
+
+def _write_input(path: Path, table: "Input") -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not isinstance(table, pa.RecordBatchReader):
+        table.to_parquet(path, index=False, row_group_size=_ROWS_A_GROUP)
+        return
+    with pq.ParquetWriter(path, table.schema) as writer:
+        for batch in table:
+            writer.write_batch(batch, row_group_size=_ROWS_A_GROUP)
 
 
 def read_jobs(

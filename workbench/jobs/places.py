@@ -1,4 +1,4 @@
-"""Where a job runs: on this machine, on one of its GPUs, in several processes, or on the nodes of a Ray cluster.
+"""Where a job runs: on this machine, on some of its GPUs, in several processes, or on the nodes of a Ray cluster.
 
 The one place that turns a kind of job and the words after `--on` into the worker's command, its environment and the
 lanes it takes. A place is stored in the job's spec, so a resumed job runs where it ran.
@@ -10,18 +10,19 @@ import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pipeline.records import InputError
 
 Engine = Literal["local", "gpu", "torchrun", "ray"]
 LOCAL = "local"
-ON_RAY, ON_TORCHRUN = ("generate", "judge"), ("train",)
+ON_RAY: Final = ("generate", "write_premises", "judge", "project", "margins", "hygiene")
+ON_TORCHRUN: Final = ("train",)
 """Kinds of jobs that run there; a GPU of this machine serves every kind that waits in the lane of models."""
 MODELS = "models"
 _CARDS = Path("/proc/driver/nvidia/gpus")
 _MOST_PROCESSES = 64
-_FORMS = "local, gpu:NUMBER, torchrun:PROCESSES, ray, ray:ADDRESS"
+_FORMS = "local, gpu:NUMBER, gpu:0,1,2, torchrun:PROCESSES, ray, ray:ADDRESS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +30,26 @@ class Place:
     """An engine, and what it is given."""
 
     engine: Engine = "local"
-    number: int = 0
-    """The GPU, from 0, or the number of processes."""
+    processes: int = 0
+    """Of torchrun."""
+    gpus: tuple[int, ...] = ()
+    """GPUs of this machine by number, from 0; several of them are a Ray cluster of this machine."""
     address: str = ""
     """Of a Ray cluster, such as 10.0.0.1:6379; empty for one that lives as long as the job, on this machine."""
 
     @classmethod
     def parse(cls, text: str) -> "Place":
-        """Read local, gpu:2, torchrun:4, ray or ray:10.0.0.1:6379. InputError for anything else."""
+        """Read local, gpu:2, gpu:0,1, torchrun:4, ray or ray:10.0.0.1:6379. InputError for anything else."""
         engine, _, rest = text.strip().partition(":")
         if engine == "local" and not rest:
             return cls()
         if engine == "ray" and not re.search(r"\s", rest):
             return cls("ray", address=rest)
-        if engine in ("gpu", "torchrun") and rest.isdecimal() and len(rest) < 4:
-            least = 1 if engine == "torchrun" else 0
-            if least <= int(rest) <= _MOST_PROCESSES:
-                return cls(engine, number=int(rest))  # type: ignore[arg-type]
+        if engine == "torchrun" and re.fullmatch(r"\d{1,2}", rest) and 1 <= int(rest) <= _MOST_PROCESSES:
+            return cls("torchrun", processes=int(rest))
+        if engine == "gpu" and re.fullmatch(r"\d{1,2}(,\d{1,2})*", rest):
+            numbers = sorted({int(number) for number in rest.split(",")})
+            return cls("gpu" if len(numbers) == 1 else "ray", gpus=tuple(numbers))
         raise InputError(f"{text!r} is no place to run a job; write {_FORMS}.")
 
 
@@ -69,12 +73,12 @@ def checked(kind: str, on: str, *, lane: str = MODELS, gpus: int | None = None) 
     place = Place.parse(on)
     gpus = gpu_count() if gpus is None else gpus
     if place.engine == "ray" and kind not in ON_RAY:
-        raise InputError(f"A job of the kind {kind} does not run on Ray; {' and '.join(ON_RAY)} do.")
+        raise InputError(f"A job of the kind {kind} does not run on Ray, as {on} asks; {', '.join(ON_RAY)} do.")
     if place.engine == "torchrun" and kind not in ON_TORCHRUN:
         raise InputError(f"torchrun is for training; run {kind} on local, gpu:NUMBER or ray.")
-    if place.engine == "torchrun" and 0 < gpus < place.number:
+    if place.engine == "torchrun" and 0 < gpus < place.processes:
         raise InputError(f"{on} needs a GPU per process, and this machine has {gpus}: choose torchrun:{gpus}.")
-    if place.engine == "gpu" and (place.number >= gpus or lane != MODELS):
+    if place.gpus and (place.gpus[-1] >= gpus or lane != MODELS):
         there = f"GPUs 0 to {gpus - 1}" if gpus else "no GPU"
         raise InputError(f"{on} is not there: this machine has {there}; choose local.")
     if reason := missing(place.engine):
@@ -99,10 +103,10 @@ def lanes(on: str, lane: str, *, gpus: int | None = None) -> tuple[str, ...]:
     """
     place = Place.parse(on)
     others = tuple(f"cuda:{number}" for number in range(1, gpu_count() if gpus is None else gpus))
-    if place.engine == "gpu":
-        return (lane,) if place.number == 0 else (f"cuda:{place.number}",)
+    if place.gpus:
+        return tuple(f"cuda:{number}" if number else lane for number in place.gpus)
     if place.engine == "torchrun":
-        return lane, *others[: place.number - 1]
+        return lane, *others[: place.processes - 1]
     if place.engine == "ray":
         return (f"ray:{place.address}",) if place.address else (lane, *others)
     return (lane,)
@@ -112,7 +116,7 @@ def command(on: str, folder: Path) -> list[str]:
     """Return the command of a job's worker."""
     place, worker = Place.parse(on), ["-m", "workbench.jobs.worker", str(folder)]
     if place.engine == "torchrun":
-        several = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={place.number}"]
+        several = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={place.processes}"]
         return [sys.executable, *several, *worker]
     return [sys.executable, *worker]
 
@@ -120,10 +124,10 @@ def command(on: str, folder: Path) -> list[str]:
 def environment(on: str) -> dict[str, str]:
     """Return the variables of a job's worker that depend on where it runs."""
     place = Place.parse(on)
-    if place.engine == "gpu":
-        return {"CUDA_VISIBLE_DEVICES": str(place.number)}
+    if place.gpus:
+        return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, place.gpus))}
     if place.engine == "torchrun":
-        threads = max(1, len(os.sched_getaffinity(0)) // place.number)  # torchrun's own choice is 1
+        threads = max(1, len(os.sched_getaffinity(0)) // place.processes)  # torchrun's own choice is 1
         return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
     return {}
 

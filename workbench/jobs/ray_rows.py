@@ -22,7 +22,7 @@ from itertools import islice
 from time import monotonic
 from typing import Any, Protocol
 
-from pipeline.records import InputError, StorageError
+from pipeline.records import InputError, Stopped, StorageError
 from workbench.jobs.flushing import in_batches
 
 Item = tuple[str, Any]
@@ -36,16 +36,16 @@ _MOST_LOSSES = 8
 """Actors that may die over one item before it is held to be the cause, and one after the other before one begins."""
 _OBJECT_STORE_BYTES = 100 << 20
 _NOT_OWED = object()
-_LOOPBACK = "127.0.0.2"
-"""Where the parts of a cluster of this machine find each other, with a network or without one; Ray replaces 127.0.0.1
-by the machine's address in the network. It listens on all addresses and lets in who has its token."""
+_ALONE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""With 0, Ray's setting for machines that join no others, its parts listen on 127.0.0.1 alone; else it takes the
+machine's address in the network and listens on all of them, and lets in who has its token."""
 
 
 class RowMaker(Protocol):
     """What an actor holds. It travels to the node before anything is loaded."""
 
     def identity(self) -> str:
-        """Return what decides the results: actors that differ from the first one get no work. Loads no weights."""
+        """Return what decides the results: actors that differ from the first one get no work. Loads no LLM."""
 
     def results(self, block: Sequence[Item]) -> Iterator[Result]:
         """Yield the result of every item, in any order; the first call loads the weights."""
@@ -112,6 +112,8 @@ class RayRows:
     def _connected(self, address: str) -> Any:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_agent_register_timeout_ms", "120000")  # a busy machine starts its agents slowly
+        if not address:
+            os.environ[_ALONE] = "0"
         import ray
 
         if address:
@@ -124,7 +126,7 @@ class RayRows:
                 "num_cpus": len(os.sched_getaffinity(0)),
                 "object_store_memory": _OBJECT_STORE_BYTES,
                 "include_dashboard": False,
-                "_node_ip_address": _LOOPBACK,
+                "_node_ip_address": "127.0.0.1",
                 "_temp_dir": self._temporary,
             }
         on_terminate = signal.getsignal(signal.SIGTERM)
@@ -157,7 +159,7 @@ class RayRows:
         self._taken()
         return min(wanted, sum(actor.is_ready for actor in self._actors))
 
-    def results(self, items: Iterator[Item], total: int, should_stop: Callable[[], bool]) -> Iterator[list[Any]]:
+    def results(self, items: Iterator[Item], total: int, should_stop: Callable[[], bool]) -> Iterator[list[Result]]:
         """Yield what became of the items, in batches, in the order in which they are finished.
 
         items: with keys that differ. total: their number, which decides the size of blocks. On a stop the actors end
@@ -167,6 +169,7 @@ class RayRows:
         keep dying over one item.
         """
         left = total
+        self._losses.clear()
         while not should_stop():
             self._look()
             left = self._give(items, left)
@@ -177,6 +180,15 @@ class RayRows:
                 yield found
             if fault:
                 raise fault
+
+    def in_order(self, payloads: Sequence[Any], should_stop: Callable[[], bool]) -> list[Any]:
+        """Return what became of each of these, in their order. Raises Stopped when asked to stop; see `results`."""
+        items = ((str(place), payload) for place, payload in enumerate(payloads))
+        found = [item for batch in self.results(items, len(payloads), should_stop) for item in batch]
+        if len(found) < len(payloads):
+            raise Stopped
+        by_key = dict(found)
+        return [by_key[str(place)] for place in range(len(payloads))]
 
     def _look(self, most: int | None = None) -> None:
         """Start actors where there is room: on new nodes, and in place of those that died."""
@@ -214,9 +226,9 @@ class RayRows:
             actor.pending = actor.handle.results.options(num_returns="streaming").remote(block)
         return left
 
-    def _taken(self) -> tuple[list[Any], Exception | None]:
+    def _taken(self) -> tuple[list[Result], Exception | None]:
         """Wait a moment for answers; return the results among them, and why the job has to end, if it has to."""
-        found: list[Any] = []
+        found: list[Result] = []
         fault: Exception | None = None
         by_pending = {actor.pending: actor for actor in self._actors if actor.pending is not None}
         waits = list(by_pending)
@@ -250,8 +262,8 @@ class RayRows:
         self._left_out[actor.node] = f"{self._nodes[actor.node].address} is left out ({reason})"
         self._drop(actor)
 
-    def _owed(self, actor: _Actor, answer: list[Result]) -> list[Any]:
-        found = [result for key, result in answer if actor.owed.pop(key, _NOT_OWED) is not _NOT_OWED]
+    def _owed(self, actor: _Actor, answer: list[Result]) -> list[Result]:
+        found = [item for item in answer if actor.owed.pop(item[0], _NOT_OWED) is not _NOT_OWED]
         self._nodes[actor.node].rows += len(found)
         return found
 

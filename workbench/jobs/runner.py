@@ -20,7 +20,7 @@ from workbench.jobs.kinds import JobSpec, kind_of
 from workbench.journal import new_id, now
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from workbench.jobs.folder import Input
 
 
 _STEP = timedelta(milliseconds=1)
@@ -85,8 +85,8 @@ class JobRunner:
         self._ended: dict[str, tuple[tuple[int, int], Status]] = {}
         self.wake = Event()
 
-    def submit(self, spec: JobSpec, input: "pd.DataFrame | None" = None, title: str = "") -> str:
-        """Write the job's folder and queue it; return the job id."""
+    def submit(self, spec: JobSpec, input: "Input | None" = None, title: str = "") -> str:
+        """Write the job's folder and queue it; return the job id. input: a table, or batches of one."""
         kind = kind_of(spec)
         job_id, created_at = new_id(kind.name), now()
         record = JobRecord(job_id, title or kind.title, created_at, spec)

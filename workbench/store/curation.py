@@ -1,23 +1,13 @@
-"""Triplets with scores and decisions joined: the funnel of curation, final sets; frozen snapshots."""
+"""Triplets with scores and decisions joined: the funnel of curation, final sets."""
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
-from hashlib import sha256
-from io import BytesIO
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipeline.durable import full_disk_message, is_full_disk, write_bytes, write_json
-from pipeline.records import InputError, StorageError
-from workbench.journal import Row, new_id, now
 from workbench.store.connection import Database, Frame
-from workbench.store.files import SNAPSHOT_SCHEMA, flat_description, read_descriptions
 from workbench.store.filters import KEPT_BY_RULE, Rule, attempts_clause, uncertain_clause
-from workbench.store.journals import Table, schema_of
 
 _OK: Final = "t.positive_outcome = 'ok' AND t.hard_negative_outcome = 'ok'"
 
@@ -121,37 +111,51 @@ class Funnels:
         )
 
 
+_OUT: Final = ("person: reject", "lost by rule", "not judged", "not reviewed")
+"""Reasons why a triplet is not in the final set."""
+_BATCH_ROWS: Final = 50_000
+
+
 class FinalSets:
     """Reads triplets with scores and decisions joined; a person's decision outranks the rule."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @contextmanager
     def kept(
         self, attempt_ids: Sequence[str], judge_id: str | None, rule: Rule | None, margin: float | None = None
-    ) -> Frame:
-        """Return triplet_id, premise, positive, hard_negative of the final set, in order of arrival.
+    ) -> Iterator[pa.RecordBatchReader]:
+        """Give triplet_id, premise, positive, hard_negative of the final set, in order of arrival, in batches.
 
         Without a judge or a rule every triplet with both sides ok is in, unless a person rejected it. With `margin`
         the uncertain ones, as in `Funnels.gate`, are in only where a person took them.
         """
         source, parameters, reason = _joined(attempt_ids, judge_id, rule, margin)
-        return self._database.frame(
-            "SELECT triplet_id, premise, positive, hard_negative FROM (SELECT t.rowid AS place, t.triplet_id, "
-            "t.premise, coalesce(d.positive, t.positive) AS positive, "
-            f"coalesce(d.hard_negative, t.hard_negative) AS hard_negative, {reason} AS reason {source}) "
-            "WHERE reason NOT IN ('person: reject', 'lost by rule', 'not judged', 'not reviewed') ORDER BY place",
-            parameters,
-        )
+        out = ", ".join(f"'{why}'" for why in _OUT)
+        with self._batches(f"{source} AND {reason} NOT IN ({out})", parameters) as rows:
+            yield rows
 
-    def texts(self, attempt_ids: Sequence[str]) -> Frame:
-        """Return triplet_id, premise, positive, hard_negative of all triplets with both sides ok."""
+    @contextmanager
+    def texts(self, attempt_ids: Sequence[str]) -> Iterator[pa.RecordBatchReader]:
+        """Give triplet_id, premise, positive, hard_negative of all triplets with both sides ok, in batches."""
         source, parameters, _ = _joined(attempt_ids, None, None)
-        return self._database.frame(
-            "SELECT t.triplet_id, t.premise, coalesce(d.positive, t.positive) AS positive, "
-            f"coalesce(d.hard_negative, t.hard_negative) AS hard_negative {source} ORDER BY t.rowid",
-            parameters,
-        )
+        with self._batches(source, parameters) as rows:
+            yield rows
+
+    @contextmanager
+    def _batches(self, source: str, parameters: list[Any]) -> Iterator[pa.RecordBatchReader]:
+        with self._database.read() as cursor:
+            yield cursor.sql(
+                "SELECT t.triplet_id, t.premise, coalesce(d.positive, t.positive) AS positive, "
+                f"coalesce(d.hard_negative, t.hard_negative) AS hard_negative {source} ORDER BY t.rowid",
+                params=parameters,
+            ).to_arrow_reader(_BATCH_ROWS)
+
+    @staticmethod
+    def size(reasons: dict[str, int]) -> int:
+        """Return how many triplets the final set holds, from what `reasons` counted."""
+        return sum(count for why, count in reasons.items() if why not in _OUT)
 
     def reasons(
         self, attempt_ids: Sequence[str], judge_id: str | None, rule: Rule | None, margin: float | None = None
@@ -194,141 +198,3 @@ def _joined(
         parameters,
         f"CASE WHEN coalesce(d.action, 'reset') <> 'reset' THEN 'person: ' || d.action ELSE {by_rule} END",
     )
-
-
-COLUMNS = ("triplet_id", "premise", "positive", "hard_negative")
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """One frozen training set and what it was made from."""
-
-    snapshot_id: str
-    name: str
-    attempt_ids: tuple[str, ...]
-    judge_id: str | None
-    rule: dict[str, Any] | None
-    rows: int
-    file: str
-    sha256: str
-    created_at: str
-    details: dict[str, Any] = field(default_factory=dict)
-    """Attempts, judges with their calibrations, counts by reason, and the decision log up to here with its hash."""
-
-
-SnapshotList = list[Snapshot]
-
-
-class Snapshots(Table):
-    """The folder of snapshot files and the table of their descriptions."""
-
-    name, schema, key = "snapshots", SNAPSHOT_SCHEMA, ("snapshot_id",)
-
-    def __init__(self, database: Database, folder: Path) -> None:
-        super().__init__(database)
-        self.folder = folder
-        self._set_aside: dict[str, str] = {}
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def create(
-        self,
-        name: str,
-        attempt_ids: Sequence[str],
-        judge_id: str | None,
-        rule: Any,
-        frame: Frame,
-        *,
-        details: dict[str, Any] | None = None,
-    ) -> Snapshot:
-        """Freeze triplet_id, premise, positive, hard_negative of this frame, in its order.
-
-        rule: a CurationRule, a dict of its fields, or None when no rule was applied.
-        details: JSON values that say more about where the rows come from.
-        """
-        snapshot_id = new_id("snapshot")
-        data = _parquet(frame)
-        snapshot = Snapshot(
-            snapshot_id=snapshot_id,
-            name=name,
-            attempt_ids=tuple(attempt_ids),
-            judge_id=judge_id,
-            rule=asdict(rule) if is_dataclass(rule) and not isinstance(rule, type) else rule,
-            rows=len(frame),
-            file=f"{snapshot_id}.parquet",
-            sha256=sha256(data).hexdigest(),
-            created_at=now(),
-            details=details or {},
-        )
-        try:
-            write_bytes(self.folder / snapshot.file, data)
-            # The description comes second: whoever finds one finds its rows too.
-            write_json(self.folder / f"{snapshot_id}.json", asdict(snapshot), indent=1)
-        except OSError as error:
-            (self.folder / snapshot.file).unlink(missing_ok=True)
-            if is_full_disk(error):
-                raise StorageError(
-                    full_disk_message(self.folder, "free space and make the snapshot again")
-                ) from error
-            raise
-        self.catch_up()
-        return snapshot
-
-    def list(self) -> SnapshotList:
-        """Return every snapshot, newest first."""
-        return [
-            _snapshot(row)
-            for row in self._database.records("SELECT * FROM snapshots ORDER BY snapshot_id DESC", kept=True)
-        ]
-
-    def get(self, snapshot_id: str) -> Snapshot:
-        """Return one snapshot; an unknown id is an InputError."""
-        for snapshot in self.list():
-            if snapshot.snapshot_id == snapshot_id:
-                return snapshot
-        raise InputError(f"There is no snapshot {snapshot_id}; curate one first.")
-
-    def rows(self, snapshot_id: str) -> Frame:
-        """Return triplet_id, premise, positive, hard_negative; a file changed since is an InputError."""
-        snapshot = self.get(snapshot_id)
-        path = self.folder / snapshot.file
-        if not path.is_file():
-            raise InputError(f"The file {path} of the snapshot {snapshot.name} is missing; curate it again.")
-        data = path.read_bytes()
-        if sha256(data).hexdigest() != snapshot.sha256:
-            raise InputError(f"The file {path} was changed after the snapshot was made; curate it again.")
-        return pq.read_table(BytesIO(data)).to_pandas()
-
-    def flat(self, row: Row) -> Row:
-        """Return a description with its lists and dicts as JSON."""
-        return flat_description(row)
-
-    def catch_up(self) -> int:
-        """Store descriptions that lie in the folder and not in the table; return how many."""
-        known = {
-            snapshot_id for (snapshot_id,) in self._database.rows("SELECT snapshot_id FROM snapshots", kept=True)
-        }
-        found, self._set_aside = read_descriptions(self.folder, known)
-        if found:
-            with self._database.write() as cursor:
-                self.insert(cursor, found)
-        return len(found)
-
-    def set_aside(self) -> dict[str, str]:
-        """Return what cannot be read as a snapshot in the folder of snapshots: name -> why, as a sentence."""
-        return dict(self._set_aside)
-
-
-def _parquet(frame: Frame) -> bytes:
-    missing = [name for name in COLUMNS if name not in frame]
-    if missing:
-        raise InputError(f"A snapshot needs the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}.")
-    table = pa.Table.from_pandas(frame[list(COLUMNS)], schema=schema_of(COLUMNS), preserve_index=False)
-    buffer = BytesIO()
-    pq.write_table(table, buffer)
-    return buffer.getvalue()
-
-
-def _snapshot(row: Row) -> Snapshot:
-    rule = None if row["rule"] is None else json.loads(row["rule"])
-    details = json.loads(row["details"] or "{}")
-    return Snapshot(**row | {"attempt_ids": tuple(json.loads(row["attempt_ids"])), "rule": rule, "details": details})

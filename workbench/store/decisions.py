@@ -11,7 +11,7 @@ from pipeline.records import InputError
 from workbench.journal import Rows, append_rows, new_id, now
 from workbench.store.connection import Cursor, Database, Frame, run
 from workbench.store.decision_log import insert_batches, line
-from workbench.store.filters import TripletFilter, attempts_clause, source_and_conditions
+from workbench.store.filters import TripletFilter, attempts_clause, ids_clause, source_and_conditions
 from workbench.store.journals import Journals
 
 Action = Literal["accept", "reject", "swap", "edit", "reset"]
@@ -215,11 +215,13 @@ class Decisions:
         """Put the annotator's last undone batch in force again; None if none was undone since their last decision."""
         return self._revert(annotator, LAST_UNDO, back=False)
 
-    def latest(self) -> Frame:
-        """Return the decision in force of every triplet that has one."""
+    def latest(self, triplet_ids: Sequence[str] | None = None) -> Frame:
+        """Return the decision in force of every triplet that has one, or of those among these."""
+        clause, values = ids_clause(triplet_ids)
         return self._database.frame(
             "SELECT triplet_id, action, positive, hard_negative, annotator, reason, created_at FROM decided "
-            "WHERE action <> 'reset' ORDER BY sequence"
+            f"WHERE action <> 'reset' AND {clause} ORDER BY sequence",
+            values,
         )
 
     def rejected(self, triplet_ids: Sequence[str]) -> set[str]:

@@ -173,6 +173,13 @@ def attempts_clause(attempt_ids: Sequence[str], column: str = "attempt_id") -> t
     return f"{column} IN (SELECT unnest(?::VARCHAR[]))", [list(attempt_ids)]
 
 
+def ids_clause(triplet_ids: Sequence[str] | None) -> tuple[str, list[Any]]:
+    """Return a condition on triplet_id; None means all of them."""
+    if triplet_ids is None:
+        return "true", []
+    return "triplet_id IN (SELECT unnest(?::VARCHAR[]))", [list(triplet_ids)]
+
+
 def uncertain_clause(rule: Rule, margin: float, attempt_ids: Sequence[str] = ()) -> tuple[str, list[Any]]:
     """Return a condition on scores j: near the rule's border, or kept by one judge and lost by another."""
     clause, values = attempts_clause(attempt_ids, "s.attempt_id")

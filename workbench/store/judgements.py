@@ -13,7 +13,7 @@ from pipeline.curation.calibration import Calibration
 from pipeline.curation.judges import Ensemble
 from workbench.journal import Row, Rows
 from workbench.store.connection import Cursor, Frame
-from workbench.store.filters import attempts_clause
+from workbench.store.filters import attempts_clause, ids_clause
 from workbench.store.journals import Table, checked, insert, schema_of
 
 _SCHEMA = schema_of(("triplet_id", "judge_id", "calibration", "source"), reals=("a_raw", "b_raw", "a", "b"))
@@ -85,13 +85,21 @@ class Judgements(Table):
         )
         return dict(rows)
 
-    def plane(self, attempt_ids: Sequence[str], judge_id: str, limit: int | None = None) -> Frame:
-        """Return triplet_id, a, b of judged triplets; with a limit, a sample that stays the same."""
+    def plane(
+        self,
+        attempt_ids: Sequence[str],
+        judge_id: str,
+        limit: int | None = None,
+        triplet_ids: Sequence[str] | None = None,
+    ) -> Frame:
+        """Return triplet_id, a, b of judged triplets, or of those among these; a limit gives a sample that stays."""
         clause, parameters = attempts_clause(attempt_ids)
+        among, values = ids_clause(triplet_ids)
         order = "ORDER BY hash(triplet_id)" if limit is not None else ""
         return self._database.frame(
-            f"SELECT triplet_id, a, b FROM judgements WHERE judge_id = ? AND {_JUDGED} AND {clause} {order} LIMIT ?",
-            [judge_id, *parameters, limit],
+            f"SELECT triplet_id, a, b FROM judgements WHERE judge_id = ? AND {_JUDGED} AND {clause} AND {among} "
+            f"{order} LIMIT ?",
+            [judge_id, *parameters, *values, limit],
             kept=limit is not None,
         )
 

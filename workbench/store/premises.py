@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import Any
+
+import pyarrow as pa
 
 from pipeline.durable import DRAFTS, full_disk_message, is_full_disk, whole_path
 from pipeline.records import InputError, StorageError
@@ -177,9 +179,17 @@ class Premises(Table):
 
     def rows(self, corpus_id: str, limit: int | None = None) -> Frame:
         """Return premise_id and text in the order of the corpus."""
-        return self._database.frame(
-            "SELECT premise_id, text FROM premises WHERE corpus_id = ? ORDER BY position LIMIT ?", [corpus_id, limit]
-        )
+        with self.batches(corpus_id, limit) as rows:
+            return rows.read_pandas()
+
+    @contextmanager
+    def batches(self, corpus_id: str, limit: int | None = None) -> Iterator[pa.RecordBatchReader]:
+        """Give the same, a batch in memory at a time."""
+        with self._database.read() as cursor:
+            yield cursor.sql(
+                "SELECT premise_id, text FROM premises WHERE corpus_id = ? ORDER BY position LIMIT ?",
+                params=[corpus_id, limit],
+            ).to_arrow_reader(_BATCH_ROWS)
 
 
 def _rows(corpus_id: str, frame: Frame) -> Iterator[Row]:

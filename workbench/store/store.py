@@ -12,12 +12,13 @@ import pyarrow as pa
 from pipeline.records import InputError
 from workbench.journal import Rows
 from workbench.store.connection import Database, copy_database, run
-from workbench.store.curation import FinalSets, Funnels, Snapshots
+from workbench.store.curation import FinalSets, Funnels
 from workbench.store.decisions import Annotations, Decisions
 from workbench.store.journals import Journals, Table, columns, insert, schema_of
 from workbench.store.judgements import Calibrations, Judgements
 from workbench.store.models import Encoders, LLMs, LLMUsage, Projections, Runs, Scores
 from workbench.store.premises import Imports, PremiseAttempts, Premises
+from workbench.store.snapshots import Snapshots
 from workbench.store.triplets import TripletBlocks, Triplets
 
 _SCHEMA = schema_of(

@@ -22,13 +22,15 @@ _TEXTS = (
     *("contrast", "llm", "prompt_set", "origin"),
 )
 TRIPLET_SCHEMA = schema_of(_TEXTS, ("seed", "tokens"), ("omega",))
-INSERT_TRIPLETS = f"""
+_INSERT = f"""
     INSERT INTO triplets ({", ".join(TRIPLET_SCHEMA.names)}, search)
     SELECT {", ".join(TRIPLET_SCHEMA.names)}, lower(concat_ws(chr(31), premise, positive, hard_negative))
-    FROM incoming
-    WHERE triplet_id NOT IN (SELECT triplet_id FROM triplets WHERE triplet_id IN (SELECT triplet_id FROM incoming))
-    ORDER BY arrival
+    FROM incoming {{}} ORDER BY arrival
 """
+_INSERT_NEW = _INSERT.format("")
+INSERT_TRIPLETS = _INSERT.format(
+    "WHERE triplet_id NOT IN (SELECT triplet_id FROM triplets WHERE triplet_id IN (SELECT triplet_id FROM incoming))"
+)
 """Unlike ON CONFLICT DO NOTHING, which scrambles the rows of a batch, this keeps the order of arrival."""
 IMPORTED = ("premise_id", "premise", "positive", "hard_negative")
 _BLOCK_ROWS = 20_000
@@ -46,7 +48,10 @@ class TripletBlocks:
             except (pa.ArrowException, KeyError, TypeError, ValueError):
                 rejected += 1
                 continue
-            insert(cursor, table.append_column("arrival", pa.array(range(table.num_rows))), INSERT_TRIPLETS)
+            # A block is stored whole or not at all; its first id is looked up in the index.
+            first = table["triplet_id"].slice(0, 1).to_pylist()
+            if first and not run(cursor, "SELECT 1 FROM triplets WHERE triplet_id = ?", first):
+                insert(cursor, table.append_column("arrival", pa.array(range(table.num_rows))), _INSERT_NEW)
         return rejected
 
 

@@ -11,6 +11,7 @@ from workbench.actions.decisions import undo
 from workbench.components.curate.hygiene_duplicates import duplicates, masked
 from workbench.components.elements import ago, count, counted, empty_state, errors_shown
 from workbench.components.job_progress import job_strip
+from workbench.components.place_picker import place_picker
 from workbench.components.triplet_card import Scope, step, to_curation, triplet_table
 from workbench.jobs.kinds import HygieneSpec
 from workbench.results import HygieneRun, latest_hygiene
@@ -96,6 +97,7 @@ def _form(workspace: Workspace, scope: Scope, *, primary: bool) -> None:
         f"With the guide {_GUIDE}", True, key="hygiene_guide",
         help="Embeds every sentence once. For closer hard negatives, masked pairs and neighbours in the queue.",
     )  # fmt: skip
+    on = place_picker(workspace, HygieneSpec)
     if st.button(
         "Check triplets", type=theme.button_kind(primary), icon=":material/cleaning_services:", key="hygiene_start"
     ):
@@ -106,6 +108,7 @@ def _form(workspace: Workspace, scope: Scope, *, primary: bool) -> None:
                 sts_dir=sts_dir or None,
                 guide=_GUIDE if with_guide else None,
                 threshold=threshold,
+                on=on,
             )
             st.rerun()
 

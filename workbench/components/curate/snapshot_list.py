@@ -13,7 +13,7 @@ from workbench import state, theme
 from workbench.actions.data import export_triplets
 from workbench.components.elements import TRAIN, ago, count, empty_state, errors_shown
 from workbench.components.triplet_card import WRAPPED_ROW, triplet_table
-from workbench.store.curation import Snapshot
+from workbench.store.snapshots import Snapshot
 from workbench.workspace import Workspace
 
 _SHOWN = 200
@@ -59,9 +59,9 @@ def snapshot_list(workspace: Workspace) -> None:
     st.dataframe(pd.DataFrame(table), hide_index=True, alt="Snapshots")
     names = {key: f"{snapshot.name} ({count(snapshot.rows)})" for key, snapshot in snapshots.items()}
     chosen = state.pick("Rows of", list(names), name=state.SNAPSHOT, names=names)
-    rows = workspace.store.snapshots.rows(str(chosen))
-    triplet_table(rows.head(_SHOWN), key="snapshot_rows", row_height=WRAPPED_ROW)
-    _say_shown(len(rows))
+    rows = workspace.store.snapshots.rows(str(chosen), limit=_SHOWN)
+    triplet_table(rows, key="snapshot_rows", row_height=WRAPPED_ROW)
+    _say_shown(snapshots[str(chosen)].rows)
     with st.container(horizontal=True, vertical_alignment="center"):
         snapshot_download(workspace, snapshots[str(chosen)])
         st.page_link(TRAIN, label="Train on this snapshot", icon=":material/model_training:")

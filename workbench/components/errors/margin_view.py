@@ -13,6 +13,7 @@ from workbench.components.elements import count, counted, empty_state, errors_sh
 from workbench.components.encoder_comparison import encoder_names
 from workbench.components.errors.slice_actions import triplet_actions
 from workbench.components.job_progress import job_strip
+from workbench.components.place_picker import place_picker
 from workbench.components.slice_view import slice_picker
 from workbench.jobs.kinds import MarginsSpec
 from workbench.results import MarginRun, TaskSlices, latest_margins, slices_of
@@ -40,6 +41,7 @@ def margin_view(workspace: Workspace) -> None:
     names = encoder_names(workspace)
     corpora = {CURRENT: "All triplets, rejected ones left out"}
     corpora |= {snapshot.snapshot_id: snapshot.name for snapshot in workspace.store.snapshots.list()}
+    on = place_picker(workspace, MarginsSpec)
     left, right, button = st.columns([3, 3, 1], vertical_alignment="bottom")
     with left:
         encoder_id = str(state.pick("Encoder", list(names), name=state.CANDIDATE, names=names))
@@ -49,7 +51,7 @@ def margin_view(workspace: Workspace) -> None:
     label = "Measure again" if run else "Measure"
     if button.button(label, type="secondary" if run else "primary", key="measure_margins", width="stretch"):
         with errors_shown():
-            start_margins(workspace, encoder=encoder_id, corpus=corpus)
+            start_margins(workspace, encoder=encoder_id, corpus=corpus, on=on)
             st.rerun()
     job_strip(workspace, MarginsSpec, key="measuring")
     if run is None:

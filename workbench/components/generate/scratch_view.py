@@ -18,7 +18,8 @@ from workbench.components.elements import count, counted, empty_state, errors_sh
 from workbench.components.generate.form import RUN, budget_settings, estimate
 from workbench.components.generate.generation_runs import outcome_pills
 from workbench.components.generate.llm_card import llm_picker
-from workbench.components.job_progress import follow, is_live, job_card, show_charges
+from workbench.components.job_progress import follow, is_live, job_card, show_charges, show_engine
+from workbench.components.place_picker import place_picker
 from workbench.components.settings_form import group_of, settings_form
 from workbench.jobs.folder import JobView
 from workbench.jobs.kinds import WritePremisesSpec
@@ -108,6 +109,7 @@ def _facts(job: JobView) -> None:
     if job.state == "finished" and job.message:
         st.caption(plain(job.message))
     show_charges(job)
+    show_engine(job)
     for reason, number in (job.details.get("reasons") or {}).items():
         st.caption(plain(f"{counted(number, 'attempt')} failed: {reason}"))
 
@@ -148,6 +150,7 @@ def _start(workspace: Workspace, config: dict[str, Any], name: str) -> None:
         st.error(plain(str(error)), icon=":material/error:")
         return
     wanted = len(cells(settings)) * settings.per_cell
+    on = place_picker(workspace, WritePremisesSpec)
     pressed = st.button(
         f"Write {counted(wanted, 'premise')}",
         type="primary",
@@ -160,7 +163,7 @@ def _start(workspace: Workspace, config: dict[str, Any], name: str) -> None:
     if pressed:
         with errors_shown():
             given = {field.name: getattr(settings, field.name) for field in fields(settings)}
-            made = start_write_premises(workspace, config=given, name=name)
+            made = start_write_premises(workspace, config=given, name=name, on=on)
             state.select(state.SCRATCH, made["corpus_id"])
             state.select(state.GENERATE_VIEW, PREMISES)
             st.rerun()

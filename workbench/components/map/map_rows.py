@@ -103,7 +103,7 @@ def _histogram(figure: theme.Figure, colours: Colouring, points: np.ndarray) -> 
 
 def slice_queue(workspace: Workspace, triplet_ids: list[str], *, key: str) -> None:
     """Draw the first undecided triplet with its buttons, and buttons for all undecided ones."""
-    latest = workspace.store.decisions.latest()
+    latest = workspace.store.decisions.latest(triplet_ids)
     decided = set(latest["triplet_id"])
     skipped = st.session_state.setdefault(f"{key}_skipped", [])
     waiting = [triplet_id for triplet_id in triplet_ids if triplet_id not in decided]

@@ -185,21 +185,27 @@ def colouring(
     if chosen == "outcome":
         return _words(title, points["outcome"], "none", first=("premise", "ok"))
     if chosen[:2] in ("a:", "b:"):
-        plane = workspace.store.judgements.plane(attempt_ids, chosen[2:]).set_index("triplet_id")[chosen[0]]
-        return _numbers(title, points["triplet_id"].map(plane).to_numpy(dtype=np.float64), limits=(0.0, 5.0))
+        plane = workspace.store.judgements.plane(attempt_ids, chosen[2:], triplet_ids=drawn_ids(points))
+        scores = points["triplet_id"].map(plane.set_index("triplet_id")[chosen[0]])
+        return _numbers(title, scores.to_numpy(dtype=np.float64), limits=(0.0, 5.0))
     if chosen == "decision":
         return _words(title, _decisions(workspace, points), "undecided", first=("accept", "reject", "swap", "edit"))
     if chosen == "slice":
         return _words(title, _slices(workspace, points, task), "in no slice")
-    rows = workspace.store.triplets.rows(TripletFilter(attempt_ids=tuple(attempt_ids)))
+    rows = workspace.store.triplets.rows(TripletFilter(triplet_ids=tuple(drawn_ids(points))))
     titles = workspace.store.triplets.attempts().set_index("attempt_id")["title"]
     sources = rows.set_index("triplet_id")["attempt_id"].map(lambda value: titles.get(value) or value)
     return _words(title, points["triplet_id"].map(sources), "unknown")
 
 
 def _decisions(workspace: Workspace, points: pd.DataFrame) -> pd.Series:
-    latest = workspace.store.decisions.latest().set_index("triplet_id")["action"]
+    latest = workspace.store.decisions.latest(drawn_ids(points)).set_index("triplet_id")["action"]
     return points["triplet_id"].map(latest)
+
+
+def drawn_ids(points: pd.DataFrame) -> list[str]:
+    """Return the triplets of these points, each once."""
+    return list(points["triplet_id"].unique())
 
 
 def _slices(workspace: Workspace, points: pd.DataFrame, task: str | None) -> pd.Series:

@@ -24,6 +24,7 @@ from workbench.components.map.map_rows import map_rows
 from workbench.components.map.map_side import map_side
 from workbench.components.map.map_views import COLOUR, LAYERS, filter_keys, saved_views
 from workbench.components.map.point_map import Colouring, choices, colouring
+from workbench.components.place_picker import place_picker
 from workbench.jobs.kinds import ProjectSpec
 from workbench.maps import SentenceMap, task_corpus, task_of
 from workbench.workspace import Workspace
@@ -110,6 +111,7 @@ def map_form(workspace: Workspace, drawable: dict[str, str]) -> None:
             disabled=task is not None or is_snapshot,
             help="Also draws copied, truncated and refused replies; colour them by outcome.",
         )
+        on = place_picker(workspace, ProjectSpec)
         pressed = st.button("Draw the map", type="primary", icon=":material/scatter_plot:", key="map_start")
     if pressed:
         with errors_shown():
@@ -124,6 +126,7 @@ def map_form(workspace: Workspace, drawable: dict[str, str]) -> None:
                 limit=limit,
                 compare_with=later,
                 guide=default_guide() if guided and not task else None,
+                on=on,
             )
             state.select(state.MAP, made["projection_id"])
             st.rerun()
@@ -255,7 +258,8 @@ def _pairs(workspace: Workspace, chosen: MapChoice) -> pd.DataFrame | None:
     if pairs is None:
         return None
     drawn = chosen.drawn
-    is_duplicate = map_pairs.marked_duplicates(drawn, pairs, workspace.store.decisions.latest())
+    latest = workspace.store.decisions.latest(point_map.drawn_ids(drawn.points))
+    is_duplicate = map_pairs.marked_duplicates(drawn, pairs, latest)
     ids = pd.factorize(drawn.points["triplet_id"])[0]
     is_own = ids[pairs["premise"]] == ids[pairs["candidate"]]
     point_map.edge_layer(

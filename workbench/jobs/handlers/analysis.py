@@ -1,6 +1,7 @@
 """Analysis as jobs: pairs explained, behavioural tests, hygiene, margins, the search in a map."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pipeline.records import Triplet
 from pipeline.vectors import CachedEncoder, CorpusVectors, corpus_vectors
 from workbench.jobs.context import JobContext
 from workbench.jobs.kinds import BehaviourSpec, ExplainSpec, HygieneSpec, MarginsSpec, SearchSpec
+from workbench.jobs.on_cluster import embedding
 
 
 def run_explain(context: JobContext[ExplainSpec]) -> None:
@@ -127,8 +129,7 @@ def _semantic(context: JobContext[HygieneSpec], guide: str, sides: list[list[str
 
     _report(context, 3, "Loading the guide")
     texts = [text for side in sides for text in side]
-    encoder = load_encoder(guide)
-    vectors = corpus_vectors(texts, encoder, cache=context.vectors, on_texts=on_texts)
+    vectors = _vectors(context, guide, texts, on_texts)
     premise, positive, hard_negative = sides
     near, far = metrics.triplet_cosines(premise, positive, hard_negative, vectors)
     closer = worst_pairs.is_violated(near, far)
@@ -178,17 +179,20 @@ def run_margins(context: JobContext[MarginsSpec]) -> None:
     def encoded(done: int, total: int) -> None:
         context.progress(len(frame) * done // (total + 1), len(frame), message=f"Encoded {done:,} of {total:,} texts")
 
-    vectors = corpus_vectors(
-        [text for side in sides for text in side],
-        load_encoder(context.spec.encoder),
-        cache=context.vectors,
-        on_texts=encoded,
-    )
+    vectors = _vectors(context, context.spec.encoder, [text for side in sides for text in side], encoded)
     premise, positive, hard_negative = sides
     near, far = metrics.triplet_cosines(premise, positive, hard_negative, vectors)
     write_table(context.out / "margins.parquet", frame.assign(near=near, far=far))
     violated = int(worst_pairs.is_violated(near, far).sum())
     context.progress(len(frame), len(frame), message=f"{violated:,} of {len(frame):,} violated", violated=violated)
+
+
+def _vectors(
+    context: JobContext[Any], folder: str, texts: list[str], on_texts: Callable[[int, int], None]
+) -> CorpusVectors:
+    encoder = load_encoder(folder)
+    with embedding(context, folder, encoder) as elsewhere:
+        return corpus_vectors(texts, encoder, cache=context.vectors, on_texts=on_texts, elsewhere=elsewhere)
 
 
 def run_search(context: JobContext[SearchSpec]) -> None:

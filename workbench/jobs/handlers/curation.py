@@ -1,7 +1,7 @@
 """Stage 2 as a job: each judge scores (premise, positive) and (premise, hard negative); raw values are kept."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from time import monotonic
@@ -23,10 +23,11 @@ from pipeline.curation.calibration import (
 from pipeline.curation.judges import Ensemble, Judge, fit_ensemble, load_judge, members_first, score_triplets
 from pipeline.durable import write_array, write_json
 from pipeline.generation.llms.loading import loading_words
-from pipeline.records import InputError, Stopped
+from pipeline.records import InputError
 from workbench.jobs import row_makers
 from workbench.jobs.context import JobContext
 from workbench.jobs.kinds import CalibrateSpec, JudgeSpec
+from workbench.jobs.on_cluster import JudgeOnCluster
 from workbench.jobs.places import Place
 from workbench.jobs.ray_rows import RayRows
 from workbench.journal import Row, Rows, now, read_rows
@@ -136,24 +137,6 @@ def run_judge(context: JobContext[JudgeSpec]) -> None:
     context.progress(finished, total, message="; ".join(["Judged", *left]), **details)
 
 
-class _JudgeOnCluster:
-    """A judge whose pairs are scored by the actors of a cluster."""
-
-    def __init__(self, judge_id: str, pool: RayRows, should_stop: Callable[[], bool]) -> None:
-        self.judge_id, self._pool, self._should_stop = judge_id, pool, should_stop
-
-    def scores(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
-        """Return one raw value per pair, float64 (n,). Raises Stopped when asked to stop."""
-        items = ((str(place), (pair,)) for place, pair in enumerate(pairs))
-        found = [item for batch in self._pool.results(items, len(pairs), self._should_stop) for item in batch]
-        if len(found) < len(pairs):
-            raise Stopped
-        raw = np.empty(len(pairs))
-        for place, value in found:
-            raw[int(place)] = value
-        return raw
-
-
 def _judge_on_ray(
     context: JobContext[JudgeSpec], address: str, judge_id: str, waiting: list[Any], finished: int, total: int
 ) -> int:
@@ -161,10 +144,11 @@ def _judge_on_ray(
     maker = row_makers.JudgeMaker(judge_id, context.spec.llms.get(judge_id.partition(":")[2]))
     items = ((row.triplet_id, ((row.premise, row.positive), (row.premise, row.hard_negative))) for row in waiting)
     with closing(RayRows(address, maker)) as pool:
-        calibration = calibrate(context, _JudgeOnCluster(judge_id, pool, context.is_to_stop))
+        calibration = calibrate(context, JudgeOnCluster(judge_id, pool, context.is_to_stop))
         for batch in pool.results(items, len(waiting), context.is_to_stop):
-            ids, a, b = zip(*batch, strict=True)
-            context.write(judgement_rows(ids, judge_id, calibration, np.array(a), np.array(b)))
+            ids, raw = zip(*batch, strict=True)
+            a, b = np.array(raw, dtype=float).T
+            context.write(judgement_rows(ids, judge_id, calibration, a, b))
             finished += len(batch)
             context.progress(finished, total, message=f"Judging with {judge_id}", **pool.details())
     return finished

@@ -15,6 +15,7 @@ from pipeline.encoders import load_encoder
 from pipeline.vectors import CachedEncoder
 from workbench.jobs.context import JobContext
 from workbench.jobs.kinds import MapEncoder, ProjectSpec
+from workbench.jobs.on_cluster import embedding
 from workbench.journal import Row
 from workbench.maps import TRIPLET_ROLES, MapFiles, long_form, place_columns, roles_of
 
@@ -81,7 +82,9 @@ def _encoded(stages: _Stages, encoder: MapEncoder, texts: pd.Series) -> np.ndarr
     def stop_if_asked(done: int, total: int) -> None:
         stages.context.stop_if_asked()
 
-    return CachedEncoder(model, stages.context.vectors, stop_if_asked).encode(list(unique), batch_size=128)[numbers]
+    with embedding(stages.context, encoder.folder, model) as elsewhere:
+        cached = CachedEncoder(model, stages.context.vectors, stop_if_asked, elsewhere)
+        return cached.encode(list(unique), batch_size=128)[numbers]
 
 
 def _add_margins(points: pd.DataFrame, space: np.ndarray) -> None:

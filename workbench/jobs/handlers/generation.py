@@ -201,7 +201,7 @@ class _GenerateJob:
         self.report("Loading the LLM on the nodes")
         for batch in pool.results(self._waiting(), self.total - self.finished, self._context.is_to_stop):
             self._noted = pool.details()
-            self._keep(batch)
+            self._keep([item for _, item in batch])
 
     def _waiting(self) -> Iterator[tuple[str, str]]:
         return ((i, text) for i, text in self._context.input_pairs() if i not in self._done)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
-from pipeline.config import ScratchConfig
+from pipeline.config import ScratchConfig, plain
 from pipeline.generation.llms.loading import loading_words, open_llm
 from pipeline.generation.llms.meter import Usage
 from pipeline.generation.llms.protocol import LLM, Metered
@@ -16,10 +16,14 @@ from pipeline.generation.written_premises import Attempt, Cell, PremiseOutcome, 
 from pipeline.hub import HubName, fetch
 from pipeline.premises import PremiseFile, read_premises
 from pipeline.records import InputError, text_id
+from workbench.jobs import row_makers
 from workbench.jobs.context import JobContext
 from workbench.jobs.flushing import in_batches
 from workbench.jobs.handlers.generation import usage_of, usage_rows
 from workbench.jobs.kinds import FetchPremisesSpec, WritePremisesSpec
+from workbench.jobs.on_cluster import LLMOnCluster
+from workbench.jobs.places import Place
+from workbench.jobs.ray_rows import RayRows
 from workbench.journal import Row, now, read_rows
 
 _REASONS = 8
@@ -33,11 +37,19 @@ def run_write_premises(context: JobContext[WritePremisesSpec]) -> None:
     job = _ScratchJob(context, config)
     if context.stop_requested() is None:
         job.report(loading_words(entry, entry.name))
-        with closing(open_llm(entry, for_many=True, precision=config.precision)) as llm:
+        with closing(_opened(context)) as llm:
             context.restart_clock()  # the rate is that of writing
             job.report("Writing premises")
             job.write(llm)
     job.report(job.summary())
+
+
+def _opened(context: JobContext[WritePremisesSpec]) -> LLM:
+    config, entry, place = context.spec.config, context.spec.llm, Place.parse(context.spec.on)
+    if place.engine != "ray":
+        return open_llm(entry, for_many=True, precision=config.precision)
+    maker = row_makers.WriteMaker(plain(config), entry)
+    return LLMOnCluster(RayRows(place.address, maker))  # type: ignore[return-value]  # premises need no more of an LLM
 
 
 class _ScratchJob:
@@ -65,6 +77,8 @@ class _ScratchJob:
         )
         for batch in in_batches(stream):
             self._spent = llm.usage if isinstance(llm, Metered) else self._spent
+            if isinstance(llm, LLMOnCluster):
+                self._context.note(**llm.pool.details())
             self._context.write([*usage_rows(self._context.job_id, self._spent), *self._rows(batch)])
             for attempt in batch:
                 self._count(attempt)
