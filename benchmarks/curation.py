@@ -116,8 +116,8 @@ def ask(workspace: Workspace, attempt_id: str, repeats: int) -> None:
         timed("  baseline: last page by OFFSET", lambda: by_offset(workspace, deep), 1, "")
     border = Sorting("border", JUDGE, (3.0, 3.0, 0.1))
     timed("page of 50, border of the rule first", lambda: store.triplets.sorted_page(everything, border), repeats, "")
-    limits = (3.0, 3.0, 0.1)
-    timed("funnel", lambda: store.funnels.counts(list(attempts), JUDGE, limits), repeats, "")
+    limits, moving = (3.0, 3.0, 0.1), iter([(3.0 + step / 100, 3.0, 0.1) for step in range(1, repeats + 1)])
+    timed("funnel", lambda: store.funnels.counts(list(attempts), JUDGE, next(moving)), repeats, "")
     timed("final set counted by reason", lambda: store.final_sets.reasons(list(attempts), JUDGE, limits), repeats, "")
     timed("overview of Home", lambda: store.database.records(_OVERVIEW), 1, "")
     timed("runs and imports listed", lambda: store.database.frame(_ATTEMPTS), 1, "")
@@ -191,16 +191,19 @@ def by_offset(workspace: Workspace, offset: int) -> None:
 def write_source(path: Path, count: int) -> None:
     """Write synthetic triplets of a length like captions'."""
     random = np.random.default_rng(0)
-    shelf, book = random.integers(0, 10_000, count), random.integers(0, 100, count)
-    places = zip(range(count), shelf.tolist(), book.tolist(), strict=True)
-    rows = {
-        "sent0": [
-            f"A man number {i} reads the book {b} from shelf {s} on a bus ten {i % 10} ." for i, s, b in places
-        ],
-        "sent1": [f"Somebody, {i}, is reading on public transport in the early morning." for i in range(count)],
-        "hard_neg": [f"Nobody, {i}, has ever seen a bus or anything else on this road." for i in range(count)],
-    }
-    pq.write_table(pa.table(rows), path)
+    with pq.ParquetWriter(path, pa.schema([(name, pa.string()) for name in ("sent0", "sent1", "hard_neg")])) as file:
+        for start in range(0, count, 100_000):
+            numbers = range(start, min(count, start + 100_000))
+            shelf, book = (random.integers(0, most, len(numbers)).tolist() for most in (10_000, 100))
+            rows = {
+                "sent0": [
+                    f"A man number {i} reads the book {b} from shelf {s} on a bus ten {i % 10} ."
+                    for i, s, b in zip(numbers, shelf, book, strict=True)
+                ],
+                "sent1": [f"Somebody, {i}, is reading on public transport in the early morning." for i in numbers],
+                "hard_neg": [f"Nobody, {i}, has ever seen a bus or anything else on this road." for i in numbers],
+            }
+            file.write_table(pa.table(rows))
 
 
 def judge(workspace: Workspace, attempt_id: str) -> None:

@@ -249,12 +249,10 @@ def _packing(stream: IO[bytes], packed: str) -> Iterator[IO[bytes]]:
 
 
 def _digest(triplet: Triplet) -> bytes:
-    digest = blake2b(digest_size=16)
-    for side in (triplet.premise, triplet.positive, triplet.hard_negative):
-        encoded = normalize("NFC", side).encode()
-        digest.update(len(encoded).to_bytes(4, "little"))
-        digest.update(encoded)
-    return digest.digest()
+    sides = (triplet.premise, triplet.positive, triplet.hard_negative)
+    encoded = [normalize("NFC", side).encode() for side in sides]
+    parts = b"".join(part for side in encoded for part in (len(side).to_bytes(4, "little"), side))
+    return blake2b(parts, digest_size=16).digest()
 
 
 def triplet_columns(source: Source, columns: Sequence[str] = ()) -> Sequence[str]:

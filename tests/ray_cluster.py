@@ -39,9 +39,15 @@ class Nodes:
             "node_ip_address": f"127.0.0.{self._given}",
         }
 
-    def add(self) -> None:
-        """Let another node join."""
-        self.workers.append(self._cluster.add_node(**self._arguments(self._cpus, self._gpus)))
+    def add(self, tries: int = 5) -> None:
+        """Let another node join; on a busy machine Ray may give up on one that starts slowly."""
+        for left in reversed(range(tries)):
+            try:
+                self.workers.append(self._cluster.add_node(**self._arguments(self._cpus, self._gpus)))
+                return
+            except Exception:  # Ray raises no other type
+                if not left:
+                    raise
 
     def kill(self, node: Any) -> None:
         """End a node and all that runs on it at once."""

@@ -1,6 +1,7 @@
 """Rows of files of every kind: every row is either read or rejected with a reason."""
 
 import json
+import re
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
@@ -22,6 +23,7 @@ TEXT_COLUMN = "text"
 
 OUTCOMES = ("outcome", "positive_outcome", "hard_negative_outcome")
 """Columns with the outcome of generation: one object for both sides (`generate --out`), or one word per side."""
+_LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 _FAILED = frozenset(Outcome) - {Outcome.OK}
 
 EXCERPT_CHARS = 80
@@ -228,7 +230,7 @@ def text_fault(text: str, *, max_chars: int) -> str:
         return "control characters only"
     if controls:
         return "control characters"
-    if not any(c.isalnum() for c in text):
+    if not _LETTER_OR_DIGIT.search(text):
         return "no letters or digits"
     return "too long" if len(text) > max_chars else ""
 

@@ -8,6 +8,7 @@ the database at the end, once, and the job has to end complete.
 """
 
 import argparse
+import atexit
 import os
 import signal
 import subprocess
@@ -68,6 +69,7 @@ def main() -> int:
             spec = GenerateSpec(GenerationConfig(), on=f"ray:{nodes.address}")
             job_id = workspace.jobs.submit(spec, premises(count))
         folder, process = JobFolder(root / "jobs" / job_id), owner(root)
+        atexit.register(lambda: process.kill())  # the one of that moment
         while kills.total() < options.kills and folder.status().state != "finished":
             known, since = len(written(folder)), time.monotonic()
             while len(written(folder)) == known and time.monotonic() - since < 30:  # each kill falls into the work
@@ -87,6 +89,7 @@ def main() -> int:
             else:
                 continue
             kills[target] += 1
+            print(f"{kills.total()} {target}, {known:,} rows written", file=sys.stderr, flush=True)
         deadline = time.monotonic() + END_S
         while folder.status().state != "finished" and time.monotonic() < deadline:
             time.sleep(0.5)

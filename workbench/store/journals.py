@@ -12,6 +12,7 @@ import pyarrow as pa
 from workbench.journal import Row, Rows, parse_lines, read_whole_lines, tail_digest, whole_bytes
 from workbench.store.connection import Cursor, Database, run
 
+_CHUNK_BYTES = 8 << 20
 TEXT, COUNT, REAL = pa.string(), pa.int64(), pa.float64()
 
 
@@ -154,10 +155,10 @@ class Journals:
         position = self.reading(source).position
         return path.exists() and path.stat().st_size != position and whole_bytes(path) != position
 
-    def ingest(self, source: str, path: Path) -> int:
+    def ingest(self, source: str, path: Path, chunk_bytes: int = _CHUNK_BYTES) -> int:
         """Store the next whole lines of this journal in one transaction; return how many lines there were."""
         before = self._checked_reading(source, path)
-        chunk = read_whole_lines(path, before.position)
+        chunk = read_whole_lines(path, before.position, chunk_bytes)
         if not chunk:
             return 0
         rows, damaged = parse_lines(chunk)
@@ -176,10 +177,10 @@ class Journals:
         self._readings[source] = after
         return chunk.count(b"\n")
 
-    def ingest_all(self, source: str, path: Path) -> int:
+    def ingest_all(self, source: str, path: Path, chunk_bytes: int = _CHUNK_BYTES) -> int:
         """Store everything this journal holds now; return the number of lines."""
         total = 0
-        while lines := self.ingest(source, path):
+        while lines := self.ingest(source, path, chunk_bytes):
             total += lines
         return total
 

@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
+from json.encoder import encode_basestring_ascii
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -19,6 +20,8 @@ from workbench.store.connection import Database, Frame
 from workbench.store.journals import Journals, Table, schema_of
 
 _BATCH_ROWS = 20_000
+_CHUNK_BYTES = 48 << 20
+"""Stored at a time: about as many triplets as the database compresses together; smaller parts it compresses again."""
 
 
 class Imports(Table):
@@ -88,7 +91,7 @@ class Imports(Table):
         for path in sorted(self.folder.glob("*.jsonl")):
             source = f"imports/{path.stem}"
             if self._journals.is_behind(source, path):
-                total += self._journals.ingest_all(source, path)
+                total += self._journals.ingest_all(source, path, _CHUNK_BYTES)
         return total
 
     def _earlier(self, row: Row) -> str | None:
@@ -104,9 +107,9 @@ class _KnownImport(Exception):
 
 
 def fed(digest: blake2b, rows: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
-    """Yield these rows of texts and feed each to the digest."""
-    for row in rows:
-        digest.update(json.dumps(row).encode())
+    """Yield these rows of texts and feed each to the digest, as JSON."""
+    for row in rows:  # as json.dumps writes it, in a third of its time
+        digest.update(f"[{', '.join(map(encode_basestring_ascii, row))}]".encode())
         yield row
 
 

@@ -84,12 +84,13 @@ def _block_table(row: Row) -> pa.Table:
 
 def _hard_negative_outcomes(positives: pa.Array, hard_negatives: pa.Array) -> pa.Array:
     """Return ok, or copy where the hard negative says its positive again; only likely cases are compared."""
-    letters = [
-        pc.replace_substring_regex(pc.utf8_lower(texts), r"[^\p{L}\p{N}]+", "")
-        for texts in (positives, hard_negatives)
-    ]
+    lower = [pc.utf8_lower(texts) for texts in (positives, hard_negatives)]
+    first = [pc.utf8_slice_codeunits(texts, 0, 1) for texts in lower]
+    both_begin = pc.and_(*map(pc.utf8_is_alnum, first))
+    places = pc.indices_nonzero(pc.invert(pc.and_(both_begin, pc.not_equal(*first))))
+    letters = [pc.replace_substring_regex(texts.take(places), r"[^\p{L}\p{N}]+", "") for texts in lower]
     found = [str(Outcome.OK)] * len(positives)
-    for place in pc.indices_nonzero(pc.equal(*letters)).to_pylist():
+    for place in places.filter(pc.equal(*letters)).to_pylist():
         if is_copy(hard_negatives[place].as_py(), positives[place].as_py()):
             found[place] = str(Outcome.COPY)
     return pa.array(found, TEXT)
