@@ -1,6 +1,6 @@
 """The store: one database file, the numbered steps of its schema, and a table object per table.
 
-Append-only tables, no secondary indexes, no foreign keys; a primary key only where ON CONFLICT needs one.
+Append-only tables, no foreign keys; a primary key only where ON CONFLICT needs one, and one secondary index.
 Times are ISO 8601 text in UTC: they sort, and they are JSON as they are.
 """
 
@@ -19,7 +19,8 @@ from workbench.store.judgements import Calibrations, Judgements
 from workbench.store.models import Encoders, LLMs, LLMUsage, Projections, Runs, Scores
 from workbench.store.premises import Imports, PremiseAttempts, Premises
 from workbench.store.snapshots import Snapshots
-from workbench.store.triplets import TripletBlocks, Triplets
+from workbench.store.triplet_blocks import TripletBlocks
+from workbench.store.triplets import Triplets
 
 _SCHEMA = schema_of(
     ("job_id", "kind", "title", "state", "message", "spec", "created_at", "started_at", "finished_at"),
@@ -248,6 +249,7 @@ MIGRATIONS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         ),
     ),
     ("what an import holds, to know it again", ("ALTER TABLE imports ADD COLUMN digest VARCHAR",)),
+    ("scores of a triplet by its id", ("CREATE INDEX judgements_of ON judgements (triplet_id)",)),
 )
 
 

@@ -2,104 +2,24 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipeline.generation.outcomes import is_copy
-from pipeline.records import InputError, Outcome
+from pipeline.records import InputError
 from workbench.journal import Row, Rows, new_id
 from workbench.store.connection import Cursor, Database, Frame, records, run
 from workbench.store.filters import Sorting, TripletFilter, attempts_clause, checked_pattern, source_and_conditions
-from workbench.store.journals import TEXT, Table, checked, insert, schema_of
+from workbench.store.journals import Table, checked, insert
 from workbench.store.premises import Imports, fed
-
-_TEXTS = (
-    *("triplet_id", "attempt_id", "premise_id", "premise", "positive", "hard_negative"),
-    *("positive_raw", "hard_negative_raw", "positive_outcome", "hard_negative_outcome"),
-    *("contrast", "llm", "prompt_set", "origin"),
-)
-TRIPLET_SCHEMA = schema_of(_TEXTS, ("seed", "tokens"), ("omega",))
-_INSERT = f"""
-    INSERT INTO triplets ({", ".join(TRIPLET_SCHEMA.names)}, search)
-    SELECT {", ".join(TRIPLET_SCHEMA.names)}, lower(concat_ws(chr(31), premise, positive, hard_negative))
-    FROM incoming {{}} ORDER BY arrival
-"""
-_INSERT_NEW = _INSERT.format("")
-INSERT_TRIPLETS = _INSERT.format(
-    "WHERE triplet_id NOT IN (SELECT triplet_id FROM triplets WHERE triplet_id IN (SELECT triplet_id FROM incoming))"
-)
-"""Unlike ON CONFLICT DO NOTHING, which scrambles the rows of a batch, this keeps the order of arrival."""
-IMPORTED = ("premise_id", "premise", "positive", "hard_negative")
-_BLOCK_ROWS = 20_000
-
-
-class TripletBlocks:
-    """Receives the journal lines that hold a block of imported triplets each."""
-
-    def insert(self, cursor: Cursor, rows: Rows) -> int:
-        """Insert the blocks; return how many were unusable."""
-        rejected = 0
-        for row in rows:
-            try:
-                table = _block_table(row)
-            except (pa.ArrowException, KeyError, TypeError, ValueError):
-                rejected += 1
-                continue
-            # A block is stored whole or not at all; its first id is looked up in the index.
-            first = table["triplet_id"].slice(0, 1).to_pylist()
-            if first and not run(cursor, "SELECT 1 FROM triplets WHERE triplet_id = ?", first):
-                insert(cursor, table.append_column("arrival", pa.array(range(table.num_rows))), _INSERT_NEW)
-        return rejected
-
-
-def import_blocks(attempt_id: str, rows: Iterable[tuple[str, ...]]) -> Iterator[Row]:
-    """Journal lines of many triplets each: a million rows one by one would take minutes to write and to read."""
-    stream, first = iter(rows), 0
-    while block := list(islice(stream, _BLOCK_ROWS)):
-        columns = {name: list(values) for name, values in zip(IMPORTED, zip(*block, strict=True), strict=True)}
-        yield {"table": "triplet_blocks", "attempt_id": attempt_id, "first": first, "columns": columns}
-        first += len(block)
-
-
-def _block_table(row: Row) -> pa.Table:
-    columns = {field: pa.array(row["columns"][field], TEXT) for field in IMPORTED}
-    count = len(columns["premise"])
-    attempt_id, first = str(row["attempt_id"]), int(row["first"])
-    columns |= {
-        "triplet_id": pa.array([f"{attempt_id}-{number}" for number in range(first, first + count)], TEXT),
-        "positive_raw": columns["positive"],
-        "hard_negative_raw": columns["hard_negative"],
-    }
-    constants = {"attempt_id": attempt_id, "contrast": "none", "origin": "import", "tokens": 0}
-    constants |= {"positive_outcome": "ok"}
-    columns["hard_negative_outcome"] = _hard_negative_outcomes(columns["positive"], columns["hard_negative"])
-    for field in TRIPLET_SCHEMA:
-        if field.name not in columns:
-            columns[field.name] = pa.repeat(pa.scalar(constants.get(field.name), field.type), count)
-    return pa.table({name: columns[name] for name in TRIPLET_SCHEMA.names}, schema=TRIPLET_SCHEMA)
-
-
-def _hard_negative_outcomes(positives: pa.Array, hard_negatives: pa.Array) -> pa.Array:
-    """Return ok, or copy where the hard negative says its positive again; only likely cases are compared."""
-    lower = [pc.utf8_lower(texts) for texts in (positives, hard_negatives)]
-    first = [pc.utf8_slice_codeunits(texts, 0, 1) for texts in lower]
-    both_begin = pc.and_(*map(pc.utf8_is_alnum, first))
-    places = pc.indices_nonzero(pc.invert(pc.and_(both_begin, pc.not_equal(*first))))
-    letters = [pc.replace_substring_regex(texts.take(places), r"[^\p{L}\p{N}]+", "") for texts in lower]
-    found = [str(Outcome.OK)] * len(positives)
-    for place in places.filter(pc.equal(*letters)).to_pylist():
-        if is_copy(hard_negatives[place].as_py(), positives[place].as_py()):
-            found[place] = str(Outcome.COPY)
-    return pa.array(found, TEXT)
-
+from workbench.store.triplet_blocks import INSERT_TRIPLETS, TRIPLET_SCHEMA, import_blocks
 
 _COLUMNS = ", ".join(f"t.{name}" for name in TRIPLET_SCHEMA.names)
 _MOST_FIRST = 999_999
-_WINDOWS = (20_000,)
-"""Rows scanned before the whole table; starting a query costs as much as reading 300,000 rows."""
+_WINDOW, _TIMES = 20_000, 8
+"""Rows scanned first, and how many times as many each time after; to start a query costs as much as 300,000 rows."""
+_FEW = 1_000
+"""Rows whose ids are named in a query: the index finds them, where a join would read all scores."""
 _ATTEMPTS = """
     SELECT attempt_id, coalesce(jobs.title, imports.name, '') AS title, llm, omega, seed, rows, ok,
         coalesce(jobs.created_at, imports.created_at, '') AS created_at
@@ -112,6 +32,9 @@ _ATTEMPTS = """
     ORDER BY attempt_id DESC
 """
 _SHOWN = """
+    WITH chosen AS ({chosen}),
+    latest AS (SELECT * FROM decided WHERE triplet_id IN ({ids})),
+    scored AS MATERIALIZED (SELECT triplet_id, judge_id, a, b FROM judgements WHERE triplet_id IN ({ids}))
     SELECT t.position, t.triplet_id, t.attempt_id, t.premise_id, t.premise,
         coalesce(d.positive, t.positive) AS positive,
         coalesce(d.hard_negative, t.hard_negative) AS hard_negative,
@@ -119,12 +42,11 @@ _SHOWN = """
         nullif(d.action, 'reset') AS decision, j.a, j.b
     FROM chosen AS t
     LEFT JOIN latest AS d ON d.triplet_id = t.triplet_id
-    LEFT JOIN scored AS j ON j.triplet_id = t.triplet_id
+    LEFT JOIN scored AS j ON j.triplet_id = t.triplet_id AND j.judge_id = ?
     ORDER BY t.position
 """
-_SHOWN_SORTED = _SHOWN.replace("t.position,", "t.position, t.sort_key,").replace(
-    "BY t.position", "BY t.sort_key, t.position"
-)
+"""Rows with decisions and scores. Scores are read by ids alone, apart from the rest: with the judge among the
+conditions the index would not be used."""
 
 
 class Triplets(Table):
@@ -232,29 +154,25 @@ class Triplets(Table):
         order = "DESC" if newest_first else "ASC"
         with self._database.read() as cursor:
             _check(cursor, chosen)
-            for low, high in self._windows(cursor, after, limit, newest_first):
-                frame = cursor.execute(
-                    f"WITH chosen AS (SELECT t.rowid AS position, {_COLUMNS} FROM {source} WHERE {conditions} "
-                    f"AND t.rowid BETWEEN ? AND ? ORDER BY t.rowid {order} LIMIT ?), {_additions()} {_SHOWN} {order}",
-                    [*parameters, low, high, limit, chosen.judge_id],
-                ).df()
-                if limit is not None and len(frame) >= limit:
+            last = max(0, int(run(cursor, "SELECT count(*) FROM triplets")[0][0]) - 1)
+            first = 0 if newest_first or after is None else after + 1
+            reach = after - 1 if newest_first and after is not None else last
+            if limit is None or limit > _FEW:
+                rows = (
+                    f"SELECT t.rowid AS position, {_COLUMNS} FROM {source} WHERE {conditions} "
+                    f"AND t.rowid BETWEEN ? AND ? ORDER BY t.rowid {order} LIMIT ?"
+                )
+                shown = _SHOWN.format(chosen=rows, ids="SELECT triplet_id FROM chosen")
+                frame = cursor.execute(shown, [*parameters, first, reach, limit, chosen.judge_id]).df()
+                return frame[::-1].reset_index(drop=True) if newest_first else frame
+            found: list[int] = []
+            for low, high in _windows(first, reach, newest_first=newest_first):
+                rows = f"SELECT t.rowid FROM {source} WHERE {conditions} AND t.rowid BETWEEN ? AND ? "
+                window = [*parameters, low, high, limit - len(found)]
+                found += [position for (position,) in run(cursor, f"{rows} ORDER BY 1 {order} LIMIT ?", window)]
+                if len(found) >= limit:
                     break
-        return frame
-
-    def _windows(
-        self, cursor: Cursor, after: int | None, limit: int | None, newest_first: bool
-    ) -> Iterator[tuple[int, int]]:
-        """Yield ranges of row numbers to scan, short ones first: a common filter is satisfied by the first."""
-        last = max(0, int(run(cursor, "SELECT count(*) FROM triplets")[0][0]) - 1)
-        if newest_first:
-            first, reach = 0, last if after is None else after - 1
-        else:
-            first, reach = 0 if after is None else after + 1, last
-        for size in _WINDOWS if limit is not None else ():
-            if reach - first > 2 * size:
-                yield (reach - size, reach) if newest_first else (first, first + size)
-        yield first, reach
+            return _shown(cursor, found, chosen.judge_id)
 
     def sorted_page(
         self, chosen: TripletFilter, sorting: Sorting, after: tuple[float, int] | None = None, limit: int = 50
@@ -272,15 +190,16 @@ class Triplets(Table):
             parameters += [float(after[0]), int(after[1])]
         with self._database.read() as cursor:
             _check(cursor, chosen)
-            return cursor.execute(
+            found = run(
+                cursor,
                 f"WITH keyed AS (SELECT t.rowid AS position, {key} AS sort_key FROM {source}{join} "
-                f"WHERE {conditions}), "
-                f"first AS (SELECT * FROM keyed {conditions_after} ORDER BY sort_key, position LIMIT ?), "
-                f"chosen AS (SELECT first.position, first.sort_key, {_COLUMNS} FROM triplets AS t JOIN first "
-                f"ON t.rowid = first.position), {_additions()} "
-                f"{_SHOWN_SORTED}",
-                [*parameters, limit, chosen.judge_id],
-            ).df()
+                f"WHERE {conditions}) "
+                f"SELECT * FROM keyed {conditions_after} ORDER BY sort_key, position LIMIT ?",
+                [*parameters, limit],
+            )
+            frame = _shown(cursor, [position for position, _ in found], chosen.judge_id)
+        frame.insert(1, "sort_key", [sort_key for _, sort_key in found])
+        return frame
 
     def sources(self, attempt_ids: Sequence[str] = ()) -> list[str]:
         """Return the LLMs, or `import`, that triplets of these attempts came from."""
@@ -331,10 +250,29 @@ def _before_conditions(parameters: list[Any], source: str, of_join: list[Any]) -
     return [*parameters[:count], *of_join, *parameters[count:]]
 
 
-def _additions() -> str:
-    """Decisions and scores of the chosen rows alone: a page must not pay for the whole table."""
-    return (
-        "latest AS (SELECT * FROM decided WHERE triplet_id IN (SELECT triplet_id FROM chosen)), "
-        "scored AS (SELECT triplet_id, a, b FROM judgements "
-        "WHERE judge_id = ? AND triplet_id IN (SELECT triplet_id FROM chosen))"
-    )
+def _windows(first: int, reach: int, *, newest_first: bool) -> Iterator[tuple[int, int]]:
+    """Yield ranges of row numbers that follow each other, short ones first: a common filter is satisfied by these."""
+    size = _WINDOW
+    while first <= reach:
+        if reach - first <= 2 * size:
+            yield first, reach
+            return
+        if newest_first:
+            yield reach - size + 1, reach
+            reach -= size
+        else:
+            yield first, first + size - 1
+            first += size
+        size *= _TIMES
+
+
+def _shown(cursor: Cursor, positions: Sequence[int], judge_id: str) -> Frame:
+    """Return these few rows of the table in this order, by their row numbers."""
+    of_rows = "WHERE t.rowid IN (SELECT unnest(?::BIGINT[]))"
+    ids = [
+        triplet_id for (triplet_id,) in run(cursor, f"SELECT triplet_id FROM triplets AS t {of_rows}", [positions])
+    ]
+    rows = f"SELECT t.rowid AS position, {_COLUMNS} FROM triplets AS t {of_rows}"
+    shown = _SHOWN.format(chosen=rows, ids=", ".join("?" * len(ids)) or "''")
+    frame = cursor.execute(shown, [positions, *ids, *ids, judge_id]).df()
+    return frame.set_index("position", drop=False).loc[positions].reset_index(drop=True)
