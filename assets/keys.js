@@ -7,15 +7,7 @@ function openKeys(event) {
   if (!document.querySelector("[role=dialog]")) document.querySelector(".st-key-keys button")?.click();
 }
 
-let drawn = 0;
-
 export default function () {
-  // A page that is drawn anew may take its old listener away after it has set the new one, and the two are one
-  // function: the key is let go only when nobody holds it any more.
-  if (drawn++ === 0) document.addEventListener("keydown", openKeys);
-  let held = true;
-  return () => {
-    if (held && --drawn === 0) document.removeEventListener("keydown", openKeys);
-    held = false;
-  };
+  document.addEventListener("keydown", openKeys); // one function, so once, however often the page runs
+  return () => document.removeEventListener("keydown", openKeys);
 }

@@ -122,6 +122,16 @@ def settled(page: Page) -> None:
     expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=START_S * 1000)
 
 
+def press_until(page: Page, key: str, shown: Locator) -> None:
+    """Press a key until what it opens is there: on a busy machine a page can say that it is drawn before it is."""
+    for _ in range(_OPENINGS):
+        page.keyboard.press(key)
+        with suppress(AssertionError):
+            expect(shown).to_be_visible(timeout=4000)
+            return
+    raise AssertionError(f"{key} opened nothing")
+
+
 def choose(page: Page, label: str, option: str) -> None:
     """Choose from a list; a rerun that begins just then replaces the opened list, so it is opened again."""
     box = page.get_by_test_id("stMain").get_by_role("combobox", name=re.compile(label)).first

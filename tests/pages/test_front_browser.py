@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.pages.accessibility import grave_findings
-from tests.pages.browsing import Browser, Page, expect, go_to, opened, served, settled, tab
+from tests.pages.browsing import Browser, Page, expect, go_to, opened, press_until, served, settled, tab
 from tests.pages.conftest import PAGES
 from tests.pages.filled import TASKS, TRIPLETS, fill, finished_job, triplet_row
 from tests.pages.gallery import FAULTS, drawn
@@ -109,9 +109,8 @@ def test_a_key_lists_the_keys_and_the_visit_leads_through_the_pages(filled: str,
     expect(search).to_have_value("?")
     search.fill("")
     page.get_by_role("heading", name="Curate", exact=True).click()
-    page.keyboard.press("?")
     listed = page.get_by_role("dialog", name="Keys")
-    expect(listed.get_by_text("regenerate the hard negative")).to_be_visible()
+    press_until(page, "?", listed.get_by_text("regenerate the hard negative"))
     listed.get_by_role("button", name="Take the guided visit").click()
     card = page.locator(".st-key-visit")
     for number, title in enumerate(("Home", "Generate", "Curate", "Curate", "Train", "Evaluate"), start=1):
