@@ -16,6 +16,7 @@ DRILL = os.environ.get("DRILL") == "1"
 
 os.environ.setdefault("MULTICSR_ENGINE", "llama.cpp")  # loaded sooner than the trial ends; tests name the other
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # each worker of the tests has a core
+os.environ.setdefault("NUMBA_OPT", "1")  # UMAP is compiled anew in every process and draws few points
 
 
 @pytest.fixture(scope="session")
