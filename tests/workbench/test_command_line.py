@@ -4,12 +4,14 @@ import json
 import subprocess
 from pathlib import Path
 from statistics import mean
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from pipeline.evaluation.sts import STANDARD_TASKS
 from tests.conftest import DRILL
+from workbench.cli import main as cli_main
 from workbench.cli.main import main
 from workbench.workspace import Workspace
 
@@ -149,6 +151,20 @@ def test_options_may_stand_between_the_words_of_a_command(capsys, tmp_path, orde
     Workspace(tmp_path).open().close()
     assert main(order.replace("W", str(tmp_path)).split()) == 0
     assert json.loads(capsys.readouterr().out)["premises"] == 0
+
+
+def test_until_the_first_row_a_command_says_what_its_job_is_doing(monkeypatch):
+    """Trying the engines takes minutes on a busy machine, and all one saw was "0 of 12"."""
+    said = {"rate": None, "settled": True, "message": "Trying which engine is fastest"}
+    views = iter(
+        [said | {"state": "running", "done": done, "total": 12} for done in (0, 3)]
+        + [said | {"state": "finished", "done": 12, "total": 12}]
+    )
+    shown: list[tuple[str, int]] = []
+    monkeypatch.setattr(cli_main, "POLL_SECONDS", 0)
+    progress = SimpleNamespace(show=lambda what, done, total, rate: shown.append((what, done)))
+    cli_main.follow(lambda name, **given: next(views), "a job", "Stage 1", progress)
+    assert shown == [("Stage 1, Trying which engine is fastest", 0), ("Stage 1", 3), ("Stage 1", 12)]
 
 
 def test_a_corrupted_gguf_is_refused_in_one_sentence(workbench, tmp_path: Path):

@@ -148,7 +148,9 @@ def follow(call: Call, job_id: str, label: str, progress: "Following") -> Answer
     """Poll until the job ends, showing how far it is."""
     while True:
         view = call("job", job_id=job_id)
-        progress.show(label, view["done"], view["total"], rate=f"{view['rate']:.1f}/s" if view.get("rate") else "")
+        doing = f", {view['message']}" if view["message"] and not view["done"] and view["state"] == "running" else ""
+        rate = f"{view['rate']:.1f}/s" if view.get("rate") else ""
+        progress.show(label + doing, view["done"], view["total"], rate=rate)
         if view["state"] in ENDED and view["settled"]:
             return view
         time.sleep(POLL_SECONDS)
@@ -185,7 +187,7 @@ class Following:
 def following(label: str) -> Iterator[Following]:
     """Show progress on standard error until the block ends."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
