@@ -57,11 +57,14 @@ Matrix = torch.Tensor | Packed
 def packed(matrix: Matrix, rows: int) -> Matrix:
     """Pack a matrix (out, in), which oneDNN otherwise lays out anew at every product.
 
-    rows: how many rows a product usually has. On other devices and processors the matrix is returned as it is.
+    rows: how many rows a product usually has. Without such products on the device the matrix is returned as it is.
     """
     if isinstance(matrix, Packed) or matrix.device.type != "cpu" or not _HAS_BLOCKS:
         return matrix
-    return Packed(torch.ops.mkldnn._reorder_linear_weight(matrix.contiguous(), rows))
+    try:
+        return Packed(torch.ops.mkldnn._reorder_linear_weight(matrix.contiguous(), rows))
+    except RuntimeError:  # a number format that this processor does not compute by itself
+        return matrix
 
 
 def product(values: torch.Tensor, matrix: Matrix, bias: torch.Tensor | None = None) -> torch.Tensor:

@@ -104,7 +104,9 @@ def test_layers_in_bfloat16_are_near_those_in_float32(engine, folder):
     assert len(np.unique(found[0])) > 0.9 * len(found[0]), "logits are not rounded to bfloat16, which would tie"
 
 
-@pytest.mark.parametrize(("number_format", "apart"), [(torch.float32, 1e-5), (torch.bfloat16, 0.01)])
+@pytest.mark.parametrize(
+    ("number_format", "apart"), [(torch.float32, 1e-5), (torch.bfloat16, 0.01), (torch.float16, 0.001)]
+)
 @pytest.mark.parametrize("rows", [0, 1, 5, 200])
 @pytest.mark.parametrize("biased", [False, True])
 def test_packed_matrices_hold_the_same_values_and_give_the_same_products(number_format, apart, rows, biased):

@@ -64,7 +64,8 @@ def study_choice(workspace: Workspace) -> ChosenStudy | None:
     """Draw the choice, the plan of the chosen study, and its start."""
     known = known_studies(workspace)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = state.pick("Study", list(known), name=state.STUDY, names=_titles(known))
+        with st.container(width=460):  # a phone puts the button below, where the name would be cut
+            name = state.pick("Study", list(known), name=state.STUDY, names=_titles(known))
         with st.popover("Add a study file", icon=":material/add:"):
             _add(workspace)
     if name is None:
