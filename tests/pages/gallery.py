@@ -57,6 +57,9 @@ FAULTS = """
         && ['hidden', 'clip'].includes(s.overflowX) && e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 4)
       found.push(`cut: "${words(e)}"`);
   }
+  for (const e of document.querySelectorAll('[data-testid=stMain] [data-testid=stButtonGroup] *'))
+    if (['auto', 'scroll'].includes(getComputedStyle(e).overflowX) && e.scrollWidth > e.clientWidth + 1)
+      found.push(`choices scroll sideways: "${words(e)}"`);
   for (const plot of document.querySelectorAll('.js-plotly-plot')) {
     const frame = box(plot);
     const kinds = ['.gtitle', '.xtitle', '.ytitle', '.legendtext', '.annotation-text', '.xtick text', '.ytick text'];

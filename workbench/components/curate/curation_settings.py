@@ -195,7 +195,7 @@ def rule_sliders(workspace: Workspace) -> CurationRule:
     saved = read_notes(workspace.root).rules
     presets = [*RULE_PRESETS, *saved]
     # Pills, as any number of saved rules breaks into lines where the column is narrow.
-    st.pills("Start from", presets, format_func=plain, key="rule_preset", on_change=_use, args=(saved,))
+    st.pills("Start from", presets, format_func=plain, key="rule_preset", on_change=_use, args=(saved,), wrap=True)
     shown = asdict(current_rule())
     rule = CurationRule(**settings_form(CurationRule, list(shown), shown, key="rule", columns=1))
     written = "" if rule == CurationRule() else ",".join(f"{value:g}" for value in astuple(rule))
@@ -258,6 +258,7 @@ def queue_settings(workspace: Workspace, scope: Scope) -> QueueSettings:
             key="queue_shown",
             help="Uncertain: near the rule's border, or judges are at odds. Disputed: annotators disagree and nobody "
             "has settled it.",
+            wrap=True,
         )
         with st.popover("Guidelines and sharing", icon=":material/menu_book:"):
             _notes_form(workspace, notes)

@@ -36,6 +36,7 @@ def duplicates(workspace: Workspace, scope: Scope, run: HygieneRun) -> None:
         required=True,
         key="hygiene_kind",
         label_visibility="collapsed",
+        wrap=True,
     )
     members = members if kind == "All" else members[(members["kind"] == EXACT) == (kind == "Exact")]
     ranked = best_first(workspace, scope, members)

@@ -68,6 +68,7 @@ def _parts(workspace: Workspace, scope: Scope, run: HygieneRun) -> None:
         key="hygiene_part",
         label_visibility="collapsed",
         format_func=lambda name: f"{name} ({count(numbers[name])}{notes.get(name, '')})",
+        wrap=True,
     )
     if part == "Duplicates":
         duplicates(workspace, scope, run)

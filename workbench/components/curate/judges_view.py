@@ -152,7 +152,12 @@ def _form(workspace: Workspace, scope: Scope, judges: list[str]) -> None:
     here = [judge for judge in judges if _is_plain(judge)]
     chosen = st.multiselect("Judges", plain_judges, here, format_func=judge_name, key="calibrate_judges")
     source = st.segmented_control(
-        "On", [_ON_GOLD, _ON_DECISIONS], default=_ON_GOLD, required=True, key="calibrate_on"
+        "On",
+        [_ON_GOLD, _ON_DECISIONS],
+        default=_ON_GOLD,
+        required=True,
+        key="calibrate_on",
+        wrap=True,
     )
     folder, pairs, ensemble = "", 0, ""
     if source == _ON_GOLD:

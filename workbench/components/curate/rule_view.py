@@ -226,6 +226,7 @@ def _start(workspace: Workspace, scope: Scope, *, primary: bool) -> None:
         default=list(EMBEDDED_JUDGES),
         format_func=lambda judge_id: plain(judge_name(judge_id)),
         key="judges",
+        wrap=True,
     )
     with st.expander("Calibration, further judges"):
         gold_dir = state.folder_input(

@@ -157,7 +157,13 @@ def _draw(first: Snapshot, second: Snapshot, change: SnapshotChange) -> None:
     if not filled:
         return
     part = st.segmented_control(
-        "Triplets", filled, default=filled[0], required=True, key="compare_part", label_visibility="collapsed"
+        "Triplets",
+        filled,
+        default=filled[0],
+        required=True,
+        key="compare_part",
+        label_visibility="collapsed",
+        wrap=True,
     )
     table = parts[str(part)]
     columns = [*_SIDES, *(_CHANGED if part == "Texts differ" else [])]

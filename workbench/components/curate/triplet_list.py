@@ -108,6 +108,7 @@ def _bulk_bar(workspace: Workspace, chosen: TripletFilter, total: int, marked: l
             required=True,
             key="bulk_action",
             format_func=str.capitalize,
+            wrap=True,
         )
         reason = st.selectbox("Reason", ["", *REASONS], key="bulk_reason", accept_new_options=True)
         st.caption("A single step: Undo reverts all of it.")

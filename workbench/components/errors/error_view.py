@@ -280,6 +280,7 @@ def worst_list(pairs: pd.DataFrame, *, is_area: bool) -> tuple[pd.DataFrame, pd.
             required=True,
             format_func=_DIRECTIONS.__getitem__,
             key="error_direction",
+            wrap=True,
         )
         text = st.text_input("Text", key="error_text", placeholder="in either sentence", icon=":material/search:")
     rows = worst(pairs, str(direction), text.strip())

@@ -189,6 +189,7 @@ def outcome_pills(label: str, counts: dict[str, int], *, key: str) -> str:
             format_func=lambda name: f"{name.replace('_', ' ')} {count(counts[name])}",
             required=True,
             key=key,
+            wrap=True,
         )
     )
 

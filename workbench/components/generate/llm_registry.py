@@ -110,7 +110,7 @@ def llm_table(llms: list[RegisteredLLM]) -> None:
 def add_form(workspace: Workspace) -> None:
     """Ask where the LLM runs and start its check."""
     places = [_HERE, _SERVER, _HUB]
-    where = st.segmented_control("Where it runs", places, default=_HERE, required=True, key="llms_where")
+    where = st.segmented_control("Where it runs", places, default=_HERE, required=True, key="llms_where", wrap=True)
     name = st.text_input("Name", key="llms_name", max_chars=80, placeholder="flan-t5-small")
     path = url = hub = None
     revision = preset = ""

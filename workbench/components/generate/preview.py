@@ -37,6 +37,7 @@ def side_switch(*, key: str) -> Side:
         format_func=theme.ROLE_NAMES.__getitem__,
         key=key,
         label_visibility="collapsed",
+        wrap=True,
     )
     return Side(str(chosen))
 

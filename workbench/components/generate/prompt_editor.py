@@ -200,6 +200,7 @@ def prompt_text(workspace: Workspace, prompts: PromptSet, choice: GenerationChoi
             format_func=_FORMS.__getitem__,
             key="prompt_form",
             label_visibility="collapsed",
+            wrap=True,
         )
         by_token = st.toggle("Token by token", key="prompt_tokens", help="A line stands between two tokens.")
     pair = (("Own prompt, l", prompts.own(side)), ("Opposite prompt, l̂", prompts.opposite(side)))

@@ -221,6 +221,7 @@ def _tab(parts: MapParts) -> str:
             required=True,
             label_visibility="collapsed",
             format_func=lambda name: f"{name} ({count(counts[name])})" if name in counts else name,
+            wrap=True,
         )
     )
 

@@ -95,6 +95,7 @@ def map_form(workspace: Workspace, drawable: dict[str, str]) -> None:
             format_func=str.upper,
             key="map_method",
             disabled=bool(later),
+            wrap=True,
         )
         limit = st.select_slider(
             "Maximum number of triplets or pairs", _LIMITS, value=5000, format_func=count, key="map_limit"
@@ -230,7 +231,7 @@ def _layers(drawn: SentenceMap) -> list[str]:
         options.append(GROUPS)
     if not options:
         return []
-    return st.pills("Layers", options, selection_mode="multi", key=LAYERS, default=options[-1:])
+    return st.pills("Layers", options, selection_mode="multi", key=LAYERS, default=options[-1:], wrap=True)
 
 
 def _filter(map_id: str, drawn: SentenceMap) -> np.ndarray:
@@ -245,6 +246,7 @@ def _filter(map_id: str, drawn: SentenceMap) -> np.ndarray:
         default=roles,
         format_func=lambda role: theme.ROLE_NAMES.get(role, role),
         key=roles_key,
+        wrap=True,
     )
     shown = drawn.points["role"].isin(kept).to_numpy()
     if text.strip():
