@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from pipeline.durable import whole_file
 from pipeline.files.cells import EXPORT_COLUMNS, formula_safe
-from pipeline.files.parquet import data_files
+from pipeline.files.parquet import data_files, is_folder
 from pipeline.files.rows import (
     LISTED_ROWS,
     Rejected,
@@ -95,7 +95,7 @@ class TripletReading:
         encoding: str = "",
         columns: Sequence[str] = (),
     ) -> None:
-        if not isinstance(content, bytes) and Path(content).is_dir():
+        if not isinstance(content, bytes) and is_folder(Path(content)):
             self.sources = [make_source(path, "", max_line_bytes, encoding) for path in data_files(Path(content))]
         else:
             self.sources = [make_source(content, name, max_line_bytes, encoding)]

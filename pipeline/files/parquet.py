@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.files.source import MAX_LINE_BYTES, Source
+from pipeline.files.source import MAX_LINE_BYTES, Source, elsewhere
 from pipeline.records import InputError
 
 NOT_TEXT = object()
@@ -98,9 +98,11 @@ def _opened(source: Source) -> Any:
     import pyarrow.parquet as pq
 
     source.open().close()  # reports a missing file in its own words
-    content = pa.BufferReader(source.content) if isinstance(source.content, bytes) else source.content
+    content: Any = pa.BufferReader(source.content) if isinstance(source.content, bytes) else source.content
+    if isinstance(content, Path) and elsewhere(content):
+        content = source.open()  # seeks to the row groups that are read
     try:
-        file = pq.ParquetFile(content)
+        file = pq.ParquetFile(content, pre_buffer=False)  # else it reads all row groups ahead
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{source.name} is not a readable parquet file; export it again or use csv.") from error
     if not file.metadata.num_rows:
@@ -113,9 +115,10 @@ def _opened(source: Source) -> Any:
 
 def _stream(source: Source) -> Any:
     source.open().close()
-    content = (
-        pa.BufferReader(source.content) if isinstance(source.content, bytes) else pa.memory_map(str(source.content))
-    )
+    if isinstance(source.content, bytes) or elsewhere(source.content):
+        content: Any = source.open()
+    else:
+        content = pa.memory_map(str(source.content))
     try:
         return pa.ipc.open_stream(content)
     except (pa.ArrowException, OSError) as error:
@@ -127,6 +130,13 @@ _ENDINGS = (".parquet", ".arrow", ".jsonl", ".csv", ".tsv")
 _TRAINING = "train"
 
 
+def is_folder(path: Path) -> bool:
+    """Whether this path, here or in object storage, is a folder."""
+    if there := elsewhere(path):
+        return bool(there[0].isdir(there[1]))
+    return path.is_dir()
+
+
 def data_files(folder: Path) -> list[Path]:
     """Return the data files of a datasets folder, in order of their names; InputError when there is none.
 
@@ -134,8 +144,13 @@ def data_files(folder: Path) -> list[Path]:
     of `save_to_disk` (data-00000-of-00001.arrow). Where files or folders are named after splits, only the training
     split is read. Hidden files, caches, and links that lead out of the folder are skipped.
     """
-    root = folder.resolve()
-    found = [path for path in sorted(folder.rglob("*")) if _holds_rows(path, root)]
+    if there := elsewhere(folder):
+        system, inside = there
+        every = [Path(system.unstrip_protocol(path)) for path in sorted(system.find(inside))]
+        found, folder = [path for path in every if _is_data(path)], Path(system.unstrip_protocol(inside))
+    else:
+        root = folder.resolve()
+        found = [path for path in sorted(folder.rglob("*")) if _holds_rows(path, root)]
     ending = next((ending for ending in _ENDINGS if any(path.suffix == ending for path in found)), None)
     if ending is None:
         raise InputError(
@@ -147,8 +162,11 @@ def data_files(folder: Path) -> list[Path]:
 
 
 def _holds_rows(path: Path, root: Path) -> bool:
-    is_plain = path.suffix in _ENDINGS and not path.name.startswith((".", "cache-")) and path.is_file()
-    return is_plain and path.resolve().is_relative_to(root)
+    return _is_data(path) and path.is_file() and path.resolve().is_relative_to(root)
+
+
+def _is_data(path: Path) -> bool:
+    return path.suffix in _ENDINGS and not path.name.startswith((".", "cache-"))
 
 
 def _is_training(path: Path) -> bool:

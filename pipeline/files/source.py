@@ -1,10 +1,11 @@
-"""Where rows come from: a file or bytes in memory, its kind, and its physical lines in bounded memory."""
+"""Where rows come from: a file, here or in object storage, or bytes; its kind, its lines in bounded memory."""
 
 import bz2
 import codecs
 import gzip
 import io
 import lzma
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -42,6 +43,8 @@ COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 _SPREADSHEETS = (".xls", ".ods", ".numbers")
 _PACKED_ITSELF = ("parquet", "arrow", "xlsx")
 
+_ELSEWHERE = re.compile(r"(s3|gs|gcs|az|abfs|hdfs|memory|file):/+(.+)")
+"""Storage that fsspec opens; not the web, where a path could name a machine that only this one reaches."""
 _BOM = b"\xef\xbb\xbf"
 _HEAD_BYTES = 65_536
 _MAGIC = {
@@ -93,6 +96,9 @@ class Source:
         if isinstance(self.content, bytes):
             return _unpacked(io.BytesIO(self.content), self.compression)
         try:
+            if there := elsewhere(self.content):
+                system, path = there
+                return _unpacked(cast(BinaryIO, system.open(path, "rb")), self.compression)
             if not (self.content.is_file() or self.content.is_dir()) and self.content.exists():
                 raise InputError(f"{self.name} is a pipe or a device; write its rows to a file and import that.")
             return _unpacked(self.content.open("rb"), self.compression)
@@ -101,6 +107,24 @@ class Source:
             raise InputError(
                 f"{self.name} cannot be opened ({reason}); check the path and its permissions."
             ) from error
+
+
+def elsewhere(path: Path | str) -> tuple[Any, str] | None:
+    """Return fsspec's file system and the path in it for one of object storage, such as s3://bucket/file.parquet.
+
+    None for a path of this machine. pathlib makes one slash of the two. Credentials are those that the package of the
+    storage finds by itself. Raises InputError where that package is missing.
+    """
+    found = _ELSEWHERE.fullmatch(str(path))
+    if found is None:
+        return None
+    from fsspec.core import url_to_fs
+
+    try:
+        return url_to_fs(f"{found[1]}://{'/' * (found[1] == 'file')}{found[2]}")  # type: ignore[no-any-return]
+    except (ImportError, ValueError, OSError) as error:
+        first = str(error).partition("\n")[0]
+        raise InputError(f"{path} cannot be reached: {first}") from error
 
 
 @dataclass(frozen=True, slots=True)

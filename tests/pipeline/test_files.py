@@ -6,8 +6,10 @@ import io
 import json
 import lzma
 import os
+from pathlib import Path
 from unicodedata import normalize
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.curation.hygiene import normalised
-from pipeline.exchange import read_triplets, write_triplets
+from pipeline.exchange import TripletReading, read_triplets, write_triplets
 from pipeline.files.cells import AMBIGUOUS, NOT_A_NUMBER, read_numbers
 from pipeline.files.rows import column_names
 from pipeline.files.source import encoding_offer, make_source
@@ -265,3 +267,57 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path, name):
     ):
         with pytest.raises(InputError, match="is a pipe or a device"):
             read(path)
+
+
+SIDES = ("premise", "positive", "hard_negative")
+
+
+@pytest.fixture
+def storage():
+    """fsspec's storage in memory, which knows files by address as s3 does."""
+    system = fsspec.filesystem("memory")
+    yield system
+    system.rm("/", recursive=True)
+
+
+def test_files_of_object_storage_are_read_like_those_of_a_disk(storage, tmp_path):
+    lines = "\n".join(f"Premise {number}." for number in range(4)).encode()
+    for address, content in (("memory://corpora/a.txt", lines), ("memory://corpora/b.txt.gz", gzip.compress(lines))):
+        storage.pipe(address, content)
+        found = read_premises(Path(address), name=Path(address).name)  # pathlib leaves one slash
+        assert [premise.text for premise in found.premises] == lines.decode().split("\n")
+    rows = [Triplet(f"A man {number}.", "Some man.", "No man.") for number in range(5)]
+    for name in ("one.jsonl", "one.parquet"):
+        write_triplets(tmp_path / name, rows)
+        storage.pipe(f"memory://sets/{name}", (tmp_path / name).read_bytes())
+        assert read_triplets(f"memory://sets/{name}").triplets == rows
+        assert read_triplets(f"file://{tmp_path / name}").triplets == rows
+    for part in range(2):
+        storage.pipe(f"memory://folder/data/train-{part}.parquet", (tmp_path / "one.parquet").read_bytes())
+    storage.pipe("memory://folder/data/test-0.parquet", b"of another split")
+    assert read_triplets("memory://folder").lines == 10
+    for address, why in (
+        ("memory://sets/none.parquet", "cannot be opened"),
+        ("s3://a/b.jsonl", "cannot be reached"),
+    ):
+        with pytest.raises(InputError, match=why):
+            read_triplets(address)
+
+
+def test_a_file_of_object_storage_is_never_loaded_whole(storage, monkeypatch):
+    count, text = 40_000, "x" * 40
+    table = pa.table({name: [f"{text} {name} {number}" for number in range(count)] for name in SIDES})
+    with storage.open("memory://large.parquet", "wb") as stream:
+        pq.write_table(table, stream, row_group_size=1_000, compression="none")
+    read = []
+    plain = type(storage.open("memory://large.parquet", "rb")).read
+
+    def counted(self, size=-1):
+        data = plain(self, size)
+        read.append(len(data))
+        return data
+
+    monkeypatch.setattr("fsspec.implementations.memory.MemoryFile.read", counted)
+    stream = iter(TripletReading("memory://large.parquet"))
+    assert next(stream).premise == f"{text} premise 0"
+    assert 0 < sum(read) < 0.6 * storage.size("memory://large.parquet")  # a block of 20,000 is looked at for doubles

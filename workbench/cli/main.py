@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from pipeline.durable import os_error_sentence, write_text
+from pipeline.files.source import elsewhere
 from pipeline.records import InputError, StorageError, TrainingError
 from workbench.cli.parser import build_parser
 from workbench.jobs.places import LOCAL
@@ -200,7 +201,12 @@ def following(label: str) -> Iterator[Following]:
 
 
 def require_file(path: Path, *, or_folder: bool = False) -> Path:
-    """Return the absolute path of an existing file, or folder where that will do. Raises InputError otherwise."""
+    """Return the absolute path of an existing file, or folder where that will do. Raises InputError otherwise.
+
+    One in object storage is returned as it is.
+    """
+    if elsewhere(path):
+        return path
     if path.is_file() or (or_folder and path.exists()):
         return path.resolve()
     raise InputError(f"There is no file {'or folder ' if or_folder else ''}{path}: check the name.")

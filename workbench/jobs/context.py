@@ -71,7 +71,7 @@ class JobContext(Generic[S]):
         """Yield premise_id and text of each row of the input, a few thousand in memory at a time."""
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(self.folder.input) as file:
+        with pq.ParquetFile(self.folder.input, pre_buffer=False) as file:  # else it reads all row groups ahead
             for batch in file.iter_batches(_INPUT_ROWS, columns=["premise_id", "text"]):
                 yield from zip(batch["premise_id"].to_pylist(), batch["text"].to_pylist(), strict=True)
 

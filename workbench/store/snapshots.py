@@ -127,7 +127,8 @@ class Snapshots(Table):
 
         The sha256 is computed when this process first reads the file, and again once its time or size has changed.
         """
-        with pq.ParquetFile(self._checked(self.get(snapshot_id))) as file:
+        path = self._checked(self.get(snapshot_id))
+        with pq.ParquetFile(path, pre_buffer=False) as file:  # else it reads all row groups ahead
             yield from file.iter_batches(_BATCH_ROWS, columns=list(COLUMNS))
 
     def _checked(self, snapshot: Snapshot) -> Path:
