@@ -7,6 +7,7 @@ list with one per triplet) or, as the first version wrote them, as a list of obj
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from workbench.journal import Row, Rows
 from workbench.store.connection import Cursor, run
@@ -74,8 +75,11 @@ def _insert(cursor: Cursor, heads: pa.Table, decisions: pa.Table) -> None:
     cursor.register("heads", heads)
     cursor.register("incoming", decisions)
     # One row per triplet, from its decision with the highest number: reading a log again changes nothing.
-    newest = decisions.group_by("triplet_id").aggregate([("sequence", "max")])
-    cursor.register("newest", newest.rename_columns({"sequence_max": "sequence"}))
+    newest = decisions.select(["triplet_id", "sequence"])
+    if pc.count_distinct(newest["triplet_id"]).as_py() < len(newest):
+        newest = newest.group_by("triplet_id").aggregate([("sequence", "max")])
+        newest = newest.rename_columns({"sequence_max": "sequence"})
+    cursor.register("newest", newest)
     try:
         run(
             cursor,

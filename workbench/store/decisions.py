@@ -7,6 +7,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Literal, get_args
 
+import pyarrow as pa
+
 from pipeline.records import InputError
 from workbench.journal import Rows, append_rows, new_id, now
 from workbench.store.connection import Cursor, Database, Frame, run
@@ -68,13 +70,12 @@ def matching(database: Database, chosen: TripletFilter, action: Action) -> dict[
         "swap": "coalesce(d.hard_negative, t.hard_negative), coalesce(d.positive, t.positive)",
         "reset": "NULL, NULL",
     }.get(action, "d.positive, d.hard_negative")
+    found = f"SELECT t.triplet_id, {texts} FROM {source} WHERE {conditions} ORDER BY t.rowid"
     with database.read() as cursor:
-        rows = run(
-            cursor, f"SELECT t.triplet_id, {texts} FROM {source} WHERE {conditions} ORDER BY t.rowid", parameters
-        )
-    ids, *sides = map(list, zip(*rows, strict=True)) if rows else ([], [], [])
-    positive, hard_negative = (side if any(text is not None for text in side) else None for side in sides)
-    return {"triplet_id": ids, "action": action, "positive": positive, "hard_negative": hard_negative}
+        table = cursor.sql(found, params=parameters).to_arrow_table()
+    ids, *sides = table.columns
+    positive, hard_negative = (None if side.null_count == len(side) else side.to_pylist() for side in sides)
+    return {"triplet_id": ids.to_pylist(), "action": action, "positive": positive, "hard_negative": hard_negative}
 
 
 def resolved(database: Database, decisions: Sequence[Decision], *, blind: Collection[str]) -> dict[str, Any]:
@@ -271,9 +272,9 @@ class Decisions:
                 if not found:
                     return None
                 reverted, batch_id = found[0]
-                states = run(cursor, STATES, {"batch": batch_id, "annotator": annotator, "back": back})
-            columns = zip(*states, strict=True) if states else [()] * len(STATE_COLUMNS)
-            table = {name: list(values) for name, values in zip(STATE_COLUMNS, columns, strict=True)}
+                states = cursor.sql(STATES, params={"batch": batch_id, "annotator": annotator, "back": back})
+                columns = zip(STATE_COLUMNS, states.to_arrow_table().columns, strict=True)
+                table = {name: _as_logged(name, values) for name, values in columns}
             self._append(table, annotator=annotator, reverts=reverted)
             return str(batch_id)
 
@@ -301,6 +302,13 @@ class Decisions:
                 0
             ][0]
         )
+
+
+def _as_logged(name: str, values: pa.ChunkedArray) -> Any:
+    """Return a column of a batch: the one value where all are alike, which a million undone decisions mostly are."""
+    if name != "triplet_id" and len(values) and len(alike := values.unique()) == 1:
+        return alike[0].as_py()
+    return values.to_pylist()
 
 
 ANNOTATIONS: Final = f"""

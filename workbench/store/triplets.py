@@ -166,10 +166,18 @@ class Triplets(Table):
                 frame = cursor.execute(shown, [*parameters, first, reach, limit, chosen.judge_id]).df()
                 return frame[::-1].reset_index(drop=True) if newest_first else frame
             found: list[int] = []
-            for low, high in _windows(first, reach, newest_first=newest_first):
-                rows = f"SELECT t.rowid FROM {source} WHERE {conditions} AND t.rowid BETWEEN ? AND ? "
-                window = [*parameters, low, high, limit - len(found)]
-                found += [position for (position,) in run(cursor, f"{rows} ORDER BY 1 {order} LIMIT ?", window)]
+            begin = _FEW if chosen.needs_scores else _WINDOW
+            for low, high in _windows(first, reach, begin, newest_first=newest_first):
+                window = [low, high]
+                few, ids = _scores_of(cursor, *window) if high - low < _FEW and chosen.needs_scores else ("", [])
+                within = source.replace("judgements AS j", "few AS j") if few else source
+                more = run(
+                    cursor,
+                    f"{few} SELECT t.rowid FROM {within} WHERE {conditions} AND t.rowid BETWEEN ? AND ? "
+                    f"ORDER BY 1 {order} LIMIT ?",
+                    [*ids, *parameters, *window, limit - len(found)],
+                )
+                found += [position for (position,) in more]
                 if len(found) >= limit:
                     break
             return _shown(cursor, found, chosen.judge_id)
@@ -250,9 +258,15 @@ def _before_conditions(parameters: list[Any], source: str, of_join: list[Any]) -
     return [*parameters[:count], *of_join, *parameters[count:]]
 
 
-def _windows(first: int, reach: int, *, newest_first: bool) -> Iterator[tuple[int, int]]:
+def _scores_of(cursor: Cursor, low: int, high: int) -> tuple[str, list[str]]:
+    """Return the scores of a few rows as a named query `few`, found by the index, and its parameters."""
+    ids = [i for (i,) in run(cursor, "SELECT triplet_id FROM triplets WHERE rowid BETWEEN ? AND ?", [low, high])]
+    marks = ", ".join("?" * len(ids)) or "''"
+    return f"WITH few AS MATERIALIZED (SELECT * FROM judgements WHERE triplet_id IN ({marks}))", ids
+
+
+def _windows(first: int, reach: int, size: int, *, newest_first: bool) -> Iterator[tuple[int, int]]:
     """Yield ranges of row numbers that follow each other, short ones first: a common filter is satisfied by these."""
-    size = _WINDOW
     while first <= reach:
         if reach - first <= 2 * size:
             yield first, reach
