@@ -15,6 +15,7 @@ from store_samples import add_import, premises
 
 from pipeline.config import GenerationConfig
 from pipeline.generation.llms.registry import EMBEDDED_ENTRY
+from tests.conftest import DRILL
 from tests.ray_cluster import DeviceMaker, Nodes, ray_nodes
 from tests.workbench.processes import wait_for, worker_of
 from workbench.actions.analysis import start_margins
@@ -26,6 +27,7 @@ from workbench.workspace import Workspace
 
 pytest.importorskip("ray", reason="needs the extra ray: pip install 'multicsr-workbench[ray]'")
 
+thorough = pytest.mark.skipif(not DRILL, reason="loads models on several nodes, which takes minutes: with DRILL=1")
 TEXTS = (
     "A man is playing a guitar.",
     "The river is high after the storm.",
@@ -108,6 +110,8 @@ def test_premises_are_written_on_nodes_and_a_killed_driver_costs_none(nodes: Nod
     assert sum(node["rows"] for node in view.details["cluster"]["nodes"].values()) == 400 - len(before)
 
 
+@pytest.mark.drill
+@thorough
 def test_the_embedded_llm_and_a_judge_give_on_nodes_what_they_give_here(nodes: Nodes, own: Workspace):
     asked = premises(len(TEXTS))
     asked["text"] = TEXTS
@@ -147,6 +151,8 @@ def test_the_embedded_llm_and_a_judge_give_on_nodes_what_they_give_here(nodes: N
         assert there_raw[key] == pytest.approx(raw, abs=1e-5)
 
 
+@pytest.mark.drill
+@thorough
 def test_an_encoder_embeds_on_nodes_what_it_embeds_here(nodes: Nodes, own: Workspace, tmp_path):
     add_import(own.store, "pairs", "file", triplet_texts(300))
     measured, on = {}, f"ray:{nodes.address}"
@@ -162,6 +168,8 @@ def test_an_encoder_embeds_on_nodes_what_it_embeds_here(nodes: Nodes, own: Works
         assert np.allclose(measured[on][side], measured["local"][side], atol=1e-5)
 
 
+@pytest.mark.drill
+@thorough
 def test_each_gpu_of_a_node_has_an_actor_of_its_own():
     with ray_nodes(1, cpus=2, gpus=2) as opened, closing(RayRows(opened.address, DeviceMaker())) as pool:
         while pool.ready(2) < 2:
@@ -173,6 +181,7 @@ def test_each_gpu_of_a_node_has_an_actor_of_its_own():
 ALONE = """
 import os, psutil
 from contextlib import closing
+from tests.conftest import DRILL
 from tests.ray_cluster import DeviceMaker
 from workbench.jobs.ray_rows import RayRows
 with closing(RayRows("", DeviceMaker())) as pool:
