@@ -81,14 +81,16 @@ def cpu_features(machine: str, flags: set[str]) -> Finding:
 
 
 def bfloat16(result: ProbeResult) -> Finding:
-    """Whether bfloat16 products work on the CPU; the workbench itself stays in float32 there."""
+    """Whether bfloat16 products work on the CPU, where generation takes them if they are faster; training does not."""
     if result.answer.get("is_right"):
-        return Finding("bfloat16 on the CPU", "ok", "products are right (the workbench uses float32 on CPUs)")
+        return Finding(
+            "bfloat16 on the CPU", "ok", "products are right (generation uses it where a trial finds it faster)"
+        )
     return Finding(
         "bfloat16 on the CPU",
         "warning",
         result.failure or "products are wrong",
-        "The workbench stays in float32 on CPUs; for your own scripts set ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16."
+        "The workbench stays in float32 here; for your own scripts set ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16."
         if result.is_illegal_instruction or result.answer
         else f"{install_advice()} again: torch does not answer.",
     )
