@@ -81,11 +81,9 @@ def cpu_features(machine: str, flags: set[str]) -> Finding:
 
 
 def bfloat16(result: ProbeResult) -> Finding:
-    """Whether bfloat16 products work on the CPU, where generation takes them if they are faster; training does not."""
+    """Whether bfloat16 products work on the CPU, where only generation takes them, if they are faster."""
     if result.answer.get("is_right"):
-        return Finding(
-            "bfloat16 on the CPU", "ok", "products are right (generation uses it where a trial finds it faster)"
-        )
+        return Finding("bfloat16 on the CPU", "ok", "products are right (used by generation if faster)")
     return Finding(
         "bfloat16 on the CPU",
         "warning",
