@@ -23,7 +23,7 @@ PAGES = {
     "errors": "error_analysis?errors=Pairs+and+slices",
 }
 """Name of the picture -> address of the page."""
-SCROLLED_TO = {"train": "Arms x seeds"}
+SCROLLED_TO = {"train": "Arms x seeds", "evaluate": "With published results"}
 """Name of the picture -> the words at its top, where that is not the page's own."""
 _BELOW_THE_HEADER = "e => { e.style.scrollMarginTop = '80px'; e.scrollIntoView(); }"
 SIZE = {"width": 1440, "height": 900}

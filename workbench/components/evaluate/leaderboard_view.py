@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 import pandas as pd
@@ -13,6 +14,7 @@ from plotly.subplots import make_subplots
 from pipeline.evaluation import leaderboard
 from pipeline.evaluation.leaderboard import PUBLISHED, Entry
 from pipeline.evaluation.sts import STANDARD_TASKS
+from pipeline.statistics import AVERAGE
 from pipeline.studies.cells import STS_METRIC
 from workbench import state, theme
 from workbench.components.elements import counted, empty_state, for_chart, read_json, shorten
@@ -72,8 +74,12 @@ def arms_of_studies(workspace: Workspace) -> list[Entry]:
 
 
 def _arm(row: dict[str, Any], tasks: list[str], study: str, tied: Collection[str]) -> Entry:
-    means = {task: row["scores"][task]["mean"] / 100 for task in tasks}
-    return leaderboard.measured(row["arm"], means, study=study, is_tied=row["arm"] in tied)
+    means = {task: score["mean"] for task, score in row["scores"].items()}
+    found = leaderboard.measured(
+        row["arm"], {task: means[task] / 100 for task in tasks}, study=study, is_tied=row["arm"] in tied
+    )
+    # The report's own, which is not the mean of rounded scores: one arm has one average on all pages.
+    return replace(found, average=round(means[AVERAGE], 2)) if AVERAGE in means else found
 
 
 def leaderboard_view(
