@@ -16,6 +16,8 @@ _FREQUENT: Final = " etaoinsrhldcumfgpywbvk"
 _OPAQUE: Final = re.compile(r"[|()]|\[:|\\[^dDwWsSbB\W]")
 """Alternatives, groups, flags, named classes, and escapes that stand for other letters."""
 _SPECIAL: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]])*\]|\{[^}]*\}|[.^$*+?\[\]{}]")
+_NAMED: Final = 1_000
+"""Triplets that a query names one by one."""
 _SURE_LETTERS: Final = 3
 """A shorter text would occur in most rows anyway."""
 
@@ -170,7 +172,8 @@ def attempts_clause(attempt_ids: Sequence[str], column: str = "attempt_id") -> t
     """Return a condition on the generation run or import; no ids mean all of them."""
     if not attempt_ids:
         return "true", []
-    return f"{column} IN (SELECT unnest(?::VARCHAR[]))", [list(attempt_ids)]
+    # Named one by one: a scan compares them in its compressed column, where a list would be joined with every row.
+    return f"{column} IN ({', '.join('?' * len(attempt_ids))})", list(attempt_ids)
 
 
 def ids_clause(triplet_ids: Sequence[str] | None) -> tuple[str, list[Any]]:
@@ -243,7 +246,11 @@ def _more_conditions(chosen: TripletFilter) -> list[tuple[str, list[Any]]]:
         found.append((f"NOT {kept}" if chosen.lost else kept, list(chosen.rule)))
     if chosen.uncertain is not None:
         found.append(uncertain_clause(chosen.uncertain, chosen.margin, chosen.attempt_ids))
-    if chosen.triplet_ids is not None:
+    if chosen.triplet_ids and len(chosen.triplet_ids) <= _NAMED:
+        marks = ", ".join("?" * len(chosen.triplet_ids))
+        named = f"t.rowid IN (SELECT rowid FROM triplets WHERE triplet_id IN ({marks}))"  # by the index
+        found.append((named, list(chosen.triplet_ids)))
+    elif chosen.triplet_ids is not None:
         found.append(("t.triplet_id IN (SELECT unnest(?::VARCHAR[]))", [list(chosen.triplet_ids)]))
     if chosen.duplicates:
         clause, values = attempts_clause(chosen.attempt_ids, "s.attempt_id")

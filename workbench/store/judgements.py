@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -131,11 +131,12 @@ class Judgements(Table):
         """Return judged, kept, alpha, beta, gamma: each lost triplet counts for the first limit it fails."""
         clause, parameters = attempts_clause(attempt_ids)
         [counts] = self._database.rows(
-            "SELECT count(*), count(*) FILTER (a >= $alpha AND b <= $beta AND a >= b + $gamma), "
-            "count(*) FILTER (a < $alpha), count(*) FILTER (a >= $alpha AND b > $beta), "
-            "count(*) FILTER (a >= $alpha AND b <= $beta AND a < b + $gamma) FROM judgements "
-            f"WHERE judge_id = $judge_id AND {_JUDGED} AND {clause.replace('?', '$attempt_ids')}",
-            asdict(rule) | {"judge_id": judge_id} | ({"attempt_ids": parameters[0]} if parameters else {}),
+            "SELECT count(*), count(*) FILTER (a >= alpha AND b <= beta AND a >= b + gamma), "
+            "count(*) FILTER (a < alpha), count(*) FILTER (a >= alpha AND b > beta), "
+            "count(*) FILTER (a >= alpha AND b <= beta AND a < b + gamma) FROM judgements, "
+            "(SELECT ?::DOUBLE AS alpha, ?::DOUBLE AS beta, ?::DOUBLE AS gamma) "
+            f"WHERE judge_id = ? AND {_JUDGED} AND {clause}",
+            [rule.alpha, rule.beta, rule.gamma, judge_id, *parameters],
             kept=True,
         )
         return dict(zip(("judged", "kept", "alpha", "beta", "gamma"), counts, strict=True))
