@@ -67,17 +67,21 @@ class JobContext(Generic[S]):
 
         return int(pq.read_metadata(self.folder.input).num_rows)
 
-    def input_pairs(self) -> Iterator[tuple[str, str]]:
-        """Yield premise_id and text of each row of the input, a few thousand in memory at a time."""
+    def input_tuples(self, *columns: str) -> Iterator[tuple[Any, ...]]:
+        """Yield these columns of each row of the input, a few thousand rows in memory at a time."""
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(self.folder.input, pre_buffer=False) as file:  # else it reads all row groups ahead
-            for batch in file.iter_batches(_INPUT_ROWS, columns=["premise_id", "text"]):
-                yield from zip(batch["premise_id"].to_pylist(), batch["text"].to_pylist(), strict=True)
+            for batch in file.iter_batches(_INPUT_ROWS, columns=list(columns)):
+                yield from zip(*(batch[name].to_pylist() for name in columns), strict=True)
+
+    def written(self, table: str, key: str) -> Iterator[str]:
+        """Yield the keys of this table's rows that the journal already holds."""
+        return (str(row[key]) for row in read_rows(self.folder.journal) if row["table"] == table and key in row)
 
     def done(self, table: str, key: str) -> set[str]:
-        """Return the keys of this table's rows that the journal already holds."""
-        return {str(row[key]) for row in read_rows(self.folder.journal) if row["table"] == table and key in row}
+        """Return the same as a set."""
+        return set(self.written(table, key))
 
     def write(self, rows: Sequence[Row]) -> None:
         """Append rows, each with its "table"; when this returns they are on the disk."""

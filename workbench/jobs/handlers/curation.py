@@ -1,11 +1,12 @@
 """Stage 2 as a job: each judge scores (premise, positive) and (premise, hard negative); raw values are kept."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,7 @@ from pipeline.generation.llms.loading import loading_words
 from pipeline.records import InputError
 from workbench.jobs import row_makers
 from workbench.jobs.context import JobContext
+from workbench.jobs.handlers.generation import CompactIds
 from workbench.jobs.kinds import CalibrateSpec, JudgeSpec
 from workbench.jobs.on_cluster import JudgeOnCluster
 from workbench.jobs.places import Place
@@ -95,40 +97,54 @@ def file_of(context: JobContext, kind: str, judge_id: str, suffix: str) -> Path:
 BATCH_TRIPLETS = 32
 
 
+class Asked(NamedTuple):
+    """A triplet of the job's input."""
+
+    triplet_id: str
+    premise: str
+    positive: str
+    hard_negative: str
+
+
+def _waiting(context: JobContext[JudgeSpec], judge_id: str, done: CompactIds) -> Iterator[Asked]:
+    """Yield the triplets that this judge has not scored yet, read as they are asked for."""
+    rows = map(Asked._make, context.input_tuples(*Asked._fields))
+    return (row for row in rows if f"{row.triplet_id}|{judge_id}" not in done)
+
+
 def run_judge(context: JobContext[JudgeSpec]) -> None:
     """Score the triplets that this judge has not scored yet, one judge after the other."""
-    frame = context.input()
     ensembles, place = context.spec.ensembles, Place.parse(context.spec.on)
     judge_ids = members_first(context.spec.judges, ensembles)
-    done = context.done("judgements", "judgement_id")
-    total, finished = len(frame) * len(judge_ids), len(done)
+    done = CompactIds(context.written("judgements", "judgement_id"))
+    total, finished = context.input_rows() * len(judge_ids), len(done)
     details: dict[str, Any] = {}
     for judge_id in judge_ids:
-        waiting = [row for row in frame.itertuples(index=False) if f"{row.triplet_id}|{judge_id}" not in done]
-        if not waiting:
+        count = sum(1 for _ in _waiting(context, judge_id, done))
+        if not count:
             continue
+        waiting = _waiting(context, judge_id, done)
         entry, named = context.spec.llms.get(judge_id.partition(":")[2]), f"judge {judge_id}"
         words = loading_words(entry, named) if entry else f"Loading {named}"
         context.progress(finished, total, message=words)
         if judge_id in ensembles:
-            context.write(ensemble_rows(context, ensembles[judge_id], waiting))
-            finished += len(waiting)
+            context.write(ensemble_rows(context, ensembles[judge_id], list(waiting)))
+            finished += count
             continue
         if place.engine == "ray":
-            finished = _judge_on_ray(context, place.address, judge_id, waiting, finished, total)
+            finished = _judge_on_ray(context, place.address, judge_id, waiting, count, finished, total)
             if context.stop_requested():
                 return
             continue
         judge = opened_judge(context, judge_id)
         calibration = calibrate(context, judge)
-        began = monotonic()
-        for start in range(0, len(waiting), BATCH_TRIPLETS):
+        began, judged = monotonic(), 0
+        while batch := list(islice(waiting, BATCH_TRIPLETS)):
             if context.stop_requested():
                 return
-            batch = waiting[start : start + BATCH_TRIPLETS]
             context.write(judge_batch(judge, calibration, batch))
-            finished += len(batch)
-            spent = {"seconds": monotonic() - began, "triplets": start + len(batch)}
+            finished, judged = finished + len(batch), judged + len(batch)
+            spent = {"seconds": monotonic() - began, "triplets": judged}
             details["cost"] = details.get("cost", {}) | {judge_id: spent}
             if counts := getattr(judge, "unscored", None):
                 details["unscored"] = details.get("unscored", {}) | {judge_id: dict(counts)}
@@ -138,14 +154,20 @@ def run_judge(context: JobContext[JudgeSpec]) -> None:
 
 
 def _judge_on_ray(
-    context: JobContext[JudgeSpec], address: str, judge_id: str, waiting: list[Any], finished: int, total: int
+    context: JobContext[JudgeSpec],
+    address: str,
+    judge_id: str,
+    waiting: Iterator[Asked],
+    count: int,
+    finished: int,
+    total: int,
 ) -> int:
-    """Score the waiting triplets on the nodes of a cluster; return how many of the job's rows are written."""
+    """Score so many waiting triplets on the nodes of a cluster; return how many of the job's rows are written."""
     maker = row_makers.JudgeMaker(judge_id, context.spec.llms.get(judge_id.partition(":")[2]))
     items = ((row.triplet_id, ((row.premise, row.positive), (row.premise, row.hard_negative))) for row in waiting)
     with closing(RayRows(address, maker)) as pool:
         calibration = calibrate(context, JudgeOnCluster(judge_id, pool, context.is_to_stop))
-        for batch in pool.results(items, len(waiting), context.is_to_stop):
+        for batch in pool.results(items, count, context.is_to_stop):
             ids, raw = zip(*batch, strict=True)
             a, b = np.array(raw, dtype=float).T
             context.write(judgement_rows(ids, judge_id, calibration, a, b))

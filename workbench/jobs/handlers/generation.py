@@ -165,7 +165,7 @@ class _GenerateJob:
         earlier = self._context.spec.earlier
         if not earlier:
             return
-        wanted = CompactIds(premise_id for premise_id, _ in self._context.input_pairs())
+        wanted = CompactIds(premise_id for premise_id, _ in self._context.input_tuples("premise_id", "text"))
         for job_id in earlier:
             job = self._context.folder.path.parent / job_id
             found = earlier_rows(job, text_key=self._key, wanted=wanted, done=self._done)
@@ -204,7 +204,7 @@ class _GenerateJob:
             self._keep([item for _, item in batch])
 
     def _waiting(self) -> Iterator[tuple[str, str]]:
-        return ((i, text) for i, text in self._context.input_pairs() if i not in self._done)
+        return ((i, text) for i, text in self._context.input_tuples("premise_id", "text") if i not in self._done)
 
     def _keep(self, batch: Sequence[GeneratedTriplet]) -> None:
         """Write a batch, after what was charged for it."""
