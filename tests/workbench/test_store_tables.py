@@ -165,3 +165,26 @@ def test_a_file_that_is_no_slice_stops_no_other(tmp_path, content):
         (tmp_path / folder / "odd.json").write_text(content)
     assert Slices(tmp_path).list() == [kept]
     assert MapViews(tmp_path).of("p") == [view]
+
+
+def test_few_and_many_rows_are_stored_alike(store):
+    """Few rows are looked up by the index, many by a scan: those there already stay, also of the same transaction."""
+    many = [triplet_row(f"t{number}") for number in range(1_200)]
+    scores = [
+        {"triplet_id": f"t{number}", "judge_id": judge, "a": 1.0, "b": float(number), "source": "jobs/1"}
+        for number in range(1_210)
+        for judge in ("j", "k")
+    ]
+    with store.database.write() as cursor:
+        assert store.triplets.insert(cursor, many[:3]) == store.triplets.insert(cursor, many[:5]) == 0
+        assert store.judgements.insert(cursor, scores[:8]) == 0
+    with store.database.write() as cursor:
+        store.triplets.insert(cursor, many)
+        store.triplets.insert(cursor, [row | {"premise": "another"} for row in many[1_190:]] + [triplet_row("new")])
+        store.judgements.insert(cursor, scores)
+    kept = store.triplets.rows(TripletFilter())
+    assert kept["triplet_id"].tolist() == [*(row["triplet_id"] for row in many), "new"]
+    assert not (kept["premise"] == "another").any()
+    found = store.database.rows("SELECT triplet_id, judge_id, attempt_id FROM judgements")
+    assert len(found) == 2_420 and {len(set(found)), len(found)} == {2_420}
+    assert sum(attempt is None for *_, attempt in found) == 20  # of triplets that are not there

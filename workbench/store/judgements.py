@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from pipeline.config import CurationRule
 from pipeline.curation.calibration import Calibration
@@ -14,13 +15,13 @@ from pipeline.curation.judges import Ensemble
 from workbench.journal import Row, Rows
 from workbench.store.connection import Cursor, Frame
 from workbench.store.filters import attempts_clause, ids_clause
-from workbench.store.journals import Table, checked, insert, schema_of
+from workbench.store.journals import TEXT, Table, checked, insert, schema_of
+from workbench.store.triplet_blocks import FEW, attempts_of
 
 _SCHEMA = schema_of(("triplet_id", "judge_id", "calibration", "source"), reals=("a_raw", "b_raw", "a", "b"))
 _COLUMNS = ", ".join(_SCHEMA.names)
 _INSERT = f"""
-    WITH judged AS (SELECT triplet_id, attempt_id FROM triplets
-        WHERE triplet_id IN (SELECT triplet_id FROM incoming))
+    WITH judged AS ({{}})
     INSERT INTO judgements ({_COLUMNS}, attempt_id)
     SELECT {", ".join(f"incoming.{name}" for name in _SCHEMA.names)}, judged.attempt_id
     FROM incoming LEFT JOIN judged USING (triplet_id)
@@ -44,7 +45,15 @@ class Judgements(Table):
         Job ids sort by time, so the outcome does not depend on the order in which journals are read.
         """
         table, rejected = checked([_without_nan(row) for row in rows], self.schema, self.key)
-        insert(cursor, table, _INSERT)
+        judged = "SELECT triplet_id, attempt_id FROM triplets WHERE triplet_id IN (SELECT triplet_id FROM incoming)"
+        if table.num_rows <= FEW:  # as a judge brings them, second by second
+            known = attempts_of(cursor, table["triplet_id"].to_pylist())
+            runs = pa.array([known.get(triplet_id) for triplet_id in table["triplet_id"].to_pylist()], TEXT)
+            table, judged = (
+                table.append_column("known", runs),
+                "SELECT DISTINCT triplet_id, known AS attempt_id FROM incoming",
+            )
+        insert(cursor, table, _INSERT.format(judged))
         return rejected
 
     def judges(self, attempt_ids: Sequence[str] = ()) -> list[str]:

@@ -1,6 +1,6 @@
 """How triplets come into their table: row by row from generation, in blocks of thousands from an import."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 import pyarrow as pa
@@ -24,12 +24,33 @@ _INSERT = f"""
     FROM incoming {{}} ORDER BY arrival
 """
 _INSERT_NEW = _INSERT.format("")
-INSERT_TRIPLETS = _INSERT.format(
+_INSERT_ANY = _INSERT.format(
     "WHERE triplet_id NOT IN (SELECT triplet_id FROM triplets WHERE triplet_id IN (SELECT triplet_id FROM incoming))"
 )
 """Unlike ON CONFLICT DO NOTHING, which scrambles the rows of a batch, this keeps the order of arrival."""
 IMPORTED = ("premise_id", "premise", "positive", "hard_negative")
 _BLOCK_ROWS = 20_000
+
+
+FEW = 1_000
+"""Rows whose ids are looked up by the index; for more of them a scan of all ids is as fast."""
+
+
+def attempts_of(cursor: Cursor, triplet_ids: Sequence[str]) -> dict[str, str]:
+    """Return the runs of these few triplets, those that are in the table, by their ids."""
+    marks = ", ".join("?" * len(triplet_ids)) or "''"
+    found = run(cursor, f"SELECT triplet_id, attempt_id FROM triplets WHERE triplet_id IN ({marks})", triplet_ids)
+    return {str(triplet_id): str(attempt_id) for triplet_id, attempt_id in found}
+
+
+def insert_triplets(cursor: Cursor, table: pa.Table) -> None:
+    """Insert triplets with different ids in their order; those that are there already are left as they were."""
+    statement = _INSERT_ANY
+    if table.num_rows <= FEW:  # as generation brings them, second by second
+        known = attempts_of(cursor, table["triplet_id"].to_pylist())
+        table = table.filter(pc.invert(pc.is_in(table["triplet_id"], pa.array(list(known), TEXT))))
+        statement = _INSERT_NEW
+    insert(cursor, table.append_column("arrival", pa.array(range(table.num_rows))), statement)
 
 
 class TripletBlocks:

@@ -4,15 +4,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any
 
-import pyarrow as pa
-
 from pipeline.records import InputError
 from workbench.journal import Row, Rows, new_id
 from workbench.store.connection import Cursor, Database, Frame, records, run
 from workbench.store.filters import Sorting, TripletFilter, attempts_clause, checked_pattern, source_and_conditions
-from workbench.store.journals import Table, checked, insert
+from workbench.store.journals import Table, checked
 from workbench.store.premises import Imports, fed
-from workbench.store.triplet_blocks import INSERT_TRIPLETS, TRIPLET_SCHEMA, import_blocks
+from workbench.store.triplet_blocks import TRIPLET_SCHEMA, import_blocks, insert_triplets
 
 _COLUMNS = ", ".join(f"t.{name}" for name in TRIPLET_SCHEMA.names)
 _MOST_FIRST = 999_999
@@ -61,7 +59,7 @@ class Triplets(Table):
     def insert(self, cursor: Cursor, rows: Rows) -> int:
         """Insert triplets; one whose id is already there is left as it was."""
         table, rejected = checked(rows, self.schema, self.key)
-        insert(cursor, table.append_column("arrival", pa.array(range(table.num_rows))), INSERT_TRIPLETS)
+        insert_triplets(cursor, table)
         return rejected
 
     def import_rows(
