@@ -1,6 +1,9 @@
 """The trial of engines: made once, remembered, and survived when an engine cannot run."""
 
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -9,7 +12,7 @@ from pipeline.generation.engines.engine import usable_threads
 from pipeline.generation.llms.loading import loading_words
 from pipeline.generation.llms.registry import EMBEDDED_ENTRY, LLMEntry
 from pipeline.records import InputError
-from tests.conftest import DRILL
+from tests.conftest import DRILL, PROJECT
 
 
 @pytest.fixture
@@ -95,6 +98,13 @@ def test_a_job_says_that_engines_are_tried_until_they_have_been(rates):
 
 def test_an_engine_that_cannot_start_has_rate_zero():
     assert fastest.trial("abacus", 1) == 0.0
+
+
+def test_a_trial_that_takes_too_much_of_the_processor_is_ended():
+    """The limit was one of the clock: on a busy machine all trials failed, and every job repeated them."""
+    code = "from pipeline.generation.trial import limit_processor_time; limit_processor_time(1)\nwhile True: pass"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, timeout=120, check=False)
+    assert ended.returncode in (-signal.SIGXCPU, -signal.SIGKILL)
 
 
 @pytest.mark.drill
