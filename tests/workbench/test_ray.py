@@ -179,8 +179,8 @@ def test_each_gpu_of_a_node_has_an_actor_of_its_own():
 
 
 ALONE = """
-import os, psutil
-from contextlib import closing
+import psutil
+from contextlib import closing, suppress
 from tests.conftest import DRILL
 from tests.ray_cluster import DeviceMaker
 from workbench.jobs.ray_rows import RayRows
@@ -188,9 +188,10 @@ with closing(RayRows("", DeviceMaker())) as pool:
     rows = pool.in_order(list(range(20)), lambda: False)
     me = psutil.Process()
     for process in (me, *me.children(recursive=True)):
-        for socket in process.net_connections("tcp"):
-            if socket.status == psutil.CONN_LISTEN:
-                print(socket.laddr.ip)
+        with suppress(psutil.NoSuchProcess):  # a helper that ends meanwhile
+            for socket in process.net_connections("tcp"):
+                if socket.status == psutil.CONN_LISTEN:
+                    print(socket.laddr.ip)
 print("rows", len(rows))
 """
 
