@@ -38,7 +38,8 @@ install: $(VENV)/.installed  ## the environment in .venv, llama.cpp compiled for
 
 # The lock has every package with its hashes, so that two machines get the same ones. torch alone is not in it: its CPU
 # and CUDA builds share a version and not a file; the CUDA build has a lock of its own. llama.cpp comes last and tells
-# what it compiles.
+# what it compiles: the library alone, without the programs' part of parsers and a web server, two fifths of the files,
+# which nothing calls from Python. llama-cpp-python switches that part on whatever CMAKE_ARGS say, hence the file.
 $(VENV)/.installed: requirements.txt requirements.lock
 	@$(PYTHON) workbench/preflight.py "$(CURDIR)"
 	$(PYTHON) -m venv $(VENV)
@@ -48,7 +49,9 @@ $(VENV)/.installed: requirements.txt requirements.lock
 	$(RUN) -m pip install --no-deps --require-hashes -r $(VENV)/lock-wheels.txt
 	$(RUN) -m pip install $(if $(CUDA),--no-deps --require-hashes -r requirements-cuda.lock,$$(grep ^torch== requirements.txt))
 	@echo "llama.cpp is compiled now: one to eight minutes."
-	CMAKE_ARGS="$(CMAKE_ARGS)" $(RUN) -m pip install --verbose --no-deps --require-hashes -r $(VENV)/lock-compiled.txt
+	@settings=$$(mktemp) && echo 'set(LLAMA_BUILD_COMMON OFF)' > $$settings && \
+	CMAKE_ARGS="$(CMAKE_ARGS) -DCMAKE_PROJECT_INCLUDE=$$settings" \
+	  $(RUN) -m pip install --verbose --no-deps --require-hashes -r $(VENV)/lock-compiled.txt
 	$(RUN) -m pip install --no-deps --editable .
 	@touch $@
 
