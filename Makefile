@@ -48,7 +48,7 @@ $(VENV)/.installed: requirements.txt requirements.lock
 	@awk '/^[^ ]/ {keep = /^llama-cpp-python==/} keep' requirements.lock > $(VENV)/lock-compiled.txt
 	$(RUN) -m pip install --no-deps --require-hashes -r $(VENV)/lock-wheels.txt
 	$(RUN) -m pip install $(if $(CUDA),--no-deps --require-hashes -r requirements-cuda.lock,$$(grep ^torch== requirements.txt))
-	@echo "llama.cpp is compiled now: one to eight minutes."
+	@echo "llama.cpp is compiled now: one to five minutes."
 	@settings=$$(mktemp) && echo 'set(LLAMA_BUILD_COMMON OFF)' > $$settings && \
 	CMAKE_ARGS="$(CMAKE_ARGS) -DCMAKE_PROJECT_INCLUDE=$$settings" \
 	  $(RUN) -m pip install --verbose --no-deps --require-hashes -r $(VENV)/lock-compiled.txt
