@@ -126,7 +126,7 @@ def test_the_preview_says_what_phi_masks(
 
 
 def test_the_leaderboard_shows_the_arms_of_a_study_even_without_other_scores(
-    workspace: Workspace, draw: Draw
+    workspace: Workspace, draw: Draw, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert arms_of_studies(workspace) == []
     folders = [workspace.root / "studies" / name for name in ("mine", "odd", "held-out")]
@@ -137,5 +137,6 @@ def test_the_leaderboard_shows_the_arms_of_a_study_even_without_other_scores(
     found = arms_of_studies(workspace)
     assert [(row.name, row.average, row.is_tied) for row in found] == [("<b>hot", 62.0, True), ("plain", 60.0, False)]
     assert {row.origin for row in found} == {"study mine, 2 seeds"}
+    assert caplog.text.count("stays out of the leaderboard") == 1, "the report of another version is told in the log"
     [shown] = draw("evaluate", evaluation="Leaderboard").dataframe
     assert list(shown.value["Source"][:2]) == ["study mine, 2 seeds"] * 2

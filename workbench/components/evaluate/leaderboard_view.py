@@ -1,8 +1,8 @@
 """Scores of all encoders: the matrix by task, the leaderboard with published results, and measures of the space."""
 
 import json
+import logging
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from workbench.components.encoder_comparison import scored_name
 from workbench.workspace import Workspace
 
 MEAN, COVERED = "Mean", "Tasks"
+_log = logging.getLogger(__name__)
 MEASURES: Final = {
     "alignment": ("Alignment", "mean squared distance of pairs that people rate as similar; lower is closer"),
     "uniformity": ("Uniformity", "log of the mean Gaussian potential of sentence pairs; lower is more even"),
@@ -65,11 +66,13 @@ def arms_of_studies(workspace: Workspace) -> list[Entry]:
     found = []
     for path in sorted((workspace.root / "studies").glob("*/report.json")):
         report = read_json(path)
-        with suppress(KeyError, TypeError, AttributeError):  # of another version
-            if report["metric"] == STS_METRIC:
+        try:
+            if report is not None and report["metric"] == STS_METRIC:
                 study = f"study {path.parent.name}, {counted(len(report['seeds']), 'seed')}"
                 rows = [_arm(row, list(report["items"]), study, report.get("tied", ())) for row in report["rows"]]
                 found += sorted(rows, key=lambda row: -(row.average or 0))
+        except (KeyError, TypeError, AttributeError) as error:
+            _log.warning("%s is no report of this version and stays out of the leaderboard: %r", path, error)
     return found
 
 
